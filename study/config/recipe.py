@@ -1,0 +1,83 @@
+"""How a net is trained: the recipe, with the unit and the paper's value of every field."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Iteration = Annotated[int, Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """A frozen model that takes no unknown key and converts no type."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Recipe(Strict):
+    """How a net is trained. Section numbers are He et al. 2015, arXiv 1512.03385."""
+
+    epochs: Positive | None = None
+    """Length of training in passes over the training images; give this or `iterations`."""
+    iterations: Iteration | None = None
+    """Length of training in steps of the optimiser (64,000 in section 4.2)."""
+    batch_size: Annotated[int, Field(ge=2, le=65536)] = 128
+    """Images a step (128 in section 4.2, 256 in 3.4)."""
+    optimizer: Literal["sgd"] = "sgd"
+    """Stochastic gradient descent with momentum."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of the optimiser (section 3.4)."""
+    nesterov: bool = False
+    """Nesterov's momentum in place of the classical one."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """L2 penalty on all parameters (section 3.4)."""
+    lr: Positive | Literal["tune"] = 0.1
+    """Learning rate before any drop, or `tune`: found for each cell by the search under `tune:` (0.1 in 3.4)."""
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    """How the rate falls: by `gamma` at `milestones`, along a half cosine to 0, or not at all."""
+    milestones: Annotated[tuple[Fraction | Iteration, ...], Field(strict=False)] = (0.5, 0.75)
+    """When a step schedule drops: fractions of the training (below 1) or iterations (32,000 and 48,000 in 4.2)."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Factor of each drop of a step schedule."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Iterations at the start with a smaller rate (about 400 for 110 layers in section 4.2)."""
+    warmup_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The rate during warm-up as a part of `lr` (0.01 of 0.1 in section 4.2)."""
+    warmup_shape: Literal["constant", "linear"] = "constant"
+    """Warm-up at one rate (section 4.2) or rising to `lr`."""
+    augment: Literal["none", "crop-flip", "imagenet"] = "none"
+    """Random changes to training images: 4-pixel pad, crop and flip (4.2), or scale, crop, flip and colour (3.4)."""
+    normalize: Literal["pixel-mean", "channel", "none"] = "channel"
+    """Subtract each pixel's mean (the paper), or each channel's and divide by its deviation; of training images."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Number format of convolutions; auto takes bfloat16 where a GPU has it, else 32-bit floats."""
+    shortcut: Literal["auto", "A", "B", "C"] = "auto"
+    """Shortcut option of residual nets (section 3.3); auto is A for CIFAR nets and B for ImageNet nets."""
+    width: Annotated[float, Field(gt=0, le=64)] = 1.0
+    """Multiplies the channels of every layer."""
+    family: Literal["auto", "cifar", "imagenet"] = "auto"
+    """Which family a depth belongs to, where both have it (50 and 152; auto: ImageNet's)."""
+    evaluate_every: Iteration | None = None
+    """Iterations between two points of the test curve; by default an epoch."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError("give one of 'epochs' and 'iterations'")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("'nesterov' needs 'momentum' above 0")
+        return self
+
+    def iterations_per_epoch(self, train_images: int) -> int:
+        """Return full batches in a pass over `train_images` images; the rest of a pass is dropped."""
+        return max(1, train_images // self.batch_size)
+
+    def total_iterations(self, train_images: int) -> int:
+        """Return the length of training in iterations."""
+        if self.iterations is not None:
+            return self.iterations
+        assert self.epochs is not None  # noqa: S101 (the validator above holds it)
+        return max(1, round(self.epochs * self.iterations_per_epoch(train_images)))

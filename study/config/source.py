@@ -1,0 +1,139 @@
+"""YAML with places: what stands in a grid file, and on which line each key and value stands."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from study.errors import GridError, nearest
+
+MAX_BYTES = 1_000_000
+MAX_VALUES = 100_000
+
+Place = tuple[str | int, ...]
+"""The way to a value from the top of the file: ``("grid", "depth", 2)``."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-3` is a number, as in YAML 1.2 (PyYAML's 1.1 reads a string)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed grid file: its name for messages, its values, and the line of each place."""
+
+    name: str
+    values: dict[str, Any]
+    lines: dict[Place, int]
+
+    def where(self, place: Place) -> str:
+        """Return ``file:line`` for a place, or for the nearest one above it that stands in the file."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        line = self.lines.get(place)
+        return f"{self.name}:{line}" if line else self.name
+
+
+def read_source(text: str, name: str) -> Source:
+    """Parse the text of a grid file.
+
+    Raises:
+        GridError: not YAML, not a mapping, a key given twice, or a file too large to be a grid.
+    """
+    if len(text) > MAX_BYTES:
+        raise GridError(f"{name}: {len(text):,} characters are too many for a grid file (at most {MAX_BYTES:,})")
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise GridError(f"{name}{line}: not valid YAML: {problem}") from None
+    except (ValueError, RecursionError) as error:
+        raise GridError(f"{name}: not valid YAML: {error}") from None
+    if node is None:
+        raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")
+    lines: dict[Place, int] = {}
+    values = _build(node, (), lines, name, active=set())
+    if not isinstance(values, dict):
+        raise GridError(
+            f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {_kind(values)}"
+        )
+    return Source(name, values, lines)
+
+
+def _build(node: yaml.Node, place: Place, lines: dict[Place, int], name: str, active: set[int]) -> Any:
+    """Turn a node into plain values and note the line of each; refuse repeated keys, cycles and floods of aliases."""
+    line = node.start_mark.line + 1
+    lines.setdefault(place, line)
+    if len(lines) > MAX_VALUES:
+        raise GridError(f"{name}:{line}: more than {MAX_VALUES:,} values, counting what aliases repeat")
+    if id(node) in active:
+        raise GridError(f"{name}:{line}: an alias that contains itself")
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, name, line)
+    active.add(id(node))
+    try:
+        if isinstance(node, yaml.SequenceNode):
+            return [_build(child, (*place, i), lines, name, active) for i, child in enumerate(node.value)]
+        return _mapping(node, place, lines, name, active)
+    finally:
+        active.discard(id(node))
+
+
+def _mapping(node: yaml.Node, place: Place, lines: dict[Place, int], name: str, active: set[int]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            raise GridError(f"{name}:{line}: merge keys (<<) aren't used in grid files: write the keys out")
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise GridError(f"{name}:{line}: a key must be a word")
+        key = str(key_node.value)
+        if key in out:
+            raise GridError(f"{name}:{line}: key '{key}' is given twice (first on line {lines[(*place, key)]})")
+        lines[(*place, key)] = line
+        out[key] = _build(value_node, (*place, key), lines, name, active)
+    return out
+
+
+def _scalar(node: yaml.ScalarNode, name: str, line: int) -> Any:
+    try:
+        value = _Loader("").construct_object(node)
+    except (yaml.YAMLError, ValueError, OverflowError):
+        raise GridError(f"{name}:{line}: '{node.value}' isn't a plain value") from None
+    if not isinstance(value, str | int | float | bool | None):
+        return str(node.value)  # a date, say: let the schema refuse it as text
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "list" if isinstance(value, list) else "single value"
+
+
+def unknown_key(source: Source, place: Place, key: str, known: list[str]) -> GridError:
+    """Return the error for a key that the schema doesn't have."""
+    inside = f" under '{'.'.join(map(str, place))}'" if place else ""
+    hint = nearest(key, known) or f"; known: {', '.join(known)}"
+    return GridError(f"{source.where((*place, key))}: unknown key '{key}'{inside}{hint}")
+
+
+def load_text(path: Path) -> str:
+    """Read a grid file.
+
+    Raises:
+        GridError: no such file, a folder, not readable, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise GridError(f"{path}: not a text file (UTF-8 was expected)") from None
+    except OSError as error:
+        raise GridError(f"{path}: {error.strerror or error}") from None

@@ -1,0 +1,99 @@
+"""What one run is: data set, net, recipe and seed, and the keys that say whether two runs are the same."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from study.config.recipe import Recipe, Strict
+from study.names import NetName, resolve_net
+
+DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
+
+
+class DatasetSpec(Strict):
+    """Which images, and how they are split."""
+
+    name: DatasetName
+    """Source of the images."""
+    root: str | None = None
+    """Folder of the files; needed by image-folder and dogs-vs-cats, the others have a cache of their own."""
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side in pixels that image files are resized and centre-cropped to (image-folder: 32, dogs-vs-cats: 64)."""
+    validation: Annotated[float, Field(ge=0)] = 0.1
+    """Part of the training images (below 1) or number of them (1 and above) held out, never trained on."""
+    train_limit: Annotated[int, Field(ge=1)] | None = None
+    """Use at most so many training images, an equal share of each class: for reduced runs."""
+    test_limit: Annotated[int, Field(ge=1)] | None = None
+    """Use at most so many test images, an equal share of each class."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the splits: the same for all runs of a study, so that they are paired."""
+
+    @field_validator("validation")
+    @classmethod
+    def _whole(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError("a number of images must be whole")
+        return value
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides which images are used, without where they lie."""
+        return self.model_dump(exclude={"root"})
+
+
+class RunSpec(Strict):
+    """One training: a cell of the grid (data set, net, recipe) with a seed."""
+
+    dataset: DatasetSpec
+    architecture: Literal["plain", "residual", "vgg"]
+    depth: int
+    recipe: Recipe
+    seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def net(self) -> NetName:
+        """The net's name with its family: `str(spec.net)` is `resnet-56`."""
+        return resolve_net(self.architecture, self.depth, self.recipe.family)
+
+    @property
+    def shortcut(self) -> Literal["none", "A", "B", "C"]:
+        """The shortcut the net really has: none for plain and VGG nets, auto settled by the family."""
+        if self.architecture != "residual":
+            return "none"
+        if self.recipe.shortcut != "auto":
+            return self.recipe.shortcut
+        return "B" if self.net.family == "imagenet" else "A"
+
+    @property
+    def run_name(self) -> str:
+        """Name shown in MLflow: `plain-56 seed 0`."""
+        return f"{self.net} seed {self.seed}"
+
+    def with_recipe(self, **changes: Any) -> "RunSpec":
+        """Return the same run with fields of its recipe changed."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update=changes)})
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the result, but for the data's content and the seed, in plain values."""
+        recipe = self.recipe.model_dump(mode="json")
+        recipe |= {"shortcut": self.shortcut, "family": self.net.family}
+        return {
+            "dataset": self.dataset.content(),
+            "architecture": self.architecture,
+            "depth": self.depth,
+            "recipe": recipe,
+        }
+
+    def cell_key(self, fingerprint: str) -> str:
+        """Return the hash of the cell: the same for all seeds. `fingerprint` is the data's content."""
+        return _digest({**self.identity(), "fingerprint": fingerprint})
+
+    def run_key(self, fingerprint: str) -> str:
+        """Return the hash of everything that decides this run's result."""
+        return _digest({**self.identity(), "fingerprint": fingerprint, "seed": self.seed})
+
+
+def _digest(value: dict[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

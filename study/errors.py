@@ -1,0 +1,21 @@
+"""The one exception type for bad input: the command line prints its message and exits with code 2."""
+
+
+class StudyError(Exception):
+    """Something the user gave is wrong; the message says what, where, and what to do, in a line or two."""
+
+
+class GridError(StudyError):
+    """A grid file that can't be used: syntax, an unknown key, a value out of range."""
+
+
+class DataError(StudyError):
+    """A data set that can't be used: missing, damaged, or of an unexpected shape."""
+
+
+def nearest(word: str, choices: list[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest of `choices`, or an empty string if none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""

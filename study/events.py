@@ -1,0 +1,85 @@
+"""What a run says while it trains: errors in percent, steps in iterations, losses as mean cross-entropies in nats."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A point of the curves, at iteration `step`."""
+
+    step: int
+    epoch: float
+    """Passes over the training images so far."""
+    lr: float
+    """Rate of the last step."""
+    train_error: float
+    """Running: of the images since the last point, augmented, in training mode, as trained."""
+    train_loss: float
+    test_error: float
+    test_loss: float
+    validation_error: float | None
+    """None where no images are held out."""
+    validation_loss: float | None
+    images_per_second: float
+    """Training alone, without evaluation."""
+    seconds: float
+    """Time of the run so far, evaluation and earlier attempts included."""
+    memory_mib: float
+    """Peak memory of the process so far."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is set up and begins, or goes on, after iteration `step`; `history` holds the points before it."""
+
+    step: int
+    total: int
+    iterations_per_epoch: int
+    train_images: int
+    parameters: int
+    device: str
+    precision: str
+    history: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Checkpointed:
+    """All that is needed to go on from iteration `step` is safe on disk."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last iteration is done. All figures are of the last step, never of the best."""
+
+    step: int
+    final_train_error: float
+    """Whole training split, clean images, evaluation mode: the one a verdict uses."""
+    final_train_loss: float
+    final_train_error_augmented: float
+    """Whole training split, augmented as trained, evaluation mode."""
+    final_test_error: float
+    final_test_loss: float
+    final_validation_error: float | None
+    final_validation_loss: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss stopped being finite before iteration `step`: a result. `error` is that of guessing, 100 - 100/K."""
+
+    step: int
+    error: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The run was asked to stop; it goes on from its checkpoint at iteration `step`."""
+
+    step: int
+
+
+Event = Started | Epoch | Checkpointed | Finished | Diverged | Interrupted

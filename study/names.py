@@ -1,0 +1,64 @@
+"""Names of nets, without PyTorch: what `plain-20`, `resnet-50` and `vgg-16` mean, and which depths exist."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from study.errors import StudyError, nearest
+
+Architecture = Literal["plain", "residual", "vgg"]
+Family = Literal["cifar", "imagenet", "vgg"]
+
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+VGG_DEPTHS = (16, 19)
+PREFIXES: dict[str, Architecture] = {"plain": "plain", "resnet": "residual", "vgg": "vgg"}
+
+
+@dataclass(frozen=True)
+class NetName:
+    """An architecture at a depth, and the family that the depth belongs to."""
+
+    architecture: Architecture
+    depth: int
+    family: Family
+
+    def __str__(self) -> str:
+        prefix = "resnet" if self.architecture == "residual" else self.architecture
+        return f"{prefix}-{self.depth}"
+
+
+def resolve_net(architecture: Architecture, depth: int, family: Literal["auto", "cifar", "imagenet"]) -> NetName:
+    """Return the net with its family settled.
+
+    With `auto`, depths 18, 34, 50, 101 and 152 are the ImageNet family's and every other 6n+2 the CIFAR family's
+    (50 and 152 are both: ask for `cifar` to get 6n+2).
+
+    Raises:
+        StudyError: no net of that family has this depth.
+    """
+    if architecture == "vgg":
+        if depth not in VGG_DEPTHS:
+            raise StudyError(f"vgg has no depth {depth}: it has 16 and 19")
+        return NetName("vgg", depth, "vgg")
+    if family == "auto":
+        family = "imagenet" if depth in IMAGENET_DEPTHS else "cifar"
+    if family == "imagenet" and depth not in IMAGENET_DEPTHS:
+        raise StudyError(f"the ImageNet family has no depth {depth}: it has {', '.join(map(str, IMAGENET_DEPTHS))}")
+    if family == "cifar" and (depth < 8 or (depth - 2) % 6):
+        below = max(8, depth - (depth - 2) % 6)
+        raise StudyError(f"no net has depth {depth}: the CIFAR family has 6n+2 (nearest {below} and {below + 6})")
+    return NetName(architecture, depth, family)
+
+
+def parse_net(name: str, family: Literal["auto", "cifar", "imagenet"] = "auto") -> NetName:
+    """Read a name such as `plain-20`, `resnet-56` or `vgg-16`.
+
+    Raises:
+        StudyError: the name isn't of that form, or no net has this depth.
+    """
+    match = re.fullmatch(r"([a-z]+)-?(\d{1,5})", name)
+    if match is None or match[1] not in PREFIXES:
+        word = match[1] if match else name
+        hint = nearest(word, list(PREFIXES))
+        raise StudyError(f"no net is called '{name}'{hint}: names are plain-N, resnet-N and vgg-N, like resnet-56")
+    return resolve_net(PREFIXES[match[1]], int(match[2]), family)

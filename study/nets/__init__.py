@@ -1,0 +1,6 @@
+"""Plain and residual nets: `build_net` by name, `count` for their size."""
+
+from study.nets.complexity import Complexity, count
+from study.nets.registry import build_net
+
+__all__ = ["Complexity", "build_net", "count"]

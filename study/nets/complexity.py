@@ -1,0 +1,46 @@
+"""Parameters and multiply-adds of a net, counted from the net itself on a device that holds no numbers."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Complexity(NamedTuple):
+    """Size of a net: weighted layers (the paper's depth), parameters, multiply-adds of one image's forward pass."""
+
+    layers: int
+    parameters: int
+    multiply_adds: int
+
+
+def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
+    """Count a net for images of `image_shape` (C, H, W).
+
+    Multiply-adds are those of convolutions and linear layers (the paper's "FLOPs", Table 1); batch norm, additions
+    and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net must be on the meta
+    device: ``with torch.device("meta"): net = build_net(...)``.
+    """
+    multiply_adds = 0
+
+    def add(module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        nonlocal multiply_adds
+        if isinstance(module, nn.Conv2d):
+            kernel = module.weight[0].numel()  # C_in / groups * k_h * k_w
+            multiply_adds += kernel * output.numel()
+        elif isinstance(module, nn.Linear):
+            multiply_adds += module.in_features * output.numel()
+
+    weighted = {name: module for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    handles = [module.register_forward_hook(add) for module in weighted.values()]
+    training = net.training
+    try:
+        with torch.no_grad():
+            net.eval()(torch.empty(1, *image_shape, device="meta"))
+    finally:
+        net.train(training)
+        for handle in handles:
+            handle.remove()
+    layers = sum("downsample" not in name.split(".") for name in weighted)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return Complexity(layers, parameters, multiply_adds)

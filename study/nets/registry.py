@@ -1,0 +1,56 @@
+"""From a name to a net: `build_net("resnet-56", num_classes=10)`."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from study.errors import StudyError
+from study.names import Family, parse_net
+from study.nets.blocks import Shortcut
+from study.nets.cifar import CifarNet
+from study.nets.imagenet import ImageNetNet
+from study.nets.initialise import he_initialise
+from study.nets.vgg import build_vgg
+
+
+def default_shortcut(family: Family) -> Shortcut:
+    """Return the paper's option: A for CIFAR nets (section 4.2), B for ImageNet nets (Table 3, and torchvision)."""
+    return "B" if family == "imagenet" else "A"
+
+
+def build_net(
+    name: str,
+    num_classes: int,
+    *,
+    in_channels: int = 3,
+    shortcut: Literal["A", "B", "C"] | None = None,
+    width: float = 1.0,
+    family: Literal["auto", "cifar", "imagenet"] = "auto",
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build a net by its name and draw its weights.
+
+    Args:
+        name: `plain-N`, `resnet-N` or `vgg-N`.
+        num_classes: outputs of the last layer, K.
+        in_channels: channels of the images, C.
+        shortcut: option A, B or C (section 3.3); None takes the family's own. A plain net ignores it.
+        width: multiplies the number of channels of every layer.
+        family: settles depths 50 and 152, which both families have.
+        generator: where weights are drawn from; a net and its plain twin get equal weights from equal generators.
+
+    Raises:
+        StudyError: unknown name or depth.
+    """
+    net_name = parse_net(name, family)
+    if net_name.family == "vgg":
+        if width != 1.0:
+            raise StudyError("vgg nets have no width multiplier: leave width at 1")
+        net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
+    else:
+        used: Shortcut = "none" if net_name.architecture == "plain" else shortcut or default_shortcut(net_name.family)
+        build = CifarNet if net_name.family == "cifar" else ImageNetNet
+        net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
+    he_initialise(net, generator)
+    return net
