@@ -1,6 +1,9 @@
-"""Grid files, recipes and run specifications."""
+"""Grid files, recipes and run specifications: `load_grid(path_or_name).runs()`."""
 
+from study.config.grid import Grid
+from study.config.load import grid_text, load_grid, parse_grid, shipped_grids
 from study.config.recipe import Recipe
 from study.config.spec import DatasetSpec, RunSpec
+from study.config.tune import Tune
 
-__all__ = ["DatasetSpec", "Recipe", "RunSpec"]
+__all__ = ["DatasetSpec", "Grid", "Recipe", "RunSpec", "Tune", "grid_text", "load_grid", "parse_grid", "shipped_grids"]

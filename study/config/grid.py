@@ -1,0 +1,234 @@
+"""A grid: one file's worth of work, expanded to its runs."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from study.config.recipe import Recipe, Strict
+from study.config.source import Place, Source, unknown_key
+from study.config.spec import DatasetSpec, RunSpec
+from study.config.tune import Tune
+from study.errors import GridError, StudyError, nearest
+from study.names import parse_net
+
+MAX_RUNS = 20_000
+NET_AXES = ("architecture", "depth", "net", "seed")
+POINT_KEYS = [*NET_AXES, *Recipe.model_fields]
+Point = dict[str, Any]
+
+
+class Grid(Strict):
+    """A study: one MLflow experiment, named `name`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the study, of its MLflow experiment and of its report's folder."""
+    dataset: DatasetSpec
+    """Which images, and how they are split."""
+    recipe: dict[str, Any]
+    """How nets are trained, where no axis says otherwise."""
+    tune: Tune = Tune()
+    """The learning-rate search of cells with `lr: tune`."""
+    smallest_effect: Annotated[float, Field(gt=0, lt=100)] = 0.5
+    """Smallest difference of training error, in points, that counts as degradation in the verdict."""
+    points: tuple[RunSpec, ...] = ()
+    """The runs, in the order of the file."""
+
+    def runs(self) -> list[RunSpec]:
+        """Return every run of the grid, each once."""
+        return list(self.points)
+
+    def varying(self) -> list[str]:
+        """Return the recipe fields that differ between runs of the same net: what tells their cells apart."""
+        values: dict[tuple[str, str], set[str]] = {}
+        for spec in self.points:
+            for field, value in spec.identity()["recipe"].items():
+                values.setdefault((str(spec.net), field), set()).add(repr(value))
+        fields = {field for (_, field), seen in values.items() if len(seen) > 1}
+        return [field for field in Recipe.model_fields if field in fields]
+
+
+def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
+    """Return the runs that a grid file's `recipe`, `grid`, `include` and `exclude` describe.
+
+    The product of the axes, less what `exclude` matches, and what `include` adds: an entry of `include` sets some keys,
+    and the axes it doesn't name keep their values; where it meets a point of the product, it takes its place.
+
+    Raises:
+        GridError: an unknown key, a bad value, an empty or enormous product.
+    """
+    base = _mapping(source, ("recipe",))
+    axes = {key: _values(source, ("grid", key)) for key in _mapping(source, ("grid",))}
+    for key in axes:
+        _check_key(source, ("grid",), key)
+    _check_axes(source, base, axes)
+    excluded = [_entry(source, ("exclude", i)) for i in range(len(_list(source, "exclude")))]
+    points = [point for point in _product(axes) if not any(_matches(point, entry) for entry in excluded)]
+    places: list[Place] = [("grid",)] * len(points)
+    for i in range(len(_list(source, "include"))):
+        entry = _entry(source, ("include", i))
+        for fixed in _product({key: value if isinstance(value, list) else [value] for key, value in entry.items()}):
+            new = list(_product({key: values for key, values in axes.items() if not _names(entry, key)}))
+            added = [{**point, **fixed} for point in new]
+            at_axes = [{key: point[key] for key in axes if key in point} for point in added]
+            kept = [j for j, point in enumerate(points) if {k: v for k, v in point.items() if k in axes} not in at_axes]
+            points, places = [points[j] for j in kept], [places[j] for j in kept]
+            points += added
+            places += [("include", i)] * len(added)
+    unique: dict[str, RunSpec] = {}
+    for point, place in zip(points, places, strict=True):
+        spec = _spec(source, dataset, base, point, place)
+        unique.setdefault(spec.run_key(""), spec)
+        if len(unique) > MAX_RUNS:
+            raise GridError(f"{source.where(place)}: more than {MAX_RUNS:,} runs; split the study into several grids")
+    if not unique:
+        raise GridError(f"{source.where(('exclude',))}: nothing is left of the grid: 'exclude' matches every point")
+    return tuple(unique.values())
+
+
+def _check_axes(source: Source, base: Point, axes: dict[str, list[Any]]) -> None:
+    """Check the axes one value at a time, so that an error names its line, and the size of their product."""
+    if "net" in axes and ("architecture" in axes or "depth" in axes):
+        raise GridError(f"{source.where(('grid', 'net'))}: 'net' already names architecture and depth: drop those axes")
+    includes = _list(source, "include")
+    for needed in ("architecture", "depth"):
+        if "net" not in axes and needed not in axes and not includes:
+            raise GridError(f"{source.where(('grid',))}: the grid has no axis '{needed}' (or 'net: [plain-20, ...]')")
+    size = math.prod(len(values) for values in axes.values())
+    if size > MAX_RUNS:
+        raise GridError(f"{source.where(('grid',))}: {size:,} runs are more than {MAX_RUNS:,}: split the study")
+    for key, values in axes.items():
+        for i, value in enumerate(values):
+            if key in Recipe.model_fields:
+                _recipe(source, {**base, key: value}, ("grid", key, i), key)
+
+
+def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place: Place) -> RunSpec:
+    """Build the run at a point, or say what about it is wrong and where."""
+    point = dict(point)
+    fields = {key: point.pop(key) for key in list(point) if key in Recipe.model_fields}
+    recipe = _recipe(source, {**base, **fields}, place, None)
+    name = point.pop("net", None)
+    try:
+        if name is not None:
+            if not isinstance(name, str):
+                raise StudyError(f"a net is a name like plain-20, not {name!r}")
+            net = parse_net(name, recipe.family)
+            point |= {"architecture": net.architecture, "depth": net.depth}
+        spec = RunSpec.model_validate({"dataset": dataset, "recipe": recipe, "seed": 0, **point})
+        _ = spec.net  # settles the family, and refuses a depth that no net has
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        raise GridError(f"{_find(source, place, key)}: {message(error.errors())}") from None
+    except StudyError as error:
+        raise GridError(f"{_find(source, place, 'net' if name is not None else 'depth', error)}: {error}") from None
+    return spec
+
+
+def _find(source: Source, place: Place, key: str, error: StudyError | None = None) -> str:
+    """Return where an axis's bad value stands: its own line if the values are on lines of their own."""
+    for i, value in enumerate(_values(source, (*place, key)) if (*place, key) in source.lines else []):
+        if error is not None and str(value) in str(error):
+            return source.where((*place, key, i))
+    return source.where((*place, key))
+
+
+def _recipe(source: Source, values: Point, place: Place, key: str | None) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        at_axis = key is not None and field in (key, "")
+        if not at_axis and ("recipe", field) in source.lines and (*place, field) not in source.lines:
+            place = ("recipe", field)
+        elif not at_axis and field:
+            place = (*place, field)
+        if first["type"] == "extra_forbidden":
+            raise unknown_key(source, place[:-1], field, list(Recipe.model_fields)) from None
+        raise GridError(f"{source.where(place)}: {message(error.errors())}") from None
+
+
+def message(errors: list[Any]) -> str:
+    """Turn pydantic's errors about the first wrong value into a sentence: key, what is wrong, what was given."""
+    error = errors[0]
+    key = str(error["loc"][0]) if error["loc"] else ""
+    same = [other for other in errors if other["loc"][:1] == error["loc"][:1]]  # a union has an error for each arm
+    texts = [str(other["msg"]).removeprefix("Value error, ").removeprefix("Input ") for other in same]
+    text = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in texts))
+    given = error.get("input")
+    shown = "" if isinstance(given, dict | Strict) else f", not {given!r}"
+    known = str(error.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
+    hint = nearest(given, known) if error["type"] == "literal_error" and isinstance(given, str) else ""
+    return f"'{key}' {text}{shown}{hint}" if key else text
+
+
+def _entry(source: Source, place: Place) -> Point:
+    """Return one entry of `include` or `exclude`, its keys checked."""
+    entry = _mapping(source, place)
+    if not entry:
+        raise GridError(f"{source.where(place)}: an entry of '{place[0]}' is a mapping of keys to values")
+    for key in entry:
+        _check_key(source, place, key)
+    return entry
+
+
+def _names(entry: Point, key: str) -> bool:
+    return key in entry or (key in ("architecture", "depth") and "net" in entry)
+
+
+def _check_key(source: Source, place: Place, key: str) -> None:
+    if key not in POINT_KEYS:
+        raise unknown_key(source, place, key, POINT_KEYS)
+
+
+def _product(axes: dict[str, list[Any]]) -> Iterator[Point]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _matches(point: Point, entry: Point) -> bool:
+    """Whether a point has the value, or one of the values, that an entry gives for each of its keys."""
+    return all(
+        key in point and (point[key] in value if isinstance(value, list) else point[key] == value)
+        for key, value in entry.items()
+    )
+
+
+def _get(source: Source, place: Place) -> Any:
+    value: Any = source.values
+    for part in place:
+        value = value[part]
+    return value
+
+
+def _mapping(source: Source, place: Place) -> Point:
+    value = _get(source, place) if place in source.lines else {}
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise GridError(f"{source.where(place)}: '{'.'.join(map(str, place))}' must be a mapping of keys to values")
+    return value
+
+
+def _list(source: Source, key: str) -> list[Any]:
+    value = source.values.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise GridError(f"{source.where((key,))}: '{key}' must be a list of mappings")
+    return value
+
+
+def _values(source: Source, place: Place) -> list[Any]:
+    """Return the values of an axis; one value alone is an axis of one. Milestones are lists themselves."""
+    value = _get(source, place)
+    if place[-1] == "milestones" and isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        return [value]
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise GridError(f"{source.where(place)}: axis '{place[-1]}' has no values")
+    return values

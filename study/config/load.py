@@ -1,0 +1,122 @@
+"""From a grid file, or the name of a shipped grid, to a `Grid`; every error names its line."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from study.config.grid import Grid, expand, message
+from study.config.recipe import Strict
+from study.config.source import Place, Source, load_text, read_source, unknown_key
+from study.config.spec import DatasetSpec
+from study.config.tune import Tune
+from study.errors import GridError, nearest
+
+Model = TypeVar("Model", bound=Strict)
+
+TOP_KEYS = ["name", "dataset", "recipe", "tune", "smallest_effect", "grid", "include", "exclude"]
+
+
+def shipped_grids() -> list[str]:
+    """Return the names of the grids that come with the program."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in files("study.grids").iterdir() if _is_grid(entry.name))
+
+
+def grid_text(path_or_name: str) -> tuple[str, str]:
+    """Return the text of a grid file or shipped grid, and a name for messages.
+
+    Raises:
+        GridError: no file and no shipped grid is called so.
+    """
+    path = Path(path_or_name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.exists():
+            stem = path.name.removesuffix(path.suffix)
+            hint = f" ('{stem}' is a shipped grid: give the name alone)" if stem in shipped_grids() else ""
+            raise GridError(f"{path_or_name}: no such file{hint}")
+        return load_text(path), str(path)
+    if path_or_name not in shipped_grids():
+        hint = nearest(path_or_name, shipped_grids())
+        raise GridError(f"no file and no shipped grid is called '{path_or_name}'{hint}; `study grids` lists them")
+    text = (files("study.grids") / f"{path_or_name}.yaml").read_text(encoding="utf-8")
+    return text, f"{path_or_name}.yaml"
+
+
+def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
+    """Read, check and expand a grid.
+
+    Args:
+        path_or_name: a file, or the name of a shipped grid.
+        overrides: settings such as ``recipe.lr=0.1`` or ``grid.depth=[8, 20]``, put over the file before it is checked.
+
+    Raises:
+        GridError: anything wrong with it, in one message with file, line, wrong key or value, and the nearest right one.
+    """
+    text, name = grid_text(path_or_name)
+    return parse_grid(text, name, overrides)
+
+
+def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
+    """Check and expand the text of a grid file; see `load_grid`."""
+    source = read_source(text, name)
+    for setting in overrides:
+        _override(source, setting)
+    for key in source.values:
+        if key not in TOP_KEYS:
+            raise unknown_key(source, (), key, TOP_KEYS)
+    for key in ("name", "dataset", "grid"):
+        if key not in source.values:
+            raise GridError(f"{source.name}: '{key}' is missing")
+    dataset = _dataset(source)
+    tune = _section(source, ("tune",), Tune, source.values.get("tune") or {})
+    points = expand(source, dataset)
+    values = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
+    whole = {**values, "dataset": dataset, "tune": tune, "points": points, "recipe": source.values.get("recipe") or {}}
+    return _section(source, (), Grid, whole)
+
+
+def _dataset(source: Source) -> DatasetSpec:
+    values = source.values["dataset"]
+    given: Any = {"name": values} if isinstance(values, str) else values
+    return _section(source, ("dataset",), DatasetSpec, given)
+
+
+def _section(source: Source, place: Place, model: type[Model], values: Any) -> Model:
+    """Validate one part of the file."""
+    if not isinstance(values, dict):
+        raise GridError(f"{source.where(place)}: '{'.'.join(map(str, place))}' must be a mapping of keys to values")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            raise unknown_key(source, place, key, list(model.model_fields)) from None
+        raise GridError(f"{source.where((*place, key) if key else place)}: {message(error.errors())}") from None
+
+
+def _override(source: Source, setting: str) -> None:
+    """Put ``a.b=value`` over the file's values."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise GridError(f"--set {setting}: a setting looks like recipe.lr=0.1")
+    try:
+        parsed = read_source(f"value: {text}", f"--set {setting}").values["value"]
+    except GridError:
+        raise GridError(f"--set {setting}: '{text}' isn't a YAML value") from None
+    inside: Any = source.values
+    for depth, key in enumerate(keys[:-1]):
+        if isinstance(inside.get(key), str) and keys[depth] == "dataset":
+            inside[key] = {"name": inside[key]}
+        inside = inside.setdefault(key, {})
+        if not isinstance(inside, dict):
+            raise GridError(f"--set {setting}: '{'.'.join(keys[: depth + 1])}' holds a value, not keys")
+    inside[keys[-1]] = parsed
+    for depth in range(len(keys)):
+        source.lines.setdefault(tuple(keys[: depth + 1]), 0)
+
+
+def _is_grid(name: str) -> bool:
+    return name.endswith(".yaml")

@@ -1,0 +1,1 @@
+"""Shipped grids, one YAML file each; `study grids` lists them."""
