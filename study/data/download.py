@@ -1,0 +1,87 @@
+"""Downloads: one try, with a time limit, checked against a checksum, and never a half-written file."""
+
+import hashlib
+import http.client
+import os
+import tempfile
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from study.data.source import Progress
+from study.errors import DataError
+
+TIMEOUT_SECONDS = 10
+BLOCK = 2**18
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file that can be fetched: its name, where it is, and its checksum."""
+
+    name: str
+    url: str
+    md5: str
+
+
+def has_md5(path: Path, md5: str) -> bool:
+    """Say whether `path` is a file with this checksum (a guard against damage, not against forgery)."""
+    if not path.is_file():
+        return False
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest() == md5
+
+
+def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress | None) -> None:
+    """Bring the files that are missing into `folder`; of several processes, one downloads and the others wait.
+
+    Raises:
+        DataError: a file can't be had; it says which files belong where, so that they can be put there by hand.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".download.lock"):
+            for remote in remotes:
+                if not (folder / remote.name).is_file():
+                    _download(remote, folder, progress)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        missing = [remote.name for remote in remotes if not (folder / remote.name).is_file()]
+        them = "it" if len(missing) == 1 else "them"
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{dataset}: can't download {', '.join(missing)} ({reason}); put {them} in {folder}\n"
+            f"or name a folder that has {them}: dataset: {{name: {dataset}, root: DIR}}"
+        ) from None
+
+
+def _download(remote: Remote, folder: Path, progress: Progress | None) -> None:
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "study"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _copy(response, file, total, f"downloading {remote.name}", progress)
+            if not has_md5(part, remote.md5):
+                raise ValueError(f"{remote.name} from {remote.url} has the wrong checksum")
+            part.replace(folder / remote.name)
+        finally:
+            with suppress(FileNotFoundError):
+                part.unlink()
+
+
+def _copy(response: IO[bytes], file: IO[bytes], total: int, what: str, progress: Progress | None) -> None:
+    done = 0
+    while block := response.read(BLOCK):
+        file.write(block)
+        done += len(block)
+        if progress is not None and total:
+            progress(what, min(1.0, done / total))

@@ -1,0 +1,65 @@
+"""`load_dataset`: a data set by its specification: source, limits, validation split, fingerprint."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
+from study.data.dataset import Dataset, fingerprint
+from study.data.source import Progress, Source
+from study.data.splits import hold_out, limit
+from study.errors import DataError, nearest
+
+if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only trains may lack
+    from study.config import DatasetSpec
+
+LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
+    "digits": digits.load,
+    "cifar10": torchvision_sets.load_cifar,
+    "cifar100": torchvision_sets.load_cifar,
+    "fashion-mnist": torchvision_sets.load_fashion,
+    "dogs-vs-cats": dogs_vs_cats.load,
+    "image-folder": image_folder.load,
+}
+SIZED = ("dogs-vs-cats", "image-folder")
+"""Sources whose images are resized; the others have a size of their own."""
+
+
+def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None) -> Dataset:
+    """Load the data set of a specification, or of a name with defaults: `load_dataset("digits")`.
+
+    Limits are applied first, then the validation images are taken out of what is left for training.
+
+    Args:
+        spec: which images, and how they are split.
+        progress: told what is done, and how far, while files are downloaded or decoded.
+
+    Raises:
+        DataError: no such data set, files missing or damaged, or a split that can't be made.
+    """
+    name = spec if isinstance(spec, str) else spec.name
+    if name not in LOADERS:
+        raise DataError(f"no data set is called '{name}'{nearest(name, list(LOADERS)) or known_names()}")
+    if isinstance(spec, str):
+        from study.config import DatasetSpec
+
+        spec = DatasetSpec.model_validate({"name": spec})
+    if spec.image_size is not None and name not in SIZED:
+        raise DataError(f"{name}: 'image_size' is for image files ({' and '.join(SIZED)}); leave it out")
+    try:
+        source = LOADERS[name](spec, progress)
+    except OSError as error:  # files that go away or may not be read
+        raise DataError(f"{name}: {error}") from None
+    return _split(source, spec)
+
+
+def known_names() -> str:
+    return f": there are {', '.join(LOADERS)}"
+
+
+def _split(source: Source, spec: "DatasetSpec") -> Dataset:
+    classes = len(source.classes)
+    train = limit(source.train, spec.train_limit, classes=classes, seed=spec.split_seed, field="train_limit")
+    test = limit(source.test, spec.test_limit, classes=classes, seed=spec.split_seed, field="test_limit")
+    train, validation = hold_out(train, spec.validation, classes=classes, seed=spec.split_seed)
+    mark = fingerprint(train, validation, test, source.classes)
+    return Dataset(spec.name, train, validation, test, source.classes, mark)

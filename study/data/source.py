@@ -1,0 +1,50 @@
+"""What a source of images gives, before limits and the validation split, and how it tells how far it is."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from study.data.dataset import Split
+from study.errors import DataError
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done ("decoding images") and how much of it is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """All labelled images of a source: what it has for training, and for test."""
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+
+def data_folder(name: str) -> Path:
+    """Return where the files of data set `name` are kept: below STUDY_DATA, or else the user's cache folder."""
+    base = os.environ.get("STUDY_DATA")
+    return (Path(base).expanduser() if base else Path(platformdirs.user_cache_dir("study"))) / name
+
+
+def image_cache_folder() -> Path:
+    """Return where decoded images are kept: STUDY_CACHE, or else `images` in the user's cache folder."""
+    base = os.environ.get("STUDY_CACHE")
+    return Path(base).expanduser() if base else Path(platformdirs.user_cache_dir("study")) / "images"
+
+
+def given_folder(name: str, root: str | None) -> Path:
+    """Return the folder that the user gave for data set `name`.
+
+    Raises:
+        DataError: none was given, or it isn't a folder.
+    """
+    if root is None:
+        raise DataError(f"{name} needs the folder of its files: dataset: {{name: {name}, root: DIR}}")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        problem = "isn't a folder" if folder.exists() else "doesn't exist"
+        raise DataError(f"{name}: root '{root}' {problem}")
+    return folder

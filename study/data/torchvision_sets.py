@@ -1,0 +1,153 @@
+"""CIFAR-10, CIFAR-100 and Fashion-MNIST: torchvision's files, addresses and checksums, read by our own code.
+
+Files may lie in the given folder or in our cache, as they come or unpacked; what is missing is downloaded.
+"""
+
+import pickle
+import tarfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from study.data.dataset import Split
+from study.data.download import Remote, fetch, has_md5
+from study.data.idx import read_idx
+from study.data.source import Progress, Source, data_folder, given_folder
+from study.errors import DataError
+
+if TYPE_CHECKING:
+    from study.config import DatasetSpec
+
+ReadMember = Callable[[str, str], bytes]
+"""Gives the bytes of a batch file of CIFAR, of a name and with a checksum."""
+
+
+def load_cifar(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
+    """Return CIFAR-10 or CIFAR-100 (fine labels), from `cifar-10-batches-py` or `cifar-10-python.tar.gz`, or the like.
+
+    Raises:
+        DataError: the files are missing and can't be downloaded, or they are damaged.
+    """
+    from torchvision import datasets  # takes a second to import
+
+    known = datasets.CIFAR10 if spec.name == "cifar10" else datasets.CIFAR100
+    read = _cifar_reader(spec, known, progress)
+    names = _unpickle(read(known.meta["filename"], known.meta["md5"]))[known.meta["key"]]
+    train, test = (
+        _cifar_split([_unpickle(read(*member)) for member in members], len(names))
+        for members in (known.train_list, known.test_list)
+    )
+    return Source(train, test, tuple(map(str, names)))
+
+
+def load_fashion(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
+    """Return Fashion-MNIST from its four IDX files, packed or not, in the folder or in `FashionMNIST/raw` below it.
+
+    Raises:
+        DataError: the files are missing and can't be downloaded, or they are damaged.
+    """
+    from torchvision import datasets
+
+    known = datasets.FashionMNIST
+    folder = _folder(spec)
+    remotes = [Remote(name, known.mirrors[0] + name, md5) for name, md5 in known.resources]
+    missing = [remote for remote in remotes if _find_idx(folder, remote.name) is None]
+    if missing:
+        fetch(spec.name, missing, folder, progress)
+    splits = [_fashion_split(folder, part, len(known.classes)) for part in ("train", "t10k")]
+    return Source(splits[0], splits[1], tuple(known.classes))
+
+
+def _folder(spec: "DatasetSpec") -> Path:
+    return data_folder(spec.name) if spec.root is None else given_folder(spec.name, spec.root)
+
+
+def _cifar_reader(spec: "DatasetSpec", known: Any, progress: Progress | None) -> ReadMember:
+    """Return a reader of the unpacked folder where there is one, else of the archive, downloaded if need be."""
+    folder = _folder(spec)
+    for unpacked in (folder / known.base_folder, folder):
+        if (unpacked / known.meta["filename"]).is_file():
+            return lambda name, md5: _checked(unpacked / name, md5)
+    archive = folder / known.filename
+    if not archive.is_file():
+        fetch(spec.name, [Remote(known.filename, known.url, known.tgz_md5)], folder, progress)
+    if not has_md5(archive, known.tgz_md5):
+        raise DataError(f"{archive} is damaged (its checksum is wrong): delete it and run again")
+    members = _untar(archive)
+    return lambda name, md5: members[f"{known.base_folder}/{name}"]
+
+
+def _checked(path: Path, md5: str) -> bytes:
+    if not has_md5(path, md5):
+        problem = "is damaged (its checksum is wrong)" if path.is_file() else "is missing"
+        raise DataError(f"{path} {problem}: unpack the archive again")
+    return path.read_bytes()
+
+
+def _untar(archive: Path) -> dict[str, bytes]:
+    """Read the members of an archive into memory: faster than unpacking it to disk, and nothing to clean up."""
+    with tarfile.open(archive, "r:gz") as tar:
+        files: dict[str, bytes] = {}
+        for member in tar:
+            content: IO[bytes] | None = tar.extractfile(member)
+            if content is not None:
+                files[member.name] = content.read()
+    return files
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickles arrays in plain containers, and nothing else that a pickle could ask for."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        wanted = (module.removeprefix("numpy.").replace("_core", "core"), name)
+        if wanted == ("core.multiarray", "_reconstruct"):
+            return np.empty(0).__reduce__()[0]  # `_reconstruct`, wherever this version of NumPy keeps it
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return _dtype
+        raise pickle.UnpicklingError(f"{module}.{name} isn't expected in a data file")
+
+
+def _dtype(name: str, align: int = 0, copy: int = 0) -> np.dtype[Any]:
+    """Make a dtype: files of CIFAR's age have 0 and 1 where NumPy now wants booleans, and warns."""
+    return np.dtype(name, bool(align), bool(copy))
+
+
+def _unpickle(data: bytes) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = _Unpickler(BytesIO(data), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, ValueError, TypeError) as error:
+        raise DataError(f"a batch file of CIFAR can't be read: {error}") from None
+    return content
+
+
+def _cifar_split(batches: list[dict[str, Any]], classes: int) -> Split:
+    pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([np.asarray(batch.get("labels", batch.get("fine_labels"))) for batch in batches])
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise DataError(f"labels of CIFAR must be from 0 to {classes - 1}")
+    return Split(torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _find_idx(folder: Path, name: str) -> Path | None:
+    """Return where an IDX file lies, packed or not: in the folder itself, or where torchvision puts it."""
+    for place in (folder, folder / "raw", folder / "FashionMNIST" / "raw"):
+        for candidate in (place / name, place / name.removesuffix(".gz")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def _fashion_split(folder: Path, part: str, classes: int) -> Split:
+    paths = [_find_idx(folder, f"{part}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")]
+    images, labels = (read_idx(path) for path in paths if path is not None)
+    if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
+        raise DataError(f"{paths[0]} must hold N images of 28x28, and {paths[1]} N labels")
+    if labels.size and labels.max() >= classes:
+        raise DataError(f"labels in {paths[1]} must be from 0 to {classes - 1}")
+    return Split(torch.from_numpy(images[:, None]), torch.from_numpy(labels.astype(np.int64)))

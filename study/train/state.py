@@ -1,0 +1,123 @@
+"""What a run is made of while it trains, how it starts, and how it is put away and taken up again."""
+
+import resource
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from study.config import RunSpec
+from study.data import Dataset, Normalizer, TrainBatches, derived_seed
+from study.events import Epoch
+from study.nets import build_net
+from study.train.precision import resolve_precision
+
+
+@dataclass
+class RunState:
+    """All that changes during a run, and what it is computed with."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    batches: TrainBatches
+    normalizer: Normalizer
+    precision: Literal["fp32", "bf16"]
+    total: int
+    loss_sum: Tensor
+    """Sum of the batch losses since the last point of the curves, on the device."""
+    error_sum: Tensor
+    """Wrongly classified training images since the last point, on the device."""
+    step: int = 0
+    steps_since_point: int = 0
+    training_seconds: float = 0.0
+    """Since the last point, evaluation left out."""
+    seconds: float = 0.0
+    """Of the run so far, earlier attempts included."""
+    history: list[Epoch] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """Return what a checkpoint holds: tensors and plain values.
+
+        Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep.
+        """
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss_sum": self.loss_sum,
+            "error_sum": self.error_sum,
+            "step": self.step,
+            "steps_since_point": self.steps_since_point,
+            "training_seconds": self.training_seconds,
+            "seconds": self.seconds,
+            "history": [asdict(point) for point in self.history],
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Take up a checkpoint's values."""
+        self.net.load_state_dict(values["net"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.loss_sum = values["loss_sum"]
+        self.error_sum = values["error_sum"]
+        self.step = values["step"]
+        self.steps_since_point = values["steps_since_point"]
+        self.training_seconds = values["training_seconds"]
+        self.seconds = values["seconds"]
+        self.history = [Epoch(**point) for point in values["history"]]
+
+    def finite(self) -> bool:
+        """Whether every parameter is a number. A sync point."""
+        sums = torch.stack([parameter.detach().float().sum() for parameter in self.net.parameters()])
+        return bool(torch.isfinite(sums).all())
+
+
+def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:
+    """Set a run up at iteration 0. The weights are drawn on the CPU, so that they don't depend on the device."""
+    recipe = spec.recipe
+    net = build_net(
+        str(spec.net),
+        dataset.num_classes,
+        in_channels=dataset.image_shape[0],
+        shortcut=None if spec.shortcut == "none" else spec.shortcut,
+        width=recipe.width,
+        family=recipe.family,
+        generator=torch.Generator().manual_seed(derived_seed(spec.seed, "weights")),
+    )
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
+    optimizer = torch.optim.SGD(
+        net.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+    normalizer = Normalizer.fit(dataset.train.images, recipe.normalize, augment=recipe.augment).to(device)
+    batches = TrainBatches(
+        dataset.train, normalizer, batch_size=recipe.batch_size, augment=recipe.augment, seed=spec.seed
+    )
+    return RunState(
+        net=net,
+        optimizer=optimizer,
+        batches=batches,
+        normalizer=normalizer,
+        precision=resolve_precision(recipe.precision, device),
+        total=recipe.total_iterations(len(dataset.train)),
+        loss_sum=torch.zeros((), device=device),
+        error_sum=torch.zeros((), dtype=torch.int64, device=device),
+    )
+
+
+def has_dropout(net: nn.Module) -> bool:
+    """Whether the net draws random numbers while it trains (VGG's dropout)."""
+    return any(isinstance(module, nn.Dropout) for module in net.modules())
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Return the most memory held so far: of the GPU for a run on one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

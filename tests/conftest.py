@@ -1,0 +1,61 @@
+"""What several tests share: small real data, a place of one's own for MLflow, and one finished study."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SMALL_STUDY = """
+name: small
+dataset: {name: digits, train_limit: 400, test_limit: 100}
+recipe: {epochs: 3, batch_size: 64, lr: tune}
+tune: {trials: 4, shared: 3, low: 0.01, high: 0.3}
+grid:
+  architecture: [plain, residual]
+  depth: [8, 14]
+  seed: [0, 1]
+"""
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def study_command(*words: str) -> list[str]:
+    """Return the command line of the program in this interpreter."""
+    return [sys.executable, "-m", "study.cli", *words]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's own MLflow, caches and terminal out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("COLUMNS", "160")
+        yield
+
+
+def run_study(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a folder, as a user does."""
+    return subprocess.run(
+        study_command(*words),
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished study, tuned and trained by the real program; not to be written to."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.yaml").write_text(SMALL_STUDY)
+    done = run_study(folder, "run", "--grid", "small.yaml")
+    assert done.returncode == 0, done.stderr + done.stdout
+    return folder

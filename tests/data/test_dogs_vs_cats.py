@@ -1,0 +1,107 @@
+import zipfile
+
+import numpy as np
+import pytest
+
+from study.config import DatasetSpec
+from study.data import load_dataset
+from study.errors import DataError
+
+from .conftest import pixels
+
+
+def load(root, **fields):
+    fields = {"validation": 0, "image_size": 12, **fields}
+    return load_dataset(DatasetSpec(name="dogs-vs-cats", root=str(root), **fields))
+
+
+@pytest.fixture
+def folder(tmp_path, write_image):
+    """Kaggle's folder, unpacked: 20 cats and 10 dogs, numbered so that 10 follows 9, not 1."""
+    root = tmp_path / "kaggle"
+    for name, count, base in (("cat", 20, 0), ("dog", 10, 100)):
+        for i in range(count):
+            path = write_image(root / "train" / f"{name}.{i}.png", base + i)
+            path.rename(path.with_suffix(".jpg"))  # lossless, so that images can be told apart; names don't decide
+    (root / "train" / "sampleSubmission.csv").write_text("id,label")
+    return root
+
+
+@pytest.fixture
+def archive(folder, tmp_path):
+    root = tmp_path / "zipped"
+    root.mkdir()
+    with zipfile.ZipFile(root / "train.zip", "w") as packed:
+        packed.mkdir("train")
+        for path in sorted((folder / "train").iterdir(), reverse=True):
+            packed.write(path, f"train/{path.name}")
+        packed.writestr("__MACOSX/train/cat.1.jpg", b"shadow")
+    return root
+
+
+def test_archive_and_folder_are_the_same(folder, archive):
+    assert load(folder).fingerprint == load(archive).fingerprint
+    assert [path.name for path in archive.iterdir()] == ["train.zip"]  # read in place
+
+
+def test_split_is_stratified_and_whole(archive):
+    data = load(archive)
+    assert data.classes == ("cat", "dog")
+    assert data.train.labels.bincount().tolist() == [16, 8]
+    assert data.test.labels.bincount().tolist() == [4, 2]
+    known = {pixels(i, 12, 12).tobytes(): int(i >= 100) for i in [*range(20), *range(100, 110)]}
+    for split in (data.train, data.test):
+        for image, label in zip(split.images, split.labels, strict=True):
+            assert known.pop(np.ascontiguousarray(image.permute(1, 2, 0)).tobytes()) == label
+    assert not known
+
+
+def test_order_is_by_number(folder):
+    data = load(folder)
+    seeds = {pixels(i, 12, 12).tobytes(): i for i in [*range(20), *range(100, 110)]}
+    order = [seeds[np.ascontiguousarray(image.permute(1, 2, 0)).tobytes()] for image in data.train.images]
+    assert order == sorted(order)
+
+
+def test_default_size_is_64(archive):
+    assert load(archive, image_size=None).image_shape == (3, 64, 64)
+
+
+def test_split_seed_chooses_the_test_without_decoding_again(archive):
+    told = []
+    spec = DatasetSpec(name="dogs-vs-cats", root=str(archive), split_seed=0)
+    one = load_dataset(spec, progress=lambda what, part: told.append(part))
+    assert told[-1] == 1
+    told.clear()
+    other = load_dataset(spec.model_copy(update={"split_seed": 1}), progress=lambda what, part: told.append(part))
+    assert told == []
+    assert not np.array_equal(one.test.images, other.test.images)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(DataError, match=r"neither train.zip nor a folder train"):
+        load(tmp_path)
+
+
+def test_no_dogs(folder):
+    for path in (folder / "train").glob("dog.*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"no image of a dog in .*train: they are dog.N.jpg"):
+        load(folder)
+
+
+def test_archive_cut_short(archive):
+    path = archive / "train.zip"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"train.zip can't be read: .*\ndownload it again"):
+        load(archive)
+
+
+def test_damage_within_the_archive(archive):
+    path = archive / "train.zip"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"train/cat.7.jpg") + 200
+    data[at : at + 20] = bytes(20)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"1 of 30 .*train/cat.7.jpg \(Bad CRC-32"):
+        load(archive)
