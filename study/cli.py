@@ -1,0 +1,132 @@
+"""The commands: parse, call, print. Heavy imports stand inside them, so that `study --help` answers at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from study.errors import StudyError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Do deeper plain networks train worse, and do residual connections fix it, on your data?
+
+    [bold]study run --grid experiments.yaml[/bold]   trains a grid of nets
+
+    [bold]mlflow ui[/bold]   shows every curve
+
+    [bold]study report[/bold]   writes figures, tables and a verdict
+
+    Exit codes: 0 done, 1 some run failed, 2 bad usage or grid, 130 interrupted (run it again: it goes on).""",
+)
+grids_app = typer.Typer(help="List the grids that come with the program, or print one.")
+app.add_typer(grids_app, name="grids")
+
+GridOption = Annotated[str, typer.Option("--grid", "-g", help="A grid file, or the name of a shipped grid.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
+
+
+@app.callback(invoke_without_command=True)
+def study(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from study import __version__
+
+        typer.echo(f"study {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    grid: GridOption = "experiments.yaml",
+    changes: SetOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default a core or GPU each.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train the nets of a grid; run it again after a stop, and it goes on."""
+    from study import commands
+
+    text = (grid, tuple(changes or ()))
+    raise typer.Exit(commands.dry_run(*text) if dry_run else commands.run(*text, device, workers, quiet=quiet))
+
+
+@app.command()
+def report(
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
+) -> None:
+    """Write the figures, tables and verdict of a study, from MLflow alone."""
+    from study import commands
+
+    commands.report(experiment, out)
+
+
+@app.command()
+def status(
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+) -> None:
+    """Print the results of a study so far, and its verdict."""
+    from study import commands
+
+    commands.status(experiment)
+
+
+@app.command()
+def nets(
+    size: Annotated[int, typer.Option(min=8, help="Side of CIFAR-family images in pixels.")] = 32,
+    imagenet_size: Annotated[int, typer.Option(min=32, help="Side of ImageNet-family and VGG images.")] = 224,
+    shortcut: Annotated[
+        Literal["A", "B", "C"] | None, typer.Option(help="Default: A for CIFAR, B for ImageNet.")
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Nets such as plain-20; default those of the paper.")
+    ] = None,
+) -> None:
+    """Print layers, parameters and multiply-adds of nets, counted from the nets themselves."""
+    from study import commands
+
+    commands.nets(names or [], size, imagenet_size, shortcut)
+
+
+@grids_app.callback(invoke_without_command=True)
+def grids(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        from study import commands
+
+        commands.list_grids()
+
+
+@grids_app.command("show")
+def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a file.")]) -> None:
+    """Print a grid: a file to start from."""
+    from study.config import grid_text
+
+    typer.echo(grid_text(name)[0], nl=False)
+
+
+def main() -> NoReturn:
+    """Run a command; an error of the user's becomes one line and exit code 2."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")  # the libraries' telemetry stays off
+    try:
+        app()
+    except StudyError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
+
+import shlex
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from study.errors import StudyError
+
+PAPER_NETS = [
+    *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
+    "resnet-1202",
+    *(f"{kind}-{depth}" for depth in (18, 34) for kind in ("plain", "resnet")),
+    *("resnet-50", "resnet-101", "resnet-152", "vgg-16", "vgg-19"),
+]
+
+
+def run(path: str, changes: tuple[str, ...], device: str, workers: int | None, *, quiet: bool) -> int:
+    """Run a grid, then print its results, verdict and what to do next."""
+    from study.config import grid_text, load_grid
+    from study.launch import Display, run_grid
+
+    grid = load_grid(path, changes)
+    again = shlex.join(["study", "run", "--grid", path, *(word for change in changes for word in ("--set", change))])
+    text = "".join([grid_text(path)[0], *(f"# changed by --set {change}\n" for change in changes)])
+    display = Display(Console(stderr=True), quiet=quiet)
+    summary = run_grid(grid, display, device=device, workers=workers, text=text, command=again)
+    display.say(
+        f"{summary.finished + summary.diverged} runs and {summary.trials} trials done"
+        + (f", {summary.earlier} runs were done before" if summary.earlier else "")
+        + f" ({summary.seconds:.0f} s)"
+    )
+    if summary.finished + summary.diverged + summary.earlier:
+        print_results(grid.name, grid.smallest_effect)
+    for name, cause in summary.failures:
+        display.warn(f"failed: {name}: {cause}")
+    if summary.interrupted:
+        display.warn(f"interrupted, nothing is lost; to go on: {again}")
+        return 130
+    if summary.failures:
+        display.warn(f"the cause of each failure is in MLflow (traceback.txt of the run); to try again: {again}")
+        return 1
+    print_next(grid.name)
+    return 0
+
+
+def dry_run(path: str, changes: tuple[str, ...]) -> int:
+    """Print the plan of a grid."""
+    from study.config import load_grid
+    from study.launch import Display, make_plan
+
+    grid = load_grid(path, changes)
+    plan = make_plan(grid, Display(Console(stderr=True)))
+    facts = plan.facts
+    table = Table(title=f"{grid.name}: {facts.train_images:,} training and {facts.test_images:,} test images")
+    for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials"):
+        table.add_column(heading, justify="left" if heading == "net" else "right")
+    for cell in plan.cells:
+        begun = sum(record is not None for _, record in cell.left)
+        table.add_row(
+            cell.cell.name,
+            _short(cell.cell.complexity.multiply_adds),
+            f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
+            f"{cell.rate:g}" if cell.rate else "tune",
+            *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
+            "" if cell.rate else f"<= {grid.tune.trials}",
+        )
+    Console().print(table)
+    trials = sum(grid.tune.trials * cell.cell.trial_cost for cell in plan.cells if not cell.rate)
+    runs = sum(len(cell.left) * cell.cell.run_cost for cell in plan.cells)
+    Console().print(
+        f"left to do: {sum(len(cell.left) for cell in plan.cells)} runs ({_short(runs)} multiply-adds in all)"
+        + (f" after searches of at most {_short(trials)}" if trials else "")
+        + "; nothing was started",
+        highlight=False,
+    )
+    return 0
+
+
+def report(experiment: str | None, out: Path | None) -> None:
+    """Write a study's report and say where."""
+    from study.report import build_report
+    from study.track import load_curves, load_provenance, load_runs, load_trials
+
+    name = experiment or newest_study()
+    provenance = load_provenance(name)
+    folder = out or Path("reports") / name
+    page = build_report(
+        name,
+        load_runs(name),
+        load_curves(name),
+        load_trials(name),
+        folder,
+        provenance.words,
+        smallest_effect=provenance.smallest_effect,
+    )
+    print_verdicts(name, provenance.smallest_effect)
+    Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def status(experiment: str | None) -> None:
+    """Print a study's results so far."""
+    from study.track import load_provenance
+
+    name = experiment or newest_study()
+    print_results(name, load_provenance(name).smallest_effect)
+
+
+def nets(names: list[str], size: int, imagenet_size: int, shortcut: Literal["A", "B", "C"] | None) -> None:
+    """Print the sizes of nets."""
+    import torch
+
+    from study.names import parse_net
+    from study.nets import build_net, count
+
+    table = Table()
+    for heading in ("net", "input", "classes", "layers", "parameters", "multiply-adds"):
+        table.add_column(heading, justify="left" if heading == "net" else "right")
+    for name in names or PAPER_NETS:
+        cifar = parse_net(name).family == "cifar"
+        side, classes = (size, 10) if cifar else (imagenet_size, 1000)
+        with torch.device("meta"):
+            found = count(build_net(name, classes, shortcut=shortcut), (3, side, side))
+        table.add_row(name, f"3x{side}x{side}", str(classes), *(f"{number:,}" for number in found))
+    Console().print(table)
+
+
+def list_grids() -> None:
+    """Print the shipped grids, with what the first lines of each say."""
+    from study.config import grid_text, load_grid, shipped_grids
+
+    table = Table("grid", "runs", "what")
+    for name in shipped_grids():
+        text = grid_text(name)[0].splitlines()
+        about = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text))
+        table.add_row(name, str(len(load_grid(name).runs())), about)
+    Console().print(table)
+    Console().print("`study grids show NAME` prints one; `study run --grid NAME` runs it", highlight=False)
+
+
+def newest_study() -> str:
+    """Return the study that was last added to.
+
+    Raises:
+        StudyError: there is none.
+    """
+    from study.track import list_studies, tracking_uri
+
+    names = list_studies()
+    if not names:
+        raise StudyError(f"no study at {tracking_uri()} yet; `study run --grid digits` makes one in minutes")
+    return names[0]
+
+
+def print_results(name: str, smallest_effect: float) -> None:
+    """Print the table of results and the verdict."""
+    from study.report.tables import results
+    from study.track import load_runs
+
+    shown = results(load_runs(name)).shown
+    table = Table(title=name)
+    for i, column in enumerate(shown.columns):
+        table.add_column(str(column), justify="left" if i == 0 else "right")
+    for row in shown.itertuples(index=False):
+        table.add_row(*(str(value) for value in row))
+    Console().print(table)
+    print_verdicts(name, smallest_effect)
+
+
+def print_verdicts(name: str, smallest_effect: float) -> None:
+    """Print the verdict of each variant of a study."""
+    from study.report import judge
+    from study.track import load_runs
+
+    for verdict in judge(load_runs(name), smallest_effect):
+        Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
+        Console().print(verdict.next_step, highlight=False, soft_wrap=True)
+
+
+def print_next(name: str) -> None:
+    """Print where to look now."""
+    Console(stderr=True).print(
+        f"figures and tables: study report --experiment {name}; every curve: mlflow ui", highlight=False, soft_wrap=True
+    )
+
+
+def _short(number: float) -> str:
+    """Return 7.8M, 3.9T: a number as people say it."""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

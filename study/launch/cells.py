@@ -1,0 +1,154 @@
+"""The cells of a running grid: which job comes next, and what the end of one means for its cell."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from study.config import Grid
+from study.events import Diverged, Epoch, Finished, Interrupted
+from study.launch.jobs import CellState, Job
+from study.launch.plan import CellPlan, DataFacts
+from study.launch.record import Recorder
+from study.track import Record
+from study.tune import Search, objective_value, trial_spec, worst_value
+
+REPORTS = 4
+"""How often in its course a trial is compared with the others."""
+
+
+class Cells:
+    """Every cell with something left to do."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        plans: list[CellPlan],
+        facts: DataFacts,
+        open_search: Callable[[str, str], Search],
+        records: list[Record],
+    ) -> None:
+        """Take over the plan; `open_search` opens a cell's search by its name and key."""
+        self._tune = grid.tune
+        self._facts = facts
+        self._open_search = open_search
+        self._trials = {record.key: record for record in records if record.kind == "trial"}
+        self.states = [CellState(plan, plan.rate, list(plan.left)) for plan in plans if plan.left]
+        self.done_before = sum(len(plan.done) for plan in plans)
+
+    def more(self) -> bool:
+        """Whether anything is left to begin, now or when a trial has ended."""
+        return any(not state.broken and (state.tuning or state.waiting) for state in self.states)
+
+    def runs_left(self) -> int:
+        """Return the number of runs not yet begun."""
+        return sum(len(state.waiting) for state in self.states)
+
+    def next_job(self, recorder: Recorder) -> Job | None:
+        """Return the next run or trial, of the cell with the most work left that has one to give."""
+        for state in sorted(self.states, key=lambda state: state.cost_left, reverse=True):
+            if state.broken or (state.asked_in_vain and state.tuning):
+                continue
+            job = self._next_trial(state, recorder) if state.tuning else self._next_run(state, recorder)
+            if job is not None:
+                return job
+        return None
+
+    def should_prune(self, job: Job, point: Epoch) -> bool:
+        """Compare a trial with the others of its cell, a few times in its course."""
+        search, trial = job.cell.search, job.trial
+        total = job.spec.recipe.iterations or 0
+        before = job.points[-2].step if len(job.points) > 1 else 0
+        mark = REPORTS * point.step // max(1, total)
+        if search is None or trial is None or mark in (0, REPORTS) or REPORTS * before // max(1, total) == mark:
+            return False
+        return search.report(trial.number, point.step, point.train_loss)
+
+    def ended(self, job: Job, event: Finished | Diverged, recorder: Recorder) -> str:
+        """Take in a result; return what to say of it."""
+        if job.kind == "run":
+            if isinstance(event, Diverged):
+                return f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"
+            return (
+                f"{job.name}: training error {event.final_train_error:.2f} %, test error {event.final_test_error:.2f} %"
+                f" (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
+            )
+        search, trial = job.cell.search, job.trial
+        if search is None or trial is None:
+            return ""
+        if isinstance(event, Diverged):
+            value = worst_value(self._tune, self._facts.classes)
+        else:
+            value = objective_value(self._tune, self._facts.classes, vars(event))
+        search.tell(trial.number, value, diverged=isinstance(event, Diverged))
+        recorder.objective(job, value)
+        return self._after_trial(job.cell, recorder) or ""
+
+    def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> str:
+        """Take in a trial that was stopped early."""
+        if job.cell.search is not None and job.trial is not None:
+            job.cell.search.prune(job.trial.number)
+        return self._after_trial(job.cell, recorder) or ""
+
+    def failed(self, job: Job, cause: str, recorder: Recorder) -> str:
+        """Take in a job that broke; return why its whole cell is lost, where it is."""
+        if job.kind == "trial" and job.cell.search is not None and job.trial is not None:
+            job.cell.search.fail(job.trial.number)
+            self._after_trial(job.cell, recorder)
+            return job.cell.broken
+        return ""
+
+    def put_back(self, job: Job) -> None:
+        """Count a stopped run among those left; a stopped trial stays open in its search."""
+        if job.kind == "run":
+            job.cell.waiting.append((job.spec, None))
+
+    def close(self, recorder: Recorder) -> None:
+        """Mark the searches that haven't ended as interrupted."""
+        for state in self.states:
+            if state.tuning and state.tuning_id:
+                recorder.end_tuning(state, None)
+
+    def _next_run(self, state: CellState, recorder: Recorder) -> Job | None:
+        if not state.waiting:
+            return None
+        spec, record = state.waiting.pop(0)
+        return recorder.begin_run(state, spec, record)
+
+    def _next_trial(self, state: CellState, recorder: Recorder) -> Job | None:
+        cell = state.plan.cell
+        if state.search is None:
+            state.search = self._open_search(cell.name, cell.tuning_key)
+            state.tuning_id = recorder.begin_tuning(state)
+            if self._after_trial(state, recorder) is not None:  # it ended just before the launcher did
+                return self._next_run(state, recorder)
+        trial = state.search.ask()
+        if trial is None:
+            state.asked_in_vain = True
+            return None
+        spec = trial_spec(cell.specs[0], trial.rate, self._tune, self._facts.train_images)
+        record = self._trials.get(recorder.trial_key(state, spec))
+        return recorder.begin_trial(state, spec, trial, record)
+
+    def _after_trial(self, state: CellState, recorder: Recorder) -> str | None:
+        """Settle the cell's rate where its search has ended; return what to say then."""
+        state.asked_in_vain = False
+        search = state.search
+        if search is None or not search.done:
+            return None
+        best = search.best()
+        if best is None:
+            state.broken = "every trial of its learning-rate search broke"
+            recorder.end_tuning(state, None, broken=state.broken)
+            return None
+        state.rate = best[0]
+        done = recorder.finished_keys()
+        specs = [spec.with_recipe(lr=state.rate) for spec in state.plan.cell.specs]
+        state.waiting = [(spec, None) for spec in specs if spec.run_key(self._facts.fingerprint) not in done]
+        edge = search.edge(state.rate)
+        recorder.end_tuning(state, best, edge=edge or "")
+        note = f", the {edge} rate tried: widen tune.low and tune.high" if edge else ""
+        return f"{state.plan.cell.name}: learning rate {state.rate:g} after {search.started} trials{note}"
+
+
+def checkpoint_folder(root: Path, study: str) -> Path:
+    """Return where a study's runs in flight keep their checkpoints."""
+    return root / "mlruns" / ".checkpoints" / study

@@ -1,0 +1,49 @@
+"""Which devices the workers compute on, and how many workers there are."""
+
+import os
+from typing import NamedTuple
+
+import torch
+
+from study.errors import StudyError
+
+
+class Workforce(NamedTuple):
+    """A device for each worker, and the CPU threads each may use."""
+
+    devices: list[str]
+    threads: int
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_workforce(device: str, workers: int | None, runs: int) -> Workforce:
+    """Settle devices and workers: every GPU with one worker each, or every core with one thread each.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
+        workers: their number in all; None lets the hardware decide.
+        runs: how much there is to do at once; no more workers are started than that.
+
+    Raises:
+        StudyError: an unknown device, or one that this machine lacks.
+    """
+    gpus = torch.cuda.device_count()
+    if device == "auto":
+        device = "cuda" if gpus else "cpu"
+    if device == "cpu":
+        count = min(workers or cores(), max(1, runs))
+        return Workforce(["cpu"] * count, 1)  # one thread, whatever the workers: results must not depend on them
+    name, _, index = device.partition(":")
+    if name != "cuda" or (index and not index.isdigit()):
+        raise StudyError(f"--device {device}: there are auto, cpu, cuda and cuda:N")
+    if not gpus or (index and int(index) >= gpus):
+        raise StudyError(
+            f"--device {device}: this machine has {gpus or 'no'} GPU{'s' * (gpus != 1)} that PyTorch can use"
+        )
+    chosen = [device] if index else [f"cuda:{i}" for i in range(gpus)]
+    count = min(workers or len(chosen), max(1, runs))
+    return Workforce([chosen[i % len(chosen)] for i in range(count)], max(1, cores() // count))

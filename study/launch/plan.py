@@ -1,0 +1,178 @@
+"""What a grid asks for, and what of it MLflow has already: done, to continue, to do."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from study.config import Grid, RunSpec, Tune
+from study.data import Dataset
+from study.nets import Complexity, build_net, count
+from study.track import Record, words
+from study.tune import trial_spec
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What planning needs to know of a data set."""
+
+    fingerprint: str
+    train_images: int
+    test_images: int
+    classes: int
+    image_shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DataFacts":
+        """Read them off a loaded data set."""
+        shape = dataset.image_shape
+        return cls(
+            dataset.fingerprint,
+            len(dataset.train),
+            len(dataset.test),
+            dataset.num_classes,
+            (shape[0], shape[1], shape[2]),
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of the grid without its seed: the runs that differ in their seed alone, and what they cost."""
+
+    specs: tuple[RunSpec, ...]
+    """One a seed; their rate is still `tune` where it has to be found."""
+    variant: str
+    """What tells this cell from others of the same net: `batch_size=64, width=2`, or nothing."""
+    tuning_key: str
+    """The search's identity; empty where the rate is given."""
+    complexity: Complexity
+    run_cost: float
+    """Multiply-adds of a run's training."""
+    trial_cost: float
+    """Multiply-adds of a trial's training; 0 where the rate is given."""
+
+    @property
+    def name(self) -> str:
+        """`plain-56`, with the variant where there is one."""
+        net = str(self.specs[0].net)
+        return f"{net} ({self.variant})" if self.variant else net
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """What is left of a cell."""
+
+    cell: Cell
+    rate: float | None
+    """The rate of its runs; None where it is still to be found."""
+    done: tuple[Record, ...]
+    """Runs that are results already."""
+    left: tuple[tuple[RunSpec, Record | None], ...]
+    """Runs to do, with the record of an earlier attempt that can be continued."""
+    tuning: Record | None
+    """The search's record, where it began or ended."""
+
+    @property
+    def cost(self) -> float:
+        """Multiply-adds still to do, a search reckoned whole."""
+        trials = self.cell.specs[0].recipe.lr == "tune" and self.rate is None
+        return len(self.left) * self.cell.run_cost + (self.cell.trial_cost if trials else 0.0)
+
+
+def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
+    """Group the grid's runs into cells, in the order of the file."""
+    varying = grid.varying()
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in grid.runs():
+        groups.setdefault(spec.cell_key(facts.fingerprint), []).append(spec)
+    sizes: dict[tuple[str, str, float], Complexity] = {}
+    cells = []
+    for specs in groups.values():
+        spec = specs[0]
+        size_key = (str(spec.net) + spec.net.family, spec.shortcut, spec.recipe.width)
+        if size_key not in sizes:
+            sizes[size_key] = _complexity(spec, facts)
+        tunes = spec.recipe.lr == "tune"
+        cells.append(
+            Cell(
+                specs=tuple(specs),
+                variant=", ".join(f"{field}={_shown(spec.identity()['recipe'][field])}" for field in varying),
+                tuning_key=tuning_key(spec, grid.tune, facts.fingerprint) if tunes else "",
+                complexity=sizes[size_key],
+                run_cost=training_cost(spec, sizes[size_key], facts),
+                trial_cost=(
+                    training_cost(trial_spec(spec, 1.0, grid.tune, facts.train_images), sizes[size_key], facts)
+                    if tunes
+                    else 0.0
+                ),
+            )
+        )
+    return cells
+
+
+def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[Record], tune: Tune) -> list[CellPlan]:
+    """Compare the cells with what MLflow knows. Nothing that is a result is done again."""
+    runs: dict[str, Record] = {}
+    tunings: dict[str, Record] = {}
+    for record in records:
+        known = runs if record.kind == "run" else tunings if record.kind == "tuning" else None
+        if known is not None and (record.key not in known or record.outcome in words.DONE):
+            known[record.key] = record
+    return [_plan_cell(cell, facts, runs, tunings, tune) for cell in cells]
+
+
+def _plan_cell(
+    cell: Cell, facts: DataFacts, runs: dict[str, Record], tunings: dict[str, Record], tune: Tune
+) -> CellPlan:
+    lr = cell.specs[0].recipe.lr
+    tuning = tunings.get(cell.tuning_key) if cell.tuning_key else None
+    rate = found_rate(tuning, tune) if lr == "tune" else float(lr)
+    if rate is None:
+        return CellPlan(cell, None, (), tuple((spec, None) for spec in cell.specs), tuning)
+    done, left = [], []
+    for spec in (spec.with_recipe(lr=rate) for spec in cell.specs):
+        record = runs.get(spec.run_key(facts.fingerprint))
+        if record is not None and record.outcome in words.DONE:
+            done.append(record)
+        else:
+            left.append((spec, record))
+    return CellPlan(cell, rate, tuple(done), tuple(left), tuning)
+
+
+def found_rate(tuning: Record | None, tune: Tune) -> float | None:
+    """Return the rate that an ended search found, or None: no search, an unfinished one, or one of fewer trials."""
+    if tuning is None or tuning.outcome != "finished" or int(tuning.tags.get(words.TRIAL, 0)) < tune.trials:
+        return None
+    return float(tuning.tags[words.CHOSEN])
+
+
+def tuning_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
+    """Return the hash of a cell's search. More trials continue a search, so their number isn't part of it."""
+    settings = tune.model_dump(mode="json", exclude={"trials", "shared"})
+    text = json.dumps([spec.cell_key(fingerprint), settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> float:
+    """Return the multiply-adds of a training: forward, and twice as many backward."""
+    iterations = spec.recipe.total_iterations(facts.train_images)
+    return 3.0 * complexity.multiply_adds * iterations * min(spec.recipe.batch_size, facts.train_images)
+
+
+def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
+    with torch.device("meta"):
+        net = build_net(
+            str(spec.net),
+            facts.classes,
+            in_channels=facts.image_shape[0],
+            shortcut=None if spec.shortcut == "none" else spec.shortcut,
+            width=spec.recipe.width,
+            family=spec.recipe.family,
+        )
+    return count(net, facts.image_shape)
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""A fixed number of worker processes: give one an order, hear what all of them say, replace one that dies."""
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from study.launch.worker import Failed, Order, Ready, Stop, Told, main
+
+STOP_SECONDS = 10.0
+"""How long a worker may take to end before it is killed."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker process ended without a word while it did a task (None: before it had one)."""
+
+    task: str | None
+    exit_code: int | None
+
+
+Message = Told | Failed | Died
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    device: str
+    ready: bool = False
+    task: str | None = None
+
+
+class Pool:
+    """Local worker processes, one run each at a time."""
+
+    def __init__(self, devices: list[str], threads: int) -> None:
+        """Start a worker for each entry of `devices`; they are spawned, since forks don't mix with threads and CUDA."""
+        self._context = multiprocessing.get_context("spawn")
+        self._threads = threads
+        self._workers = [self._start(device) for device in devices]
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def free(self) -> int:
+        """Return how many workers have started and wait for an order."""
+        return sum(worker.ready and worker.task is None for worker in self._workers)
+
+    def give(self, order: Order) -> None:
+        """Send an order to a worker that waits."""
+        worker = next(worker for worker in self._workers if worker.ready and worker.task is None)
+        worker.task = order.task
+        try:
+            worker.connection.send(order)
+        except OSError:
+            pass  # it has just died: `hear` will say so
+
+    def stop(self, task: str) -> None:
+        """Ask for a task to end at its next step."""
+        for worker in self._workers:
+            if worker.task == task:
+                try:
+                    worker.connection.send(Stop(task))
+                except OSError:
+                    pass  # it has just died: `hear` will say so
+
+    def release(self, task: str) -> None:
+        """Note that a task has ended: its worker waits again."""
+        for worker in self._workers:
+            if worker.task == task:
+                worker.task = None
+
+    def hear(self, timeout: float) -> Iterator[Message]:
+        """Yield what workers have said within `timeout` seconds; a worker that died is replaced."""
+        by_connection = {worker.connection: worker for worker in self._workers}
+        for connection in wait(list(by_connection), timeout):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                while worker.connection.poll():
+                    message = worker.connection.recv()
+                    if isinstance(message, Ready):
+                        worker.ready = True
+                    else:
+                        yield message
+            except (EOFError, OSError):
+                yield self._replace(worker)
+
+    def close(self) -> None:
+        """End all workers; those that don't within a few seconds are killed."""
+        for worker in self._workers:
+            worker.connection.close()  # they notice, and end
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(STOP_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        for worker in self._workers:
+            worker.process.kill()
+
+    def _start(self, device: str) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=main, args=(theirs, device, self._threads), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, device)
+
+    def _replace(self, worker: _Worker) -> Died:
+        worker.connection.close()
+        worker.process.join(STOP_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        self._workers[self._workers.index(worker)] = self._start(worker.device)
+        return Died(worker.task, worker.process.exitcode)

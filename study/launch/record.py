@@ -1,0 +1,192 @@
+"""What a job leaves in MLflow: its parameters and tags, its curve, its figures and its files."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from study.config import Grid, RunSpec
+from study.events import Diverged, Finished, Started
+from study.launch.environment import commit, environment
+from study.launch.jobs import CellState, Job
+from study.launch.plan import DataFacts
+from study.track import Record, Store, words
+from study.tune import Trial
+
+
+class Recorder:
+    """Writes jobs to one study's store."""
+
+    def __init__(self, store: Store, grid: Grid, facts: DataFacts, records: list[Record]) -> None:
+        self._store = store
+        self._grid = grid
+        self._facts = facts
+        self._runs = {record.key: record for record in records if record.kind == "run"}
+        self._done = {record.key for record in records if record.kind == "run" and record.outcome in words.DONE}
+
+    def finished_keys(self) -> set[str]:
+        """Return the keys of runs that are results."""
+        return self._done
+
+    def trial_key(self, state: CellState, spec: RunSpec) -> str:
+        """Return a trial's key: that of its run, within its search."""
+        return f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
+
+    def begin_run(self, state: CellState, spec: RunSpec, record: Record | None) -> Job:
+        """Open a run in MLflow, or take one up that was cut off."""
+        key = spec.run_key(self._facts.fingerprint)
+        record = record or self._runs.get(key)
+        tuned = state.plan.cell.specs[0].recipe.lr == "tune"
+        tags = {words.KIND: "run", words.KEY: key, words.LR_TUNED: str(tuned).lower()}
+        name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
+        run_id, logged = self._open(state, spec, name, tags, record)
+        return Job("run", key, name, spec, state, state.plan.cell.run_cost, run_id, logged)
+
+    def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial, record: Record | None) -> Job:
+        """Open a trial as a child of its cell's search."""
+        key = self.trial_key(state, spec)
+        tags = {
+            words.KIND: "trial",
+            words.KEY: key,
+            words.TRIAL: str(trial.number),
+            words.OBJECTIVE: self._grid.tune.objective,
+            words.PARENT: state.tuning_id,
+        }
+        name = f"{state.plan.cell.name} trial {trial.number} rate {trial.rate:g}"
+        run_id, logged = self._open(state, spec, name, tags, record)
+        return Job("trial", key, name, spec, state, state.plan.cell.trial_cost, run_id, logged, trial=trial)
+
+    def begin_tuning(self, state: CellState) -> str:
+        """Open a cell's search; return its run's id."""
+        record = state.plan.tuning
+        if record is not None:
+            self._store.reopen(record.run_id)
+            return record.run_id
+        spec = state.plan.cell.specs[0]
+        tags = {
+            words.KIND: "tuning",
+            words.KEY: state.plan.cell.tuning_key,
+            words.CELL: spec.cell_key(self._facts.fingerprint),
+        }
+        tune = {f"tune_{key}": value for key, value in self._grid.tune.model_dump(exclude={"trials", "shared"}).items()}
+        params = {**self._params(state, spec, seed=self._grid.tune.seed), **tune}
+        tags[words.VARIANT] = state.plan.cell.variant
+        return self._store.begin(f"{state.plan.cell.name} tuning", params, tags)
+
+    def end_tuning(
+        self, state: CellState, best: tuple[float, float] | None, *, edge: str = "", broken: str = ""
+    ) -> None:
+        """Close a cell's search: with the rate it found, as broken, or as interrupted."""
+        if best is None:
+            self._store.end(state.tuning_id, "failed" if broken else "interrupted", reason=broken)
+            return
+        ended = state.search.started if state.search is not None else 0
+        self._store.set_tags(state.tuning_id, {words.CHOSEN: repr(best[0]), words.EDGE: edge, words.TRIAL: str(ended)})
+        self._store.end(state.tuning_id, "finished", metrics={"best_lr": best[0], "best_objective": best[1]})
+
+    def started(self, job: Job, event: Started) -> None:
+        """Note what is known once a run is set up, and log the points that MLflow lacks of an earlier attempt."""
+        self._store.add_params(
+            job.run_id,
+            {
+                "total_iterations": event.total,
+                "iterations_per_epoch": event.iterations_per_epoch,
+                "train_images": event.train_images,
+                "parameters": event.parameters,
+            },
+        )
+        self._store.set_tags(job.run_id, {words.DEVICE: event.device, words.PRECISION: event.precision})
+        for point in event.history:
+            job.add(point)
+
+    def flush(self, job: Job) -> None:
+        """Log the points that wait."""
+        self._store.log_points(job.run_id, job.unsent)
+        job.logged = max([job.logged, *(point.step for point in job.unsent)])
+        job.unsent.clear()
+        job.sent_at = time.monotonic()
+
+    def objective(self, job: Job, value: float) -> None:
+        """Log what a trial is judged by."""
+        self._store.log_values(job.run_id, {"objective": value})
+
+    def result(self, job: Job, event: Finished | Diverged, checkpoint: Path) -> str:
+        """Close a run that came to a result, with its files; return the outcome."""
+        metrics: dict[str, float | None]
+        if isinstance(event, Diverged):
+            outcome = "diverged"
+            metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
+            reason = f"the loss stopped being finite before iteration {event.step:,}"
+        else:
+            outcome, reason = "finished", ""
+            metrics = {key: getattr(event, key) for key in words.FINALS} | {"seconds": event.seconds}
+        if job.kind == "run":
+            self._store.add_text(job.run_id, _curves_csv(job), "curves.csv")
+            if checkpoint.exists():
+                self._store.add_file(job.run_id, checkpoint, "checkpoint")
+            self._done.add(job.key)
+        self.end(job, outcome, metrics=metrics, step=event.step, reason=reason)
+        return outcome
+
+    def end(
+        self,
+        job: Job,
+        outcome: str,
+        *,
+        metrics: Mapping[str, float | None] | None = None,
+        step: int = 0,
+        reason: str = "",
+    ) -> None:
+        """Log what waits and close a run."""
+        self.flush(job)
+        self._store.end(job.run_id, outcome, step=step, metrics=metrics, reason=reason)
+
+    def add_traceback(self, job: Job, text: str) -> None:
+        """Keep what a run that broke had to say."""
+        self._store.add_text(job.run_id, text, "traceback.txt")
+
+    def _open(
+        self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], record: Record | None
+    ) -> tuple[str, int]:
+        if record is not None:
+            return record.run_id, self._store.reopen(record.run_id)
+        fingerprint = self._facts.fingerprint
+        cell = state.plan.cell
+        tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
+        run_id = self._store.begin(name, self._params(state, spec, seed=spec.seed), tags)
+        profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
+        dataset = spec.dataset
+        self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
+        self._store.add_text(run_id, json.dumps(spec.model_dump(mode="json"), indent=2), "spec.json")
+        self._store.add_text(run_id, json.dumps(environment(), indent=2), "environment.json")
+        return run_id, 0
+
+    def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:
+        """Return what MLflow's pages group, filter and average by."""
+        recipe = {key: value for key, value in spec.identity()["recipe"].items() if value is not None}
+        data = spec.dataset.model_dump(exclude={"name", "root"}, exclude_none=True)
+        return {
+            "dataset": spec.dataset.name,
+            "architecture": spec.architecture,
+            "depth": spec.depth,
+            "net": str(spec.net),
+            "seed": seed,
+            **recipe,
+            **data,
+            "test_images": self._facts.test_images,
+            "classes": self._facts.classes,
+            "multiply_adds": state.plan.cell.complexity.multiply_adds,
+        }
+
+
+def _curves_csv(job: Job) -> str:
+    """Return a run's curve as text."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    if job.points:
+        writer.writerow(vars(job.points[0]))
+        writer.writerows(vars(point).values() for point in job.points)
+    return out.getvalue()

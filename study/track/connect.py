@@ -1,0 +1,95 @@
+"""Where MLflow keeps things: its own defaults, made explicit, and put right where a study's folder was moved."""
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlparse
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from study.errors import StudyError
+
+SQLITE = "sqlite:///"
+
+
+def tracking_uri(folder: Path | None = None) -> str:
+    """Return MLFLOW_TRACKING_URI, or MLflow's default of `folder` (this one) with its full path: mlflow.db.
+
+    A relative default would follow the working folder, and turns into the retired file store where an old `mlruns`
+    lies beside it.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return f"{SQLITE}{Path(given.removeprefix(SQLITE)).resolve()}" if given.startswith(SQLITE) else given
+    return f"{SQLITE}{(folder or Path.cwd()).resolve() / 'mlflow.db'}"
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder of a local database, or None for a server."""
+    return Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else None
+
+
+@lru_cache(maxsize=8)
+def connect(uri: str) -> MlflowClient:
+    """Return a client; creates or migrates a local database.
+
+    Raises:
+        StudyError: the address is of no use, or nobody answers there.
+    """
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    folder = local_folder(uri)
+    if folder is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
+        raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(uri)
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)  # opens the database, or fails now and not in the middle of a study
+    except (MlflowException, OSError) as error:
+        raise StudyError(f"MLflow can't be reached at {uri}: {str(error).splitlines()[0]}") from None
+    return client
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Return where a new experiment's artifacts go: `mlruns` beside a local database, else the server's own choice."""
+    folder = local_folder(uri)
+    return (folder / "mlruns" / experiment).as_uri() if folder else None
+
+
+def repair_moved(uri: str) -> None:
+    """Put a moved study's artifact paths right in its local database: MLflow stores them in full, and moves none.
+
+    A path that is gone is replaced where the same folder is found in `mlruns` beside the database.
+    """
+    folder = local_folder(uri)
+    if folder is None or not Path(uri.removeprefix(SQLITE)).exists():
+        return
+    with closing(sqlite3.connect(uri.removeprefix(SQLITE), timeout=20)) as database:
+        rows = database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        for experiment, location in rows:
+            path = Path(urlparse(str(location)).path) if str(location).startswith(("file:", "/")) else None
+            if path is None or path.exists() or "mlruns" not in path.parts:
+                continue
+            inside = path.parts[len(path.parts) - path.parts[::-1].index("mlruns") :]
+            here = folder.joinpath("mlruns", *inside)
+            if here.exists():
+                old, new = str(location), here.as_uri()
+                database.execute(
+                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
+                )
+                database.execute(
+                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                    "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                    (new, len(old) + 1, experiment, len(old), old),
+                )
+        database.commit()

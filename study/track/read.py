@@ -1,0 +1,172 @@
+"""From MLflow to pandas: a row a run, a row a point, a row a trial. Errors are in percent, steps are iterations."""
+
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from study.errors import StudyError
+from study.track import words
+from study.track.connect import connect, repair_moved, tracking_uri
+
+NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
+
+
+def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
+    """Return the runs of a study, a row each; trials are left out.
+
+    Columns: run_id, run_key, name, outcome and status, architecture, depth (int), net, variant, seed (int), lr
+    (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,
+    step (the last logged), total_iterations, train_images, test_images, classes, parameters, multiply_adds (int),
+    start_time, device, precision, commit, and the recipe's fields as text.
+
+    Raises:
+        StudyError: no such experiment.
+    """
+    client, experiment_id = open_experiment(experiment, uri)
+    rows = [_run_row(run) for run in _runs(client, experiment_id, "run")]
+    frame = pd.DataFrame(rows, columns=None if rows else [*NET_COLUMNS, "outcome", "status", "lr", *words.FINALS])
+    return frame.sort_values(["variant", "architecture", "depth", "seed"], ignore_index=True) if rows else frame
+
+
+def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
+    """Return the curves of a study: a row a run and step, with the columns of `NET_COLUMNS`, step, and each metric."""
+    client, experiment_id = open_experiment(experiment, uri)
+    frames = []
+    for run in _runs(client, experiment_id, "run"):
+        row = _run_row(run)
+        curves = _curves(client, run.info.run_id)
+        frames.append(curves.assign(**{column: row[column] for column in NET_COLUMNS}))
+    frames = [frame for frame in frames if len(frame)]
+    columns = [*NET_COLUMNS, "step", *words.CURVES]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    frame = pd.concat(frames, ignore_index=True).reindex(columns=columns)
+    return frame.sort_values(["variant", "architecture", "depth", "seed", "step"], ignore_index=True)
+
+
+def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
+    """Return the learning-rate trials of a study, a row each.
+
+    Columns: architecture, depth, net, variant, number, lr, objective (its name), value (NaN for a trial that didn't
+    come to its end), state (complete, pruned, diverged, running, failed), step, chosen (bool), edge (lowest or highest
+    where the chosen rate is the last one tried on that side, else empty), run_id.
+    """
+    client, experiment_id = open_experiment(experiment, uri)
+    tunings = {run.data.tags.get(words.CELL): run.data.tags for run in _runs(client, experiment_id, "tuning")}
+    rows = []
+    for run in _runs(client, experiment_id, "trial"):
+        tags, row = run.data.tags, _run_row(run)
+        parent = tunings.get(tags.get(words.CELL), {})
+        outcome = str(row["outcome"])
+        objective = tags.get(words.OBJECTIVE, "")
+        rows.append(
+            {column: row[column] for column in ("architecture", "depth", "net", "variant")}
+            | {
+                "number": int(tags.get(words.TRIAL, -1)),
+                "lr": row["lr"],
+                "objective": objective,
+                "value": run.data.metrics.get("objective", float("nan")),
+                "state": {"finished": "complete"}.get(outcome, outcome),
+                "step": row["step"],
+                "chosen": _same(parent.get(words.CHOSEN), row["lr"]),
+                "edge": parent.get(words.EDGE, ""),
+                "run_id": run.info.run_id,
+            }
+        )
+    columns = "architecture depth net variant number lr objective value state step chosen edge run_id".split()
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["variant", "architecture", "depth", "number"], ignore_index=True)
+
+
+def list_studies(uri: str | None = None) -> list[str]:
+    """Return the names of the experiments that hold a study's runs, the newest first."""
+    client = connect(uri or tracking_uri())
+    names = []
+    for experiment in client.search_experiments(order_by=["last_update_time DESC"]):
+        if client.search_runs([experiment.experiment_id], f"tags.`{words.KIND}` = 'run'", max_results=1):
+            names.append(str(experiment.name))
+    return names
+
+
+def open_experiment(experiment: str, uri: str | None) -> tuple[MlflowClient, str]:
+    """Return a client and the id of a study's experiment.
+
+    Raises:
+        StudyError: no such experiment.
+    """
+    uri = uri or tracking_uri()
+    client = connect(uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        known = ", ".join(list_studies(uri)) or "none"
+        raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
+    repair_moved(uri)
+    return client, str(found.experiment_id)
+
+
+def _runs(client: MlflowClient, experiment_id: str, kind: str) -> list[Run]:
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], f"tags.`{words.KIND}` = '{kind}'", max_results=5000, page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    """Turn a run into a row; its recipe's fields stay text."""
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    row: dict[str, Any] = dict(params)
+    row |= {
+        "run_id": run.info.run_id,
+        "run_key": tags.get(words.KEY, ""),
+        "name": run.info.run_name,
+        "outcome": tags.get(words.OUTCOME, "running"),
+        "status": run.info.status,
+        "reason": tags.get(words.REASON, ""),
+        "architecture": params.get("architecture", ""),
+        "depth": int(params.get("depth", 0)),
+        "net": params.get("net", ""),
+        "variant": tags.get(words.VARIANT, ""),
+        "seed": int(params.get("seed", 0)),
+        "lr": _number(params.get("lr")),
+        "lr_tuned": tags.get(words.LR_TUNED) == "true",
+        "start_time": pd.Timestamp(run.info.start_time, unit="ms"),
+        "device": tags.get(words.DEVICE, ""),
+        "precision": tags.get(words.PRECISION, ""),
+        "commit": tags.get(words.COMMIT, ""),
+        "seconds": metrics.get("seconds", float("nan")),
+        "images_per_second": metrics.get("images_per_second", float("nan")),
+    }
+    row |= {key: metrics.get(key, float("nan")) for key in words.FINALS}
+    row |= {key: int(params.get(key, 0) or 0) for key in words.COUNTS}
+    row["step"] = round(metrics.get("epoch", 0) * row["iterations_per_epoch"])
+    return row
+
+
+def _curves(client: MlflowClient, run_id: str) -> pd.DataFrame:
+    """Return a run's points; where a step was logged twice, the later stands."""
+    series = {}
+    for key in words.CURVES:
+        history = sorted(client.get_metric_history(run_id, key), key=lambda metric: metric.timestamp)
+        values = {int(metric.step): float(metric.value) for metric in history}
+        if values:
+            series[key] = pd.Series(values, dtype=float)
+    return pd.DataFrame(series).rename_axis("step").reset_index() if series else pd.DataFrame()
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")  # 'tune', of a search
+
+
+def _same(text: str | None, rate: float) -> bool:
+    return text is not None and abs(_number(text) - rate) <= 1e-6 * abs(rate)

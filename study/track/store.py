@@ -1,0 +1,197 @@
+"""One study's runs in MLflow: begin, log, end, and find again by key. The launcher is the only writer."""
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from study.errors import StudyError
+from study.events import Epoch
+from study.track import words
+from study.track.connect import artifact_location, connect, local_folder, repair_moved, tracking_uri
+
+STATUS = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "diverged": "FINISHED",
+    "pruned": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as MLflow knows it."""
+
+    run_id: str
+    kind: str
+    key: str
+    outcome: str
+    status: str
+    tags: Mapping[str, str]
+    finals: Mapping[str, float]
+
+
+class Store:
+    """The MLflow experiment of one study."""
+
+    def __init__(self, experiment: str, uri: str | None = None) -> None:
+        """Open the experiment, or create it.
+
+        Raises:
+            StudyError: MLflow can't be reached, or the experiment was deleted there.
+        """
+        self.uri = uri or tracking_uri()
+        self.experiment = experiment
+        self.client: MlflowClient = connect(self.uri)
+        self.folder = local_folder(self.uri)
+        repair_moved(self.uri)
+        found = self.client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise StudyError(
+                f"the MLflow experiment '{experiment}' was deleted: give the grid another name, or restore it with "
+                f"`mlflow experiments restore -x {found.experiment_id}`"
+            )
+        self.experiment_id: str = (
+            found.experiment_id
+            if found is not None
+            else self.client.create_experiment(experiment, artifact_location(self.uri, experiment))
+        )
+
+    def records(self) -> list[Record]:
+        """Return every run of the study."""
+        records: list[Record] = []
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], max_results=5000, page_token=token)
+            for run in page:
+                tags = run.data.tags
+                if words.KIND in tags:
+                    finals = {key: value for key, value in run.data.metrics.items() if key in words.FINALS}
+                    records.append(
+                        Record(
+                            run_id=run.info.run_id,
+                            kind=tags[words.KIND],
+                            key=tags.get(words.KEY, ""),
+                            outcome=tags.get(words.OUTCOME, "running"),
+                            status=run.info.status,
+                            tags=tags,
+                            finals=finals,
+                        )
+                    )
+            token = page.token
+            if not token:
+                return records
+
+    def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create a run and return its id."""
+        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: _owner(), **_source_tags()}
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=everything)
+        self.add_params(run.info.run_id, params)
+        return str(run.info.run_id)
+
+    def reopen(self, run_id: str) -> int:
+        """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, words.OUTCOME, "running")
+        self.client.set_tag(run_id, words.OWNER, _owner())
+        logged = self.client.get_metric_history(run_id, "train_error")
+        return max((int(metric.step) for metric in logged), default=0)
+
+    def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Log parameters; a value that is logged already must be the same."""
+        entities = [Param(key, "" if value is None else str(value)) for key, value in params.items()]
+        self.client.log_batch(run_id, params=entities)
+
+    def add_dataset(
+        self, run_id: str, name: str, fingerprint: str, root: str | None, profile: Mapping[str, Any]
+    ) -> None:
+        """Link a run to its data."""
+        dataset = Dataset(
+            name=name,
+            digest=fingerprint,
+            source_type="local" if root else "package",
+            source=json.dumps({"root": root, "name": name}),
+            profile=json.dumps(profile),
+        )
+        tags = [InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
+
+    def log_points(self, run_id: str, points: list[Epoch]) -> None:
+        """Log points of the curves, in one call. What isn't a finite number is left out: MLflow would store 1.8e308."""
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(key, value, now, point.step)
+            for point in points
+            for key, value in [
+                *((key, getattr(point, key)) for key in words.CURVES),
+                ("epoch", point.epoch),
+                ("system/process_memory_mib", point.memory_mib),
+            ]
+            if value is not None and math.isfinite(value)
+        ]
+        for start in range(0, len(metrics), 1000):
+            self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
+
+    def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
+        """Log single figures."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in values.items()])
+
+    def end(
+        self,
+        run_id: str,
+        outcome: str,
+        *,
+        step: int = 0,
+        metrics: Mapping[str, float | None] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Close a run with its final figures; the status says whether it is a result."""
+        now = int(time.time() * 1000)
+        entities = [
+            Metric(key, value, now, step)
+            for key, value in (metrics or {}).items()
+            if value is not None and math.isfinite(value)
+        ]
+        tags = [RunTag(words.OUTCOME, outcome)] + ([RunTag(words.REASON, reason[:5000])] if reason else [])
+        self.client.log_batch(run_id, metrics=entities, tags=tags)
+        self.client.set_terminated(run_id, STATUS[outcome])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def add_text(self, run_id: str, text: str, path: str) -> None:
+        """Store a text as an artifact."""
+        self.client.log_text(run_id, text, path)
+
+    def add_file(self, run_id: str, file: Path, folder: str) -> None:
+        """Store a file as an artifact."""
+        self.client.log_artifact(run_id, str(file), folder)
+
+
+def _owner() -> str:
+    """Return who writes a run now: host, process, and when the process began (numbers of processes come round)."""
+    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
+
+
+def _source_tags() -> dict[str, str]:
+    """Return who started the run, with what: the columns of the same name in MLflow's pages."""
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "study", "mlflow.source.type": "LOCAL"}

@@ -1,0 +1,50 @@
+"""The names under which a run's facts stand in MLflow: written by one module, read by another."""
+
+KIND = "study.kind"
+"""Tag: `run`, `tuning` (the search of a cell), `trial` (one rate of it)."""
+KEY = "study.run_key"
+CELL = "study.cell_key"
+OUTCOME = "study.outcome"
+"""Tag: `running`, `finished`, `diverged`, `pruned`, `failed`, `interrupted`."""
+REASON = "study.reason"
+"""Tag: why a run failed or was pruned, in a line."""
+VARIANT = "study.variant"
+OWNER = "study.owner"
+TRIAL = "study.trial"
+"""Tag: a trial's number in its cell's search."""
+CHOSEN = "study.chosen_lr"
+"""Tag of a tuning run: the rate it found."""
+EDGE = "study.lr_edge"
+"""Tag of a tuning run: `lowest` or `highest` where the best rate was the last one tried on that side."""
+OBJECTIVE = "study.objective"
+LR_TUNED = "study.lr_tuned"
+DEVICE = "study.device"
+PRECISION = "study.precision"
+COMMIT = "mlflow.source.git.commit"
+PARENT = "mlflow.parentRunId"
+NAME = "mlflow.runName"
+
+CURVES = ("train_error", "train_loss", "test_error", "test_loss", "validation_error", "lr", "images_per_second")
+"""Metrics by iteration."""
+FINALS = (
+    "final_train_error",
+    "final_train_loss",
+    "final_train_error_augmented",
+    "final_test_error",
+    "final_test_loss",
+    "final_validation_error",
+    "final_validation_loss",
+)
+"""Metrics of the last iteration."""
+COUNTS = (
+    "total_iterations",
+    "iterations_per_epoch",
+    "train_images",
+    "test_images",
+    "classes",
+    "parameters",
+    "multiply_adds",
+)
+"""Params that are whole numbers."""
+DONE = ("finished", "diverged", "pruned")
+"""Outcomes that are results: such a run isn't done again."""
