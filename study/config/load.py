@@ -51,7 +51,7 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
         overrides: settings such as ``recipe.lr=0.1`` or ``grid.depth=[8, 20]``, put over the file before it is checked.
 
     Raises:
-        GridError: anything wrong with it, in one message with file, line, wrong key or value, and the nearest right one.
+        GridError: anything wrong with it, in one message with file, line, key or value, and the nearest right one.
     """
     text, name = grid_text(path_or_name)
     return parse_grid(text, name, overrides)
@@ -69,10 +69,16 @@ def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
         if key not in source.values:
             raise GridError(f"{source.name}: '{key}' is missing")
     dataset = _dataset(source)
-    tune = _section(source, ("tune",), Tune, source.values.get("tune") or {})
+    tune = _section(source, ("tune",), Tune, source.values["tune"] if source.values.get("tune") is not None else {})
     points = expand(source, dataset)
-    values = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
-    whole = {**values, "dataset": dataset, "tune": tune, "points": points, "recipe": source.values.get("recipe") or {}}
+    values: dict[str, Any] = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
+    whole: dict[str, Any] = {
+        **values,
+        "dataset": dataset,
+        "tune": tune,
+        "points": points,
+        "recipe": source.values.get("recipe") or {},
+    }
     return _section(source, (), Grid, whole)
 
 
@@ -103,19 +109,20 @@ def _override(source: Source, setting: str) -> None:
     if not equals or not all(keys):
         raise GridError(f"--set {setting}: a setting looks like recipe.lr=0.1")
     try:
-        parsed = read_source(f"value: {text}", f"--set {setting}").values["value"]
+        parsed = read_source(f"value: {text}", f"--set {setting}")
     except GridError:
         raise GridError(f"--set {setting}: '{text}' isn't a YAML value") from None
     inside: Any = source.values
     for depth, key in enumerate(keys[:-1]):
         if isinstance(inside.get(key), str) and keys[depth] == "dataset":
             inside[key] = {"name": inside[key]}
-        inside = inside.setdefault(key, {})
+        if inside.get(key) is None:
+            inside[key] = {}
+        inside = inside[key]
         if not isinstance(inside, dict):
             raise GridError(f"--set {setting}: '{'.'.join(keys[: depth + 1])}' holds a value, not keys")
-    inside[keys[-1]] = parsed
-    for depth in range(len(keys)):
-        source.lines.setdefault(tuple(keys[: depth + 1]), 0)
+    inside[keys[-1]] = parsed.values["value"]
+    source.put(tuple(keys), parsed, f"--set {setting}")
 
 
 def _is_grid(name: str) -> bool:

@@ -1,7 +1,7 @@
 """YAML with places: what stands in a grid file, and on which line each key and value stands."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,27 @@ class Source:
     name: str
     values: dict[str, Any]
     lines: dict[Place, int]
+    settings: dict[Place, str] = field(default_factory=dict)
+    """The places that ``--set`` put over the file's, with the setting's text."""
 
     def where(self, place: Place) -> str:
-        """Return ``file:line`` for a place, or for the nearest one above it that stands in the file."""
+        """Return ``file:line`` for a place, or for the nearest one above it that stands in the file (or a setting)."""
         while place and place not in self.lines:
             place = place[:-1]
+        if place in self.settings:
+            return self.settings[place]
         line = self.lines.get(place)
         return f"{self.name}:{line}" if line else self.name
+
+    def put(self, keys: Place, parsed: "Source", setting: str) -> None:
+        """Note that the values at `keys` are now a setting's, `parsed` from ``value: ...``."""
+        for place in [place for place in self.lines if place[: len(keys)] == keys]:
+            del self.lines[place]
+        above = [keys[:depth] for depth in range(1, len(keys)) if keys[:depth] not in self.lines]
+        below = [(*keys, *place[1:]) for place in parsed.lines if place]
+        for place in above + below:
+            self.lines[place] = 0
+            self.settings[place] = setting
 
 
 def read_source(text: str, name: str) -> Source:
@@ -49,19 +63,21 @@ def read_source(text: str, name: str) -> Source:
     """
     if len(text) > MAX_BYTES:
         raise GridError(f"{name}: {len(text):,} characters are too many for a grid file (at most {MAX_BYTES:,})")
+    lines: dict[Place, int] = {}
     try:
         node = yaml.compose(text, Loader=_Loader)
+        values = None if node is None else _build(node, (), lines, name, active=set())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise GridError(f"{name}{line}: not valid YAML: {problem}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise GridError(f"{name}: not valid YAML: nested too deeply") from None
+    except ValueError as error:
         raise GridError(f"{name}: not valid YAML: {error}") from None
     if node is None:
         raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")
-    lines: dict[Place, int] = {}
-    values = _build(node, (), lines, name, active=set())
     if not isinstance(values, dict):
         raise GridError(
             f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {_kind(values)}"
@@ -107,11 +123,18 @@ def _mapping(node: yaml.Node, place: Place, lines: dict[Place, int], name: str, 
 def _scalar(node: yaml.ScalarNode, name: str, line: int) -> Any:
     try:
         value = _Loader("").construct_object(node)
-    except (yaml.YAMLError, ValueError, OverflowError):
-        raise GridError(f"{name}:{line}: '{node.value}' isn't a plain value") from None
+    except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError):  # PyYAML's, of `!!bool x` and such
+        raise GridError(f"{name}:{line}: '{short(node.value)}' isn't a plain value") from None
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise GridError(f"{name}:{line}: {short(node.value)} is too large a number")
     if not isinstance(value, str | int | float | bool | None):
         return str(node.value)  # a date, say: let the schema refuse it as text
     return value
+
+
+def short(text: str) -> str:
+    """Return a text as a message shows it: its start alone if it is long."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _kind(value: Any) -> str:

@@ -47,10 +47,13 @@ def build_net(
     if net_name.family == "vgg":
         if width != 1.0:
             raise StudyError("vgg nets have no width multiplier: leave width at 1")
-        net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
+        with torch.device("meta"):  # so that no constructor draws weights, from PyTorch's own generator, in vain
+            net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
     else:
         used: Shortcut = "none" if net_name.architecture == "plain" else shortcut or default_shortcut(net_name.family)
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
-        net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
+        with torch.device("meta"):
+            net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
+    net.to_empty(device=torch.get_default_device())
     he_initialise(net, generator)
     return net

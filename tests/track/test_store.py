@@ -1,0 +1,137 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study.errors import StudyError
+from study.events import Epoch
+from study.track import Store, load_curves, load_runs, load_trials, tracking_uri, words
+
+POINT = Epoch(
+    step=10,
+    epoch=1.0,
+    lr=0.1,
+    train_error=50.0,
+    train_loss=1.5,
+    test_error=60.0,
+    test_loss=1.7,
+    validation_error=None,
+    validation_loss=None,
+    images_per_second=1000.0,
+    seconds=1.0,
+    memory_mib=500.0,
+)
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "lr": 0.1, "iterations_per_epoch": 10}
+
+
+def uri(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def begin(store: Store, key: str = "k", **params: object) -> str:
+    return store.begin("plain-8 seed 0", PARAMS | params, {words.KIND: "run", words.KEY: key})
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    store = Store("digits", uri(tmp_path))
+    run = begin(store)
+    store.log_points(run, [POINT, replace(POINT, step=20, epoch=2.0, train_error=40.0, test_loss=float("inf"))])
+    store.end(
+        run, "finished", step=20, metrics={"final_train_error": 39.0, "final_validation_error": None, "seconds": 2}
+    )
+    row = load_runs("digits", uri(tmp_path)).iloc[0]
+    assert (row["architecture"], row["depth"], row["seed"], row["lr"]) == ("plain", 8, 0, 0.1)
+    assert (row["outcome"], row["status"], row["step"], row["seconds"]) == ("finished", "FINISHED", 20, 2)
+    assert row["final_train_error"] == 39.0
+    curves = load_curves("digits", uri(tmp_path))
+    assert list(curves["step"]) == [10, 20]
+    assert list(curves["train_error"]) == [50.0, 40.0]
+    assert curves["test_loss"].isna().tolist() == [False, True]  # infinity isn't stored as 1.8e308
+    assert curves["validation_error"].isna().all()
+    assert load_trials("digits", uri(tmp_path)).empty
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("finished", "FINISHED"), ("diverged", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED")],
+)
+def test_status_in_mlflow(tmp_path: Path, outcome: str, status: str) -> None:
+    store = Store("digits", uri(tmp_path))
+    run = begin(store)
+    store.end(run, outcome, reason="because")
+    (record,) = store.records()
+    assert (record.outcome, record.status, record.tags[words.REASON]) == (outcome, status, "because")
+
+
+def test_reopening_says_what_is_logged(tmp_path: Path) -> None:
+    store = Store("digits", uri(tmp_path))
+    run = begin(store)
+    assert store.reopen(run) == 0
+    store.log_points(run, [POINT, replace(POINT, step=20)])
+    store.end(run, "interrupted")
+    assert Store("digits", uri(tmp_path)).reopen(run) == 20
+    (record,) = store.records()
+    assert (record.outcome, record.status) == ("running", "RUNNING")
+
+
+def test_a_point_logged_twice_is_read_once(tmp_path: Path) -> None:
+    store = Store("digits", uri(tmp_path))
+    run = begin(store)
+    store.log_points(run, [POINT])
+    store.log_points(run, [replace(POINT, train_error=49.0)])
+    assert len(load_curves("digits", uri(tmp_path))) == 1
+
+
+def test_many_points_go_in_one_call(tmp_path: Path) -> None:
+    store = Store("digits", uri(tmp_path))
+    run = begin(store)
+    store.log_points(run, [replace(POINT, step=step, epoch=step / 10) for step in range(1, 401)])
+    assert len(load_curves("digits", uri(tmp_path))) == 400
+
+
+def test_a_moved_study_is_found_whole(tmp_path: Path) -> None:
+    """MLflow stores full paths: after a move they are put right, for reading and for new runs."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    store = Store("digits", uri(here))
+    run = begin(store)
+    store.add_text(run, json.dumps({"a": 1}), "spec.json")
+    store.end(run, "finished")
+    shutil.move(here, there)
+    moved = Store("digits", uri(there))
+    path = moved.client.download_artifacts(run, "spec.json")
+    assert json.loads(Path(path).read_text()) == {"a": 1}
+    new = begin(moved, "other")
+    moved.add_text(new, "x", "note.txt")
+    assert not here.exists()
+    assert (there / "mlruns" / "digits" / new / "artifacts" / "note.txt").exists()
+
+
+def test_a_deleted_experiment_is_a_clear_error(tmp_path: Path) -> None:
+    store = Store("digits", uri(tmp_path))
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(StudyError, match="was deleted: give the grid another name"):
+        Store("digits", uri(tmp_path))
+
+
+def test_an_unknown_study_names_those_there_are(tmp_path: Path) -> None:
+    begin(Store("digits", uri(tmp_path)))
+    with pytest.raises(StudyError, match=r"no study is called 'digit' .*known: digits"):
+        load_runs("digit", uri(tmp_path))
+
+
+def test_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tracking_uri() == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri() == "http://127.0.0.1:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///sub/my.db")
+    assert tracking_uri() == f"sqlite:///{tmp_path.resolve()}/sub/my.db"
+
+
+@pytest.mark.parametrize("address", ["file:///tmp/x", "ftp://x", "nonsense"])
+def test_an_address_of_no_use(address: str) -> None:
+    with pytest.raises(StudyError, match="address is needed"):
+        Store("digits", address)
