@@ -98,7 +98,8 @@ def report(experiment: str | None, out: Path | None) -> None:
         smallest_effect=provenance.smallest_effect,
     )
     print_verdicts(name, provenance.smallest_effect)
-    Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+    shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    Console().print(f"report: {shown}", highlight=False, soft_wrap=True)
 
 
 def status(experiment: str | None) -> None:

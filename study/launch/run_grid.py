@@ -20,7 +20,7 @@ from study.launch.launcher import Launcher, Summary
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
-from study.track import Record, Store, describe
+from study.track import Record, Store, describe, study_folder
 from study.tune import Search, SearchStore
 
 
@@ -31,16 +31,10 @@ class Plan:
     facts: DataFacts
     cells: list[CellPlan]
     records: list[Record]
-    store: Store
-
-    @property
-    def root(self) -> Path:
-        """The folder of the study's databases."""
-        return self.store.folder or Path.cwd()
 
 
 def make_plan(grid: Grid, display: Display) -> Plan:
-    """Load the data and compare the grid with MLflow.
+    """Load the data and compare the grid with MLflow; make nothing.
 
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
@@ -54,9 +48,9 @@ def make_plan(grid: Grid, display: Display) -> Plan:
 
     dataset = load_dataset(grid.points[0].dataset, progress=progress)
     facts = DataFacts.of(dataset)
-    store = Store(grid.name)
-    records = store.records()
-    return Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid.tune), records, store)
+    store = Store.find(grid.name)
+    records = store.records() if store else []
+    return Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid.tune), records)
 
 
 def run_grid(
@@ -70,18 +64,19 @@ def run_grid(
         StudyError: the data, MLflow or the device can't be used, or another launcher runs this study.
     """
     plan = make_plan(grid, display)
-    root = plan.root
+    store = Store(grid.name)
+    root = study_folder(store.uri)
     checkpoints = checkpoint_folder(root, grid.name)
     checkpoints.mkdir(parents=True, exist_ok=True)
     with _only_launcher(checkpoints / "launcher.lock", grid.name):
         describe(
-            plan.store.client,
-            plan.store.experiment_id,
+            store.client,
+            store.experiment_id,
             grid=text,
             command=command,
             smallest_effect=grid.smallest_effect,
         )
-        _close_stale(plan)
+        _close_stale(store, plan.records)
         cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, root), plan.records)
         if not cells.states:
             return Summary(earlier=cells.done_before)
@@ -92,7 +87,7 @@ def run_grid(
             f"stop at any time with Ctrl-C and run the same command again: it goes on"
         )
         pool = Pool(force.devices, force.threads)
-        recorder = Recorder(plan.store, grid, plan.facts, plan.records)
+        recorder = Recorder(store, grid, plan.facts, plan.records)
         launcher = Launcher(grid, cells, recorder, pool, display, checkpoints)
         display.plan(sum(cell.cost for cell in plan.cells) + _trials_cost(grid, plan))
         try:
@@ -118,11 +113,11 @@ def _search_opener(grid: Grid, root: Path) -> Callable[[str, str], Search]:
     return open_search
 
 
-def _close_stale(plan: Plan) -> None:
+def _close_stale(store: Store, records: list[Record]) -> None:
     """Mark runs that a launcher left RUNNING when it was killed: under the lock, none of this study's can be alive."""
-    for record in plan.records:
+    for record in records:
         if record.status == "RUNNING":
-            plan.store.end(record.run_id, "interrupted")
+            store.end(record.run_id, "interrupted")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """MLflow, and nothing else imports it: write a study's events, read them back as frames."""
 
 from study.track import words
-from study.track.connect import tracking_uri
+from study.track.connect import study_folder, tracking_uri
 from study.track.provenance import Provenance, describe, load_provenance
 from study.track.read import list_studies, load_curves, load_runs, load_trials
 from study.track.store import Record, Store
@@ -16,6 +16,7 @@ __all__ = [
     "load_provenance",
     "load_runs",
     "load_trials",
+    "study_folder",
     "tracking_uri",
     "words",
 ]

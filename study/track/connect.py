@@ -11,7 +11,6 @@ from urllib.parse import urlparse
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -32,9 +31,15 @@ def tracking_uri(folder: Path | None = None) -> str:
     return f"{SQLITE}{(folder or Path.cwd()).resolve() / 'mlflow.db'}"
 
 
-def local_folder(uri: str) -> Path | None:
-    """Return the folder of a local database, or None for a server."""
-    return Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else None
+def database_path(uri: str) -> Path | None:
+    """Return the file of a local database, or None for a server."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def study_folder(uri: str) -> Path:
+    """Return where a study's other files lie: beside its local database, else in this folder."""
+    path = database_path(uri)
+    return path.parent if path else Path.cwd()
 
 
 @lru_cache(maxsize=8)
@@ -46,13 +51,12 @@ def connect(uri: str) -> MlflowClient:
     """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    folder = local_folder(uri)
-    if folder is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
+    path = database_path(uri)
+    if path is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
     try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        mlflow.set_tracking_uri(uri)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # opens the database, or fails now and not in the middle of a study
     except (MlflowException, OSError) as error:
@@ -62,8 +66,8 @@ def connect(uri: str) -> MlflowClient:
 
 def artifact_location(uri: str, experiment: str) -> str | None:
     """Return where a new experiment's artifacts go: `mlruns` beside a local database, else the server's own choice."""
-    folder = local_folder(uri)
-    return (folder / "mlruns" / experiment).as_uri() if folder else None
+    path = database_path(uri)
+    return (path.parent / "mlruns" / experiment).as_uri() if path else None
 
 
 def repair_moved(uri: str) -> None:
@@ -71,17 +75,17 @@ def repair_moved(uri: str) -> None:
 
     A path that is gone is replaced where the same folder is found in `mlruns` beside the database.
     """
-    folder = local_folder(uri)
-    if folder is None or not Path(uri.removeprefix(SQLITE)).exists():
+    database_file = database_path(uri)
+    if database_file is None or not database_file.exists():
         return
-    with closing(sqlite3.connect(uri.removeprefix(SQLITE), timeout=20)) as database:
+    with closing(sqlite3.connect(database_file, timeout=20)) as database:
         rows = database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
         for experiment, location in rows:
             path = Path(urlparse(str(location)).path) if str(location).startswith(("file:", "/")) else None
             if path is None or path.exists() or "mlruns" not in path.parts:
                 continue
             inside = path.parts[len(path.parts) - path.parts[::-1].index("mlruns") :]
-            here = folder.joinpath("mlruns", *inside)
+            here = database_file.parent.joinpath("mlruns", *inside)
             if here.exists():
                 old, new = str(location), here.as_uri()
                 database.execute(

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import words
-from study.track.connect import artifact_location, connect, local_folder, repair_moved, tracking_uri
+from study.track.connect import artifact_location, connect, database_path, repair_moved, tracking_uri
 
 STATUS = {
     "running": "RUNNING",
@@ -45,6 +45,19 @@ class Record:
 class Store:
     """The MLflow experiment of one study."""
 
+    @classmethod
+    def find(cls, experiment: str, uri: str | None = None) -> "Store | None":
+        """Open the experiment where there is one; make nothing.
+
+        Raises:
+            StudyError: as when it is created.
+        """
+        uri = uri or tracking_uri()
+        path = database_path(uri)
+        if path is not None and not path.exists():
+            return None
+        return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
+
     def __init__(self, experiment: str, uri: str | None = None) -> None:
         """Open the experiment, or create it.
 
@@ -54,7 +67,6 @@ class Store:
         self.uri = uri or tracking_uri()
         self.experiment = experiment
         self.client: MlflowClient = connect(self.uri)
-        self.folder = local_folder(self.uri)
         repair_moved(self.uri)
         found = self.client.get_experiment_by_name(experiment)
         if found is not None and found.lifecycle_stage == "deleted":

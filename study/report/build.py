@@ -1,0 +1,147 @@
+"""Building a report: figures, tables, verdict and page into a folder that is swapped in whole."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study.errors import StudyError
+from study.report import cells as c
+from study.report.figures.style import depth_colours
+from study.report.gallery import draw_figures
+from study.report.page import render
+from study.report.rule import SMALLEST_EFFECT
+from study.report.tables import Table, pairs_table, rates_table, results, runs_table, trials_table, write_table
+from study.report.verdict import Verdict, judge
+
+MARKS = ("index.html", "verdict.json")
+"""Files by which a folder is known as a report, and may be replaced by a newer one."""
+PARTS = (*MARKS, "figures", "tables")
+
+
+def build_report(
+    study_name: str,
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    out: Path,
+    provenance: Mapping[str, str],
+    smallest_effect: float = SMALLEST_EFFECT,
+) -> Path:
+    """Write a study's report into the folder `out` and return its index.html.
+
+    The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
+    report in `out` is replaced; other files beside it are kept.
+
+    Raises:
+        StudyError: no run has ended, or `out` holds something that isn't a report.
+    """
+    _check(study_name, runs)
+    out = out.resolve()
+    _check_place(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    new = out.with_name(f".{out.name}.new-{os.getpid()}")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    try:
+        _write(study_name, runs, curves, trials, new, provenance, smallest_effect)
+        _swap(new, out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return out / "index.html"
+
+
+def _write(
+    study_name: str,
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    trials: pd.DataFrame,
+    folder: Path,
+    provenance: Mapping[str, str],
+    smallest_effect: float,
+) -> None:
+    verdicts = judge(runs, smallest_effect)
+    pictures, colours = [], depth_colours(c.depths(runs))
+    for variant in c.variants(runs):
+        mine, lines, searches = (frame[frame["variant"] == variant] if len(frame) else frame
+                                 for frame in (runs, curves, trials))  # fmt: skip
+        pictures += draw_figures(mine, lines, searches, colours, folder / "figures")
+    tables = _tables(runs, trials, verdicts)
+    for table in tables:
+        write_table(table, folder / "tables")
+    text = json.dumps(_plain(_told(study_name, verdicts, runs, provenance)), indent=2, ensure_ascii=False)
+    (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
+    page = render(study_name, runs, verdicts, pictures, tables, provenance)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _tables(runs: pd.DataFrame, trials: pd.DataFrame, verdicts: list[Verdict]) -> list[Table]:
+    # From the findings, so that no pair is told whose comparison the verdict withholds.
+    found = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
+    tables = [results(runs), pairs_table(found), rates_table(runs, trials), trials_table(trials), runs_table(runs)]
+    return [table for table in tables if len(table.shown)]
+
+
+def _told(
+    study_name: str, verdicts: list[Verdict], runs: pd.DataFrame, provenance: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "study": study_name,
+        "runs": len(runs),
+        "counted": list(c.counted(runs)["run_id"]),
+        "excluded": [run._asdict() for run in c.excluded(runs)],
+        "verdicts": [asdict(verdict) for verdict in verdicts],
+        "provenance": dict(provenance),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: named tuples as mappings, NaN as null."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _check(study_name: str, runs: pd.DataFrame) -> None:
+    if runs.empty:
+        raise StudyError(f"study '{study_name}' has no runs to report: `study run` makes them")
+    if c.counted(runs).empty:
+        counts = ", ".join(f"{n} {outcome}" for outcome, n in runs["outcome"].value_counts().sort_index().items())
+        raise StudyError(f"no run of study '{study_name}' has a result yet ({counts}): `study run` goes on with it")
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise StudyError(f"{out} is a file: give a folder for the report")
+    if out.is_dir() and any(out.iterdir()) and not all((out / name).is_file() for name in MARKS):
+        raise StudyError(f"{out} holds other files than a report: give a new or empty folder")
+
+
+def _swap(new: Path, out: Path) -> None:
+    """Put `new` in the place of `out`, with what else lies in `out`."""
+    old = out.with_name(f".{out.name}.old-{os.getpid()}")
+    if not out.exists():
+        new.rename(out)
+        return
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    for entry in old.iterdir():
+        if entry.name not in PARTS:
+            entry.rename(out / entry.name)
+    shutil.rmtree(old)

@@ -1,0 +1,116 @@
+"""Captions and alternative texts of the figures, written from the numbers that the figures show."""
+
+import math
+
+import numpy as np
+
+from study.report.figures.curves import CurveData
+from study.report.figures.depth import DepthData
+from study.report.figures.rates import RateData
+from study.report.metrics import METRICS
+from study.report.rule import listed
+
+
+def _seeds(counts: set[int]) -> str:
+    if counts == {1}:
+        return "One seed a net"
+    if len(counts) == 1:
+        return f"Means over {min(counts)} seeds"
+    return f"Means over {min(counts)} to {max(counts)} seeds"
+
+
+def _curves_note(data: CurveData) -> str:
+    counts = {line.seeds for line in data.lines if line.ended}
+    text = f" {_seeds(counts)}" if counts else " No run has ended yet"
+    if counts and counts != {1}:
+        text += "; bands reach from the lowest to the highest seed"
+    if any(not line.ended for line in data.lines):
+        text += "; nets marked unfinished have no ended run and are drawn as far as they are"
+    if data.cut:
+        text += f"; errors above {data.top:.0f}% are cut off"
+    if any(line.diverged for line in data.lines):
+        text += "; a run that diverged stands at the error of guessing from there on"
+    return text + "."
+
+
+def curves_caption(data: CurveData) -> str:
+    """Return the caption of all nets' curves."""
+    return (
+        "Training error (thin, dashed: running average over the images since the last point, as trained) and test "
+        "error (bold) by iteration; deeper nets are darker." + _curves_note(data)
+    )
+
+
+def two_depths_caption(data: CurveData) -> str:
+    """Return the caption of the shallowest and the deepest net."""
+    names = listed([f"{depth}-layer" for depth in sorted({line.depth for line in data.lines})])
+    return (
+        f"Training error (left; running average, as trained) and test error (right) of the {names} {data.panels[0]} "
+        f"nets by iteration.{_curves_note(data)}"
+    )
+
+
+def curves_alt(data: CurveData) -> str:
+    """Tell the last error of every line."""
+    parts = []
+    for split in ("train", "test"):
+        ends = [
+            f"{line.architecture} {line.depth} layers {line.mean[-1]:.2f}%"
+            for line in data.lines if line.split == split
+        ]  # fmt: skip
+        if ends:
+            parts.append(f"{METRICS[f'{split}_error'].label} at the last point: {', '.join(ends)}.")
+    return f"Line chart of error by iteration, up to {data.last:,.0f} iterations. {' '.join(parts)}"
+
+
+def depth_caption(data: DepthData) -> str:
+    """Return the caption of final error against depth."""
+    counts = {mean.n for one in data.series for mean in one.means}
+    text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
+    text += f"evaluation mode (left), and test error (right). {_seeds(counts)}"
+    if counts != {1}:
+        text += ", full marks, with 95% t intervals"
+    text += "; every seed is a hollow mark"
+    if data.clipped:
+        text += "; intervals are cut at the edges of the axes"
+    return text + "."
+
+
+def depth_alt(data: DepthData) -> str:
+    """Tell every mean with its interval."""
+    parts = []
+    for one in data.series:
+        cells = []
+        for depth, mean in zip(one.depths, one.means, strict=True):
+            bounds = "" if math.isnan(mean.low) else f" ({mean.low:.2f} to {mean.high:.2f})"
+            cells.append(f"{depth} layers {mean.estimate:.2f}%{bounds}")
+        parts.append(f"{METRICS[one.metric].label}, {one.architecture} nets: {', '.join(cells)}.")
+    return f"Chart of final error against depth. {' '.join(parts)}"
+
+
+def rates_caption(data: RateData) -> str:
+    """Return the caption of the learning-rate search."""
+    counts = {len(net.lr) for net in data.nets}
+    number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    states = {state for net in data.nets for state in net.state}
+    metric = METRICS.get(data.objective)
+    what = metric.label.lower() if metric else data.objective.replace("_", " ")
+    text = f"Learning-rate search: {what} of each trial, {number} trials a net"
+    if "pruned" in states:
+        text += "; hollow marks were stopped early and show their value then"
+    if "diverged" in states:
+        text += "; crosses at the top diverged"
+    if any(np.isfinite(net.chosen) for net in data.nets):
+        text += "; a ring marks the rate that the net was trained with"
+    return text + "."
+
+
+def rates_alt(data: RateData) -> str:
+    """Tell the chosen rate of every net."""
+    chosen = [
+        f"{net.architecture} {net.depth} layers {net.chosen:.3g}" if np.isfinite(net.chosen)
+        else f"{net.architecture} {net.depth} layers none"
+        for net in data.nets
+    ]  # fmt: skip
+    diverged = sum(state == "diverged" for net in data.nets for state in net.state)
+    return f"Charts of the objective by learning rate. Chosen rates: {', '.join(chosen)}. Diverged trials: {diverged}."

@@ -1,0 +1,103 @@
+"""Which runs count, which don't and why, and the values of a cell: the one place where runs are left out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+ARCHITECTURES = ("plain", "residual", "vgg")
+ENDED = ("finished", "diverged")
+CELL = ["architecture", "depth", "variant", "seed"]
+
+
+class Excluded(NamedTuple):
+    """A run that isn't counted."""
+
+    name: str
+    run_id: str
+    reason: str
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by variant, architecture (plain first), depth and, where there is one, seed."""
+    keys = [key for key in ("variant", "architecture", "depth", "seed", "step", "number") if key in frame]
+    ranks = {name: rank for rank, name in enumerate(ARCHITECTURES)}
+    out = frame.sort_values(
+        keys, key=lambda column: column.map(ranks) if column.name == "architecture" else column, kind="stable"
+    )
+    return out.reset_index(drop=True)
+
+
+def counted(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that count: ended, with a final training error, one (the latest) for each cell and seed.
+
+    A diverged run counts, with the error of guessing. Two runs of one seed are one observation, not two.
+    """
+    ended = runs[runs["outcome"].isin(ENDED) & runs["final_train_error"].notna()]
+    latest = ended.sort_values("start_time", kind="stable").drop_duplicates(CELL, keep="last")
+    return ordered(latest)
+
+
+def excluded(runs: pd.DataFrame) -> list[Excluded]:
+    """Return the runs that `counted` leaves out, each with the reason."""
+    kept = set(counted(runs)["run_id"])
+    out = []
+    for _, run in ordered(runs[~runs["run_id"].isin(kept)]).iterrows():
+        if run["outcome"] not in ENDED:
+            reason = "still running" if run["outcome"] == "running" else str(run["outcome"])
+        elif np.isnan(run["final_train_error"]):
+            reason = "no final training error"
+        else:
+            reason = "repeated: a later run has this seed"
+        out.append(Excluded(title(run), str(run["run_id"]), reason))
+    return out
+
+
+def title(run: "pd.Series[Any]") -> str:
+    """Return a run's name with its variant: ``plain-56 seed 0 (batch_size=64)``."""
+    return f"{run['name']} ({run['variant']})" if run["variant"] else str(run["name"])
+
+
+def values(cells: pd.DataFrame, depth: int, metric: str) -> NDArray[np.float64]:
+    """Return (seeds,) the values of a metric at a depth, without missing ones."""
+    column = cells.loc[cells["depth"] == depth, metric]
+    return column.dropna().to_numpy(dtype=np.float64)
+
+
+def depths(frame: pd.DataFrame) -> list[int]:
+    """Return the depths in a frame, shallowest first."""
+    return sorted({int(depth) for depth in frame["depth"]})
+
+
+def architectures(frame: pd.DataFrame) -> list[str]:
+    """Return the architectures in a frame, plain first."""
+    return [name for name in ARCHITECTURES if (frame["architecture"] == name).any()]
+
+
+def variants(frame: pd.DataFrame) -> list[str]:
+    """Return the variants in a frame, sorted; ``""`` is the only one of a grid without further axes."""
+    return sorted({str(variant) for variant in frame["variant"]})
+
+
+def net_name(frame: pd.DataFrame, architecture: str, depth: int) -> str:
+    """Return the name of the net at a depth: ``resnet-56``."""
+    rows = frame[(frame["architecture"] == architecture) & (frame["depth"] == depth)]
+    return str(rows["net"].iloc[0])
+
+
+def resolution(cells: pd.DataFrame, metric: str) -> float:
+    """Return what one image is worth in percent, for a metric on the training or the test images.
+
+    The gap is the difference of both. Where the number of images isn't known, one point: too coarse, never too fine.
+    """
+    if metric == "generalisation_gap":
+        return float(np.hypot(resolution(cells, "final_train_error"), resolution(cells, "final_test_error")))
+    images = cells["test_images" if "test" in metric else "train_images"].dropna()
+    smallest = float(images.min()) if len(images) else 0.0
+    return 100 / smallest if smallest > 0 else 1.0
+
+
+def with_gap(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with their generalisation gap, final test minus final training error."""
+    return cells.assign(generalisation_gap=cells["final_test_error"] - cells["final_train_error"])

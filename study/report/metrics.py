@@ -1,0 +1,60 @@
+"""What is measured: each quantity's key, label, unit and direction. No axis or column label is written elsewhere."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity."""
+
+    key: str
+    """Name of its column in the frames."""
+    label: str
+    """Its name in words."""
+    unit: str = ""
+    """Its unit, empty where it has none."""
+    better: Literal["lower", "higher", "neither"] = "neither"
+    """Which way is good."""
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis or column: ``Test error (%)``."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+METRICS: dict[str, Metric] = {
+    metric.key: metric
+    for metric in (
+        Metric("train_error", "Training error", "%", "lower"),
+        Metric("test_error", "Test error", "%", "lower"),
+        Metric("validation_error", "Validation error", "%", "lower"),
+        Metric("error", "Error", "%", "lower"),
+        Metric("train_loss", "Training loss", "nats", "lower"),
+        Metric("test_loss", "Test loss", "nats", "lower"),
+        Metric("validation_loss", "Validation loss", "nats", "lower"),
+        Metric("final_train_error", "Final training error", "%", "lower"),
+        Metric("final_train_error_augmented", "Final training error, augmented images", "%", "lower"),
+        Metric("final_test_error", "Final test error", "%", "lower"),
+        Metric("final_validation_error", "Final validation error", "%", "lower"),
+        Metric("final_train_loss", "Final training loss", "nats", "lower"),
+        Metric("final_test_loss", "Final test loss", "nats", "lower"),
+        Metric("generalisation_gap", "Generalisation gap", "points", "lower"),
+        Metric("step", "Iterations"),
+        Metric("depth", "Layers"),
+        Metric("lr", "Learning rate"),
+        Metric("parameters", "Parameters"),
+        Metric("multiply_adds", "Multiply-adds"),
+        Metric("images_per_second", "Training speed", "images/s", "higher"),
+        Metric("seconds", "Time", "s", "lower"),
+    )
+}
+
+
+def axis(key: str, scale: str = "") -> str:
+    """Return the axis label of a metric, with the power of ten it is divided by: ``Iterations (1e4)``.
+
+    A key that isn't in the table is shown as it is, so that a new objective is never unlabelled.
+    """
+    metric = METRICS.get(key, Metric(key, key.replace("_", " ")))
+    return f"{metric.label} ({scale})" if scale else metric.axis

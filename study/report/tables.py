@@ -1,0 +1,209 @@
+"""Tables: results, pairs, trials and runs, each as CSV (full precision), Markdown and LaTeX."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from study.report import cells as c
+from study.report.metrics import METRICS, axis
+from study.report.pairs import Pair
+from study.report.statistics import mean_interval
+from study.report.wording import interval, p_value, points
+
+ERRORS = ("final_train_error", "final_test_error", "generalisation_gap")
+
+
+PAIR_COLUMNS = [
+    "variant", "architecture", "metric", "shallow_net", "deep_net", "shallow", "deep", "estimate", "low", "high", "p",
+    "p_holm", "n_deep", "n_shallow",
+]  # fmt: skip
+RESULT_COLUMNS = ["variant", "net", "depth", "parameters", "lr", "lr_tuned"]
+"""What an empty table of results has."""
+NOTHING = "\u2013"
+"""An en dash, for a number that isn't there."""
+
+
+class Table(NamedTuple):
+    """A table twice: the numbers as they are, and as they are read."""
+
+    name: str
+    caption: str
+    numbers: pd.DataFrame
+    shown: pd.DataFrame
+
+
+def results_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a cell: the net, its size and rates, and mean, sd, interval and n of its final errors."""
+    kept = c.with_gap(c.counted(runs))
+    rows: list[dict[str, Any]] = []
+    for (variant, architecture, _), cell in kept.groupby(["variant", "architecture", "depth"], sort=False):
+        first = cell.iloc[0]
+        row: dict[str, Any] = {
+            "variant": variant, "net": first["net"], "architecture": architecture, "depth": int(first["depth"]),
+            "parameters": first["parameters"], "multiply_adds": first["multiply_adds"],
+            "lr": ", ".join(f"{lr:.4g}" for lr in sorted(set(cell["lr"].dropna()))),
+            "lr_tuned": bool(cell["lr_tuned"].astype(bool).all()), "runs": len(cell),
+            "diverged": int((cell["outcome"] == "diverged").sum()),
+        }  # fmt: skip
+        for metric in ERRORS:
+            mean = mean_interval(cell[metric].to_numpy(dtype=np.float64))
+            row |= {f"{metric}_{part}": value for part, value in mean._asdict().items()}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=None if rows else RESULT_COLUMNS)
+
+
+def results(runs: pd.DataFrame) -> Table:
+    """Return the results, as read in a paper: mean +- sd (n)."""
+    numbers = results_table(runs)
+    columns: dict[str, list[str]] = _variant(numbers)
+    columns["Net"] = [str(net) for net in numbers["net"]]
+    columns[axis("depth")] = [str(depth) for depth in numbers["depth"]]
+    columns[axis("parameters")] = [_count(value) for value in numbers["parameters"]]
+    columns[axis("lr")] = [
+        f"{lr} (tuned)" if tuned else str(lr) for lr, tuned in zip(numbers["lr"], numbers["lr_tuned"], strict=True)
+    ]
+    for metric in ERRORS:
+        columns[axis(metric)] = [
+            _spread(row[f"{metric}_estimate"], row[f"{metric}_sd"], int(row[f"{metric}_n"]))
+            for _, row in numbers.iterrows()
+        ]
+    caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
+    return Table("results", caption, numbers, pd.DataFrame(columns))
+
+
+def pairs_table(found: list[Pair]) -> Table:
+    """Return every comparison of two depths."""
+    numbers = pd.DataFrame(
+        [{**pair._asdict(), **pair.difference._asdict()} for pair in found],
+        columns=PAIR_COLUMNS,
+    )
+    columns = _variant(numbers)
+    columns["Error"] = [METRICS[pair.metric].label for pair in found]
+    columns["Shallow"] = [pair.shallow_net for pair in found]
+    columns["Deep"] = [pair.deep_net for pair in found]
+    differences = [pair.difference for pair in found]
+    columns["Deep minus shallow (points)"] = [NOTHING if np.isnan(d.estimate) else points(d.estimate, d.low, d.high)
+                                          for d in differences]  # fmt: skip
+    columns["95% interval"] = [_or_dash(d.low, "") or interval(d.estimate, d.low, d.high) for d in differences]
+    columns["p"] = [_or_dash(d.p, "") or p_value(d.p).removeprefix("p ").removeprefix("= ") for d in differences]
+    columns["p (Holm)"] = [
+        _or_dash(p.p_holm, "") or p_value(p.p_holm).removeprefix("p ").removeprefix("= ") for p in found
+    ]
+    columns["Seeds"] = [f"{d.n_deep}, {d.n_shallow}" for d in differences]
+    caption = (
+        "Deeper against shallower nets: difference of means, Welch's 95% interval, two-sided p, and p "
+        "after Holm within architecture and error."
+    )
+    return Table("pairs", caption, numbers, pd.DataFrame(columns))
+
+
+def trials_table(trials: pd.DataFrame) -> Table:
+    """Return every trial of the learning-rate search."""
+    numbers = c.ordered(trials) if len(trials) else pd.DataFrame()
+    columns: dict[str, list[str]] = {}
+    if len(numbers):
+        columns = _variant(numbers)
+        columns |= {
+            "Net": [str(net) for net in numbers["net"]],
+            "Trial": [str(number) for number in numbers["number"]],
+            axis("lr"): [f"{lr:.4g}" for lr in numbers["lr"]],
+            "Objective": [axis(str(key)) for key in numbers["objective"]],
+            "Value": [_or_dash(value, f"{value:.4g}") for value in numbers["value"]],
+            "State": [str(state) for state in numbers["state"]],
+            axis("step"): [_count(step) for step in numbers["step"]],
+            "Chosen": ["yes" if chosen else "" for chosen in numbers["chosen"]],
+        }
+    caption = "Learning-rate search: one row a trial; the value of a diverged trial is a cap."
+    return Table("trials", caption, numbers, pd.DataFrame(columns))
+
+
+def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
+    """Return the learning rate of each net, with how it was found."""
+    kept = c.counted(runs)
+    rows = []
+    for (variant, architecture, depth), cell in kept.groupby(["variant", "architecture", "depth"], sort=False):
+        mine = trials
+        if len(trials):
+            mine = trials[(trials["variant"] == variant) & (trials["architecture"] == architecture)
+                          & (trials["depth"] == depth)]  # fmt: skip
+        tried = mine["lr"].dropna() if len(mine) else pd.Series(dtype=float)
+        for lr, group in cell.groupby("lr"):
+            rows.append({
+                "variant": variant, "net": group["net"].iloc[0], "lr": lr, "tuned": bool(group["lr_tuned"].iloc[0]),
+                "trials": len(tried), "lowest": tried.min(), "highest": tried.max(),
+                "at_end": bool(len(tried) > 1 and group["lr_tuned"].iloc[0]
+                               and (lr <= tried.min() or lr >= tried.max())),
+            })  # fmt: skip
+    numbers = pd.DataFrame(rows)
+    columns = _variant(numbers)
+    columns |= {
+        "Net": [str(row["net"]) for row in rows],
+        axis("lr"): [f"{row['lr']:.4g}" for row in rows],
+        "Found": ["at the end of the range" if row["at_end"] else "tuned" if row["tuned"] else "set" for row in rows],
+        "Trials": [str(row["trials"]) for row in rows],
+        "Range tried": [f"{row['lowest']:.4g} to {row['highest']:.4g}" if row["trials"] else NOTHING for row in rows],
+    }
+    return Table("rates", "The learning rate of each net.", numbers, pd.DataFrame(columns))
+
+
+def runs_table(runs: pd.DataFrame) -> Table:
+    """Return every run, counted or not."""
+    numbers = c.ordered(runs)
+    columns = {
+        "Run": [c.title(run) for _, run in numbers.iterrows()],
+        "Outcome": [str(outcome) for outcome in numbers["outcome"]],
+        axis("lr"): [_or_dash(lr, f"{lr:.4g}") for lr in numbers["lr"]],
+        **{axis(key): [_or_dash(value, f"{value:.2f}") for value in numbers[key]] for key in ERRORS[:2]},
+        axis("step"): [_count(step) for step in numbers["step"]],
+        axis("seconds"): [_or_dash(value, f"{value:.0f}") for value in numbers["seconds"]],
+        "Run id": [str(run_id) for run_id in numbers["run_id"]],
+    }
+    return Table("runs", "Every run of the study.", numbers, pd.DataFrame(columns))
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write a table as CSV with all digits, and as Markdown and LaTeX as it is read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
+    cell = re.compile(r"([|\\])")
+    marked = table.shown.map(lambda text: cell.sub(r"\\\1", text))
+    body = marked.to_markdown(index=False, disable_numparse=True) if len(marked) else ""
+    (folder / f"{table.name}.md").write_text(f"{body}\n\n{table.caption}\n", encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(_latex(table), encoding="utf-8")
+
+
+def _latex(table: Table) -> str:
+    """Return a booktabs table: names left, figures right."""
+    if table.shown.empty:
+        return f"% {table.name}: no rows\n"
+    text = table.shown.to_latex(
+        index=False, escape=True, caption=table.caption.replace("%", r"\%"), label=f"tab:{table.name}",
+        column_format="l" * table.shown.shape[1], position="tbp",
+    )  # fmt: skip
+    text = text.replace("±", r"$\pm$").replace(NOTHING, "--")
+    text = re.sub(r"(?<=[& ])([<>])(?= )", r"$\1$", text)
+    return re.sub(r"(?<=[& ])-(?=\d)", "$-$", text)
+
+
+def _variant(numbers: pd.DataFrame) -> dict[str, list[str]]:
+    """Return a first column with the variants, where there are several."""
+    if numbers.empty or numbers["variant"].nunique() < 2:
+        return {}
+    return {"Variant": [str(variant) for variant in numbers["variant"]]}
+
+
+def _spread(mean: float, sd: float, n: int) -> str:
+    if n == 0:
+        return NOTHING
+    return f"{points(mean, sd)} (1)" if n == 1 else f"{points(mean, sd)} ± {points(sd, mean)} ({n})"
+
+
+def _or_dash(value: float, text: str) -> str:
+    return NOTHING if pd.isna(value) else text
+
+
+def _count(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{int(value):,}"
