@@ -1,5 +1,6 @@
 """What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
 
+import math
 import shlex
 from itertools import takewhile
 from pathlib import Path
@@ -158,15 +159,18 @@ def newest_study() -> str:
 
 def print_results(name: str, smallest_effect: float) -> None:
     """Print the table of results and the verdict."""
-    from study.report.tables import results
+    from study.report import results_table
     from study.track import load_runs
 
-    shown = results(load_runs(name)).shown
     table = Table(title=name)
-    for i, column in enumerate(shown.columns):
-        table.add_column(str(column), justify="left" if i == 0 else "right")
-    for row in shown.itertuples(index=False):
-        table.add_row(*(str(value) for value in row))
+    for i, heading in enumerate(("net", "learning rate", "training error (%)", "test error (%)", "seeds")):
+        table.add_column(heading, justify="right" if i else "left")
+    for row in results_table(load_runs(name)).to_dict("records"):
+        errors = (
+            _spread(row[f"{error}_estimate"], row[f"{error}_sd"]) for error in ("final_train_error", "final_test_error")
+        )
+        net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
+        table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
     Console().print(table)
     print_verdicts(name, smallest_effect)
 
@@ -186,6 +190,11 @@ def print_next(name: str) -> None:
     Console(stderr=True).print(
         f"figures and tables: study report --experiment {name}; every curve: mlflow ui", highlight=False, soft_wrap=True
     )
+
+
+def _spread(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation over seeds, where there is one."""
+    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} \u00b1 {sd:.2f}"
 
 
 def _short(number: float) -> str:

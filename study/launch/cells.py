@@ -1,5 +1,6 @@
 """The cells of a running grid: which job comes next, and what the end of one means for its cell."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from study.launch.record import Recorder
 from study.track import Record
 from study.tune import Search, objective_value, trial_spec, worst_value
 
-REPORTS = 4
-"""How often in its course a trial is compared with the others."""
+QUARTERS = 4
+"""A trial is compared with the others at the quarters of its course, from the half on: a small rate, which can be the
+best for a deep plain net, is behind at first."""
 
 
 class Cells:
@@ -57,36 +59,42 @@ class Cells:
         search, trial = job.cell.search, job.trial
         total = job.spec.recipe.iterations or 0
         before = job.points[-2].step if len(job.points) > 1 else 0
-        mark = REPORTS * point.step // max(1, total)
-        if search is None or trial is None or mark in (0, REPORTS) or REPORTS * before // max(1, total) == mark:
+        quarter = QUARTERS * point.step // max(1, total)
+        known = quarter == QUARTERS * before // max(1, total)
+        if search is None or trial is None or known or quarter not in (2, 3):
             return False
         return search.report(trial.number, point.step, point.train_loss)
 
-    def ended(self, job: Job, event: Finished | Diverged, recorder: Recorder) -> str:
-        """Take in a result; return what to say of it."""
+    def ended(self, job: Job, event: Finished | Diverged, recorder: Recorder) -> list[str]:
+        """Take in a result; return what to say of it, in lines."""
         if job.kind == "run":
             if isinstance(event, Diverged):
-                return f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"
-            return (
+                return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
+            return [
                 f"{job.name}: training error {event.final_train_error:.2f} %, test error {event.final_test_error:.2f} %"
                 f" (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
-            )
+            ]
         search, trial = job.cell.search, job.trial
         if search is None or trial is None:
-            return ""
+            return []
+        said = "diverged"
         if isinstance(event, Diverged):
             value = worst_value(self._tune, self._facts.classes)
         else:
             value = objective_value(self._tune, self._facts.classes, vars(event))
+            said = f"{self._tune.objective.replace('_', ' ')} {value:.3g}"
         search.tell(trial.number, value, diverged=isinstance(event, Diverged))
         recorder.objective(job, value)
-        return self._after_trial(job.cell, recorder) or ""
+        return [f"{job.name}: {said}", *self._after_trial(job.cell, recorder)]
 
-    def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> str:
-        """Take in a trial that was stopped early."""
+    def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> list[str]:
+        """Take in a trial that was stopped early; its value is the running one of its last point."""
         if job.cell.search is not None and job.trial is not None:
             job.cell.search.prune(job.trial.number)
-        return self._after_trial(job.cell, recorder) or ""
+        value = getattr(job.points[-1], self._tune.objective) if job.points else None
+        if value is not None and math.isfinite(value):
+            recorder.objective(job, min(value, worst_value(self._tune, self._facts.classes)))
+        return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.cell, recorder)]
 
     def failed(self, job: Job, cause: str, recorder: Recorder) -> str:
         """Take in a job that broke; return why its whole cell is lost, where it is."""
@@ -118,7 +126,7 @@ class Cells:
         if state.search is None:
             state.search = self._open_search(cell.name, cell.tuning_key)
             state.tuning_id = recorder.begin_tuning(state)
-            if self._after_trial(state, recorder) is not None:  # it ended just before the launcher did
+            if self._after_trial(state, recorder):  # it ended just before the launcher did
                 return self._next_run(state, recorder)
         trial = state.search.ask()
         if trial is None:
@@ -128,17 +136,17 @@ class Cells:
         record = self._trials.get(recorder.trial_key(state, spec))
         return recorder.begin_trial(state, spec, trial, record)
 
-    def _after_trial(self, state: CellState, recorder: Recorder) -> str | None:
+    def _after_trial(self, state: CellState, recorder: Recorder) -> list[str]:
         """Settle the cell's rate where its search has ended; return what to say then."""
         state.asked_in_vain = False
         search = state.search
         if search is None or not search.done:
-            return None
+            return []
         best = search.best()
         if best is None:
             state.broken = "every trial of its learning-rate search broke"
             recorder.end_tuning(state, None, broken=state.broken)
-            return None
+            return []
         state.rate = best[0]
         done = recorder.finished_keys()
         specs = [spec.with_recipe(lr=state.rate) for spec in state.plan.cell.specs]
@@ -146,7 +154,7 @@ class Cells:
         edge = search.edge(state.rate)
         recorder.end_tuning(state, best, edge=edge or "")
         note = f", the {edge} rate tried: widen tune.low and tune.high" if edge else ""
-        return f"{state.plan.cell.name}: learning rate {state.rate:g} after {search.started} trials{note}"
+        return [f"{state.plan.cell.name}: learning rate {state.rate:g} after {search.started} trials{note}"]
 
 
 def checkpoint_folder(root: Path, study: str) -> Path:

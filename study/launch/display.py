@@ -75,12 +75,12 @@ class Display:
         if self._whole is not None:
             self._progress.update(self._whole, completed=self._done)
 
-    def ended(self, task: str, text: str) -> None:
+    def ended(self, task: str, lines: list[str]) -> None:
         """Take a run's line away and say how it ended."""
         if task in self._tasks:
             self._progress.remove_task(self._tasks.pop(task))
-        if text:
-            self.say(f"{self._left()}  {text}")
+        for line in lines:
+            self.say(f"{self._left()}  {line}")
 
     def _left(self) -> str:
         """Return the share done and the time left, for readers without a bar."""

@@ -152,7 +152,7 @@ class Launcher:
         elif self._stopping:
             self._recorder.end(job, "interrupted")
             self._cells.put_back(job)
-            self._close(job, f"{job.name}: stopped at iteration {event.step:,}", result=False)
+            self._close(job, [f"{job.name}: stopped at iteration {event.step:,}"], result=False)
         else:
             self._release(job)
             self._again.append(job)
@@ -171,7 +171,7 @@ class Launcher:
         if self._stopping:
             self._recorder.end(job, "interrupted")
             self._cells.put_back(job)
-            self._close(job, f"{job.name}: {cause} while stopping; it goes on from its last checkpoint", result=False)
+            self._close(job, [f"{job.name}: {cause} while stopping; its last checkpoint stands"], result=False)
         elif job.attempts <= RETRIES:
             job.attempts += 1
             self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
@@ -188,12 +188,12 @@ class Launcher:
         broken = self._cells.failed(job, cause, self._recorder)
         if broken:
             self.summary.failures.append((job.cell.plan.cell.name, broken))
-        self._close(job, "", result=False)
+        self._close(job, [], result=False)
 
-    def _close(self, job: Job, text: str, *, result: bool) -> None:
+    def _close(self, job: Job, lines: list[str], *, result: bool) -> None:
         self._release(job)
         self._display.advance(job.cost if result else 0.0)
-        self._display.ended(job.task, text)
+        self._display.ended(job.task, lines)
         if result:
             shutil.rmtree(self._folder(job), ignore_errors=True)  # MLflow has the checkpoint now
 

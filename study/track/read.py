@@ -49,9 +49,9 @@ def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
 def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the learning-rate trials of a study, a row each.
 
-    Columns: architecture, depth, net, variant, number, lr, objective (its name), value (NaN for a trial that didn't
-    come to its end), state (complete, pruned, diverged, running, failed), step, chosen (bool), edge (lowest or highest
-    where the chosen rate is the last one tried on that side, else empty), run_id.
+    Columns: architecture, depth, net, variant, number, lr, objective (its name), value (of a pruned trial the running
+    one when it was stopped; NaN while it runs), state (complete, pruned, diverged, running, failed), step, chosen
+    (bool), edge (lowest or highest where the chosen rate is the last one tried on that side, else empty), run_id.
     """
     client, experiment_id = open_experiment(experiment, uri)
     tunings = {run.data.tags.get(words.CELL): run.data.tags for run in _runs(client, experiment_id, "tuning")}
