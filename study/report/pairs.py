@@ -1,5 +1,6 @@
 """Every shallow net against every deeper one of its architecture, with Holm's adjustment inside the architecture."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -23,11 +24,11 @@ class Pair(NamedTuple):
     p_holm: float
 
 
-def pairs(cells: pd.DataFrame, planned: dict[int, str], metric: str) -> list[Pair]:
+def pairs(cells: pd.DataFrame, planned: dict[int, str], metric: str, *, others: Sequence[float] = ()) -> list[Pair]:
     """Compare all depths of one architecture in one variant.
 
     `planned` are the depths, with their nets' names, that the study has runs of, ended or not: a pair that can't be
-    tested yet still counts in Holm's adjustment.
+    tested yet still counts in Holm's adjustment. So do `others`, the p-values of further tests of the same claim.
     """
     if cells.empty:
         return []
@@ -35,7 +36,7 @@ def pairs(cells: pd.DataFrame, planned: dict[int, str], metric: str) -> list[Pai
     cells, step = with_gap(cells), resolution(cells, metric)
     couples = list(combinations(sorted(planned), 2))
     found = [difference(values(cells, deep, metric), values(cells, shallow, metric), step) for shallow, deep in couples]
-    adjusted = holm([one.p for one in found])
+    adjusted = holm([*(one.p for one in found), *others])[: len(found)]
     return [
         Pair(variant, architecture, metric, shallow, deep, planned[shallow],
              planned[deep], one, p)

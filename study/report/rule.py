@@ -3,8 +3,9 @@
 The rule was set before any result was seen. It is applied to `final_train_error` (whole training split, clean images,
 evaluation mode), for each architecture, over all pairs of a shallow and a deeper net:
 
-- shown: some pair has p < 0.05 (Welch, two-sided, after Holm within the architecture) and an estimate of at least the
-  smallest effect of interest;
+- shown: some pair has p < 0.05 (Welch, two-sided) and an estimate of at least the smallest effect of interest, or error
+  rises along all depths with p < 0.05 (Jonckheere-Terpstra, one-sided) and the deepest against the shallowest has such
+  an estimate; Holm's adjustment is over all these tests within the architecture;
 - not shown: the 95% interval of every pair ends below the smallest effect (all of several tests must hold, which
   needs no adjustment: Berger, 1982, Technometrics 24);
 - inconclusive: all else, with the reason.
@@ -12,6 +13,7 @@ evaluation mode), for each architecture, over all pairs of a shallow and a deepe
 Nothing is compared that was trained differently: other lengths of training or other data withhold the verdict.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +21,7 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.pairs import Pair, pairs
-from study.report.statistics import Contrast, difference_in_differences
+from study.report.statistics import Contrast, Trend, difference_in_differences, holm, trend
 
 Status = Literal["shown", "not shown", "inconclusive"]
 Reason = Literal["", "one seed", "one depth", "no result", "unequal training", "unequal data", "imprecise"]
@@ -45,6 +47,8 @@ class Finding:
     train: tuple[Pair, ...]
     test: tuple[Pair, ...]
     gap: tuple[Pair, ...]
+    trend: Trend
+    """Of the training error along the depths; its p is NaN where it can't be tested."""
 
     def match(self, pair: Pair, among: tuple[Pair, ...]) -> Pair | None:
         """Return the pair of the same two depths in another metric or architecture."""
@@ -74,17 +78,21 @@ def _finding(runs: pd.DataFrame, kept: pd.DataFrame, architecture: str, smallest
     runs = runs[runs["architecture"] == architecture]
     kept = kept[kept["architecture"] == architecture]
     planned = {depth: c.net_name(runs, architecture, depth) for depth in c.depths(runs)}
-    train, test, gap = (
-        tuple(pairs(kept, planned, metric)) for metric in (METRIC, "final_test_error", "generalisation_gap")
-    )
-    status, reason, detail = _status(planned, kept, train, smallest)
+    rise = trend([c.values(kept, depth, METRIC) for depth in planned])
+    others = () if math.isnan(rise.p) else (rise.p,)
+    train = tuple(pairs(kept, planned, METRIC, others=others))
+    test, gap = (tuple(pairs(kept, planned, metric)) for metric in ("final_test_error", "generalisation_gap"))
+    if others:
+        rise = rise._replace(p_holm=holm([*(pair.difference.p for pair in train), rise.p])[-1])
+    status, reason, detail = _status(planned, kept, train, rise, smallest)
     if reason in ("unequal training", "unequal data"):  # no number of a comparison that isn't fair
-        return Finding(architecture, status, reason, detail, None, (), (), ())
-    return Finding(architecture, status, reason, detail, _headline(train, status, smallest), train, test, gap)
+        untested = Trend(math.nan, math.nan, rise.groups, rise.n)
+        return Finding(architecture, status, reason, detail, None, (), (), (), untested)
+    return Finding(architecture, status, reason, detail, _headline(train, status, smallest), train, test, gap, rise)
 
 
 def _status(
-    names: dict[int, str], kept: pd.DataFrame, train: tuple[Pair, ...], smallest: float
+    names: dict[int, str], kept: pd.DataFrame, train: tuple[Pair, ...], rise: Trend, smallest: float
 ) -> tuple[Status, Reason, str]:
     """Return the status, the reason for an inconclusive one and the nets that it is about."""
     planned = sorted(names)
@@ -96,6 +104,8 @@ def _status(
         if kept[column].nunique() > 1:
             return "inconclusive", reason, _by_amount(kept, column, unit)  # type: ignore[return-value]
     if any(_qualifies(pair, smallest) for pair in train):
+        return "shown", "", ""
+    if rise.p_holm < ALPHA and _ends(train).difference.estimate >= smallest:
         return "shown", "", ""
     seeds = {depth: int((kept["depth"] == depth).sum()) for depth in planned}
     for count, reason in ((0, "no result"), (1, "one seed")):
@@ -111,14 +121,21 @@ def _qualifies(pair: Pair, smallest: float) -> bool:
     return pair.p_holm < ALPHA and pair.difference.estimate >= smallest
 
 
+def _ends(train: tuple[Pair, ...]) -> Pair:
+    """Return the deepest against the shallowest."""
+    return min(train, key=lambda pair: (pair.shallow, -pair.deep))
+
+
 def _headline(train: tuple[Pair, ...], status: Status, smallest: float) -> Pair | None:
     """Return the deepest against the shallowest if that pair carries the status, else the pair that carries it most."""
     if not train:
         return None
-    ends = min(train, key=lambda pair: (pair.shallow, -pair.deep))
+    ends = _ends(train)
     if status == "shown":
         candidates = [pair for pair in train if _qualifies(pair, smallest)]
-        return ends if ends in candidates else max(candidates, key=lambda pair: pair.difference.estimate)
+        return (
+            ends if ends in candidates or not candidates else max(candidates, key=lambda pair: pair.difference.estimate)
+        )
     if status == "inconclusive":
         open_ = [pair for pair in train if pair.difference.high >= smallest]
         return ends if ends in open_ or not open_ else max(open_, key=lambda pair: pair.difference.high)

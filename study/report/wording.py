@@ -75,7 +75,7 @@ def _plain_line(plain: Finding, facts: Facts) -> str:
         d = pair.difference
         return (
             f"Degradation shown: {pair.deep_net} ends with {points(d.estimate, d.low, d.high)} points more training "
-            f"error than {pair.shallow_net} ({_evidence(pair)})"
+            f"error than {pair.shallow_net} ({_shown_by(plain, pair)})"
         )
     if plain.status == "not shown" and pair is not None:
         return (
@@ -132,6 +132,15 @@ def _evidence(pair: Pair) -> str:
     return f"95% interval {bounds}, {p_value(pair.p_holm)} after Holm, {seeds(pair)}"
 
 
+def _shown_by(finding: Finding, pair: Pair) -> str:
+    """Return the evidence for a rise that is shown: of the pair itself, or of the order of all depths."""
+    if pair.p_holm < ALPHA:
+        return _evidence(pair)
+    d, rise = pair.difference, finding.trend
+    bounds = "" if math.isnan(d.low) else f"95% interval {interval(d.estimate, d.low, d.high)}, "
+    return f"{bounds}{seeds(pair)}; {p_value(rise.p_holm)} after Holm for the rise over {rise.groups} depths"
+
+
 def _beside(headline: Pair, residual: Finding | None) -> str:
     """Say what residual nets do at the depths of the plain headline."""
     pair = residual.match(headline, residual.train) if residual is not None else None
@@ -162,7 +171,7 @@ def _short(finding: Finding, smallest: float) -> str:
         d = pair.difference
         return (
             f"{kind} nets train worse with depth: {pair.deep_net} ends with {points(d.estimate, d.low, d.high)} points "
-            f"more training error than {pair.shallow_net} ({_evidence(pair)})"
+            f"more training error than {pair.shallow_net} ({_shown_by(finding, pair)})"
         )
     if finding.status == "not shown" and pair is not None:
         return f"{kind} nets show no such rise: {_minus(pair)}"
@@ -174,6 +183,11 @@ def sentences(facts: Facts) -> tuple[str, ...]:
     """Return the sentences of the page: training error, test error, then what stands behind the numbers."""
     out = []
     for finding in facts.findings:
+        if finding.trend.p_holm < ALPHA and finding.headline is not None:
+            out.append(
+                f"Over {finding.trend.groups} depths, training error of {finding.architecture} nets rises with depth "
+                f"(Jonckheere-Terpstra, {p_value(finding.trend.p_holm)} after Holm)."
+            )
         tested = any(not math.isnan(pair.p_holm) for pair in finding.train)
         if len(finding.train) > 1 and tested and (finding.architecture == "plain" or finding.status == "shown"):
             out.append(_count(finding, facts.smallest))

@@ -253,3 +253,25 @@ def test_without_test_errors(digits):
     assert verdict.plain.status == "shown"
     assert "test images" not in told(verdict)
     assert "nan" not in told(verdict)
+
+
+def test_shown_by_the_order_of_depths_where_no_pair_can_settle_it(digits):
+    """Three seeds that spread widely leave every pair open, but not the rise over four depths."""
+    runs = digits.runs.copy()
+    for depth, errors in {8: [0, 0, 0], 20: [0, 0.08, 0], 32: [0.5, 0.6, 1.2], 56: [44.2, 57.5, 81.5]}.items():
+        runs.loc[(runs["architecture"] == "plain") & (runs["depth"] == depth), "final_train_error"] = errors
+    verdict = one(runs)
+    assert not any(pair.p_holm < 0.05 for pair in verdict.plain.train)
+    assert verdict.plain.status == "shown"
+    assert "after Holm for the rise over 4 depths" in verdict.line
+    assert "training error of plain nets rises with depth (Jonckheere-Terpstra" in told(verdict)
+
+
+def test_a_rise_too_small_to_matter_is_not_shown(digits):
+    runs = digits.runs.copy()
+    for rank, depth in enumerate((8, 20, 32, 56)):
+        mine = (runs["architecture"] == "plain") & (runs["depth"] == depth)
+        runs.loc[mine, "final_train_error"] = [0.1 * rank, 0.1 * rank + 0.01, 0.1 * rank + 0.02]
+    verdict = one(runs)
+    assert verdict.plain.trend.p_holm < 0.05
+    assert verdict.plain.status == "not shown"
