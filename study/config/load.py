@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from study.config.grid import Grid, expand, message
+from study.config.expand import expand, message
+from study.config.grid import Grid
 from study.config.recipe import Strict
 from study.config.source import Place, Source, load_text, read_source, unknown_key
 from study.config.spec import DatasetSpec
@@ -71,6 +72,10 @@ def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
     dataset = _dataset(source)
     tune = _section(source, ("tune",), Tune, source.values["tune"] if source.values.get("tune") is not None else {})
     points = expand(source, dataset)
+    tunes = any(spec.recipe.lr == "tune" for spec in points)
+    if tunes and tune.objective == "validation_error" and not dataset.validation:
+        place = source.where(("tune", "objective"))
+        raise GridError(f"{place}: 'validation_error' needs held-out images, and 'dataset.validation' is 0")
     values: dict[str, Any] = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
     whole: dict[str, Any] = {
         **values,

@@ -15,6 +15,8 @@ GRID = "study.grid"
 """Tag of the experiment: the text of the grid file, with the changes made on the command line."""
 EFFECT = "study.smallest_effect"
 COMMAND = "study.command"
+PAGE = "mlflow.experimentKind"
+"""Tag by which MLflow's pages open on training runs, not on chats with language models."""
 TAG_LIMIT = 5000
 
 
@@ -30,7 +32,8 @@ def describe(client: MlflowClient, experiment_id: str, *, grid: str, command: st
     """Store with the experiment how it was asked for; a grid file too long for a tag is cut, and says so."""
     if len(grid) > TAG_LIMIT:
         grid = grid[: TAG_LIMIT - 60] + "\n# ... cut here: too long for a tag"
-    for key, value in ((GRID, grid), (EFFECT, repr(smallest_effect)), (COMMAND, command[:TAG_LIMIT])):
+    tags = {GRID: grid, EFFECT: repr(smallest_effect), COMMAND: command[:TAG_LIMIT], PAGE: "custom_model_development"}
+    for key, value in tags.items():
         client.set_experiment_tag(experiment_id, key, value)
 
 

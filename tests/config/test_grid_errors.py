@@ -241,3 +241,10 @@ def test_an_error_in_a_file_names_the_file(tmp_path):
     path.write_text(GOOD.replace("epochs", "epoch"), encoding="utf-8")
     with pytest.raises(GridError, match=f"^{re.escape(str(path))}:6: unknown key 'epoch'"):
         load_grid(str(path))
+
+
+def test_a_search_judged_by_held_out_images_needs_some():
+    text = GOOD.replace("lr: 0.1", "lr: tune").replace("trials: 4", "objective: validation_error")
+    assert parse_grid(text, "g.yaml").tune.objective == "validation_error"
+    with pytest.raises(GridError, match=r"g\.yaml:9: 'validation_error' needs held-out images"):
+        parse_grid(text.replace("validation: 0.1", "validation: 0"), "g.yaml")
