@@ -1,12 +1,23 @@
 """What one sees while a grid runs: a line a running net in a terminal, a line a finished run elsewhere."""
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from study.events import Epoch
+
+
+@dataclass
+class _Line:
+    """A run in flight: its bar, its cost in multiply-adds, and where it is."""
+
+    bar: TaskID
+    cost: float
+    step: int
+    total: int
 
 
 class Display:
@@ -30,7 +41,7 @@ class Display:
             disable=not self.live,
         )
         self._whole: TaskID | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._lines: dict[str, _Line] = {}
         self._began = time.monotonic()
         self._cost = 0.0
         self._done = 0.0
@@ -58,33 +69,43 @@ class Display:
         """Print a line that even `--quiet` shows."""
         self._progress.console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
 
-    def started(self, task: str, name: str, step: int, total: int) -> None:
-        """Show a run's line, or put its bar where the run goes on."""
-        if task not in self._tasks:
-            self._tasks[task] = self._progress.add_task(name, total=total, completed=step, note="")
+    def started(self, task: str, name: str, cost: float, step: int, total: int) -> None:
+        """Show a run's line, its bar where the run goes on; `cost` is the whole run's."""
+        if task not in self._lines:
+            bar = self._progress.add_task(name, total=total, completed=step, note="")
+            self._lines[task] = _Line(bar, cost, step, total)
 
     def point(self, task: str, point: Epoch) -> None:
-        """Move a run's bar on."""
-        note = f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
-        if task in self._tasks:
-            self._progress.update(self._tasks[task], completed=point.step, note=note)
+        """Move a run's bar on, and that of the whole."""
+        line = self._lines.get(task)
+        if line is not None:
+            line.step = point.step
+            note = f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
+            self._progress.update(line.bar, completed=point.step, note=note)
+            self._move()
 
-    def advance(self, cost: float) -> None:
-        """Move the whole bar on by work that was done, or that fell away."""
-        self._done = min(self._cost, self._done + cost)
+    def ended(self, task: str, lines: list[str], *, done: float) -> None:
+        """Take a run's line away and say how it ended; `done` is the cost of the work that need not be done again."""
+        line = self._lines.pop(task, None)
+        if line is not None:
+            self._progress.remove_task(line.bar)
+        self._done += done
+        self._move()
+        for text in lines:
+            self.say(f"{self._left()}  {text}")
+
+    def _move(self) -> None:
         if self._whole is not None:
-            self._progress.update(self._whole, completed=self._done)
+            self._progress.update(self._whole, completed=self._share() * self._cost)
 
-    def ended(self, task: str, lines: list[str]) -> None:
-        """Take a run's line away and say how it ended."""
-        if task in self._tasks:
-            self._progress.remove_task(self._tasks.pop(task))
-        for line in lines:
-            self.say(f"{self._left()}  {line}")
+    def _share(self) -> float:
+        """Return the part of all work that is done, runs in flight included."""
+        running = sum(line.cost * line.step / line.total for line in self._lines.values())
+        return min(1.0, (self._done + running) / self._cost) if self._cost else 0.0
 
     def _left(self) -> str:
         """Return the share done and the time left, for readers without a bar."""
-        share = self._done / self._cost if self._cost else 0.0
+        share = self._share()
         spent = time.monotonic() - self._began
         left = spent / share - spent if share > 0.01 else None
         return f"[{share:4.0%}, {_duration(left)} left]" if left is not None else f"[{share:4.0%}]"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from study.config import Grid
+from study.errors import StudyError
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
 from study.launch.cells import Cells
 from study.launch.display import Display
@@ -115,7 +116,7 @@ class Launcher:
         match event:
             case Started():
                 self._recorder.started(job, event)
-                self._display.started(job.task, job.name, event.step, event.total)
+                self._display.started(job.task, job.name, job.cost, event.step, event.total)
             case Epoch():
                 job.add(event)
                 self._display.point(job.task, event)
@@ -163,7 +164,7 @@ class Launcher:
         if message.task is None:
             self._stillborn += 1
             if self._stillborn > 2 * len(self._pool):
-                raise RuntimeError(f"workers end before they begin ({cause})")
+                raise StudyError(f"workers end before they begin: {cause}; try fewer (--workers)")
             return
         job = self._jobs.get(message.task)
         if job is None:
@@ -192,8 +193,7 @@ class Launcher:
 
     def _close(self, job: Job, lines: list[str], *, result: bool) -> None:
         self._release(job)
-        self._display.advance(job.cost if result else 0.0)
-        self._display.ended(job.task, lines)
+        self._display.ended(job.task, lines, done=job.cost if result else 0.0)
         if result:
             shutil.rmtree(self._folder(job), ignore_errors=True)  # MLflow has the checkpoint now
 
