@@ -27,8 +27,8 @@ def run(path: str, changes: tuple[str, ...], device: str, workers: int | None, *
     grid = load_grid(path, changes)
     again = shlex.join(["study", "run", "--grid", path, *(word for change in changes for word in ("--set", change))])
     text = "".join([grid_text(path)[0], *(f"# changed by --set {change}\n" for change in changes)])
-    display = Display(Console(stderr=True), quiet=quiet)
-    summary = run_grid(grid, display, device=device, workers=workers, text=text, command=again)
+    with Display(Console(stderr=True), quiet=quiet) as display:
+        summary = run_grid(grid, display, device=device, workers=workers, text=text, command=again)
     display.say(
         f"{summary.finished + summary.diverged} runs and {summary.trials} trials done"
         + (f", {summary.earlier} runs were done before" if summary.earlier else "")
@@ -54,7 +54,8 @@ def dry_run(path: str, changes: tuple[str, ...]) -> int:
     from study.launch import Display, make_plan
 
     grid = load_grid(path, changes)
-    plan = make_plan(grid, Display(Console(stderr=True)))
+    with Display(Console(stderr=True)) as display:
+        plan = make_plan(grid, display)
     facts = plan.facts
     table = Table(title=f"{grid.name}: {facts.train_images:,} training and {facts.test_images:,} test images")
     for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials"):

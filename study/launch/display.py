@@ -41,6 +41,7 @@ class Display:
             disable=not self.live,
         )
         self._whole: TaskID | None = None
+        self._loading: dict[str, TaskID] = {}
         self._lines: dict[str, _Line] = {}
         self._began = time.monotonic()
         self._cost = 0.0
@@ -54,6 +55,14 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def loading(self, what: str, share: float) -> None:
+        """Show how much of a download or of decoding is done; where there is no bar, say once what is being done."""
+        if what not in self._loading:
+            self._loading[what] = self._progress.add_task(what, total=1.0, note="")
+            if not self.live:
+                self.say(what)
+        self._progress.update(self._loading[what], completed=share, visible=share < 1)
 
     def plan(self, cost: float) -> None:
         """Begin: `cost` is the work ahead, in multiply-adds."""

@@ -39,14 +39,7 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
-    told: set[str] = set()
-
-    def progress(what: str, _share: float) -> None:
-        if what not in told:
-            told.add(what)
-            display.say(what)
-
-    dataset = load_dataset(grid.points[0].dataset, progress=progress)
+    dataset = load_dataset(grid.points[0].dataset, progress=display.loading)
     facts = DataFacts.of(dataset)
     store = Store.find(grid.name)
     records = store.records() if store else []
@@ -91,7 +84,7 @@ def run_grid(
         launcher = Launcher(grid, cells, recorder, pool, display, checkpoints)
         display.plan(sum(cell.cost for cell in plan.cells) + _trials_cost(grid, plan))
         try:
-            with _signals(launcher, pool), display:
+            with _signals(launcher, pool):
                 return launcher.run()
         finally:
             pool.close()

@@ -46,3 +46,11 @@ def test_durations() -> None:
     assert [_duration(s) for s in (4, 59, 60, 3600, 5400, 90_000, 200_000)] == [
         "4 s", "59 s", "1 min", "60 min", "1.5 h", "25.0 h", "2.3 days"
     ]  # fmt: skip
+
+
+def test_loading_is_said_once_where_there_is_no_bar() -> None:
+    display, out = make_display()
+    with display:
+        for share in (0.1, 0.5, 1.0):
+            display.loading("decoding images", share)
+    assert out.getvalue() == "decoding images\n"
