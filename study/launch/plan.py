@@ -98,7 +98,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
         cells.append(
             Cell(
                 specs=tuple(specs),
-                variant=", ".join(f"{field}={_shown(spec.identity()['recipe'][field])}" for field in varying),
+                variant=_variant(spec, varying),
                 tuning_key=tuning_key(spec, grid.tune, facts.fingerprint) if tunes else "",
                 complexity=sizes[size_key],
                 run_cost=training_cost(spec, sizes[size_key], facts),
@@ -172,6 +172,13 @@ def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
             family=spec.recipe.family,
         )
     return count(net, facts.image_shape)
+
+
+def _variant(spec: RunSpec, varying: list[str]) -> str:
+    """Say what tells a cell from others of its net; a plain net has no option of the shortcut to tell."""
+    recipe = spec.identity()["recipe"]
+    fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
+    return ", ".join(f"{field}={_shown(recipe[field])}" for field in fields)
 
 
 def _shown(value: object) -> str:

@@ -69,8 +69,7 @@ def _write(
     verdicts = judge(runs, smallest_effect)
     pictures, colours = [], depth_colours(c.depths(runs))
     for variant in c.variants(runs):
-        mine, lines, searches = (frame[frame["variant"] == variant] if len(frame) else frame
-                                 for frame in (runs, curves, trials))  # fmt: skip
+        mine, lines, searches = (c.of_variant(frame, variant) for frame in (runs, curves, trials))
         pictures += draw_figures(mine, lines, searches, colours, folder / "figures")
     tables = _tables(runs, trials, verdicts)
     for table in tables:

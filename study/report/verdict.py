@@ -45,7 +45,7 @@ def judge(runs: pd.DataFrame, smallest_effect: float = SMALLEST_EFFECT) -> list[
     """Apply the rule to each variant of a study; `smallest_effect` is in points of training error."""
     out = []
     for variant in c.variants(runs):
-        mine = runs[runs["variant"] == variant]
+        mine = c.of_variant(runs, variant)
         kept = c.counted(mine)
         findings, remedy, no_remedy = find(mine, kept, smallest_effect)
         facts = Facts(variant, smallest_effect, findings, remedy, no_remedy, mine, kept)

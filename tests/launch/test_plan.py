@@ -48,6 +48,15 @@ def test_variants_name_what_varies() -> None:
     assert cells[0].name == "plain-8 (batch_size=64, width=1)"
 
 
+def test_plain_nets_stand_once_beside_all_options_of_the_shortcut() -> None:
+    cells = make_cells(grid(rest="  shortcut: [A, B]\n"), FACTS)
+    assert [cell.name for cell in cells if cell.specs[0].architecture == "plain"] == ["plain-8", "plain-20"]
+    assert [cell.name for cell in cells if cell.specs[0].depth == 20][1:] == [
+        "resnet-20 (shortcut=A)",
+        "resnet-20 (shortcut=B)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [

@@ -275,3 +275,15 @@ def test_a_rise_too_small_to_matter_is_not_shown(digits):
     verdict = one(runs)
     assert verdict.plain.trend.p_holm < 0.05
     assert verdict.plain.status == "not shown"
+
+
+def test_plain_nets_are_compared_with_every_option_of_the_shortcut(digits):
+    runs = digits.runs
+    residual = runs["architecture"] == "residual"
+    options = [runs[residual].assign(variant=f"shortcut={option}", run_id=runs["run_id"] + option) for option in "AB"]
+    verdicts = judge(pd.concat([runs[~residual], *options], ignore_index=True))
+    assert [verdict.variant for verdict in verdicts] == ["shortcut=A", "shortcut=B"]
+    alone = one(runs)
+    for verdict in verdicts:
+        assert verdict.remedy == alone.remedy
+        assert [finding.status for finding in verdict.findings] == ["shown", "not shown"]
