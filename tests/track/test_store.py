@@ -131,7 +131,7 @@ def test_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracking_uri() == f"sqlite:///{tmp_path.resolve()}/sub/my.db"
 
 
-@pytest.mark.parametrize("address", ["file:///tmp/x", "ftp://x", "nonsense"])
+@pytest.mark.parametrize("address", ["file:///x/y", "ftp://x", "nonsense"])
 def test_an_address_of_no_use(address: str) -> None:
     with pytest.raises(StudyError, match="address is needed"):
         Store("digits", address)
