@@ -3,6 +3,8 @@
 import logging
 import os
 import sqlite3
+import urllib.error
+import urllib.request
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +15,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError
 
@@ -57,11 +60,28 @@ def connect(uri: str) -> MlflowClient:
     try:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+        elif uri.startswith("http"):
+            _knock(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # opens the database, or fails now and not in the middle of a study
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, SQLAlchemyError) as error:
         raise StudyError(f"MLflow can't be reached at {uri}: {str(error).splitlines()[0]}") from None
     return client
+
+
+def _knock(uri: str) -> None:
+    """Ask a server for anything at all: MLflow's own client would try for minutes before it says that none is there.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10):
+            pass
+    except urllib.error.HTTPError:
+        pass  # an answer, if not a friendly one: what follows will tell
+    except urllib.error.URLError as error:
+        raise OSError(error.reason) from None
 
 
 def artifact_location(uri: str, experiment: str) -> str | None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,20 @@ def test_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tracking_uri() == "http://127.0.0.1:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///sub/my.db")
     assert tracking_uri() == f"sqlite:///{tmp_path.resolve()}/sub/my.db"
+
+
+def test_nobody_there_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(StudyError, match=rf"can't be reached at http://127.0.0.1:{port}: .*refused"):
+        Store("digits", f"http://127.0.0.1:{port}")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, and too long to be an empty one" * 100)
+    with pytest.raises(StudyError, match=r"can't be reached at sqlite:.*file is not a database"):
+        Store("digits", uri(tmp_path))
 
 
 @pytest.mark.parametrize("address", ["file:///x/y", "ftp://x", "nonsense"])
