@@ -4,12 +4,15 @@ import math
 import shlex
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from study.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
@@ -21,12 +24,13 @@ PAPER_NETS = [
 
 def run(path: str, changes: tuple[str, ...], device: str, workers: int | None, *, quiet: bool) -> int:
     """Run a grid, then print its results, verdict and what to do next."""
-    from study.config import grid_text, load_grid
+    from study.config import grid_text, parse_grid
     from study.launch import Display, run_grid
 
-    grid = load_grid(path, changes)
+    file, place = grid_text(path)
+    grid = parse_grid(file, place, changes)
     again = shlex.join(["study", "run", "--grid", path, *(word for change in changes for word in ("--set", change))])
-    text = "".join([grid_text(path)[0], *(f"# changed by --set {change}\n" for change in changes)])
+    text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
     with Display(Console(stderr=True), quiet=quiet) as display:
         summary = run_grid(grid, display, device=device, workers=workers, text=text, command=again)
     display.say(
@@ -71,8 +75,8 @@ def dry_run(path: str, changes: tuple[str, ...]) -> int:
             "" if cell.rate else f"<= {grid.tune.trials}",
         )
     Console().print(table)
-    trials = sum(grid.tune.trials * cell.cell.trial_cost for cell in plan.cells if not cell.rate)
-    runs = sum(len(cell.left) * cell.cell.run_cost for cell in plan.cells)
+    trials = sum(cell.search_cost(grid.tune.trials) for cell in plan.cells)
+    runs = sum(cell.runs_cost for cell in plan.cells)
     Console().print(
         f"left to do: {sum(len(cell.left) for cell in plan.cells)} runs ({_short(runs)} multiply-adds in all)"
         + (f" after searches of at most {_short(trials)}" if trials else "")
@@ -90,16 +94,17 @@ def report(experiment: str | None, out: Path | None) -> None:
     name = experiment or newest_study()
     provenance = load_provenance(name)
     folder = out or Path("reports") / name
+    runs = load_runs(name)
     page = build_report(
         name,
-        load_runs(name),
+        runs,
         load_curves(name),
         load_trials(name),
         folder,
         provenance.words,
         smallest_effect=provenance.smallest_effect,
     )
-    print_verdicts(name, provenance.smallest_effect)
+    print_verdicts(runs, provenance.smallest_effect)
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
     Console().print(f"report: {shown}", highlight=False, soft_wrap=True)
 
@@ -166,22 +171,22 @@ def print_results(name: str, smallest_effect: float) -> None:
     table = Table(title=name)
     for i, heading in enumerate(("net", "learning rate", "training error (%)", "test error (%)", "seeds")):
         table.add_column(heading, justify="right" if i else "left")
-    for row in results_table(load_runs(name)).to_dict("records"):
+    runs = load_runs(name)
+    for row in results_table(runs).to_dict("records"):
         errors = (
             _spread(row[f"{error}_estimate"], row[f"{error}_sd"]) for error in ("final_train_error", "final_test_error")
         )
         net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
         table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
     Console().print(table)
-    print_verdicts(name, smallest_effect)
+    print_verdicts(runs, smallest_effect)
 
 
-def print_verdicts(name: str, smallest_effect: float) -> None:
+def print_verdicts(runs: "pd.DataFrame", smallest_effect: float) -> None:
     """Print the verdict of each variant of a study."""
     from study.report import judge
-    from study.track import load_runs
 
-    for verdict in judge(load_runs(name), smallest_effect):
+    for verdict in judge(runs, smallest_effect):
         Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
         Console().print(verdict.next_step, highlight=False, soft_wrap=True)
 

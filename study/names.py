@@ -14,6 +14,11 @@ VGG_DEPTHS = (16, 19)
 PREFIXES: dict[str, Architecture] = {"plain": "plain", "resnet": "residual", "vgg": "vgg"}
 
 
+def default_shortcut(family: Family) -> Literal["A", "B"]:
+    """Return the paper's option: A for CIFAR nets (section 4.2), B for ImageNet nets (Table 3, and torchvision)."""
+    return "B" if family == "imagenet" else "A"
+
+
 @dataclass(frozen=True)
 class NetName:
     """An architecture at a depth, and the family that the depth belongs to."""

@@ -1,6 +1,6 @@
 """A grid: one file's worth of work."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,8 +16,6 @@ class Grid(Strict):
     """Name of the study, of its MLflow experiment and of its report's folder."""
     dataset: DatasetSpec
     """Which images, and how they are split."""
-    recipe: dict[str, Any]
-    """How nets are trained, where no axis says otherwise."""
     tune: Tune = Tune()
     """The learning-rate search of cells with `lr: tune`."""
     smallest_effect: Annotated[float, Field(gt=0, lt=100)] = 0.5

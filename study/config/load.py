@@ -82,7 +82,6 @@ def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
         "dataset": dataset,
         "tune": tune,
         "points": points,
-        "recipe": source.values.get("recipe") or {},
     }
     return _section(source, (), Grid, whole)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from study.config.recipe import Recipe, Strict
-from study.names import NetName, resolve_net
+from study.names import NetName, default_shortcut, resolve_net
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
 
@@ -63,7 +63,7 @@ class RunSpec(Strict):
             return "none"
         if self.recipe.shortcut != "auto":
             return self.recipe.shortcut
-        return "B" if self.net.family == "imagenet" else "A"
+        return default_shortcut(self.net.family)
 
     @property
     def run_name(self) -> str:

@@ -6,15 +6,13 @@ import numpy as np
 import torch
 
 from study.data.dataset import Split
-from study.data.seeds import derived_seed
 from study.data.source import Progress, Source
-from study.data.splits import split_off
+from study.data.splits import take_test
 from study.errors import DataError
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
 
-TEST_PART = 0.2
 LEVELS = 16
 """The scans' values are counts from 0 to 16."""
 
@@ -32,6 +30,5 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     scans, labels = load_digits(return_X_y=True)
     pixels = np.round(scans * 255 / LEVELS).astype(np.uint8).reshape(-1, 1, 8, 8)
     everything = Split(torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64)))
-    count = round(TEST_PART * len(everything))
-    train, test = split_off(everything, count, derived_seed(spec.split_seed, "test"))
+    train, test = take_test(everything, spec.split_seed)
     return Source(train, test, tuple(map(str, range(10))))

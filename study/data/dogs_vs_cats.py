@@ -14,9 +14,8 @@ import torch
 from study.data.cache import decoded_images
 from study.data.dataset import Split
 from study.data.decode import ImageFile, Read
-from study.data.seeds import derived_seed
 from study.data.source import Progress, Source, given_folder
-from study.data.splits import split_off
+from study.data.splits import take_test
 from study.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog")
 NAME = re.compile(r"(cat|dog)\.(\d{1,9})\.jpg")
 DEFAULT_SIZE = 64
-TEST_PART = 0.2
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -45,8 +43,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
         if not (labels == label).any():
             raise DataError(f"no image of a {name} in {folder if folder.is_dir() else archive}: they are {name}.N.jpg")
     everything = Split(decoded_images(files, read, spec.image_size or DEFAULT_SIZE, progress), labels)
-    count = round(TEST_PART * len(everything))
-    train, test = split_off(everything, count, derived_seed(spec.split_seed, "test"))
+    train, test = take_test(everything, spec.split_seed)
     return Source(train, test, CLASSES)
 
 

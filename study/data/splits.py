@@ -16,6 +16,9 @@ from study.errors import DataError
 Index = NDArray[np.int64]
 
 
+TEST_PART = 0.2
+
+
 def class_shares(counts: Index, total: int) -> Index:
     """Share `total` among classes in proportion to `counts` (K,), exactly, by largest remainder.
 
@@ -63,6 +66,11 @@ def limit(split: Split, count: int | None, *, classes: int, seed: int, field: st
         raise DataError(f"{field}: {count} is fewer than the {classes} classes: give at least one image a class")
     chosen = stratified_choice(_labels(split), count, derived_seed(seed, field))
     return split.take(torch.from_numpy(chosen))
+
+
+def take_test(everything: Split, seed: int) -> tuple[Split, Split]:
+    """Return the training and test images of a source that comes in one piece: a stratified fifth is the test."""
+    return split_off(everything, round(TEST_PART * len(everything)), derived_seed(seed, "test"))
 
 
 def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[Split, Split | None]:

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 from study.config import Grid
 from study.events import Diverged, Epoch, Finished, Interrupted
 from study.launch.jobs import CellState, Job
 from study.launch.plan import CellPlan, DataFacts
 from study.launch.record import Recorder
-from study.track import Record
 from study.tune import Search, objective_value, trial_spec, worst_value
 
 QUARTERS = 4
@@ -26,14 +24,12 @@ class Cells:
         plans: list[CellPlan],
         facts: DataFacts,
         open_search: Callable[[str, str], Search],
-        records: list[Record],
     ) -> None:
         """Take over the plan; `open_search` opens a cell's search by its name and key."""
         self._tune = grid.tune
         self._facts = facts
         self._open_search = open_search
-        self._trials = {record.key: record for record in records if record.kind == "trial"}
-        self.states = [CellState(plan, plan.rate, list(plan.left)) for plan in plans if plan.left]
+        self.states = [CellState(plan, plan.rate, [spec for spec, _ in plan.left]) for plan in plans if plan.left]
         self.done_before = sum(len(plan.done) for plan in plans)
 
     def more(self) -> bool:
@@ -96,7 +92,7 @@ class Cells:
             recorder.objective(job, min(value, worst_value(self._tune, self._facts.classes)))
         return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.cell, recorder)]
 
-    def failed(self, job: Job, cause: str, recorder: Recorder) -> str:
+    def failed(self, job: Job, recorder: Recorder) -> str:
         """Take in a job that broke; return why its whole cell is lost, where it is."""
         if job.kind == "trial" and job.cell.search is not None and job.trial is not None:
             job.cell.search.fail(job.trial.number)
@@ -107,7 +103,7 @@ class Cells:
     def put_back(self, job: Job) -> None:
         """Count a stopped run among those left; a stopped trial stays open in its search."""
         if job.kind == "run":
-            job.cell.waiting.append((job.spec, None))
+            job.cell.waiting.append(job.spec)
 
     def close(self, recorder: Recorder) -> None:
         """Mark the searches that haven't ended as interrupted."""
@@ -116,10 +112,7 @@ class Cells:
                 recorder.end_tuning(state, None)
 
     def _next_run(self, state: CellState, recorder: Recorder) -> Job | None:
-        if not state.waiting:
-            return None
-        spec, record = state.waiting.pop(0)
-        return recorder.begin_run(state, spec, record)
+        return recorder.begin_run(state, state.waiting.pop(0)) if state.waiting else None
 
     def _next_trial(self, state: CellState, recorder: Recorder) -> Job | None:
         cell = state.plan.cell
@@ -133,8 +126,7 @@ class Cells:
             state.asked_in_vain = True
             return None
         spec = trial_spec(cell.specs[0], trial.rate, self._tune, self._facts.train_images)
-        record = self._trials.get(recorder.trial_key(state, spec))
-        return recorder.begin_trial(state, spec, trial, record)
+        return recorder.begin_trial(state, spec, trial)
 
     def _after_trial(self, state: CellState, recorder: Recorder) -> list[str]:
         """Settle the cell's rate where its search has ended; return what to say then."""
@@ -148,15 +140,9 @@ class Cells:
             recorder.end_tuning(state, None, broken=state.broken)
             return []
         state.rate = best[0]
-        done = recorder.finished_keys()
         specs = [spec.with_recipe(lr=state.rate) for spec in state.plan.cell.specs]
-        state.waiting = [(spec, None) for spec in specs if spec.run_key(self._facts.fingerprint) not in done]
+        state.waiting = [spec for spec in specs if not recorder.is_done(spec)]
         edge = search.edge(state.rate)
         recorder.end_tuning(state, best, edge=edge or "")
         note = f", the {edge} rate tried: widen tune.low and tune.high" if edge else ""
         return [f"{state.plan.cell.name}: learning rate {state.rate:g} after {search.started} trials{note}"]
-
-
-def checkpoint_folder(root: Path, study: str) -> Path:
-    """Return where a study's runs in flight keep their checkpoints."""
-    return root / "mlruns" / ".checkpoints" / study

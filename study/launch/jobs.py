@@ -7,7 +7,6 @@ from typing import Literal
 from study.config import RunSpec
 from study.events import Epoch
 from study.launch.plan import CellPlan
-from study.track import Record
 from study.tune import Search, Trial
 
 FLUSH_SECONDS = 2.0
@@ -20,7 +19,7 @@ class CellState:
 
     plan: CellPlan
     rate: float | None
-    waiting: list[tuple[RunSpec, Record | None]]
+    waiting: list[RunSpec]
     search: Search | None = None
     tuning_id: str = ""
     asked_in_vain: bool = False

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.config import Grid
 from study.errors import StudyError
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
 from study.launch.cells import Cells
@@ -40,10 +39,7 @@ class Summary:
 class Launcher:
     """Runs a grid to its end, or until it is asked to stop."""
 
-    def __init__(
-        self, grid: Grid, cells: Cells, recorder: Recorder, pool: Pool, display: Display, checkpoints: Path
-    ) -> None:
-        self._grid = grid
+    def __init__(self, cells: Cells, recorder: Recorder, pool: Pool, display: Display, checkpoints: Path) -> None:
         self._cells = cells
         self._recorder = recorder
         self._pool = pool
@@ -151,12 +147,9 @@ class Launcher:
             self.summary.trials += 1
             self._close(job, self._cells.pruned(job, event, self._recorder), result=True)
         elif self._stopping:
-            self._recorder.end(job, "interrupted")
-            self._cells.put_back(job)
-            self._close(job, [f"{job.name}: stopped at iteration {event.step:,}"], result=False)
+            self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
-            self._release(job)
-            self._again.append(job)
+            self._requeue(job)
 
     def _worker_died(self, message: Died) -> None:
         """Give the run of a worker that is gone to another, from its checkpoint, a few times."""
@@ -170,23 +163,31 @@ class Launcher:
         if job is None:
             return
         if self._stopping:
-            self._recorder.end(job, "interrupted")
-            self._cells.put_back(job)
-            self._close(job, [f"{job.name}: {cause} while stopping; its last checkpoint stands"], result=False)
+            self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
         elif job.attempts <= RETRIES:
             job.attempts += 1
             self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
-            self._release(job)
-            self._again.append(job)
+            self._requeue(job)
         else:
             self._fail(job, f"{cause}, {job.attempts} times")
+
+    def _put_back(self, job: Job, why: str) -> None:
+        """Leave a run for the next time."""
+        self._recorder.end(job, "interrupted")
+        self._cells.put_back(job)
+        self._close(job, [f"{job.name}: {why}"], result=False)
+
+    def _requeue(self, job: Job) -> None:
+        """Let the next worker that waits go on with a run."""
+        self._release(job)
+        self._again.append(job)
 
     def _fail(self, job: Job, cause: str) -> None:
         """Show a run that broke, and let the rest go on."""
         self._recorder.end(job, "failed", reason=cause)
         self.summary.failures.append((job.name, cause))
         self._display.warn(f"{job.name}: failed: {cause}")
-        broken = self._cells.failed(job, cause, self._recorder)
+        broken = self._cells.failed(job, self._recorder)
         if broken:
             self.summary.failures.append((job.cell.plan.cell.name, broken))
         self._close(job, [], result=False)

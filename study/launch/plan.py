@@ -9,8 +9,9 @@ import torch
 
 from study.config import Grid, RunSpec, Tune
 from study.data import Dataset
-from study.nets import Complexity, build_net, count
+from study.nets import Complexity, count
 from study.track import Record, words
+from study.train import build_spec_net
 from study.tune import trial_spec
 
 
@@ -75,10 +76,13 @@ class CellPlan:
     """The search's record, where it began or ended."""
 
     @property
-    def cost(self) -> float:
-        """Multiply-adds still to do, a search reckoned whole."""
-        trials = self.cell.specs[0].recipe.lr == "tune" and self.rate is None
-        return len(self.left) * self.cell.run_cost + (self.cell.trial_cost if trials else 0.0)
+    def runs_cost(self) -> float:
+        """Multiply-adds of the runs still to do."""
+        return len(self.left) * self.cell.run_cost
+
+    def search_cost(self, trials: int) -> float:
+        """Return the multiply-adds of a search of `trials` trials, if the rate is still to be found; 0 otherwise."""
+        return trials * self.cell.trial_cost if self.rate is None else 0.0
 
 
 def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
@@ -95,6 +99,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
         if size_key not in sizes:
             sizes[size_key] = _complexity(spec, facts)
         tunes = spec.recipe.lr == "tune"
+        trial = trial_spec(spec, 1.0, grid.tune, facts.train_images)  # what it costs doesn't depend on its rate
         cells.append(
             Cell(
                 specs=tuple(specs),
@@ -102,11 +107,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
                 tuning_key=tuning_key(spec, grid.tune, facts.fingerprint) if tunes else "",
                 complexity=sizes[size_key],
                 run_cost=training_cost(spec, sizes[size_key], facts),
-                trial_cost=(
-                    training_cost(trial_spec(spec, 1.0, grid.tune, facts.train_images), sizes[size_key], facts)
-                    if tunes
-                    else 0.0
-                ),
+                trial_cost=training_cost(trial, sizes[size_key], facts) if tunes else 0.0,
             )
         )
     return cells
@@ -163,14 +164,7 @@ def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> fl
 
 def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
     with torch.device("meta"):
-        net = build_net(
-            str(spec.net),
-            facts.classes,
-            in_channels=facts.image_shape[0],
-            shortcut=None if spec.shortcut == "none" else spec.shortcut,
-            width=spec.recipe.width,
-            family=spec.recipe.family,
-        )
+        net = build_spec_net(spec, facts.classes, facts.image_shape[0])
     return count(net, facts.image_shape)
 
 

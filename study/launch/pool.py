@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -52,19 +53,15 @@ class Pool:
         """Send an order to a worker that waits."""
         worker = next(worker for worker in self._workers if worker.ready and worker.task is None)
         worker.task = order.task
-        try:
+        with suppress(OSError):  # it has just died: `hear` will say so
             worker.connection.send(order)
-        except OSError:
-            pass  # it has just died: `hear` will say so
 
     def stop(self, task: str) -> None:
         """Ask for a task to end at its next step."""
         for worker in self._workers:
             if worker.task == task:
-                try:
+                with suppress(OSError):  # it has just died: `hear` will say so
                     worker.connection.send(Stop(task))
-                except OSError:
-                    pass  # it has just died: `hear` will say so
 
     def release(self, task: str) -> None:
         """Note that a task has ended: its worker waits again."""
@@ -94,10 +91,7 @@ class Pool:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            worker.process.join(STOP_SECONDS)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            _join(worker.process)
 
     def kill(self) -> None:
         """End all workers at once."""
@@ -113,9 +107,14 @@ class Pool:
 
     def _replace(self, worker: _Worker) -> Died:
         worker.connection.close()
-        worker.process.join(STOP_SECONDS)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+        _join(worker.process)
         self._workers[self._workers.index(worker)] = self._start(worker.device)
         return Died(worker.task, worker.process.exitcode)
+
+
+def _join(process: SpawnProcess) -> None:
+    """Wait for a process to end, and kill it if it takes too long."""
+    process.join(STOP_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()

@@ -24,30 +24,27 @@ class Recorder:
         self._store = store
         self._grid = grid
         self._facts = facts
-        self._runs = {record.key: record for record in records if record.kind == "run"}
+        self._begun: dict[tuple[str, str], str] = {}
+        for record in records:  # the newest first
+            self._begun.setdefault((record.kind, record.key), record.run_id)
         self._done = {record.key for record in records if record.kind == "run" and record.outcome in words.DONE}
 
-    def finished_keys(self) -> set[str]:
-        """Return the keys of runs that are results."""
-        return self._done
+    def is_done(self, spec: RunSpec) -> bool:
+        """Whether a run is a result already."""
+        return spec.run_key(self._facts.fingerprint) in self._done
 
-    def trial_key(self, state: CellState, spec: RunSpec) -> str:
-        """Return a trial's key: that of its run, within its search."""
-        return f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
-
-    def begin_run(self, state: CellState, spec: RunSpec, record: Record | None) -> Job:
+    def begin_run(self, state: CellState, spec: RunSpec) -> Job:
         """Open a run in MLflow, or take one up that was cut off."""
         key = spec.run_key(self._facts.fingerprint)
-        record = record or self._runs.get(key)
         tuned = state.plan.cell.specs[0].recipe.lr == "tune"
         tags = {words.KIND: "run", words.KEY: key, words.LR_TUNED: str(tuned).lower()}
         name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
-        run_id, logged = self._open(state, spec, name, tags, record)
+        run_id, logged = self._open(state, spec, name, tags)
         return Job("run", key, name, spec, state, state.plan.cell.run_cost, run_id, logged)
 
-    def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial, record: Record | None) -> Job:
-        """Open a trial as a child of its cell's search."""
-        key = self.trial_key(state, spec)
+    def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> Job:
+        """Open a trial as a child of its cell's search; its key is that of its run, within the search."""
+        key = f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
         tags = {
             words.KIND: "trial",
             words.KEY: key,
@@ -56,7 +53,7 @@ class Recorder:
             words.PARENT: state.tuning_id,
         }
         name = f"{state.plan.cell.name} trial {trial.number} rate {trial.rate:g}"
-        run_id, logged = self._open(state, spec, name, tags, record)
+        run_id, logged = self._open(state, spec, name, tags)
         return Job("trial", key, name, spec, state, state.plan.cell.trial_cost, run_id, logged, trial=trial)
 
     def begin_tuning(self, state: CellState) -> str:
@@ -70,10 +67,10 @@ class Recorder:
             words.KIND: "tuning",
             words.KEY: state.plan.cell.tuning_key,
             words.CELL: spec.cell_key(self._facts.fingerprint),
+            words.VARIANT: state.plan.cell.variant,
         }
         tune = {f"tune_{key}": value for key, value in self._grid.tune.model_dump(exclude={"trials", "shared"}).items()}
         params = {**self._params(state, spec, seed=self._grid.tune.seed), **tune}
-        tags[words.VARIANT] = state.plan.cell.variant
         return self._store.begin(f"{state.plan.cell.name} tuning", params, tags)
 
     def end_tuning(
@@ -148,11 +145,11 @@ class Recorder:
         """Keep what a run that broke had to say."""
         self._store.add_text(job.run_id, text, "traceback.txt")
 
-    def _open(
-        self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], record: Record | None
-    ) -> tuple[str, int]:
-        if record is not None:
-            return record.run_id, self._store.reopen(record.run_id)
+    def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
+        """Return a run's id, and the last iteration that is logged."""
+        begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
+        if begun is not None:
+            return begun, self._store.reopen(begun)
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}

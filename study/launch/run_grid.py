@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from study.config import Grid
 from study.data import load_dataset
 from study.errors import StudyError
-from study.launch.cells import Cells, checkpoint_folder
+from study.launch.cells import Cells
 from study.launch.devices import choose_workforce
 from study.launch.display import Display
 from study.launch.launcher import Launcher, Summary
@@ -59,7 +59,7 @@ def run_grid(
     plan = make_plan(grid, display)
     store = Store(grid.name)
     root = study_folder(store.uri)
-    checkpoints = checkpoint_folder(root, grid.name)
+    checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
     with _only_launcher(checkpoints / "launcher.lock", grid.name):
         describe(
@@ -70,7 +70,7 @@ def run_grid(
             smallest_effect=grid.smallest_effect,
         )
         _close_stale(store, plan.records)
-        cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, root), plan.records)
+        cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, root))
         if not cells.states:
             return Summary(earlier=cells.done_before)
         jobs = sum(len(cell.left) for cell in plan.cells) * (1 if all(cell.rate for cell in plan.cells) else 2)
@@ -81,19 +81,14 @@ def run_grid(
         )
         pool = Pool(force.devices, force.threads)
         recorder = Recorder(store, grid, plan.facts, plan.records)
-        launcher = Launcher(grid, cells, recorder, pool, display, checkpoints)
-        display.plan(sum(cell.cost for cell in plan.cells) + _trials_cost(grid, plan))
+        launcher = Launcher(cells, recorder, pool, display, checkpoints)
+        display.plan(sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells))
         try:
             with _signals(launcher, pool):
                 return launcher.run()
         finally:
             pool.close()
             launcher.close_records()
-
-
-def _trials_cost(grid: Grid, plan: Plan) -> float:
-    """Return the multiply-adds of the searches ahead, but for the one trial that each cell's own cost holds."""
-    return sum((grid.tune.trials - 1) * cell.cell.trial_cost for cell in plan.cells if cell.rate is None)
 
 
 def _search_opener(grid: Grid, root: Path) -> Callable[[str, str], Search]:

@@ -6,17 +6,12 @@ import torch
 from torch import nn
 
 from study.errors import StudyError
-from study.names import Family, parse_net
+from study.names import default_shortcut, parse_net
 from study.nets.blocks import Shortcut
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import ImageNetNet
 from study.nets.initialise import he_initialise
 from study.nets.vgg import build_vgg
-
-
-def default_shortcut(family: Family) -> Shortcut:
-    """Return the paper's option: A for CIFAR nets (section 4.2), B for ImageNet nets (Table 3, and torchvision)."""
-    return "B" if family == "imagenet" else "A"
 
 
 def build_net(

@@ -69,6 +69,10 @@ class _Welch(NamedTuple):
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
         return self.estimate - half, self.estimate + half
 
+    def p(self) -> float:
+        """Return the two-sided p-value."""
+        return 2 * float(stats.t.sf(abs(self.estimate) / self.error, self.freedom))
+
 
 def mean_interval(values: ArrayLike) -> Mean:
     """(seeds,) -> mean with Student's t interval (Student, 1908, Biometrika 6).
@@ -98,8 +102,7 @@ def difference(deep: ArrayLike, shallow: ArrayLike, resolution: float) -> Differ
     if math.isnan(welch.error):
         return Difference(welch.estimate, math.nan, math.nan, math.nan, len(groups[0]), len(groups[1]))
     low, high = welch.interval()
-    p = 2 * float(stats.t.sf(abs(welch.estimate) / welch.error, welch.freedom))
-    return Difference(welch.estimate, low, high, p, len(groups[0]), len(groups[1]))
+    return Difference(welch.estimate, low, high, welch.p(), len(groups[0]), len(groups[1]))
 
 
 def difference_in_differences(
@@ -120,8 +123,7 @@ def difference_in_differences(
     if math.isnan(welch.error):
         return Contrast(welch.estimate, math.nan, math.nan, math.nan, n)
     low, high = welch.interval()
-    p = 2 * float(stats.t.sf(abs(welch.estimate) / welch.error, welch.freedom))
-    return Contrast(welch.estimate, low, high, p, n)
+    return Contrast(welch.estimate, low, high, welch.p(), n)
 
 
 def trend(groups: Sequence[ArrayLike]) -> Trend:

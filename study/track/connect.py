@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
@@ -67,6 +68,18 @@ def connect(uri: str) -> MlflowClient:
     except (MlflowException, OSError, SQLAlchemyError) as error:
         raise StudyError(f"MLflow can't be reached at {uri}: {str(error).splitlines()[0]}") from None
     return client
+
+
+def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") -> list[Run]:
+    """Return every run of an experiment that the filter lets through, the newest first."""
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], filter_string, max_results=5000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
 
 
 def _knock(uri: str) -> None:

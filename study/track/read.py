@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError
 from study.track import words
-from study.track.connect import connect, repair_moved, tracking_uri
+from study.track.connect import all_runs, connect, repair_moved, tracking_uri
 
 NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
 
@@ -107,16 +107,7 @@ def open_experiment(experiment: str, uri: str | None) -> tuple[MlflowClient, str
 
 
 def _runs(client: MlflowClient, experiment_id: str, kind: str) -> list[Run]:
-    runs: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], f"tags.`{words.KIND}` = '{kind}'", max_results=5000, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+    return all_runs(client, experiment_id, f"tags.`{words.KIND}` = '{kind}'")
 
 
 def _run_row(run: Run) -> dict[str, Any]:

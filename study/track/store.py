@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import words
-from study.track.connect import artifact_location, connect, database_path, repair_moved, tracking_uri
+from study.track.connect import all_runs, artifact_location, connect, database_path, repair_moved, tracking_uri
 
 STATUS = {
     "running": "RUNNING",
@@ -39,7 +39,6 @@ class Record:
     outcome: str
     status: str
     tags: Mapping[str, str]
-    finals: Mapping[str, float]
 
 
 class Store:
@@ -81,29 +80,20 @@ class Store:
         )
 
     def records(self) -> list[Record]:
-        """Return every run of the study."""
-        records: list[Record] = []
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment_id], max_results=5000, page_token=token)
-            for run in page:
-                tags = run.data.tags
-                if words.KIND in tags:
-                    finals = {key: value for key, value in run.data.metrics.items() if key in words.FINALS}
-                    records.append(
-                        Record(
-                            run_id=run.info.run_id,
-                            kind=tags[words.KIND],
-                            key=tags.get(words.KEY, ""),
-                            outcome=tags.get(words.OUTCOME, "running"),
-                            status=run.info.status,
-                            tags=tags,
-                            finals=finals,
-                        )
-                    )
-            token = page.token
-            if not token:
-                return records
+        """Return every run of the study, the newest first."""
+        runs = all_runs(self.client, self.experiment_id)
+        return [
+            Record(
+                run_id=run.info.run_id,
+                kind=run.data.tags[words.KIND],
+                key=run.data.tags.get(words.KEY, ""),
+                outcome=run.data.tags.get(words.OUTCOME, "running"),
+                status=run.info.status,
+                tags=run.data.tags,
+            )
+            for run in runs
+            if words.KIND in run.data.tags
+        ]
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id."""

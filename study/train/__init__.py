@@ -3,5 +3,6 @@
 from study.train.checkpoint import CheckpointPlan, load_checkpoint
 from study.train.run import run
 from study.train.schedule import lr_at
+from study.train.state import build_spec_net
 
-__all__ = ["CheckpointPlan", "load_checkpoint", "lr_at", "run"]
+__all__ = ["CheckpointPlan", "build_spec_net", "load_checkpoint", "lr_at", "run"]

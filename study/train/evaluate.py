@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.train.precision import autocast
+from study.train.precision import Precision, autocast
 
 
 class Score(NamedTuple):
@@ -18,7 +18,9 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: str, device: torch.device) -> Score:
+def evaluate(
+    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, device: torch.device
+) -> Score:
     """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,)."""
     training = net.training
     net.eval()
@@ -26,7 +28,7 @@ def evaluate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision
     loss = torch.zeros((), device=device)
     count = 0
     for images, labels in batches:
-        with autocast("bf16" if precision == "bf16" else "fp32", device):
+        with autocast(precision, device):
             logits = net(images)  # (N, K)
         logits = logits.float()
         errors += (logits.argmax(1) != labels).sum()

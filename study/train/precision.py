@@ -5,14 +5,16 @@ from typing import Literal
 
 import torch
 
+Precision = Literal["fp32", "bf16"]
 
-def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
+
+def resolve_precision(precision: Literal["auto"] | Precision, device: torch.device) -> Precision:
     """Return the format used: auto is bfloat16 on a GPU that computes in it, and 32-bit floats elsewhere."""
     if precision != "auto":
         return precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
-def autocast(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which forward passes run: convolutions in bfloat16, or nothing changed."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

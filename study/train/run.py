@@ -14,7 +14,7 @@ from study.train.checkpoint import CheckpointPlan, load_checkpoint, save_checkpo
 from study.train.evaluate import Score, evaluate
 from study.train.precision import autocast
 from study.train.schedule import lr_at
-from study.train.state import RunState, build_state, has_dropout, peak_memory_mib
+from study.train.state import RunState, build_state, peak_memory_mib
 
 
 def run(
@@ -69,7 +69,7 @@ def _take_step(state: RunState, spec: RunSpec, device: torch.device) -> None:
     start = time.monotonic()
     for group in state.optimizer.param_groups:
         group["lr"] = lr_at(state.step, spec.recipe, state.total)
-    if has_dropout(state.net):
+    if state.dropout:
         torch.manual_seed(derived_seed(spec.seed, "dropout", state.step))
     images, labels = state.batches.batch(state.step)  # (N, C, H, W), (N,)
     with autocast(state.precision, device):

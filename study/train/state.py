@@ -3,7 +3,7 @@
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from study.config import RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch
 from study.nets import build_net
-from study.train.precision import resolve_precision
+from study.train.precision import Precision, resolve_precision
 
 
 @dataclass
@@ -23,7 +23,9 @@ class RunState:
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
     normalizer: Normalizer
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
+    dropout: bool
+    """Whether the net draws random numbers while it trains (VGG's does)."""
     total: int
     loss_sum: Tensor
     """Sum of the batch losses since the last point of the curves, on the device."""
@@ -72,18 +74,26 @@ class RunState:
         return bool(torch.isfinite(sums).all())
 
 
+def build_spec_net(
+    spec: RunSpec, classes: int, in_channels: int, generator: torch.Generator | None = None
+) -> nn.Module:
+    """Build the net of a run for images of `in_channels` channels in `classes` classes."""
+    return build_net(
+        str(spec.net),
+        classes,
+        in_channels=in_channels,
+        shortcut=None if spec.shortcut == "none" else spec.shortcut,
+        width=spec.recipe.width,
+        family=spec.recipe.family,
+        generator=generator,
+    )
+
+
 def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:
     """Set a run up at iteration 0. The weights are drawn on the CPU, so that they don't depend on the device."""
     recipe = spec.recipe
-    net = build_net(
-        str(spec.net),
-        dataset.num_classes,
-        in_channels=dataset.image_shape[0],
-        shortcut=None if spec.shortcut == "none" else spec.shortcut,
-        width=recipe.width,
-        family=recipe.family,
-        generator=torch.Generator().manual_seed(derived_seed(spec.seed, "weights")),
-    )
+    generator = torch.Generator().manual_seed(derived_seed(spec.seed, "weights"))
+    net = build_spec_net(spec, dataset.num_classes, dataset.image_shape[0], generator)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
     optimizer = torch.optim.SGD(
@@ -104,15 +114,11 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),
+        dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),
         error_sum=torch.zeros((), dtype=torch.int64, device=device),
     )
-
-
-def has_dropout(net: nn.Module) -> bool:
-    """Whether the net draws random numbers while it trains (VGG's dropout)."""
-    return any(isinstance(module, nn.Dropout) for module in net.modules())
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -18,7 +18,7 @@ def grid(recipe: str = "{epochs: 10, lr: 0.1}", rest: str = "") -> Grid:
 
 
 def record(kind: str, key: str, outcome: str, tags: Mapping[str, str] | None = None) -> Record:
-    return Record("id-" + key, kind, key, outcome, "FINISHED", {**(tags or {})}, {})
+    return Record("id-" + key, kind, key, outcome, "FINISHED", {**(tags or {})})
 
 
 def test_cells_hold_the_seeds_of_a_net() -> None:

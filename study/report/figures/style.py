@@ -126,9 +126,3 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         x = ax.get_yaxis_transform()
         ax.plot([1.0, 1.035], [y, place], transform=x, color=colour, linewidth=0.6, clip_on=False)
         ax.text(1.045, place, text, transform=x, color=colour, va="center", ha="left", fontsize=SIZE - 0.5)
-
-
-def nice_top(values: Iterable[float], margin: float = 0.06) -> float:
-    """Return an upper limit a little above the largest finite value."""
-    finite = [value for value in values if np.isfinite(value)]
-    return max(finite, default=1.0) * (1 + margin) or 1.0
