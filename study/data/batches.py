@@ -35,7 +35,7 @@ class TrainBatches:
         self.iterations_per_epoch = len(split) // self.batch_size
         self._split = split
         self._augmentation = augmentation(augment)
-        self._normalizer = normalizer.to(split.images.device)
+        self._normalizer = normalizer.to(split.pixels.device)
         self._seed = seed
         self._epoch: int | None = None
         self._order = torch.empty(0, dtype=torch.int64)
@@ -51,7 +51,7 @@ class TrainBatches:
             self._shuffle(epoch)
         here = slice(position * self.batch_size, (position + 1) * self.batch_size)
         index = self._order[here]
-        images = self._split.images[index]
+        images = self._split.gather(index)
         draws = tuple(draw[here] for draw in self._draws)
         return self._augmentation.apply(images, draws, self._normalizer), self._split.labels[index]
 
@@ -59,7 +59,7 @@ class TrainBatches:
         """Draw the order and the augmentation of an epoch, and forget those of the last."""
         n = len(self._split)
         used = self.iterations_per_epoch * self.batch_size
-        device = self._split.images.device
+        device = self._split.pixels.device
         order = torch.randperm(n, generator=_generator(self._seed, "order", epoch))
         self._order = order[:used].to(device)  # sync point, once an epoch
         self._draws = _draws(self._split, self._augmentation, used, _generator(self._seed, "augment", epoch))
@@ -74,9 +74,9 @@ def evaluation_batches(
     Images are (B, C, H, W) float32 in channels_last, on the split's device; the last batch may be smaller.
     """
     changes = augmentation(augment)
-    normalizer = normalizer.to(split.images.device)
+    normalizer = normalizer.to(split.pixels.device)
     for here in _slices(len(split), batch_size):
-        yield changes.clean(split.images[here], normalizer), split.labels[here]
+        yield changes.clean(split.part(here), normalizer), split.labels[here]
 
 
 def augmented_batches(
@@ -87,10 +87,10 @@ def augmented_batches(
     Images are (B, C, H, W) float32 in channels_last, on the split's device; the last batch may be smaller.
     """
     changes = augmentation(augment)
-    normalizer = normalizer.to(split.images.device)
+    normalizer = normalizer.to(split.pixels.device)
     draws = _draws(split, changes, len(split), _generator(seed, "augmented pass"))
     for here in _slices(len(split), batch_size):
-        images = changes.apply(split.images[here], tuple(draw[here] for draw in draws), normalizer)
+        images = changes.apply(split.part(here), tuple(draw[here] for draw in draws), normalizer)
         yield images, split.labels[here]
 
 
@@ -100,9 +100,8 @@ def _generator(seed: int, *words: str | int) -> torch.Generator:
 
 def _draws(split: Split, changes: Augmentation, count: int, generator: torch.Generator) -> Draws:
     """Draw for `count` images on the CPU and move the draws to the split's device."""
-    _, channels, height, width = split.images.shape
-    drawn = changes.draw(count, (channels, height, width), generator)
-    return tuple(draw.to(split.images.device) for draw in drawn)
+    drawn = changes.draw(count, split.image_shape, generator)
+    return tuple(draw.to(split.pixels.device) for draw in drawn)
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

@@ -1,6 +1,6 @@
 """The data set as every other part sees it: uint8 images, int64 labels, splits and a fingerprint.
 
-Legend: N images, C channels, H height, W width.
+Legend: N images of a split, M images held (a split may use some of them), C channels, H height, W width.
 """
 
 import hashlib
@@ -10,39 +10,130 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from study.data.measure import ChannelStatistics, Measures, channel_statistics, measure_images, pooled_statistics
 from study.errors import DataError
 
 CHUNK = 4096
 """Images hashed at a time: bounds the copy made of a split that isn't contiguous."""
 
 
+@dataclass(frozen=True)
+class BadFile:
+    """A file that can't be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """What is known of the files that images were decoded from, a row each, aligned with `Split.pixels` (M)."""
+
+    names: tuple[str, ...]
+    """Path below the data set's root, or within its archive, with forward slashes."""
+    measures: Measures
+    """Sizes and sums of the original images, before they were resized."""
+    digests: Tensor
+    """16 bytes (M, 16) uint8 that change with the resized image or with its measures."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, C, H, W) uint8 with their labels (N,) int64."""
+    """Images with their labels (N,) int64: all of `pixels` (M, C, H, W) uint8, or those at `rows` (N,) int64.
 
-    images: Tensor
+    Splits of one source share `pixels`, which may be a file mapped into memory, so that none of it is copied.
+    """
+
+    pixels: Tensor
     labels: Tensor
+    rows: Tensor | None = None
+    files: Files | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
-            raise DataError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
-        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
-            raise DataError(
-                f"labels must be int64 ({len(self.images)},), not {self.labels.dtype} {tuple(self.labels.shape)}"
-            )
+        pixels, count = self.pixels, len(self.pixels) if self.rows is None else len(self.rows)
+        if pixels.ndim != 4 or pixels.dtype != torch.uint8:
+            raise DataError(f"images must be uint8 (N, C, H, W), not {pixels.dtype} {tuple(pixels.shape)}")
+        if self.labels.shape != (count,) or self.labels.dtype != torch.int64:
+            raise DataError(f"labels must be int64 ({count},), not {self.labels.dtype} {tuple(self.labels.shape)}")
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """The images (N, C, H, W) uint8: `pixels` itself, or a copy of the rows this split uses."""
+        return self.pixels if self.rows is None else self.part(slice(None))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of this split's images."""
+        channels, height, width = self.image_shape
+        return len(self) * channels * height * width
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Return a copy of the images at `index` (B,) int64, (B, C, H, W), in the memory format of `pixels`."""
+        rows = index if self.rows is None else self.rows[index]  # `rows` lie on the device of `pixels`
+        if self.pixels.is_contiguous(memory_format=torch.channels_last):
+            # Whole images are contiguous either way round: select them as such.
+            return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+        return self.pixels.index_select(0, rows)
+
+    def part(self, here: slice) -> Tensor:
+        """Return the images of a slice of this split, (B, C, H, W), without a copy where they lie together."""
+        return (
+            self.pixels[here]
+            if self.rows is None
+            else self.gather(torch.arange(*here.indices(len(self)), device=self.rows.device))
+        )
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """Yield all images in order, `size` at a time, (B, C, H, W)."""
+        for start in range(0, len(self), size):
+            yield self.part(slice(start, start + size))
+
     def to(self, device: torch.device | str) -> "Split":
-        """Return the split on `device`; itself if it's there already."""
-        return Split(self.images.to(device), self.labels.to(device))
+        """Return the split on `device`, with no other images than its own; itself if it's there already."""
+        if self.pixels.device == torch.device(device):
+            return self
+        return replace(self, pixels=self.images.to(device), labels=self.labels.to(device), rows=None, files=self._own())
 
     def take(self, index: Tensor) -> "Split":
-        """Return the images at `index` (int64, increasing), without a copy when these are all of them."""
-        if len(index) == len(self):
-            return self
-        return Split(self.images[index], self.labels[index])
+        """Return the split of the images at `index` (int64): it shares `pixels`."""
+        rows = index if self.rows is None else self.rows[index]
+        return replace(self, labels=self.labels[index], rows=rows)
+
+    def names(self) -> list[str]:
+        """Return each image's path below the root; of images that are no files, their position."""
+        if self.files is None:
+            return [str(i) for i in self._row_numbers()]
+        return [self.files.names[i] for i in self._row_numbers()]
+
+    def measures(self) -> Measures:
+        """Return the sizes and sums of this split's original images, a row each."""
+        if self.files is not None:
+            return self.files.measures.take(self._row_numbers())
+        return measure_images(self.chunks(CHUNK), self.image_shape)
+
+    def statistics(self) -> ChannelStatistics:
+        """Return mean and variance of each channel over the original images of this split."""
+        if self.files is not None:
+            return channel_statistics(self.measures())
+        return pooled_statistics(self.chunks(CHUNK), self.image_shape)
+
+    def _row_numbers(self) -> list[int]:
+        return list(range(len(self.pixels))) if self.rows is None else self.rows.tolist()
+
+    def _own(self) -> Files | None:
+        """Return what is known of this split's files alone."""
+        if self.files is None or self.rows is None:
+            return self.files
+        return Files(tuple(self.names()), self.measures(), self.files.digests[self.rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +148,8 @@ class Dataset:
     """Class names; the label is the position here."""
     fingerprint: str
     """20 hex digits of the content: see `fingerprint`."""
+    skipped: tuple[BadFile, ...] = ()
+    """Files left out because they can't be used."""
 
     @property
     def num_classes(self) -> int:
@@ -65,8 +158,12 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        _, channels, height, width = self.train.images.shape
-        return channels, height, width
+        return self.train.image_shape
+
+    def splits(self) -> dict[str, Split]:
+        """Return the splits there are, by name."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
 
     def to(self, device: torch.device | str) -> "Dataset":
         """Return the data set with every split on `device`."""
@@ -77,12 +174,13 @@ class Dataset:
 def fingerprint(train: Split, validation: Split | None, test: Split, classes: tuple[str, ...]) -> str:
     """Return 20 hex digits of a sha256 over the class names and each split's shape, labels and pixels, in order.
 
-    It depends on content alone, so two machines that hold the same images in the same order agree.
+    It depends on content alone, so two machines that hold the same images in the same order agree. Of decoded files,
+    the digests made when they were decoded stand for the pixels, so that a large set isn't read again.
     """
     digest = hashlib.sha256()
     digest.update(repr(classes).encode())
     for name, split in (("train", train), ("validation", validation), ("test", test)):
-        digest.update(f"{name}:{tuple(split.images.shape) if split is not None else None}".encode())
+        digest.update(f"{name}:{(len(split), *split.image_shape) if split is not None else None}".encode())
         if split is not None:
             for chunk in _bytes(split):
                 digest.update(chunk)
@@ -91,5 +189,9 @@ def fingerprint(train: Split, validation: Split | None, test: Split, classes: tu
 
 def _bytes(split: Split) -> Iterator[memoryview]:
     yield split.labels.cpu().numpy().astype("<i8").data
-    for start in range(0, len(split), CHUNK):
-        yield split.images[start : start + CHUNK].contiguous().cpu().numpy().data
+    if split.files is not None:
+        digests = split.files.digests
+        yield (digests if split.rows is None else digests[split.rows]).numpy().data
+        return
+    for images in split.chunks(CHUNK):
+        yield images.contiguous().cpu().numpy().data

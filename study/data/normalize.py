@@ -1,4 +1,4 @@
-"""Normalisation of uint8 images to float32, with statistics of the training images, summed exactly in integers.
+"""Normalisation of uint8 images to float32, with statistics of the training images.
 
 Legend: N images, C channels, H height, W width.
 """
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from study.data.dataset import Split
+from study.data.measure import sum_of
 from study.errors import DataError
 
-CHUNK = 256
-"""Images summed at a time: 256 squares of 255 stay below 2**24, so sums in float32, the fastest, are exact."""
+CHUNK = 4096
+"""Images summed at a time: bounds the copy made of a split that isn't contiguous."""
 LEAST_STD = 1 / 255
 """Least deviation divided by: one grey level."""
 
@@ -24,32 +26,35 @@ class Normalizer:
     std: Tensor
 
     @classmethod
-    def fit(cls, images: Tensor, kind: str, *, augment: str = "none") -> "Normalizer":
-        """Measure images (N, C, H, W) uint8: give it the training split, nothing else.
+    def fit(cls, split: Split, kind: str, *, augment: str = "none") -> "Normalizer":
+        """Measure the training split, and nothing else.
 
         Args:
-            images: the training images.
+            split: the training images, N of them.
             kind: `pixel-mean` subtracts each pixel's mean (C, H, W) and doesn't divide (section 4.2 of the paper);
-                `channel` subtracts each channel's mean (C, 1, 1) and divides by its deviation; `none` only scales.
+                `channel` subtracts each channel's mean (C, 1, 1) and divides by its deviation, those of the original
+                images where the split's were resized (see `measure`); `none` only scales.
             augment: the augmentation that follows. For `imagenet`, `pixel-mean` subtracts the channel's mean
                 instead: crops that move and change in size leave a pixel no place for a mean of its own.
 
         Raises:
             DataError: an unknown kind, or no images.
         """
-        if len(images) == 0:
+        if len(split) == 0:
             raise DataError("no images to take a mean of")
-        one = torch.ones(1, 1, 1, device=images.device)
+        device = split.pixels.device
+        one = torch.ones(1, 1, 1, device=device)
         if kind == "none":
             return cls(torch.zeros_like(one), one)
-        if kind == "pixel-mean":
-            total = sum_of(images, power=1)  # (C, H, W)
-            mean = total.double() / (255 * len(images))
-            if augment == "imagenet":
-                mean = mean.mean(dim=(1, 2), keepdim=True)  # (C, 1, 1)
-            return cls(mean.float(), one)
-        if kind == "channel":
-            return cls(*_channel_statistics(images))
+        if kind == "pixel-mean" and augment != "imagenet":
+            total = sum(
+                (sum_of(chunk, power=1) for chunk in split.chunks(CHUNK)), torch.zeros((), device=device)
+            )  # (C, H, W)
+            return cls((total.double() / (255 * len(split))).float(), one)
+        if kind in ("pixel-mean", "channel"):
+            found = split.statistics()
+            mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (found.mean, found.std))
+            return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else one)
         raise DataError(f"no normalisation is called '{kind}': there are pixel-mean, channel and none")
 
     def scaled(self, x: Tensor) -> Tensor:
@@ -62,21 +67,3 @@ class Normalizer:
 
     def to(self, device: torch.device | str) -> "Normalizer":
         return Normalizer(self.mean.to(device), self.std.to(device))
-
-
-def sum_of(images: Tensor, power: int) -> Tensor:
-    """Return the sum over images of each pixel, or of its square (`power` 2): (C, H, W) int64, exact."""
-    total = torch.zeros(images.shape[1:], dtype=torch.int64, device=images.device)
-    for start in range(0, len(images), CHUNK):
-        x = images[start : start + CHUNK].float()
-        total += (x * x if power == 2 else x).sum(dim=0).long()
-    return total
-
-
-def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each channel's mean and deviation over all pixels of all images, (C, 1, 1) each."""
-    count = images[:, 0].numel()
-    first = sum_of(images, power=1).sum(dim=(1, 2), keepdim=True).double() / count
-    second = sum_of(images, power=2).sum(dim=(1, 2), keepdim=True).double() / count
-    std = (second - first.square()).clamp_min(0).sqrt() / 255
-    return (first / 255).float(), std.clamp_min(LEAST_STD).float()

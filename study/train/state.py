@@ -104,7 +104,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         weight_decay=recipe.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
-    normalizer = Normalizer.fit(dataset.train.images, recipe.normalize, augment=recipe.augment).to(device)
+    normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
     batches = TrainBatches(
         dataset.train, normalizer, batch_size=recipe.batch_size, augment=recipe.augment, seed=spec.seed
     )

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.data import Split
 from study.data.augment import CropFlip, ImageNetCrop, augmentation
 from study.data.normalize import Normalizer
 from study.errors import DataError
@@ -29,7 +30,7 @@ def plain_crop(x, top, left, flip):
 )
 def test_crop_flip_is_pad_slice_flip_after_normalisation(top, left, flip, height, width, channels):
     images = random_images(2, channels, height, width)
-    normalizer = Normalizer.fit(images, "pixel-mean")
+    normalizer = Normalizer.fit(Split(images, torch.zeros(len(images), dtype=torch.int64)), "pixel-mean")
     # the second image has draws of its own
     draws = torch.tensor([top, 4]), torch.tensor([left, 4]), torch.tensor([int(flip), 0])
     out = CropFlip().apply(images, draws, normalizer)
@@ -87,7 +88,7 @@ def test_imagenet_window_of_the_crops_size_is_a_slice(flip):
     corner, window = torch.tensor([[3.0], [7.0]]).double(), torch.tensor([56.0]).double()
     maps = crop._transforms(64, window, corner, torch.tensor([flip]))
     colour = torch.tensor([[0.1, 0.0, -0.2]])
-    normalizer = Normalizer.fit(images, "channel")
+    normalizer = Normalizer.fit(Split(images, torch.zeros(len(images), dtype=torch.int64)), "channel")
     expected = images[:, :, 3:59, 7:63].float() / 255 + colour[:, :, None, None]
     expected = (expected - normalizer.mean) / normalizer.std
     out = crop.apply(images, (maps, colour), normalizer)
@@ -102,14 +103,18 @@ def test_imagenet_window_is_enlarged_evenly():
     maps = crop._transforms(
         64, torch.tensor([30.0]).double(), torch.tensor([[5.0], [20.0]]).double(), torch.tensor([0])
     )
-    out = crop.apply(images, (maps, torch.zeros(1, 1)), Normalizer.fit(images, "none"))[0, 0]
+    out = crop.apply(
+        images,
+        (maps, torch.zeros(1, 1)),
+        Normalizer.fit(Split(images, torch.zeros(len(images), dtype=torch.int64)), "none"),
+    )[0, 0]
     columns = 20 + (torch.arange(56) + 0.5) * 30 / 56 - 0.5
     torch.testing.assert_close(out, (columns * 4 / 255).expand(56, 56), atol=1e-4, rtol=0)
 
 
 def test_imagenet_clean_is_the_centre():
     images = random_images(2, 3, 64, 64)
-    normalizer = Normalizer.fit(images, "none")
+    normalizer = Normalizer.fit(Split(images, torch.zeros(len(images), dtype=torch.int64)), "none")
     assert torch.equal(ImageNetCrop().clean(images, normalizer), normalizer(images)[:, :, 4:60, 4:60])
 
 

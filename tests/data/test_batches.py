@@ -15,7 +15,7 @@ def split() -> Split:
 
 
 def make(split, augment="none", batch_size=8, seed=0):
-    normalizer = Normalizer.fit(split.images, "channel", augment=augment)
+    normalizer = Normalizer.fit(split, "channel", augment=augment)
     return TrainBatches(split, normalizer, batch_size=batch_size, augment=augment, seed=seed)
 
 
@@ -34,7 +34,7 @@ def test_global_generator_is_neither_used_nor_moved(split, augment):
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = make(split, augment).batch(0)[0]
-    list(augmented_batches(split, Normalizer.fit(split.images, "none"), augment=augment, seed=0, batch_size=20))
+    list(augmented_batches(split, Normalizer.fit(split, "none"), augment=augment, seed=0, batch_size=20))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     assert torch.equal(make(split, augment).batch(0)[0], first)
@@ -65,7 +65,7 @@ def test_every_epoch_has_an_augmentation_of_its_own(split):
 
 def test_images_go_with_their_labels(split):
     images, labels = make(split).batch(4)
-    normalizer = Normalizer.fit(split.images, "channel")
+    normalizer = Normalizer.fit(split, "channel")
     assert torch.equal(images, normalizer(split.images[labels]))
     assert images.is_contiguous(memory_format=torch.channels_last)
 
@@ -78,7 +78,7 @@ def test_fewer_images_than_a_batch(split):
 
 @pytest.mark.parametrize(("augment", "side"), [("none", 16), ("crop-flip", 16), ("imagenet", 14)])
 def test_evaluation_shows_every_image_once_clean_and_in_the_size_of_training(split, augment, side):
-    normalizer = Normalizer.fit(split.images, "pixel-mean", augment=augment)
+    normalizer = Normalizer.fit(split, "pixel-mean", augment=augment)
     batches = list(evaluation_batches(split, normalizer, augment=augment, batch_size=20))
     assert [len(labels) for _, labels in batches] == [20, 20, 10]
     assert torch.equal(torch.cat([labels for _, labels in batches]), split.labels)
@@ -90,7 +90,7 @@ def test_evaluation_shows_every_image_once_clean_and_in_the_size_of_training(spl
 
 
 def test_augmented_pass_is_whole_in_order_and_its_own(split):
-    normalizer = Normalizer.fit(split.images, "channel")
+    normalizer = Normalizer.fit(split, "channel")
 
     def once(seed, batch_size):
         batches = list(augmented_batches(split, normalizer, augment="crop-flip", seed=seed, batch_size=batch_size))
@@ -106,7 +106,7 @@ def test_augmented_pass_is_whole_in_order_and_its_own(split):
 def test_no_batch_of_nothing(split):
     empty = Split(split.images[:0], split.labels[:0])
     with pytest.raises(DataError, match="batch of 8 can be made of 0 images"):
-        TrainBatches(empty, Normalizer.fit(split.images, "none"), batch_size=8, augment="none", seed=0)
+        TrainBatches(empty, Normalizer.fit(split, "none"), batch_size=8, augment="none", seed=0)
 
 
 @pytest.mark.gpu

@@ -1,9 +1,13 @@
 import pytest
 import torch
 
-from study.data import Normalizer
-from study.data.normalize import CHUNK, sum_of
+from study.data import Normalizer, Split
+from study.data.measure import CHUNK, sum_of
 from study.errors import DataError
+
+
+def split(images):
+    return Split(images, torch.zeros(len(images), dtype=torch.int64))
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +19,7 @@ def images():
 
 def test_channel_statistics_are_those_of_all_pixels(images):
     x = images.double() / 255
-    normalizer = Normalizer.fit(images, "channel")
+    normalizer = Normalizer.fit(split(images), "channel")
     torch.testing.assert_close(normalizer.mean.double().flatten(), x.mean(dim=(0, 2, 3)), atol=1e-7, rtol=0)
     std = x.transpose(0, 1).flatten(1).std(dim=1, correction=0)
     torch.testing.assert_close(normalizer.std.double().flatten(), std, atol=1e-7, rtol=0)
@@ -26,26 +30,26 @@ def test_channel_statistics_are_those_of_all_pixels(images):
 
 
 def test_pixel_mean_is_subtracted_and_nothing_divided(images):
-    normalizer = Normalizer.fit(images, "pixel-mean")
+    normalizer = Normalizer.fit(split(images), "pixel-mean")
     assert normalizer.mean.shape == (3, 6, 5)
     expected = images.float() / 255 - (images.double() / 255).mean(dim=0).float()
     torch.testing.assert_close(normalizer(images), expected, atol=1e-6, rtol=0)
 
 
 def test_pixel_mean_with_moving_crops_is_the_channels(images):
-    normalizer = Normalizer.fit(images, "pixel-mean", augment="imagenet")
+    normalizer = Normalizer.fit(split(images), "pixel-mean", augment="imagenet")
     assert normalizer.mean.shape == (3, 1, 1)
-    torch.testing.assert_close(normalizer.mean, Normalizer.fit(images, "channel").mean)
+    torch.testing.assert_close(normalizer.mean, Normalizer.fit(split(images), "channel").mean)
     assert normalizer.std.flatten().tolist() == [1]
 
 
 def test_none_only_scales(images):
-    torch.testing.assert_close(Normalizer.fit(images, "none")(images), images.float() / 255)
+    torch.testing.assert_close(Normalizer.fit(split(images), "none")(images), images.float() / 255)
 
 
 def test_images_are_left_as_they_were(images):
     before = images.clone()
-    Normalizer.fit(images, "channel")(images)
+    Normalizer.fit(split(images), "channel")(images)
     assert torch.equal(images, before)
 
 
@@ -59,11 +63,11 @@ def test_sums_are_exact_across_chunks(power):
 
 def test_constant_images_stay_finite():
     grey = torch.full((4, 1, 3, 3), 77, dtype=torch.uint8)
-    assert Normalizer.fit(grey, "channel")(grey).abs().max() < 1e-4
+    assert Normalizer.fit(split(grey), "channel")(grey).abs().max() < 1e-4
 
 
 def test_bad_input():
     with pytest.raises(DataError, match="'chanel'"):
-        Normalizer.fit(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), "chanel")
+        Normalizer.fit(split(torch.zeros(1, 1, 1, 1, dtype=torch.uint8)), "chanel")
     with pytest.raises(DataError, match="no images"):
-        Normalizer.fit(torch.zeros(0, 1, 1, 1, dtype=torch.uint8), "channel")
+        Normalizer.fit(split(torch.zeros(0, 1, 1, 1, dtype=torch.uint8)), "channel")

@@ -79,7 +79,7 @@ def test_the_curve_is_that_of_a_plain_training_loop(digits: Dataset, tmp_path: P
     generator = torch.Generator().manual_seed(derived_seed(spec.seed, "weights"))
     net = build_net("plain-14", 10, in_channels=1, generator=generator).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=1, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    normalizer = Normalizer.fit(digits.train.images, "channel")
+    normalizer = Normalizer.fit(digits.train, "channel")
     batches = TrainBatches(digits.train, normalizer, batch_size=64, augment="crop-flip", seed=0)
     wrong = []
     for step in range(12):

@@ -1,0 +1,128 @@
+"""Sizes and exact pixel sums of images, and the mean and variance of each channel over a set of them.
+
+Sums are whole numbers and their combination is exact, so neither the number of workers nor the order of the images
+changes a bit. Legend: N images, C channels.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+CHUNK = 256
+"""Images summed at a time: 256 squares of 255 stay below 2**24, so sums in float32, the fastest, are exact."""
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
+"""Names of the channels, in their order here: never OpenCV's blue, green, red."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Sizes and sums over the pixels (0..255) of images, a row each."""
+
+    height: NDArray[np.int64]
+    """In pixels (N,)."""
+    width: NDArray[np.int64]
+    """In pixels (N,)."""
+    total: NDArray[np.int64]
+    """Sum of each channel's values (N, C)."""
+    squares: NDArray[np.int64]
+    """Sum of each channel's squared values (N, C)."""
+
+    def __len__(self) -> int:
+        return len(self.height)
+
+    def take(self, rows: ArrayLike) -> "Measures":
+        """Return the rows at `rows`."""
+        index = np.asarray(rows, dtype=np.int64)
+        return Measures(self.height[index], self.width[index], self.total[index], self.squares[index])
+
+    def join(self, other: "Measures") -> "Measures":
+        """Return both, one after the other."""
+        return Measures(
+            np.concatenate([self.height, other.height]),
+            np.concatenate([self.width, other.width]),
+            np.concatenate([self.total, other.total]),
+            np.concatenate([self.squares, other.squares]),
+        )
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Of each channel over a set of images, on the scale 0..1."""
+
+    images: int
+    channels: tuple[str, ...]
+    mean: tuple[float, ...]
+    """Mean over images of each image's own mean."""
+    variance: tuple[float, ...]
+    """Mean over images of the mean squared distance from `mean`."""
+    std: tuple[float, ...]
+    """Square root of `variance`."""
+
+
+def channel_statistics(measures: Measures) -> ChannelStatistics:
+    """Return each channel's mean and variance: every image weighs the same, however large it is.
+
+    With m_i the mean of image i and q_i the mean of its squares, mean = sum m_i / N, variance = sum q_i / N - mean^2:
+    the mean over images of the mean squared distance from `mean`. Needs one pass over the pixels.
+    """
+    pixels = (measures.height * measures.width).astype(np.float64)[:, None]  # (N, 1)
+    means = measures.total / pixels / 255  # (N, C)
+    squares = measures.squares / pixels / 255**2  # (N, C)
+    count, channels = means.shape
+    mean = tuple(math.fsum(means[:, c]) / count for c in range(channels))
+    variance = tuple(max(0.0, math.fsum(squares[:, c]) / count - mean[c] ** 2) for c in range(channels))
+    return ChannelStatistics(count, channel_names(channels), mean, variance, tuple(map(math.sqrt, variance)))
+
+
+def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Measures:
+    """Measure images of one size, given in chunks (B, C, H, W) uint8 of that `shape` (C, H, W)."""
+    channels, height, width = shape
+    total: list[NDArray[np.int64]] = [np.zeros((0, channels), dtype=np.int64)]
+    squares = list(total)
+    for chunk in chunks:
+        x = chunk.to(torch.int64).flatten(2)  # (B, C, H W)
+        total.append(x.sum(2).cpu().numpy())
+        squares.append(x.square().sum(2).cpu().numpy())
+    count = sum(len(part) for part in total)
+    return Measures(
+        np.full(count, height, dtype=np.int64),
+        np.full(count, width, dtype=np.int64),
+        np.concatenate(total),
+        np.concatenate(squares),
+    )
+
+
+def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> ChannelStatistics:
+    """Return what `channel_statistics` would of images of one size, in chunks (B, C, H, W): faster, from two sums."""
+    channels, height, width = shape
+    first, second = torch.zeros(channels, dtype=torch.int64), torch.zeros(channels, dtype=torch.int64)
+    images = 0
+    for chunk in chunks:
+        first += sum_of(chunk, power=1).sum((1, 2)).cpu()
+        second += sum_of(chunk, power=2).sum((1, 2)).cpu()
+        images += len(chunk)
+    pixels = images * height * width
+    mean = [total / pixels / 255 for total in first.tolist()]
+    variance = [max(0.0, total / pixels / 255**2 - m**2) for total, m in zip(second.tolist(), mean, strict=True)]
+    return ChannelStatistics(
+        images, channel_names(channels), tuple(mean), tuple(variance), tuple(map(math.sqrt, variance))
+    )
+
+
+def channel_names(channels: int) -> tuple[str, ...]:
+    """Return red, green and blue, or grey: the channels in their order."""
+    return CHANNELS.get(channels) or tuple(f"channel {c}" for c in range(channels))
+
+
+def sum_of(images: Tensor, power: int) -> Tensor:
+    """Return the sum over images (N, C, H, W) uint8 of each pixel, or of its square (`power` 2): (C, H, W) int64."""
+    total = torch.zeros(images.shape[1:], dtype=torch.int64, device=images.device)
+    for start in range(0, len(images), CHUNK):
+        x = images[start : start + CHUNK].float()
+        total += (x * x if power == 2 else x).sum(dim=0).long()
+    return total
