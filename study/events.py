@@ -60,7 +60,10 @@ class Finished:
     final_train_error_augmented: float
     """Whole training split, augmented as trained, evaluation mode."""
     final_test_error: float
+    """Of one view of each image, the centre: that of the curves."""
     final_test_loss: float
+    final_test_error_views: float | None
+    """Of the recipe's `test_views`, probabilities averaged; None where that is the centre alone."""
     final_validation_error: float | None
     final_validation_loss: float | None
     seconds: float

@@ -28,6 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "probe": BOTTOM | {"nets", "data", "train"},
     "track": BOTTOM,
     "report": BOTTOM | {"track"},
+    "predict": BOTTOM | {"nets", "data", "train"},
     "launch": BOTTOM | {"train", "tune", "track", "data", "nets"},
 }
 ARROWS["commands"] = set(ARROWS)  # what the command line does; with `cli` the only part that may call everything
@@ -59,9 +60,9 @@ MODULES = {module_name(path): path for path in FILES}
 
 
 def part(module: str) -> str:
-    """Return the part of the program that a module belongs to: `cli` for `study.cli` and `study.cli_show` alike."""
+    """Return the part of the program that a module belongs to: `cli` for `study.cli` and `study.cli_data` alike."""
     name = module.split(".")[1] if "." in module else ""
-    return "cli" if name in ("cli", "__main__") or name.startswith("cli_") else name
+    return "cli" if name == "__main__" else name.split("_")[0] if name.startswith(("cli_", "commands_")) else name
 
 
 @cache

@@ -92,6 +92,8 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
         _ = spec.net  # settles the family, and refuses a depth that no net has
         if spec.architecture == "vgg" and recipe.width != 1.0:
             raise StudyError(f"{spec.net} has no width multiplier: leave width at 1")
+        if spec.architecture == "vgg" and recipe.test_views == "multi-scale":
+            raise StudyError(f"{spec.net} has layers for one image size only: test it with 'test_views: ten-crop'")
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""

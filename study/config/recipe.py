@@ -62,6 +62,8 @@ class Recipe(Strict):
     """Which family a depth belongs to, where both have it (50 and 152; auto: ImageNet's)."""
     evaluate_every: Iteration | None = None
     """Iterations between two points of the test curve; by default an epoch."""
+    test_views: Literal["center", "ten-crop", "multi-scale"] = "center"
+    """Views averaged for one more test error at the end (3.4): ten crops or five scales, with `augment: imagenet`."""
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
@@ -69,6 +71,9 @@ class Recipe(Strict):
             raise ValueError("give one of 'epochs' and 'iterations'")
         if self.nesterov and self.momentum == 0:
             raise ValueError("'nesterov' needs 'momentum' above 0")
+        if self.test_views != "center" and self.augment != "imagenet":
+            shown = f"with '{self.augment}', nets are only shown whole images"
+            raise ValueError(f"'test_views: {self.test_views}' needs 'augment: imagenet': {shown}")
         return self
 
     def iterations_per_epoch(self, train_images: int) -> int:

@@ -20,7 +20,11 @@ class DatasetSpec(Strict):
     root: str | None = None
     """Folder of the files; needed by image-folder and dogs-vs-cats, the others have a cache of their own."""
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    """Side in pixels that image files are resized and centre-cropped to (image-folder: 32, dogs-vs-cats: 64)."""
+    """Side in pixels of the squares that image files are made into (image-folder: 32, dogs-vs-cats: 64)."""
+    resize: Literal["crop", "pad", "stretch"] = "crop"
+    """How: short side resized and the centre kept, long side resized and filled up with the mean colour, or both."""
+    skip_bad: bool = False
+    """Go on without image files that can't be used, and say how many; by default they are an error."""
     validation: Annotated[float, Field(ge=0)] = 0.1
     """Part of the training images (below 1) or number of them (1 and above) held out, never trained on."""
     train_limit: Annotated[int, Field(ge=1)] | None = None
@@ -38,8 +42,8 @@ class DatasetSpec(Strict):
         return value
 
     def content(self) -> dict[str, Any]:
-        """Return what decides which images are used, without where they lie."""
-        return self.model_dump(exclude={"root"})
+        """Return what decides which images are used, without where they lie; what was skipped, the data itself says."""
+        return self.model_dump(exclude={"root", "skip_bad"})
 
 
 class RunSpec(Strict):

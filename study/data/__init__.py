@@ -1,18 +1,29 @@
 """Images in, batches out: data sets by name, normalisation, and augmented batches on the device."""
 
 from study.data.batches import TrainBatches, augmented_batches, evaluation_batches
-from study.data.dataset import Dataset, Split
+from study.data.dataset import BadFile, Dataset, Split
+from study.data.describe import Description, describe
+from study.data.files import BadFilesError
 from study.data.load import load_dataset
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
+from study.data.stream import place
+from study.data.views import Views, named_views
 
 __all__ = [
+    "BadFile",
+    "BadFilesError",
     "Dataset",
+    "Description",
     "Normalizer",
     "Split",
     "TrainBatches",
+    "Views",
     "augmented_batches",
     "derived_seed",
+    "describe",
     "evaluation_batches",
     "load_dataset",
+    "named_views",
+    "place",
 ]

@@ -40,7 +40,7 @@ class Nothing:
         return self.clean(images, normalizer)
 
     def clean(self, images: Tensor, normalizer: Normalizer) -> Tensor:
-        return normalizer(images).contiguous(memory_format=torch.channels_last)
+        return normalizer(images)
 
 
 class CropFlip(Nothing):
@@ -57,17 +57,44 @@ class CropFlip(Nothing):
 
     def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
         n, c, h, w = images.shape
-        top, left, flip = (draw[:, None] for draw in draws)  # (N, 1)
-        high, wide, pad = h + 2 * self.pad, w + 2 * self.pad, self.pad
-        padded = normalizer.mean.new_zeros(n, high, wide, c)  # channels last: a pixel is one short row to copy
-        padded[:, pad : pad + h, pad : pad + w] = normalizer(images).permute(0, 2, 3, 1)
-        image = torch.arange(n, device=images.device)[:, None]
-        row = image * high + top + torch.arange(h, device=images.device)  # (N, H)
-        across = torch.arange(w, device=images.device)
-        column = left + torch.where(flip == 1, w - 1 - across, across)  # (N, W)
-        pixel = row[:, :, None] * wide + column[:, None, :]  # (N, H, W)
-        cropped = padded.view(-1, c).index_select(0, pixel.view(-1))
-        return cropped.view(n, h, w, c).permute(0, 3, 1, 2)  # (N, C, H, W), channels_last without a copy
+        top, left, flip = draws
+        left = torch.where(flip == 1, 2 * self.pad - left, left)  # where the same window lies in the mirror image
+        mean, std = normalizer.as_images((c, h, w))
+        # Images are cropped as bytes, and the mean image alike: where both are padding, the result is 0 / 255 - 0.
+        image = flip * n + torch.arange(n, device=images.device)
+        crops = _windows(self._padded_both_ways(images), image, top, left, (h, w))
+        negative_means = _windows(self._padded_both_ways(-mean), flip, top, left, (h, w))
+        levels = mean.new_full((), 255)
+        return negative_means.addcdiv_(crops.float(), levels).div_(std)  # (x / 255 - mean) / std, a pass saved
+
+    def _padded_both_ways(self, images: Tensor) -> Tensor:
+        """Return images (N, C, H, W), padded with 0, and then their mirror images: (2 N, H + 8, W + 8, C)."""
+        n, c, h, w = images.shape
+        pad = self.pad
+        padded = images.new_zeros(2, n, h + 2 * pad, w + 2 * pad, c)
+        for half, way in zip(padded, (images, images.flip(-1)), strict=True):
+            half[:, pad : pad + h, pad : pad + w] = way.permute(0, 2, 3, 1)
+        return padded.flatten(0, 1)
+
+
+def _windows(images: Tensor, which: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut windows (N, C, h, w) of one size, in channels_last, out of images (K, H, W, C) that lie in one piece.
+
+    Args:
+        images: what is cut from.
+        which: the image of each window (N,).
+        top: the first row of each (N,).
+        left: the first column of each (N,).
+        size: height and width of the windows, (h, w).
+    """
+    count, high, wide, c = images.shape
+    h, w = size
+    # A row of a window is w * c values that lie together, so it's selected whole, as a row of a matrix whose rows
+    # overlap: each begins a pixel after the one before it.
+    strips = images.as_strided((count * high * wide - w + 1, w * c), (c, 1))
+    row = (which * high + top)[:, None] + torch.arange(h, device=images.device)  # (N, h)
+    start = row * wide + left[:, None]
+    return strips.index_select(0, start.view(-1)).view(-1, h, w, c).permute(0, 3, 1, 2)
 
 
 class ImageNetCrop:
@@ -113,19 +140,32 @@ class ImageNetCrop:
 
     def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
         maps, colour = draws
-        n, c, size, _ = images.shape
-        side = self.side(size)
-        grid = F.affine_grid(maps, [n, c, side, side], align_corners=False)  # (N, side, side, 2)
-        x = images.contiguous(memory_format=torch.channels_last).float().div_(255)
-        x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        x = normalizer.scaled(x + colour[:, :, None, None])
+        x = F.grid_sample(
+            images.float().div_(255),
+            self._grid(maps, self.side(images.shape[-1])),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+        x = normalizer.scaled(x.add_(colour[:, :, None, None]))
         return x.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _grid(maps: Tensor, side: int) -> Tensor:
+        """Return where each pixel of the crops is sampled (N, side, side, 2).
+
+        It's `F.affine_grid`, whose matrix product takes most of the time of this augmentation on a CPU, without it:
+        the maps only scale and shift, so a column has one x and a row one y.
+        """
+        centres = (2 * torch.arange(side, device=maps.device) + 1) / side - 1  # of pixels, with edges at -1 and 1
+        x = maps[:, 0, 0, None] * centres + maps[:, 0, 2, None]  # (N, side)
+        y = maps[:, 1, 1, None] * centres + maps[:, 1, 2, None]
+        return torch.stack([x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)], dim=-1)
 
     def clean(self, images: Tensor, normalizer: Normalizer) -> Tensor:
         side = self.side(images.shape[-1])
         start = (images.shape[-1] - side) // 2
-        x = normalizer(images[:, :, start : start + side, start : start + side])
-        return x.contiguous(memory_format=torch.channels_last)
+        return normalizer(images[:, :, start : start + side, start : start + side])
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {"none": Nothing(), "crop-flip": CropFlip(), "imagenet": ImageNetCrop()}

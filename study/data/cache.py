@@ -2,96 +2,169 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
+import simplejpeg
 import torch
 from filelock import FileLock
 from torch import Tensor
 
-from study.data.decode import ImageFile, Pixels, Read, decode_all
+from study.data.build import GOOD, RECORD, Failures, Target, decode_all, forget_damaged, holds
+from study.data.dataset import Files
+from study.data.decode import Resize
+from study.data.files import ImageFile, Read
+from study.data.measure import Measures
 from study.data.source import Progress, image_cache_folder
 from study.errors import DataError
 
-LAYOUT = 1
-"""Version of what `decode` does and of the files kept here: a new one leaves old caches unused."""
+LAYOUT = 2
+"""Version of what decoding does and of the files kept here: a new one leaves old caches unused."""
+CHECKED = 64
+"""Images whose digest is checked when a cache is opened, spread evenly, the last among them."""
 
 
-def cache_key(files: Sequence[ImageFile], image_size: int) -> str:
-    """Return 20 hex digits that change with the listing (names, sizes, stamps), the size or the version of Pillow."""
-    digest = hashlib.sha256(f"{LAYOUT} {image_size} {PIL.__version__}\n".encode())
+Mapped = np.memmap[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The decoded files, a row each."""
+
+    pixels: Tensor
+    """uint8 (M, 3, S, S), in channels_last, mapped from the cache; black where a file is bad."""
+    files: Files
+    bad: Failures
+    """Rows of files that can't be decoded, each with its reason."""
+
+
+def cache_key(files: Sequence[ImageFile], image_size: int, resize: Resize) -> str:
+    """Return 20 hex digits that change with the listing (names, sizes, stamps), the size or the decoders."""
+    versions = f"Pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}"
+    digest = hashlib.sha256(f"{LAYOUT} {image_size} {resize} {versions}\n".encode())
     for file in files:
         # surrogateescape: file names needn't be valid text
         digest.update(f"{file.name}\0{file.size_bytes}\0{file.stamp}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:20]
 
 
-def decoded_images(files: Sequence[ImageFile], read: Read, image_size: int, progress: Progress | None) -> Tensor:
-    """Return the decoded files as a uint8 tensor (N, 3, image_size, image_size), mapped from the cache.
+def decoded_images(
+    files: Sequence[ImageFile], read: Read, image_size: int, resize: Resize, progress: Progress | None
+) -> Decoded:
+    """Return the decoded files, mapped from the cache.
 
     The first process to ask decodes, the others wait for it. Memory is shared until it's written to, and what is
     written never reaches the file.
 
     Raises:
-        DataError: files that can't be decoded, or a cache folder that can't be written.
+        DataError: a cache folder that can't be written or read back.
     """
-    folder = image_cache_folder() / cache_key(files, image_size)
-    shape = (len(files), 3, image_size, image_size)
-    images = _open(folder, shape)
-    if images is not None:
-        return images
+    folder = image_cache_folder() / cache_key(files, image_size, resize)
+    decoded = _open(folder, files, image_size)
+    if decoded is not None:
+        return decoded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            images = _open(folder, shape)  # another process may have decoded meanwhile
-            if images is None:
-                _build(folder, files, read, image_size, progress)
-                images = _open(folder, shape)
+            decoded = _open(folder, files, image_size)  # another process may have decoded meanwhile
+            if decoded is None:
+                _build(folder, files, read, image_size, resize, progress)
+                decoded = _open(folder, files, image_size)
     except OSError as error:
-        gib = np.prod(shape, dtype=float) / 2**30
+        gib = len(files) * image_size**2 * 3 / 2**30
         raise DataError(
             f"can't keep {gib:.2f} GiB of decoded images in {folder.parent}: {error.strerror or error}\n"
             "set STUDY_CACHE to a folder with room for them"
         ) from None
-    if images is None:
+    if decoded is None:
         raise DataError(f"the decoded images in {folder} can't be read back: delete that folder and run again")
-    return images
+    return decoded
 
 
-def _open(folder: Path, shape: tuple[int, ...]) -> Tensor | None:
-    """Map the cached array, or return None if it isn't there or isn't whole."""
+def verify(folder: Path) -> int:
+    """Compare every decoded image in `folder` with its digest; return how many differ.
+
+    Those are marked, so that whoever opens the cache next decodes them again.
+    """
+    pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    records = np.load(folder / "records.npy", mmap_mode="r+", allow_pickle=False)
+    before = int((records["state"] == GOOD).sum())
+    forget_damaged(pixels, records)
+    records.flush()
+    return before - int((records["state"] == GOOD).sum())
+
+
+def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded | None:
+    """Map the cached arrays; None if they aren't there, aren't whole, or a sample of them isn't as it was written."""
     try:
         pixels = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError):
+        records = np.load(folder / "records.npy", allow_pickle=False)
+        bad = {int(row): str(why) for row, why in json.loads((folder / "bad.json").read_text()).items()}
+    except (OSError, ValueError, AttributeError):
         return None
-    if pixels.shape != shape or pixels.dtype != np.uint8:
+    shape = (len(files), image_size, image_size, 3)
+    if pixels.shape != shape or pixels.dtype != np.uint8 or records.shape != shape[:1] or records.dtype != RECORD:
         return None
-    return torch.from_numpy(pixels)
+    good = np.flatnonzero(records["state"] == GOOD)
+    if len(good) + len(bad) != len(files):
+        return None
+    sample = good[np.linspace(0, len(good) - 1, min(CHECKED, len(good))).astype(np.int64)]
+    if not all(holds(pixels[row], records[row]) for row in sample):
+        return None
+    names = tuple(file.name for file in files)
+    measures = Measures(*(records[field] for field in ("height", "width", "total", "squares")))
+    digests = torch.from_numpy(np.ascontiguousarray(records["digest"]))
+    return Decoded(torch.from_numpy(pixels).permute(0, 3, 1, 2), Files(names, measures, digests, folder), bad)
 
 
-def _build(folder: Path, files: Sequence[ImageFile], read: Read, image_size: int, progress: Progress | None) -> None:
-    """Decode into a folder beside `folder` and rename it when it's complete; leave nothing behind otherwise."""
+def _build(
+    folder: Path,
+    files: Sequence[ImageFile],
+    read: Read,
+    image_size: int,
+    resize: Resize,
+    progress: Progress | None,
+) -> None:
+    """Decode into a folder beside `folder` and rename it when it's complete. A stop leaves it there, to go on with."""
     building = folder.with_suffix(".building")
-    for stale in (building, folder):  # of a process that was killed, or a damaged one: the lock is ours
-        if stale.exists():
-            shutil.rmtree(stale)
-    building.mkdir()
+    if folder.exists() and not building.exists():  # damaged: what of it holds is kept. The lock is ours
+        folder.rename(building)
+    elif folder.exists():
+        shutil.rmtree(folder)
+    building.mkdir(exist_ok=True)
     try:
-        path = building / "images.npy"
-        shape = (len(files), 3, image_size, image_size)
-        out: Pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(path)
-        decode_all(files, read, out, progress)
-        del out  # writes what is left
-        building.rename(folder)
+        pixels = _array(building / "images.npy", (len(files), image_size, image_size, 3), np.dtype(np.uint8))
+        records = _array(building / "records.npy", (len(files),), RECORD)
     except BaseException:
         with contextlib.suppress(OSError):
             shutil.rmtree(building)
         raise
+    target = Target(pixels, records, building / "reasons.jsonl", resize)
+    bad = decode_all(files, read, target, progress)
+    for array in (pixels, records):
+        array.flush()
+    del pixels, records, target
+    (building / "bad.json").write_text(json.dumps(bad))
+    (building / "reasons.jsonl").unlink()
+    building.rename(folder)
+
+
+def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mapped:
+    """Map the array of an earlier attempt, or a new one of zeros with its disk space taken."""
+    with contextlib.suppress(OSError, ValueError):
+        found: Mapped = np.load(path, mmap_mode="r+", allow_pickle=False)
+        if found.shape == shape and found.dtype == dtype:
+            return found
+    made: Mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    _reserve(path)
+    return made
 
 
 def _reserve(path: Path) -> None:

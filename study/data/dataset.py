@@ -6,6 +6,7 @@ Legend: N images of a split, M images held (a split may use some of them), C cha
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class Files:
     """Sizes and sums of the original images, before they were resized."""
     digests: Tensor
     """16 bytes (M, 16) uint8 that change with the resized image or with its measures."""
+    folder: Path
+    """Where the decoded images are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +136,7 @@ class Split:
         """Return what is known of this split's files alone."""
         if self.files is None or self.rows is None:
             return self.files
-        return Files(tuple(self.names()), self.measures(), self.files.digests[self.rows])
+        return Files(tuple(self.names()), self.measures(), self.files.digests[self.rows], self.files.folder)
 
 
 @dataclass(frozen=True, eq=False)

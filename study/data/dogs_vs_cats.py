@@ -1,19 +1,18 @@
-"""Dogs vs Cats, in Kaggle's layout: `train.zip` as it comes, or the `train/` folder it unpacks to.
+"""Dogs vs Cats, as Kaggle ships it: `train.zip` as it comes, read in place, or the `train/` folder it unpacks to.
 
-Kaggle's test1.zip has no labels, so a stratified fifth of the labelled images, chosen by the split seed, is the test.
+Kaggle's test1.zip has no labels and is for prediction only, so a stratified fifth of the labelled images, chosen by the
+split seed, is the test.
 """
 
 import re
-import threading
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
-from study.data.cache import decoded_images
-from study.data.dataset import Split
-from study.data.decode import ImageFile, Read
+from study.data.dataset import BadFile
+from study.data.files import ImageFile, Listing, open_archive, open_folder
+from study.data.image_files import decoded_split
 from study.data.source import Progress, Source, given_folder
 from study.data.splits import take_test
 from study.errors import DataError
@@ -24,64 +23,61 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog")
 NAME = re.compile(r"(cat|dog)\.(\d{1,9})\.jpg")
 DEFAULT_SIZE = 64
+BUNDLE = "dogs-vs-cats.zip"
+"""What Kaggle's button downloads: an archive of the archives."""
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the labelled photographs, resized to `spec.image_size` (64 by default), cats before dogs, by number.
+    """Return the labelled photographs, square with side `spec.image_size` (64 by default), cats first, by number.
 
     Raises:
-        DataError: no train.zip or train/, a damaged archive, a class without images, or undecodable images.
+        DataError: no train.zip or train/, a damaged archive, or a class without a usable image.
+        BadFilesError: files that can't be used or have a wrong name, and `spec.skip_bad` isn't set.
     """
-    root = given_folder(spec.name, spec.root)
-    folder, archive = root / "train", root / "train.zip"
-    if not folder.is_dir() and not archive.is_file():
-        raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
-    files, read = _list_folder(folder) if folder.is_dir() else _list_archive(archive)
-    files.sort(key=_place)
-    labels = torch.tensor([_place(file)[0] for file in files], dtype=torch.int64)
-    for label, name in enumerate(CLASSES):
-        if not (labels == label).any():
-            raise DataError(f"no image of a {name} in {folder if folder.is_dir() else archive}: they are {name}.N.jpg")
-    everything = Split(decoded_images(files, read, spec.image_size or DEFAULT_SIZE, progress), labels)
+    place, listing = open_training(given_folder(spec.name, spec.root))
+    files = [file for file in listing.files if NAME.fullmatch(_base(file.name))]
+    wrong = sorted(file.name for file in listing.files if not NAME.fullmatch(_base(file.name)))
+    bad = [*listing.bad, *(BadFile(name, "isn't called cat.N.jpg or dog.N.jpg") for name in wrong)]
+    files.sort(key=_order)
+    labels = np.asarray([_order(file)[0] for file in files], dtype=np.int64)
+    _need_both(labels, place)
+    everything, _, skipped = decoded_split(
+        files, labels, listing.read, spec, default_size=DEFAULT_SIZE, bad=bad, progress=progress
+    )
+    _need_both(everything.labels.numpy(), place)
     train, test = take_test(everything, spec.split_seed)
-    return Source(train, test, CLASSES)
+    return Source(train, test, CLASSES, skipped)
 
 
-def _place(file: ImageFile) -> tuple[int, int, str]:
+def open_training(root: Path) -> tuple[Path, Listing]:
+    """List the labelled photographs below `root`: the folder if it has any, else the archive.
+
+    Raises:
+        DataError: there is neither, or the archive is damaged.
+    """
+    for folder in (root / "train", root / "train" / "train"):  # some programs unpack train.zip into a folder `train`
+        if folder.is_dir() and any(path.suffix == ".jpg" for path in folder.iterdir()):
+            return folder, open_folder(folder, folder)
+    archive = root / "train.zip"
+    if archive.is_file():
+        return archive, open_archive(archive)
+    if (root / BUNDLE).is_file():
+        raise DataError(f"{root / BUNDLE} holds Kaggle's archives: unzip it there, once (not those within)")
+    raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
+
+
+def _order(file: ImageFile) -> tuple[int, int, str]:
     """Return label, number and name: the order of the images, the same for folder and archive."""
-    match = NAME.fullmatch(Path(file.name).name)
-    if match is None:
-        raise DataError(f"{file.name} isn't called cat.N.jpg or dog.N.jpg")
+    match = NAME.fullmatch(_base(file.name))
+    assert match is not None  # noqa: S101 (files of other names were taken out)
     return CLASSES.index(match[1]), int(match[2]), file.name
 
 
-def _list_folder(folder: Path) -> tuple[list[ImageFile], Read]:
-    files = []
-    for path in folder.iterdir():
-        if NAME.fullmatch(path.name):
-            status = path.stat()
-            files.append(ImageFile(path.name, status.st_size, status.st_mtime_ns))
-    return files, lambda file: (folder / file.name).read_bytes()
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
-def _list_archive(archive: Path) -> tuple[list[ImageFile], Read]:
-    """List the archive and return a reader that reads it in place, with a handle a thread."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = opened.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{archive} can't be read: {error}\ndownload it again") from None
-    files = [
-        ImageFile(entry.filename, entry.file_size, entry.CRC)
-        for entry in entries
-        if NAME.fullmatch(Path(entry.filename).name) and not entry.filename.startswith("__MACOSX/")
-    ]
-    local = threading.local()
-
-    def read(file: ImageFile) -> bytes:
-        if not hasattr(local, "opened"):
-            local.opened = zipfile.ZipFile(archive)
-        opened: zipfile.ZipFile = local.opened
-        return opened.read(file.name)
-
-    return files, read
+def _need_both(labels: np.ndarray[tuple[int], np.dtype[np.int64]], place: Path) -> None:
+    for label, name in enumerate(CLASSES):
+        if not (labels == label).any():
+            raise DataError(f"no image of a {name} in {place}: they are {name}.N.jpg")

@@ -1,15 +1,16 @@
 """Image folders: any tree of `train/<class>/*` and `test/<class>/*` (or `val/`), ImageNet's included."""
 
-import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from study.data.cache import decoded_images
-from study.data.dataset import Split
-from study.data.decode import SUFFIXES, ImageFile
+from study.data.dataset import BadFile
+from study.data.decode import SUFFIXES
+from study.data.files import ImageFile, list_folder
+from study.data.image_files import decoded_split
 from study.data.source import Progress, Source, given_folder
 from study.errors import DataError
 
@@ -20,55 +21,71 @@ DEFAULT_SIZE = 32
 NAMED = 5
 """Classes that an error names."""
 
+Classes = dict[str, list[ImageFile]]
+"""The image files of each class, classes and files sorted by name."""
+
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the images of `spec.root`, resized to `spec.image_size` (32 by default), with classes sorted by name.
+    """Return the images of `spec.root`, made square with side `spec.image_size` (32 by default), classes by name.
 
     `val/` is the test split where there is no `test/`, and isn't looked at otherwise.
 
     Raises:
-        DataError: folders missing, a class without images, classes that differ, or files that can't be decoded.
+        DataError: folders missing, classes that differ between the splits, a class without a usable image.
+        BadFilesError: files that can't be used, or empty class folders, and `spec.skip_bad` isn't set.
     """
     root = given_folder(spec.name, spec.root)
-    train_folder, test_folder = _split_folders(root)
-    train, test = list_classes(train_folder, root), list_classes(test_folder, root)
-    _compare(root, train_folder.name, set(train), test_folder.name, set(test))
+    folders = _split_folders(root)
+    train, test = (list_classes(folder, root) for folder in folders)
+    bad = [*_drop_empty(train, folders[0], root), *_drop_empty(test, folders[1], root)]
+    _compare(root, folders[0].name, set(train), folders[1].name, set(test))
+    classes = tuple(train)
     files = [file for listing in (train, test) for members in listing.values() for file in members]
-    images = decoded_images(
-        files, lambda file: (root / file.name).read_bytes(), spec.image_size or DEFAULT_SIZE, progress
+    counts = [len(listing[name]) for listing in (train, test) for name in classes]
+    labels = np.tile(np.arange(len(classes)), 2).repeat(counts)
+    split, good, skipped = decoded_split(
+        files,
+        labels,
+        lambda file: (root / file.name).read_bytes(),
+        spec,
+        default_size=DEFAULT_SIZE,
+        bad=bad,
+        progress=progress,
     )
-    labels = torch.cat([_labels(train), _labels(test)])
-    count = len(_labels(train))
-    return Source(Split(images[:count], labels[:count]), Split(images[count:], labels[count:]), tuple(train))
+    boundary = int((good < sum(counts[: len(classes)])).sum())
+    parts = torch.arange(len(split)).tensor_split([boundary])
+    for folder, part in zip(folders, parts, strict=True):
+        left = Counter(split.labels[part].tolist())
+        missing = [name for label, name in enumerate(classes) if not left[label]]
+        if missing:
+            raise DataError(f"no image of {_some(missing)} in {folder} can be used")
+    return Source(split.take(parts[0]), split.take(parts[1]), classes, skipped)
 
 
-def list_classes(folder: Path, root: Path) -> dict[str, list[ImageFile]]:
-    """Return the image files of each class folder below `folder`, classes and files sorted by name.
+def list_classes(folder: Path, root: Path) -> Classes:
+    """Return the image files of each class folder below `folder`, named from `root`. Reads none of them.
 
     Raises:
-        DataError: no class folders, or one without image files.
+        DataError: no class folders.
     """
     classes = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir() and not entry.name.startswith("."):
-            classes[entry.name] = list_images(entry, root)
-            if not classes[entry.name]:
-                raise DataError(f"class folder {entry} has no images ({', '.join(SUFFIXES)})")
+            classes[entry.name] = sorted(list_folder(entry, root))
     if not classes:
-        raise DataError(f"{folder} has no class folders: images are expected in {folder.name}/<class>/")
+        loose = any(True for _ in list_folder(folder, root))
+        sort = f"; sort the images in {folder.name}/ into such folders" if loose else ""
+        raise DataError(f"{folder} has no class folders: images are expected in {folder.name}/<class>/{sort}")
     return classes
 
 
-def list_images(folder: Path, root: Path) -> list[ImageFile]:
-    """Return the image files in and below `folder`, sorted by their path below `root`; hidden ones are passed over."""
-    found = []
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                path = Path(place, name)
-                status = path.stat()
-                found.append(ImageFile(path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
-    return sorted(found)
+def _drop_empty(classes: Classes, folder: Path, root: Path) -> list[BadFile]:
+    """Take the classes without images out, and return them."""
+    empty = [name for name, members in classes.items() if not members]
+    for name in empty:
+        del classes[name]
+    where = folder.relative_to(root).as_posix()
+    return [BadFile(f"{where}/{name}/", f"class folder has no images ({', '.join(SUFFIXES)})") for name in empty]
 
 
 def _split_folders(root: Path) -> tuple[Path, Path]:
@@ -83,7 +100,7 @@ def _split_folders(root: Path) -> tuple[Path, Path]:
 
 def _compare(root: Path, train_name: str, train: set[str], test_name: str, test: set[str]) -> None:
     problems = [
-        f"only in {name}/: {', '.join(sorted(only)[:NAMED])}{' ...' if len(only) > NAMED else ''}"
+        f"only in {name}/: {_some(sorted(only))}"
         for name, only in ((train_name, train - test), (test_name, test - train))
         if only
     ]
@@ -93,6 +110,5 @@ def _compare(root: Path, train_name: str, train: set[str], test_name: str, test:
         raise DataError(f"{root} has one class only ({', '.join(train)}): there is nothing to tell apart")
 
 
-def _labels(classes: dict[str, list[ImageFile]]) -> Tensor:
-    counts = torch.tensor([len(members) for members in classes.values()])
-    return torch.arange(len(classes)).repeat_interleave(counts)  # (N,)
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:NAMED])}{' ...' if len(names) > NAMED else ''}"

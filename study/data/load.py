@@ -43,8 +43,9 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
         from study.config import DatasetSpec
 
         spec = DatasetSpec.model_validate({"name": spec})
-    if spec.image_size is not None and name not in SIZED:
-        raise DataError(f"{name}: 'image_size' is for image files ({' and '.join(SIZED)}); leave it out")
+    for field in ("image_size", "resize", "skip_bad"):
+        if getattr(spec, field) != type(spec).model_fields[field].default and name not in SIZED:
+            raise DataError(f"{name}: '{field}' is for image files ({' and '.join(SIZED)}); leave it out")
     try:
         source = LOADERS[name](spec, progress)
     except OSError as error:  # files that go away or may not be read
@@ -62,4 +63,4 @@ def _split(source: Source, spec: "DatasetSpec") -> Dataset:
     test = limit(source.test, spec.test_limit, classes=classes, seed=spec.split_seed, field="test_limit")
     train, validation = hold_out(train, spec.validation, classes=classes, seed=spec.split_seed)
     mark = fingerprint(train, validation, test, source.classes)
-    return Dataset(spec.name, train, validation, test, source.classes, mark)
+    return Dataset(spec.name, train, validation, test, source.classes, mark, source.skipped)

@@ -57,13 +57,25 @@ class Normalizer:
             return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else one)
         raise DataError(f"no normalisation is called '{kind}': there are pixel-mean, channel and none")
 
+    def as_images(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation as images (1, C, H, W) in channels_last.
+
+        An operation on a batch in channels_last is many times faster with an image laid out alike than with a number
+        a channel, over which its innermost loop would be only C long.
+        """
+        mean, std = (x.expand(1, *shape).contiguous(memory_format=torch.channels_last) for x in (self.mean, self.std))
+        return mean, std
+
     def scaled(self, x: Tensor) -> Tensor:
-        """Normalise float images that are on the scale 0..1 already, in place."""
+        """Normalise float images (N, C, H, W) that are on the scale 0..1 already, in place."""
         return x.sub_(self.mean).div_(self.std)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return uint8 images (N, C, H, W) as normalised float32."""
-        return self.scaled(images.float().div_(255))
+        """Return uint8 images (N, C, H, W) as normalised float32 in channels_last."""
+        _, channels, height, width = images.shape
+        mean, std = self.as_images((channels, height, width))
+        x = images.contiguous(memory_format=torch.channels_last).float()
+        return x.div_(255).sub_(mean).div_(std)
 
     def to(self, device: torch.device | str) -> "Normalizer":
         return Normalizer(self.mean.to(device), self.std.to(device))

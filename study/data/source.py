@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from study.data.dataset import Split
+from study.data.dataset import BadFile, Split
 from study.errors import DataError
 
 Progress = Callable[[str, float], None]
@@ -21,6 +21,8 @@ class Source:
     train: Split
     test: Split
     classes: tuple[str, ...]
+    skipped: tuple[BadFile, ...] = ()
+    """Files left out because they can't be used."""
 
 
 def data_folder(name: str) -> Path:

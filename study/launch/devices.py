@@ -1,10 +1,10 @@
 """Which devices the workers compute on, and how many workers there are."""
 
-import os
 from typing import NamedTuple
 
 import torch
 
+from study.data.cores import cores
 from study.errors import StudyError
 
 
@@ -13,11 +13,6 @@ class Workforce(NamedTuple):
 
     devices: list[str]
     threads: int
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_workforce(device: str, workers: int | None, runs: int) -> Workforce:

@@ -1,8 +1,9 @@
-"""The training engine: `run` turns a specification into events; `lr_at` is the rate at a step."""
+"""The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
 
 from study.train.checkpoint import CheckpointPlan, load_checkpoint
+from study.train.predict import predict_probabilities
 from study.train.run import run
 from study.train.schedule import lr_at
 from study.train.state import build_spec_net
 
-__all__ = ["CheckpointPlan", "build_spec_net", "load_checkpoint", "lr_at", "run"]
+__all__ = ["CheckpointPlan", "build_spec_net", "load_checkpoint", "lr_at", "predict_probabilities", "run"]

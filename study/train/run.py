@@ -13,6 +13,7 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.train.checkpoint import CheckpointPlan, load_checkpoint, save_checkpoint
 from study.train.evaluate import Score, evaluate
 from study.train.precision import autocast
+from study.train.predict import error_over_views
 from study.train.schedule import lr_at
 from study.train.state import RunState, build_state, peak_memory_mib
 
@@ -27,9 +28,9 @@ def run(
 ) -> Iterator[Event]:
     """Train one net and yield what happens; goes on from the checkpoint where there is one.
 
-    The dataset lies on `device`. `stop` is asked before each step; when it says yes, a checkpoint is written and the
-    stream ends with `Interrupted`. A run stopped or killed at any moment and started again yields, on a CPU in fp32,
-    the same curve to the last bit.
+    The dataset lies on `device`, or on the CPU, from where its images are streamed. `stop` is asked before each step;
+    when it says yes, a checkpoint is written and the stream ends with `Interrupted`. A run stopped or killed at any
+    moment and started again yields, on a CPU in fp32, the same curve to the last bit.
 
     Raises:
         OSError: a checkpoint can't be written.
@@ -119,12 +120,12 @@ def _measure(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.dev
 
 
 def _finish(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device, clock: float) -> Finished:
-    """Score the last step's weights on every split, and on augmented training images."""
+    """Score the last step's weights on every split, on augmented training images, and over more views of test ones."""
     augment = spec.recipe.augment
     train = _score(state, spec, dataset.train, device)
     augmented = train
     if augment != "none":
-        shown = augmented_batches(dataset.train, state.normalizer, augment=augment, seed=spec.seed, batch_size=1000)
+        shown = augmented_batches(dataset.train, state.normalizer, augment=augment, seed=spec.seed, device=device)
         augmented = evaluate(state.net, shown, state.precision, device)
     test = _score(state, spec, dataset.test, device)
     validation = _score(state, spec, dataset.validation, device) if dataset.validation else None
@@ -135,6 +136,7 @@ def _finish(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.devi
         final_train_error_augmented=augmented.error,
         final_test_error=test.error,
         final_test_loss=test.loss,
+        final_test_error_views=_error_over_views(state, spec, dataset.test, device),
         final_validation_error=validation.error if validation else None,
         final_validation_loss=validation.loss if validation else None,
         seconds=time.monotonic() - clock,
@@ -143,8 +145,24 @@ def _finish(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.devi
 
 def _score(state: RunState, spec: RunSpec, split: Split, device: torch.device) -> Score:
     """Score clean images."""
-    batches = evaluation_batches(split, state.normalizer, augment=spec.recipe.augment)
+    batches = evaluation_batches(split, state.normalizer, augment=spec.recipe.augment, device=device)
     return evaluate(state.net, batches, state.precision, device)
+
+
+def _error_over_views(state: RunState, spec: RunSpec, split: Split, device: torch.device) -> float | None:
+    """Score the recipe's views of clean images, averaged; None where they are the one that `_score` shows."""
+    recipe = spec.recipe
+    if recipe.test_views == "center":
+        return None
+    return error_over_views(
+        state.net,
+        split,
+        state.normalizer,
+        augment=recipe.augment,
+        device=device,
+        views=recipe.test_views,
+        precision=state.precision,
+    )
 
 
 def _save(state: RunState, checkpoint: CheckpointPlan, clock: float) -> None:

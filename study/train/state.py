@@ -38,6 +38,9 @@ class RunState:
     seconds: float = 0.0
     """Of the run so far, earlier attempts included."""
     history: list[Epoch] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+    """Names of the classes; with the shape (C, H, W) of the images kept with the weights, so that they can predict."""
+    image_shape: tuple[int, int, int] = (0, 0, 0)
 
     def values(self) -> dict[str, Any]:
         """Return what a checkpoint holds: tensors and plain values.
@@ -54,6 +57,10 @@ class RunState:
             "training_seconds": self.training_seconds,
             "seconds": self.seconds,
             "history": [asdict(point) for point in self.history],
+            "mean": self.normalizer.mean,
+            "std": self.normalizer.std,
+            "classes": list(self.classes),
+            "image_shape": list(self.image_shape),
         }
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -106,7 +113,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
     )
     normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
     batches = TrainBatches(
-        dataset.train, normalizer, batch_size=recipe.batch_size, augment=recipe.augment, seed=spec.seed
+        dataset.train, normalizer, batch_size=recipe.batch_size, augment=recipe.augment, seed=spec.seed, device=device
     )
     return RunState(
         net=net,
@@ -118,6 +125,8 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),
         error_sum=torch.zeros((), dtype=torch.int64, device=device),
+        classes=dataset.classes,
+        image_shape=dataset.image_shape,
     )
 
 

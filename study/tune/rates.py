@@ -28,6 +28,7 @@ def trial_spec(spec: RunSpec, rate: float, tune: Tune, train_images: int) -> Run
         iterations=max(1, round(total * tune.fraction)),
         milestones=tuple(m for m in milestones if 0 < m < 1),
         warmup=round(spec.recipe.warmup * tune.fraction),
+        test_views="center",  # a trial is judged by other figures
     )
     return shortened.model_copy(update={"seed": tune.seed})
 

@@ -99,6 +99,16 @@ CASES = [
     ("depth: 32", "net: plane-20", 17, "no net is called 'plane-20' (did you mean 'plain'?)"),
     ("depth: 32", "net: 20", 17, "a net is a name like plain-20, not 20"),
     ("depth: 32", "net: vgg-16\n    width: 2.0", 17, "vgg-16 has no width multiplier"),
+    # Views that a recipe or a net can't take.
+    ("lr: 0.1", "test_views: tencrop", 7, "not 'tencrop' (did you mean 'ten-crop'?)"),
+    ("lr: 0.1", "test_views: ten-crop", 5, "'test_views: ten-crop' needs 'augment: imagenet': with 'none', nets are"),
+    ("depth: 32", "test_views: multi-scale\n    depth: 32", 17, "'test_views: multi-scale' needs 'augment: imagenet'"),
+    (
+        "depth: 32",
+        "net: vgg-16\n    augment: imagenet\n    test_views: multi-scale",
+        17,
+        "vgg-16 has layers for one image size only: test it with 'test_views: ten-crop'",
+    ),
     # Nets named in two ways.
     ("seed: [0, 1]", "net: [plain-20]", 15, "'net' already names architecture and depth"),
     ("depth: 32", "net: plain-20\n    depth: 32", 18, "which names the depth too: drop 'depth'"),

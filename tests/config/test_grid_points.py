@@ -157,6 +157,7 @@ SECOND = {
     "width": "2",
     "family": "cifar",
     "evaluate_every": "9",
+    "test_views": "ten-crop",
 }
 FIRST = {"epochs": "2", "iterations": "6", "milestones": "[0.5, 0.75]"}
 
@@ -167,7 +168,8 @@ def test_any_recipe_field_is_an_axis(field):
     first = FIRST.get(field) or ("null" if defaults[field] is None else str(defaults[field]).lower())
     if field == "shortcut":
         first = "A"
-    base = "" if field in ("epochs", "iterations") else "recipe: {epochs: 2}\n"
+    more = ", augment: imagenet" if field == "test_views" else ""
+    base = "" if field in ("epochs", "iterations") else f"recipe: {{epochs: 2{more}}}\n"
     # Depth 50, so that family and shortcut decide something too.
     axes = f"grid:\n  net: [resnet-50]\n  {field}: [{first}, {SECOND[field]}]\n"
     parsed = parse_grid(f"name: a\ndataset: digits\n{base}{axes}", "g.yaml")

@@ -28,6 +28,14 @@ def test_milestones_are_fractions_or_iterations():
             Recipe(epochs=1, milestones=(bad,))
 
 
+@pytest.mark.parametrize("views", ["ten-crop", "multi-scale"])
+def test_views_need_the_augmentation_that_crops(views):
+    assert Recipe(epochs=1, augment="imagenet", test_views=views).test_views == views
+    for augment in ("none", "crop-flip"):
+        with pytest.raises(ValidationError, match=f"'test_views: {views}' needs 'augment: imagenet': with '{augment}'"):
+            Recipe(epochs=1, augment=augment, test_views=views)
+
+
 @pytest.mark.parametrize(
     ("tune", "shared"),
     [

@@ -80,6 +80,7 @@ def test_imagenet_recipe_is_the_papers():
         recipe = spec.recipe
         assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.gamma) == (120, 256, 0.1, 0.1)
         assert (recipe.weight_decay, recipe.momentum, recipe.augment) == (1e-4, 0.9, "imagenet")
+        assert recipe.test_views == "ten-crop"  # of Tables 2 and 3
         assert spec.net.family == "imagenet"
         deep = spec.depth >= 50
         assert spec.shortcut == ("none" if spec.architecture == "plain" else "B" if deep else "A")

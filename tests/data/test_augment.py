@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.data import Split
@@ -25,6 +25,7 @@ def plain_crop(x, top, left, flip):
     return crop.flip(-1) if flip else crop
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 8), st.integers(0, 8), st.booleans(), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])
 )
@@ -37,6 +38,34 @@ def test_crop_flip_is_pad_slice_flip_after_normalisation(top, left, flip, height
     assert torch.equal(out[0], plain_crop(normalizer(images)[0], top, left, flip))
     assert torch.equal(out[1], normalizer(images)[1])
     assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_crop_flip_of_a_batch_is_that_of_its_images_one_by_one(data):
+    n, height, width = (data.draw(st.integers(1, most)) for most in (6, 12, 12))
+    channels = data.draw(st.sampled_from([1, 2, 3, 5]))
+    images = random_images(n, channels, height, width)
+    if data.draw(st.booleans()):
+        images = images.contiguous(memory_format=torch.channels_last)
+    sides = (height, width) if data.draw(st.booleans()) else (1, 1)  # a mean for each pixel, or for each channel
+    mean, std = (torch.rand(channels, *size, generator=generator()) for size in (sides, (1, 1)))
+    draws = tuple(torch.tensor(data.draw(st.lists(st.integers(0, most), min_size=n, max_size=n))) for most in (8, 8, 1))
+    out = CropFlip().apply(images, draws, Normalizer(mean, std + 0.2))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    for image, result, top, left, flip in zip(images, out, *(draw.tolist() for draw in draws), strict=True):
+        normalised = (image.double() / 255 - mean) / (std + 0.2)
+        torch.testing.assert_close(
+            result.double(), plain_crop(normalised, top, left, flip).double(), atol=1e-6, rtol=1e-6
+        )
+
+
+def test_padding_is_exactly_the_mean():
+    images = random_images(1, 3, 4, 4)
+    draws = torch.tensor([0]), torch.tensor([8]), torch.tensor([0])  # the crop of a corner that holds no image
+    for kind in ("pixel-mean", "channel", "none"):
+        normalizer = Normalizer.fit(Split(images, torch.tensor([0])), kind)
+        assert not CropFlip().apply(images, draws, normalizer).any()
 
 
 def test_every_offset_and_both_flips_are_reached_equally():
@@ -110,6 +139,12 @@ def test_imagenet_window_is_enlarged_evenly():
     )[0, 0]
     columns = 20 + (torch.arange(56) + 0.5) * 30 / 56 - 0.5
     torch.testing.assert_close(out, (columns * 4 / 255).expand(56, 56), atol=1e-4, rtol=0)
+
+
+def test_imagenet_samples_where_affine_grid_says():
+    maps, _ = ImageNetCrop().draw(5, (3, 64, 64), generator())
+    expected = F.affine_grid(maps, [5, 3, 56, 56], align_corners=False)
+    torch.testing.assert_close(ImageNetCrop()._grid(maps, 56), expected, atol=1e-6, rtol=0)
 
 
 def test_imagenet_clean_is_the_centre():

@@ -1,13 +1,14 @@
 import multiprocessing
 import os
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from study.config import DatasetSpec
-from study.data import cache, load_dataset
-from study.data.decode import ImageFile
+from study.data import BadFilesError, build, cache, load_dataset
+from study.data.files import ImageFile
 from study.errors import DataError
 
 
@@ -28,7 +29,7 @@ def decodings(monkeypatch):
 
     def counted(*arguments):
         calls.append(1)
-        real(*arguments)
+        return real(*arguments)
 
     monkeypatch.setattr(cache, "decode_all", counted)
     return calls
@@ -68,19 +69,57 @@ def test_any_change_of_the_listing_decodes_again(image_tree, decodings, change):
     assert len(decodings) == 2
 
 
-def test_size_and_version_of_pillow_are_part_of_the_key(monkeypatch):
+def test_size_and_decoders_are_part_of_the_key(monkeypatch):
     files = [ImageFile("a", 1, 2)]
-    keys = {cache.cache_key(files, 8), cache.cache_key(files, 9)}
+    keys = {cache.cache_key(files, 8, "crop"), cache.cache_key(files, 9, "crop"), cache.cache_key(files, 8, "pad")}
     monkeypatch.setattr(cache.PIL, "__version__", "0.0")
-    assert len(keys | {cache.cache_key(files, 8)}) == 3
+    keys.add(cache.cache_key(files, 8, "crop"))
+    monkeypatch.setattr(cache.simplejpeg, "__version__", "0.0")
+    assert len(keys | {cache.cache_key(files, 8, "crop")}) == 5
 
 
-def test_failure_leaves_nothing(image_tree, tmp_path):
+def test_bad_files_are_known_without_decoding_again(image_tree, decodings):
     bad = image_tree / "train" / "ape" / "00.png"
     bad.write_bytes(b"no")
-    with pytest.raises(DataError, match="1 of 14"):
-        load(image_tree)
-    assert entries(tmp_path) == []
+    for _ in range(2):
+        with pytest.raises(BadFilesError, match="1 of 14"):
+            load(image_tree)
+    data = load(image_tree, skip_bad=True)
+    assert [one.name for one in data.skipped] == ["train/ape/00.png"]
+    assert (len(data.train), len(data.test)) == (9, 4)
+    assert data.train.names()[0] == "train/ape/01.PNG"
+    assert len(decodings) == 1
+
+
+def test_a_stopped_build_goes_on(image_tree, monkeypatch, tmp_path):
+    expected = load(image_tree).fingerprint
+    (name,) = entries(tmp_path)
+    shutil.rmtree(tmp_path / "cache" / name)
+    monkeypatch.setattr(build, "CHUNK", 4)
+
+    def stop(what, part):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(image_tree, progress=stop)
+    assert entries(tmp_path) == [f"{name}.building"]
+    told = []
+    assert load(image_tree, progress=lambda what, part: told.append(part)).fingerprint == expected
+    assert len(told) < 4  # of four chunks
+    assert entries(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("file", ["images.npy", "records.npy"])
+def test_altered_bytes_are_noticed_on_opening_and_mended(image_tree, file, tmp_path):
+    expected = load(image_tree)
+    (name,) = entries(tmp_path)
+    path = tmp_path / "cache" / name / file
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 255
+    path.write_bytes(content)
+    again = load(image_tree)
+    assert again.fingerprint == expected.fingerprint
+    assert torch.equal(again.test.images, expected.test.images)
 
 
 def test_rest_of_a_killed_build_and_a_damaged_cache_are_built_again(image_tree, decodings, tmp_path):
@@ -137,6 +176,6 @@ def test_memory_is_mapped_not_read(image_tree, tmp_path):
     data = load(image_tree)
     (name,) = entries(tmp_path)
     mapped = np.load(tmp_path / "cache" / name / "images.npy", mmap_mode="r+")
-    mapped[0] = 7  # what one process writes to the file, another's mapping shows
+    mapped[2] = 7  # what one process writes to the file, another's mapping shows
     mapped.flush()
-    assert torch.equal(data.train.images[0], torch.full((3, 12, 12), 7, dtype=torch.uint8))
+    assert torch.equal(data.train.images[2], torch.full((3, 12, 12), 7, dtype=torch.uint8))

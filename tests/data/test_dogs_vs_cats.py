@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from study.config import DatasetSpec
-from study.data import load_dataset
+from study.data import BadFilesError, load_dataset
 from study.errors import DataError
 
 from .conftest import pixels
@@ -103,5 +103,41 @@ def test_damage_within_the_archive(archive):
     at = data.index(b"train/cat.7.jpg") + 200
     data[at : at + 20] = bytes(20)
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"1 of 30 .*train/cat.7.jpg \(Bad CRC-32"):
+    with pytest.raises(DataError, match=r"1 of 30 .*\n  train/cat.7.jpg: Bad CRC-32"):
         load(archive)
+
+
+def test_wrong_names_and_members_that_reach_outside(archive, folder):
+    with zipfile.ZipFile(archive / "train.zip", "a") as packed:
+        packed.writestr("train/bird.1.jpg", b"")
+        packed.writestr("../dog.99.jpg", b"")
+    with pytest.raises(BadFilesError, match=r"2 of 32 .*\n.*outside the folder\n.*isn't called cat.N.jpg or dog.N.jpg"):
+        load(archive)
+    data = load(archive, skip_bad=True)
+    assert data.fingerprint == load(folder).fingerprint
+    assert len(data.skipped) == 2
+
+
+def test_unpacked_into_a_folder_of_its_own(folder):
+    expected = load(folder).fingerprint
+    (folder / "train").rename(folder / "inner")
+    (folder / "train").mkdir()
+    (folder / "inner").rename(folder / "train" / "train")
+    assert load(folder).fingerprint == expected
+
+
+def test_an_empty_folder_does_not_hide_the_archive(archive):
+    (archive / "train").mkdir()
+    assert len(load(archive).train) == 24
+
+
+def test_the_bundle_must_be_unpacked_once(tmp_path):
+    (tmp_path / "dogs-vs-cats.zip").write_bytes(b"")
+    with pytest.raises(DataError, match="unzip it there, once"):
+        load(tmp_path)
+
+
+def test_test1_is_never_trained_on(folder, write_image):
+    expected = load(folder).fingerprint
+    write_image(folder / "test1" / "1.png", 5).rename(folder / "test1" / "1.jpg")
+    assert load(folder).fingerprint == expected

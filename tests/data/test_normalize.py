@@ -47,6 +47,23 @@ def test_none_only_scales(images):
     torch.testing.assert_close(Normalizer.fit(split(images), "none")(images), images.float() / 255)
 
 
+@pytest.mark.parametrize("kind", ["channel", "pixel-mean", "none"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_layout_changes_nothing_but_the_result_is_channels_last(images, kind, layout):
+    normalizer = Normalizer.fit(split(images), kind)
+    out = normalizer(images.contiguous(memory_format=layout))
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(out, (images.float() / 255 - normalizer.mean) / normalizer.std)
+    assert torch.equal(normalizer.scaled(images.float() / 255), out)
+
+
+def test_terms_as_images(images):
+    normalizer = Normalizer.fit(split(images), "channel")
+    for term, image in zip((normalizer.mean, normalizer.std), normalizer.as_images((3, 6, 5)), strict=True):
+        assert torch.equal(image, term.expand(1, 3, 6, 5))
+        assert image.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_images_are_left_as_they_were(images):
     before = images.clone()
     Normalizer.fit(split(images), "channel")(images)

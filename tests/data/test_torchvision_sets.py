@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from torchvision import datasets
 
 from study.config import DatasetSpec
@@ -83,6 +84,7 @@ def test_cifar_from_archive_folder_and_inside_it(cifar, tmp_path):
     # channels first: a row of the file is 1,024 reds, then greens, then blues
     first = np.random.default_rng(0).integers(0, 256, (4, 3072), dtype=np.uint8)
     assert np.array_equal(data.train.images[1, 2].flatten(), first[1, 2048:])
+    assert data.train.pixels.is_contiguous(memory_format=torch.channels_last)  # as batches want them
     unpacked = tmp_path / "other" / known.base_folder
     unpacked.mkdir(parents=True)
     for file, content in files.items():

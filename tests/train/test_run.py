@@ -145,6 +145,15 @@ def test_a_run_stopped_anywhere_goes_on_bit_for_bit(digits: Dataset, tmp_path: P
         assert torch.equal(value, weights(tmp_path / "broken.pt")[name]), name
 
 
+def test_a_run_on_streamed_images_is_the_same(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec(augment="crop-flip", evaluate_every=3)
+    resident = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "resident.pt")))
+    # as if the images didn't fit on the device
+    monkeypatch.setattr("study.data.stream.on_device", lambda split, device: False)
+    streamed = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "streamed.pt")))
+    assert curve(streamed) == curve(resident)
+
+
 CHILD = """
 import sys, torch
 from pathlib import Path

@@ -52,6 +52,11 @@ def test_a_trial_in_epochs() -> None:
     assert (trial.recipe.iterations, trial.recipe.epochs) == (100, None)
 
 
+def test_a_trial_spends_nothing_on_views() -> None:
+    run = spec(augment="imagenet", test_views="ten-crop")
+    assert trial_spec(run, 0.1, Tune(), 5000).recipe.test_views == "center"
+
+
 @pytest.mark.parametrize(
     ("objective", "values", "expected"),
     [

@@ -1,0 +1,174 @@
+"""Decoding all files of a data set by all cores into arrays on disk, so that a stop loses nothing that is done.
+
+Each image gets a row in `pixels` and a record: its state, size, sums and a digest. After a stop or a crash, rows whose
+digest holds are kept and the others are decoded. Legend: M files, S side of the square images.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.data.cores import cores
+from study.data.decode import Pixels, Resize, decode, mean_colour, reason, square, sums
+from study.data.files import ImageFile, Read
+from study.data.source import Progress
+
+MAX_FILE_BYTES = 256 * 2**20
+CHUNK = 32
+"""Images a task of the pool decodes."""
+MOST_THREADS = 32
+"""Beyond these, threads wait for Python's lock: what they do outside it is some ten times what they do inside."""
+SMALL_BYTES = 8192
+"""Mean size below which most of decoding is done inside Python's lock: threads would only wait for each other."""
+TODO, GOOD, BAD = 0, 1, 2
+DIGEST_BYTES = 16
+RECORD = np.dtype(
+    [
+        ("height", "<i8"),
+        ("width", "<i8"),
+        ("total", "<i8", 3),
+        ("squares", "<i8", 3),
+        ("digest", "u1", DIGEST_BYTES),
+        ("state", "u1"),
+    ]
+)
+
+Records = NDArray[Any]
+Failures = dict[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Where decoded files go: pixels (M, S, S, 3), records (M,) of `RECORD`, reasons of bad ones in a file of lines."""
+
+    pixels: Pixels
+    records: Records
+    reasons: Path
+    resize: Resize
+
+
+def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress: Progress | None) -> Failures:
+    """Decode what isn't done of `files` into `target`; return the rows that can't be decoded, each with its reason."""
+    failures = keep_done(target)
+    todo = np.flatnonzero(target.records["state"] == TODO)
+    done = len(files) - len(todo)
+
+    def decode_chunk(rows: NDArray[np.int64]) -> Failures:
+        return _decode_some(files, read, target, rows)
+
+    with target.reasons.open("a", encoding="utf-8") as reasons:
+
+        def told(rows: NDArray[np.int64], failed: Failures) -> None:
+            nonlocal done
+            for row, why in failed.items():
+                reasons.write(json.dumps([row, why]) + "\n")
+            if failed:
+                reasons.flush()
+            failures.update(failed)
+            done += len(rows)
+            if progress is not None:
+                progress("decoding images", done / len(files))
+
+        _in_chunks(decode_chunk, todo, threads(files), told)
+    return failures
+
+
+def keep_done(target: Target) -> Failures:
+    """Mark as to do whatever an earlier attempt left unsure; return its bad files, with their reasons."""
+    known: Failures = {}
+    for line in target.reasons.read_text(encoding="utf-8").splitlines() if target.reasons.exists() else []:
+        try:
+            row, why = json.loads(line)
+        except ValueError:
+            continue  # cut off in the middle
+        known[row] = why
+    records = target.records
+    forget_damaged(target.pixels, records)
+    bad = np.flatnonzero(records["state"] == BAD).tolist()
+    for row in bad:
+        if row not in known:
+            records["state"][row] = TODO
+    return {row: known[row] for row in bad if row in known}
+
+
+def forget_damaged(pixels: Pixels, records: Records) -> None:
+    """Mark as to do the images (M, S, S, 3) that aren't as they were written, in `records` (M,)."""
+
+    def check(rows: NDArray[np.int64]) -> Failures:
+        for row in rows.tolist():
+            if not holds(pixels[row], records[row]):
+                records["state"][row] = TODO
+        return {}
+
+    _in_chunks(check, np.flatnonzero(records["state"] == GOOD), cores())
+
+
+def threads(files: Sequence[ImageFile]) -> int:
+    """Return how many threads decode: the processors this process may use, within reason, and one for small files."""
+    if sum(file.size_bytes for file in files) < SMALL_BYTES * len(files):
+        return 1
+    return min(cores(), MOST_THREADS)
+
+
+def holds(pixels: Pixels, record: Any) -> bool:
+    """Whether an image's pixels (S, S, 3) and record are as they were written."""
+    return bytes(record["digest"]) == _digest(pixels, record)
+
+
+def _in_chunks(
+    work: Callable[[NDArray[np.int64]], Failures],
+    rows: NDArray[np.int64],
+    workers: int,
+    told: Callable[[NDArray[np.int64], Failures], None] | None = None,
+) -> None:
+    """Call `work` on chunks of `rows` in threads, and `told` here with each chunk's outcome; a stop drops the rest."""
+    pool = ThreadPoolExecutor(max_workers=workers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
+        try:
+            tasks: dict[Future[Failures], NDArray[np.int64]] = {}
+            for start in range(0, len(rows), CHUNK):
+                chunk = rows[start : start + CHUNK]
+                tasks[pool.submit(work, chunk)] = chunk
+            for task in as_completed(tasks):
+                if told is not None:
+                    told(tasks[task], task.result())
+                else:
+                    task.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: NDArray[np.int64]) -> Failures:
+    failures: Failures = {}
+    size = target.pixels.shape[1]
+    for row in rows.tolist():
+        record = target.records[row]
+        try:
+            if files[row].size_bytes > MAX_FILE_BYTES:
+                raise ValueError(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
+            rgb = decode(read(files[row]))
+            record["height"], record["width"], _ = rgb.shape
+            record["total"], record["squares"] = sums(rgb)
+            target.pixels[row] = square(rgb, size, target.resize, mean_colour(record["total"], rgb))
+            record["digest"] = np.frombuffer(_digest(target.pixels[row], record), dtype=np.uint8)
+            record["state"] = GOOD
+        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+            failures[row] = reason(error)
+            target.pixels[row] = 0
+            record["state"] = BAD
+    return failures
+
+
+def _digest(pixels: Pixels, record: Any) -> bytes:
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=DIGEST_BYTES)
+    digest.update(b"".join(record[name].tobytes() for name in ("height", "width", "total", "squares")))
+    return digest.digest()

@@ -1,0 +1,120 @@
+"""A data set in words, numbers and pictures: a table of its images, their statistics, samples and the mean image.
+
+Legend: K samples, C channels, H height, W width.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.data.dataset import Dataset
+from study.data.measure import Measures, channel_statistics, sum_of
+from study.data.seeds import derived_seed
+
+SAMPLES = 40
+CHUNK = 4096
+DEFINITION = (
+    "on values 0..1 of the original pixels: mean is the mean over images of each image's own mean; "
+    "variance the mean over images of the mean squared distance from that mean; std its square root"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What `study data stats` writes and a report shows of a data set."""
+
+    table: dict[str, list[Any]]
+    """Columns of equal length, a row an image: name, class, height, width (original, in pixels), path, split."""
+    statistics: dict[str, Any]
+    """Plain values: see `describe`."""
+    samples: NDArray[np.uint8]
+    """(K, H, W, C), as resized for training, the classes taking turns."""
+    sample_labels: NDArray[np.int64]
+    mean_image: NDArray[np.uint8]
+    """(H, W, C): the mean of every pixel over all images."""
+
+
+def describe(dataset: Dataset) -> Description:
+    """Describe all labelled images of a data set: training, validation and test, in this order.
+
+    `statistics` holds dataset, fingerprint, images, channels (their names in order), mean, variance, std (a value a
+    channel), definition, classes (images of each), splits (images of each), height and width (least, median, greatest),
+    training (images, mean, variance, std of the training split: what `normalize: channel` uses), and skipped (a name
+    and a reason for each file left out).
+    """
+    splits = dataset.splits()
+    parts = [split.measures() for split in splits.values()]
+    measures = parts[0]
+    for part in parts[1:]:
+        measures = measures.join(part)
+    table = _table(dataset, measures)
+    whole, training = channel_statistics(measures), channel_statistics(parts[0])
+    counts = Counter(table["class"])
+    statistics = {
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "images": whole.images,
+        "channels": list(whole.channels),
+        "mean": list(whole.mean),
+        "variance": list(whole.variance),
+        "std": list(whole.std),
+        "definition": DEFINITION,
+        "classes": {name: counts[name] for name in dataset.classes},
+        "splits": {name: len(split) for name, split in splits.items()},
+        "height": _range(measures.height),
+        "width": _range(measures.width),
+        "training": {
+            "images": training.images,
+            "mean": list(training.mean),
+            "variance": list(training.variance),
+            "std": list(training.std),
+        },
+        "skipped": [{"name": bad.name, "reason": bad.reason} for bad in dataset.skipped],
+    }
+    samples, labels = _samples(dataset)
+    return Description(table, statistics, samples, labels, _mean_image(dataset))
+
+
+def _table(dataset: Dataset, measures: Measures) -> dict[str, list[Any]]:
+    names, labels, parts = [], [], []
+    for part, split in dataset.splits().items():
+        own = split.names()
+        names += own if split.files is not None else [f"{part}/{name}" for name in own]
+        labels += split.labels.tolist()
+        parts += [part] * len(split)
+    return {
+        "name": [name.rpartition("/")[2] for name in names],
+        "class": [dataset.classes[label] for label in labels],
+        "height": measures.height.tolist(),
+        "width": measures.width.tolist(),
+        "path": names,
+        "split": parts,
+    }
+
+
+def _range(values: NDArray[np.int64]) -> dict[str, float]:
+    return {"least": int(values.min()), "median": float(np.median(values)), "greatest": int(values.max())}
+
+
+def _samples(dataset: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Choose training images by a fixed seed, the classes taking turns."""
+    labels = dataset.train.labels.cpu()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(derived_seed(0, "samples")))
+    members = [order[labels[order] == label][:SAMPLES] for label in range(min(dataset.num_classes, SAMPLES))]
+    turns = [group[turn] for turn in range(SAMPLES) for group in members if turn < len(group)][:SAMPLES]
+    chosen = torch.stack(turns)
+    images = dataset.train.gather(chosen.to(dataset.train.labels.device)).cpu()
+    return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()), labels[chosen].numpy()
+
+
+def _mean_image(dataset: Dataset) -> NDArray[np.uint8]:
+    total = torch.zeros(dataset.image_shape, dtype=torch.int64)
+    for split in dataset.splits().values():
+        for chunk in split.chunks(CHUNK):
+            total += sum_of(chunk, power=1).cpu()
+    count = sum(len(split) for split in dataset.splits().values())
+    return (total.double() / count).round().to(torch.uint8).permute(1, 2, 0).numpy()

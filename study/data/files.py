@@ -1,0 +1,141 @@
+"""Image files of a data set, where they lie (a folder, or an archive that is read in place), and those that are bad."""
+
+import os
+import re
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from study.data.dataset import BadFile
+from study.data.decode import SUFFIXES
+from study.errors import DataError
+
+SHOWN = 20
+"""Bad files that an error names."""
+SYMLINK = 0o120000
+MODE = 0o170000
+
+
+class ImageFile(NamedTuple):
+    """An image file of a folder or an archive."""
+
+    name: str
+    """Path below the root, with forward slashes."""
+    size_bytes: int
+    stamp: int
+    """Changes when the content does: the time of change in nanoseconds, or a checksum."""
+
+
+Read = Callable[[ImageFile], bytes]
+"""Gives the bytes of a file; called from several threads."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The image files of a folder or an archive, in no particular order, and how to read them."""
+
+    files: list[ImageFile]
+    bad: list[BadFile]
+    """Members that can't be used, seen without reading them."""
+    read: Read
+
+
+class BadFilesError(DataError):
+    """A data set with files that can't be used; `bad` has all of them."""
+
+    def __init__(self, bad: tuple[BadFile, ...], total: int) -> None:
+        lines = [f"  {one.name}: {one.reason}" for one in bad[:SHOWN]]
+        if len(bad) > SHOWN:
+            lines.append(f"  and {len(bad) - SHOWN} more; `study data prepare` lists them all")
+        super().__init__(
+            "\n".join(
+                [
+                    f"{len(bad)} of {total} image files can't be used:",
+                    *lines,
+                    "mend or remove them, or go on without them: 'skip_bad: true' under dataset",
+                ]
+            )
+        )
+        self.bad = bad
+
+
+def list_folder(folder: Path, root: Path) -> Iterator[ImageFile]:
+    """Yield the image files in and below `folder`, named from `root`; hidden ones are passed over. Reads none."""
+    prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
+    pending = [(str(folder), prefix)]
+    while pending:
+        place, prefix = pending.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.name.lower().endswith(SUFFIXES):
+                    yield _image_file(entry, prefix)
+
+
+def _image_file(entry: "os.DirEntry[str]", prefix: str) -> ImageFile:
+    try:
+        status = entry.stat()
+    except OSError:  # a link to nowhere: reading it will say so
+        return ImageFile(prefix + entry.name, 0, 0)
+    return ImageFile(prefix + entry.name, status.st_size, status.st_mtime_ns)
+
+
+def open_folder(folder: Path, root: Path) -> Listing:
+    """List a folder."""
+    return Listing(list(list_folder(folder, root)), [], lambda file: (root / file.name).read_bytes())
+
+
+def open_archive(archive: Path) -> Listing:
+    """List a zip archive, which is then read in place, with a handle a thread; nothing is ever unpacked from it.
+
+    Raises:
+        DataError: it isn't a whole zip archive.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise DataError(f"{archive} can't be read: {error}\ndownload it again") from None
+    files: dict[str, ImageFile] = {}
+    bad = []
+    for member in members:
+        problem = _problem(member)
+        if problem:
+            bad.append(BadFile(member.filename, problem))
+        elif _is_image(member.filename):
+            if member.filename in files:
+                bad.append(BadFile(member.filename, "appears twice in the archive; the first is used"))
+            files.setdefault(member.filename, ImageFile(member.filename, member.file_size, member.CRC))
+    places = {member.filename: member for member in reversed(members)}  # of the same names, the first
+    local = threading.local()
+
+    def read(file: ImageFile) -> bytes:
+        if not hasattr(local, "opened"):
+            local.opened = zipfile.ZipFile(archive)
+        opened: zipfile.ZipFile = local.opened
+        return opened.read(places[file.name])
+
+    return Listing(list(files.values()), bad, read)
+
+
+def _problem(member: zipfile.ZipInfo) -> str:
+    """Say why a member of an archive is refused unread, or nothing."""
+    name = member.orig_filename
+    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+        return "would land outside the folder"
+    if (member.external_attr >> 16) & MODE == SYMLINK:
+        return "is a link, not a file"
+    if member.flag_bits & 1 and _is_image(name):
+        return "is encrypted"
+    return ""
+
+
+def _is_image(name: str) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return name.lower().endswith(SUFFIXES) and not hidden

@@ -1,0 +1,96 @@
+"""Probabilities of classes, averaged over views of each image, and the error that they make.
+
+Legend: N images, B images of a batch, C channels, S side they are held at, H and W of a view, K classes.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from study.data import Normalizer, Split, Views, named_views
+from study.train.precision import Precision, autocast, resolve_precision
+
+BATCH = 1000
+"""Images shown at once, at most."""
+BATCH_PIXELS = BATCH * 224 * 224
+"""Pixels shown at once, at most: fewer images where a view is larger, so that memory stays what crops of 224 take."""
+
+
+@torch.no_grad()
+def predict_probabilities(
+    net: nn.Module,
+    images: Tensor,
+    normalizer: Normalizer,
+    *,
+    augment: str,
+    device: torch.device,
+    views: str = "center",
+    precision: Literal["auto"] | Precision = "auto",
+) -> Tensor:
+    """Return the probabilities (N, K) float32, on `device`, that a net gives to uint8 images (N, C, S, S).
+
+    Softmax of each view, averaged over the views. Nothing here waits for the device, but to move images to it.
+
+    Args:
+        net: on `device`; its mode is put back afterwards.
+        images: as a data set holds them, on any device; other sides than those trained on are the caller's to judge.
+        normalizer: that of the training images.
+        augment: the recipe's augmentation, which says what the centre view is.
+        device: where the net is.
+        views: `center` (the one view of the curves), `ten-crop` or `multi-scale`: see `study.data.views`.
+        precision: of the forward pass, as in a recipe.
+
+    Raises:
+        DataError: unknown views, views that don't fit the augmentation, or images that should be square.
+    """
+    shown = named_views(views, augment)
+    normalizer = normalizer.to(device)
+    used = resolve_precision(precision, device)
+    largest = shown.side(max(images.shape[-2:]))
+    batch = max(1, min(BATCH, BATCH_PIXELS // largest**2))
+    training = net.training
+    net.eval()
+    try:
+        parts = [
+            _averaged(net, part.to(device, non_blocking=True), normalizer, shown, used)
+            for part in torch.split(images, batch)
+        ]
+    finally:
+        net.train(training)
+    return torch.cat(parts)
+
+
+def error_over_views(
+    net: nn.Module,
+    split: Split,
+    normalizer: Normalizer,
+    *,
+    augment: str,
+    device: torch.device,
+    views: str,
+    precision: Precision,
+) -> float:
+    """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own."""
+    labels = split.labels.to(device)
+    errors = torch.zeros((), dtype=torch.int64, device=device)
+    for images, expected in zip(split.chunks(BATCH), torch.split(labels, BATCH), strict=True):
+        found = predict_probabilities(
+            net, images, normalizer, augment=augment, device=device, views=views, precision=precision
+        )
+        errors += (found.argmax(1) != expected).sum()
+    return 100 * errors.item() / len(split)  # sync point
+
+
+def _averaged(net: nn.Module, images: Tensor, normalizer: Normalizer, views: Views, precision: Precision) -> Tensor:
+    """Return the mean (B, K) of the probabilities over the views of a batch, which are made one after another."""
+    total: Tensor | None = None
+    count = 0
+    for view in views.of(images, normalizer):  # (B, C, H, W)
+        with autocast(precision, images.device):
+            logits = net(view)  # (B, K)
+        found = logits.float().softmax(1)
+        total = found if total is None else total.add_(found)
+        count += 1
+    assert total is not None  # noqa: S101 (there is a view at least)
+    return total / count

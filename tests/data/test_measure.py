@@ -1,0 +1,56 @@
+import math
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from study.data.measure import Measures, channel_statistics, measure_images, pooled_statistics
+
+from .conftest import pixels
+
+
+def measured(images: list[np.ndarray]) -> Measures:
+    wide = [image.reshape(-1, 3).astype(np.int64) for image in images]
+    return Measures(
+        np.array([image.shape[0] for image in images]),
+        np.array([image.shape[1] for image in images]),
+        np.stack([values.sum(0) for values in wide]),
+        np.stack([(values**2).sum(0) for values in wide]),
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12), st.randoms())
+@settings(deadline=None)
+def test_images_weigh_the_same_whatever_their_size(sizes, random):
+    images = [pixels(i, *size) for i, size in enumerate(sizes)]
+    found = channel_statistics(measured(images))
+    mean = np.mean([image.mean((0, 1)) / 255 for image in images], axis=0)
+    variance = np.mean([((image / 255 - mean) ** 2).mean((0, 1)) for image in images], axis=0)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-12)
+    np.testing.assert_allclose(found.variance, variance, atol=1e-12)
+    assert found.std == tuple(map(math.sqrt, found.variance))
+    assert found.channels == ("red", "green", "blue")
+    random.shuffle(images)
+    assert channel_statistics(measured(images)) == found  # to the last bit, in whatever order
+
+
+def test_pooled_and_measured_agree():
+    images = torch.randint(0, 256, (700, 1, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pooled = pooled_statistics(images.split(300), (1, 5, 4))
+    single = channel_statistics(measure_images(images.split(256), (1, 5, 4)))
+    np.testing.assert_allclose(pooled.mean, single.mean, atol=1e-12)
+    np.testing.assert_allclose(pooled.variance, single.variance, atol=1e-12)
+    assert (pooled.images, pooled.channels) == (700, ("grey",))
+
+
+def test_black_images_have_no_variance():
+    assert channel_statistics(measured([np.zeros((3, 3, 3), np.uint8)] * 4)).variance == (0, 0, 0)
+
+
+def test_rows_and_joining():
+    images = [pixels(i, 2 + i, 3) for i in range(5)]
+    whole = measured(images)
+    again = whole.take([0, 1]).join(whole.take([2, 3, 4]))
+    assert channel_statistics(again) == channel_statistics(whole)
+    assert len(again) == 5
