@@ -24,6 +24,8 @@ class DataFacts:
     test_images: int
     classes: int
     image_shape: tuple[int, int, int]
+    skipped: int = 0
+    """Files left out because they can't be used."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataFacts":
@@ -35,6 +37,7 @@ class DataFacts:
             len(dataset.test),
             dataset.num_classes,
             (shape[0], shape[1], shape[2]),
+            len(dataset.skipped),
         )
 
 

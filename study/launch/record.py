@@ -116,6 +116,8 @@ class Recorder:
         if isinstance(event, Diverged):
             outcome = "diverged"
             metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
+            if job.spec.recipe.test_views != "center":
+                metrics["final_test_error_views"] = event.error
             reason = f"the loss stopped being finite before iteration {event.step:,}"
         else:
             outcome, reason = "finished", ""
@@ -174,6 +176,7 @@ class Recorder:
             **recipe,
             **data,
             "test_images": self._facts.test_images,
+            "skipped_images": self._facts.skipped,
             "classes": self._facts.classes,
             "multiply_adds": state.plan.cell.complexity.multiply_adds,
         }

@@ -11,9 +11,10 @@ from types import FrameType
 from filelock import FileLock, Timeout
 
 from study.config import Grid
-from study.data import load_dataset
+from study.data import Dataset, load_dataset
 from study.errors import StudyError
 from study.launch.cells import Cells
+from study.launch.data_record import record_data
 from study.launch.devices import choose_workforce
 from study.launch.display import Display
 from study.launch.launcher import Launcher, Summary
@@ -39,8 +40,13 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
-    dataset = load_dataset(grid.points[0].dataset, progress=display.loading)
+    return _plan(grid, load_dataset(grid.points[0].dataset, progress=display.loading), display)
+
+
+def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
     facts = DataFacts.of(dataset)
+    if facts.skipped:
+        display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
     return Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid.tune), records)
@@ -56,7 +62,9 @@ def run_grid(
     Raises:
         StudyError: the data, MLflow or the device can't be used, or another launcher runs this study.
     """
-    plan = make_plan(grid, display)
+    asked = grid.points[0].dataset
+    dataset = load_dataset(asked, progress=display.loading)
+    plan = _plan(grid, dataset, display)
     store = Store(grid.name)
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
@@ -70,6 +78,8 @@ def run_grid(
             smallest_effect=grid.smallest_effect,
         )
         _close_stale(store, plan.records)
+        record_data(store, dataset, asked.root, plan.records, display)
+        del dataset  # the workers load it themselves
         cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, root))
         if not cells.states:
             return Summary(earlier=cells.done_before)

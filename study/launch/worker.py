@@ -110,7 +110,7 @@ def main(connection: Connection, device: str, threads: int) -> None:
 def _serve(connection: Connection, ears: _Ears, device: str, threads: int) -> None:
     import torch
 
-    from study.data import load_dataset
+    from study.data import load_dataset, place
 
     torch.set_num_threads(threads)
     connection.send(Ready())
@@ -122,7 +122,8 @@ def _serve(connection: Connection, ears: _Ears, device: str, threads: int) -> No
         ears.task = order.task
         try:
             if held[0] != order.spec.dataset:
-                held = (order.spec.dataset, load_dataset(order.spec.dataset).to(torch.device(device)))
+                held = (None, None)  # so that two are never held at once
+                held = (order.spec.dataset, place(load_dataset(order.spec.dataset), device))
             _train(connection, ears, order, held[1], torch.device(device))
         except (_Gone, EOFError, BrokenPipeError, ConnectionResetError):
             raise

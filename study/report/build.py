@@ -4,21 +4,25 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from study.errors import StudyError
 from study.report import cells as c
+from study.report.data_section import DataSection, data_section
 from study.report.figures.style import depth_colours
 from study.report.gallery import draw_figures
 from study.report.page import render
 from study.report.rule import SMALLEST_EFFECT
 from study.report.tables import Table, pairs_table, rates_table, results, runs_table, trials_table, write_table
 from study.report.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from study.track import DatasetRecord
 
 MARKS = ("index.html", "verdict.json")
 """Files by which a folder is known as a report, and may be replaced by a newer one."""
@@ -33,8 +37,12 @@ def build_report(
     out: Path,
     provenance: Mapping[str, str],
     smallest_effect: float = SMALLEST_EFFECT,
+    *,
+    datasets: "Sequence[DatasetRecord]" = (),
 ) -> Path:
     """Write a study's report into the folder `out` and return its index.html.
+
+    `datasets` are shown as far as a run that counts used them.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
     report in `out` is replaced; other files beside it are kept.
@@ -50,7 +58,8 @@ def build_report(
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     try:
-        _write(study_name, runs, curves, trials, new, provenance, smallest_effect)
+        data = _data(runs, datasets, new / "figures")
+        _write(study_name, runs, curves, trials, new, provenance, smallest_effect, data)
         _swap(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -65,6 +74,7 @@ def _write(
     folder: Path,
     provenance: Mapping[str, str],
     smallest_effect: float,
+    data: list[DataSection],
 ) -> None:
     verdicts = judge(runs, smallest_effect)
     pictures, colours = [], depth_colours(c.depths(runs))
@@ -72,12 +82,18 @@ def _write(
         mine, lines, searches = (c.of_variant(frame, variant) for frame in (runs, curves, trials))
         pictures += draw_figures(mine, lines, searches, colours, folder / "figures")
     tables = _tables(runs, trials, verdicts)
-    for table in tables:
+    for table in (*tables, *(table for section in data for table in section.tables)):
         write_table(table, folder / "tables")
     text = json.dumps(_plain(_told(study_name, verdicts, runs, provenance)), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
-    page = render(study_name, runs, verdicts, pictures, tables, provenance)
+    page = render(study_name, runs, verdicts, pictures, tables, provenance, data)
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path) -> list[DataSection]:
+    used = set(c.counted(runs)["fingerprint"]) if "fingerprint" in runs else {""}
+    kept = [record for record in datasets if record.fingerprint in used or "" in used]
+    return [data_section(one, folder, f"-{one.fingerprint[:8]}" if len(kept) > 1 else "") for one in kept]
 
 
 def _tables(runs: pd.DataFrame, trials: pd.DataFrame, verdicts: list[Verdict]) -> list[Table]:

@@ -26,6 +26,15 @@ class Picture(NamedTuple):
     image: str
     """The SVG as a data: address, so that ids of one figure never meet those of another."""
     files: tuple[str, ...]
+    share: float = 1.0
+    """Of the page's width that it takes up."""
+
+    @classmethod
+    def of(cls, folder: Path, name: str, variant: str, texts: tuple[str, str, str], share: float = 1.0) -> "Picture":
+        """Take in a figure that was saved in `folder` as `name`; `texts` are its title, caption and alternative."""
+        uri = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
+        files = tuple(f"figures/{name}.{kind}" for kind in FORMATS)
+        return cls(name, variant, *texts, f"data:image/svg+xml;base64,{uri}", files, share)
 
 
 def draw_figures(
@@ -37,10 +46,7 @@ def draw_figures(
     pictures = []
 
     def keep(name: str, title: str, caption: str, alt: str) -> None:
-        uri = base64.b64encode((folder / f"{name}{suffix}.svg").read_bytes()).decode()
-        files = tuple(f"figures/{name}{suffix}.{kind}" for kind in FORMATS)
-        image = f"data:image/svg+xml;base64,{uri}"
-        pictures.append(Picture(f"{name}{suffix}", variant, title, caption, alt, image, files))
+        pictures.append(Picture.of(folder, f"{name}{suffix}", variant, (title, caption, alt)))
 
     depth = depth_figure.depth_data(runs)
     if depth.series:

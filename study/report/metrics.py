@@ -47,6 +47,12 @@ METRICS: dict[str, Metric] = {
         Metric("multiply_adds", "Multiply-adds"),
         Metric("images_per_second", "Training speed", "images/s", "higher"),
         Metric("seconds", "Time", "s", "lower"),
+        Metric("height", "Height", "pixels"),
+        Metric("width", "Width", "pixels"),
+        Metric("images", "Images"),
+        Metric("images_per_class", "Images per class"),
+        Metric("class", "Class"),
+        Metric("classes", "Classes"),
     )
 }
 

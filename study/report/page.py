@@ -1,7 +1,7 @@
 """The page: one HTML file that needs no network, for a screen, a phone and paper."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from study.report import cells as c
+from study.report.data_section import DataSection
 from study.report.gallery import Picture
 from study.report.metrics import METRICS
 from study.report.tables import Table
@@ -27,7 +28,7 @@ RECIPE = (
     "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
     "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
 )  # fmt: skip
-DATA = ("dataset", "train_images", "test_images", "classes")
+DATA = ("dataset", "train_images", "test_images", "skipped_images", "classes")
 
 
 class Fact(NamedTuple):
@@ -69,6 +70,7 @@ def render(
     pictures: list[Picture],
     tables: list[Table],
     provenance: Mapping[str, str],
+    data: Sequence[DataSection] = (),
 ) -> str:
     """Return the page's HTML. Everything that comes from the study is escaped."""
     environment = Environment(
@@ -79,7 +81,7 @@ def render(
     others = dict(provenance)
     command = others.pop("command", f"study report {study_name}")
     return environment.get_template("index.html.j2").render(
-        study=study_name, verdicts=verdicts, pictures=pictures, tables=tables, facts=facts(runs),
+        study=study_name, verdicts=verdicts, pictures=pictures, tables=tables, facts=facts(runs), data=data,
         provenance=[Fact(name, str(value)) for name, value in others.items()], command=command,
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
         counted=len(c.counted(runs)), total=len(runs), excluded=c.excluded(runs),

@@ -2,21 +2,29 @@
 
 from study.track import words
 from study.track.connect import study_folder, tracking_uri
+from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
 from study.track.provenance import Provenance, describe, load_provenance
 from study.track.read import list_studies, load_curves, load_runs, load_trials
 from study.track.store import Record, Store
+from study.track.trained import Trained, trained
 
 __all__ = [
+    "DatasetRecord",
     "Provenance",
     "Record",
     "Store",
+    "Trained",
     "describe",
     "list_studies",
     "load_curves",
+    "load_datasets",
     "load_provenance",
     "load_runs",
     "load_trials",
+    "save_dataset",
     "study_folder",
     "tracking_uri",
+    "trained",
     "words",
+    "write_files",
 ]

@@ -182,6 +182,10 @@ class Store:
         """Store a file as an artifact."""
         self.client.log_artifact(run_id, str(file), folder)
 
+    def add_folder(self, run_id: str, folder: Path) -> None:
+        """Store the files of a folder as artifacts."""
+        self.client.log_artifacts(run_id, str(folder))
+
 
 def _owner() -> str:
     """Return who writes a run now: host, process, and when the process began (numbers of processes come round)."""

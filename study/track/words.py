@@ -1,7 +1,7 @@
 """The names under which a run's facts stand in MLflow: written by one module, read by another."""
 
 KIND = "study.kind"
-"""Tag: `run`, `tuning` (the search of a cell), `trial` (one rate of it)."""
+"""Tag: `run`, `tuning` (the search of a cell), `trial` (one rate of it), `dataset` (what was trained on)."""
 KEY = "study.run_key"
 CELL = "study.cell_key"
 OUTCOME = "study.outcome"
@@ -32,15 +32,18 @@ FINALS = (
     "final_train_error_augmented",
     "final_test_error",
     "final_test_loss",
+    "final_test_error_views",
     "final_validation_error",
     "final_validation_loss",
 )
-"""Metrics of the last iteration."""
+"""Metrics of the last iteration. `final_test_error` is of one view of each image, the centre; `final_test_error_views`
+of the recipe's `test_views`, where they are more."""
 COUNTS = (
     "total_iterations",
     "iterations_per_epoch",
     "train_images",
     "test_images",
+    "skipped_images",
     "classes",
     "parameters",
     "multiply_adds",

@@ -204,6 +204,30 @@ def test_divergence_is_a_result_and_not_repeated(folder: Path) -> None:
     assert "0 runs and 0 trials done, 4 runs were done before" in run_study(folder, *words).stderr
 
 
+def test_the_error_over_more_views_reaches_mlflow(folder: Path) -> None:
+    """Beside the centre's, of a run that finishes and of one that diverges; a mistake in it is told at once."""
+    (folder / "g.yaml").write_text(
+        "name: g\ndataset: {name: digits, train_limit: 400, test_limit: 100}\n"
+        "recipe: {epochs: 6, batch_size: 32, augment: imagenet, test_views: ten-crop}\n"
+        "grid: {net: resnet-8, lr: [0.05, 1.0e+30]}\n"
+    )
+    done = run_study(folder, "run", "--grid", "g.yaml")
+    assert done.returncode == 0, done.stderr
+    runs = load_runs("g", uri(folder)).set_index("outcome")
+    assert set(runs["test_views"]) == {"ten-crop"}
+    assert runs.loc["diverged", "final_test_error_views"] == 90.0
+    one, ten = runs.loc["finished", ["final_test_error", "final_test_error_views"]]
+    assert 0 < ten < 90
+    centre = run_study(folder, "run", "--grid", "g.yaml", "--set", "recipe.test_views=center")
+    assert centre.returncode == 0, centre.stderr
+    runs = load_runs("g", uri(folder)).set_index("test_views")
+    assert runs.loc["center", "final_test_error_views"].isna().all()
+    assert one in set(runs.loc["center", "final_test_error"])  # the same training, the same centre
+    refused = run_study(folder, "run", "--grid", "g.yaml", "--set", "recipe.augment=none")
+    assert refused.returncode == 2
+    assert "'test_views: ten-crop' needs 'augment: imagenet'" in refused.stderr
+
+
 def test_a_second_launcher_is_refused(folder: Path) -> None:
     process = start(folder)
     wait_for(lambda: bool(workers(process)))

@@ -1,5 +1,6 @@
 """What all figures share: size, type, colours, labels that don't overlap, and the one way to save."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,14 +61,24 @@ def depth_colours(depths: Iterable[int]) -> dict[int, str]:
 
 
 @contextmanager
-def new_figure(columns: int = 1, rows: int = 1, height: float = 2.5, **options: Any) -> Iterator[tuple[Figure, Any]]:
+def new_figure(
+    columns: int = 1, rows: int = 1, height: float = 2.5, width: float | None = None, **options: Any
+) -> Iterator[tuple[Figure, Any]]:
     """Yield a figure and its axes (rows, columns), with the style in force until the block ends."""
     with mpl.rc_context(STYLE):
-        width = WIDTH if columns > 1 else WIDTH * 0.68
+        width = width or (WIDTH if columns > 1 else WIDTH * 0.68)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
         figure.clear()
+
+
+def as_text(name: str, longest: int = 24) -> str:
+    """Return a name from outside as a label shows it: no mathematics in it, on one line, cut in the middle if long."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in name).strip()
+    if len(shown) > longest:
+        shown = f"{shown[: longest // 2]}…{shown[len(shown) - (longest - 1) // 2 :]}"
+    return shown.replace("$", r"\$")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -78,8 +89,10 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    for kind in FORMATS:
-        figure.savefig(folder / f"{name}.{kind}", dpi=200, metadata=undated[kind])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a class named in Chinese, say
+        for kind in FORMATS:
+            figure.savefig(folder / f"{name}.{kind}", dpi=200, metadata=undated[kind])
 
 
 def draw_and_save(

@@ -1,0 +1,155 @@
+"""What a data set holds: images by class and split, samples of them, and their mean."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from numpy.typing import NDArray
+
+from study.report.figures.style import SIZE, as_text
+from study.report.metrics import axis
+
+Pixels = NDArray[np.uint8]
+
+MOST_BARS = 40
+"""Classes that are shown by name; of more, the distribution of their sizes is."""
+SPLIT_COLOURS = {"train": "#1f4e79", "validation": "#63b3b0", "test": "#ecc46c"}
+"""From dark to light, so that they differ in grey print."""
+OTHER_COLOUR = "#8c8c8c"
+MOST_COLUMNS = 10
+PITCH = 1.06
+"""From one sample to the next, in widths of one."""
+NAME_ROOM = 0.2
+SHARP = 64
+"""Images up to this side are drawn with square pixels, larger ones smoothed."""
+
+
+class CountData(NamedTuple):
+    """Images of each class in each split: a row a class, in the order of the labels, a column a split."""
+
+    counts: pd.DataFrame
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have images."""
+        return [str(split) for split in self.counts.columns]
+
+    @property
+    def by_name(self) -> bool:
+        """Whether every class has bars of its own."""
+        return len(self.counts) <= MOST_BARS
+
+    @property
+    def uneven(self) -> list[str]:
+        """The splits in which classes differ in size."""
+        return [split for split in self.splits if self.counts[split].nunique() > 1]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is anything to see: many classes of one size are told in a sentence."""
+        return self.by_name or bool(self.uneven)
+
+
+def count_data(table: pd.DataFrame, classes: Sequence[str], splits: Sequence[str]) -> CountData:
+    """Count the images of a data set by class and split; a split without images is left out."""
+    counts = table.groupby(["class", "split"], observed=True).size().unstack(fill_value=0)
+    there = [split for split in splits if split in counts]
+    return CountData(counts.reindex(index=list(classes), columns=there, fill_value=0).astype(int))
+
+
+def count_shape(data: CountData) -> tuple[int, float]:
+    """Return the columns and the height, in inches, of the figure of counts."""
+    if data.by_name:
+        return 1, 0.95 + len(data.counts) * (0.07 + 0.11 * data.counts.shape[1])
+    return len(data.uneven), 2.2
+
+
+def draw_counts(table: pd.DataFrame, data: CountData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw a bar a class and split, or, of many classes, how many of them have how many images."""
+    if data.by_name:
+        _draw_bars(table, data, axes[0][0])
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        return
+    for ax, split in zip(axes[0], data.uneven, strict=True):
+        sns.histplot(x=data.counts[split], color=_colour(split), linewidth=0, ax=ax)
+        ax.set_title(split)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.set_xlabel(axis("images_per_class"))
+        ax.set_ylabel(axis("classes"))
+
+
+def _draw_bars(table: pd.DataFrame, data: CountData, ax: Axes) -> None:
+    # By position, not by name: seaborn would take names that are numbers, or that look alike, for something else.
+    places = {name: place for place, name in enumerate(data.counts.index)}
+    splits = data.splits
+    frame = pd.DataFrame({"class": table["class"].map(places), "split": table["split"]})
+    sns.countplot(
+        frame, y="class", hue="split", order=range(len(places)), hue_order=splits, orient="y", saturation=1,
+        palette={split: _colour(split) for split in splits}, legend=False, ax=ax,
+    )  # fmt: skip
+    for bars, split in zip(ax.containers, splits, strict=True):
+        bars.set_label(split)
+        ax.bar_label(cast("BarContainer", bars), fmt="{:,.0f}", fontsize=SIZE - 2, padding=1.5)
+    ax.set_yticks(range(len(places)), [as_text(str(name)) for name in places])
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.set_xlabel(axis("images"))
+    ax.set_ylabel(axis("class"))
+
+
+def _colour(split: str) -> str:
+    return SPLIT_COLOURS.get(split, OTHER_COLOUR)
+
+
+def sheet_shape(count: int, classes: int) -> tuple[int, int]:
+    """Return rows and columns of a sheet of samples: a column a class where classes take turns and are few."""
+    columns = MOST_COLUMNS // classes * classes if classes <= MOST_COLUMNS else MOST_COLUMNS
+    columns = min(columns, count)
+    return -(-count // columns), columns
+
+
+def draw_samples(
+    samples: Pixels, labels: Sequence[int], classes: Sequence[str], figure: Figure, axes: NDArray[np.object_]
+) -> None:
+    """Draw samples (K, H, W, C), each below the name of its class: in one pair of axes, 40 would take seconds."""
+    ax: Axes = axes[0][0]
+    ax.axis("off")
+    rows, columns = sheet_shape(len(samples), len(classes))
+    tall = samples.shape[1] / samples.shape[2]
+    for place, (image, label) in enumerate(zip(samples, labels, strict=True)):
+        left, top = place % columns * PITCH, place // columns * (tall + NAME_ROOM)
+        show_image(ax, image, (left, left + 1, top + NAME_ROOM + tall, top + NAME_ROOM))
+        ax.text(left + 0.5, top + NAME_ROOM * 0.8, as_text(classes[label], 10), ha="center", fontsize=SIZE - 2.5)
+    ax.set_xlim(0, columns * PITCH)
+    ax.set_ylim(rows * (tall + NAME_ROOM), 0)
+
+
+def sheet_height(samples: Pixels, classes: int, width: float) -> float:
+    """Return the height, in inches, of a sheet of samples that is `width` wide."""
+    rows, columns = sheet_shape(len(samples), classes)
+    tall = float(samples.shape[1] / samples.shape[2])
+    return rows * (tall + NAME_ROOM) * width / (columns * PITCH)
+
+
+def draw_mean(mean: Pixels, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw a mean image (H, W, C)."""
+    axes[0][0].axis("off")
+    height, width, _ = mean.shape
+    show_image(axes[0][0], mean, (0, width, height, 0))
+
+
+def show_image(ax: Axes, image: Pixels, extent: tuple[float, float, float, float] | None = None) -> None:
+    """Show (H, W, C) at left, right, bottom, top: three channels as red, green and blue, else the first in grey."""
+    smooth = "antialiased" if max(image.shape[:2]) > SHARP else "nearest"
+    shown = image if image.shape[2] == 3 else image[:, :, 0]
+    ax.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent)

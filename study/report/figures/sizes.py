@@ -1,0 +1,150 @@
+"""Height against width of a data set's images, with the distribution of each; outlying sizes stand apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from study.report.figures.style import STYLE
+from study.report.metrics import axis
+
+SIDE = 3.74
+"""Of the figure, in inches."""
+POINTS = 1000
+"""Up to so many images each is a point; more are counted in bins."""
+BINS = 50
+REACH = 2.0
+"""Interquartile ranges beyond the quartiles from which on a height or width can be outlying."""
+LEAST_REACH = 0.75
+"""Of the median: sizes no farther than this from the quartiles aren't outlying, though nearly all be the same."""
+TAIL = 0.005
+"""Of the images: no more than these, or five, are outlying on a side. What is common isn't outlying."""
+RULE = (
+    f"outlying is a height or width among the {TAIL:.1%} greatest or least that lies beyond the quartiles by more than "
+    "twice the interquartile range, or three quarters of the median where that is more"
+)
+FEW = 100
+COLOUR = "#0072b2"
+SHADES = LinearSegmentedColormap.from_list("count", ["#bcdcf0", COLOUR, "#001e30"])
+
+Whole = NDArray[np.int64]
+
+
+class Size(NamedTuple):
+    """One image's size in pixels."""
+
+    path: str
+    height: int
+    width: int
+
+
+class SizeData(NamedTuple):
+    """Heights and widths of the images that are drawn (N,), and the images that aren't, the largest first."""
+
+    height: Whole
+    width: Whole
+    outlying: tuple[Size, ...]
+
+    @property
+    def one(self) -> tuple[int, int] | None:
+        """Height and width, if all images that would be drawn have the same: then there is nothing to draw."""
+        same = bool((self.height == self.height[0]).all() and (self.width == self.width[0]).all())
+        return (int(self.height[0]), int(self.width[0])) if same else None
+
+
+def size_data(table: pd.DataFrame) -> SizeData:
+    """Return the sizes of a data set's images; see `RULE` for those that are outlying."""
+    height, width = (table[side].to_numpy(dtype=np.int64) for side in ("height", "width"))
+    apart = _outlying(height) | _outlying(width)
+    rows = np.flatnonzero(apart)
+    rows = rows[np.argsort(-(height[rows] * width[rows]), kind="stable")]
+    paths = table["path"].iloc[rows].astype(str)
+    outlying = tuple(map(Size, paths, height[rows].tolist(), width[rows].tolist()))
+    return SizeData(height[~apart], width[~apart], outlying)
+
+
+def _outlying(values: Whole) -> NDArray[np.bool_]:
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    reach = max(REACH * (high - low), LEAST_REACH * middle)
+    tail = min(max(5, int(TAIL * len(values))), len(values) - 1)
+    ordered = np.partition(values, (tail, len(values) - 1 - tail))
+    least, greatest = min(low - reach, ordered[tail]), max(high + reach, ordered[-1 - tail])
+    return np.asarray((values < least) | (values > greatest))
+
+
+def counted(data: SizeData) -> bool:
+    """Whether images are counted in bins; otherwise each is a point."""
+    return len(data.height) > POINTS
+
+
+def bin_edges(data: SizeData) -> NDArray[np.float64]:
+    """Return edges of bins that hold a whole number of pixels each, the same for height and width."""
+    both = np.concatenate([data.height, data.width])
+    low, high = int(both.min()), int(both.max())
+    step = -(-(high - low + 1) // BINS)
+    return np.arange(low - 0.5, high + step + 0.5, step)
+
+
+@contextmanager
+def joint_figure(data: SizeData) -> Iterator[Figure]:
+    """Yield the figure, with the style in force until the block ends: points, or counts where there are many images.
+
+    Both axes have the same scale, so that a line shows the square images.
+    """
+    with mpl.rc_context(STYLE), _off_screen():
+        frame = pd.DataFrame({"width": data.width, "height": data.height})
+        edges = bin_edges(data)
+        many = counted(data)
+        joint: dict[str, Any] = {"alpha": 0.8 if len(frame) <= FEW else 0.35, "s": 12, "linewidth": 0}
+        if many:
+            joint = {"bins": (edges, edges), "norm": LogNorm(), "vmin": None, "vmax": None, "cmap": SHADES}
+        grid = sns.jointplot(
+            frame, x="width", y="height", kind="hist" if many else "scatter", height=SIDE, ratio=6, color=COLOUR,
+            joint_kws={"rasterized": True, **joint},
+            marginal_kws={"bins": edges, "linewidth": 0, "alpha": 0.8},
+        )  # fmt: skip
+        _finish(grid, edges, many=many)
+        yield grid.figure
+        plt.close(grid.figure)
+
+
+def _finish(grid: Any, edges: NDArray[np.float64], *, many: bool) -> None:
+    ax, figure = grid.ax_joint, grid.figure
+    margin = 0.03 * (edges[-1] - edges[0])
+    limits = edges[0] - margin, edges[-1] + margin
+    ax.set(xlim=limits, ylim=limits)
+    for side in (ax.xaxis, ax.yaxis):
+        side.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
+    grid.ax_marg_x.tick_params(bottom=False)
+    grid.ax_marg_y.tick_params(left=False)
+    ax.axline((limits[0], limits[0]), slope=1, color="#999999", linewidth=0.6, zorder=0.5)
+    ax.set_xlabel(axis("width"))
+    ax.set_ylabel(axis("height"))
+    figure.subplots_adjust(left=0.17, right=0.98, top=0.98, bottom=0.25 if many else 0.14, hspace=0.06, wspace=0.06)
+    if many:
+        bar = figure.colorbar(
+            ax.collections[0], cax=figure.add_axes((0.33, 0.12, 0.4, 0.018)), orientation="horizontal"
+        )
+        bar.set_label(axis("images"))
+        bar.outline.set_visible(False)
+
+
+@contextmanager
+def _off_screen() -> Iterator[None]:
+    """Let pyplot, which seaborn's joint plot needs, draw without a window; put back what was chosen before."""
+    before = mpl.get_backend(auto_select=False)
+    plt.switch_backend("agg")
+    try:
+        yield
+    finally:
+        if before is not None:
+            plt.switch_backend(before)

@@ -1,0 +1,171 @@
+"""The data sets of a study in MLflow: each a run of its own with a table of its images, statistics and pictures."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.tracking import MlflowClient
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from study.track import words
+from study.track.connect import all_runs
+from study.track.read import open_experiment
+from study.track.store import Store
+
+TABLE, STATISTICS, PICTURES = "images.parquet", "statistics.json", "pictures.npz"
+COLUMNS = ("name", "class", "height", "width", "path", "split")
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetRecord:
+    """A data set as a study's runs used it. Legend: K samples, C channels, H height, W width."""
+
+    name: str
+    fingerprint: str
+    table: pd.DataFrame
+    """A row an image: name, class, height, width (of the original, in pixels), path, split."""
+    statistics: Mapping[str, Any]
+    """Plain values: dataset, fingerprint, images, channels, mean, variance, std, definition, classes, splits, height,
+    width, training, skipped."""
+    samples: NDArray[np.uint8]
+    """(K, H, W, C)."""
+    sample_labels: NDArray[np.int64]
+    """(K,): positions among the classes of `statistics`."""
+    mean_image: NDArray[np.uint8]
+    """(H, W, C)."""
+
+
+def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earlier: str = "") -> None:
+    """Write a data set as a run of its own; it counts as written once the run has ended.
+
+    `root` is the folder it came from, `earlier` the id of a run in which this was begun and not ended.
+    """
+    statistics = record.statistics
+    if earlier:
+        run_id = earlier
+        store.reopen(run_id)
+    else:
+        tags = {words.KIND: "dataset", words.KEY: record.fingerprint}
+        params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}
+        run_id = store.begin(f"data: {record.name}", params, tags)
+        profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
+        store.add_dataset(run_id, record.name, record.fingerprint, root, profile)
+    try:
+        with TemporaryDirectory() as folder:
+            write_files(record, Path(folder))
+            store.add_folder(run_id, Path(folder))
+    except BaseException as error:
+        store.end(run_id, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason=str(error))
+        raise
+    metrics = {"images": float(statistics["images"]), "skipped_images": float(len(statistics["skipped"]))}
+    store.end(run_id, "finished", metrics=metrics)
+
+
+def load_datasets(experiment: str, uri: str | None = None) -> list[DatasetRecord]:
+    """Return the data sets of a study, the oldest first; what is missing or damaged is left out.
+
+    Raises:
+        StudyError: no such experiment.
+    """
+    client, experiment_id = open_experiment(experiment, uri)
+    kept = f"tags.`{words.KIND}` = 'dataset' and tags.`{words.OUTCOME}` = 'finished'"
+    records: dict[str, DatasetRecord] = {}
+    for run in reversed(all_runs(client, experiment_id, kept)):
+        record = _load(client, run.info.run_id)
+        if record is not None:
+            records[record.fingerprint] = record
+    return list(records.values())
+
+
+def write_files(record: DatasetRecord, folder: Path) -> None:
+    """Write a data set's three files into `folder`, without pickle."""
+    record.table.to_parquet(folder / TABLE, index=False)
+    (folder / STATISTICS).write_text(json.dumps(record.statistics, indent=2), encoding="utf-8")
+    np.savez_compressed(
+        folder / PICTURES, samples=record.samples, sample_labels=record.sample_labels, mean_image=record.mean_image
+    )
+
+
+def read_files(folder: Path) -> DatasetRecord:
+    """Read a data set's three files.
+
+    Raises:
+        ValueError: what they hold isn't what `write_files` writes. Damaged files raise nearly anything.
+    """
+    statistics = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
+    table = pd.read_parquet(io.BytesIO((folder / TABLE).read_bytes()), columns=list(COLUMNS))
+    # From bytes: of a damaged file the readers would leave a handle open.
+    with np.load(io.BytesIO((folder / PICTURES).read_bytes()), allow_pickle=False) as pictures:
+        samples, labels, mean_image = (pictures[name] for name in ("samples", "sample_labels", "mean_image"))
+    known = _Statistics.model_validate(statistics)
+    record = DatasetRecord(known.dataset, known.fingerprint, table, statistics, samples, labels, mean_image)
+    _check(record, known)
+    return record
+
+
+def _load(client: MlflowClient, run_id: str) -> DatasetRecord | None:
+    with TemporaryDirectory() as folder:
+        try:
+            for name in (TABLE, STATISTICS, PICTURES):
+                client.download_artifacts(run_id, name, folder)
+            return read_files(Path(folder))
+        except Exception:  # readers of three formats, and a server, raise nearly anything; a report can do without
+            return None
+
+
+def _check(record: DatasetRecord, known: "_Statistics") -> None:
+    """Make sure that table and pictures fit the statistics, so that whoever shows them may rely on their form."""
+    table, samples, labels = record.table, record.samples, record.sample_labels
+    lengths = {len(values) for part in (known, known.training) for values in (part.mean, part.variance, part.std)}
+    fits = {
+        "channels": lengths == {len(known.channels)},
+        "sizes": len(table) > 0
+        and all(table[s].dtype.kind in "iu" and table[s].min() > 0 for s in ("height", "width")),
+        "table": set(table["class"]) <= set(known.classes) and set(table["split"]) <= set(known.splits),
+        "samples": samples.dtype == np.uint8 and samples.ndim == 4 and samples.size > 0,
+        "sample labels": labels.shape == samples.shape[:1] and labels.dtype.kind in "iu",
+        "mean image": record.mean_image.dtype == np.uint8 and record.mean_image.shape == samples.shape[1:],
+    }
+    problems = [name for name, fine in fits.items() if not fine]
+    if problems or not 0 <= labels.min() <= labels.max() < len(known.classes):
+        raise ValueError(f"not a data set's files: {', '.join(problems) or 'sample labels'}")
+
+
+class _Range(BaseModel):
+    least: float
+    median: float
+    greatest: float
+
+
+class _Skipped(BaseModel):
+    name: str
+    reason: str
+
+
+class _Part(BaseModel):
+    images: int
+    mean: list[float]
+    variance: list[float]
+    std: list[float]
+
+
+class _Statistics(_Part):
+    """The form of `statistics.json`."""
+
+    dataset: str
+    fingerprint: str
+    channels: list[str]
+    definition: str
+    classes: dict[str, int]
+    splits: dict[str, int]
+    height: _Range
+    width: _Range
+    training: _Part
+    skipped: list[_Skipped]
