@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from study.cli_data import data_app
 from study.errors import StudyError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 grids_app = typer.Typer(help="List the grids that come with the program, or print one.")
 app.add_typer(grids_app, name="grids")
+app.add_typer(data_app, name="data")
 
 GridOption = Annotated[str, typer.Option("--grid", "-g", help="A grid file, or the name of a shipped grid.")]
 SetOption = Annotated[
@@ -97,6 +99,28 @@ def nets(
     from study import commands
 
     commands.nets(names or [], size, imagenet_size, shortcut)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Option("--run", help="A finished run: its id, or its name, such as 'resnet-20 seed 0'.")],
+    images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="The study of a run given by name; default the newest.")
+    ] = None,
+    views: Annotated[
+        Literal["center", "ten-crop", "multi-scale"], typer.Option(help="Views of each image that are averaged.")
+    ] = "center",
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write probabilities in place of labels.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out files that can't be used.")] = False,
+) -> None:
+    """Predict unlabelled images with a finished run, in Kaggle's format: id,label."""
+    from study import commands_data
+
+    commands_data.predict(run, experiment, images, out, views=views, probabilities=probabilities, skip_bad=skip_bad)
 
 
 @grids_app.callback(invoke_without_command=True)

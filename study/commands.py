@@ -89,7 +89,7 @@ def dry_run(path: str, changes: tuple[str, ...]) -> int:
 def report(experiment: str | None, out: Path | None) -> None:
     """Write a study's report and say where."""
     from study.report import build_report
-    from study.track import load_curves, load_provenance, load_runs, load_trials
+    from study.track import load_curves, load_datasets, load_provenance, load_runs, load_trials
 
     name = experiment or newest_study()
     provenance = load_provenance(name)
@@ -103,6 +103,7 @@ def report(experiment: str | None, out: Path | None) -> None:
         folder,
         provenance.words,
         smallest_effect=provenance.smallest_effect,
+        datasets=load_datasets(name),
     )
     print_verdicts(runs, provenance.smallest_effect)
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page

@@ -1,0 +1,216 @@
+"""From a finished run and unlabelled images to predictions, in Kaggle's format.
+
+Legend: N images, C channels, S side of the square images a net was trained on, K classes.
+"""
+
+import csv
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from study.config import RunSpec
+from study.data import BadFile, BadFilesError, Normalizer
+from study.data.cores import cores
+from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
+from study.data.files import ImageFile, Listing, open_archive, open_folder
+from study.errors import DataError, StudyError
+from study.train import build_spec_net, predict_probabilities
+from study.train.checkpoint import load_checkpoint
+
+BATCH = 256
+"""Images decoded and held at a time."""
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""ITU-R BT.601: how nets trained on grey images see coloured ones."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained net with all that its images have to go through."""
+
+    net: nn.Module
+    normalizer: Normalizer
+    spec: RunSpec
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    """(C, S, S)."""
+    device: torch.device
+
+    def probabilities(self, images: Tensor, views: str = "center") -> Tensor:
+        """Return the probabilities (N, K) of uint8 images (N, C, S, S), on the CPU; `views` as `test_views`."""
+        recipe = self.spec.recipe
+        return predict_probabilities(
+            self.net,
+            images,
+            self.normalizer,
+            augment=recipe.augment,
+            device=self.device,
+            views=views,
+            precision=recipe.precision,
+        ).cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities (N, K) of images, in the order of their ids, and the files that could not be read."""
+
+    ids: list[str]
+    probabilities: Tensor
+    skipped: tuple[BadFile, ...]
+
+
+def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Predictor:
+    """Rebuild a run's net from its specification and checkpoint.
+
+    Raises:
+        StudyError: the checkpoint isn't one of this run's net.
+    """
+    values = load_checkpoint(checkpoint, device)
+    try:
+        assert values is not None  # noqa: S101 (the caller has just fetched it)
+        classes, shape = tuple(values["classes"]), tuple(values["image_shape"])
+        net = build_spec_net(spec, len(classes), shape[0])
+        net.load_state_dict(values["net"])
+        normalizer = Normalizer(values["mean"], values["std"])
+    except (KeyError, RuntimeError, TypeError, AssertionError) as error:
+        raise StudyError(f"the run's checkpoint can't be used: {str(error).splitlines()[0]}") from None
+    net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Predictor(net, normalizer, spec, classes, shape, device)
+
+
+def predict_files(
+    predictor: Predictor,
+    place: Path,
+    *,
+    views: str = "center",
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Predict every image of a folder, or of a zip archive (read in place), ordered by id: a file's name less suffix.
+
+    Raises:
+        StudyError: views that the net can't be shown.
+        DataError: nothing there, no images, or two with one id.
+        BadFilesError: files that can't be used, and `skip_bad` isn't set.
+    """
+    if views == "multi-scale" and predictor.spec.architecture == "vgg":
+        raise StudyError("VGG nets take images of one size: multi-scale views are for the others")
+    listing = open_images(place)
+    files = sorted(listing.files, key=lambda file: _order(image_id(file.name)))
+    ids = [image_id(file.name) for file in files]
+    _refuse_twins(files, ids, place)
+    found, kept, bad = [], [], list(listing.bad)
+    for images, good, failed in _decoded(files, listing, predictor):
+        if len(good):
+            found.append(predictor.probabilities(images, views))
+        kept += [ids[row] for row in good]
+        bad += failed
+        if progress is not None:
+            progress("predicting", min(1.0, (len(kept) + len(bad)) / max(1, len(files))))
+    if bad and not skip_bad:
+        raise BadFilesError(tuple(bad), len(files) + len(listing.bad))
+    if not kept:
+        raise DataError(f"no image in {place} can be used")
+    return Predictions(kept, torch.cat(found), tuple(bad))
+
+
+def open_images(place: Path) -> Listing:
+    """List the images of a folder or a zip archive.
+
+    Raises:
+        DataError: there is nothing, or no image.
+    """
+    if not place.exists():
+        raise DataError(f"{place} doesn't exist: give a folder of images or a zip archive, such as Kaggle's test1.zip")
+    if place.is_dir():
+        listing = open_folder(place, place)
+    elif zipfile.is_zipfile(place):
+        listing = open_archive(place)
+    else:
+        raise DataError(f"{place} is neither a folder nor a zip archive")
+    if not listing.files and not listing.bad:
+        raise DataError(f"{place} has no images")
+    return listing
+
+
+def image_id(name: str) -> str:
+    """Return what a submission calls an image: its file's name without folders and suffix."""
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def submission(predictions: Predictions, predictor: Predictor, *, probabilities: bool) -> Iterator[list[Any]]:
+    """Yield the rows of Kaggle's file, its heading first: `id,label`.
+
+    The label of Dogs vs Cats is 1 for a dog and 0 for a cat, as the competition wants it, of other data sets the
+    class's name. With `probabilities` it's the second class's (the dog's) where there are two, else a column a class.
+    """
+    classes, found = predictor.classes, predictions.probabilities
+    two = len(classes) == 2
+    yield ["id", *(classes if probabilities and not two else ["label"])]
+    chosen = found.argmax(1).tolist()
+    for name, row, best in zip(predictions.ids, found.tolist(), chosen, strict=True):
+        if probabilities:
+            yield [name, *(f"{value:.6f}" for value in (row[1:] if two else row))]
+        else:
+            yield [name, best if predictor.spec.dataset.name == "dogs-vs-cats" else classes[best]]
+
+
+def write_csv(path: Path, rows: Iterator[list[Any]]) -> None:
+    """Write rows to a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    """Put numbers first, by their value, then other names."""
+    return (0, int(name), name) if name.isdecimal() and len(name) < 19 else (1, 0, name)
+
+
+def _refuse_twins(files: Sequence[ImageFile], ids: Sequence[str], place: Path) -> None:
+    for one, other, this, that in zip(files, files[1:], ids, ids[1:], strict=False):
+        if this == that:
+            raise DataError(f"{place}: {one.name} and {other.name} have the same id, '{this}'; rename one")
+
+
+def _decoded(
+    files: Sequence[ImageFile], listing: Listing, predictor: Predictor
+) -> Iterator[tuple[Tensor, list[int], list[BadFile]]]:
+    """Yield decoded images (N, C, S, S), a batch at a time, the rows they are of, and those that can't be decoded."""
+    channels, size, _ = predictor.image_shape
+    resize = predictor.spec.dataset.resize
+
+    def one(row: int) -> Pixels | str:
+        try:
+            rgb = decode(listing.read(files[row]))
+            shown = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
+        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+            return reason(error)
+        return shown if channels == 3 else np.rint(shown @ LUMINANCE).astype(np.uint8)[:, :, None]
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, len(files), BATCH):
+            rows = range(start, min(start + BATCH, len(files)))
+            images, good, bad = [], [], []
+            for row, found in zip(rows, pool.map(one, rows), strict=True):
+                if isinstance(found, str):
+                    bad.append(BadFile(files[row].name, found))
+                else:
+                    good.append(row)
+                    images.append(found)
+            batch = np.stack(images) if images else np.zeros((0, size, size, channels), np.uint8)
+            yield torch.from_numpy(batch).permute(0, 3, 1, 2), good, bad
