@@ -202,7 +202,7 @@ def _decoded(
             return reason(error)
         return shown if channels == 3 else np.rint(shown @ LUMINANCE).astype(np.uint8)[:, :, None]
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
             images, good, bad = [], [], []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from study.data.cores import cores
@@ -130,7 +131,8 @@ def _in_chunks(
     told: Callable[[NDArray[np.int64], Failures], None] | None = None,
 ) -> None:
     """Call `work` on chunks of `rows` in threads, and `told` here with each chunk's outcome; a stop drops the rest."""
-    pool = ThreadPoolExecutor(max_workers=workers)
+    # One core a thread: PyTorch would start more of its own in each, and they would wait for one another.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
         try:
