@@ -29,7 +29,7 @@ MOST_THREADS = 32
 """Beyond these, threads wait for Python's lock: what they do outside it is some ten times what they do inside."""
 SMALL_BYTES = 8192
 """Mean size below which most of decoding is done inside Python's lock: threads would only wait for each other."""
-TODO, GOOD, BAD = 0, 1, 2
+PENDING, GOOD, BAD = 0, 1, 2
 DIGEST_BYTES = 16
 RECORD = np.dtype(
     [
@@ -59,7 +59,7 @@ class Target:
 def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress: Progress | None) -> Failures:
     """Decode what isn't done of `files` into `target`; return the rows that can't be decoded, each with its reason."""
     failures = keep_done(target)
-    todo = np.flatnonzero(target.records["state"] == TODO)
+    todo = np.flatnonzero(target.records["state"] == PENDING)
     done = len(files) - len(todo)
 
     def decode_chunk(rows: NDArray[np.int64]) -> Failures:
@@ -96,7 +96,7 @@ def keep_done(target: Target) -> Failures:
     bad = np.flatnonzero(records["state"] == BAD).tolist()
     for row in bad:
         if row not in known:
-            records["state"][row] = TODO
+            records["state"][row] = PENDING
     return {row: known[row] for row in bad if row in known}
 
 
@@ -106,7 +106,7 @@ def forget_damaged(pixels: Pixels, records: Records) -> None:
     def check(rows: NDArray[np.int64]) -> Failures:
         for row in rows.tolist():
             if not holds(pixels[row], records[row]):
-                records["state"][row] = TODO
+                records["state"][row] = PENDING
         return {}
 
     _in_chunks(check, np.flatnonzero(records["state"] == GOOD), cores())

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from study.data import build
-from study.data.build import BAD, GOOD, RECORD, TODO, Target, decode_all, holds, keep_done, threads
+from study.data.build import BAD, GOOD, PENDING, RECORD, Target, decode_all, holds, keep_done, threads
 from study.data.files import ImageFile
 
 from .conftest import pixels
@@ -113,7 +113,7 @@ def test_what_a_crash_left_unsure_is_done_again(many, tmp_path):
     text = out.reasons.read_text()
     out.reasons.write_text(text[: len(text) // 2])  # cut off in the middle of a line
     assert keep_done(out) == {}
-    assert np.flatnonzero(out.records["state"] == TODO).tolist() == [5, 6, 7]
+    assert np.flatnonzero(out.records["state"] == PENDING).tolist() == [5, 6, 7]
     assert decode_all(files, lambda file: data[file.name], out, None) == {7: "not an image"}
     assert np.array_equal(out.pixels[5], images[5])
     assert out.records["state"][7] == BAD
