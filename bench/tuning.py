@@ -22,7 +22,7 @@ from optuna.distributions import FloatDistribution
 
 from study.config import Tune
 from study.track import load_curves, load_runs
-from study.tune import shared_rates, worst_value
+from study.tune import shared_points, worst_value
 
 DEEP = 32  # plain nets of this depth and more are a class of their own: losses jump from rate to rate, seed to seed
 QUASI = 4  # quasi-random rates before a sampler, where not a part of all; also how many trials end before any median
@@ -175,7 +175,8 @@ def search(net: Net, plan: Plan, trials: int, repetition: int, order: list[int])
     low, high = 10 ** net.logs[0], 10 ** net.logs[-1]
     start = max(1, round(plan.quasi * trials if plan.quasi <= 1 else plan.quasi))
     tune = Tune(trials=start, low=low, high=high, sampler="none", seed=repetition)
-    rates = np.geomspace(low, high, trials).tolist() if plan.sampler == "grid" else shared_rates(tune)
+    grid, shared = np.geomspace(low, high, trials).tolist(), [point["lr"] for point in shared_points(tune)]
+    rates = grid if plan.sampler == "grid" else shared
     tried: list[Tried] = []
     for number, seed in enumerate(range(1000 * repetition, 1000 * repetition + trials)):
         if plan.sampler == "seeds" and number >= start:

@@ -33,6 +33,10 @@ GridOption = Annotated[str, typer.Option("--grid", "-g", help="A grid file, or t
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.")
 ]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Runs at once; default a core or GPU each.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
 
 
@@ -51,8 +55,11 @@ def study(
 def run(
     grid: GridOption = "experiments.yaml",
     changes: SetOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once; default a core or GPU each.")] = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    lr_from: Annotated[
+        str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -60,7 +67,23 @@ def run(
     from study import commands
 
     text = (grid, tuple(changes or ()))
-    raise typer.Exit(commands.dry_run(*text) if dry_run else commands.run(*text, device, workers, quiet=quiet))
+    if dry_run:
+        raise typer.Exit(commands.dry_run(*text, lr_from))
+    raise typer.Exit(commands.run(*text, device, workers, quiet=quiet, lr_from=lr_from))
+
+
+@app.command()
+def tune(
+    grid: GridOption = "experiments.yaml",
+    changes: SetOption = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
+    from study import commands
+
+    raise typer.Exit(commands.run(grid, tuple(changes or ()), device, workers, quiet=quiet, only_search=True))
 
 
 @app.command()

@@ -22,23 +22,43 @@ PAPER_NETS = [
 ]
 
 
-def run(path: str, changes: tuple[str, ...], device: str, workers: int | None, *, quiet: bool) -> int:
-    """Run a grid, then print its results, verdict and what to do next."""
+def run(
+    path: str,
+    changes: tuple[str, ...],
+    device: str,
+    workers: int | None,
+    *,
+    quiet: bool,
+    lr_from: str | None = None,
+    only_search: bool = False,
+) -> int:
+    """Run a grid, or its searches alone, then print its results, verdict and what to do next."""
     from study.config import grid_text, parse_grid
-    from study.launch import Display, run_grid
+    from study.launch import Display, run_grid, with_rates_from
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
-    again = shlex.join(["study", "run", "--grid", path, *(word for change in changes for word in ("--set", change))])
+    if lr_from is not None:
+        grid = with_rates_from(grid, lr_from)
+    if only_search and not any(spec.recipe.lr == "tune" for spec in grid.points):
+        raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
+    words = ["study", "tune" if only_search else "run", "--grid", path]
+    words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
+    again = shlex.join(words)
     text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
+    text += f"# learning rates from study {lr_from}\n" if lr_from else ""
     with Display(Console(stderr=True), quiet=quiet) as display:
-        summary = run_grid(grid, display, device=device, workers=workers, text=text, command=again)
+        summary = run_grid(
+            grid, display, device=device, workers=workers, text=text, command=again, only_search=only_search
+        )
     display.say(
         f"{summary.finished + summary.diverged} runs and {summary.trials} trials done"
         + (f", {summary.earlier} runs were done before" if summary.earlier else "")
         + f" ({summary.seconds:.0f} s)"
     )
-    if summary.finished + summary.diverged + summary.earlier:
+    if only_search:
+        print_rates(grid.name)
+    elif summary.finished + summary.diverged + summary.earlier:
         print_results(grid.name, grid.smallest_effect)
     for name, cause in summary.failures:
         display.warn(f"failed: {name}: {cause}")
@@ -48,16 +68,22 @@ def run(path: str, changes: tuple[str, ...], device: str, workers: int | None, *
     if summary.failures:
         display.warn(f"the cause of each failure is in MLflow (traceback.txt of the run); to try again: {again}")
         return 1
-    print_next(grid.name)
+    if only_search:
+        train = again.replace("study tune", "study run", 1)
+        display.say(f"to train at these rates: {train}; every trial: mlflow ui")
+    else:
+        print_next(grid.name)
     return 0
 
 
-def dry_run(path: str, changes: tuple[str, ...]) -> int:
+def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> int:
     """Print the plan of a grid."""
     from study.config import load_grid
-    from study.launch import Display, make_plan
+    from study.launch import Display, make_plan, with_rates_from
 
     grid = load_grid(path, changes)
+    if lr_from is not None:
+        grid = with_rates_from(grid, lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
     facts = plan.facts
@@ -70,9 +96,9 @@ def dry_run(path: str, changes: tuple[str, ...]) -> int:
             cell.cell.name,
             _short(cell.cell.complexity.multiply_adds),
             f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
-            f"{cell.rate:g}" if cell.rate else "tune",
+            f"{cell.point['lr']:g}" if cell.point else "tune",
             *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
-            "" if cell.rate else f"<= {grid.tune.trials}",
+            "" if cell.point else f"<= {grid.tune.trials}",
         )
     Console().print(table)
     trials = sum(cell.search_cost(grid.tune.trials) for cell in plan.cells)
@@ -181,6 +207,19 @@ def print_results(name: str, smallest_effect: float) -> None:
         table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
     Console().print(table)
     print_verdicts(runs, smallest_effect)
+
+
+def print_rates(name: str) -> None:
+    """Print what the searches of a study found."""
+    from study.track import load_found
+
+    table = Table(title=f"{name}: learning rates")
+    for i, heading in enumerate(("net", "learning rate", "besides")):
+        table.add_column(heading, justify="right" if i == 1 else "left")
+    for one in sorted(load_found(name), key=lambda one: (one.variant, one.net)):
+        besides = ", ".join(f"{field} {value:g}" for field, value in one.point.items() if field != "lr")
+        table.add_row(f"{one.net} ({one.variant})" if one.variant else one.net, f"{one.point['lr']:g}", besides)
+    Console().print(table)
 
 
 def print_verdicts(runs: "pd.DataFrame", smallest_effect: float) -> None:

@@ -76,6 +76,10 @@ def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
     if tunes and tune.objective == "validation_error" and not dataset.validation:
         place = source.where(("tune", "objective"))
         raise GridError(f"{place}: 'validation_error' needs held-out images, and 'dataset.validation' is 0")
+    for field in tune.fields[1:]:
+        if len({getattr(spec.recipe, field) for spec in points if spec.recipe.lr == "tune"}) > 1:
+            place = source.where(("tune", field))
+            raise GridError(f"{place}: '{field}' is searched here, and varies in the grid: drop one of them")
     values: dict[str, Any] = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
     whole: dict[str, Any] = {
         **values,

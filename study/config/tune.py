@@ -1,10 +1,15 @@
 """The learning-rate search of a cell: how many rates, between which bounds, judged by what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from study.config.recipe import Positive, Strict
+
+PAPER_RATE = 0.1
+"""The rate of sections 3.4 and 4.2: every search that spans it tries it first, so that it can be compared with."""
+Whole = Annotated[int, Field(ge=0)]
+Bounds = Annotated[tuple[Positive, Positive], Field(strict=False)]
 
 
 class Tune(Strict):
@@ -18,16 +23,51 @@ class Tune(Strict):
     """Largest rate."""
     shared: Annotated[int, Field(ge=1)] | None = None
     """How many trials are the quasi-random rates that all cells share, before others refine; default three quarters."""
-    sampler: Literal["tpe", "none"] = "tpe"
-    """What proposes the refining rates; with none, all rates are shared."""
-    pruner: Literal["median", "none"] = "median"
-    """At half and three quarters, stop a trial whose running training loss is above the median of the cell's others."""
+    seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Seeds trained at each rate: a trial's value is their mean."""
+    sampler: Literal["tpe", "gp", "bisect", "none"] = "tpe"
+    """What proposes the refining rates; with none, all are shared. Bisect halves the wider gap beside the best rate."""
+    pruner: Literal["median", "hyperband", "wilcoxon", "none"] = "median"
+    """What stops a trial early: compared at half and three quarters (wilcoxon: after each seed), or nothing."""
+    widen: Annotated[int, Field(ge=0, le=20)] = 4
+    """Trials added at most, each half a decade further out, while the best rate is the last one tried on its side."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Training length of a trial as a part of the recipe's, its schedule scaled; below 1, cheaper and less exact."""
     objective: Literal["train_loss", "train_error", "validation_error"] = "train_loss"
     """What the chosen rate minimises at a trial's end: of the whole clean training split, or of held-out images."""
+    weight_decay: Bounds | None = None
+    """Bounds between which weight decay is searched too, on a logarithmic scale."""
+    momentum: Bounds | None = None
+    """Bounds (below 1) between which momentum is searched too, on a logarithmic scale of 1 - momentum."""
+    warmup: Annotated[tuple[Whole, Whole], Field(strict=False)] | None = None
+    """Bounds between which the iterations of warm-up are searched too."""
+    warm_start: bool = False
+    """Begin a search with what the next shallower net of its kind found; nets are then no longer independent."""
     seed: Annotated[int, Field(ge=0)] = 1000
-    """Seed of the trials' weights and data order, apart from the grid's seeds, and of the shared rates."""
+    """First seed of the trials' weights and data order, apart from the grid's seeds, and seed of the shared rates."""
+    storage: str | None = None
+    """Optuna's storage, such as postgresql://...; by default `optuna.db` beside MLflow's database."""
+
+    @field_validator("weight_decay", "momentum", "warmup", mode="before")
+    @classmethod
+    def _two(cls, value: Any) -> Any:
+        if value is not None and (not isinstance(value, list | tuple) or len(value) != 2):
+            raise ValueError("must be two bounds, such as [low, high]")
+        return value
+
+    @field_validator("weight_decay", "momentum", "warmup")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] >= value[1]:
+            raise ValueError("must be two bounds, the smaller first")
+        return value
+
+    @field_validator("momentum")
+    @classmethod
+    def _below_one(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[1] >= 1:
+            raise ValueError("must stay below 1")
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> "Tune":
@@ -35,6 +75,8 @@ class Tune(Strict):
             raise ValueError("'low' must be below 'high'")
         if self.shared is not None and self.shared > self.trials:
             raise ValueError("'shared' can't be above 'trials'")
+        if self.pruner == "wilcoxon" and self.seeds < 5:
+            raise ValueError("'pruner: wilcoxon' compares trials seed by seed: it needs 5 'seeds' to tell any apart")
         return self
 
     @property
@@ -43,3 +85,8 @@ class Tune(Strict):
         if self.sampler == "none":
             return self.trials
         return self.shared or max(1, round(0.75 * self.trials))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The recipe's fields that are searched, the rate first."""
+        return ("lr", *(field for field in ("weight_decay", "momentum", "warmup") if getattr(self, field) is not None))

@@ -1,18 +1,25 @@
-"""The cells of a running grid: which job comes next, and what the end of one means for its cell."""
+"""The cells of a running grid: which job comes next, and what the end of one means for its cell.
+
+Other launchers may be at work on the same study: a cell's search, and each run, belongs to who holds its lease.
+"""
 
 import math
+import time
 from collections.abc import Callable
 
-from study.config import Grid
+from study.config import Grid, RunSpec
 from study.events import Diverged, Epoch, Finished, Interrupted
 from study.launch.jobs import CellState, Job
-from study.launch.plan import CellPlan, DataFacts
+from study.launch.lease import Leases
+from study.launch.plan import CellPlan, DataFacts, found_point
 from study.launch.record import Recorder
-from study.tune import Search, objective_value, trial_spec, worst_value
+from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
 
-QUARTERS = 4
-"""A trial is compared with the others at the quarters of its course, from the half on: a small rate, which can be the
-best for a deep plain net, is behind at first."""
+COMPARED = {"median": (2, 3), "hyperband": (1, 2, 3)}
+"""Quarters of its course at which a trial is compared with others. The median not at the first: a small rate, which can
+be the best for a deep plain net, is behind at first."""
+LOOK_SECONDS = 2.0
+"""Between two looks at what another launcher holds."""
 
 
 class Cells:
@@ -24,16 +31,32 @@ class Cells:
         plans: list[CellPlan],
         facts: DataFacts,
         open_search: Callable[[str, str], Search],
+        leases: Leases,
+        *,
+        only_search: bool = False,
     ) -> None:
-        """Take over the plan; `open_search` opens a cell's search by its name and key."""
+        """Take over the plan; `open_search` opens a cell's search by its name and key.
+
+        With `only_search`, rates are found and no run of the grid is begun.
+        """
         self._tune = grid.tune
         self._facts = facts
         self._open_search = open_search
-        self.states = [CellState(plan, plan.rate, [spec for spec, _ in plan.left]) for plan in plans if plan.left]
+        self._leases = leases
+        self._only_search = only_search
+        left = [plan for plan in plans if (plan.point is None if only_search else plan.left)]
+        self._found = {id(plan): plan.point for plan in plans if plan.point is not None}
+        self._plans = plans
+        self.states = [
+            CellState(plan, plan.point, [] if only_search else [spec for spec, _ in plan.left], grid.tune.trials)
+            for plan in left
+        ]
         self.done_before = sum(len(plan.done) for plan in plans)
+        self.done_elsewhere = 0
+        """Runs that another launcher brought to a result meanwhile."""
 
     def more(self) -> bool:
-        """Whether anything is left to begin, now or when a trial has ended."""
+        """Whether anything is left to begin, now, when a trial has ended, or when another launcher lets go of it."""
         return any(not state.broken and (state.tuning or state.waiting) for state in self.states)
 
     def runs_left(self) -> int:
@@ -41,9 +64,10 @@ class Cells:
         return sum(len(state.waiting) for state in self.states)
 
     def next_job(self, recorder: Recorder) -> Job | None:
-        """Return the next run or trial, of the cell with the most work left that has one to give."""
-        for state in sorted(self.states, key=lambda state: state.cost_left, reverse=True):
-            if state.broken or (state.asked_in_vain and state.tuning):
+        """Return the next trial of a search begun, or else of the cell with the most work left that has one to give."""
+        now = time.monotonic()
+        for state in sorted(self.states, key=lambda state: state.turn, reverse=True):
+            if state.broken or (state.asked_in_vain and state.tuning) or now < state.look_again:
                 continue
             job = self._next_trial(state, recorder) if state.tuning else self._next_run(state, recorder)
             if job is not None:
@@ -57,13 +81,18 @@ class Cells:
         before = job.points[-2].step if len(job.points) > 1 else 0
         quarter = QUARTERS * point.step // max(1, total)
         known = quarter == QUARTERS * before // max(1, total)
-        if search is None or trial is None or known or quarter not in (2, 3):
+        if search is None or trial is None or known or quarter not in COMPARED.get(self._tune.pruner, ()):
             return False
-        return search.report(trial.number, point.step, point.train_loss)
+        return search.is_live(trial) and search.report(trial, quarter, point.train_loss)
+
+    def is_wanted(self, job: Job) -> bool:
+        """Whether a job in flight should go on: a trial that was pruned or broke with one seed needs no others."""
+        return job.trial is None or job.cell.search is None or job.cell.search.is_live(job.trial)
 
     def ended(self, job: Job, event: Finished | Diverged, recorder: Recorder) -> list[str]:
         """Take in a result; return what to say of it, in lines."""
         if job.kind == "run":
+            self._leases.release(job.lease)
             if isinstance(event, Diverged):
                 return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
             return [
@@ -79,14 +108,15 @@ class Cells:
         else:
             value = objective_value(self._tune, self._facts.classes, vars(event))
             said = f"{self._tune.objective.replace('_', ' ')} {value:.3g}"
-        search.tell(trial.number, value, diverged=isinstance(event, Diverged))
         recorder.objective(job, value)
+        if search.is_live(trial):
+            search.tell(trial, value, diverged=isinstance(event, Diverged))
         return [f"{job.name}: {said}", *self._after_trial(job.cell, recorder)]
 
     def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> list[str]:
         """Take in a trial that was stopped early; its value is the running one of its last point."""
-        if job.cell.search is not None and job.trial is not None:
-            job.cell.search.prune(job.trial.number)
+        if job.cell.search is not None and job.trial is not None and job.cell.search.is_live(job.trial):
+            job.cell.search.prune(job.trial)
         value = getattr(job.points[-1], self._tune.objective) if job.points else None
         if value is not None and math.isfinite(value):
             recorder.objective(job, min(value, worst_value(self._tune, self._facts.classes)))
@@ -94,8 +124,11 @@ class Cells:
 
     def failed(self, job: Job, recorder: Recorder) -> str:
         """Take in a job that broke; return why its whole cell is lost, where it is."""
-        if job.kind == "trial" and job.cell.search is not None and job.trial is not None:
-            job.cell.search.fail(job.trial.number)
+        if job.kind == "run":
+            self._leases.release(job.lease)
+        elif job.cell.search is not None and job.trial is not None:
+            if job.cell.search.is_live(job.trial):
+                job.cell.search.fail(job.trial)
             self._after_trial(job.cell, recorder)
             return job.cell.broken
         return ""
@@ -103,46 +136,116 @@ class Cells:
     def put_back(self, job: Job) -> None:
         """Count a stopped run among those left; a stopped trial stays open in its search."""
         if job.kind == "run":
+            self._leases.release(job.lease)
             job.cell.waiting.append(job.spec)
 
+    def lose(self, leases: set[str]) -> None:
+        """Let go of the searches that another launcher has taken over."""
+        for state in self.states:
+            if state.search is not None and state.lease in leases:
+                state.search, state.tuning_id, state.asked_in_vain = None, "", False
+
     def close(self, recorder: Recorder) -> None:
-        """Mark the searches that haven't ended as interrupted."""
+        """Mark the searches that haven't ended as interrupted, and let other launchers have everything."""
         for state in self.states:
             if state.tuning and state.tuning_id:
                 recorder.end_tuning(state, None)
+        self._leases.release_all()
 
     def _next_run(self, state: CellState, recorder: Recorder) -> Job | None:
-        return recorder.begin_run(state, state.waiting.pop(0)) if state.waiting else None
+        """Begin the first waiting run that no other launcher has; drop those that another has done."""
+        for spec in list(state.waiting):
+            lease = recorder.run_lease(spec)
+            if not self._leases.acquire(lease):
+                continue
+            state.waiting.remove(spec)
+            if recorder.is_done(spec):
+                self.done_elsewhere += 1
+                self._leases.release(lease)
+                continue
+            return recorder.begin_run(state, spec)
+        state.look_again = time.monotonic() + LOOK_SECONDS
+        return None
 
     def _next_trial(self, state: CellState, recorder: Recorder) -> Job | None:
         cell = state.plan.cell
         if state.search is None:
-            state.search = self._open_search(cell.name, cell.tuning_key)
-            state.tuning_id = recorder.begin_tuning(state)
-            if self._after_trial(state, recorder):  # it ended just before the launcher did
+            if not self._begin_search(state, recorder):
+                return None
+            if not state.tuning:  # another launcher found the rate, or it was found just before this one was stopped
                 return self._next_run(state, recorder)
+        assert state.search is not None  # noqa: S101 (opened above)
         trial = state.search.ask()
         if trial is None:
             state.asked_in_vain = True
             return None
-        spec = trial_spec(cell.specs[0], trial.rate, self._tune, self._facts.train_images)
+        spec = trial_spec(cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
         return recorder.begin_trial(state, spec, trial)
+
+    def _begin_search(self, state: CellState, recorder: Recorder) -> bool:
+        """Open a cell's search, or take over what another launcher found; return whether either is done."""
+        cell = state.plan.cell
+        shallower = self._shallower(state) if self._tune.warm_start else None
+        if (shallower is not None and self._point_of(shallower) is None) or not self._leases.acquire(state.lease):
+            state.look_again = time.monotonic() + LOOK_SECONDS
+            return False
+        record = recorder.tuning_record(cell.tuning_key)
+        point = found_point(record, self._tune)
+        if point is not None:
+            self._settle(state, point, recorder)
+            self._leases.release(state.lease)
+            return True
+        recorder.take_over(cell.tuning_key)
+        state.search = self._open_search(cell.name, cell.tuning_key)
+        if shallower is not None and (warm := self._point_of(shallower)) is not None:
+            state.search.suggest(warm)
+        state.tuning_id = recorder.begin_tuning(state, record)
+        self._after_trial(state, recorder)  # it may have ended just before the launcher did
+        return True
 
     def _after_trial(self, state: CellState, recorder: Recorder) -> list[str]:
         """Settle the cell's rate where its search has ended; return what to say then."""
         state.asked_in_vain = False
         search = state.search
-        if search is None or not search.done:
+        if search is None or not search.done or not state.tuning:
             return []
         best = search.best()
         if best is None:
             state.broken = "every trial of its learning-rate search broke"
             recorder.end_tuning(state, None, broken=state.broken)
+            self._leases.release(state.lease)
             return []
-        state.rate = best[0]
-        specs = [spec.with_recipe(lr=state.rate) for spec in state.plan.cell.specs]
-        state.waiting = [spec for spec in specs if not recorder.is_done(spec)]
-        edge = search.edge(state.rate)
+        point, _ = best
+        edge = search.edge(point["lr"])
         recorder.end_tuning(state, best, edge=edge or "")
-        note = f", the {edge} rate tried: widen tune.low and tune.high" if edge else ""
-        return [f"{state.plan.cell.name}: learning rate {state.rate:g} after {search.started} trials{note}"]
+        self._leases.release(state.lease)
+        self._settle(state, point, recorder)
+        notes = f", {search.widened} beyond the bounds" if search.widened else ""
+        notes += f"; still the {edge} rate tried: widen tune.low and tune.high" if edge else ""
+        return [f"{state.plan.cell.name}: {named(point)} after {search.started} trials{notes}"]
+
+    def _settle(self, state: CellState, point: dict[str, float], recorder: Recorder) -> None:
+        state.point = self._found[id(state.plan)] = point
+        if not self._only_search:
+            specs: list[RunSpec] = [with_point(spec, point) for spec in state.plan.cell.specs]
+            state.waiting = [spec for spec in specs if not recorder.was_done(spec)]
+
+    def _shallower(self, state: CellState) -> CellPlan | None:
+        """Return the next shallower cell of the same kind whose rate is searched."""
+        here = state.plan.cell.specs[0]
+        kin = [
+            plan
+            for plan in self._plans
+            if plan.cell.tuning_key
+            and plan.cell.variant == state.plan.cell.variant
+            and (spec := plan.cell.specs[0]).architecture == here.architecture
+            and spec.net.family == here.net.family
+            and spec.depth < here.depth
+        ]
+        return max(kin, key=lambda plan: plan.cell.specs[0].depth, default=None)
+
+    def _point_of(self, plan: CellPlan) -> dict[str, float] | None:
+        """Return what a cell's search found; nothing (an empty point) where it broke."""
+        if any(state.plan is plan and state.broken for state in self.states):
+            return {}
+        return self._found.get(id(plan))

@@ -15,32 +15,46 @@ FLUSH_SECONDS = 2.0
 
 @dataclass
 class CellState:
-    """A cell while the grid runs: its search, its rate once found, and the runs not yet begun."""
+    """A cell while the grid runs: its search, what it found, and the runs not yet begun."""
 
     plan: CellPlan
-    rate: float | None
+    point: dict[str, float] | None
+    """Its rate, and whatever else was searched, once found."""
     waiting: list[RunSpec]
+    trials: int = 0
+    """Trials that its search will have, as far as is known before it is opened."""
     search: Search | None = None
     tuning_id: str = ""
     asked_in_vain: bool = False
     """The search had no rate to give; it may have one when a trial has ended."""
     broken: str = ""
     """Why the cell can't go on."""
+    look_again: float = 0.0
+    """When to look again at what another launcher holds, on the monotonic clock."""
 
     @property
     def tuning(self) -> bool:
         """Whether the rate is still to be found."""
-        return self.rate is None and not self.broken
+        return self.point is None and not self.broken
+
+    @property
+    def lease(self) -> str:
+        """Key of the lease of its search."""
+        return f"search {self.plan.cell.tuning_key}"
 
     @property
     def cost_left(self) -> float:
         """Multiply-adds not yet begun: cells with most of it go first, so that none is left long at the end."""
         left = len(self.waiting) * self.plan.cell.run_cost
-        if self.tuning and self.search is not None:
-            left += self.search.left * self.plan.cell.trial_cost
-        elif self.tuning:
-            left += 1000 * self.plan.cell.trial_cost  # not opened yet: before all others of its size
+        if self.tuning:
+            trials = self.trials if self.search is None else self.search.left
+            left += trials * self.plan.cell.trial_cost
         return left
+
+    @property
+    def turn(self) -> tuple[bool, float]:
+        """What orders cells, the greatest first: searches begun before others, which other launchers may take."""
+        return self.tuning and self.search is not None, self.cost_left
 
 
 @dataclass
@@ -59,6 +73,8 @@ class Job:
     trial: Trial | None = None
     attempts: int = 1
     pruned: bool = False
+    lost: bool = False
+    """Another launcher has it now: this one was silent for too long."""
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
@@ -68,6 +84,11 @@ class Job:
     def task(self) -> str:
         """The name it goes by between launcher and workers."""
         return f"{self.kind}-{self.key}"
+
+    @property
+    def lease(self) -> str:
+        """Key of the lease under which it's done: its own, or that of its cell's search."""
+        return f"run {self.key}" if self.kind == "run" else self.cell.lease
 
     def add(self, point: Epoch) -> None:
         """Take in a point of the curve, unless it is known: a run that goes on repeats those after its checkpoint."""

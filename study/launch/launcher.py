@@ -10,9 +10,10 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.launch.cells import Cells
 from study.launch.display import Display
 from study.launch.jobs import Job
+from study.launch.lease import Leases
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
-from study.launch.worker import Failed, Order, Told
+from study.launch.worker import Failed, Order
 
 RETRIES = 2
 """How often a run whose worker died without a word is given to another."""
@@ -39,12 +40,16 @@ class Summary:
 class Launcher:
     """Runs a grid to its end, or until it is asked to stop."""
 
-    def __init__(self, cells: Cells, recorder: Recorder, pool: Pool, display: Display, checkpoints: Path) -> None:
+    def __init__(
+        self, cells: Cells, recorder: Recorder, pool: Pool, display: Display, checkpoints: Path, leases: Leases
+    ) -> None:
         self._cells = cells
         self._recorder = recorder
         self._pool = pool
         self._display = display
         self._checkpoints = checkpoints
+        self._leases = leases
+        self._told_to_wait = False
         self._jobs: dict[str, Job] = {}
         self._again: list[Job] = []
         self._stopping = False
@@ -70,10 +75,13 @@ class Launcher:
             if not self._jobs and (self._stopping or not (self._again or self._cells.more())):
                 break
             for message in self._pool.hear(timeout=0.2):
+                self._keep_leases()
                 self._handle(message)
+            self._keep_leases()
             for job in self._jobs.values():
-                if job.due():
+                if job.due() and not job.lost:
                     self._recorder.flush(job)
+        self.summary.earlier += self._cells.done_elsewhere
         self.summary.interrupted = self._stopping
         self.summary.left = self._cells.runs_left()
         self.summary.seconds = time.monotonic() - began
@@ -82,7 +90,8 @@ class Launcher:
     def close_records(self) -> None:
         """Mark what is in flight as interrupted: nothing stays RUNNING when nothing runs."""
         for job in [*self._jobs.values(), *self._again]:
-            self._recorder.end(job, "interrupted")
+            if not job.lost:
+                self._recorder.end(job, "interrupted")
         self._cells.close(self._recorder)
 
     def _dispatch(self) -> None:
@@ -91,8 +100,27 @@ class Launcher:
             job = self._again.pop(0) if self._again else self._cells.next_job(self._recorder)
             if job is None:
                 break
+            self._told_to_wait = False
             self._jobs[job.task] = job
             self._pool.give(Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", CHECKPOINT_SECONDS))
+
+        if self._pool.free() and not self._jobs and not self._told_to_wait and self._cells.more():
+            self._told_to_wait = True
+            self._display.say("waiting: another `study run` is at work on all that is left")
+
+    def _keep_leases(self) -> None:
+        """Renew the leases; stop what another launcher has taken over because this one was silent for too long."""
+        lost = self._leases.renew()
+        if not lost:
+            return
+        self._cells.lose(lost)
+        for job in [*self._jobs.values(), *self._again]:
+            if job.lease in lost:
+                job.lost = True
+                self._pool.stop(job.task)
+        for job in [job for job in self._again if job.lost]:
+            self._again.remove(job)
+            self._let_go(job)
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Died):
@@ -101,10 +129,13 @@ class Launcher:
         job = self._jobs.get(message.task)
         if job is None:
             return
-        if isinstance(message, Failed):
+        if job.lost:
+            if isinstance(message, Failed) or isinstance(message.event, Finished | Diverged | Interrupted):
+                self._let_go(job)
+        elif isinstance(message, Failed):
             self._recorder.add_traceback(job, message.traceback)
             self._fail(job, message.cause)
-        elif isinstance(message, Told):
+        else:
             self._hear(job, message.event)
 
     def _hear(self, job: Job, event: Event) -> None:
@@ -117,14 +148,23 @@ class Launcher:
                 job.add(event)
                 self._display.point(job.task, event)
                 if job.kind == "trial" and not job.pruned and self._cells.should_prune(job, event):
-                    job.pruned = True
-                    self._pool.stop(job.task)
+                    self._prune(job)
             case Checkpointed():
                 pass
             case Finished() | Diverged():
                 self._end(job, event)
             case Interrupted():
                 self._interrupted(job, event)
+
+    def _prune(self, job: Job) -> None:
+        job.pruned = True
+        self._pool.stop(job.task)
+
+    def _stop_unwanted(self) -> None:
+        """Stop the other seeds of a trial that was pruned or broke."""
+        for job in self._jobs.values():
+            if not job.pruned and not self._cells.is_wanted(job):
+                self._prune(job)
 
     def _end(self, job: Job, event: Finished | Diverged) -> None:
         """Take in a run or trial that has come to a result."""
@@ -141,9 +181,7 @@ class Launcher:
     def _interrupted(self, job: Job, event: Interrupted) -> None:
         """Take in a run that stopped with a checkpoint: pruned, or asked to, or its worker was told to end."""
         if job.pruned:
-            self._recorder.end(
-                job, "pruned", reason="slower than the median of the cell's other trials", step=event.step
-            )
+            self._recorder.end(job, "pruned", reason="behind the cell's other trials", step=event.step)
             self.summary.trials += 1
             self._close(job, self._cells.pruned(job, event, self._recorder), result=True)
         elif self._stopping:
@@ -162,7 +200,9 @@ class Launcher:
         job = self._jobs.get(message.task)
         if job is None:
             return
-        if self._stopping:
+        if job.lost:
+            self._let_go(job)
+        elif self._stopping:
             self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
         elif job.attempts <= RETRIES:
             job.attempts += 1
@@ -170,6 +210,13 @@ class Launcher:
             self._requeue(job)
         else:
             self._fail(job, f"{cause}, {job.attempts} times")
+
+    def _let_go(self, job: Job) -> None:
+        """Leave a run to the launcher that took it over; what becomes of it is looked at again later."""
+        self._display.warn(f"{job.name}: left to another `study run`, which took it over")
+        self._cells.put_back(job)
+        self._release(job)
+        self._display.ended(job.task, [], done=0.0)
 
     def _put_back(self, job: Job, why: str) -> None:
         """Leave a run for the next time."""
@@ -194,6 +241,7 @@ class Launcher:
 
     def _close(self, job: Job, lines: list[str], *, result: bool) -> None:
         self._release(job)
+        self._stop_unwanted()
         self._display.ended(job.task, lines, done=job.cost if result else 0.0)
         if result:
             shutil.rmtree(self._folder(job), ignore_errors=True)  # MLflow has the checkpoint now

@@ -12,7 +12,7 @@ from study.data import Dataset
 from study.nets import Complexity, count
 from study.track import Record, words
 from study.train import build_spec_net
-from study.tune import trial_spec
+from study.tune import trial_spec, with_point
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Cell:
     run_cost: float
     """Multiply-adds of a run's training."""
     trial_cost: float
-    """Multiply-adds of a trial's training; 0 where the rate is given."""
+    """Multiply-adds of a trial's training, all its seeds; 0 where the rate is given."""
 
     @property
     def name(self) -> str:
@@ -69,8 +69,8 @@ class CellPlan:
     """What is left of a cell."""
 
     cell: Cell
-    rate: float | None
-    """The rate of its runs; None where it is still to be found."""
+    point: dict[str, float] | None
+    """The rate of its runs, and whatever else was searched; None where it is still to be found."""
     done: tuple[Record, ...]
     """Runs that are results already."""
     left: tuple[tuple[RunSpec, Record | None], ...]
@@ -85,7 +85,7 @@ class CellPlan:
 
     def search_cost(self, trials: int) -> float:
         """Return the multiply-adds of a search of `trials` trials, if the rate is still to be found; 0 otherwise."""
-        return trials * self.cell.trial_cost if self.rate is None else 0.0
+        return trials * self.cell.trial_cost if self.point is None else 0.0
 
 
 def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
@@ -102,7 +102,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
         if size_key not in sizes:
             sizes[size_key] = _complexity(spec, facts)
         tunes = spec.recipe.lr == "tune"
-        trial = trial_spec(spec, 1.0, grid.tune, facts.train_images)  # what it costs doesn't depend on its rate
+        trial = trial_spec(spec, {"lr": 1.0}, grid.tune, facts.train_images)  # what it costs doesn't depend on its rate
         cells.append(
             Cell(
                 specs=tuple(specs),
@@ -110,7 +110,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
                 tuning_key=tuning_key(spec, grid.tune, facts.fingerprint) if tunes else "",
                 complexity=sizes[size_key],
                 run_cost=training_cost(spec, sizes[size_key], facts),
-                trial_cost=training_cost(trial, sizes[size_key], facts) if tunes else 0.0,
+                trial_cost=grid.tune.seeds * training_cost(trial, sizes[size_key], facts) if tunes else 0.0,
             )
         )
     return cells
@@ -132,29 +132,38 @@ def _plan_cell(
 ) -> CellPlan:
     lr = cell.specs[0].recipe.lr
     tuning = tunings.get(cell.tuning_key) if cell.tuning_key else None
-    rate = found_rate(tuning, tune) if lr == "tune" else float(lr)
-    if rate is None:
+    point = found_point(tuning, tune) if lr == "tune" else {"lr": float(lr)}
+    if point is None:
         return CellPlan(cell, None, (), tuple((spec, None) for spec in cell.specs), tuning)
     done, left = [], []
-    for spec in (spec.with_recipe(lr=rate) for spec in cell.specs):
+    for spec in (with_point(spec, point) for spec in cell.specs):
         record = runs.get(spec.run_key(facts.fingerprint))
         if record is not None and record.outcome in words.DONE:
             done.append(record)
         else:
             left.append((spec, record))
-    return CellPlan(cell, rate, tuple(done), tuple(left), tuning)
+    return CellPlan(cell, point, tuple(done), tuple(left), tuning)
 
 
-def found_rate(tuning: Record | None, tune: Tune) -> float | None:
-    """Return the rate that an ended search found, or None: no search, an unfinished one, or one of fewer trials."""
-    if tuning is None or tuning.outcome != "finished" or int(tuning.tags.get(words.TRIAL, 0)) < tune.trials:
+def found_point(tuning: Record | None, tune: Tune) -> dict[str, float] | None:
+    """Return what an ended search found, or None: no search, an unfinished one, or one that may go on now.
+
+    One goes on where more trials are asked for, or where its best rate is the last one tried and it may widen further.
+    """
+    if tuning is None or tuning.outcome != "finished":
         return None
-    return float(tuning.tags[words.CHOSEN])
+    widened = int(tuning.tags.get(words.WIDENED, 0))
+    if int(tuning.tags.get(words.TRIAL, 0)) - widened < tune.trials:
+        return None
+    if tuning.tags.get(words.EDGE) and widened < tune.widen:
+        return None
+    point: dict[str, float] = json.loads(tuning.tags[words.CHOSEN])
+    return point
 
 
 def tuning_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
     """Return the hash of a cell's search. More trials continue a search, so their number isn't part of it."""
-    settings = tune.model_dump(mode="json", exclude={"trials", "shared"})
+    settings = tune.model_dump(mode="json", exclude={"trials", "shared", "widen", "storage"})
     text = json.dumps([spec.cell_key(fingerprint), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

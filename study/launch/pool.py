@@ -1,9 +1,11 @@
 """A fixed number of worker processes: give one an order, hear what all of them say, replace one that dies."""
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -101,7 +103,8 @@ class Pool:
     def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, device, self._threads), daemon=True)
-        process.start()
+        with _no_interrupt():
+            process.start()
         theirs.close()
         return _Worker(process, ours, device)
 
@@ -110,6 +113,17 @@ class Pool:
         _join(worker.process)
         self._workers[self._workers.index(worker)] = self._start(worker.device)
         return Died(worker.task, worker.process.exitcode)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile never gets it, not even while it still loads its modules."""
+    resource_tracker.ensure_running()  # its start, else a part of the first process's, lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _join(process: SpawnProcess) -> None:

@@ -14,7 +14,7 @@ from study.launch.environment import commit, environment
 from study.launch.jobs import CellState, Job
 from study.launch.plan import DataFacts
 from study.track import Record, Store, words
-from study.tune import Trial
+from study.tune import Trial, named
 
 
 class Recorder:
@@ -29,9 +29,34 @@ class Recorder:
             self._begun.setdefault((record.kind, record.key), record.run_id)
         self._done = {record.key for record in records if record.kind == "run" and record.outcome in words.DONE}
 
-    def is_done(self, spec: RunSpec) -> bool:
-        """Whether a run is a result already."""
+    def was_done(self, spec: RunSpec) -> bool:
+        """Whether a run was a result already when this launcher last looked."""
         return spec.run_key(self._facts.fingerprint) in self._done
+
+    def is_done(self, spec: RunSpec) -> bool:
+        """Whether a run is a result by now; looks at what other launchers have logged."""
+        key = spec.run_key(self._facts.fingerprint)
+        for record in reversed(self._store.records_of(key, "run")):
+            self._begun["run", key] = record.run_id  # the newest stands
+            if record.outcome in words.DONE:
+                self._done.add(key)
+        return key in self._done
+
+    def tuning_record(self, key: str) -> Record | None:
+        """Return the newest record of a search, one that ended before others."""
+        records = self._store.records_of(key, "tuning")
+        return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
+
+    def take_over(self, key: str) -> None:
+        """Find the trials of a search again, those of other launchers too; end those that one left RUNNING."""
+        for record in reversed(self._store.records_within(key, "trial")):
+            self._begun["trial", record.key] = record.run_id  # the newest stands
+            if record.status == "RUNNING":
+                self._store.end(record.run_id, "interrupted")
+
+    def run_lease(self, spec: RunSpec) -> str:
+        """Return the key of the lease under which a run is done."""
+        return f"run {spec.run_key(self._facts.fingerprint)}"
 
     def begin_run(self, state: CellState, spec: RunSpec) -> Job:
         """Open a run in MLflow, or take one up that was cut off."""
@@ -50,16 +75,18 @@ class Recorder:
             words.KEY: key,
             words.TRIAL: str(trial.number),
             words.OBJECTIVE: self._grid.tune.objective,
+            words.POINT: json.dumps(trial.point),
             words.PARENT: state.tuning_id,
         }
-        name = f"{state.plan.cell.name} trial {trial.number} rate {trial.rate:g}"
+        seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 else ""
+        name = f"{state.plan.cell.name} trial {trial.number} {named(trial.point)}{seed}"
         run_id, logged = self._open(state, spec, name, tags)
-        return Job("trial", key, name, spec, state, state.plan.cell.trial_cost, run_id, logged, trial=trial)
+        cost = state.plan.cell.trial_cost / self._grid.tune.seeds
+        return Job("trial", key, name, spec, state, cost, run_id, logged, trial=trial)
 
-    def begin_tuning(self, state: CellState) -> str:
-        """Open a cell's search; return its run's id."""
-        record = state.plan.tuning
-        if record is not None:
+    def begin_tuning(self, state: CellState, record: Record | None) -> str:
+        """Open a cell's search, or take up the one of `record`; return its run's id."""
+        if record is not None and not self._store.is_bare(record.run_id):
             self._store.reopen(record.run_id)
             return record.run_id
         spec = state.plan.cell.specs[0]
@@ -68,21 +95,37 @@ class Recorder:
             words.KEY: state.plan.cell.tuning_key,
             words.CELL: spec.cell_key(self._facts.fingerprint),
             words.VARIANT: state.plan.cell.variant,
+            words.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
-        tune = {f"tune_{key}": value for key, value in self._grid.tune.model_dump(exclude={"trials", "shared"}).items()}
+        tune = {
+            f"tune_{key}": value
+            for key, value in self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"}).items()
+        }
         params = {**self._params(state, spec, seed=self._grid.tune.seed), **tune}
+        if record is not None:
+            self._store.reopen(record.run_id)
+            self._store.add_params(record.run_id, params)
+            return record.run_id
         return self._store.begin(f"{state.plan.cell.name} tuning", params, tags)
 
     def end_tuning(
-        self, state: CellState, best: tuple[float, float] | None, *, edge: str = "", broken: str = ""
+        self, state: CellState, best: tuple[dict[str, float], float] | None, *, edge: str = "", broken: str = ""
     ) -> None:
         """Close a cell's search: with the rate it found, as broken, or as interrupted."""
         if best is None:
             self._store.end(state.tuning_id, "failed" if broken else "interrupted", reason=broken)
             return
-        ended = state.search.started if state.search is not None else 0
-        self._store.set_tags(state.tuning_id, {words.CHOSEN: repr(best[0]), words.EDGE: edge, words.TRIAL: str(ended)})
-        self._store.end(state.tuning_id, "finished", metrics={"best_lr": best[0], "best_objective": best[1]})
+        point, value = best
+        ended, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
+        tags = {
+            words.CHOSEN: json.dumps(point),
+            words.EDGE: edge,
+            words.TRIAL: str(ended),
+            words.WIDENED: str(widened),
+        }
+        self._store.set_tags(state.tuning_id, tags)
+        metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
+        self._store.end(state.tuning_id, "finished", metrics={**metrics, "best_objective": value})
 
     def started(self, job: Job, event: Started) -> None:
         """Note what is known once a run is set up, and log the points that MLflow lacks of an earlier attempt."""
@@ -151,16 +194,19 @@ class Recorder:
         """Return a run's id, and the last iteration that is logged."""
         begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
         if begun is not None:
-            return begun, self._store.reopen(begun)
+            logged = self._store.reopen(begun)
+            if not self._store.is_bare(begun):
+                return begun, logged
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        run_id = self._store.begin(name, self._params(state, spec, seed=spec.seed), tags)
+        run_id = begun or self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
         self._store.add_text(run_id, json.dumps(spec.model_dump(mode="json"), indent=2), "spec.json")
         self._store.add_text(run_id, json.dumps(environment(), indent=2), "environment.json")
+        self._store.add_params(run_id, self._params(state, spec, seed=spec.seed))  # last: a run that has them is whole
         return run_id, 0
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:

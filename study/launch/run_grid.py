@@ -5,23 +5,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-
-from filelock import FileLock, Timeout
 
 from study.config import Grid
 from study.data import Dataset, load_dataset
-from study.errors import StudyError
 from study.launch.cells import Cells
 from study.launch.data_record import record_data
 from study.launch.devices import choose_workforce
 from study.launch.display import Display
 from study.launch.launcher import Launcher, Summary
+from study.launch.lease import Leases
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
-from study.track import Record, Store, describe, study_folder
+from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
 
 
@@ -53,14 +50,22 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
 
 
 def run_grid(
-    grid: Grid, display: Display, *, device: str = "auto", workers: int | None = None, text: str = "", command: str = ""
+    grid: Grid,
+    display: Display,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    text: str = "",
+    command: str = "",
+    only_search: bool = False,
 ) -> Summary:
-    """Run everything of a grid that isn't a result yet.
+    """Run everything of a grid that isn't a result yet, beside any other launcher that is at work on it.
 
-    `text` and `command` are the grid file and the command line, kept with the study so that it can be made again.
+    `text` and `command` are the grid file and the command line, kept with the study so that it can be made again; with
+    `only_search`, learning rates are found and nothing else is run.
 
     Raises:
-        StudyError: the data, MLflow or the device can't be used, or another launcher runs this study.
+        StudyError: the data, MLflow, Optuna's storage or the device can't be used.
     """
     asked = grid.points[0].dataset
     dataset = load_dataset(asked, progress=display.loading)
@@ -69,41 +74,41 @@ def run_grid(
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
-    with _only_launcher(checkpoints / "launcher.lock", grid.name):
-        describe(
-            store.client,
-            store.experiment_id,
-            grid=text,
-            command=command,
-            smallest_effect=grid.smallest_effect,
-        )
-        _close_stale(store, plan.records)
-        record_data(store, dataset, asked.root, plan.records, display)
-        del dataset  # the workers load it themselves
-        cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, root))
-        if not cells.states:
-            return Summary(earlier=cells.done_before)
-        jobs = sum(len(cell.left) for cell in plan.cells) * (1 if all(cell.rate for cell in plan.cells) else 2)
-        force = choose_workforce(device, workers, jobs)
-        display.say(
-            f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
-            f"stop at any time with Ctrl-C and run the same command again: it goes on"
-        )
-        pool = Pool(force.devices, force.threads)
-        recorder = Recorder(store, grid, plan.facts, plan.records)
-        launcher = Launcher(cells, recorder, pool, display, checkpoints)
-        display.plan(sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells))
-        try:
-            with _signals(launcher, pool):
-                return launcher.run()
-        finally:
-            pool.close()
-            launcher.close_records()
+    storage = grid.tune.storage or f"sqlite:///{root / 'optuna.db'}"
+    leases = Leases(storage, owner(), grid.name)
+    describe(store.client, store.experiment_id, grid=text, command=command, smallest_effect=grid.smallest_effect)
+    _close_stale(store, plan.records, leases)
+    if leases.acquire("data"):
+        written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
+        record_data(store, dataset, asked.root, written, display)
+        leases.release("data")
+    del dataset  # the workers load it themselves
+    cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, storage), leases, only_search=only_search)
+    if not cells.states:
+        return Summary(earlier=cells.done_before)
+    jobs = sum(len(cell.left) for cell in plan.cells) * (1 if all(cell.point for cell in plan.cells) else 2)
+    force = choose_workforce(device, workers, jobs)
+    display.say(
+        f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
+        f"stop at any time with Ctrl-C and run the same command again: it goes on"
+    )
+    pool = Pool(force.devices, force.threads)
+    recorder = Recorder(store, grid, plan.facts, plan.records)
+    launcher = Launcher(cells, recorder, pool, display, checkpoints, leases)
+    display.plan(
+        sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in plan.cells)
+    )
+    try:
+        with _signals(launcher, pool):
+            return launcher.run()
+    finally:
+        pool.close()
+        launcher.close_records()
 
 
-def _search_opener(grid: Grid, root: Path) -> Callable[[str, str], Search]:
-    """Return the function that opens a cell's search in Optuna's database, beside MLflow's."""
-    store = SearchStore(f"sqlite:///{root / 'optuna.db'}")
+def _search_opener(grid: Grid, storage: str) -> Callable[[str, str], Search]:
+    """Return the function that opens a cell's search in Optuna's storage."""
+    store = SearchStore(storage)
 
     def open_search(name: str, key: str) -> Search:
         return store.search(f"{grid.name}/{name}/{key[:8]}", grid.tune, seed=zlib.crc32(key.encode()))
@@ -111,24 +116,16 @@ def _search_opener(grid: Grid, root: Path) -> Callable[[str, str], Search]:
     return open_search
 
 
-def _close_stale(store: Store, records: list[Record]) -> None:
-    """Mark runs that a launcher left RUNNING when it was killed: under the lock, none of this study's can be alive."""
+def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
+    """Mark runs that a launcher left RUNNING when it was killed: nobody holds a lease of theirs."""
     for record in records:
-        if record.status == "RUNNING":
+        search = record.key.partition("-")[0]  # a trial's key begins with that of its search
+        lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")
+        if record.status != "RUNNING" or not leases.acquire(lease):
+            continue
+        if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
             store.end(record.run_id, "interrupted")
-
-
-@contextmanager
-def _only_launcher(path: Path, study: str) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(f"another `study run` is at work on '{study}' here; let it end, or stop it first") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        leases.release(lease)
 
 
 @contextmanager

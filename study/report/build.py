@@ -15,10 +15,11 @@ from study.errors import StudyError
 from study.report import cells as c
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import depth_colours
-from study.report.gallery import draw_figures
+from study.report.gallery import Picture, draw_figures
 from study.report.page import render
 from study.report.rule import SMALLEST_EFFECT
 from study.report.tables import Table, pairs_table, rates_table, results, runs_table, trials_table, write_table
+from study.report.tuning_section import TuningSection, tuning_section
 from study.report.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -77,16 +78,23 @@ def _write(
     data: list[DataSection],
 ) -> None:
     verdicts = judge(runs, smallest_effect)
-    pictures, colours = [], depth_colours(c.depths(runs))
+    pictures: list[Picture] = []
+    tuned: list[TuningSection] = []
+    colours = depth_colours(c.depths(runs))
     for variant in c.variants(runs):
         mine, lines, searches = (c.of_variant(frame, variant) for frame in (runs, curves, trials))
-        pictures += draw_figures(mine, lines, searches, colours, folder / "figures")
+        pictures += draw_figures(mine, lines, colours, folder / "figures")
+        section = tuning_section(mine, searches, smallest_effect, folder / "figures")
+        tuned += [section] if section is not None else []
     tables = _tables(runs, trials, verdicts)
-    for table in (*tables, *(table for section in data for table in section.tables)):
+    more = [*(table for section in tuned for table in section.tables),
+            *(table for section in data for table in section.tables)]  # fmt: skip
+    for table in (*tables, *more):
         write_table(table, folder / "tables")
-    text = json.dumps(_plain(_told(study_name, verdicts, runs, provenance)), indent=2, ensure_ascii=False)
+    told = _told(study_name, verdicts, runs, provenance) | {"learning_rates": [_searches(one) for one in tuned]}
+    text = json.dumps(_plain(told), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
-    page = render(study_name, runs, verdicts, pictures, tables, provenance, data)
+    page = render(study_name, runs, verdicts, pictures, tables, provenance, data, tuned)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
@@ -113,6 +121,16 @@ def _told(
         "excluded": [run._asdict() for run in c.excluded(runs)],
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "provenance": dict(provenance),
+    }
+
+
+def _searches(section: TuningSection) -> dict[str, Any]:
+    return {
+        "variant": section.variant,
+        "sentences": section.sentences,
+        "nets": section.nets,
+        "compared": section.compared,
+        "choices": section.choices,
     }
 
 

@@ -20,8 +20,8 @@ class Excluded(NamedTuple):
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by variant, architecture (plain first), depth and, where there is one, seed."""
-    keys = [key for key in ("variant", "architecture", "depth", "seed", "step", "number") if key in frame]
+    """Return the rows by variant, architecture (plain first), depth and, where there are any, trial and seed."""
+    keys = [key for key in ("variant", "architecture", "depth", "number", "seed", "step") if key in frame]
     ranks = {name: rank for rank, name in enumerate(ARCHITECTURES)}
     out = frame.sort_values(
         keys, key=lambda column: column.map(ranks) if column.name == "architecture" else column, kind="stable"

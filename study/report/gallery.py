@@ -1,4 +1,4 @@
-"""All figures of a study: drawn, saved in every format, and described."""
+"""Figures of a study's runs: drawn, saved in every format, and described."""
 
 import base64
 import re
@@ -11,7 +11,6 @@ import pandas as pd
 from study.report import captions
 from study.report.figures import curves as curve_figures
 from study.report.figures import depth as depth_figure
-from study.report.figures import rates as rate_figure
 from study.report.figures.style import FORMATS, draw_and_save
 
 
@@ -37,9 +36,7 @@ class Picture(NamedTuple):
         return cls(name, variant, *texts, f"data:image/svg+xml;base64,{uri}", files, share)
 
 
-def draw_figures(
-    runs: pd.DataFrame, curves: pd.DataFrame, trials: pd.DataFrame, colours: dict[int, str], folder: Path
-) -> list[Picture]:
+def draw_figures(runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], folder: Path) -> list[Picture]:
     """Draw the figures of one variant into `folder`; one that has no data is left out. `colours` are by depth."""
     variant = str(runs["variant"].iloc[0])
     suffix = f"-{slug(variant)}" if variant else ""
@@ -64,13 +61,6 @@ def draw_figures(
         draw_and_save(folder, f"curves{suffix}", draw, len(lines.panels), height=2.7, sharey=True)
         keep("curves", "Training and test error of all nets", captions.curves_caption(lines),
              captions.curves_alt(lines))  # fmt: skip
-    rates = rate_figure.rate_data(trials)
-    if rates is not None:
-        rows, columns = rate_figure.shape(rates)
-        draw = partial(rate_figure.draw_panels, rates)
-        draw_and_save(folder, f"rates{suffix}", draw, columns, rows=rows, height=0.95 + 1.45 * rows, sharex=True,
-                      sharey=True)  # fmt: skip
-        keep("rates", "The search for learning rates", captions.rates_caption(rates), captions.rates_alt(rates))
     return pictures
 
 

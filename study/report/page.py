@@ -13,6 +13,7 @@ from study.report.data_section import DataSection
 from study.report.gallery import Picture
 from study.report.metrics import METRICS
 from study.report.tables import Table
+from study.report.tuning_section import TuningSection
 from study.report.verdict import Verdict
 
 DEFINITIONS = (
@@ -71,6 +72,7 @@ def render(
     tables: list[Table],
     provenance: Mapping[str, str],
     data: Sequence[DataSection] = (),
+    tuned: Sequence[TuningSection] = (),
 ) -> str:
     """Return the page's HTML. Everything that comes from the study is escaped."""
     environment = Environment(
@@ -82,6 +84,7 @@ def render(
     command = others.pop("command", f"study report {study_name}")
     return environment.get_template("index.html.j2").render(
         study=study_name, verdicts=verdicts, pictures=pictures, tables=tables, facts=facts(runs), data=data,
+        tuned=tuned,
         provenance=[Fact(name, str(value)) for name, value in others.items()], command=command,
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
         counted=len(c.counted(runs)), total=len(runs), excluded=c.excluded(runs),

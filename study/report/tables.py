@@ -11,6 +11,7 @@ from study.report import cells as c
 from study.report.metrics import METRICS, axis
 from study.report.pairs import Pair
 from study.report.statistics import mean_interval
+from study.report.tuning import other_fields, parse_point
 from study.report.wording import interval, p_value, points
 
 ERRORS = ("final_train_error", "final_test_error", "generalisation_gap")
@@ -105,18 +106,25 @@ def trials_table(trials: pd.DataFrame) -> Table:
     numbers = c.ordered(trials) if len(trials) else pd.DataFrame()
     columns: dict[str, list[str]] = {}
     if len(numbers):
+        tried = [parse_point(text, lr) for text, lr in zip(numbers["point"], numbers["lr"], strict=True)]
         columns = _variant(numbers)
         columns |= {
             "Net": [str(net) for net in numbers["net"]],
             "Trial": [str(number) for number in numbers["number"]],
+            "Seed": [str(seed) for seed in numbers["seed"]],
             axis("lr"): [f"{lr:.4g}" for lr in numbers["lr"]],
+            **{_field(field): [f"{point.get(field, np.nan):.4g}" for point in tried] for field in other_fields(tried)},
             "Objective": [axis(str(key)) for key in numbers["objective"]],
             "Value": [_or_dash(value, f"{value:.4g}") for value in numbers["value"]],
+            axis("final_train_error"): [_or_dash(value, f"{value:.2f}") for value in numbers["final_train_error"]],
             "State": [str(state) for state in numbers["state"]],
             axis("step"): [_count(step) for step in numbers["step"]],
             "Chosen": ["yes" if chosen else "" for chosen in numbers["chosen"]],
         }
-    caption = "Learning-rate search: one row a trial; the value of a diverged trial is a cap."
+    caption = (
+        "Learning-rate search: a row a trial and seed; the value of a diverged one is a cap, that of a pruned one its "
+        "running value then."
+    )
     return Table("trials", caption, numbers, pd.DataFrame(columns))
 
 
@@ -129,7 +137,7 @@ def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
         if len(trials):
             mine = trials[(trials["variant"] == variant) & (trials["architecture"] == architecture)
                           & (trials["depth"] == depth)]  # fmt: skip
-        tried = mine["lr"].dropna() if len(mine) else pd.Series(dtype=float)
+        tried = mine.drop_duplicates(["number", "lr"])["lr"].dropna() if len(mine) else pd.Series(dtype=float)
         for lr, group in cell.groupby("lr"):
             rows.append({
                 "variant": variant, "net": group["net"].iloc[0], "lr": lr, "tuned": bool(group["lr_tuned"].iloc[0]),
@@ -193,6 +201,10 @@ def _variant(numbers: pd.DataFrame) -> dict[str, list[str]]:
     if numbers.empty or numbers["variant"].nunique() < 2:
         return {}
     return {"Variant": [str(variant) for variant in numbers["variant"]]}
+
+
+def _field(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _spread(mean: float, sd: float, n: int) -> str:

@@ -5,7 +5,8 @@ import os
 import sqlite3
 import urllib.error
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
@@ -13,6 +14,7 @@ from urllib.parse import urlparse
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -63,11 +65,26 @@ def connect(uri: str) -> MlflowClient:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif uri.startswith("http"):
             _knock(uri)
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)  # opens the database, or fails now and not in the middle of a study
+        with _alone(path) if path is not None else nullcontext():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)  # opens the database, or fails now, not in the middle of a study
     except (MlflowException, OSError, SQLAlchemyError) as error:
         raise StudyError(f"MLflow can't be reached at {uri}: {str(error).splitlines()[0]}") from None
     return client
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Let one process make the database, and others wait for it: MLflow's own making of tables isn't safe for two."""
+    path = Path(f"{database}.lock")
+    if database.exists() and not path.exists():
+        yield
+        return
+    with FileLock(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") -> list[Run]:

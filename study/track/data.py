@@ -53,10 +53,12 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
         store.reopen(run_id)
     else:
         tags = {words.KIND: "dataset", words.KEY: record.fingerprint}
-        params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}
-        run_id = store.begin(f"data: {record.name}", params, tags)
+        run_id = store.begin(f"data: {record.name}", {}, tags)
+    if store.is_bare(run_id):
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
         store.add_dataset(run_id, record.name, record.fingerprint, root, profile)
+        params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}
+        store.add_params(run_id, params)
     try:
         with TemporaryDirectory() as folder:
             write_files(record, Path(folder))

@@ -1,5 +1,6 @@
 """From MLflow to pandas: a row a run, a row a point, a row a trial. Errors are in percent, steps are iterations."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -50,35 +51,51 @@ def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
 def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the learning-rate trials of a study, a row each.
 
-    Columns: architecture, depth, net, variant, number, lr, objective (its name), value (of a pruned trial the running
-    one when it was stopped; NaN while it runs), state (complete, pruned, diverged, running, failed), step, chosen
-    (bool), edge (lowest or highest where the chosen rate is the last one tried on that side, else empty), run_id.
+    A trial with several seeds has a row each, of the same number. Columns: architecture, depth, net, variant, number,
+    seed, lr, objective (its name), value (of a pruned trial the running one when it was stopped; NaN while it runs),
+    train_error (running, of the last point), the final errors and losses (NaN where it was stopped), state (complete,
+    pruned, diverged, running, failed), step, chosen (bool: the point that its search found), edge (lowest or highest
+    where the chosen rate is the last one tried on that side, else empty), low and high (the bounds asked for), point
+    (in JSON, whatever is searched), began (when its search did: a study whose settings were changed has several of a
+    net), run_id.
     """
     client, experiment_id = open_experiment(experiment, uri)
-    tunings = {run.data.tags.get(words.CELL): run.data.tags for run in _runs(client, experiment_id, "tuning")}
+    searches = {run.info.run_id: run for run in _runs(client, experiment_id, "tuning")}
     rows = []
     for run in _runs(client, experiment_id, "trial"):
         tags, row = run.data.tags, _run_row(run)
-        parent = tunings.get(tags.get(words.CELL), {})
+        search = searches.get(tags.get(words.PARENT))
+        parent = search.data.tags if search else {}
         outcome = str(row["outcome"])
         objective = tags.get(words.OBJECTIVE, "")
+        bounds = json.loads(parent.get(words.BOUNDS, "[null, null]"))
         rows.append(
             {column: row[column] for column in ("architecture", "depth", "net", "variant")}
             | {
                 "number": int(tags.get(words.TRIAL, -1)),
+                "seed": row["seed"],
                 "lr": row["lr"],
                 "objective": objective,
                 "value": run.data.metrics.get("objective", float("nan")),
                 "state": {"finished": "complete"}.get(outcome, outcome),
                 "step": row["step"],
-                "chosen": _same(parent.get(words.CHOSEN), row["lr"]),
+                "chosen": words.POINT in tags and tags[words.POINT] == parent.get(words.CHOSEN),
                 "edge": parent.get(words.EDGE, ""),
+                "low": bounds[0],
+                "high": bounds[1],
+                "point": tags.get(words.POINT, ""),
+                "began": pd.Timestamp(search.info.start_time if search else 0, unit="ms"),
+                "train_error": run.data.metrics.get("train_error", float("nan")),
+                **{key: row[key] for key in words.FINALS},
                 "run_id": run.info.run_id,
             }
         )
-    columns = "architecture depth net variant number lr objective value state step chosen edge run_id".split()
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values(["variant", "architecture", "depth", "number"], ignore_index=True)
+    columns = (
+        "architecture depth net variant number seed lr objective value state step chosen edge low high point "
+        "began".split()
+    )
+    frame = pd.DataFrame(rows, columns=[*columns, *words.FINALS, "run_id"])
+    return frame.sort_values(["variant", "architecture", "depth", "number", "seed"], ignore_index=True)
 
 
 def list_studies(uri: str | None = None) -> list[str]:
@@ -108,7 +125,8 @@ def open_experiment(experiment: str, uri: str | None) -> tuple[MlflowClient, str
 
 
 def _runs(client: MlflowClient, experiment_id: str, kind: str) -> list[Run]:
-    return all_runs(client, experiment_id, f"tags.`{words.KIND}` = '{kind}'")
+    """Return the runs of a kind, but for one that is being made at this moment: it has no parameters yet."""
+    return [run for run in all_runs(client, experiment_id, f"tags.`{words.KIND}` = '{kind}'") if run.data.params]
 
 
 def _run_row(run: Run) -> dict[str, Any]:
@@ -159,7 +177,3 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return float("nan")  # 'tune', of a search
-
-
-def _same(text: str | None, rate: float) -> bool:
-    return text is not None and abs(_number(text) - rate) <= 1e-6 * abs(rate)

@@ -2,22 +2,21 @@
 
 import json
 import math
-import os
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import words
 from study.track.connect import all_runs, artifact_location, connect, database_path, repair_moved, tracking_uri
+from study.track.owner import owner
 
 STATUS = {
     "running": "RUNNING",
@@ -68,36 +67,49 @@ class Store:
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
         found = self.client.get_experiment_by_name(experiment)
-        if found is not None and found.lifecycle_stage == "deleted":
+        if found is None:
+            found = self._create()
+        if found.lifecycle_stage == "deleted":
             raise StudyError(
                 f"the MLflow experiment '{experiment}' was deleted: give the grid another name, or restore it with "
                 f"`mlflow experiments restore -x {found.experiment_id}`"
             )
-        self.experiment_id: str = (
-            found.experiment_id
-            if found is not None
-            else self.client.create_experiment(experiment, artifact_location(self.uri, experiment))
-        )
+        self.experiment_id: str = found.experiment_id
+
+    def _create(self) -> Experiment:
+        try:
+            self.client.create_experiment(self.experiment, artifact_location(self.uri, self.experiment))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another launcher was faster
+                raise
+        return self.client.get_experiment_by_name(self.experiment)
 
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
         runs = all_runs(self.client, self.experiment_id)
-        return [
-            Record(
-                run_id=run.info.run_id,
-                kind=run.data.tags[words.KIND],
-                key=run.data.tags.get(words.KEY, ""),
-                outcome=run.data.tags.get(words.OUTCOME, "running"),
-                status=run.info.status,
-                tags=run.data.tags,
-            )
-            for run in runs
-            if words.KIND in run.data.tags
-        ]
+        return [_record(run) for run in runs if words.KIND in run.data.tags]
+
+    def records_of(self, key: str, kind: str) -> list[Record]:
+        """Return the runs of a kind with this key, the newest first."""
+        wanted = f"tags.`{words.KEY}` = '{key}' and tags.`{words.KIND}` = '{kind}'"
+        return [_record(run) for run in all_runs(self.client, self.experiment_id, wanted)]
+
+    def records_within(self, key: str, kind: str) -> list[Record]:
+        """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
+        wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
+        return [_record(run) for run in all_runs(self.client, self.experiment_id, wanted)]
+
+    def is_running(self, run_id: str) -> bool:
+        """Whether a run is RUNNING now."""
+        return bool(self.client.get_run(run_id).info.status == "RUNNING")
+
+    def is_bare(self, run_id: str) -> bool:
+        """Whether a run has no parameters: its launcher was killed before it wrote them, all at once."""
+        return not self.client.get_run(run_id).data.params
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id."""
-        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: _owner(), **_source_tags()}
+        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **_source_tags()}
         run = self.client.create_run(self.experiment_id, run_name=name, tags=everything)
         self.add_params(run.info.run_id, params)
         return str(run.info.run_id)
@@ -106,7 +118,7 @@ class Store:
         """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
         self.client.update_run(run_id, status="RUNNING")
         self.client.set_tag(run_id, words.OUTCOME, "running")
-        self.client.set_tag(run_id, words.OWNER, _owner())
+        self.client.set_tag(run_id, words.OWNER, owner())
         logged = self.client.get_metric_history(run_id, "train_error")
         return max((int(metric.step) for metric in logged), default=0)
 
@@ -187,9 +199,15 @@ class Store:
         self.client.log_artifacts(run_id, str(folder))
 
 
-def _owner() -> str:
-    """Return who writes a run now: host, process, and when the process began (numbers of processes come round)."""
-    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
+def _record(run: Run) -> Record:
+    return Record(
+        run_id=run.info.run_id,
+        kind=run.data.tags[words.KIND],
+        key=run.data.tags.get(words.KEY, ""),
+        outcome=run.data.tags.get(words.OUTCOME, "running"),
+        status=run.info.status,
+        tags=run.data.tags,
+    )
 
 
 def _source_tags() -> dict[str, str]:

@@ -1,6 +1,19 @@
-"""The learning-rate search: rates shared by all cells, then a sampler's, in Optuna's storage."""
+"""The learning-rate search: points shared by all cells, then a sampler's, in Optuna's storage."""
 
-from study.tune.rates import objective_value, shared_rates, trial_spec, worst_value
-from study.tune.search import Search, SearchStore, Trial
+from study.tune.rates import objective_value, trial_spec, worst_value
+from study.tune.search import QUARTERS, Search, SearchStore, Trial
+from study.tune.space import Point, named, shared_points, with_point
 
-__all__ = ["Search", "SearchStore", "Trial", "objective_value", "shared_rates", "trial_spec", "worst_value"]
+__all__ = [
+    "QUARTERS",
+    "Point",
+    "Search",
+    "SearchStore",
+    "Trial",
+    "named",
+    "objective_value",
+    "shared_points",
+    "trial_spec",
+    "with_point",
+    "worst_value",
+]

@@ -1,36 +1,32 @@
-"""The rates that every cell tries, and what a trial is: a shortened run at one rate."""
+"""What a trial is (a run at one point of the search, shortened if asked to) and what it is judged by."""
 
 import math
 
-from scipy.stats import qmc
-
 from study.config import RunSpec, Tune
+from study.tune.space import Point, with_point
 
 
-def shared_rates(tune: Tune) -> list[float]:
-    """Return the quasi-random rates, log-uniform between the bounds, the same for every cell.
+def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repeat: int = 0) -> RunSpec:
+    """Return the run that tries a point: `tune.fraction` of the training, schedule and all, with a tuning seed.
 
-    A scrambled Halton sequence in one dimension: any beginning of it is spread evenly, so that a longer search keeps
-    the rates of a shorter one.
+    Args:
+        spec: a run of the cell.
+        point: the searched fields' values.
+        tune: the search's settings.
+        train_images: how many images an epoch has.
+        repeat: which of the trial's seeds, from 0.
     """
-    points = qmc.Halton(d=1, scramble=True, rng=tune.seed).random(tune.shared_trials)[:, 0]
-    low, high = math.log10(tune.low), math.log10(tune.high)
-    return [float(f"{10 ** (low + point * (high - low)):.4g}") for point in points]
-
-
-def trial_spec(spec: RunSpec, rate: float, tune: Tune, train_images: int) -> RunSpec:
-    """Return the run that tries a rate: `tune.fraction` of the training, schedule and all, with the tuning seed."""
-    total = spec.recipe.total_iterations(train_images)
-    milestones = tuple(m if isinstance(m, float) else m / total for m in spec.recipe.milestones)
-    shortened = spec.with_recipe(
-        lr=rate,
+    whole = with_point(spec, point)
+    total = whole.recipe.total_iterations(train_images)
+    milestones = tuple(m if isinstance(m, float) else m / total for m in whole.recipe.milestones)
+    shortened = whole.with_recipe(
         epochs=None,
         iterations=max(1, round(total * tune.fraction)),
         milestones=tuple(m for m in milestones if 0 < m < 1),
-        warmup=round(spec.recipe.warmup * tune.fraction),
+        warmup=round(whole.recipe.warmup * tune.fraction),
         test_views="center",  # a trial is judged by other figures
     )
-    return shortened.model_copy(update={"seed": tune.seed})
+    return shortened.model_copy(update={"seed": tune.seed + repeat})
 
 
 def objective_value(tune: Tune, classes: int, values: dict[str, float | None]) -> float:

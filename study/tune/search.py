@@ -1,30 +1,44 @@
-"""The learning-rate search of one cell, kept in Optuna's storage."""
+"""The search of one cell, kept in Optuna's storage."""
 
+import math
+import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import optuna
-from optuna.distributions import FloatDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DatabaseError
 
 from study.config import Tune
-from study.tune.rates import shared_rates
+from study.errors import StudyError
+from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
+from study.tune.space import Point, axes, kept, restored, shared_points
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-STARTUP_TRIALS = 4
-"""Trials that come to their end before the pruner may stop one."""
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+QUARTERS = 4
+"""A trial reports at the quarters of its course; steps in the storage are quarters, one seed after another."""
+HALF_DECADE = 10**0.5
+OPENINGS = 5
+"""How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A rate to try, and its number in the cell's search."""
+    """A point to try with one of its seeds, and the number of the trial in the cell's search."""
 
     number: int
-    rate: float
+    point: Point
+    repeat: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Its learning rate."""
+        return self.point["lr"]
 
 
 class SearchStore:
@@ -36,17 +50,37 @@ class SearchStore:
         self._storage: BaseStorage | None = None
 
     def search(self, name: str, tune: Tune, seed: int) -> "Search":
-        """Open the search called `name`, or create it."""
+        """Open the search called `name`, or create it.
+
+        Raises:
+            StudyError: the storage can't be opened.
+        """
         if self._storage is None:
-            self._storage = RDBStorage(self._url)
+            try:
+                self._storage = _opened(self._url)
+            except Exception as error:  # drivers of many databases, each with errors of its own
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise StudyError(f"Optuna's storage {self._url} can't be opened: {reason}") from None
         return Search(self._storage, name, tune, seed)
 
 
-class Search:
-    """Asks for rates and is told what became of them.
+def _opened(url: str) -> BaseStorage:
+    """Open Optuna's storage, again where another launcher made the same tables at this moment."""
+    local = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    for attempt in range(1, OPENINGS):
+        try:
+            return RDBStorage(url, engine_kwargs=local)
+        except DatabaseError:
+            time.sleep(0.2 * attempt)
+    return RDBStorage(url, engine_kwargs=local)
 
-    The shared rates come first, then those of the sampler, one at a time so that the search is the same however many
-    workers there are. Everything told is in the storage at once: a search goes on where it was stopped.
+
+class Search:
+    """Asks for points and is told what became of them.
+
+    The shared points come first, then those of the sampler, one at a time so that the search is the same however many
+    workers there are, then those that widen it. Everything told is in the storage at once: a search goes on where it
+    was stopped, a trial with several seeds from the seeds that it lacks.
     """
 
     def __init__(self, storage: BaseStorage, name: str, tune: Tune, seed: int) -> None:
@@ -54,53 +88,66 @@ class Search:
         self.tune = tune
         self._seed = seed
         self._study = optuna.create_study(
-            storage=storage, study_name=name, load_if_exists=True, direction="minimize", pruner=_pruner(tune)
+            storage=storage, study_name=name, load_if_exists=True, direction="minimize", pruner=pruner(tune)
         )
-        self._distribution = FloatDistribution(tune.low, tune.high, log=True)
-        for rate in shared_rates(tune):
-            self._study.enqueue_trial({"lr": rate}, skip_if_exists=True)
+        for point in shared_points(tune):
+            self._study.enqueue_trial(kept(point, tune), skip_if_exists=True)
         self._live: dict[int, optuna.Trial] = {}
-        self._left = self._trials(TrialState.RUNNING)  # in flight when the search was stopped
+        self._told: dict[int, dict[int, float]] = {}
+        self._queue: list[Trial] = []
+        for left in self._trials(TrialState.RUNNING):  # in flight when the search was stopped
+            if "fixed_params" not in left.system_attrs:
+                self._study.sampler = self._sampler(left.number)
+            self._take(self._pointed(optuna.Trial(self._study, left._trial_id)))
+
+    def suggest(self, point: Point) -> None:
+        """Try `point` after the shared ones; it counts as one of the trials."""
+        if point and len(self._trials()) < self.tune.trials:
+            self._study.enqueue_trial(kept(point, self.tune), skip_if_exists=True)
 
     def ask(self) -> Trial | None:
-        """Return the next rate to try, or None: nothing to try before a running trial ends, or at all."""
-        if self._left:
-            left = self._left.pop(0)
-            self._live[left.number] = optuna.Trial(self._study, left._trial_id)
-            return Trial(left.number, float(f"{left.params['lr']:.4g}"))
-        waiting = self._trials(TrialState.WAITING)
-        if not waiting and (self._live or self.started >= self.tune.trials):
-            return None
-        if not waiting:
-            self._study.sampler = self._sampler()
-        trial = self._study.ask({"lr": self._distribution})
-        self._live[trial.number] = trial
-        return Trial(trial.number, float(f"{trial.params['lr']:.4g}"))
+        """Return what to try next, or None: nothing before a running trial ends, or nothing at all."""
+        if not self._queue:
+            trial = self._next()
+            if trial is None:
+                return None
+            self._take(trial)
+        return self._queue.pop(0)
 
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Note a trial's running training loss at an iteration; return whether the trial should be stopped."""
-        if self.tune.pruner == "none":
+    def report(self, trial: Trial, quarter: int, value: float) -> bool:
+        """Note a trial's running training loss at a quarter of its course; return whether it should be stopped."""
+        if self.tune.pruner in ("none", "wilcoxon"):
             return False
-        trial = self._live[number]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a step reported twice, after a trial was taken up again
-            trial.report(value, step)
-        finished = len(self._trials(TrialState.COMPLETE))
-        return finished >= STARTUP_TRIALS and trial.should_prune()
+        return self._compare(trial.number, trial.repeat * QUARTERS + quarter, value)
 
-    def tell(self, number: int, value: float, *, diverged: bool = False) -> None:
-        """Note a trial's end."""
-        trial = self._live.pop(number)
-        trial.set_user_attr("diverged", diverged)
-        self._study.tell(trial, value)
+    def tell(self, trial: Trial, value: float, *, diverged: bool = False) -> list[Trial]:
+        """Note how a trial ended with one of its seeds; return those of its other seeds that need not be done now."""
+        live = self._live[trial.number]
+        live.set_user_attr(f"value {trial.repeat}", value)
+        if diverged:
+            live.set_user_attr("diverged", True)
+        told = self._told[trial.number]
+        told[trial.repeat] = value
+        worse = self.tune.pruner == "wilcoxon" and self._compare(trial.number, trial.repeat, value)
+        if len(told) == self.tune.seeds:
+            self._study.tell(self._live.pop(trial.number), _mean(told))
+        elif worse:
+            return self.prune(trial)
+        return []
 
-    def prune(self, number: int) -> None:
-        """Note that a trial was stopped early."""
-        self._study.tell(self._live.pop(number), state=TrialState.PRUNED)
+    def prune(self, trial: Trial) -> list[Trial]:
+        """Note that a trial was stopped early; return those of its other seeds that need not be done now."""
+        self._study.tell(self._live.pop(trial.number), state=TrialState.PRUNED)
+        return self._drop(trial)
 
-    def fail(self, number: int) -> None:
-        """Note that a trial broke: it counts as tried, and its rate isn't chosen."""
-        self._study.tell(self._live.pop(number), state=TrialState.FAIL)
+    def fail(self, trial: Trial) -> list[Trial]:
+        """Note that a trial broke: it counts as tried, and its point isn't chosen."""
+        self._study.tell(self._live.pop(trial.number), state=TrialState.FAIL)
+        return self._drop(trial)
+
+    def is_live(self, trial: Trial) -> bool:
+        """Whether a trial is still wanted: it hasn't ended with another of its seeds."""
+        return trial.number in self._live
 
     @property
     def started(self) -> int:
@@ -109,43 +156,125 @@ class Search:
 
     @property
     def left(self) -> int:
-        """Trials still to end."""
-        ended = len(self._trials(*FINISHED, TrialState.FAIL))
-        return max(self.tune.trials, len(self._trials())) - ended
+        """Trials still to end, as far as is known."""
+        ended = len(self._trials(*ENDED))
+        asked_for = self.tune.trials + self.widened
+        return max(asked_for, len(self._trials()), ended + (self._wider() is not None)) - ended
 
     @property
     def done(self) -> bool:
-        """Whether every trial has ended."""
+        """Whether every trial has ended, those that widen the search included."""
         return self.left == 0
 
-    def best(self) -> tuple[float, float] | None:
-        """Return the best rate and its value (the smaller rate of equals); None where no trial came to its end."""
-        complete = [(trial.value, trial.params["lr"]) for trial in self._trials(TrialState.COMPLETE)]
+    def best(self) -> tuple[dict[str, float], float] | None:
+        """Return the best point and its value (the smaller rate of equals); None where no trial came to its end."""
+        complete = [(trial.value, trial.params["lr"], trial) for trial in self._trials(TrialState.COMPLETE)]
         if not complete:
             return None
-        value, rate = min(complete)
-        return float(f"{rate:.4g}"), float(value)
+        value, _, trial = min(complete, key=lambda entry: entry[:2])
+        return restored(trial.params, self.tune), float(value)
 
     def edge(self, rate: float) -> Literal["lowest", "highest", None]:
         """Say whether a rate is the lowest or highest of those tried: then the best may lie outside."""
-        rates = sorted(trial.params["lr"] for trial in self._trials(*FINISHED))
+        rates = sorted(trial.params["lr"] for trial in self._trials(TrialState.COMPLETE, TrialState.PRUNED))
         if len(rates) < 3:
             return None
         if rate <= rates[0] * 1.001:
             return "lowest"
         return "highest" if rate >= rates[-1] * 0.999 else None
 
+    @property
+    def widened(self) -> int:
+        """Trials begun to widen the search: they come on top of those asked for."""
+        return sum("widens" in trial.user_attrs for trial in self._trials(*ENDED, TrialState.RUNNING))
+
+    def _next(self) -> optuna.Trial | None:
+        """Begin the next trial: one that waits, or a refining one, or one that widens the search."""
+        if not self._trials(TrialState.WAITING):
+            if self._live:
+                return None
+            if self.started - self.widened >= self.tune.trials:
+                wider = self._wider()
+                if wider is None:
+                    return None
+                self._study.enqueue_trial(kept(wider, self.tune), user_attrs={"widens": True})
+            elif self.tune.sampler == "bisect":
+                self._study.enqueue_trial(kept(self._bisected(), self.tune))
+            else:
+                self._study.sampler = self._sampler(self.started)
+        return self._pointed(self._study.ask())
+
+    def _bisected(self) -> dict[str, float]:
+        best = self.best()
+        tried = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
+        return bisected(self.tune, best and best[0], (restored(trial.params, self.tune) for trial in tried))
+
+    def _wider(self) -> dict[str, float] | None:
+        """Return the next point outside, where the best rate is the last one tried on its side and more are allowed."""
+        best = self.best()
+        if best is None or self.started - self.widened < self.tune.trials or self.widened >= self.tune.widen:
+            return None
+        side = self.edge(best[0]["lr"])
+        if side is None:
+            return None
+        rate = best[0]["lr"]
+        further = rate * HALF_DECADE if side == "highest" else rate / HALF_DECADE
+        point = best[0] | {"lr": float(f"{further:.2g}")}  # 0.32, 1, 3.2: with more digits, steps end at 0.9999
+        broke = [restored(trial.params, self.tune) for trial in self._trials(TrialState.FAIL)]
+        return None if point in broke else point
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """Return the sampler of one trial: by the trial's number, so that a resumed search agrees."""
+        return sampler(self.tune, (self._seed + number) % 2**32)
+
+    def _pointed(self, trial: optuna.Trial) -> optuna.Trial:
+        """Give a begun trial its point: what it has already, or what it was enqueued with, or the sampler's.
+
+        The bounds are wide enough for an enqueued point.
+        """
+        given = self._trials()[trial.number].system_attrs.get("fixed_params", {})
+        for axis in axes(self.tune):
+            low, high = sorted((axis.kept(axis.low), axis.kept(axis.high)))
+            value = given.get(axis.parameter, low)
+            low, high = min(low, value), max(high, value)
+            if axis.scale == "whole":
+                trial.suggest_int(axis.parameter, int(low), int(high))
+            else:
+                trial.suggest_float(axis.parameter, low, high, log=True)
+        return trial
+
+    def _take(self, trial: optuna.Trial) -> None:
+        """Put a begun trial's seeds, those that it lacks, in line; end it where it lacks none."""
+        told = {
+            repeat: trial.user_attrs[f"value {repeat}"]
+            for repeat in range(self.tune.seeds)
+            if f"value {repeat}" in trial.user_attrs
+        }
+        if len(told) == self.tune.seeds:  # stopped just before it was ended
+            self._study.tell(trial, _mean(told))
+            return
+        self._live[trial.number], self._told[trial.number] = trial, told
+        point = restored(trial.params, self.tune)
+        self._queue += [Trial(trial.number, point, i) for i in range(self.tune.seeds) if i not in told]
+
+    def _drop(self, trial: Trial) -> list[Trial]:
+        """Take an ended trial's other seeds out of the line; return all that might be in flight."""
+        self._queue = [waiting for waiting in self._queue if waiting.number != trial.number]
+        told = self._told.pop(trial.number)
+        others = (Trial(trial.number, trial.point, i) for i in range(self.tune.seeds))
+        return [other for other in others if other != trial and other.repeat not in told]
+
+    def _compare(self, number: int, step: int, value: float) -> bool:
+        trial = self._live[number]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a step reported twice, after a trial was taken up again; Wilcoxon's few
+            trial.report(value, step)
+            behind = trial.should_prune()  # hyperband takes note of what it compares with, so it hears of all
+            return behind and len(self._trials(TrialState.COMPLETE)) >= STARTUP_TRIALS
+
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return list(self._study.get_trials(deepcopy=False, states=states or None))
 
-    def _sampler(self) -> optuna.samplers.BaseSampler:
-        """Return the refining sampler, seeded by the cell and the number of trials, so that a resumed search agrees."""
-        return optuna.samplers.TPESampler(
-            n_startup_trials=min(STARTUP_TRIALS, self.tune.shared_trials), seed=(self._seed + self.started) % 2**32
-        )
 
-
-def _pruner(tune: Tune) -> optuna.pruners.BasePruner:
-    if tune.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+def _mean(values: Mapping[int, float]) -> float:
+    return math.fsum(values.values()) / len(values)

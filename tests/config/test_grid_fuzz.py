@@ -37,6 +37,7 @@ def test_any_text(text):
 def test_any_text_as_a_value(value, key):
     read(f"{HEAD}grid: {{net: plain-8}}\n{key}: {value}\n")
     read(f"{HEAD}grid: {{net: plain-8, {key}: {value}}}\n")
+    read(f"{HEAD}grid: {{net: plain-8}}\ntune: {{momentum: {value}, warmup: [{value}, {value}]}}\n")
 
 
 @given(data=st.data(), text=st.sampled_from(GRIDS))

@@ -35,6 +35,8 @@ def test_cost_is_forward_and_twice_as_much_backward() -> None:
     assert cell.trial_cost == 0
     tuned = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5}\n"), FACTS)[0]
     assert tuned.trial_cost == tuned.run_cost / 2
+    seeds = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5, seeds: 3}\n"), FACTS)[0]
+    assert seeds.trial_cost == 3 * tuned.trial_cost
 
 
 def test_variants_name_what_varies() -> None:
@@ -95,24 +97,36 @@ def test_other_data_is_another_run() -> None:
 def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8}\n")
     cells = make_cells(g, FACTS)
-    found = {words.CHOSEN: "0.02", words.TRIAL: "8"}
-    run = g.runs()[1].with_recipe(lr=0.02)
+    found = {words.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', words.TRIAL: "8", words.EDGE: ""}
+    run = g.runs()[1].with_recipe(lr=0.02, warmup=5)
     records = [record("tuning", cells[0].tuning_key, "finished", found), record("run", run.run_key("f"), "finished")]
     plan = plan_cells(cells, FACTS, records, g.tune)[0]
-    assert plan.rate == 0.02
+    assert plan.point == {"lr": 0.02, "warmup": 5.0}
     assert [r.key for r in plan.done] == [run.run_key("f")]
-    assert [spec.recipe.lr for spec, _ in plan.left] == [0.02]
+    assert [(spec.recipe.lr, spec.recipe.warmup) for spec, _ in plan.left] == [(0.02, 5)]
 
 
 @pytest.mark.parametrize(
-    ("outcome", "trials", "known"), [("finished", "8", True), ("finished", "4", False), ("interrupted", "8", False)]
+    ("outcome", "trials", "widened", "edge", "known"),
+    [
+        ("finished", "8", "0", "", True),
+        ("finished", "10", "2", "", True),
+        ("finished", "4", "0", "", False),
+        ("finished", "9", "2", "", False),  # those beyond the bounds come on top of those asked for
+        ("finished", "12", "4", "highest", True),  # widened as far as is allowed
+        ("finished", "10", "2", "highest", False),  # it may be widened further now
+        ("interrupted", "8", "0", "", False),
+    ],
 )
-def test_an_unfinished_or_shorter_search_goes_on(outcome: str, trials: str, known: bool) -> None:
-    g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8}\n")
+def test_an_unfinished_or_shorter_search_goes_on(
+    outcome: str, trials: str, widened: str, edge: str, known: bool
+) -> None:
+    g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
     cells = make_cells(g, FACTS)
-    tags = {words.CHOSEN: "0.02", words.TRIAL: trials}
+    tags = {words.CHOSEN: '{"lr": 0.02}', words.TRIAL: trials, words.WIDENED: widened, words.EDGE: edge}
     plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g.tune)[0]
-    assert (plan.rate == 0.02) is known
+    assert (plan.point == {"lr": 0.02}) is known
+    assert (plan.search_cost(8) == 0) is known
     assert plan.tuning is not None
 
 
@@ -120,7 +134,9 @@ def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
     g = grid("{epochs: 10, lr: tune}")
     spec = g.runs()[0]
     key = tuning_key(spec, g.tune, "f")
-    assert tuning_key(spec, g.tune.model_copy(update={"trials": 99, "shared": 5}), "f") == key
-    assert tuning_key(spec, g.tune.model_copy(update={"low": 1e-5}), "f") != key
+    same = {"trials": 99, "shared": 5, "widen": 0, "storage": "postgresql://h/x"}
+    assert tuning_key(spec, g.tune.model_copy(update=same), "f") == key
+    for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "gp"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
+        assert tuning_key(spec, g.tune.model_copy(update=change), "f") != key, change
     assert tuning_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
     assert tuning_key(g.runs()[-1], g.tune, "f") != key

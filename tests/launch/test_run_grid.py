@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 
 from study.track import load_curves, load_runs, load_trials
 from tests.conftest import run_study, study_command
+from tests.launch.processes import uri, wait_for, workers
 
 GRID = """
 name: g
@@ -25,10 +24,6 @@ grid:
   seed: [0, 1]
 """
 CURVE = ["architecture", "depth", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]
-
-
-def uri(folder: Path) -> str:
-    return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 def curves(folder: Path) -> pd.DataFrame:
@@ -44,21 +39,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    try:
-        children = psutil.Process(process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -228,11 +208,28 @@ def test_the_error_over_more_views_reaches_mlflow(folder: Path) -> None:
     assert "'test_views: ten-crop' needs 'augment: imagenet'" in refused.stderr
 
 
-def test_a_second_launcher_is_refused(folder: Path) -> None:
-    process = start(folder)
-    wait_for(lambda: bool(workers(process)))
-    second = run_study(folder, "run", "--grid", "g.yaml")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert second.returncode == 2
-    assert "another `study run` is at work on 'g' here" in second.stderr
+def test_a_search_goes_beyond_its_bounds_says_so_and_goes_on_later(folder: Path) -> None:
+    """All of its rates are far too small: it stops where it must, and once more is allowed, does more."""
+    (folder / "g.yaml").write_text(
+        "name: g\ndataset: {name: digits, train_limit: 200, test_limit: 100}\n"
+        "recipe: {epochs: 2, batch_size: 32, lr: tune}\n"
+        "tune: {trials: 3, sampler: none, low: 1.0e-5, high: 1.0e-4, widen: 1}\n"
+        "grid: {net: plain-8}\n"
+    )
+    done = run_study(folder, "run", "--grid", "g.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "after 4 trials, 1 beyond the bounds; still the highest rate tried: widen tune.low and tune.high" in (
+        done.stderr
+    )
+    trials = load_trials("g", uri(folder))
+    last = trials.iloc[3]
+    assert (last["chosen"], last["edge"], last["low"], last["high"]) == (True, "highest", 1e-5, 1e-4)
+    assert last["lr"] == pytest.approx(max(trials["lr"][:3]) * 10**0.5, rel=0.05)
+    assert load_runs("g", uri(folder))["lr"].item() == last["lr"]
+
+    done = run_study(folder, "run", "--grid", "g.yaml", "--set", "tune.widen=2")
+    assert "1 runs and 1 trials done" in done.stderr
+    more = load_trials("g", uri(folder))
+    assert list(more["lr"][:4]) == list(trials["lr"])
+    assert more["lr"][4] == pytest.approx(last["lr"] * 10**0.5, rel=0.05)
+    assert list(more["chosen"]) == [False] * 4 + [True]

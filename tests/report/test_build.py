@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from study.report.page import prose
 from .frames import Truth, diverge, make_study, unfinish
 
 FIGURES = ("depth", "degradation", "curves", "rates")
-TABLES = ("results", "pairs", "rates", "trials", "runs")
+TABLES = ("results", "pairs", "rates", "trials", "runs", "good-rates", "winners", "robustness")
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 
 
@@ -73,7 +74,7 @@ def test_the_page_needs_no_network(page, built):
 
 def test_every_link_of_the_page_leads_somewhere(page, built):
     relative = [a for a in page.addresses if not a.startswith(("data:", "#"))]
-    assert len(relative) == 1 + 12 + 15
+    assert len(relative) == 1 + 12 + 24
     assert all((built / address).is_file() for address in relative)
     assert all(address[1:] in page.ids for address in page.addresses if address.startswith("#"))
     assert len(set(page.ids)) == len(page.ids)
@@ -95,7 +96,7 @@ def test_the_page_is_accessible(page):
     assert "plain 56 layers" in page.alts[2]
     assert all(len(alt) > 80 and "nan" not in alt for alt in page.alts)
     assert set(page.scopes) == {"row", "col"}
-    assert page.tags.count("caption") == page.tags.count("table") == 5
+    assert page.tags.count("caption") == page.tags.count("table") == 8
 
 
 def test_verdict_json(built, digits):
@@ -112,11 +113,40 @@ def test_verdict_json(built, digits):
     assert verdict["remedy"]["contrast"]["low"] < verdict["remedy"]["contrast"]["estimate"]
 
 
+def test_learning_rates_have_a_section(built, page):
+    told = json.loads((built / "verdict.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    (searches,) = told["learning_rates"]
+    assert searches["variant"] == ""
+    assert all(sentence in page.text for sentence in searches["sentences"])
+    assert [net["net"] for net in searches["nets"]][:2] == ["plain-8", "plain-20"]
+    assert [choice["name"] for choice in searches["choices"]] == ["tuned", "shared"]
+    assert "Does the answer depend on the learning rate?" in page.text
+    assert "#rates" in page.addresses
+    numbers = re.findall(r"(Figure|Table) (\d+)\.", page.text)
+    for kind, last in (("Figure", 4), ("Table", 8)):
+        assert [int(number) for name, number in numbers if name == kind] == list(range(1, last + 1))
+
+
+def test_each_variant_has_its_searches(digits, tmp_path):
+    frames = [
+        pd.concat([frame.assign(variant=f"width={width}") for width in (1, 2)])
+        for frame in (digits.runs, digits.curves, digits.trials)
+    ]
+    index = build_report("digits", *frames, tmp_path / "out", {})
+    page = Page(index.read_text(encoding="utf-8"))
+    assert page.tags.count("h3") == 2
+    assert len(set(page.ids)) == len(page.ids)
+    for width in (1, 2):
+        assert (tmp_path / f"out/figures/rates-width-{width}.svg").exists()
+        assert (tmp_path / f"out/tables/robustness-width-{width}.csv").exists()
+
+
 def test_a_second_build_replaces_the_first_and_keeps_other_files(built, digits):
     (built / "notes.txt").write_text("mine")
     (built / "figures" / "old.png").write_text("old")
     small = make_study(Truth({("plain", 8): (1, 0.1)}))
-    build_report("digits", small.runs, small.curves.iloc[:0], small.trials.iloc[:0], built, {})
+    index = build_report("digits", small.runs, small.curves.iloc[:0], small.trials.iloc[:0], built, {})
+    assert "learning rate?" not in index.read_text(encoding="utf-8")
     assert (built / "notes.txt").read_text() == "mine"
     assert sorted(path.name for path in (built / "figures").iterdir()) == ["depth.pdf", "depth.png", "depth.svg"]
     assert [path.name for path in built.parent.iterdir()] == ["digits"]

@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 
 from study.report.figures import curves as curve_figures
 from study.report.figures import depth as depth_figure
-from study.report.figures import rates as rate_figure
 from study.report.figures.style import depth_colours, draw_and_save, new_figure, spread
 from study.report.gallery import draw_figures
 
@@ -115,22 +114,6 @@ def test_depths_too_near_for_labels_keep_their_ticks():
     assert depth_figure.tick_labels((20,), np.array([20.0])) == ["20"]
 
 
-def test_rates_tell_states_apart(digits):
-    data = rate_figure.rate_data(digits.trials)
-    assert data.depths == (8, 20, 32, 56)
-    assert data.objective == "train_loss"
-    for net in data.nets:
-        mine = digits.trials[
-            (digits.trials["architecture"] == net.architecture) & (digits.trials["depth"] == net.depth)
-        ]
-        assert sorted(net.state) == sorted(mine["state"])
-        assert net.chosen == mine.loc[mine["chosen"], "lr"].iloc[0]
-        assert (np.diff(net.lr) > 0).all()
-    assert rate_figure.rate_data(digits.trials.iloc[:0]) is None
-    assert rate_figure.rate_data(pd.DataFrame()) is None
-    assert rate_figure.rate_data(digits.trials.assign(state="running")) is None
-
-
 def test_drawn_labels_do_not_overlap(digits, paper):
     for study in (digits, paper):
         data = curve_figures.curve_data(study.curves, study.runs)
@@ -157,14 +140,14 @@ def test_every_figure_is_drawn(case, tmp_path):
         "vgg": make_study(Truth({("plain", 18): (1, 1), ("residual", 18): (1, 1), ("vgg", 16): (1, 1)})),
         "no test": pair,
     }[case]
-    runs, curves, trials = study.runs, study.curves, study.trials
+    runs, curves = study.runs, study.curves
     if case == "plain only":
-        runs, curves, trials = (frame[frame["architecture"] == "plain"] for frame in (runs, curves, trials))
+        runs, curves = (frame[frame["architecture"] == "plain"] for frame in (runs, curves))
     if case == "no test":
         runs, curves = runs.assign(final_test_error=np.nan), curves.assign(test_error=np.nan)
-    pictures = draw_figures(runs, curves, trials, depth_colours(runs["depth"]), tmp_path)
+    pictures = draw_figures(runs, curves, depth_colours(runs["depth"]), tmp_path)
     names = {picture.name for picture in pictures}
-    assert {"depth", "curves", "rates"} <= names
+    assert {"depth", "curves"} <= names
     assert ("degradation" in names) == (case in ("plain only", "one seed", "diverged", "no test"))
     for picture in pictures:
         assert "nan" not in picture.caption + picture.alt

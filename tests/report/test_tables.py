@@ -60,6 +60,22 @@ def test_runs_and_trials_have_a_row_each(digits):
     assert trials_table(pd.DataFrame()).shown.empty
 
 
+def test_trials_of_several_seeds_are_counted_once(digits):
+    again = digits.trials.assign(seed=1001)
+    trials = pd.concat([digits.trials, again], ignore_index=True)
+    assert list(rates_table(digits.runs, trials).shown["Trials"]) == ["8"] * 8
+    shown = trials_table(trials).shown
+    assert list(shown["Seed"][:4]) == ["1000", "1001"] * 2
+    assert list(shown["Trial"][:4]) == ["0", "0", "1", "1"]
+
+
+def test_trials_show_whatever_else_was_searched(digits):
+    points = [f'{{"lr": {lr}, "weight_decay": {lr / 1000}}}' for lr in digits.trials["lr"]]
+    shown = trials_table(digits.trials.assign(point=points)).shown
+    assert shown["Weight decay"].iloc[0] == f"{digits.trials['lr'].iloc[0] / 1000:.4g}"
+    assert "Weight decay" not in trials_table(digits.trials).shown
+
+
 def test_before_any_result_the_table_is_empty(digits):
     waiting = unfinish(digits, "plain-8 seed 0", "running").runs.iloc[:1]
     assert results(waiting).shown.empty

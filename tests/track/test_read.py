@@ -1,9 +1,12 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from study.track import list_studies, load_curves, load_provenance, load_runs, load_trials
+from study.track import Store, list_studies, load_curves, load_provenance, load_runs, load_trials, words
+
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "iterations_per_epoch": 10}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +44,88 @@ def test_one_rate_a_cell_and_it_is_the_chosen_one(uri: str) -> None:
 
 def test_trials_are_paired_between_nets(uri: str) -> None:
     trials = load_trials("small", uri)
-    assert len(trials) == 16
+    assert len(trials) >= 16  # four a net, and those beyond the bounds
     assert (trials["objective"] == "train_loss").all()
     shared = trials[trials["number"] < 3].groupby("net")["lr"].apply(tuple)
     assert shared.nunique() == 1
+
+
+def test_the_columns_of_trials(uri: str) -> None:
+    """What the report and other programs rely on."""
+    trials = load_trials("small", uri)
+    assert list(trials.columns) == [
+        *("architecture", "depth", "net", "variant", "number", "seed", "lr", "objective", "value", "state", "step"),
+        *("chosen", "edge", "low", "high", "point", "began", *words.FINALS, "run_id"),
+    ]
+    for _, search in trials.groupby("net"):
+        assert list(search["number"]) == list(range(len(search)))
+    assert set(trials["net"]) == {"plain-8", "plain-14", "resnet-8", "resnet-14"}
+    assert set(trials["seed"]) == {1000}  # apart from the grid's 0 and 1
+    assert (trials["low"] == 0.01).all()
+    assert (trials["high"] == 0.3).all()
+    assert [json.loads(point) for point in trials["point"]] == [{"lr": rate} for rate in trials["lr"]]
+    assert trials["run_id"].is_unique
+    ended = trials[trials["state"] == "complete"]
+    assert len(ended) >= 12  # three shared trials a net, which no pruner stops
+    np.testing.assert_allclose(ended["value"], ended["final_train_loss"])  # the objective
+    assert ended["final_test_error"].between(0, 100).all()
+    assert (ended["step"] == 15).all()
+    assert trials.loc[trials["state"] == "pruned", "final_train_loss"].isna().all()
+
+
+def test_the_papers_rate_is_tried_first_by_all(uri: str) -> None:
+    trials = load_trials("small", uri)
+    assert (trials.loc[trials["number"] == 0, "lr"] == 0.1).all()
+
+
+def test_where_a_search_ends_at_its_last_rate_it_says_so(uri: str) -> None:
+    """Beyond the bounds, or up to as far as it may go."""
+    for _, search in load_trials("small", uri).groupby("net"):
+        chosen = search.loc[search["chosen"], "lr"].item()
+        lowest, highest = search["lr"].min(), search["lr"].max()
+        side = {lowest: "lowest", highest: "highest"}.get(chosen, "")
+        assert set(search["edge"]) == {side}
+        beyond = search[~search["lr"].between(0.01 * 0.999, 0.3 * 1.001)]
+        assert len(search) == 4 + len(beyond)
+        assert len(beyond) == 4 or side == ""
+
+
+def test_a_trial_with_several_seeds_has_a_row_each(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    store = Store("s", uri)
+    rates, numbers = (0.1, 0.2), (0, 1)
+    search = store.begin("plain-8 tuning", PARAMS | {"lr": "tune"}, {words.KIND: "tuning", words.BOUNDS: "[0.01, 1.0]"})
+    store.set_tags(search, {words.CHOSEN: json.dumps({"lr": 0.2}), words.EDGE: "highest"})
+    for number, rate in reversed(list(zip(numbers, rates, strict=True))):
+        for seed in (1001, 1000):
+            tags = {words.KIND: "trial", words.TRIAL: str(number), words.POINT: json.dumps({"lr": rate})}
+            run = store.begin("t", PARAMS | {"lr": rate, "seed": seed}, tags | {words.PARENT: search})
+            store.log_values(run, {"objective": rate + seed})
+            store.end(run, "finished")
+    trials = load_trials("s", uri)
+    assert list(zip(trials["number"], trials["seed"], strict=True)) == [(0, 1000), (0, 1001), (1, 1000), (1, 1001)]
+    assert list(trials["lr"]) == [0.1, 0.1, 0.2, 0.2]
+    assert list(trials["value"]) == [1000.1, 1001.1, 1000.2, 1001.2]
+    assert list(trials["chosen"]) == [False, False, True, True]
+    assert set(trials["edge"]) == {"highest"}
+
+
+def test_two_searches_of_a_net_are_told_apart(tmp_path: Path) -> None:
+    """Other bounds are another search of the same cell: each trial goes by its own."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    store = Store("s", uri)
+    for high in (1.0, 2.0):
+        tags = {words.KIND: "tuning", words.CELL: "c", words.BOUNDS: f"[0.01, {high}]"}
+        search = store.begin("plain-8 tuning", PARAMS, tags | {words.CHOSEN: json.dumps({"lr": high})})
+        for rate in (1.0, 2.0):
+            tags = {words.KIND: "trial", words.CELL: "c", words.TRIAL: "0", words.POINT: json.dumps({"lr": rate})}
+            store.end(store.begin("t", PARAMS | {"lr": rate}, tags | {words.PARENT: search}), "finished")
+    trials = load_trials("s", uri)
+    assert (trials["chosen"] == (trials["lr"] == trials["high"])).all()
+    assert sorted(trials["high"]) == [1.0, 1.0, 2.0, 2.0]
+    first, second = trials.groupby("high")["began"].unique()
+    assert len(first) == len(second) == 1
+    assert first[0] < second[0]
 
 
 def test_curves_have_every_step_once(uri: str) -> None:

@@ -1,6 +1,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +92,50 @@ def test_many_points_go_in_one_call(tmp_path: Path) -> None:
     run = begin(store)
     store.log_points(run, [replace(POINT, step=step, epoch=step / 10) for step in range(1, 401)])
     assert len(load_curves("digits", uri(tmp_path))) == 400
+
+
+def test_runs_are_found_by_their_keys(tmp_path: Path) -> None:
+    """The newest first; a trial by the search that its key begins with."""
+    store = Store("digits", uri(tmp_path))
+    first, second, other = (begin(store, key) for key in ("k", "k", "k2"))
+    trials = [store.begin("t", PARAMS, {words.KIND: "trial", words.KEY: key}) for key in ("k-1", "k-2", "k2-1", "k")]
+    store.end(first, "finished")
+    assert [record.run_id for record in store.records_of("k", "run")] == [second, first]
+    assert [record.outcome for record in store.records_of("k", "run")] == ["running", "finished"]
+    assert [record.run_id for record in store.records_of("k", "trial")] == [trials[3]]
+    assert store.records_of("k", "tuning") == []
+    assert [record.run_id for record in store.records_within("k", "trial")] == [trials[1], trials[0]]
+    assert [store.is_running(run) for run in (first, other)] == [False, True]
+
+
+MAKING = "from study.track import Store; input(); print(Store('digits').experiment_id)"
+
+
+@pytest.mark.slow
+def test_two_that_begin_at_once_make_one_study(tmp_path: Path) -> None:
+    """The database, its tables and the experiment."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import study.track; print(); {MAKING}"],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has loaded everything
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
+    assert len({out for out, _ in said}) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]  # no lock is left
 
 
 def test_a_moved_study_is_found_whole(tmp_path: Path) -> None:

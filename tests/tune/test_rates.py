@@ -1,30 +1,10 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from study.config import DatasetSpec, Recipe, RunSpec, Tune
 from study.train import lr_at
-from study.tune import objective_value, shared_rates, trial_spec, worst_value
-
-
-@given(st.integers(1, 40), st.floats(1e-5, 1e-2), st.floats(1.5, 1e4), st.integers(0, 100))
-def test_shared_rates_lie_in_bounds_and_a_longer_search_keeps_them(n: int, low: float, ratio: float, seed: int) -> None:
-    tune = Tune(trials=n, low=low, high=low * ratio, sampler="none", seed=seed)
-    rates = shared_rates(tune)
-    assert len(rates) == n
-    assert all(low * 0.999 <= rate <= low * ratio * 1.001 for rate in rates)  # rates have four digits
-    longer = shared_rates(tune.model_copy(update={"trials": n + 7}))
-    assert longer[:n] == rates
-
-
-def test_shared_rates_are_spread_over_the_range() -> None:
-    """Eight quasi-random rates put two into each quarter of the logarithmic range, which random ones rarely do."""
-    for seed in range(20):
-        rates = shared_rates(Tune(trials=8, low=0.001, high=10.0, sampler="none", seed=seed))
-        quarters = [min(3, int(math.log10(rate) + 3)) for rate in rates]
-        assert sorted(quarters) == [0, 0, 1, 1, 2, 2, 3, 3]
+from study.tune import objective_value, trial_spec, worst_value
 
 
 def spec(**recipe: object) -> RunSpec:
@@ -41,20 +21,35 @@ def spec(**recipe: object) -> RunSpec:
 @pytest.mark.parametrize("milestones", [(0.5, 0.75), (500, 750)])
 def test_a_trial_is_its_run_in_small(milestones: tuple[float, ...]) -> None:
     whole = spec(milestones=milestones, warmup=100).with_recipe(lr=0.2)
-    trial = trial_spec(spec(milestones=milestones, warmup=100), 0.2, Tune(fraction=0.1, seed=77), 5000)
+    trial = trial_spec(spec(milestones=milestones, warmup=100), {"lr": 0.2}, Tune(fraction=0.1, seed=77), 5000)
     assert (trial.recipe.iterations, trial.recipe.warmup, trial.seed) == (100, 10, 77)
     for step in range(100):
         assert lr_at(step, trial.recipe, 100) == pytest.approx(lr_at(10 * step, whole.recipe, 1000))
 
 
 def test_a_trial_in_epochs() -> None:
-    trial = trial_spec(spec(iterations=None, epochs=20, batch_size=100), 0.1, Tune(fraction=0.5), 1050)
+    trial = trial_spec(spec(iterations=None, epochs=20, batch_size=100), {"lr": 0.1}, Tune(fraction=0.5), 1050)
     assert (trial.recipe.iterations, trial.recipe.epochs) == (100, None)
+
+
+def test_each_seed_of_a_trial_is_a_run_of_its_own() -> None:
+    """Apart from the grid's seeds, and equal but for the seed."""
+    trials = [trial_spec(spec(), {"lr": 0.1}, Tune(seeds=3), 5000, repeat) for repeat in range(3)]
+    assert [trial.seed for trial in trials] == [1000, 1001, 1002]
+    assert len({trial.cell_key("f") for trial in trials}) == 1
+
+
+def test_a_trial_tries_every_field_of_its_point() -> None:
+    """A searched warm-up is one of the whole training, and shortened with it."""
+    point = {"lr": 0.1, "weight_decay": 1e-3, "momentum": 0.8, "warmup": 200.0}
+    trial = trial_spec(spec(), point, Tune(fraction=0.1), 5000)
+    recipe = trial.recipe
+    assert (recipe.lr, recipe.weight_decay, recipe.momentum, recipe.warmup) == (0.1, 1e-3, 0.8, 20)
 
 
 def test_a_trial_spends_nothing_on_views() -> None:
     run = spec(augment="imagenet", test_views="ten-crop")
-    assert trial_spec(run, 0.1, Tune(), 5000).recipe.test_views == "center"
+    assert trial_spec(run, {"lr": 0.1}, Tune(), 5000).recipe.test_views == "center"
 
 
 @pytest.mark.parametrize(

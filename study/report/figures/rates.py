@@ -1,5 +1,6 @@
-"""The learning-rate search: every trial's objective against its rate, a panel a depth."""
+"""The learning-rate search: every trial's training error against its rate, a panel a depth."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,60 +8,106 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
+from study.report.cells import depths
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
 from study.report.metrics import axis
+from study.report.tuning import ENDED, Searched
 
 COLUMNS = 4
-STATES = ("complete", "pruned", "diverged")
+LEGEND_COLUMNS = {1: 2}
+"""Of the key, under so many panels in a row; 4 under more."""
+LINEAR = 1.0
+"""Percent below which a compressed axis of errors is linear."""
+COMPRESS = 20.0
+"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
+TICKS = (0, 1, 3, 10, 30, 90)
+FLOOR = 0.16
+"""Part of a panel's height below an error of 0, where the good ranges lie."""
+ROOF = 0.14
+"""Part above the highest error, where trials stand that have none."""
 
 
 class Trials(NamedTuple):
-    """The trials of one net: rate, value and state of each (trials,), and the rate that was chosen (NaN: none)."""
+    """The trials of one net, all (trials,): rate, error with its least and greatest seed, and state."""
 
     architecture: str
     depth: int
     lr: NDArray[np.float64]
-    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+    """Final training error; of a pruned trial the running one when it was stopped, NaN where that isn't known."""
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     state: tuple[str, ...]
-    chosen: float
+    chosen: tuple[bool, ...]
+    good: tuple[float, float] | None
 
 
 class RateData(NamedTuple):
-    """All nets' trials, what they minimise, and common limits."""
+    """All nets' trials, common limits, and what the caption says."""
 
     nets: tuple[Trials, ...]
     depths: tuple[int, ...]
-    objective: str
     rates: tuple[float, float]
-    limits: tuple[float, float]
-    log: bool
+    top: float
+    """The highest error that has a place on the axis."""
+    compressed: bool
+    bounds: tuple[float, float] | None
+    """The bounds asked for, where some trial lies beyond them."""
+    tolerance: float
+    fields: tuple[str, ...]
+    """What else varies between the trials."""
+
+    @property
+    def has_roof(self) -> bool:
+        """Whether some trial has no place on the axis of errors."""
+        return any(
+            s == "diverged" or np.isnan(e) for net in self.nets for s, e in zip(net.state, net.error, strict=True)
+        )
+
+    @property
+    def states(self) -> set[str]:
+        """All states that trials have."""
+        return {state for net in self.nets for state in net.state}
 
 
-def rate_data(trials: pd.DataFrame) -> RateData | None:
-    """Return the ended trials by net; None where there are none."""
-    ended = trials[trials["state"].isin(STATES) & trials["lr"].notna()] if len(trials) else trials
+def rate_data(
+    trials: pd.DataFrame, nets: Sequence[Searched], tolerance: float, fields: tuple[str, ...]
+) -> RateData | None:
+    """Return the ended trials (`tuning.by_trial`) by net; None where there are none."""
+    ended = trials[trials["state"].isin(ENDED) & trials["lr"].notna()]
     if ended.empty:
         return None
-    nets = []
-    for architecture in architectures(ended):
-        for depth in depths(ended[ended["architecture"] == architecture]):
-            mine = ended[(ended["architecture"] == architecture) & (ended["depth"] == depth)].sort_values("lr")
-            chosen = mine.loc[mine["chosen"].astype(bool), "lr"]
-            nets.append(Trials(
-                architecture, depth, mine["lr"].to_numpy(dtype=np.float64), mine["value"].to_numpy(dtype=np.float64),
-                tuple(mine["state"]), float(chosen.iloc[0]) if len(chosen) else float("nan"),
+    shown = []
+    for net in nets:
+        mine = ended[(ended["architecture"] == net.architecture) & (ended["depth"] == net.depth)].sort_values("lr")
+        if len(mine):
+            whole = mine["state"] != "pruned"
+            final, low, high = mine["error"].where(whole, mine["running"]), mine["error_low"], mine["error_high"]
+            shown.append(Trials(
+                net.architecture, net.depth, _array(mine["lr"]), _array(final),
+                _array(low.where(whole)), _array(high.where(whole)), tuple(mine["state"]),
+                tuple(bool(one) for one in mine["chosen"]),
+                (net.good.low, net.good.high) if net.good is not None else None,
             ))  # fmt: skip
-    finite = ended.loc[(ended["state"] != "diverged") & np.isfinite(ended["value"]), "value"]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    log = low > 0 and high / low > 50
-    # Room above the highest value, where diverged trials stand.
-    room = (low / 1.6, high * (high / low) ** 0.22) if log else (min(0.0, low), high + 0.2 * ((high - low) or 1.0))
+    placed = [np.concatenate([net.error, net.high])[np.array([*net.state, *net.state]) != "diverged"] for net in shown]
+    known = np.concatenate(placed)
+    known = known[np.isfinite(known)]
+    top = max(float(known.max()), LINEAR) if len(known) else LINEAR
+    compressed = len(known) > 0 and top > COMPRESS * max(LINEAR / 2, float(known.min()))
     rates = float(ended["lr"].min()) / 1.4, float(ended["lr"].max()) * 1.4
-    return RateData(tuple(nets), tuple(depths(ended)), str(ended["objective"].iloc[0]), rates, room, log)
+    bounds = None
+    if ended["outside"].any() and ended["low"].notna().any():
+        bounds = float(ended["low"].min()), float(ended["high"].max())
+    return RateData(
+        tuple(shown), tuple(depths(ended)), rates, top, compressed, bounds, tolerance, fields
+    )  # fmt: skip
+
+
+def _array(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    return column.to_numpy(dtype=np.float64)
 
 
 def shape(data: RateData) -> tuple[int, int]:
@@ -69,26 +116,66 @@ def shape(data: RateData) -> tuple[int, int]:
     return -(-len(data.depths) // columns), columns
 
 
+def height(data: RateData) -> float:
+    """Return the figure's height in inches: rows of panels, and what the key takes."""
+    rows, columns = shape(data)
+    return 0.6 + 1.5 * rows + 0.18 * -(-len(_key(data)) // LEGEND_COLUMNS.get(columns, 4))
+
+
+def squeeze(error: "NDArray[np.float64] | float") -> NDArray[np.float64]:
+    """Return errors on a scale that is linear up to `LINEAR` percent and logarithmic above, without a kink."""
+    values = np.asarray(error, dtype=np.float64)
+    return np.where(values <= LINEAR, values, LINEAR * (1 + np.log(np.maximum(values, LINEAR) / LINEAR)))
+
+
 def draw_rates(data: RateData, ax: Axes, depth: int) -> None:
-    """Draw a depth: full points ended, hollow ones were pruned, crosses at the top diverged, rings are chosen."""
+    """Draw a depth: bars below are good ranges, full points ended, hollow ones were pruned, crosses diverged."""
     ax.set_xscale("log")
-    ax.set_yscale("log" if data.log else "linear")
     ax.set_xlim(*data.rates)
-    ax.set_ylim(*data.limits)
+    place = squeeze if data.compressed else np.asarray
+    top = float(place(data.top))
+    roof = ROOF if data.has_roof else 0.04
+    room = top / (1 - FLOOR - roof)
+    ax.set_ylim(-FLOOR * room, top + roof * room)
+    for bound in data.bounds or ():
+        ax.axvline(bound, color="#8a8a8a", linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
     for rank, one in enumerate(net for net in data.nets if net.depth == depth):
         colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-        state = np.array(one.state)
-        full, pruned, diverged = (state == name for name in STATES)
-        ax.plot(one.lr[full], one.value[full], color=colour, marker=marker, markersize=3.4, linewidth=0.7, zorder=3)
-        ax.plot(one.lr[pruned], one.value[pruned], marker, color=colour, markerfacecolor="white", markersize=3.4,
+        state, y = np.array(one.state), place(one.error)
+        full, pruned, diverged = (state == name for name in ENDED)
+        high = np.where(diverged | (pruned & np.isnan(y)), top + (0.7 - 0.35 * rank) * roof * room, y)
+        line = "none" if data.fields else "-"
+        ax.plot(one.lr[full], high[full], color=colour, marker=marker, markersize=3.2, linewidth=0.7, zorder=3,
+                linestyle=line)  # fmt: skip
+        ax.vlines(one.lr[full], place(one.low[full]), place(one.high[full]), color=colour, linewidth=0.7, zorder=2)
+        ax.plot(one.lr[pruned], high[pruned], marker, color=colour, markerfacecolor="white", markersize=3.2,
                 markeredgewidth=0.8, zorder=3)  # fmt: skip
-        ax.plot(one.lr[diverged], np.full(int(diverged.sum()), 0.96 - 0.06 * rank), "x", color=colour, markersize=3.8,
-                markeredgewidth=1.0, transform=ax.get_xaxis_transform(), zorder=3)  # fmt: skip
-        at = np.flatnonzero(np.isclose(one.lr, one.chosen))
-        ax.plot(one.lr[at], one.value[at], "o", color=colour, markerfacecolor="none", markersize=8, zorder=4)
+        ax.plot(one.lr[diverged], high[diverged], "x", color=colour, markersize=3.8, markeredgewidth=1.0, zorder=3)
+        at = np.array(one.chosen)
+        ax.plot(one.lr[at], high[at], "o", color=colour, markerfacecolor="none", markersize=7.5, markeredgewidth=0.8,
+                zorder=4)  # fmt: skip
+        if one.good is not None:
+            ax.hlines(-(0.45 + 0.27 * rank) * FLOOR * room, *one.good, color=colour, linewidth=2.2, zorder=3,
+                      capstyle="round")  # fmt: skip
+    ax.axhline(0, color="#bdbdbd", linewidth=0.5, zorder=1)
+    _ticks(data, ax)
+    ax.set_title(f"{depth} layers")
+
+
+def _ticks(data: RateData, ax: Axes) -> None:
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_title(f"{depth} layers")
+    if data.compressed:
+        shown = [tick for tick in TICKS if tick <= data.top]
+        ax.yaxis.set_major_locator(FixedLocator([float(squeeze(tick)) for tick in shown]))
+        labels = {round(float(squeeze(tick)), 6): f"{tick}" for tick in shown}
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.get(round(value, 6), "")))
+    else:
+        low, high = ax.get_ylim()
+        ticks = [tick for tick in ax.get_yticks() if 0 <= tick <= data.top]
+        ax.yaxis.set_major_locator(FixedLocator(ticks))
+        ax.set_ylim(low, high)
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> None:
@@ -104,18 +191,29 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
             ax.set_xlabel(axis("lr"))
             ax.tick_params(labelbottom=True)
         if place % columns == 0:
-            ax.set_ylabel(axis(data.objective))
+            ax.set_ylabel(axis("train_error"))
+    handles = _key(data)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), LEGEND_COLUMNS.get(columns, 4)))
+
+
+def _key(data: RateData) -> list[Line2D]:
+    """Return what the legend shows: only what the figure has."""
     handles = [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[name], marker=ARCHITECTURE_MARKERS[name], markersize=3.4,
-               linewidth=0.7, label=f"{name} nets")
+        Line2D([], [], color=ARCHITECTURE_COLOURS[name], marker=ARCHITECTURE_MARKERS[name], markersize=3.2,
+               linewidth=0 if data.fields else 0.7, label=f"{name} nets")
         for name in ARCHITECTURE_COLOURS if any(net.architecture == name for net in data.nets)
     ]  # fmt: skip
-    grey: dict[str, Any] = {"color": "#555555", "linestyle": "none"}
-    states = {state for net in data.nets for state in net.state}
-    if "pruned" in states:
-        handles.append(Line2D([], [], marker="o", markerfacecolor="white", markersize=3.4, label="pruned", **grey))
-    if "diverged" in states:
-        handles.append(Line2D([], [], marker="x", markersize=3.8, label="diverged", **grey))
-    if any(np.isfinite(net.chosen) for net in data.nets):
-        handles.append(Line2D([], [], marker="o", markerfacecolor="none", markersize=8, label="chosen", **grey))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    grey: dict[str, Any] = {"color": "#555555"}
+    plural = "s" * (data.tolerance != 1)
+    alone: dict[str, Any] = {**grey, "linestyle": "none"}
+    if any(any(net.chosen) for net in data.nets):
+        handles.append(Line2D([], [], marker="o", markerfacecolor="none", markersize=7.5, label="chosen rate", **alone))
+    if any(net.good for net in data.nets):
+        handles.append(Line2D([], [], linewidth=2.2, label=f"best + {data.tolerance:g} point{plural}", **grey))
+    if "pruned" in data.states:
+        handles.append(Line2D([], [], marker="o", markerfacecolor="white", markersize=3.2, label="pruned", **alone))
+    if "diverged" in data.states:
+        handles.append(Line2D([], [], marker="x", markersize=3.8, label="diverged", **alone))
+    if data.bounds:
+        handles.append(Line2D([], [], linewidth=0.6, linestyle=(0, (4, 2)), label="bounds asked for", **grey))
+    return handles

@@ -1,0 +1,26 @@
+"""Who writes a run: a process by its host, number and start, so that others can tell whether it still lives."""
+
+import os
+import socket
+
+import psutil
+
+
+def owner() -> str:
+    """Return this process: host, number, and when it began (numbers of processes come round)."""
+    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
+
+
+def is_gone(name: str) -> bool:
+    """Whether an owner is known to be dead. Of another machine's processes nothing is known."""
+    host, _, rest = name.partition(":")
+    number, _, began = rest.partition(":")
+    if host != socket.gethostname() or not number.isdecimal() or not began.isdecimal():
+        return False
+    try:
+        process = psutil.Process(int(number))
+        return bool(abs(process.create_time() - int(began)) >= 2 or process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False

@@ -1,0 +1,53 @@
+"""Where refining points come from, and what stops a trial early: samplers and pruners, chosen by `bench/tuning.py`."""
+
+import warnings
+from collections.abc import Iterable
+
+import optuna
+
+from study.config import Tune
+from study.tune.space import Point, axes
+
+STARTUP_TRIALS = 4
+"""Trials that come to their end before the pruner may stop one."""
+
+
+def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
+    """Return what proposes refining points; `seed` decides what it draws."""
+    startup = min(STARTUP_TRIALS, tune.shared_trials)
+    if tune.sampler == "gp":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is experimental
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=startup, deterministic_objective=False)
+    return optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed)
+
+
+def bisected(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
+    """Return the best point with each field moved to the middle of the wider gap between it and its neighbours tried.
+
+    A field's neighbours are the values next to the best one's, or the bounds.
+    """
+    if best is None:
+        return {axis.field: axis.at(0.5) for axis in axes(tune)}
+    tried, point = list(tried), {}
+    for axis in axes(tune):
+        here = axis.place(best[axis.field])
+        places = [axis.place(other[axis.field]) for other in tried]
+        below = max([place for place in places if place < here - 1e-6], default=min(0.0, here))
+        above = min([place for place in places if place > here + 1e-6], default=max(1.0, here))
+        middle = (here + above) / 2 if above - here >= here - below else (here + below) / 2
+        point[axis.field] = axis.at(middle)
+    return point
+
+
+def pruner(tune: Tune) -> optuna.pruners.BasePruner:
+    """Return what stops trials early."""
+    if tune.pruner == "none":
+        return optuna.pruners.NopPruner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is experimental
+        if tune.pruner == "wilcoxon":
+            return optuna.pruners.WilcoxonPruner(p_threshold=0.1)
+    if tune.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=4 * tune.seeds, reduction_factor=2)
+    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)

@@ -1,0 +1,78 @@
+"""The real program as processes that tests start, watch, stop and kill."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from study.track import Record, Store
+from tests.conftest import study_command
+
+
+def uri(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    try:
+        children = psutil.Process(process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def records(folder: Path) -> list[Record]:
+    """Return all that the study `g` has in MLflow, of whatever kind; nothing while its database is being made."""
+    try:
+        store = Store.find("g", uri(folder))
+        return store.records() if store else []
+    except Exception:
+        return []
+
+
+class Launcher:
+    """A `study run` in the background, whose messages can be read while it runs."""
+
+    def __init__(self, folder: Path, name: str, *words: str) -> None:
+        """Start it on `g.yaml` with one worker."""
+        self.messages = folder / f"{name}.txt"
+        with self.messages.open("w") as out:
+            self.process = subprocess.Popen(
+                study_command("run", "--grid", "g.yaml", "--workers", "1", *words),
+                cwd=folder,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def says(self, text: str) -> bool:
+        return text in self.messages.read_text()
+
+    def until_it_says(self, text: str) -> None:
+        wait_for(lambda: self.says(text) or self.process.poll() is not None)
+        assert self.says(text), self.messages.read_text()
+
+    def kill(self) -> None:
+        """End it at once, as when memory runs out; its worker notices and ends by itself."""
+        mine = workers(self.process)
+        self.process.kill()
+        self.process.wait()
+        wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in mine))
+
+    def end(self) -> str:
+        """Wait for its end, which must be a good one; return all that it said."""
+        code = self.process.wait(timeout=300)
+        said = self.messages.read_text()
+        assert code == 0, said
+        assert "Traceback" not in said
+        return said

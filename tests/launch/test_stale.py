@@ -1,0 +1,48 @@
+"""What a killed launcher left RUNNING in MLflow is closed, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from study.launch.lease import Leases
+from study.launch.run_grid import _close_stale
+from study.track import Store, words
+
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
+LEASES = {"run": "run k", "tuning": "search k", "trial": "search k", "dataset": "data"}
+KEYS = {"run": "k", "tuning": "k", "trial": "k-1", "dataset": "f"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store("g", f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def leases(folder: Path, holder: str) -> Leases:
+    return Leases(f"sqlite:///{folder / 'optuna.db'}", holder, "g")
+
+
+def begin(store: Store, kind: str) -> str:
+    return store.begin(kind, PARAMS, {words.KIND: kind, words.KEY: KEYS[kind]})
+
+
+@pytest.mark.parametrize("kind", LEASES)
+def test_what_nobody_holds_is_closed_and_what_somebody_does_is_not(tmp_path: Path, store: Store, kind: str) -> None:
+    begin(store, kind)
+    other = leases(tmp_path, "elsewhere:1:1")
+    other.acquire(LEASES[kind])
+    _close_stale(store, store.records(), leases(tmp_path, "here:1:1"))
+    assert [record.status for record in store.records()] == ["RUNNING"]
+    other.release(LEASES[kind])
+    _close_stale(store, store.records(), leases(tmp_path, "here:1:1"))
+    assert [(record.status, record.outcome) for record in store.records()] == [("KILLED", "interrupted")]
+    assert other.acquire(LEASES[kind])  # looking leaves no lease behind
+
+
+def test_what_ended_meanwhile_stands(tmp_path: Path, store: Store) -> None:
+    """Another launcher ends a run and lets go of it between this one's look at MLflow and at the leases."""
+    run = begin(store, "run")
+    seen = store.records()
+    store.end(run, "finished")
+    _close_stale(store, seen, leases(tmp_path, "here:1:1"))
+    assert [record.status for record in store.records()] == ["FINISHED"]

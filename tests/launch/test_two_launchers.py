@@ -1,0 +1,219 @@
+"""Several `study run` at once on one grid: they share the work, wait for each other, and take over from the dead."""
+
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.track import load_curves, load_runs, load_trials
+from tests.conftest import run_study
+from tests.launch.processes import Launcher, records, uri, wait_for
+
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {epochs: 16, batch_size: 32, lr: tune}
+tune: {trials: 3, seeds: 2, low: 0.01, high: 1.0, pruner: none}
+grid:
+  architecture: [plain, residual]
+  depth: [8]
+  seed: [0, 1, 2]
+"""
+ONE_NET = GRID.replace("[plain, residual]", "plain")
+Start = Callable[[], Launcher]
+WAITING = "waiting: another `study run` is at work on all that is left"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "g.yaml").write_text(GRID)
+    return tmp_path
+
+
+@pytest.fixture
+def launch(folder: Path) -> Iterator[Start]:
+    """Return what starts a launcher, which doesn't outlive the test."""
+    launchers: list[Launcher] = []
+
+    def start() -> Launcher:
+        launchers.append(Launcher(folder, f"launcher {len(launchers)}"))
+        return launchers[-1]
+
+    yield start
+    for launcher in launchers:
+        launcher.kill()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same grid, run by one launcher alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "g.yaml").write_text(GRID)
+    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def check_whole(folder: Path, undisturbed: Path, nets: tuple[str, ...] = ("plain-8", "resnet-8")) -> pd.DataFrame:
+    """Everything is there once, as if it had been left alone, and nothing is left RUNNING; return the trials."""
+    runs = load_runs("g", uri(folder))
+    assert sorted(zip(runs["net"], runs["seed"], strict=True)) == [(net, seed) for net in nets for seed in (0, 1, 2)]
+    assert runs["run_key"].is_unique
+    assert (runs["status"] == "FINISHED").all()
+    trials, others = load_trials("g", uri(folder)), load_trials("g", uri(undisturbed))
+    columns = ["net", "number", "seed", "lr", "value", "state", "chosen", "edge"]
+    others = others[others["net"].isin(nets)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(trials[columns], others[columns], check_exact=True)
+    curve = ["net", "seed", "step", "train_error", "train_loss", "test_error", "lr"]
+    curves, expected = load_curves("g", uri(folder)), load_curves("g", uri(undisturbed))
+    expected = expected[expected["net"].isin(nets)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(curves[curve], expected[curve], check_exact=True)
+    assert {record.status for record in records(folder)} == {"FINISHED"}
+    kinds = [record.kind for record in records(folder)]
+    assert (kinds.count("tuning"), kinds.count("dataset")) == (len(nets), 1)
+    assert not list((folder / "mlruns" / ".checkpoints" / "g").glob("*/checkpoint.pt"))
+    with closing(sqlite3.connect(folder / "optuna.db")) as database:
+        assert database.execute("SELECT key FROM study_leases").fetchall() == []
+    return trials
+
+
+def done_by(said: str) -> tuple[int, int]:
+    """Return how many runs and trials a launcher says that it has done."""
+    runs, trials = re.findall(r"(\d+) runs and (\d+) trials done", said)[-1]
+    return int(runs), int(trials)
+
+
+def test_a_study_whose_trials_have_seeds(undisturbed: Path) -> None:
+    """Two rows a trial number, and a value that is their mean decides."""
+    trials = load_trials("g", uri(undisturbed))
+    for _, search in trials.groupby("net"):
+        assert list(search["number"]) == [number for number in range(len(search) // 2) for _ in range(2)]
+        assert list(search["seed"]) == [1000, 1001] * (len(search) // 2)
+        assert search.groupby("number")["lr"].nunique().eq(1).all()
+        means = search.groupby("lr")["value"].mean()
+        assert set(search.loc[search["chosen"], "lr"]) == {means.idxmin()}
+        assert search["chosen"].sum() == 2
+
+
+def test_two_begin_at_once_and_share_the_work(folder: Path, undisturbed: Path, launch: Start) -> None:
+    """In an empty folder, so that both make the databases; nothing is done twice."""
+    launchers = [launch(), launch()]
+    said = [launcher.end() for launcher in launchers]
+    trials = check_whole(folder, undisturbed)
+    (runs_a, trials_a), (runs_b, trials_b) = map(done_by, said)
+    assert runs_a + runs_b == 6
+    assert trials_a + trials_b == len(trials)
+    assert min(trials_a, trials_b) > 0  # each has searched for one of the nets
+    for text in said:  # the sum is right for each
+        runs, before = done_by(text)[0], int(re.findall(r"(\d+) runs were done before", text)[-1])
+        assert runs + before == 6
+
+
+def one_at_work_and_one_waiting(folder: Path, launch: Start) -> tuple[Launcher, Launcher]:
+    """Begin two on one net: its search can be done by one of them only."""
+    (folder / "g.yaml").write_text(ONE_NET)
+    launchers = [launch(), launch()]
+    wait_for(lambda: any(launcher.says(WAITING) or launcher.process.poll() is not None for launcher in launchers))
+    at_work, waiting = sorted(launchers, key=lambda launcher: launcher.says(WAITING))
+    waiting.until_it_says(WAITING)
+    at_work.until_it_says("trial 0")
+    assert at_work.process.poll() is None, "too quick for this test"
+    return at_work, waiting
+
+
+def test_a_second_waits_and_takes_over_when_the_first_is_killed(folder: Path, undisturbed: Path, launch: Start) -> None:
+    """With one search left, there is nothing for the second to do until then."""
+    first, second = one_at_work_and_one_waiting(folder, launch)
+    wait_for(lambda: in_a_trial(folder))
+    first.kill()
+    assert in_a_trial(folder), "not in the middle of one"
+    said = second.end()
+    assert done_by(said)[0] == 3
+    assert said.count(WAITING) == 1  # once, and not at every look
+    trials = check_whole(folder, undisturbed, ("plain-8",))
+    assert done_by(said)[1] < len(trials)  # what the first had done stands
+
+
+def test_a_second_waits_for_a_first_that_lives(folder: Path, undisturbed: Path, launch: Start) -> None:
+    """And ends when all is done; it has helped with the runs, or there was nothing left for it."""
+    first, second = one_at_work_and_one_waiting(folder, launch)
+    said = [first.end(), second.end()]
+    trials = check_whole(folder, undisturbed, ("plain-8",))
+    assert [done_by(text)[1] for text in said] == [len(trials), 0]
+    assert sum(done_by(text)[0] for text in said) == 3
+
+
+def in_a_trial(folder: Path) -> bool:
+    return any(record.kind == "trial" and record.status == "RUNNING" for record in records(folder))
+
+
+def both_begun(launch: Start) -> tuple[Launcher, Launcher]:
+    """Begin two; return the one that ends its first trial first, and the other."""
+    launchers = [launch(), launch()]
+    for launcher in launchers:
+        launcher.until_it_says("workers: 1")
+    wait_for(lambda: any(launcher.says("trial 0") for launcher in launchers))
+    first, second = sorted(launchers, key=lambda launcher: launcher.says("trial 0"), reverse=True)
+    assert not second.says("runs and"), "too quick for this test"
+    return first, second
+
+
+def test_one_of_two_is_killed_and_a_third_begins(folder: Path, undisturbed: Path, launch: Start) -> None:
+    first, second = both_begun(launch)
+    first.kill()
+    third = launch()
+    said = [launcher.end() for launcher in (second, third)]
+    assert sum(done_by(text)[0] for text in said) == 6
+    check_whole(folder, undisturbed)
+
+
+def test_both_are_killed_and_one_begins(folder: Path, undisturbed: Path, launch: Start) -> None:
+    """Leases of the dead hold nobody up."""
+    for launcher in both_begun(launch):
+        launcher.kill()
+    assert any(record.status == "RUNNING" for record in records(folder))
+    assert WAITING not in launch().end()
+    check_whole(folder, undisturbed)
+
+
+def test_one_that_was_suspended_leaves_what_was_taken_over(folder: Path, undisturbed: Path, launch: Start) -> None:
+    """A laptop that sleeps, a stopped job: its leases run out, another does the work, it wakes up and ends well."""
+    first, second = one_at_work_and_one_waiting(folder, launch)
+    suspend(folder, first)
+    stopped = time.monotonic()
+    with closing(sqlite3.connect(folder / "optuna.db", timeout=60)) as database, database:
+        database.execute("UPDATE study_leases SET until = 0")  # as if two minutes had gone by
+    said = second.end()
+    assert done_by(said)[0] == 3
+    time.sleep(max(0.0, stopped + 31 - time.monotonic()))  # leases are looked at every thirty seconds
+    first.process.send_signal(signal.SIGCONT)
+    said = first.end()
+    assert "left to another `study run`, which took it over" in said
+    assert done_by(said)[0] == 0
+    check_whole(folder, undisturbed, ("plain-8",))
+
+
+def suspend(folder: Path, launcher: Launcher) -> None:
+    """Stop a launcher's process, in a moment at which it locks no database."""
+    wait_for(lambda: in_a_trial(folder))
+    for _ in range(20):
+        launcher.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        try:
+            for name in ("mlflow.db", "optuna.db"):
+                with closing(sqlite3.connect(folder / name, timeout=0.5)) as database:
+                    database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            launcher.process.send_signal(signal.SIGCONT)
+            time.sleep(0.3)
+        else:
+            return
+    pytest.fail("it always locks a database")
