@@ -90,11 +90,14 @@ def tune(
 def report(
     experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
+    style: Annotated[
+        Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
+    ] = "house",
 ) -> None:
     """Write the figures, tables and verdict of a study, from MLflow alone."""
     from study import commands
 
-    commands.report(experiment, out)
+    commands.report(experiment, out, style)
 
 
 @app.command()

@@ -14,6 +14,8 @@ from study.errors import StudyError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.report.figures.style import Style
+
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
     "resnet-1202",
@@ -112,7 +114,7 @@ def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> 
     return 0
 
 
-def report(experiment: str | None, out: Path | None) -> None:
+def report(experiment: str | None, out: Path | None, style: "Style" = "house") -> None:
     """Write a study's report and say where."""
     from study.report import build_report
     from study.track import load_curves, load_datasets, load_provenance, load_runs, load_trials
@@ -130,6 +132,7 @@ def report(experiment: str | None, out: Path | None) -> None:
         provenance.words,
         smallest_effect=provenance.smallest_effect,
         datasets=load_datasets(name),
+        style=style,
     )
     print_verdicts(runs, provenance.smallest_effect)
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page

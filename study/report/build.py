@@ -14,7 +14,7 @@ import pandas as pd
 from study.errors import StudyError
 from study.report import cells as c
 from study.report.data_section import DataSection, data_section
-from study.report.figures.style import depth_colours
+from study.report.figures.style import Style, depth_colours
 from study.report.gallery import Picture, draw_figures
 from study.report.page import render
 from study.report.rule import SMALLEST_EFFECT
@@ -30,7 +30,7 @@ MARKS = ("index.html", "verdict.json")
 PARTS = (*MARKS, "figures", "tables")
 
 
-def build_report(
+def build_report(  # noqa: PLR0913
     study_name: str,
     runs: pd.DataFrame,
     curves: pd.DataFrame,
@@ -40,10 +40,12 @@ def build_report(
     smallest_effect: float = SMALLEST_EFFECT,
     *,
     datasets: "Sequence[DatasetRecord]" = (),
+    style: Style = "house",
 ) -> Path:
     """Write a study's report into the folder `out` and return its index.html.
 
-    `datasets` are shown as far as a run that counts used them.
+    `datasets` are shown as far as a run that counts used them. With the `style` paper, curves have the axes and colours
+    of the paper's Figures 1 and 6.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
     report in `out` is replaced; other files beside it are kept.
@@ -60,14 +62,14 @@ def build_report(
     new.mkdir()
     try:
         data = _data(runs, datasets, new / "figures")
-        _write(study_name, runs, curves, trials, new, provenance, smallest_effect, data)
+        _write(study_name, runs, curves, trials, new, provenance, smallest_effect, data, style)
         _swap(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return out / "index.html"
 
 
-def _write(
+def _write(  # noqa: PLR0913
     study_name: str,
     runs: pd.DataFrame,
     curves: pd.DataFrame,
@@ -76,14 +78,15 @@ def _write(
     provenance: Mapping[str, str],
     smallest_effect: float,
     data: list[DataSection],
+    style: Style,
 ) -> None:
     verdicts = judge(runs, smallest_effect)
     pictures: list[Picture] = []
     tuned: list[TuningSection] = []
-    colours = depth_colours(c.depths(runs))
+    colours = depth_colours(c.depths(runs), style)
     for variant in c.variants(runs):
         mine, lines, searches = (c.of_variant(frame, variant) for frame in (runs, curves, trials))
-        pictures += draw_figures(mine, lines, colours, folder / "figures")
+        pictures += draw_figures(mine, lines, colours, folder / "figures", style)
         section = tuning_section(mine, searches, smallest_effect, folder / "figures")
         tuned += [section] if section is not None else []
     tables = _tables(runs, trials, verdicts)

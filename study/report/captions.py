@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 
-from study.report.figures.curves import CurveData
-from study.report.figures.depth import DepthData
-from study.report.figures.rates import RateData
+from study.report.figures.error_curves import PAPER_TOP, CurveData
+from study.report.figures.final_errors import DepthData
+from study.report.figures.paper_curves import ERROR
+from study.report.figures.probabilities import ProbabilityData
+from study.report.figures.rate_panels import RateData
+from study.report.figures.speed import SpeedData
 from study.report.metrics import METRICS
 from study.report.rule import listed
 
@@ -30,24 +33,44 @@ def _curves_note(data: CurveData) -> str:
         text += f"; errors above {data.top:.0f}% are cut off"
     if any(line.diverged for line in data.lines):
         text += "; a run that diverged stands at the error of guessing from there on"
-    return text + "."
+    return f"{text}.{_paper_note(data)}"
 
 
-def curves_caption(data: CurveData) -> str:
-    """Return the caption of all nets' curves."""
-    return (
+def _paper_note(data: CurveData) -> str:
+    """Say where the paper's curves come from, and where its axes could not be kept."""
+    text = ""
+    if data.paper:
+        text += (
+            " Pale lines beneath are the paper's own, digitised from its Figure 6 (He et al., 2015) from 34,000 "
+            f"iterations on: test error is read to {ERROR['test']} points, training error to {ERROR['train']} points "
+            "and the curve's own jitter."
+        )
+    if data.style == "paper":
+        text += " Axes and colours are the paper's"
+        text += f", but errors reach to {data.top:.0f}% in place of {PAPER_TOP:.0f}%." if data.top > PAPER_TOP else "."
+    return text
+
+
+def curves_caption(data: CurveData, apart: tuple[int, ...] = ()) -> str:
+    """Return the caption of all nets' curves; nets of the depths `apart` have a figure of their own."""
+    text = (
         "Training error (thin, dashed: running average over the images since the last point, as trained) and test "
-        "error (bold) by iteration; deeper nets are darker." + _curves_note(data)
+        "error (bold) by iteration"
     )
+    if data.splits == ("train",):
+        text = "Training error (running average over the images since the last point, as trained) by iteration"
+    text += "; deeper nets are darker" if data.style == "house" and len({line.depth for line in data.lines}) > 1 else ""
+    if apart:
+        text += f"; nets of {listed([str(depth) for depth in apart])} layers are in the next figure"
+    return f"{text}.{_curves_note(data)}"
 
 
 def two_depths_caption(data: CurveData) -> str:
     """Return the caption of the shallowest and the deepest net."""
     names = listed([f"{depth}-layer" for depth in sorted({line.depth for line in data.lines})])
-    return (
-        f"Training error (left; running average, as trained) and test error (right) of the {names} {data.panels[0]} "
-        f"nets by iteration.{_curves_note(data)}"
-    )
+    errors = "Training error (left; running average, as trained) and test error (right)"
+    errors = errors if len(data.splits) > 1 else "Training error (running average, as trained)"
+    return f"{errors} of the {names} {data.panels[0]} nets by iteration.{_curves_note(data)}"
 
 
 def curves_alt(data: CurveData) -> str:
@@ -67,12 +90,16 @@ def depth_caption(data: DepthData) -> str:
     """Return the caption of final error against depth."""
     counts = {mean.n for one in data.series for mean in one.means}
     text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
-    text += f"evaluation mode (left), and test error (right). {_seeds(counts)}"
+    text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
+    text += f". {_seeds(counts)}"
     if counts != {1}:
         text += ", full marks, with 95% t intervals"
     text += "; every seed is a hollow mark"
     if data.clipped:
         text += "; intervals are cut at the edges of the axes"
+    for metric, linear in data.linear.items():
+        words = METRICS[metric].label.removeprefix("Final ")
+        text += f"; the axis of {words} is linear up to {linear:g}% and logarithmic above"
     return text + "."
 
 
@@ -86,6 +113,47 @@ def depth_alt(data: DepthData) -> str:
             cells.append(f"{depth} layers {mean.estimate:.2f}%{bounds}")
         parts.append(f"{METRICS[one.metric].label}, {one.architecture} nets: {', '.join(cells)}.")
     return f"Chart of final error against depth. {' '.join(parts)}"
+
+
+def probability_caption(data: ProbabilityData) -> str:
+    """Return the caption of the matrices of probabilities."""
+    counts = {n for pairs in data.pairs.values() for pair in pairs for n in (pair.seeds_deeper, pair.seeds_shallower)}
+    seeds = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return (
+        "Over all pairs of a seed of the deeper net (row) and a seed of the shallower one (column), the share in which "
+        f"the deeper net has the higher {METRICS[data.metric].label.lower()}, ties counting half; {seeds} seeds a net. "
+        "At 0.5 depth makes no difference; with so few seeds, 0 and 1 are not certainty."
+    )
+
+
+def probability_alt(data: ProbabilityData) -> str:
+    """Tell every probability."""
+    parts = [
+        f"{name} nets: " + ", ".join(f"{one.deeper} over {one.shallower} layers {one.probability:.2f}" for one in pairs)
+        for name, pairs in data.pairs.items()
+    ]
+    return f"Matrices of the probability that the deeper of two nets is worse. {'. '.join(parts)}."
+
+
+def speed_caption(data: SpeedData) -> str:
+    """Return the caption of what depth costs."""
+    shown = {"seconds": "Time of a run", "images_per_second": "images trained on in a second"}
+    text = " (left) and ".join(shown[metric] for metric in data.metrics)
+    text = text[:1].upper() + text[1:] + (" (right)" if len(data.metrics) > 1 else "")
+    text += " against depth; every finished run is a hollow mark, lines join the medians"
+    if len(data.devices) > 1:
+        text += f". Runs were on {len(data.devices)} kinds of device, whose speeds differ"
+    return text + "."
+
+
+def speed_alt(data: SpeedData) -> str:
+    """Tell every median."""
+    parts = []
+    for one in data.series:
+        metric = METRICS[one.metric]
+        cells = [f"{depth} layers {value:,.4g}" for depth, value in zip(one.depths, one.medians, strict=True)]
+        parts.append(f"{metric.axis}, {one.architecture} nets: {', '.join(cells)}.")
+    return f"Chart of time and speed against depth, medians. {' '.join(parts)}"
 
 
 def rates_caption(data: RateData) -> str:

@@ -61,13 +61,14 @@ def write_data_figures(
     mean_image: NDArray[np.uint8],
     folder: Path,
 ) -> list[Path]:
-    """Draw a data set into `folder`, each figure as PNG, SVG and PDF; see `DataParts` for the rest.
+    """Draw a data set into `folder`, each figure as PNG, SVG and PDF with its data; see `DataParts` for the rest.
 
     Returns:
-        The files: images by class and split, samples, the mean image, and sizes unless all images have the same.
+        The files, those with each figure's data among them: images by class and split, samples, the mean image, and
+        sizes unless all images have the same.
     """
     pictures = draw_data_figures(DataParts(table, statistics, samples, sample_labels, mean_image), folder)
-    return [folder / f"{picture.name}.{kind}" for picture in pictures for kind in FORMATS]
+    return [folder / f"{picture.name}.{kind}" for picture in pictures for kind in (*FORMATS, "csv")]
 
 
 def draw_data_figures(parts: DataParts, folder: Path, suffix: str = "") -> list[Picture]:
@@ -83,7 +84,7 @@ def _draw_counts(parts: DataParts, folder: Path, suffix: str) -> Picture | None:
     columns, height = data_figures.count_shape(counts)
     width = BARS if columns == 1 else WIDTH
     draw = partial(data_figures.draw_counts, parts.table, counts)
-    draw_and_save(folder, name, draw, columns, height=height, width=width)
+    draw_and_save(folder, name, draw, columns, counts.frame(), height=height, width=width)
     alt = f"Chart of images by class and split. Images a class: {count_words(counts)}."
     return Picture.of(folder, name, "", ("Classes and splits", counts_caption(counts), alt), width / WIDTH)
 
@@ -93,7 +94,7 @@ def _draw_sizes(parts: DataParts, folder: Path, suffix: str) -> Picture | None:
     if sizes.one is not None:
         return None
     with size_figure.joint_figure(sizes) as figure:
-        save(figure, folder, name)
+        save(figure, folder, name, sizes.frame())
     height, width = (f"{int(side.min()):,} to {int(side.max()):,}" for side in (sizes.height, sizes.width))
     alt = (
         f"Chart of height against width of {len(sizes.height):,} images, with the distribution of each: "
@@ -108,20 +109,24 @@ def _draw_samples(parts: DataParts, folder: Path, suffix: str) -> Picture:
     name, samples = f"data-samples{suffix}", parts.samples
     draw = partial(data_figures.draw_samples, samples, parts.sample_labels.tolist(), parts.classes)
     height = data_figures.sheet_height(samples, len(parts.classes), WIDTH)
-    draw_and_save(folder, name, draw, height=height, width=WIDTH)
+    labels = parts.sample_labels.tolist()
+    shown = pd.DataFrame({"label": labels, "class": [parts.classes[label] for label in labels]})
+    draw_and_save(folder, name, draw, data=shown, height=height, width=WIDTH)
     caption = (
         f"{len(samples)} training images, chosen by a fixed seed, the classes taking turns, as nets get them: "
         f"{size(*samples.shape[1:3])}."
     )
-    shown = [parts.classes[label] for label in dict.fromkeys(parts.sample_labels.tolist())]
-    alt = f"{len(samples)} sample images of {_some(shown, 'classes')}, each below the name of its class."
+    names = [str(name) for name in shown["class"].drop_duplicates()]
+    alt = f"{len(samples)} sample images of {_some(names, 'classes')}, each below the name of its class."
     return Picture.of(folder, name, "", ("Samples", caption, alt))
 
 
 def _draw_mean(parts: DataParts, folder: Path, suffix: str) -> Picture:
     name = f"data-mean{suffix}"
     draw = partial(data_figures.draw_mean, parts.mean_image)
-    draw_and_save(folder, name, draw, height=MEAN, width=MEAN)
+    places = pd.MultiIndex.from_product([range(n) for n in parts.mean_image.shape], names=["row", "column", "channel"])
+    pixels = pd.Series(parts.mean_image.ravel(), places, name="mean").reset_index()
+    draw_and_save(folder, name, draw, data=pixels, height=MEAN, width=MEAN)
     caption = f"Mean of each pixel over all {parts.statistics['images']:,} images, as nets get them."
     mean = ", ".join(f"{value:.0f}" for value in parts.mean_image.mean((0, 1)))
     alt = f"The mean of all images; the means of its channels are {mean} on a scale of 0 to 255."

@@ -1,17 +1,18 @@
-"""Figures of a study's runs: drawn, saved in every format, and described."""
+"""Figures of a study's runs: drawn, saved in every format with their data, and described."""
 
 import base64
 import re
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study.report import captions
-from study.report.figures import curves as curve_figures
-from study.report.figures import depth as depth_figure
-from study.report.figures.style import FORMATS, draw_and_save
+from study.report.figures import curve_panels, final_errors, probabilities, speed
+from study.report.figures.error_curves import curve_data, ends, split_very_deep
+from study.report.figures.style import COLUMN, FORMATS, WIDTH, Style, draw_and_save
 
 
 class Picture(NamedTuple):
@@ -25,6 +26,7 @@ class Picture(NamedTuple):
     image: str
     """The SVG as a data: address, so that ids of one figure never meet those of another."""
     files: tuple[str, ...]
+    """In every format, and the numbers that it shows as CSV."""
     share: float = 1.0
     """Of the page's width that it takes up."""
 
@@ -32,42 +34,86 @@ class Picture(NamedTuple):
     def of(cls, folder: Path, name: str, variant: str, texts: tuple[str, str, str], share: float = 1.0) -> "Picture":
         """Take in a figure that was saved in `folder` as `name`; `texts` are its title, caption and alternative."""
         uri = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
-        files = tuple(f"figures/{name}.{kind}" for kind in FORMATS)
+        files = tuple(f"figures/{name}.{kind}" for kind in (*FORMATS, "csv"))
         return cls(name, variant, *texts, f"data:image/svg+xml;base64,{uri}", files, share)
 
 
-def draw_figures(runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], folder: Path) -> list[Picture]:
-    """Draw the figures of one variant into `folder`; one that has no data is left out. `colours` are by depth."""
+class Drawing(NamedTuple):
+    """A figure to be drawn: its name, texts and data, and what `draw_and_save` needs."""
+
+    name: str
+    texts: tuple[str, str, str]
+    """Title, caption and alternative text."""
+    draw: Callable[..., None]
+    data: pd.DataFrame
+    columns: int
+    height: float
+    width: float
+    options: dict[str, Any]
+
+
+def draw_figures(
+    runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], folder: Path, style: Style = "house"
+) -> list[Picture]:
+    """Draw the figures of one variant into `folder`; one that has no data is left out.
+
+    `colours` are by depth; `style` is that of the curves.
+    """
     variant = str(runs["variant"].iloc[0])
     suffix = f"-{slug(variant)}" if variant else ""
     pictures = []
+    for one in (*_of_runs(runs), *_of_curves(runs, curves, colours, style)):
+        name = f"{one.name}{suffix}"
+        draw_and_save(folder, name, one.draw, one.columns, one.data, height=one.height, width=one.width, **one.options)
+        pictures.append(Picture.of(folder, name, variant, one.texts, min(1.0, one.width / WIDTH)))
+    order = ("depth", "degradation", "curves", "very-deep", "probability", "speed")
+    return sorted(pictures, key=lambda picture: order.index(picture.name.removesuffix(suffix)))
 
-    def keep(name: str, title: str, caption: str, alt: str) -> None:
-        pictures.append(Picture.of(folder, f"{name}{suffix}", variant, (title, caption, alt)))
 
-    depth = depth_figure.depth_data(runs)
+def _of_runs(runs: pd.DataFrame) -> Iterator[Drawing]:
+    depth = final_errors.depth_data(runs)
     if depth.series:
-        draw_and_save(folder, f"depth{suffix}", partial(depth_figure.draw_both, depth), 2, height=2.6)
-        keep("depth", "Final error against depth", captions.depth_caption(depth), captions.depth_alt(depth))
-    lines = curve_figures.curve_data(curves, runs, colours) if len(curves) else None
-    if lines is not None and lines.lines:
-        ends = _ends(lines)
-        if ends is not None:
-            draw = partial(curve_figures.draw_two_depths, ends)
-            draw_and_save(folder, f"degradation{suffix}", draw, 2, height=2.3, sharey=True)
-            keep("degradation", f"The shallowest and the deepest {ends.panels[0]} net",
-                 captions.two_depths_caption(ends), captions.curves_alt(ends))  # fmt: skip
-        draw = partial(curve_figures.draw_all, lines)
-        draw_and_save(folder, f"curves{suffix}", draw, len(lines.panels), height=2.7, sharey=True)
-        keep("curves", "Training and test error of all nets", captions.curves_caption(lines),
-             captions.curves_alt(lines))  # fmt: skip
-    return pictures
+        texts = ("Final error against depth", captions.depth_caption(depth), captions.depth_alt(depth))
+        columns, draw = len(depth.metrics), partial(final_errors.draw_both, depth)
+        yield Drawing("depth", texts, draw, depth.frame(), columns, 2.8, _wide(columns), {})
+    pairs = probabilities.probability_data(runs)
+    if pairs is not None:
+        title = "How likely the deeper of two nets is worse"
+        texts = (title, captions.probability_caption(pairs), captions.probability_alt(pairs))
+        width, height = probabilities.shape(pairs)
+        draw = partial(probabilities.draw_matrices, pairs)
+        yield Drawing("probability", texts, draw, pairs.frame(), len(pairs.pairs), height, width, {"sharey": True})
+    costs = speed.speed_data(runs)
+    if costs.series:
+        texts = ("What depth costs", captions.speed_caption(costs), captions.speed_alt(costs))
+        columns, draw = len(costs.metrics), partial(speed.draw_both, costs)
+        yield Drawing("speed", texts, draw, costs.frame(), columns, 2.4, _wide(columns), {})
 
 
-def _ends(data: curve_figures.CurveData) -> curve_figures.CurveData | None:
-    """Return the lines of the shallowest and deepest plain nets, None where there aren't two."""
-    depths = sorted({line.depth for line in data.lines if line.architecture == "plain"})
-    return curve_figures.only(data, "plain", (depths[0], depths[-1])) if len(depths) > 1 else None
+def _of_curves(runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], style: Style) -> Iterator[Drawing]:
+    lines = curve_data(curves, runs, colours, style) if len(curves) else None
+    if lines is None or not lines.lines:
+        return
+    shared = {"sharey": True, "style": style}
+    two = ends(lines)
+    if two is not None:
+        texts = (f"The shallowest and the deepest {two.panels[0]} net",
+                 captions.two_depths_caption(two), captions.curves_alt(two))  # fmt: skip
+        columns, draw = len(two.splits), partial(curve_panels.draw_two_depths, two)
+        yield Drawing("degradation", texts, draw, two.frame(), columns, 2.5, _wide(columns), shared)
+    others, deep = split_very_deep(lines)
+    apart = {line.depth for line in deep.lines} - {line.depth for line in others.lines} if deep is not None else set()
+    parts = [("curves", "Training and test error of all nets", others, tuple(sorted(apart)))]
+    parts += [("very-deep", "The very deep nets", deep, ())] if deep is not None else []
+    for name, title, part, elsewhere in parts:
+        texts = (title, captions.curves_caption(part, elsewhere), captions.curves_alt(part))
+        columns, draw = len(part.panels), partial(curve_panels.draw_all, part)
+        yield Drawing(name, texts, draw, part.frame(), columns, 2.9, _wide(columns), shared)
+
+
+def _wide(columns: int) -> float:
+    """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
+    return WIDTH if columns > 1 else 1.2 * COLUMN
 
 
 def slug(text: str) -> str:

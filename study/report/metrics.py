@@ -1,6 +1,6 @@
 """What is measured: each quantity's key, label, unit and direction. No axis or column label is written elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -42,6 +42,9 @@ METRICS: dict[str, Metric] = {
         Metric("generalisation_gap", "Generalisation gap", "points", "lower"),
         Metric("step", "Iterations"),
         Metric("depth", "Layers"),
+        Metric("deeper", "Layers of the deeper net"),
+        Metric("shallower", "Layers of the shallower net"),
+        Metric("probability_worse", "P(the deeper net is worse)"),
         Metric("lr", "Learning rate"),
         Metric("parameters", "Parameters"),
         Metric("multiply_adds", "Multiply-adds"),
@@ -56,11 +59,17 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+PAPER_LABELS = {"step": "iter.", "error": "error", "train_error": "training error", "test_error": "test error"}
+"""What the paper's Figures 1 and 6 call the quantities of their axes."""
 
-def axis(key: str, scale: str = "") -> str:
-    """Return the axis label of a metric, with the power of ten it is divided by: ``Iterations (1e4)``.
 
-    A key that isn't in the table is shown as it is, so that a new objective is never unlabelled.
+def axis(key: str, scale: str = "", style: str = "house") -> str:
+    """Return the axis label of a metric, with the unit or power of ten it is divided by: ``Iterations (1e4)``.
+
+    In the style `paper` its own word is used, as far as it has one: ``iter. (1e4)``. A key that isn't in the table is
+    shown as it is, so that a new objective is never unlabelled.
     """
     metric = METRICS.get(key, Metric(key, key.replace("_", " ")))
+    if style == "paper" and key in PAPER_LABELS:
+        metric = replace(metric, label=PAPER_LABELS[key])
     return f"{metric.label} ({scale})" if scale else metric.axis

@@ -8,8 +8,8 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.captions import rates_alt, rates_caption
-from study.report.figures import rates as figure
-from study.report.figures.style import draw_and_save
+from study.report.figures import rate_panels as figure
+from study.report.figures.style import COLUMN, WIDTH, draw_and_save
 from study.report.gallery import Picture, slug
 from study.report.robustness import Choice, choices
 from study.report.tables import Table
@@ -51,9 +51,10 @@ def tuning_section(runs: pd.DataFrame, seeds: pd.DataFrame, smallest: float, fol
         rows, columns = figure.shape(data)
         draw = partial(figure.draw_panels, data)
         size = {"rows": rows, "height": figure.height(data)}
-        draw_and_save(folder, f"rates{suffix}", draw, columns, **size, sharex=True, sharey=True)
+        draw_and_save(folder, f"rates{suffix}", draw, columns, data.frame(), **size, sharex=True, sharey=True)
         texts = ("Training error against learning rate", rates_caption(data), rates_alt(data))
-        pictures.append(Picture.of(folder, f"rates{suffix}", variant, texts))
+        share = 1.0 if columns > 1 else COLUMN / WIDTH
+        pictures.append(Picture.of(folder, f"rates{suffix}", variant, texts, share))
     made = (good_table(facts), winners_table(facts), robustness_table(facts))
     tables = tuple(table._replace(name=table.name + suffix) for table in made if len(table.shown))
     return TuningSection(

@@ -14,7 +14,8 @@ from study.report.page import prose
 
 from .frames import Truth, diverge, make_study, unfinish
 
-FIGURES = ("depth", "degradation", "curves", "rates")
+FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates")
+KINDS = ("png", "svg", "pdf", "csv")
 TABLES = ("results", "pairs", "rates", "trials", "runs", "good-rates", "winners", "robustness")
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 
@@ -59,7 +60,7 @@ def test_all_files_are_there(built):
     assert files == {
         "index.html",
         "verdict.json",
-        *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg", "pdf")),
+        *(f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS),
         *(f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")),
     }
 
@@ -74,7 +75,7 @@ def test_the_page_needs_no_network(page, built):
 
 def test_every_link_of_the_page_leads_somewhere(page, built):
     relative = [a for a in page.addresses if not a.startswith(("data:", "#"))]
-    assert len(relative) == 1 + 12 + 24
+    assert len(relative) == 1 + 24 + 24
     assert all((built / address).is_file() for address in relative)
     assert all(address[1:] in page.ids for address in page.addresses if address.startswith("#"))
     assert len(set(page.ids)) == len(page.ids)
@@ -92,7 +93,7 @@ def test_the_page_tells_what_a_reader_needs(page, built):
 
 
 def test_the_page_is_accessible(page):
-    assert len(page.alts) == 4
+    assert len(page.alts) == 6
     assert "plain 56 layers" in page.alts[2]
     assert all(len(alt) > 80 and "nan" not in alt for alt in page.alts)
     assert set(page.scopes) == {"row", "col"}
@@ -123,7 +124,7 @@ def test_learning_rates_have_a_section(built, page):
     assert "Does the answer depend on the learning rate?" in page.text
     assert "#rates" in page.addresses
     numbers = re.findall(r"(Figure|Table) (\d+)\.", page.text)
-    for kind, last in (("Figure", 4), ("Table", 8)):
+    for kind, last in (("Figure", 6), ("Table", 8)):
         assert [int(number) for name, number in numbers if name == kind] == list(range(1, last + 1))
 
 
@@ -148,7 +149,7 @@ def test_a_second_build_replaces_the_first_and_keeps_other_files(built, digits):
     index = build_report("digits", small.runs, small.curves.iloc[:0], small.trials.iloc[:0], built, {})
     assert "learning rate?" not in index.read_text(encoding="utf-8")
     assert (built / "notes.txt").read_text() == "mine"
-    assert sorted(path.name for path in (built / "figures").iterdir()) == ["depth.pdf", "depth.png", "depth.svg"]
+    assert {path.stem for path in (built / "figures").iterdir()} == {"depth", "speed"}
     assert [path.name for path in built.parent.iterdir()] == ["digits"]
     assert (built / "index.html").stat().st_mode & 0o044 == 0o044
 

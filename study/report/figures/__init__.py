@@ -1,1 +1,29 @@
-"""Figures: for each, a function that works out the numbers and one that draws them."""
+"""Figures: for each, a function that works out the numbers and one that draws them.
+
+Those named here take the frames that `study.track` reads and matplotlib's axes to draw on, and return the axes::
+
+    from study.report import figures
+    from study.track import load_runs
+    figures.depth(load_runs("digits"))
+"""
+
+from study.report.figures.curve_panels import curves, degradation
+from study.report.figures.data import class_counts, samples
+from study.report.figures.final_errors import depth
+from study.report.figures.probabilities import probability
+from study.report.figures.rate_panels import rates
+from study.report.figures.speed import duration, throughput
+from study.report.figures.style import depth_colours
+
+__all__ = [
+    "class_counts",
+    "curves",
+    "degradation",
+    "depth",
+    "depth_colours",
+    "duration",
+    "probability",
+    "rates",
+    "samples",
+    "throughput",
+]

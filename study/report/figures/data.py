@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from study.report.figures.style import SIZE, as_text
+from study.report.figures.style import COLUMN, SIZE, as_text, axes_or_new
 from study.report.metrics import axis
 
 Pixels = NDArray[np.uint8]
@@ -55,12 +55,47 @@ class CountData(NamedTuple):
         """Whether there is anything to see: many classes of one size are told in a sentence."""
         return self.by_name or bool(self.uneven)
 
+    def frame(self) -> pd.DataFrame:
+        """Return the counts, tidy: a row a class and split."""
+        return self.counts.rename_axis("class").reset_index().melt("class", var_name="split", value_name="images")
+
 
 def count_data(table: pd.DataFrame, classes: Sequence[str], splits: Sequence[str]) -> CountData:
     """Count the images of a data set by class and split; a split without images is left out."""
     counts = table.groupby(["class", "split"], observed=True).size().unstack(fill_value=0)
     there = [split for split in splits if split in counts]
     return CountData(counts.reindex(index=list(classes), columns=there, fill_value=0).astype(int))
+
+
+def class_counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the images of each class in each split, a bar each.
+
+    Args:
+        table: a row an image, with `class` and `split`, such as the `table` of `study.track.load_datasets`.
+        ax: where to draw; by default new axes.
+
+    Example:
+        >>> figures.class_counts(load_datasets("digits")[0].table)
+    """
+    names = [str(name) for name in table["class"].drop_duplicates()]
+    splits = [*SPLIT_COLOURS, *sorted({str(split) for split in table["split"]} - {*SPLIT_COLOURS})]
+    data = count_data(table, names, splits)
+    with axes_or_new(ax, count_shape(data)[1]) as ax:
+        _draw_bars(table, data, ax)
+        ax.legend()
+    return ax
+
+
+def samples(images: Pixels, labels: Sequence[int], classes: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Draw images, uint8 (K, H, W, C), each below the name of its class.
+
+    Example:
+        >>> record = load_datasets("digits")[0]
+        >>> figures.samples(record.samples, record.sample_labels, record.statistics["classes"])
+    """
+    with axes_or_new(ax, sheet_height(images, len(classes), COLUMN)) as ax:
+        _draw_sheet(images, labels, classes, ax)
+    return ax
 
 
 def count_shape(data: CountData) -> tuple[int, float]:
@@ -122,7 +157,10 @@ def draw_samples(
     samples: Pixels, labels: Sequence[int], classes: Sequence[str], figure: Figure, axes: NDArray[np.object_]
 ) -> None:
     """Draw samples (K, H, W, C), each below the name of its class: in one pair of axes, 40 would take seconds."""
-    ax: Axes = axes[0][0]
+    _draw_sheet(samples, labels, classes, axes[0][0])
+
+
+def _draw_sheet(samples: Pixels, labels: Sequence[int], classes: Sequence[str], ax: Axes) -> None:
     ax.axis("off")
     rows, columns = sheet_shape(len(samples), len(classes))
     tall = samples.shape[1] / samples.shape[2]

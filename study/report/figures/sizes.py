@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from study.report.figures.style import STYLE
+from study.report.figures.style import drawing
 from study.report.metrics import axis
 
 SIDE = 3.74
@@ -60,6 +60,11 @@ class SizeData(NamedTuple):
         same = bool((self.height == self.height[0]).all() and (self.width == self.width[0]).all())
         return (int(self.height[0]), int(self.width[0])) if same else None
 
+    def frame(self) -> pd.DataFrame:
+        """Return what is drawn, tidy: a row a size, with the number of its images; outlying sizes aren't drawn."""
+        drawn = pd.DataFrame({"height": self.height, "width": self.width})
+        return drawn.groupby(["height", "width"]).size().rename("images").reset_index()
+
 
 def size_data(table: pd.DataFrame) -> SizeData:
     """Return the sizes of a data set's images; see `RULE` for those that are outlying."""
@@ -100,7 +105,7 @@ def joint_figure(data: SizeData) -> Iterator[Figure]:
 
     Both axes have the same scale, so that a line shows the square images.
     """
-    with mpl.rc_context(STYLE), _off_screen():
+    with drawing(), _off_screen():
         frame = pd.DataFrame({"width": data.width, "height": data.height})
         edges = bin_edges(data)
         many = counted(data)

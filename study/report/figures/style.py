@@ -1,26 +1,42 @@
-"""What all figures share: size, type, colours, labels that don't overlap, and the one way to save."""
+"""What all figures share: size, type, colours, and the one way to make and to save them."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
-WIDTH = 5.5
-"""Text width of a single-column page, in inches."""
+WIDTH = 6.875
+"""Text width of a page in two columns (CVPR, where the paper appeared), in inches."""
+COLUMN = 3.25
+"""Width of one of its columns."""
 FORMATS = ("png", "svg", "pdf")
 SIZE = 8.0
-"""Type size in points."""
+"""Type size in points; nothing that must be read is smaller than `SMALL`."""
+SMALL = 7.0
+
+Style = Literal["house", "paper"]
+STYLES: tuple[Style, ...] = get_args(Style)
+"""The report's own looks, or those of the paper's Figures 1 and 6: its axes, grid and colours."""
+
+# What DejaVu Sans has no signs for (Chinese, Japanese, Korean, ...) is taken from the first of these that is installed.
+OTHER_SCRIPTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS",
+    "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
+)  # fmt: skip
 
 STYLE: Any = {
-    "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": SIZE,
     "axes.titlesize": SIZE + 1,
@@ -31,6 +47,8 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.grid.axis": "y",
@@ -38,39 +56,105 @@ STYLE: Any = {
     "grid.linewidth": 0.5,
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    # Text stays text (searchable, selectable), and the same numbers give the same bytes.
+    # Text stays text (searchable, selectable), fonts are embedded whole, and the same numbers give the same bytes.
     "svg.fonttype": "none",
     "svg.hashsalt": "study",
     "pdf.fonttype": 42,
+}
+PAPER_STYLE: Any = {
+    "axes.spines.top": True,
+    "axes.spines.right": True,
+    "grid.linestyle": (0, (4, 3)),
+    "grid.color": "#9a9a9a",
+    "xtick.direction": "in",
+    "ytick.direction": "in",
 }
 
 ARCHITECTURE_COLOURS = {"plain": "#3a3a3a", "residual": "#0072b2", "vgg": "#009e73"}
 ARCHITECTURE_MARKERS = {"plain": "o", "residual": "s", "vgg": "^"}
 
-# Lightness falls from end to end, so that deeper is darker in grey print and for every kind of colour vision.
-_DEPTH = LinearSegmentedColormap.from_list("depth", ["#e08a00", "#d1495b", "#8e2f9e", "#2b2a78", "#000014"])
+# Lightness falls evenly from end to end, so that deeper is darker in grey print and for every kind of colour vision.
+_DEPTH = LinearSegmentedColormap.from_list("depth", mpl.colormaps["inferno"](np.linspace(0.75, 0.0, 64)))
+PAPER_COLOURS = {20: "#bfbf00", 32: "#00bfbf", 44: "#007f00", 56: "#ff0000", 110: "#000000"}
+_MORE_COLOURS = ("#bf00bf", "#0000ff", "#ff8000", "#7f7f7f", "#804000", "#ff69b4", "#4b0082", "#8fbc5a")
 
 
-def depth_colours(depths: Iterable[int]) -> dict[int, str]:
-    """Return a colour for each depth: deeper is darker."""
+def depth_colours(depths: Iterable[int], style: Style = "house") -> dict[int, str]:
+    """Return a colour for each depth: deeper is darker.
+
+    In the paper's style those of its Figure 6 (20 olive, 32 cyan, 44 green, 56 red, 110 black), which are neither
+    ordered nor safe for every kind of colour vision, and further ones for other depths.
+    """
     ordered = sorted(set(depths))
-    places = np.linspace(0, 1, max(2, len(ordered))) if len(ordered) != 2 else [0.1, 0.72]
+    if style == "paper":
+        others = [depth for depth in ordered if depth not in PAPER_COLOURS]
+        more = {depth: _MORE_COLOURS[rank % len(_MORE_COLOURS)] for rank, depth in enumerate(others)}
+        return {depth: PAPER_COLOURS.get(depth) or more[depth] for depth in ordered}
+    places = np.linspace(0, 1, max(2, len(ordered))) if len(ordered) != 2 else [0.12, 0.72]
     return {depth: to_hex(_DEPTH(float(place))) for depth, place in zip(ordered, places, strict=False)}
+
+
+def pale(colour: str, part: float = 0.6) -> str:
+    """Return a colour mixed with white."""
+    red, green, blue = (part + (1 - part) * channel for channel in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def legible(colour: str, least: float = 3.0) -> str:
+    """Return a colour as text may have it: darkened until its contrast to white is `least` (WCAG 2.2, 1.4.11)."""
+    red, green, blue = to_rgb(colour)
+    while 1.05 / (_luminance(np.array([red, green, blue])) + 0.05) < least:
+        red, green, blue = 0.95 * red, 0.95 * green, 0.95 * blue
+    return to_hex((red, green, blue))
+
+
+def _luminance(channels: Any) -> float:
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """Return the type families in the order in which a sign is looked for: DejaVu Sans comes with matplotlib."""
+    installed = set(font_manager.fontManager.get_font_names())
+    return ("DejaVu Sans", *(name for name in OTHER_SCRIPTS if name in installed), "sans-serif")
+
+
+@contextmanager
+def drawing(style: Style = "house") -> Iterator[None]:
+    """Put the style in force until the block ends. Matplotlib's own notices of missing signs are held back."""
+    settings = STYLE | {"font.family": list(families())} | (PAPER_STYLE if style == "paper" else {})
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a class named in a script without a font
+        yield
 
 
 @contextmanager
 def new_figure(
-    columns: int = 1, rows: int = 1, height: float = 2.5, width: float | None = None, **options: Any
-) -> Iterator[tuple[Figure, Any]]:
+    columns: int = 1, rows: int = 1, height: float = 2.5, width: float | None = None, style: Style = "house",
+    **options: Any,
+) -> Iterator[tuple[Figure, Any]]:  # fmt: skip
     """Yield a figure and its axes (rows, columns), with the style in force until the block ends."""
-    with mpl.rc_context(STYLE):
-        width = width or (WIDTH if columns > 1 else WIDTH * 0.68)
-        figure = Figure(figsize=(width, height), layout="constrained")
+    with drawing(style):
+        figure = Figure(figsize=(width or (WIDTH if columns > 1 else COLUMN), height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
         figure.clear()
+
+
+@contextmanager
+def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") -> Iterator[Axes]:
+    """Yield `ax`, or the axes of a new pyplot figure one column wide, with the style in force until the block ends."""
+    with drawing(style):
+        if ax is None:
+            import matplotlib.pyplot as plt  # chooses a window or a notebook, which saving files must not
+
+            ax = plt.subplots(figsize=(COLUMN, height), layout="constrained")[1]
+        yield ax
 
 
 def as_text(name: str, longest: int = 24) -> str:
@@ -81,61 +165,29 @@ def as_text(name: str, longest: int = 24) -> str:
     return shown.replace("$", r"\$")
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write a figure in every format, without dates."""
+def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = None) -> None:
+    """Write a figure in every format, without dates, and beside it the numbers that it shows, in full precision."""
     folder.mkdir(parents=True, exist_ok=True)
     undated: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a class named in Chinese, say
-        for kind in FORMATS:
-            figure.savefig(folder / f"{name}.{kind}", dpi=200, metadata=undated[kind])
+    engine = figure.get_layout_engine()
+    if engine is not None:  # laid out once, not again for every format
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    for kind in FORMATS:
+        figure.savefig(folder / f"{name}.{kind}", metadata=undated[kind])
+    if data is not None:
+        data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
 
 
 def draw_and_save(
-    folder: Path, name: str, draw: Callable[[Figure, Any], None], columns: int = 1, **options: Any
-) -> None:
-    """Make a figure, let `draw` fill it, save and close it."""
+    folder: Path, name: str, draw: Callable[[Figure, Any], None], columns: int = 1,
+    data: pd.DataFrame | None = None, **options: Any,
+) -> None:  # fmt: skip
+    """Make a figure, let `draw` fill it, save and close it, with its data."""
     with new_figure(columns, **options) as (figure, axes):
         draw(figure, axes)
-        save(figure, folder, name)
-
-
-def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places for labels as near to `values` as they can be, in their order, `gap` apart, inside [low, high].
-
-    Where there is no room for the gap, the places are equally far apart.
-    """
-    count = len(values)
-    if count == 0:
-        return []
-    gap = min(gap, (high - low) / (count - 1)) if count > 1 else gap
-    order = sorted(range(count), key=lambda i: values[i])
-    # Blocks of touching labels: each sits at the mean of where its members would like the block to start.
-    blocks: list[list[float]] = []  # [sum of wished starts, members]
-    for rank, i in enumerate(order):
-        blocks.append([min(max(values[i], low), high) - rank * gap, 1])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
-            total, members = blocks.pop()
-            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + members]
-    starts = [total / members for total, members in blocks for _ in range(int(members))]
-    top = high - (count - 1) * gap
-    places = [0.0] * count
-    for rank, i in enumerate(order):
-        places[i] = min(max(starts[rank], low), max(top, low)) + rank * gap
-    return places
-
-
-def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write (y, text, colour) labels outside the right edge, moved apart, each tied to its line's end."""
-    low, high = ax.get_ylim()
-    box = ax.get_figure()
-    height = box.get_size_inches()[1] * 72 * 0.62 if box is not None else 100.0  # type: ignore[union-attr]
-    gap = (high - low) * SIZE * 1.15 / height
-    for (y, text, colour), place in zip(ends, spread([end[0] for end in ends], gap, low, high), strict=True):
-        x = ax.get_yaxis_transform()
-        ax.plot([1.0, 1.035], [y, place], transform=x, color=colour, linewidth=0.6, clip_on=False)
-        ax.text(1.045, place, text, transform=x, color=colour, va="center", ha="left", fontsize=SIZE - 0.5)
+        save(figure, folder, name, data)

@@ -2,12 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from study.report import figures
 from study.report.captions import rates_alt, rates_caption
-from study.report.figures import rates as figure
+from study.report.figures import rate_panels as figure
 from study.report.figures.style import new_figure
 from study.report.tuning import by_trial, other_fields, search_of
 
-from .frames import Truth, make_study, make_trial
+from ..frames import Truth, make_study, make_trial
 
 
 def data_of(trials, tolerance=1.0):
@@ -74,14 +75,6 @@ def test_the_caption_says_what_the_marks_are():
     assert "Diverged trials: 1." in alt
 
 
-def test_a_compressed_axis_keeps_order_and_has_no_kink():
-    errors = np.linspace(0, 100, 10_001)
-    places = figure.squeeze(errors)
-    assert (np.diff(places) > 0).all()
-    assert np.diff(places)[99] == pytest.approx(np.diff(places)[100], rel=0.01)
-    assert list(figure.squeeze(np.array([0.0, 0.5, 1.0]))) == [0.0, 0.5, 1.0]
-
-
 def test_nothing_to_draw():
     assert data_of(pd.DataFrame()) is None
     assert data_of(one_net(state="running")) is None
@@ -109,7 +102,7 @@ def test_every_case_is_drawn(case):
         page, box = drawn.bbox, legend.get_window_extent()
         assert page.x0 <= box.x0
         assert box.x1 <= page.x1
-        assert all(ax.bbox.height > 0.4 * 100 for ax in drawn.axes)
+        assert all(ax.bbox.height > 0.4 * drawn.dpi for ax in drawn.axes)
         labels = [text.get_window_extent() for text in legend.get_texts()]
         assert not any(a.overlaps(b) for i, a in enumerate(labels) for b in labels[:i])
         for ax in drawn.axes:
@@ -118,3 +111,21 @@ def test_every_case_is_drawn(case):
                 y = np.asarray(line.get_ydata(), dtype=float)
                 assert ((y >= low) & (y <= high)).all()
     assert "nan" not in rates_caption(data) + rates_alt(data)
+
+
+def test_a_user_draws_a_depth():
+    trials = one_net()
+    with new_figure() as (_, axes):
+        assert figures.rates(trials, axes[0][0]) is axes[0][0]
+        assert axes[0][0].get_title() == "8 layers"
+        with pytest.raises(ValueError, match="no ended trial at 20 layers"):
+            figures.rates(trials, axes[0][0], depth=20)
+    with pytest.raises(ValueError, match="2 variants"):
+        figures.rates(pd.concat([trials, trials.assign(variant="width=2")]))
+
+
+def test_the_data_has_a_row_a_trial():
+    frame = data_of(one_net()).frame()
+    assert list(frame["lr"]) == [0.01, 0.1, 0.3, 2.0]
+    assert list(frame["state"]) == ["complete", "complete", "pruned", "diverged"]
+    assert frame["good_from"].iloc[0] <= 0.1 <= frame["good_to"].iloc[0]

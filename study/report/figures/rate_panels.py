@@ -11,16 +11,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import depths
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
+from study.report.cells import architectures, depths
+from study.report.figures.frames import one_variant
+from study.report.figures.labels import squeeze
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
 from study.report.metrics import axis
-from study.report.tuning import ENDED, Searched
+from study.report.tuning import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}
 """Of the key, under so many panels in a row; 4 under more."""
 LINEAR = 1.0
-"""Percent below which a compressed axis of errors is linear."""
+"""Percent below which a compressed axis of errors is linear (`squeeze`)."""
 COMPRESS = 20.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 TICKS = (0, 1, 3, 10, 30, 90)
@@ -72,6 +74,53 @@ class RateData(NamedTuple):
         """All states that trials have."""
         return {state for net in self.nets for state in net.state}
 
+    def frame(self) -> pd.DataFrame:
+        """Return what is drawn, tidy: a row a trial; a rate is good that lies in its net's good range."""
+        return pd.concat([
+            pd.DataFrame({
+                "architecture": net.architecture, "depth": net.depth, "lr": net.lr, "state": net.state,
+                "error": net.error, "lowest": net.low, "highest": net.high, "chosen": net.chosen,
+                "good_from": net.good[0] if net.good else np.nan, "good_to": net.good[1] if net.good else np.nan,
+            })
+            for net in self.nets
+        ], ignore_index=True)  # fmt: skip
+
+
+def rates(
+    trials: pd.DataFrame, ax: Axes | None = None, *, depth: int | None = None, tolerance: float = LEAST_TOLERANCE
+) -> Axes:
+    """Draw every trial's training error against its learning rate, for the nets of one depth.
+
+    Args:
+        trials: a row a trial and seed, as `study.track.load_trials` returns them, of one variant.
+        ax: where to draw; by default new axes.
+        depth: of the nets; by default the deepest.
+        tolerance: points above a net's best error within which a rate is good.
+
+    Raises:
+        ValueError: several variants, or no ended trial of the depth.
+
+    Example:
+        >>> figures.rates(load_trials("digits"), depth=56)
+    """
+    one_variant(trials)
+    table = by_trial(trials)
+    fields = other_fields(table["point"]) if len(table) else ()
+    nets = [
+        search_of(table[(table["architecture"] == name) & (table["depth"] == at)], tolerance, fields)
+        for name in architectures(table)
+        for at in depths(table[table["architecture"] == name])
+    ]
+    data = rate_data(table, nets, tolerance, fields)
+    if data is None or (depth is not None and depth not in data.depths):
+        raise ValueError(f"no ended trial{f' at {depth} layers' if depth is not None else ''}")
+    with axes_or_new(ax) as ax:
+        draw_rates(data, ax, data.depths[-1] if depth is None else depth)
+        ax.set_xlabel(axis("lr"))
+        ax.set_ylabel(axis("train_error"))
+        ax.legend(handles=_nets_key(data))
+    return ax
+
 
 def rate_data(
     trials: pd.DataFrame, nets: Sequence[Searched], tolerance: float, fields: tuple[str, ...]
@@ -120,12 +169,6 @@ def height(data: RateData) -> float:
     """Return the figure's height in inches: rows of panels, and what the key takes."""
     rows, columns = shape(data)
     return 0.6 + 1.5 * rows + 0.18 * -(-len(_key(data)) // LEGEND_COLUMNS.get(columns, 4))
-
-
-def squeeze(error: "NDArray[np.float64] | float") -> NDArray[np.float64]:
-    """Return errors on a scale that is linear up to `LINEAR` percent and logarithmic above, without a kink."""
-    values = np.asarray(error, dtype=np.float64)
-    return np.where(values <= LINEAR, values, LINEAR * (1 + np.log(np.maximum(values, LINEAR) / LINEAR)))
 
 
 def draw_rates(data: RateData, ax: Axes, depth: int) -> None:
@@ -198,11 +241,7 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
 
 def _key(data: RateData) -> list[Line2D]:
     """Return what the legend shows: only what the figure has."""
-    handles = [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[name], marker=ARCHITECTURE_MARKERS[name], markersize=3.2,
-               linewidth=0 if data.fields else 0.7, label=f"{name} nets")
-        for name in ARCHITECTURE_COLOURS if any(net.architecture == name for net in data.nets)
-    ]  # fmt: skip
+    handles = _nets_key(data)
     grey: dict[str, Any] = {"color": "#555555"}
     plural = "s" * (data.tolerance != 1)
     alone: dict[str, Any] = {**grey, "linestyle": "none"}
@@ -217,3 +256,11 @@ def _key(data: RateData) -> list[Line2D]:
     if data.bounds:
         handles.append(Line2D([], [], linewidth=0.6, linestyle=(0, (4, 2)), label="bounds asked for", **grey))
     return handles
+
+
+def _nets_key(data: RateData) -> list[Line2D]:
+    return [
+        Line2D([], [], color=ARCHITECTURE_COLOURS[name], marker=ARCHITECTURE_MARKERS[name], markersize=3.2,
+               linewidth=0 if data.fields else 0.7, label=f"{name} nets")
+        for name in ARCHITECTURE_COLOURS if any(net.architecture == name for net in data.nets)
+    ]  # fmt: skip

@@ -1,0 +1,130 @@
+"""Labels that don't overlap, and a scale on which small errors, large ones and zero can all be seen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import ArrayLike, NDArray
+
+from study.report.figures.style import SIZE, legible
+from study.report.metrics import axis
+
+DRAWN = 0.78
+"""Of the room that axes are given, the part that is left of their height beside titles, labels and a key."""
+
+SAME = 0.015
+"""Ends nearer to each other than this part of an axis can't be told apart, and are labelled in order of depth."""
+
+NEAR = 0.05
+"""Of an axis: depths nearer to each other than this would be hard to tell apart."""
+
+
+def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return places for labels as near to `values` as they can be, in their order, `gap` apart, inside [low, high].
+
+    Where there is no room for the gap, the places are equally far apart.
+    """
+    count = len(values)
+    if count == 0:
+        return []
+    gap = min(gap, (high - low) / (count - 1)) if count > 1 else gap
+    order = sorted(range(count), key=lambda i: values[i])
+    # Blocks of touching labels: each sits at the mean of where its members would like the block to start.
+    blocks: list[list[float]] = []  # [sum of wished starts, members]
+    for rank, i in enumerate(order):
+        blocks.append([min(max(values[i], low), high) - rank * gap, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
+            total, members = blocks.pop()
+            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + members]
+    starts = [total / members for total, members in blocks for _ in range(int(members))]
+    top = high - (count - 1) * gap
+    places = [0.0] * count
+    for rank, i in enumerate(order):
+        places[i] = min(max(starts[rank], low), max(top, low)) + rank * gap
+    return places
+
+
+def in_order(values: Sequence[float], same: float) -> list[float]:
+    """Return the values, those of a run of near ones dealt out in the order given, rising or falling as they do.
+
+    Values are near that are less than `same` apart. Labels of lines that end together are then in order of depth.
+    """
+    out = list(values)
+    ordered = sorted(range(len(values)), key=lambda i: values[i])
+    starts = [0, *(k for k in range(1, len(ordered)) if values[ordered[k]] - values[ordered[k - 1]] >= same)]
+    for start, stop in zip(starts, [*starts[1:], len(ordered)], strict=True):
+        members, levels = sorted(ordered[start:stop]), [values[i] for i in ordered[start:stop]]
+        rise = sum((2 * rank - len(members) + 1) * values[i] for rank, i in enumerate(members))
+        for i, level in zip(members, levels if rise >= 0 else reversed(levels), strict=True):
+            out[i] = level
+    return out
+
+
+def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write (y, text, colour) labels outside the right edge, moved apart, each tied to its line's end."""
+    low, high = ax.get_ylim()
+    figure = ax.get_figure(root=True)
+    height = ax.get_position().height * DRAWN * (figure.get_size_inches()[1] if figure is not None else 2.5) * 72
+    gap = (high - low) * SIZE * 1.15 / height
+    places = spread(in_order([y for y, _, _ in ends], (high - low) * SAME), gap, low, high)
+    for (y, text, colour), place in zip(ends, places, strict=True):
+        x = ax.get_yaxis_transform()
+        ax.plot([1.0, 1.035], [y, place], transform=x, color=colour, linewidth=0.6, clip_on=False)
+        ax.text(1.045, place, text, transform=x, color=legible(colour), va="center", ha="left", fontsize=SIZE - 0.5)
+
+
+def tick_labels(depths: Sequence[int], places: NDArray[np.float64], least: float = 0.075) -> list[str]:
+    """Return the depths as labels, empty where one would run into the label to its right."""
+    labels, right = [], np.inf
+    for depth, place in zip(reversed(depths), reversed(places), strict=True):
+        free = right - place >= least * (places[-1] - places[0])
+        labels.append(str(depth) if free else "")
+        right = place if free else right
+    return labels[::-1]
+
+
+def squeeze(error: ArrayLike, linear: float = 1.0) -> NDArray[np.float64]:
+    """Return errors on a scale that is linear up to `linear` percent and logarithmic above, without a kink.
+
+    Unlike a logarithm it has a place for zero, which the training error of a good net often is.
+    """
+    values = np.asarray(error, dtype=np.float64)
+    return np.where(values <= linear, values, linear * (1 + np.log(np.maximum(values, linear) / linear)))
+
+
+def unsqueeze(place: ArrayLike, linear: float = 1.0) -> NDArray[np.float64]:
+    """Return the errors that `squeeze` puts at `place`."""
+    places = np.asarray(place, dtype=np.float64)
+    return np.where(places <= linear, places, linear * np.exp(np.maximum(places, linear) / linear - 1))
+
+
+def squeeze_axis(ax: Axes, linear: float, low: float, high: float) -> None:
+    """Give an axis of errors the scale of `squeeze`, with ticks at 0 and a few of each power of ten."""
+    ax.set_yscale("function", functions=(lambda y: squeeze(y, linear), lambda y: unsqueeze(y, linear)))
+    ax.set_ylim(low, high)
+    powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
+    steps = (1, 2, 5) if high < 100 * linear else (1, 3)
+    ticks = [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
+    ax.yaxis.set_major_locator(FixedLocator(ticks))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def depth_places(depths: Sequence[int]) -> dict[int, float]:
+    """Return where depths stand on an axis: at their logarithms where some would else touch, as beside 1202 layers."""
+    even, logs = np.array(depths, dtype=np.float64), np.log10(depths)
+    nearest = [float(np.diff(at).min() / (at[-1] - at[0])) for at in (even, logs)] if len(depths) > 2 else [1.0, 1.0]
+    return dict(zip(depths, map(float, logs if nearest[0] < min(NEAR, nearest[1]) else even), strict=True))
+
+
+def depth_axis(ax: Axes, places: dict[int, float]) -> float:
+    """Give an axis a tick for each depth at its place, and return the distance from the first to the last."""
+    at = np.array(list(places.values()))
+    reach = float(at[-1] - at[0]) or 1.0
+    margin = 0.1 * reach if len(at) > 1 else 0.5
+    ax.set_xlim(at[0] - margin, at[-1] + margin)
+    ax.set_xticks(at, tick_labels(list(places), at))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(axis("depth"))
+    return reach
