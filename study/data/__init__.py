@@ -1,5 +1,6 @@
 """Images in, batches out: data sets by name, normalisation, and augmented batches on the device."""
 
+from study.data.augment import augmentation
 from study.data.batches import TrainBatches, augmented_batches, evaluation_batches
 from study.data.dataset import BadFile, Dataset, Split
 from study.data.describe import Description, describe
@@ -19,6 +20,7 @@ __all__ = [
     "Split",
     "TrainBatches",
     "Views",
+    "augmentation",
     "augmented_batches",
     "derived_seed",
     "describe",

@@ -20,6 +20,9 @@ Draws = tuple[Tensor, ...]
 class Augmentation(Protocol):
     """A change to training images, and the clean view of an image that goes with it."""
 
+    def side(self, size: int) -> int:
+        """Return the side of what a net sees of images held at `size`."""
+
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
         """Draw for `count` images of `shape` (C, H, W), on the CPU."""
 
@@ -32,6 +35,9 @@ class Augmentation(Protocol):
 
 class Nothing:
     """`none`: images as they are."""
+
+    def side(self, size: int) -> int:
+        return size
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
         return ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from study.config import Grid, RunSpec, Tune
-from study.data import Dataset
+from study.data import Dataset, augmentation
 from study.nets import Complexity, count
 from study.track import Record, words
 from study.train import build_spec_net
@@ -94,11 +94,11 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     groups: dict[str, list[RunSpec]] = {}
     for spec in grid.runs():
         groups.setdefault(spec.cell_key(facts.fingerprint), []).append(spec)
-    sizes: dict[tuple[str, str, float], Complexity] = {}
+    sizes: dict[tuple[str, str, float, str], Complexity] = {}
     cells = []
     for specs in groups.values():
         spec = specs[0]
-        size_key = (str(spec.net) + spec.net.family, spec.shortcut, spec.recipe.width)
+        size_key = (str(spec.net) + spec.net.family, spec.shortcut, spec.recipe.width, spec.recipe.augment)
         if size_key not in sizes:
             sizes[size_key] = _complexity(spec, facts)
         tunes = spec.recipe.lr == "tune"
@@ -177,7 +177,9 @@ def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> fl
 def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
     with torch.device("meta"):
         net = build_spec_net(spec, facts.classes, facts.image_shape[0])
-    return count(net, facts.image_shape)
+    channels, height, width = facts.image_shape
+    side = augmentation(spec.recipe.augment).side  # a crop costs what it is, not what the whole image would
+    return count(net, (channels, side(height), side(width)))
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:

@@ -13,12 +13,13 @@ import pandas as pd
 
 from study.errors import StudyError
 from study.report import cells as c
+from study.report.all_tables import all_tables
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import Style, depth_colours
 from study.report.gallery import Picture, draw_figures
 from study.report.page import render
 from study.report.rule import SMALLEST_EFFECT
-from study.report.tables import Table, pairs_table, rates_table, results, runs_table, trials_table, write_table
+from study.report.tables import Table, write_table
 from study.report.tuning_section import TuningSection, tuning_section
 from study.report.verdict import Verdict, judge
 
@@ -110,8 +111,7 @@ def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path)
 def _tables(runs: pd.DataFrame, trials: pd.DataFrame, verdicts: list[Verdict]) -> list[Table]:
     # From the findings, so that no pair is told whose comparison the verdict withholds.
     found = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
-    tables = [results(runs), pairs_table(found), rates_table(runs, trials), trials_table(trials), runs_table(runs)]
-    return [table for table in tables if len(table.shown)]
+    return all_tables(runs, trials, found)
 
 
 def _told(

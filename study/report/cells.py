@@ -81,7 +81,7 @@ def variants(frame: pd.DataFrame) -> list[str]:
     Where options of the shortcut are compared, plain nets, which have none, belong to each of them.
     """
     known = {str(variant) for variant in frame["variant"]}
-    shared = {_without_shortcut(variant) for variant in known if _without_shortcut(variant) != variant}
+    shared = {without_shortcut(variant) for variant in known if without_shortcut(variant) != variant}
     alone = frame.loc[frame["architecture"] == "residual", "variant"]
     return sorted(variant for variant in known if variant not in shared or (alone == variant).any())
 
@@ -90,11 +90,11 @@ def of_variant(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Return the rows of a variant, and of the plain nets that all options of the shortcut share."""
     if frame.empty:
         return frame
-    plain = (frame["architecture"] != "residual") & (frame["variant"] == _without_shortcut(variant))
+    plain = (frame["architecture"] != "residual") & (frame["variant"] == without_shortcut(variant))
     return frame[(frame["variant"] == variant) | plain].assign(variant=variant)
 
 
-def _without_shortcut(variant: str) -> str:
+def without_shortcut(variant: str) -> str:
     """Return a variant without its option of the shortcut: ``shortcut=A, width=2`` -> ``width=2``."""
     return ", ".join(part for part in variant.split(", ") if not part.startswith("shortcut="))
 

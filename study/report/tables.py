@@ -1,6 +1,5 @@
 """Tables: results, pairs, trials and runs, each as CSV (full precision), Markdown and LaTeX."""
 
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from study.report import cells as c
+from study.report.markup import latex, markdown
 from study.report.metrics import METRICS, axis
 from study.report.pairs import Pair
 from study.report.statistics import mean_interval
@@ -62,7 +62,7 @@ def results(runs: pd.DataFrame) -> Table:
     columns: dict[str, list[str]] = _variant(numbers)
     columns["Net"] = [str(net) for net in numbers["net"]]
     columns[axis("depth")] = [str(depth) for depth in numbers["depth"]]
-    columns[axis("parameters")] = [_count(value) for value in numbers["parameters"]]
+    columns[axis("parameters")] = [count(value) for value in numbers["parameters"]]
     columns[axis("lr")] = [
         f"{lr} (tuned)" if tuned else str(lr) for lr, tuned in zip(numbers["lr"], numbers["lr_tuned"], strict=True)
     ]
@@ -118,7 +118,7 @@ def trials_table(trials: pd.DataFrame) -> Table:
             "Value": [_or_dash(value, f"{value:.4g}") for value in numbers["value"]],
             axis("final_train_error"): [_or_dash(value, f"{value:.2f}") for value in numbers["final_train_error"]],
             "State": [str(state) for state in numbers["state"]],
-            axis("step"): [_count(step) for step in numbers["step"]],
+            axis("step"): [count(step) for step in numbers["step"]],
             "Chosen": ["yes" if chosen else "" for chosen in numbers["chosen"]],
         }
     caption = (
@@ -154,7 +154,7 @@ def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
         "Trials": [str(row["trials"]) for row in rows],
         "Range tried": [f"{row['lowest']:.4g} to {row['highest']:.4g}" if row["trials"] else NOTHING for row in rows],
     }
-    return Table("rates", "The learning rate of each net.", numbers, pd.DataFrame(columns))
+    return Table("rates", "The learning rate of each net, and how it was found.", numbers, pd.DataFrame(columns))
 
 
 def runs_table(runs: pd.DataFrame) -> Table:
@@ -165,35 +165,21 @@ def runs_table(runs: pd.DataFrame) -> Table:
         "Outcome": [str(outcome) for outcome in numbers["outcome"]],
         axis("lr"): [_or_dash(lr, f"{lr:.4g}") for lr in numbers["lr"]],
         **{axis(key): [_or_dash(value, f"{value:.2f}") for value in numbers[key]] for key in ERRORS[:2]},
-        axis("step"): [_count(step) for step in numbers["step"]],
+        axis("step"): [count(step) for step in numbers["step"]],
         axis("seconds"): [_or_dash(value, f"{value:.0f}") for value in numbers["seconds"]],
         "Run id": [str(run_id) for run_id in numbers["run_id"]],
     }
-    return Table("runs", "Every run of the study.", numbers, pd.DataFrame(columns))
+    return Table(
+        "runs", "Every run of the study, with its errors after the last iteration.", numbers, pd.DataFrame(columns)
+    )
 
 
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV with all digits, and as Markdown and LaTeX as it is read."""
     folder.mkdir(parents=True, exist_ok=True)
     table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
-    cell = re.compile(r"([|\\])")
-    marked = table.shown.map(lambda text: cell.sub(r"\\\1", text))
-    body = marked.to_markdown(index=False, disable_numparse=True) if len(marked) else ""
-    (folder / f"{table.name}.md").write_text(f"{body}\n\n{table.caption}\n", encoding="utf-8")
-    (folder / f"{table.name}.tex").write_text(_latex(table), encoding="utf-8")
-
-
-def _latex(table: Table) -> str:
-    """Return a booktabs table: names left, figures right."""
-    if table.shown.empty:
-        return f"% {table.name}: no rows\n"
-    text = table.shown.to_latex(
-        index=False, escape=True, caption=table.caption.replace("%", r"\%"), label=f"tab:{table.name}",
-        column_format="l" * table.shown.shape[1], position="tbp",
-    )  # fmt: skip
-    text = text.replace("±", r"$\pm$").replace(NOTHING, "--")
-    text = re.sub(r"(?<=[& ])([<>])(?= )", r"$\1$", text)
-    return re.sub(r"(?<=[& ])-(?=\d)", "$-$", text)
+    (folder / f"{table.name}.md").write_text(markdown(table.shown, table.caption), encoding="utf-8")
+    (folder / f"{table.name}.tex").write_text(latex(table.shown, table.caption, table.name), encoding="utf-8")
 
 
 def _variant(numbers: pd.DataFrame) -> dict[str, list[str]]:
@@ -217,5 +203,6 @@ def _or_dash(value: float, text: str) -> str:
     return NOTHING if pd.isna(value) else text
 
 
-def _count(value: float) -> str:
+def count(value: float) -> str:
+    """Write a whole number: ``269,722``, an en dash where it isn't known."""
     return NOTHING if pd.isna(value) else f"{int(value):,}"

@@ -28,6 +28,17 @@ def test_cells_hold_the_seeds_of_a_net() -> None:
     assert {cell.variant for cell in cells} == {""}
 
 
+def test_cost_is_of_the_crops_that_a_net_sees() -> None:
+    text = (
+        "name: g\ndataset: {name: image-folder, root: ., image_size: 256}\n"
+        "recipe: {epochs: 1, augment: imagenet, shortcut: B}\ngrid: {net: [resnet-18], augment: [imagenet, none]}\n"
+    )
+    facts = DataFacts("f", train_images=1000, test_images=100, classes=1000, image_shape=(3, 256, 256))
+    crops, whole = make_cells(parse_grid(text, "g.yaml"), facts)
+    assert crops.complexity.multiply_adds == 1_814_073_344  # torchvision's, of 224 pixels
+    assert whole.complexity.multiply_adds > 1.3 * crops.complexity.multiply_adds
+
+
 def test_cost_is_forward_and_twice_as_much_backward() -> None:
     cell = make_cells(grid(), FACTS)[0]
     # 7 full batches of 128 an epoch

@@ -16,7 +16,10 @@ from .frames import Truth, diverge, make_study, unfinish
 
 FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates")
 KINDS = ("png", "svg", "pdf", "csv")
-TABLES = ("results", "pairs", "rates", "trials", "runs", "good-rates", "winners", "robustness")
+TABLES = (
+    "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs", "good-rates", "winners",
+    "robustness",
+)  # fmt: skip
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 
 
@@ -75,7 +78,7 @@ def test_the_page_needs_no_network(page, built):
 
 def test_every_link_of_the_page_leads_somewhere(page, built):
     relative = [a for a in page.addresses if not a.startswith(("data:", "#"))]
-    assert len(relative) == 1 + 24 + 24
+    assert len(relative) == 1 + len(KINDS) * len(FIGURES) + 3 * len(TABLES)
     assert all((built / address).is_file() for address in relative)
     assert all(address[1:] in page.ids for address in page.addresses if address.startswith("#"))
     assert len(set(page.ids)) == len(page.ids)
@@ -97,7 +100,7 @@ def test_the_page_is_accessible(page):
     assert "plain 56 layers" in page.alts[2]
     assert all(len(alt) > 80 and "nan" not in alt for alt in page.alts)
     assert set(page.scopes) == {"row", "col"}
-    assert page.tags.count("caption") == page.tags.count("table") == 8
+    assert page.tags.count("caption") == page.tags.count("table") == len(TABLES)
 
 
 def test_verdict_json(built, digits):
@@ -124,7 +127,7 @@ def test_learning_rates_have_a_section(built, page):
     assert "Does the answer depend on the learning rate?" in page.text
     assert "#rates" in page.addresses
     numbers = re.findall(r"(Figure|Table) (\d+)\.", page.text)
-    for kind, last in (("Figure", 6), ("Table", 8)):
+    for kind, last in (("Figure", len(FIGURES)), ("Table", len(TABLES))):
         assert [int(number) for name, number in numbers if name == kind] == list(range(1, last + 1))
 
 

@@ -94,9 +94,9 @@ def test_files_hold_all_digits_and_escape(digits, tmp_path):
     back = pd.read_csv(tmp_path / "results.csv")
     estimates = "final_train_error_estimate"
     assert np.array_equal(back[estimates], table.numbers[estimates])
-    assert r"a\|b_%&" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert r"a\|b\_%\&" in (tmp_path / "results.md").read_text(encoding="utf-8")
     latex = (tmp_path / "results.tex").read_text(encoding="utf-8")
-    assert r"a|b\_\%\&" in latex
+    assert r"a\textbar{}b\_\%\&" in latex
     assert r"\toprule" in latex
     assert r"$\pm$" in latex
     assert latex.isascii()

@@ -154,7 +154,9 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
             import matplotlib.pyplot as plt  # chooses a window or a notebook, which saving files must not
 
             ax = plt.subplots(figsize=(COLUMN, height), layout="constrained")[1]
+        shows = mpl.is_interactive()
         yield ax
+    mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
 
 
 def as_text(name: str, longest: int = 24) -> str:

@@ -1,0 +1,75 @@
+"""The notebooks under examples/: committed without outputs, and they run from the first cell to the last."""
+
+import base64
+import io
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from study.track import list_studies
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
+MAIN = EXAMPLES[0].with_name("degradation.ipynb")
+
+
+def run_notebook(path: Path, folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """Execute a notebook in a folder and return its cells by their ids."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return {cell.id: cell for cell in notebook.cells}
+
+
+def texts(cell: nbformat.NotebookNode) -> str:
+    parts = [output.get("text") or output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
+    return "\n".join(parts)
+
+
+def images(cell: nbformat.NotebookNode) -> list[np.ndarray]:
+    found = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L")) for png in found]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_notebooks_are_committed_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs, cell.source
+            assert cell.execution_count is None
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+
+
+def test_the_main_figure_takes_five_lines():
+    cell = next(cell for cell in nbformat.read(MAIN, as_version=4).cells if cell.id == "main-figure")
+    assert len([line for line in cell.source.splitlines() if line.strip()]) == 5
+
+
+@pytest.mark.slow
+def test_the_notebook_shows_the_study_of_its_folder(small_study):
+    before = (small_study / "mlflow.db").stat().st_size
+    cells = run_notebook(MAIN, small_study)
+    assert cells["find-study"].outputs[-1].data["text/plain"] == "'small'"
+    assert [image.min() < 100 for image in images(cells["main-figure"])] == [True, True]  # something is drawn
+    assert len(images(cells["draw-curves"])) == 1
+    verdict = texts(cells["judge"])
+    assert "plain-14" in verdict
+    assert len(verdict.split("\n\n")) > 3
+    tables = texts(cells["show-tables"])
+    assert "| resnet-14 |" in tables
+    assert "as in Table 2 of the paper" in tables
+    assert (small_study / "mlflow.db").stat().st_size == before  # nothing was trained
+
+
+@pytest.mark.slow
+def test_the_notebook_trains_a_study_where_there_is_none(tmp_path):
+    cells = run_notebook(MAIN, tmp_path)
+    assert cells["find-study"].outputs[-1].data["text/plain"] == "'notebook'"
+    assert "plain-14" in texts(cells["judge"])
+    assert list_studies(f"sqlite:///{tmp_path / 'mlflow.db'}") == ["notebook"]
