@@ -25,10 +25,10 @@ class Tune(Strict):
     """How many trials are the quasi-random rates that all cells share, before others refine; default three quarters."""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """Seeds trained at each rate: a trial's value is their mean."""
-    sampler: Literal["tpe", "gp", "bisect", "none"] = "tpe"
+    sampler: Literal["gp", "tpe", "bisect", "none"] = "gp"
     """What proposes the refining rates; with none, all are shared. Bisect halves the wider gap beside the best rate."""
-    pruner: Literal["median", "hyperband", "wilcoxon", "none"] = "median"
-    """What stops a trial early: compared at half and three quarters (wilcoxon: after each seed), or nothing."""
+    pruner: Literal["median", "halving", "wilcoxon", "none"] = "median"
+    """What stops a trial: the median at half and three quarters, halving at one and two, wilcoxon after each seed."""
     widen: Annotated[int, Field(ge=0, le=20)] = 4
     """Trials added at most, each half a decade further out, while the best rate is the last one tried on its side."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0

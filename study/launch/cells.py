@@ -15,7 +15,7 @@ from study.launch.plan import CellPlan, DataFacts, found_point
 from study.launch.record import Recorder
 from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
 
-COMPARED = {"median": (2, 3), "hyperband": (1, 2, 3)}
+COMPARED = {"median": (2, 3), "halving": (1, 2)}
 """Quarters of its course at which a trial is compared with others. The median not at the first: a small rate, which can
 be the best for a deep plain net, is behind at first."""
 LOOK_SECONDS = 2.0

@@ -48,6 +48,6 @@ def pruner(tune: Tune) -> optuna.pruners.BasePruner:
         warnings.simplefilter("ignore")  # that it is experimental
         if tune.pruner == "wilcoxon":
             return optuna.pruners.WilcoxonPruner(p_threshold=0.1)
-    if tune.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=4 * tune.seeds, reduction_factor=2)
+    if tune.pruner == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
     return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)

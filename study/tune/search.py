@@ -269,8 +269,11 @@ class Search:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a step reported twice, after a trial was taken up again; Wilcoxon's few
             trial.report(value, step)
-            behind = trial.should_prune()  # hyperband takes note of what it compares with, so it hears of all
-            return behind and len(self._trials(TrialState.COMPLETE)) >= STARTUP_TRIALS
+            behind = trial.should_prune()  # halving takes note of what it compares with, so it hears of all
+            return behind and (self.tune.pruner == "halving" or self._ended_well() >= STARTUP_TRIALS)
+
+    def _ended_well(self) -> int:
+        return len(self._trials(TrialState.COMPLETE))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return list(self._study.get_trials(deepcopy=False, states=states or None))

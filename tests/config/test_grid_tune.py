@@ -13,7 +13,7 @@ CASES = [
     ("trials: 1001", 9, "'trials' should be less than or equal to 1000, not 1001"),
     ("seeds: 0", 9, "'seeds' should be greater than or equal to 1, not 0"),
     ("seeds: 21", 9, "'seeds' should be less than or equal to 20, not 21"),
-    ("sampler: gpp", 9, "'tpe', 'gp', 'bisect' or 'none', not 'gpp' (did you mean 'gp'?)"),
+    ("sampler: gpp", 9, "'gp', 'tpe', 'bisect' or 'none', not 'gpp' (did you mean 'gp'?)"),
     ("pruner: medain", 9, "not 'medain' (did you mean 'median'?)"),
     ("pruner: wilcoxon\n  seeds: 4", 8, "'pruner: wilcoxon' compares trials seed by seed: it needs 5"),
     ("widen: -1", 9, "'widen' should be greater than or equal to 0, not -1"),
