@@ -122,19 +122,19 @@ def report(experiment: str | None, out: Path | None, style: "Style" = "house") -
     name = experiment or newest_study()
     provenance = load_provenance(name)
     folder = out or Path("reports") / name
-    runs = load_runs(name)
+    runs, trials = load_runs(name), load_trials(name)
     page = build_report(
         name,
         runs,
         load_curves(name),
-        load_trials(name),
+        trials,
         folder,
         provenance.words,
         smallest_effect=provenance.smallest_effect,
         datasets=load_datasets(name),
         style=style,
     )
-    print_verdicts(runs, provenance.smallest_effect)
+    print_verdicts(runs, provenance.smallest_effect, trials)
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
     Console().print(f"report: {shown}", highlight=False, soft_wrap=True)
 
@@ -196,7 +196,7 @@ def newest_study() -> str:
 def print_results(name: str, smallest_effect: float) -> None:
     """Print the table of results and the verdict."""
     from study.report import results_table
-    from study.track import load_runs
+    from study.track import load_runs, load_trials
 
     table = Table(title=name)
     for i, heading in enumerate(("net", "learning rate", "training error (%)", "test error (%)", "seeds")):
@@ -209,7 +209,7 @@ def print_results(name: str, smallest_effect: float) -> None:
         net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
         table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
     Console().print(table)
-    print_verdicts(runs, smallest_effect)
+    print_verdicts(runs, smallest_effect, load_trials(name))
 
 
 def print_rates(name: str) -> None:
@@ -225,11 +225,11 @@ def print_rates(name: str) -> None:
     Console().print(table)
 
 
-def print_verdicts(runs: "pd.DataFrame", smallest_effect: float) -> None:
+def print_verdicts(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame") -> None:
     """Print the verdict of each variant of a study."""
     from study.report import judge
 
-    for verdict in judge(runs, smallest_effect):
+    for verdict in judge(runs, smallest_effect, trials):
         Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
         Console().print(verdict.next_step, highlight=False, soft_wrap=True)
 

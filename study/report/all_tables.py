@@ -3,6 +3,7 @@
 import pandas as pd
 
 from study.report.pairs import Pair
+from study.report.pairs_table import pairs_table
 from study.report.paper_tables import (
     architectures_table,
     differences_table,
@@ -10,7 +11,7 @@ from study.report.paper_tables import (
     shortcuts_table,
     training_errors_table,
 )
-from study.report.tables import Table, pairs_table, rates_table, results, runs_table, trials_table
+from study.report.tables import Table, rates_table, results, runs_table, trials_table
 
 
 def all_tables(runs: pd.DataFrame, trials: pd.DataFrame, found: list[Pair]) -> list[Table]:

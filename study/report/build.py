@@ -81,7 +81,7 @@ def _write(  # noqa: PLR0913
     data: list[DataSection],
     style: Style,
 ) -> None:
-    verdicts = judge(runs, smallest_effect)
+    verdicts = judge(runs, smallest_effect, trials, curves)
     pictures: list[Picture] = []
     tuned: list[TuningSection] = []
     colours = depth_colours(c.depths(runs), style)

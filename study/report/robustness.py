@@ -11,7 +11,9 @@ import pandas as pd
 
 from study.config.tune import PAPER_RATE
 from study.report import cells as c
-from study.report.rule import METRIC, UNLIKE, find
+from study.report.edges import Edges
+from study.report.remedy import UNLIKE, remedies
+from study.report.rule import METRIC, find
 from study.report.statistics import Contrast, Difference, difference, difference_in_differences
 from study.report.tuning import ENDED
 
@@ -41,7 +43,9 @@ class Choice(NamedTuple):
     """Iterations as a part of the runs'; NaN where not known."""
 
 
-def choices(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smallest: float) -> tuple[Choice, ...]:
+def choices(
+    runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smallest: float, edges: Edges | None = None
+) -> tuple[Choice, ...]:
     """Return what holds under each choice, of one variant.
 
     Args:
@@ -49,12 +53,13 @@ def choices(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, small
         seeds: its trials, a row a seed.
         trials: the same, a row a trial (`tuning.by_trial`).
         smallest: smallest effect of interest, in points.
+        edges: nets whose tuned rate is the last one tried on a side; a rate that all share is on none.
     """
     planned = runs[_nets(runs).isin(set(_nets(trials)))]
     ends = _ends(planned)
     if ends is None:
         return ()
-    out = [_choice("tuned", None, planned, c.counted(planned), ends, smallest)]
+    out = [_choice("tuned", None, planned, c.counted(planned), ends, smallest, edges)]
     for name, key in (("shared", best_shared(trials)), ("paper", paper_point(trials))):
         if key is None:
             continue
@@ -125,9 +130,11 @@ def _choice(
     kept: pd.DataFrame,
     ends: tuple[int, int],
     smallest: float,
+    edges: Edges | None = None,
 ) -> Choice:
     shallow, deep = ends
-    findings, _, no_remedy = find(planned, kept, smallest)
+    findings = find(planned, kept, smallest, edges)
+    lacking = remedies(kept, findings).lacking
     found = {one.architecture: one for one in findings if one.architecture in ENDS}
     fair = [kind for kind, one in found.items() if not one.reason.startswith("unequal")]
     step = c.resolution(kept, METRIC)
@@ -137,7 +144,7 @@ def _choice(
     )
     rises = {kind: difference(deeps[kind], shallows[kind], step) for kind in fair}
     contrast = None
-    if set(fair) == set(ENDS) and not no_remedy.startswith(UNLIKE):
+    if set(fair) == set(ENDS) and not lacking.startswith(UNLIKE):
         contrast = difference_in_differences(
             deeps["plain"], shallows["plain"], deeps["residual"], shallows["residual"], step
         )

@@ -1,4 +1,4 @@
-"""Tables: results, pairs, trials and runs, each as CSV (full precision), Markdown and LaTeX."""
+"""Tables: results, trials and runs, each as CSV (full precision), Markdown and LaTeX."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,19 +8,14 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.markup import latex, markdown
-from study.report.metrics import METRICS, axis
-from study.report.pairs import Pair
+from study.report.metrics import axis
 from study.report.statistics import mean_interval
 from study.report.tuning import other_fields, parse_point
-from study.report.wording import interval, p_value, points
+from study.report.wording import points
 
 ERRORS = ("final_train_error", "final_test_error", "generalisation_gap")
 
 
-PAIR_COLUMNS = [
-    "variant", "architecture", "metric", "shallow_net", "deep_net", "shallow", "deep", "estimate", "low", "high", "p",
-    "p_holm", "n_deep", "n_shallow",
-]  # fmt: skip
 RESULT_COLUMNS = ["variant", "net", "depth", "parameters", "lr", "lr_tuned"]
 """What an empty table of results has."""
 NOTHING = "\u2013"
@@ -73,32 +68,6 @@ def results(runs: pd.DataFrame) -> Table:
         ]
     caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
     return Table("results", caption, numbers, pd.DataFrame(columns))
-
-
-def pairs_table(found: list[Pair]) -> Table:
-    """Return every comparison of two depths."""
-    numbers = pd.DataFrame(
-        [{**pair._asdict(), **pair.difference._asdict()} for pair in found],
-        columns=PAIR_COLUMNS,
-    )
-    columns = _variant(numbers)
-    columns["Error"] = [METRICS[pair.metric].label for pair in found]
-    columns["Shallow"] = [pair.shallow_net for pair in found]
-    columns["Deep"] = [pair.deep_net for pair in found]
-    differences = [pair.difference for pair in found]
-    columns["Deep minus shallow (points)"] = [NOTHING if np.isnan(d.estimate) else points(d.estimate, d.low, d.high)
-                                          for d in differences]  # fmt: skip
-    columns["95% interval"] = [_or_dash(d.low, "") or interval(d.estimate, d.low, d.high) for d in differences]
-    columns["p"] = [_or_dash(d.p, "") or p_value(d.p).removeprefix("p ").removeprefix("= ") for d in differences]
-    columns["p (Holm)"] = [
-        _or_dash(p.p_holm, "") or p_value(p.p_holm).removeprefix("p ").removeprefix("= ") for p in found
-    ]
-    columns["Seeds"] = [f"{d.n_deep}, {d.n_shallow}" for d in differences]
-    caption = (
-        "Deeper against shallower nets: difference of means, Welch's 95% interval, two-sided p, and p "
-        "after Holm within architecture and error."
-    )
-    return Table("pairs", caption, numbers, pd.DataFrame(columns))
 
 
 def trials_table(trials: pd.DataFrame) -> Table:

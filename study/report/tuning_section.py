@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.captions import rates_alt, rates_caption
+from study.report.edges import find_edges
 from study.report.figures import rate_panels as figure
 from study.report.figures.style import COLUMN, WIDTH, draw_and_save
 from study.report.gallery import Picture, slug
@@ -71,6 +72,6 @@ def _facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smalle
     )
     compared = tuple(one for kind in c.architectures(trials) if (one := compare(trials, kind)) is not None)
     objective = str(seeds["objective"].iloc[0])
-    rows = choices(runs, seeds, trials, smallest)
+    rows = choices(runs, seeds, trials, smallest, find_edges(c.counted(runs), trials))
     used = tuple(sorted({int(seed) for seed in seeds["seed"]}))
     return Facts(nets, compared, rows, fields, tolerance, smallest, objective, used)

@@ -27,13 +27,13 @@ def read(text: str, *settings_: str) -> None:
 
 
 @given(text=st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text(text):
     read(text)
 
 
 @given(value=st.text(max_size=30), key=st.sampled_from(KEYS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_as_a_value(value, key):
     read(f"{HEAD}grid: {{net: plain-8}}\n{key}: {value}\n")
     read(f"{HEAD}grid: {{net: plain-8, {key}: {value}}}\n")
@@ -41,7 +41,7 @@ def test_any_text_as_a_value(value, key):
 
 
 @given(data=st.data(), text=st.sampled_from(GRIDS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_mutated_grids(data, text):
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
@@ -59,7 +59,7 @@ values = st.recursive(
 
 
 @given(grid=values, include=values, exclude=values, recipe=values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_values_in_their_places(grid, include, exclude, recipe):
     import yaml
 
@@ -69,7 +69,7 @@ def test_any_values_in_their_places(grid, include, exclude, recipe):
 
 
 @given(setting=st.text(max_size=20), key=st.sampled_from(KEYS), inner=st.sampled_from(KEYS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_setting(setting, key, inner):
     text = f"{HEAD}grid: {{net: plain-8}}\n"
     read(text, setting)

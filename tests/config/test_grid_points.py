@@ -236,7 +236,7 @@ def some(values: list[object]) -> st.SearchStrategy[list[object]]:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_number_of_runs_is_that_of_a_plain_count(data):
     extra = data.draw(st.sets(st.sampled_from(["seed", "lr", "warmup"])))
     axes = {key: data.draw(some(AXIS_VALUES[key])) for key in ["architecture", "depth", *sorted(extra)]}

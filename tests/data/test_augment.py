@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.data import Split
@@ -25,7 +25,6 @@ def plain_crop(x, top, left, flip):
     return crop.flip(-1) if flip else crop
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 8), st.integers(0, 8), st.booleans(), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])
 )
@@ -40,7 +39,6 @@ def test_crop_flip_is_pad_slice_flip_after_normalisation(top, left, flip, height
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_crop_flip_of_a_batch_is_that_of_its_images_one_by_one(data):
     n, height, width = (data.draw(st.integers(1, most)) for most in (6, 12, 12))

@@ -76,7 +76,6 @@ def test_too_many_pixels(monkeypatch, kind):
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 9))
-@settings(deadline=None)
 def test_sums_are_exact(height, width, seed):
     image = pixels(seed, height, width)
     total, squares = sums(image)
@@ -118,7 +117,6 @@ def test_stretch_resizes_both_sides():
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.sampled_from(["crop", "pad", "stretch"]))
-@settings(deadline=None)
 def test_any_shape_becomes_square(height, width, size, resize):
     image = np.full((height, width, 3), 77, dtype=np.uint8)
     out = square(image, size, resize, image[0, 0])
@@ -137,7 +135,7 @@ def test_resizing_is_antialiased():
 @given(
     st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM", b"P6 3 3 255\n"])
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_do_worse_than_an_error(content, start):
     why = None
     try:

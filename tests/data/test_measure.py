@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from study.data.measure import Measures, channel_statistics, measure_images, pooled_statistics
@@ -21,7 +21,6 @@ def measured(images: list[np.ndarray]) -> Measures:
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12), st.randoms())
-@settings(deadline=None)
 def test_images_weigh_the_same_whatever_their_size(sizes, random):
     images = [pixels(i, *size) for i, size in enumerate(sizes)]
     found = channel_statistics(measured(images))

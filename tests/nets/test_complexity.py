@@ -68,7 +68,7 @@ def test_cifar_parameters_as_the_paper_prints_them(depth, millions):
 
 
 @given(n=st.integers(1, 30), architecture=st.sampled_from(["plain", "resnet"]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_cifar_closed_forms(n, architecture):
     depth = 6 * n + 2
     assert cifar(f"{architecture}-{depth}") == (depth, 97_216 * n - 21_926, 14_155_776 * n - 1_916_288)

@@ -46,7 +46,7 @@ def test_markdown_takes_nothing_for_markup():
 
 
 @given(st.text(max_size=30))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_text_stays_in_its_cell(text):
     lines = markdown(frame(text), text).splitlines()
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", lines[2])) == 3

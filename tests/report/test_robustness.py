@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from study.report import cells as c
+from study.report.remedy import remedies
 from study.report.robustness import as_runs, best_shared, choices, paper_point
 from study.report.rule import find
 from study.report.statistics import difference, difference_in_differences
@@ -61,10 +62,10 @@ def test_intervals_are_those_of_the_verdict(runs):
 
 def test_tuned_is_what_the_rule_says_of_the_runs(runs):
     one = chosen(runs, seeds_of())["tuned"]
-    findings, remedy, _ = find(runs, c.counted(runs), 0.5)
+    findings = find(runs, c.counted(runs), 0.5)
     assert one.status == findings[0].status == "shown"
     assert one.rises["plain"] == findings[0].train[0].difference
-    assert one.contrast == remedy.contrast
+    assert one.contrast == remedies(c.counted(runs), findings).headline.contrast
 
 
 def test_one_seed_gives_numbers_without_a_claim(runs):

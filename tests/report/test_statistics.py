@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.report.statistics import _rises, difference, difference_in_differences, holm, mean_interval, trend
+from study.report.statistics import difference, difference_in_differences, holm, mean_interval
 
 errors = st.floats(0, 100, allow_nan=False, width=32)
 cells = st.lists(errors, min_size=2, max_size=6)
@@ -117,61 +117,8 @@ def test_contrast_by_hand():
     assert math.isnan(difference_in_differences([1.0], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0], 0.1).low)
 
 
-def test_intervals_cover_the_truth():
-    random = np.random.default_rng(0)
-    tries = 1500
-    hits = contrast_hits = alarms = 0
-    for _ in range(tries):
-        # Unequal spreads, whole images of 1000: the truth is a difference of 2 points.
-        deep, shallow, other, same = (
-            np.round(random.normal(m, s, 3), 1) for m, s in ((7, 0.8), (5, 0.3), (4, 0.3), (4, 0.3))
-        )
-        one = difference(deep, shallow, 0.1)
-        hits += one.low <= 2 <= one.high
-        both = difference_in_differences(deep, shallow, other, same, 0.1)
-        contrast_hits += both.low <= 2 <= both.high
-        alarms += difference(other, same, 0.1).p < 0.05
-    # Three standard errors of 1500 tries are 1.7 points; Welch is known to err to the safe side at n = 3.
-    assert 0.933 <= hits / tries <= 0.985
-    assert 0.933 <= contrast_hits / tries <= 0.985
-    assert alarms / tries <= 0.067
-
-
 @settings(max_examples=30)
 @given(st.floats(1e-9, 1e-3))
 def test_tiny_spreads_do_not_break_the_degrees_of_freedom(sd):
     found = difference([1.0, 1.0 + sd, 1.0 - sd], [1.0, 1.0, 1.0], resolution=1e-3)
     assert np.isfinite([found.low, found.high, found.p]).all()
-
-
-def test_trend_by_hand():
-    # 90 ways to deal six values into three pairs; one alone is in full order
-    assert trend([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).p == pytest.approx(1 / 90)
-    assert trend([[6.0, 5.0], [4.0, 3.0], [2.0, 1.0]]).p == pytest.approx(1.0)
-    assert trend([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]).p == 1.0
-
-
-def test_trend_of_three_seeds_and_four_depths_can_settle_what_no_pair_can():
-    zero, some, much = [0.0, 0.0, 0.0], [0.4, 0.7, 1.1], [44.0, 57.0, 81.0]
-    assert trend([zero, zero, some, much]).p < 0.001
-    assert difference(much, zero, 0.1).p > 0.02
-
-
-@pytest.mark.parametrize("groups", [[], [[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0, 3.0], [4.0, 5.0]]])
-def test_a_trend_needs_three_depths_and_two_seeds(groups):
-    assert math.isnan(trend(groups).p)
-
-
-def test_trend_of_two_groups_counts_as_mann_and_whitney_do():
-    """For two groups Jonckheere's number is Mann and Whitney's U."""
-    random = np.random.default_rng(3)
-    first, second = random.integers(0, 4, 5).astype(float), random.integers(0, 6, 4).astype(float)
-    assert _rises(first, second) == stats.mannwhitneyu(second, first).statistic
-
-
-def test_trend_is_calibrated():
-    """Under no effect, at most one in twenty is called; a permutation test holds its level for any distribution."""
-    random = np.random.default_rng(5)
-    p = [trend(random.exponential(size=(3, 3))).p for _ in range(300)]
-    assert np.mean(np.array(p) < 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
-    assert 0.4 < np.mean(p) < 0.6

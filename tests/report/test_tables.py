@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report import judge, results_table
-from study.report.tables import pairs_table, rates_table, results, runs_table, trials_table, write_table
+from study.report import results_table
+from study.report.tables import rates_table, results, runs_table, trials_table, write_table
 
 from .frames import diverge, unfinish
 
@@ -32,15 +32,6 @@ def test_one_seed_is_shown_without_a_deviation(digits):
     shown = results(digits.runs[digits.runs["seed"] == 0]).shown
     assert shown["Final training error (%)"].str.endswith(" (1)").all()
     assert not shown["Final training error (%)"].str.contains("±").any()
-
-
-def test_pairs_show_train_and_test(digits):
-    (verdict,) = judge(digits.runs)
-    found = [*verdict.plain.train, *verdict.plain.test]
-    table = pairs_table(found)
-    assert list(table.numbers["p_holm"]) == [pair.p_holm for pair in found]
-    assert set(table.shown["Error"]) == {"Final training error", "Final test error"}
-    assert table.shown["Deep minus shallow (points)"].iloc[2].startswith("3")
 
 
 def test_a_rate_at_the_end_of_its_range_is_marked(digits):

@@ -22,7 +22,7 @@ def told(verdict):
 def test_shown(digits):
     verdict = one(digits.runs)
     assert verdict.plain.status == "shown"
-    assert verdict.residual.status == "not shown"
+    assert verdict.residual.status == "refuted"
     assert (verdict.plain.headline.shallow, verdict.plain.headline.deep) == (8, 56)
     assert len(verdict.plain.train) == 6
     assert verdict.remedy.contrast.estimate == pytest.approx(32, abs=3)
@@ -50,8 +50,8 @@ def test_sentences_tell_training_before_test(digits):
 def test_not_shown():
     runs = make_study(Truth({net: (0.3, 0.1) for net in NETS})).runs
     verdict = one(runs)
-    assert verdict.plain.status == "not shown"
-    assert verdict.line.startswith("Degradation not shown: plain-32 minus plain-8 is")
+    assert verdict.plain.status == "refuted"
+    assert verdict.line.startswith("Degradation refuted at these depths: plain-32 minus plain-8 is")
     assert "remove" not in verdict.line
     assert "deeper nets" in verdict.next_step
 
@@ -59,7 +59,7 @@ def test_not_shown():
 def test_the_smallest_effect_decides():
     runs = make_study(Truth({("plain", 8): (1.0, 0.02), ("plain", 20): (1.6, 0.02)}, train_images=50_000)).runs
     assert one(runs, smallest_effect=0.3).plain.status == "shown"
-    assert one(runs, smallest_effect=2.0).plain.status == "not shown"
+    assert one(runs, smallest_effect=2.0).plain.status == "refuted"
 
 
 def test_inconclusive():
@@ -67,11 +67,11 @@ def test_inconclusive():
     verdict = one(runs)
     assert (verdict.plain.status, verdict.plain.reason) == ("inconclusive", "imprecise")
     assert "neither shows nor excludes an effect of 0.5 points" in verdict.line
-    assert verdict.next_step.startswith("Add seeds: with the spread seen, about ")
+    assert verdict.next_step.startswith("Add seeds: if the difference and the spread stay as they are, about ")
 
 
 def test_a_large_spread_asks_for_less_spread():
-    runs = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (20, 15)}), seed=1).runs
+    runs = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (4, 4)}), seed=1).runs
     assert "Lower the spread between seeds of plain-8 and plain-20" in one(runs).next_step
 
 
@@ -159,7 +159,7 @@ def test_plain_only(digits):
 def test_residual_only(digits):
     verdict = one(digits.runs[digits.runs["architecture"] == "residual"])
     assert verdict.plain is None
-    assert verdict.line.startswith("No verdict on depth alone: the study has no plain nets; residual nets show no")
+    assert verdict.line.startswith("No verdict on depth alone: the study has no plain nets; degradation is refuted")
     assert "Add `plain`" in verdict.next_step
 
 
@@ -187,7 +187,7 @@ def test_unfair_comparisons_are_withheld(digits, column, value, reason):
     assert verdict.remedy is None
     assert verdict.line.startswith("Verdict withheld: the nets were trained")
     assert str(value) in verdict.line
-    assert verdict.residual.status == "not shown"
+    assert verdict.residual.status == "refuted"
 
 
 def test_the_remedy_needs_equal_training(digits):
@@ -274,7 +274,7 @@ def test_a_rise_too_small_to_matter_is_not_shown(digits):
         runs.loc[mine, "final_train_error"] = [0.1 * rank, 0.1 * rank + 0.01, 0.1 * rank + 0.02]
     verdict = one(runs)
     assert verdict.plain.trend.p_holm < 0.05
-    assert verdict.plain.status == "not shown"
+    assert verdict.plain.status == "refuted"
 
 
 def test_plain_nets_are_compared_with_every_option_of_the_shortcut(digits):
@@ -286,4 +286,4 @@ def test_plain_nets_are_compared_with_every_option_of_the_shortcut(digits):
     alone = one(runs)
     for verdict in verdicts:
         assert verdict.remedy == alone.remedy
-        assert [finding.status for finding in verdict.findings] == ["shown", "not shown"]
+        assert [finding.status for finding in verdict.findings] == ["shown", "refuted"]

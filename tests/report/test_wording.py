@@ -3,6 +3,7 @@ import math
 import pytest
 
 from study.report import wording
+from study.report.statistics import Probability
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,8 @@ def test_p_value(p, text):
 def test_interval_has_the_decimals_of_its_estimate():
     assert wording.interval(9.0, 4.0, 14.0) == "4.0 to 14.0"
     assert wording.interval(0.1, -0.004, 0.2) == "0.00 to 0.20"
+
+
+def test_probability_has_its_interval():
+    assert wording.probability(Probability(1.0, 0.292, 1.0, 3, 3)) == "1.00 (95% interval 0.29 to 1.00)"
+    assert wording.probability(Probability(0.5, math.nan, math.nan, 1, 2)) == "0.50"
