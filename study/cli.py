@@ -93,11 +93,14 @@ def report(
     style: Annotated[
         Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
     ] = "house",
+    mlflow_ui: Annotated[
+        str, typer.Option("--mlflow-ui", help="Address of MLflow's pages, for links to runs; default its server's.")
+    ] = "",
 ) -> None:
     """Write the figures, tables and verdict of a study, from MLflow alone."""
     from study import commands
 
-    commands.report(experiment, out, style)
+    commands.report(experiment, out, style, mlflow_ui)
 
 
 @app.command()

@@ -114,13 +114,15 @@ def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> 
     return 0
 
 
-def report(experiment: str | None, out: Path | None, style: "Style" = "house") -> None:
-    """Write a study's report and say where."""
+def report(experiment: str | None, out: Path | None, style: "Style" = "house", mlflow_ui: str = "") -> None:
+    """Write a study's report and say where; `mlflow_ui` is the address of MLflow's pages, for links to runs."""
     from study.report import build_report
     from study.track import load_curves, load_datasets, load_provenance, load_runs, load_trials
 
     name = experiment or newest_study()
     provenance = load_provenance(name)
+    if mlflow_ui:
+        provenance = provenance.with_pages(mlflow_ui)
     folder = out or Path("reports") / name
     runs, trials = load_runs(name), load_trials(name)
     page = build_report(

@@ -3,7 +3,19 @@
 from study.config.grid import Grid
 from study.config.load import grid_text, load_grid, parse_grid, shipped_grids
 from study.config.recipe import Recipe
+from study.config.resolve import resolved
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 
-__all__ = ["DatasetSpec", "Grid", "Recipe", "RunSpec", "Tune", "grid_text", "load_grid", "parse_grid", "shipped_grids"]
+__all__ = [
+    "DatasetSpec",
+    "Grid",
+    "Recipe",
+    "RunSpec",
+    "Tune",
+    "grid_text",
+    "load_grid",
+    "parse_grid",
+    "resolved",
+    "shipped_grids",
+]

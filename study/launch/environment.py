@@ -6,6 +6,8 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
 import study
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
@@ -24,6 +26,7 @@ def environment() -> dict[str, str]:
             found[package] = "not installed"
     found["system"] = platform.platform()
     found["processor"] = _processor()
+    found["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     if torch.cuda.is_available():
         found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         found["cuda"] = str(torch.version.cuda)

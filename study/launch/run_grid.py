@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from study.config import Grid
+from study.config import Grid, resolved
 from study.data import Dataset, load_dataset
 from study.launch.cells import Cells
 from study.launch.data_record import record_data
@@ -76,7 +76,8 @@ def run_grid(
     checkpoints.mkdir(parents=True, exist_ok=True)
     storage = grid.tune.storage or f"sqlite:///{root / 'optuna.db'}"
     leases = Leases(storage, owner(), grid.name)
-    describe(store.client, store.experiment_id, grid=text, command=command, smallest_effect=grid.smallest_effect)
+    told = {"grid": text, "resolved": resolved(grid), "command": command}
+    describe(store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)
     _close_stale(store, plan.records, leases)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it

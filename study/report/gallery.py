@@ -1,6 +1,5 @@
 """Figures of a study's runs: drawn, saved in every format with their data, and described."""
 
-import base64
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.report import captions
+from study.report.embed import data_uri
 from study.report.figures import curve_panels, final_errors, probabilities, speed
 from study.report.figures.error_curves import curve_data, ends, split_very_deep
 from study.report.figures.style import COLUMN, FORMATS, WIDTH, Style, draw_and_save
@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     caption: str
     alt: str
     image: str
-    """The SVG as a data: address, so that ids of one figure never meet those of another."""
+    """A data: address, so that ids of one figure never meet those of another."""
     files: tuple[str, ...]
     """In every format, and the numbers that it shows as CSV."""
     share: float = 1.0
@@ -33,9 +33,8 @@ class Picture(NamedTuple):
     @classmethod
     def of(cls, folder: Path, name: str, variant: str, texts: tuple[str, str, str], share: float = 1.0) -> "Picture":
         """Take in a figure that was saved in `folder` as `name`; `texts` are its title, caption and alternative."""
-        uri = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
         files = tuple(f"figures/{name}.{kind}" for kind in (*FORMATS, "csv"))
-        return cls(name, variant, *texts, f"data:image/svg+xml;base64,{uri}", files, share)
+        return cls(name, variant, *texts, data_uri(folder, name), files, share)
 
 
 class Drawing(NamedTuple):

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from study.report import cells as c
 from study.report.data_section import DataSection
 from study.report.gallery import Picture
+from study.report.made import made
 from study.report.metrics import METRICS
+from study.report.outline import outline
 from study.report.tables import Table
 from study.report.tuning_section import TuningSection
 from study.report.verdict import Verdict
@@ -24,38 +24,9 @@ DEFINITIONS = (
     ("final_train_error", "after the last iteration, the whole training split, clean images, in evaluation mode. The "
      "verdict rests on this one."),
 )  # fmt: skip
-
-RECIPE = (
-    "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
-    "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
-)  # fmt: skip
-DATA = ("dataset", "train_images", "test_images", "skipped_images", "classes")
-
-
-class Fact(NamedTuple):
-    """A line of how the study was made."""
-
-    name: str
-    value: str
-
-
-def facts(runs: pd.DataFrame) -> list[Fact]:
-    """Return data, recipe, hardware and commits, each with all the values that the runs have."""
-    out = [_fact(runs, name) for name in (*DATA, *RECIPE, "device", "commit") if name in runs]
-    seeds = sorted({int(seed) for seed in runs["seed"]})
-    out.append(Fact("seeds", ", ".join(map(str, seeds))))
-    hours = float(runs["seconds"].sum()) / 3600
-    out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
-    return [fact for fact in out if fact.value]
-
-
-def _fact(runs: pd.DataFrame, name: str) -> Fact:
-    present = runs[name].dropna()
-    if pd.api.types.is_numeric_dtype(present):
-        words = [f"{value:,.15g}" for value in sorted(set(present))]
-    else:
-        words = sorted({str(value) for value in present} - {"", "None", "nan"})
-    return Fact(name.replace("_", " "), ", ".join(words))
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""What a browser may do for the page: show what is in it. No script, and nothing from a network, whatever a name
+from outside holds."""
 
 
 def prose(text: str) -> Markup:
@@ -80,12 +51,8 @@ def render(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["prose"] = prose
-    others = dict(provenance)
-    command = others.pop("command", f"study report {study_name}")
     return environment.get_template("index.html.j2").render(
-        study=study_name, verdicts=verdicts, pictures=pictures, tables=tables, facts=facts(runs), data=data,
-        tuned=tuned,
-        provenance=[Fact(name, str(value)) for name, value in others.items()], command=command,
+        study=study_name, page=outline(verdicts, pictures, tables, data, tuned), verdicts=verdicts,
+        made=made(study_name, runs, provenance), policy=POLICY,
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
-        counted=len(c.counted(runs)), total=len(runs), excluded=c.excluded(runs),
     )  # fmt: skip

@@ -1,23 +1,35 @@
-"""How a study was made: the grid as it was given, and what its runs ran on."""
+"""How a study was made: the grid as it was given and as it was run, and what its runs ran on."""
 
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit, urlunsplit
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from study.errors import StudyError
 from study.track import words
+from study.track.connect import all_runs, tracking_uri
 from study.track.read import open_experiment
 
 GRID = "study.grid"
 """Tag of the experiment: the text of the grid file, with the changes made on the command line."""
+RESOLVED = "study.grid_resolved"
+"""Tag of the experiment: the grid with every default filled in."""
 EFFECT = "study.smallest_effect"
 COMMAND = "study.command"
 PAGE = "mlflow.experimentKind"
 """Tag by which MLflow's pages open on training runs, not on chats with language models."""
 TAG_LIMIT = 5000
+"""Characters of a tag; a longer text goes on in tags with `.2`, `.3` ... behind their names."""
+ENVIRONMENTS = 12
+"""Environments read at most: a run's is a file of its own."""
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 
 
 @dataclass(frozen=True)
@@ -25,14 +37,26 @@ class Provenance:
     """Facts for the end of a report, in words, and the verdict's smallest effect in points."""
 
     words: dict[str, str]
+    """`command`, `grid` and `resolved` as they were stored; `experiment_id` and, where MLflow's pages have a known
+    address, `mlflow_ui`; the rest are versions and hardware by name. What isn't known is left out."""
     smallest_effect: float
 
+    def with_pages(self, address: str) -> "Provenance":
+        """Return the same with MLflow's pages at an address, of use where the study was read from a database.
 
-def describe(client: MlflowClient, experiment_id: str, *, grid: str, command: str, smallest_effect: float) -> None:
-    """Store with the experiment how it was asked for; a grid file too long for a tag is cut, and says so."""
-    if len(grid) > TAG_LIMIT:
-        grid = grid[: TAG_LIMIT - 60] + "\n# ... cut here: too long for a tag"
-    tags = {GRID: grid, EFFECT: repr(smallest_effect), COMMAND: command[:TAG_LIMIT], PAGE: "custom_model_development"}
+        Raises:
+            StudyError: it isn't an http or https address.
+        """
+        return replace(self, words=self.words | {"mlflow_ui": pages_address(address)})
+
+
+def describe(
+    client: MlflowClient, experiment_id: str, *, grid: str, resolved: str, command: str, smallest_effect: float
+) -> None:
+    """Store with the experiment how it was asked for, without the passwords of addresses."""
+    tags = {EFFECT: repr(smallest_effect), PAGE: "custom_model_development"}
+    for key, text in ((GRID, grid), (RESOLVED, resolved), (COMMAND, command)):
+        tags |= _in_parts(key, without_passwords(text))
     for key, value in tags.items():
         client.set_experiment_tag(experiment_id, key, value)
 
@@ -44,14 +68,69 @@ def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
         StudyError: no such experiment.
     """
     client, experiment_id = open_experiment(experiment, uri)
+    records = all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'")
+    return provenance_of(client, experiment_id, records, uri or tracking_uri())
+
+
+def provenance_of(client: MlflowClient, experiment_id: str, records: Sequence[Run], uri: str) -> Provenance:
+    """Return how a study was made; `records` are what was read of it at `uri`, the newest first."""
     tags = client.get_experiment(experiment_id).tags
-    found = {"command": tags.get(COMMAND, ""), "grid": tags.get(GRID, "")}
-    newest = client.search_runs(
-        [experiment_id], f"tags.`{words.KIND}` = 'run'", order_by=["attributes.start_time DESC"], max_results=1
-    )
-    for run in newest:
-        found |= _environment(client, run.info.run_id)
+    found = {"command": _whole(tags, COMMAND), "grid": _whole(tags, GRID), "resolved": _whole(tags, RESOLVED)}
+    found |= {"experiment_id": experiment_id, "mlflow_ui": pages_address(uri) if uri.startswith("http") else ""}
+    runs = [run for run in records if run.data.tags.get(words.KIND) == "run"]
+    found |= _together([_environment(client, run.info.run_id) for run in _one_of_each(runs)])
     return Provenance({key: value for key, value in found.items() if value}, float(tags.get(EFFECT, 0.5)))
+
+
+def pages_address(address: str) -> str:
+    """Return where a browser finds MLflow's pages, without name and password.
+
+    Raises:
+        StudyError: it isn't an http or https address.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise StudyError(f"'{address}': an http:// or https:// address of MLflow's pages is needed")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def without_passwords(text: str) -> str:
+    """Return a text with the passwords of addresses left out: a grid may name Optuna's server with one."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def _in_parts(key: str, text: str) -> dict[str, str]:
+    """Return a text as tags, and how many they are: what an earlier, longer text left behind isn't read."""
+    parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)] or [""]
+    return {_part(key, i): part for i, part in enumerate(parts)} | {f"{key}.parts": str(len(parts))}
+
+
+def _whole(tags: Mapping[str, str], key: str) -> str:
+    return "".join(tags.get(_part(key, i), "") for i in range(int(tags.get(f"{key}.parts", 1))))
+
+
+def _part(key: str, i: int) -> str:
+    return f"{key}.{i + 1}" if i else key
+
+
+def _one_of_each(runs: list[Run]) -> list[Run]:
+    """Return a run for each commit, machine and device, the newest first: those that may differ in environment."""
+    chosen: dict[tuple[str, ...], Run] = {}
+    for run in runs:
+        tags = run.data.tags
+        machine = tags.get(words.OWNER, "").partition(":")[0]
+        chosen.setdefault((tags.get(words.COMMIT, ""), machine, tags.get(words.DEVICE, "")), run)
+    return list(chosen.values())[:ENVIRONMENTS]
+
+
+def _together(environments: list[dict[str, str]]) -> dict[str, str]:
+    """Return for each name all the values that the environments have."""
+    values: dict[str, list[str]] = {}
+    for environment in environments:
+        for key, value in environment.items():
+            values.setdefault(key, [])
+            values[key] += [value] if value and value not in values[key] else []
+    return {key: "; ".join(found) for key, found in values.items()}
 
 
 def _environment(client: MlflowClient, run_id: str) -> dict[str, str]:

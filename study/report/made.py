@@ -1,0 +1,173 @@
+"""How a study was made, for the end of its page: facts, versions, grid, commands, and the runs without a result."""
+
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import pandas as pd
+
+from study.report import cells as c
+from study.report.rule import listed
+
+RECIPE = (
+    "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
+    "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
+)  # fmt: skip
+DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
+HARDWARE = ("device", "processor", "memory", "gpu", "cuda", "system")
+LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
+"""What a report's numbers and figures come from."""
+OWN_PLACE = ("command", "grid", "resolved", "mlflow_ui", "experiment_id", "commit")
+"""Words of the provenance that the page shows elsewhere than in the list of versions."""
+
+
+class Fact(NamedTuple):
+    """A line of how the study was made."""
+
+    name: str
+    value: str
+
+
+class Without(NamedTuple):
+    """A run that isn't counted, with why and how far it came."""
+
+    name: str
+    run_id: str
+    reason: str
+
+
+class Made(NamedTuple):
+    """All that the end of the page tells."""
+
+    facts: tuple[Fact, ...]
+    hardware: tuple[Fact, ...]
+    versions: tuple[Fact, ...]
+    commits: tuple[str, ...]
+    grid: str
+    resolved: str
+    commands: tuple[str, ...]
+    links: Mapping[str, str]
+    """By run id, where its page in MLflow is; empty where that isn't known."""
+    counted: int
+    total: int
+    excluded: tuple[Without, ...]
+    note: str
+    """What a reader must know first, if runs have no result yet."""
+
+
+def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> Made:
+    """Gather how a study was made from its runs and from what was stored with it.
+
+    Args:
+        study_name: its name.
+        runs: all its runs.
+        provenance: words by name, as `load_provenance` gives them; all may be missing.
+    """
+    known = {str(key): str(value) for key, value in provenance.items() if value}
+    others = {key: value for key, value in known.items() if key not in OWN_PLACE}
+    hardware = [_fact(runs, "device")] if "device" in runs else []
+    hardware += [Fact(name, others.pop(name)) for name in HARDWARE if name in others]
+    again = known.get("command", "")
+    return Made(
+        facts=facts(runs),
+        hardware=tuple(fact for fact in hardware if fact.value),
+        versions=(*(Fact(name, value) for name, value in others.items()), Fact("this page", _own_versions())),
+        commits=_commits(runs, known),
+        grid=known.get("grid", ""),
+        resolved=known.get("resolved", ""),
+        commands=(*([again] if again else []), shlex.join(["study", "report", "--experiment", study_name])),
+        links=_links(runs, known),
+        counted=len(c.counted(runs)),
+        total=len(runs),
+        excluded=excluded(runs),
+        note=unfinished_note(runs),
+    )
+
+
+def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
+    """Return data, recipe, seeds and times, each with all the values that the runs have."""
+    out = [_fact(runs, name) for name in (*DATA, *RECIPE) if name in runs]
+    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in runs["seed"]})))))
+    hours = float(runs["seconds"].sum()) / 3600
+    out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
+    begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
+    if len(begun):
+        days = dict.fromkeys(f"{moment:%Y-%m-%d %H:%M}" for moment in (begun.min(), begun.max()))
+        out.append(Fact("runs begun (UTC)", " to ".join(days)))
+    return tuple(fact for fact in out if fact.value)
+
+
+def excluded(runs: pd.DataFrame) -> tuple[Without, ...]:
+    """Return the runs that aren't counted, with why, how far they came, and what they said of a failure."""
+    left_out = c.excluded(runs)
+    rows = {str(run["run_id"]): run for _, run in runs.iterrows()}
+    return tuple(Without(run.name, run.run_id, _why(rows[run.run_id], run.reason)) for run in left_out)
+
+
+def unfinished_note(runs: pd.DataFrame) -> str:
+    """Return which runs have no result yet, in a sentence or two; empty where all have one."""
+    outcomes = Counter(str(outcome) for outcome in runs["outcome"] if outcome not in c.ENDED)
+    if not outcomes:
+        return ""
+    running, total = outcomes.pop("running", 0), len(runs)
+    told = []
+    if running:
+        told.append(f"{running:,} of {total:,} runs {'is' if running == 1 else 'are'} still running")
+    if outcomes:
+        ended = listed([f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items())])
+        many = sum(outcomes.values())
+        told.append(f"{many:,} of {total:,} runs {'has' if many == 1 else 'have'} no result ({ended})")
+    return f"{' and '.join(told)}. All that is said here rests on the {len(c.counted(runs)):,} runs that are counted."
+
+
+def run_address(pages: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of a run in MLflow's pages; empty where `pages` isn't one of pages."""
+    if urlsplit(pages).scheme not in ("http", "https"):
+        return ""
+    return f"{pages.rstrip('/')}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def _links(runs: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
+    pages, experiment_id = known.get("mlflow_ui", ""), known.get("experiment_id", "")
+    if not pages or not experiment_id:
+        return {}
+    found = {str(run_id): run_address(pages, experiment_id, str(run_id)) for run_id in runs["run_id"]}
+    return {run_id: address for run_id, address in found.items() if address}
+
+
+def _why(run: "pd.Series[Any]", reason: str) -> str:
+    done, whole = (run.get(key) for key in ("step", "total_iterations"))
+    if run["outcome"] not in c.ENDED and done is not None and pd.notna(done) and whole:
+        reason += f" after {int(done):,} of {int(whole):,} iterations"
+    said = run.get("reason")
+    return f"{reason} ({said})" if isinstance(said, str) and said else reason
+
+
+def _commits(runs: pd.DataFrame, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the program's commits in words, those of the runs before the one that was stored with the study."""
+    found = {str(commit) for commit in runs["commit"].dropna()} if "commit" in runs else set()
+    found |= set(known.get("commit", "").split("; ")) if not found - {""} else set()
+    return tuple(
+        f"{commit.removesuffix('-dirty')} with changes that weren't committed" if commit.endswith("-dirty") else commit
+        for commit in sorted(found - {""})
+    )
+
+
+def _own_versions() -> str:
+    import study
+
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    return f"study {study.__version__}, Python {platform.python_version()}, {libraries}"
+
+
+def _fact(runs: pd.DataFrame, name: str) -> Fact:
+    present = runs[name].dropna()
+    if pd.api.types.is_numeric_dtype(present):
+        words = [f"{value:,.15g}" for value in sorted(set(present))]
+    else:
+        words = sorted({str(value) for value in present} - {"", "None", "nan"})
+    return Fact(name.replace("_", " "), ", ".join(words))

@@ -1,0 +1,209 @@
+"""The page in a real browser, Chromium, driven by Selenium: whole, quiet and readable at every width."""
+
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pandas as pd
+import pytest
+
+from study.report import build_report
+
+from .data import make_record
+from .frames import unfinish
+from .test_page import BAD, PROVENANCE
+
+CHROMIUM = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM or not DRIVER,
+        reason="no browser here: the programs chromium and chromedriver (Debian: chromium, chromium-driver) are needed",
+    ),
+]
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
+WIDTHS = (390, 1280)
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def reports(digits, tmp_path_factory):
+    """One study as it is, and one of two variants, both with searches, data, hostile names and an unfinished run."""
+    folder = tmp_path_factory.mktemp("pages")
+    study = unfinish(digits, "resnet-8 seed 2", "running")
+    frames = study.runs, study.curves, study.trials
+    record = make_record(classes=(BAD, "dog"), skipped=[(BAD, BAD)])
+    build_report("digits", *frames, folder / "one", PROVENANCE, datasets=[record])
+    both = [
+        pd.concat([frame.assign(variant=variant, run_id=frame["run_id"].str[:-1] + str(i))
+                   for i, variant in enumerate(("width=1", BAD))], ignore_index=True)
+        for frame in frames
+    ]  # fmt: skip
+    build_report(BAD, *both, folder / "several", PROVENANCE | {BAD: BAD}, datasets=[record])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SE_OFFLINE", "true")  # Selenium looks for no driver of its own
+        patch.setenv("SE_AVOID_STATS", "true")
+        driver = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER), env=dict(os.environ)))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=["one", "several"])
+def page(request, browser, reports):
+    """A page, just opened at desktop width; what the browser said of an earlier one is dropped."""
+    browser.get_log("browser")
+    show(browser, 1280, "light")
+    browser.get((reports / request.param / "index.html").as_uri())
+    return browser
+
+
+def show(browser, width, scheme):
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": [feature]})
+
+
+def open_all(browser):
+    browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true })")
+
+
+def test_the_console_stays_empty(page):
+    """Neither an error nor a breach of the page's own policy, which is told there too."""
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            show(page, width, scheme)
+            open_all(page)
+    assert page.get_log("browser") == []
+
+
+def test_the_log_would_tell_of_a_breach(browser, tmp_path, reports):
+    """The test above can fail: the same page with a script and a picture from elsewhere is reported."""
+    text = (reports / "one" / "index.html").read_text(encoding="utf-8")
+    bad = text.replace(
+        "</main>", "<script>document.title = 'changed'</script><img src='https://x.invalid/a.png'></main>"
+    )
+    (tmp_path / "index.html").write_text(bad, encoding="utf-8")
+    browser.get((tmp_path / "index.html").as_uri())
+    told = " ".join(entry["message"] for entry in browser.get_log("browser"))
+    assert told.count("Content Security Policy") >= 2
+    assert browser.title == "digits: does depth hurt?"
+
+
+def test_every_picture_is_there(page):
+    sizes = page.execute_script(
+        "return [...document.images].map(one => [one.complete, one.naturalWidth, one.naturalHeight, one.clientWidth])"
+    )
+    assert len(sizes) >= 7
+    assert all(complete and min(numbers) > 0 for complete, *numbers in sizes)
+
+
+def test_every_link_inside_leads_somewhere(page):
+    found = page.execute_script(
+        "return [...document.links].map(one => [one.getAttribute('href'), one.href, one.textContent.trim()])"
+    )
+    folder = Path(unquote(urlsplit(page.current_url).path)).parent
+    assert len(found) > 40
+    for given, whole, text in found:
+        assert text
+        if given.startswith("#"):
+            assert page.execute_script("return document.getElementById(arguments[0]) !== null", given[1:]), given
+        elif not given.startswith("https://mlflow.example/team/#/experiments/7/runs/"):
+            assert whole.startswith("file://"), given
+            assert (folder / given).is_file(), given
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_never_scrolls_sideways(page, width):
+    for scheme in SCHEMES:
+        show(page, width, scheme)
+        open_all(page)
+        wide, room, window = page.execute_script(
+            "const e = document.documentElement; return [e.scrollWidth, e.clientWidth, innerWidth]"
+        )
+        assert wide <= room <= window == width
+
+
+def test_both_colour_schemes(page):
+    grounds = []
+    for scheme in SCHEMES:
+        show(page, 1280, scheme)
+        colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+        grounds.append(sum(int(part) for part in colour[4:-1].split(",")))
+        # Figures are drawn on white, and stay on it.
+        assert (
+            page.execute_script("return getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
+        )
+    light, dark = grounds
+    assert light == 3 * 255
+    assert dark < 3 * 60
+
+
+def test_hostile_names_are_shown_as_text(page):
+    shown = page.execute_script("return document.body.innerText")
+    assert BAD in shown
+    assert page.execute_script("return document.scripts.length") == 0
+    assert page.execute_script(
+        "return [...document.querySelectorAll('*')].every(e => [...e.attributes].every(a => !a.name.startsWith('on')))"
+    )
+
+
+def test_the_verdict_comes_first_on_a_phone(page):
+    """Verdict and next step in sight before the picture, the picture before the contents."""
+    show(page, 390, "light")
+    tops = [
+        page.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().top", place)
+        for place in (".verdict", ".next", "figure", "nav")
+    ]
+    assert tops == sorted(tops)
+    assert tops[0] < 844
+
+
+def test_what_scrolls_can_be_reached_by_keys(page):
+    """Every part that scrolls takes the focus and has a name (WCAG 2.1.1)."""
+    show(page, 390, "light")
+    open_all(page)
+    lacking = page.execute_script(
+        "return [...document.querySelectorAll('body *')].filter(e => e.scrollWidth > e.clientWidth + 1 "
+        "&& ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) "
+        "&& !(e.tabIndex === 0 && e.getAttribute('aria-label'))).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert lacking == []
+
+
+def test_a_link_into_a_folded_table_unfolds_it(browser, reports):
+    browser.get((reports / "one" / "index.html").as_uri() + "#table-trials")
+    assert browser.execute_script("return document.getElementById('table-trials').closest('details').open")
+
+
+def test_nothing_is_cut_on_paper(page):
+    """In print style at the width of an A4 page's text (180 mm), nothing reaches beyond it."""
+    show(page, 680, "dark")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    beyond = page.execute_script(
+        "return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 681)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert beyond == []
+    assert page.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    tallest = page.execute_script("return Math.max(...[...document.images].map(e => e.clientHeight))")
+    assert tallest < 265 / 25.4 * 96  # the height of the page's text
