@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from study.cli_data import data_app
+from study.cli_report import compare, report, status
 from study.errors import StudyError
 
 app = typer.Typer(
@@ -86,31 +87,9 @@ def tune(
     raise typer.Exit(commands.run(grid, tuple(changes or ()), device, workers, quiet=quiet, only_search=True))
 
 
-@app.command()
-def report(
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
-    style: Annotated[
-        Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
-    ] = "house",
-    mlflow_ui: Annotated[
-        str, typer.Option("--mlflow-ui", help="Address of MLflow's pages, for links to runs; default its server's.")
-    ] = "",
-) -> None:
-    """Write the figures, tables and verdict of a study, from MLflow alone."""
-    from study import commands
-
-    commands.report(experiment, out, style, mlflow_ui)
-
-
-@app.command()
-def status(
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
-) -> None:
-    """Print the results of a study so far, and its verdict."""
-    from study import commands
-
-    commands.status(experiment)
+app.command()(report)
+app.command()(status)
+app.command()(compare)
 
 
 @app.command()

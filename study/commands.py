@@ -3,7 +3,6 @@
 import math
 import shlex
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
@@ -14,7 +13,6 @@ from study.errors import StudyError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.report.figures.style import Style
 
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
@@ -61,7 +59,7 @@ def run(
     if only_search:
         print_rates(grid.name)
     elif summary.finished + summary.diverged + summary.earlier:
-        print_results(grid.name, grid.smallest_effect)
+        print_results(grid.name)
     for name, cause in summary.failures:
         display.warn(f"failed: {name}: {cause}")
     if summary.interrupted:
@@ -114,41 +112,6 @@ def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> 
     return 0
 
 
-def report(experiment: str | None, out: Path | None, style: "Style" = "house", mlflow_ui: str = "") -> None:
-    """Write a study's report and say where; `mlflow_ui` is the address of MLflow's pages, for links to runs."""
-    from study.report import build_report
-    from study.track import load_curves, load_datasets, load_provenance, load_runs, load_trials
-
-    name = experiment or newest_study()
-    provenance = load_provenance(name)
-    if mlflow_ui:
-        provenance = provenance.with_pages(mlflow_ui)
-    folder = out or Path("reports") / name
-    runs, trials = load_runs(name), load_trials(name)
-    page = build_report(
-        name,
-        runs,
-        load_curves(name),
-        trials,
-        folder,
-        provenance.words,
-        smallest_effect=provenance.smallest_effect,
-        datasets=load_datasets(name),
-        style=style,
-    )
-    print_verdicts(runs, provenance.smallest_effect, trials)
-    shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
-    Console().print(f"report: {shown}", highlight=False, soft_wrap=True)
-
-
-def status(experiment: str | None) -> None:
-    """Print a study's results so far."""
-    from study.track import load_provenance
-
-    name = experiment or newest_study()
-    print_results(name, load_provenance(name).smallest_effect)
-
-
 def nets(names: list[str], size: int, imagenet_size: int, shortcut: Literal["A", "B", "C"] | None) -> None:
     """Print the sizes of nets."""
     import torch
@@ -195,15 +158,17 @@ def newest_study() -> str:
     return names[0]
 
 
-def print_results(name: str, smallest_effect: float) -> None:
-    """Print the table of results and the verdict."""
+def print_results(name: str) -> None:
+    """Print the table of results and the verdict of a study."""
     from study.report import results_table
-    from study.track import load_runs, load_trials
+    from study.track import look
+
+    seen = look(name)
+    runs = seen.runs
 
     table = Table(title=name)
     for i, heading in enumerate(("net", "learning rate", "training error (%)", "test error (%)", "seeds")):
         table.add_column(heading, justify="right" if i else "left")
-    runs = load_runs(name)
     for row in results_table(runs).to_dict("records"):
         errors = (
             _spread(row[f"{error}_estimate"], row[f"{error}_sd"]) for error in ("final_train_error", "final_test_error")
@@ -211,7 +176,7 @@ def print_results(name: str, smallest_effect: float) -> None:
         net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
         table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
     Console().print(table)
-    print_verdicts(runs, smallest_effect, load_trials(name))
+    print_verdicts(runs, seen.provenance.smallest_effect, seen.trials)
 
 
 def print_rates(name: str) -> None:

@@ -31,7 +31,7 @@ def test_the_grid_in_the_readme_is_one() -> None:
 
 def test_commands_and_files_that_documents_name_exist(tmp_path: Path) -> None:
     text = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    commands = set(re.findall(r"\bstudy (run|report|status|nets|grids)\b", text))
+    commands = set(re.findall(r"\bstudy (run|report|compare|status|nets|grids)\b", text))
     out = run_study(tmp_path, "--help").stdout
     assert commands
     assert all(command in out for command in commands)

@@ -12,11 +12,13 @@ from study.report.paper_tables import (
     training_errors_table,
 )
 from study.report.tables import Table, rates_table, results, runs_table, trials_table
+from study.report.unfinished import unfinished_table
 
 
-def all_tables(runs: pd.DataFrame, trials: pd.DataFrame, found: list[Pair]) -> list[Table]:
+def all_tables(runs: pd.DataFrame, curves: pd.DataFrame, trials: pd.DataFrame, found: list[Pair]) -> list[Table]:
     """Return the tables of a study that have rows; `found` are the comparisons of depths that the verdict tells."""
     tables = [
+        unfinished_table(runs, curves),
         results(runs),
         pairs_table(found),
         differences_table(runs),

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,21 +12,21 @@ import pandas as pd
 from study.errors import StudyError
 from study.report import cells as c
 from study.report.all_tables import all_tables
+from study.report.compare import Comparison
+from study.report.compare_section import compare_section
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import Style, depth_colours
 from study.report.gallery import Picture, draw_figures
 from study.report.page import render
+from study.report.place import swapped_in
 from study.report.rule import SMALLEST_EFFECT
-from study.report.tables import Table, write_table
+from study.report.several import Joined
+from study.report.tables import write_table
 from study.report.tuning_section import TuningSection, tuning_section
 from study.report.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from study.track import DatasetRecord
-
-MARKS = ("index.html", "verdict.json")
-"""Files by which a folder is known as a report, and may be replaced by a newer one."""
-PARTS = (*MARKS, "figures", "tables")
 
 
 def build_report(  # noqa: PLR0913
@@ -42,11 +40,12 @@ def build_report(  # noqa: PLR0913
     *,
     datasets: "Sequence[DatasetRecord]" = (),
     style: Style = "house",
+    comparison: Comparison | None = None,
 ) -> Path:
     """Write a study's report into the folder `out` and return its index.html.
 
     `datasets` are shown as far as a run that counts used them. With the `style` paper, curves have the axes and colours
-    of the paper's Figures 1 and 6.
+    of the paper's Figures 1 and 6. A `comparison` is of two studies, whose frames these are.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
     report in `out` is replaced; other files beside it are kept.
@@ -56,31 +55,15 @@ def build_report(  # noqa: PLR0913
     """
     _check(study_name, runs)
     out = out.resolve()
-    _check_place(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    new = out.with_name(f".{out.name}.new-{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    try:
-        data = _data(runs, datasets, new / "figures")
-        _write(study_name, runs, curves, trials, new, provenance, smallest_effect, data, style)
-        _swap(new, out)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    study = Joined(study_name, runs, curves, trials, tuple(datasets), dict(provenance), smallest_effect)
+    with swapped_in(out) as new:
+        _write(study, new, style, comparison)
     return out / "index.html"
 
 
-def _write(  # noqa: PLR0913
-    study_name: str,
-    runs: pd.DataFrame,
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    folder: Path,
-    provenance: Mapping[str, str],
-    smallest_effect: float,
-    data: list[DataSection],
-    style: Style,
-) -> None:
+def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
+    runs, curves, trials, smallest_effect = study.runs, study.curves, study.trials, study.smallest_effect
+    data = _data(runs, study.datasets, folder / "figures")
     verdicts = judge(runs, smallest_effect, trials, curves)
     pictures: list[Picture] = []
     tuned: list[TuningSection] = []
@@ -90,15 +73,21 @@ def _write(  # noqa: PLR0913
         pictures += draw_figures(mine, lines, colours, folder / "figures", style)
         section = tuning_section(mine, searches, smallest_effect, folder / "figures")
         tuned += [section] if section is not None else []
-    tables = _tables(runs, trials, verdicts)
-    more = [*(table for section in tuned for table in section.tables),
+    # Pairs from the findings, so that none is told whose comparison the verdict withholds.
+    pairs = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
+    tables = all_tables(runs, curves, trials, pairs)
+    compared = compare_section(comparison, runs, folder / "figures") if comparison is not None else None
+    more = [*(compared.tables if compared is not None else ()),
+            *(table for section in tuned for table in section.tables),
             *(table for section in data for table in section.tables)]  # fmt: skip
     for table in (*tables, *more):
         write_table(table, folder / "tables")
-    told = _told(study_name, verdicts, runs, provenance) | {"learning_rates": [_searches(one) for one in tuned]}
+    told = _told(study.name, verdicts, runs, study.words) | {"learning_rates": [_searches(one) for one in tuned]}
+    if comparison is not None:
+        told["comparison"] = asdict(comparison)
     text = json.dumps(_plain(told), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
-    page = render(study_name, runs, verdicts, pictures, tables, provenance, data, tuned)
+    page = render(study.name, runs, verdicts, pictures, tables, study.words, data, tuned, compared)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
@@ -106,12 +95,6 @@ def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path)
     used = set(c.counted(runs)["fingerprint"]) if "fingerprint" in runs else {""}
     kept = [record for record in datasets if record.fingerprint in used or "" in used]
     return [data_section(one, folder, f"-{one.fingerprint[:8]}" if len(kept) > 1 else "") for one in kept]
-
-
-def _tables(runs: pd.DataFrame, trials: pd.DataFrame, verdicts: list[Verdict]) -> list[Table]:
-    # From the findings, so that no pair is told whose comparison the verdict withholds.
-    found = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
-    return all_tables(runs, trials, found)
 
 
 def _told(
@@ -156,28 +139,3 @@ def _check(study_name: str, runs: pd.DataFrame) -> None:
     if c.counted(runs).empty:
         counts = ", ".join(f"{n} {outcome}" for outcome, n in runs["outcome"].value_counts().sort_index().items())
         raise StudyError(f"no run of study '{study_name}' has a result yet ({counts}): `study run` goes on with it")
-
-
-def _check_place(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise StudyError(f"{out} is a file: give a folder for the report")
-    if out.is_dir() and any(out.iterdir()) and not all((out / name).is_file() for name in MARKS):
-        raise StudyError(f"{out} holds other files than a report: give a new or empty folder")
-
-
-def _swap(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`, with what else lies in `out`."""
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
-    if not out.exists():
-        new.rename(out)
-        return
-    out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    for entry in old.iterdir():
-        if entry.name not in PARTS:
-            entry.rename(out / entry.name)
-    shutil.rmtree(old)

@@ -21,7 +21,7 @@ DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images
 HARDWARE = ("device", "processor", "memory", "gpu", "cuda", "system")
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
-OWN_PLACE = ("command", "grid", "resolved", "mlflow_ui", "experiment_id", "commit")
+OWN_PLACE = ("command", "report_command", "grid", "resolved", "mlflow_ui", "experiment_id", "commit")
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
 
 
@@ -65,13 +65,15 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
     Args:
         study_name: its name.
         runs: all its runs.
-        provenance: words by name, as `load_provenance` gives them; all may be missing.
+        provenance: words by name, as `load_provenance` gives them, and `report_command`, which makes the page again;
+            all may be missing.
     """
     known = {str(key): str(value) for key, value in provenance.items() if value}
     others = {key: value for key, value in known.items() if key not in OWN_PLACE}
     hardware = [_fact(runs, "device")] if "device" in runs else []
     hardware += [Fact(name, others.pop(name)) for name in HARDWARE if name in others]
-    again = known.get("command", "")
+    again = known.get("command", "").splitlines()
+    page = known.get("report_command") or shlex.join(["study", "report", "--experiment", study_name])
     return Made(
         facts=facts(runs),
         hardware=tuple(fact for fact in hardware if fact.value),
@@ -79,7 +81,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
         commits=_commits(runs, known),
         grid=known.get("grid", ""),
         resolved=known.get("resolved", ""),
-        commands=(*([again] if again else []), shlex.join(["study", "report", "--experiment", study_name])),
+        commands=(*again, page),
         links=_links(runs, known),
         counted=len(c.counted(runs)),
         total=len(runs),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
+from study.report.compare_section import CompareSection
 from study.report.data_section import DataSection
 from study.report.gallery import Picture, slug
 from study.report.tables import Table
@@ -82,6 +83,7 @@ class Group(NamedTuple):
 
     id: str
     heading: str
+    warnings: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -115,6 +117,8 @@ class Answer(NamedTuple):
 class Outline(NamedTuple):
     """The page from top to bottom, without what is the same in every report."""
 
+    conclusions: tuple[str, ...]
+    """What two studies side by side come to; empty on other pages."""
     answers: tuple[Answer, ...]
     sections: tuple[Section, ...]
 
@@ -125,6 +129,7 @@ def outline(
     tables: Sequence[Table],
     data: Sequence[DataSection],
     tuned: Sequence[TuningSection],
+    compared: CompareSection | None = None,
 ) -> Outline:
     """Put everything in its place and number it in the order in which it is read."""
     number, row = count(1), count(1)
@@ -136,13 +141,14 @@ def outline(
     led = {figure.picture.name for answer in answers for figure in answer.figures}
     others = [picture for picture in pictures if picture.name not in led]
     variants = list(dict.fromkeys(picture.variant for picture in others))
+    both = (_compared(compared, number, row),) if compared is not None else ()
     figures = tuple(
         Group(f"figures-{i}", _heading(variant, several),
               figures=tuple(_numbered([one for one in others if one.variant == variant], number)))
         for i, variant in enumerate(variants, 1)
     )  # fmt: skip
     rates = tuple(
-        Group(f"rates-{i}", _heading(one.variant, len(tuned) > 1), one.sentences,
+        Group(f"rates-{i}", _heading(one.variant, len(tuned) > 1), sentences=one.sentences,
               figures=tuple(_numbered(one.pictures, number)), tables=tuple(_listed(one.tables, row)))
         for i, one in enumerate(tuned, 1)
     )  # fmt: skip
@@ -153,12 +159,20 @@ def outline(
         for i, one in enumerate(data, 1)
     )  # fmt: skip
     sections = (
+        *both,
         Section("figures", "Figures", figures),
         Section("rates", "Does the answer depend on the learning rate?", rates),
         Section("tables", "Tables", (results,) if tables else ()),
         Section("data", "The data", sets),
     )
-    return Outline(answers, tuple(section for section in sections if section.groups))
+    conclusions = compared.conclusions if compared is not None else ()
+    return Outline(conclusions, answers, tuple(section for section in sections if section.groups))
+
+
+def _compared(one: CompareSection, number: Iterator[int], row: Iterator[int]) -> Section:
+    group = Group("compared-1", "", one.warnings, one.sentences, figures=tuple(_numbered(one.pictures, number)),
+                  tables=tuple(_listed(one.tables, row)))  # fmt: skip
+    return Section("compared", f"{one.names[0]} and {one.names[1]}", (group,))
 
 
 def _leads(pictures: Iterable[Picture], variant: str) -> list[Picture]:

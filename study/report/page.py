@@ -7,6 +7,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from study.report.compare_section import CompareSection
 from study.report.data_section import DataSection
 from study.report.gallery import Picture
 from study.report.made import made
@@ -35,7 +36,7 @@ def prose(text: str) -> Markup:
     return Markup(whole.sub(lambda match: f'<span class="whole">{match[0]}</span>', str(escape(text))))
 
 
-def render(
+def render(  # noqa: PLR0913
     study_name: str,
     runs: pd.DataFrame,
     verdicts: list[Verdict],
@@ -44,6 +45,7 @@ def render(
     provenance: Mapping[str, str],
     data: Sequence[DataSection] = (),
     tuned: Sequence[TuningSection] = (),
+    compared: CompareSection | None = None,
 ) -> str:
     """Return the page's HTML. Everything that comes from the study is escaped."""
     environment = Environment(
@@ -52,7 +54,7 @@ def render(
     )  # fmt: skip
     environment.filters["prose"] = prose
     return environment.get_template("index.html.j2").render(
-        study=study_name, page=outline(verdicts, pictures, tables, data, tuned), verdicts=verdicts,
+        study=study_name, page=outline(verdicts, pictures, tables, data, tuned, compared), verdicts=verdicts,
         made=made(study_name, runs, provenance), policy=POLICY,
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
     )  # fmt: skip

@@ -25,6 +25,10 @@ from study.errors import StudyError
 SQLITE = "sqlite:///"
 
 
+class Unreachable(StudyError):
+    """MLflow doesn't answer; a moment later it may."""
+
+
 def tracking_uri(folder: Path | None = None) -> str:
     """Return MLFLOW_TRACKING_URI, or MLflow's default of `folder` (this one) with its full path: mlflow.db.
 
@@ -53,24 +57,41 @@ def connect(uri: str) -> MlflowClient:
     """Return a client; creates or migrates a local database.
 
     Raises:
-        StudyError: the address is of no use, or nobody answers there.
+        StudyError: the address is of no use.
+        Unreachable: nobody answers there.
     """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     path = database_path(uri)
     if path is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
-    try:
+    with answering(uri):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        elif uri.startswith("http"):
-            _knock(uri)
         with _alone(path) if path is not None else nullcontext():
             client = MlflowClient(tracking_uri=uri)
             client.search_experiments(max_results=1)  # opens the database, or fails now, not in the middle of a study
-    except (MlflowException, OSError, SQLAlchemyError) as error:
-        raise StudyError(f"MLflow can't be reached at {uri}: {str(error).splitlines()[0]}") from None
     return client
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow raises in this block while it is away into one line.
+
+    Raises:
+        Unreachable: nobody answers at `uri`, now or in the middle of the block.
+    """
+    try:
+        if uri.startswith("http"):
+            _knock(uri)
+        yield
+    except (MlflowException, OSError, SQLAlchemyError) as error:
+        raise Unreachable(f"MLflow can't be reached at {uri}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 @contextmanager

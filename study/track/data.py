@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -77,13 +78,18 @@ def load_datasets(experiment: str, uri: str | None = None) -> list[DatasetRecord
         StudyError: no such experiment.
     """
     client, experiment_id = open_experiment(experiment, uri)
-    kept = f"tags.`{words.KIND}` = 'dataset' and tags.`{words.OUTCOME}` = 'finished'"
-    records: dict[str, DatasetRecord] = {}
-    for run in reversed(all_runs(client, experiment_id, kept)):
-        record = _load(client, run.info.run_id)
-        if record is not None:
-            records[record.fingerprint] = record
-    return list(records.values())
+    return datasets_of(client, all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'dataset'"))
+
+
+def datasets_of(client: MlflowClient, records: Sequence[Run]) -> list[DatasetRecord]:
+    """Return the data sets of a study, the oldest first; `records` are what was read of it, the newest first."""
+    found: dict[str, DatasetRecord] = {}
+    for run in reversed(records):
+        if run.data.tags.get(words.KIND) == "dataset" and run.data.tags.get(words.OUTCOME) == "finished":
+            record = _load(client, run.info.run_id)
+            if record is not None:
+                found[record.fingerprint] = record
+    return list(found.values())
 
 
 def write_files(record: DatasetRecord, folder: Path) -> None:

@@ -10,8 +10,7 @@ from mlflow.tracking import MlflowClient
 from study.errors import StudyError
 from study.track import words
 from study.track.connect import all_runs, connect, repair_moved, tracking_uri
-
-NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
+from study.track.curves import NET_COLUMNS, read_curves
 
 
 def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
@@ -27,25 +26,13 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
         StudyError: no such experiment.
     """
     client, experiment_id = open_experiment(experiment, uri)
-    rows = [_run_row(run) for run in _runs(client, experiment_id, "run")]
-    frame = pd.DataFrame(rows, columns=None if rows else [*NET_COLUMNS, "outcome", "status", "lr", *words.FINALS])
-    return frame.sort_values(["variant", "architecture", "depth", "seed"], ignore_index=True) if rows else frame
+    return runs_frame(all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'"))
 
 
 def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the curves of a study: a row a run and step, with the columns of `NET_COLUMNS`, step, and each metric."""
     client, experiment_id = open_experiment(experiment, uri)
-    frames = []
-    for run in _runs(client, experiment_id, "run"):
-        row = _run_row(run)
-        curves = _curves(client, run.info.run_id)
-        frames.append(curves.assign(**{column: row[column] for column in NET_COLUMNS}))
-    frames = [frame for frame in frames if len(frame)]
-    columns = [*NET_COLUMNS, "step", *words.CURVES]
-    if not frames:
-        return pd.DataFrame(columns=columns)
-    frame = pd.concat(frames, ignore_index=True).reindex(columns=columns)
-    return frame.sort_values(["variant", "architecture", "depth", "seed", "step"], ignore_index=True)
+    return read_curves(client, runs_frame(all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'")))
 
 
 def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
@@ -60,36 +47,21 @@ def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
     net), run_id.
     """
     client, experiment_id = open_experiment(experiment, uri)
-    searches = {run.info.run_id: run for run in _runs(client, experiment_id, "tuning")}
-    rows = []
-    for run in _runs(client, experiment_id, "trial"):
-        tags, row = run.data.tags, _run_row(run)
-        search = searches.get(tags.get(words.PARENT))
-        parent = search.data.tags if search else {}
-        outcome = str(row["outcome"])
-        objective = tags.get(words.OBJECTIVE, "")
-        bounds = json.loads(parent.get(words.BOUNDS, "[null, null]"))
-        rows.append(
-            {column: row[column] for column in ("architecture", "depth", "net", "variant")}
-            | {
-                "number": int(tags.get(words.TRIAL, -1)),
-                "seed": row["seed"],
-                "lr": row["lr"],
-                "objective": objective,
-                "value": run.data.metrics.get("objective", float("nan")),
-                "state": {"finished": "complete"}.get(outcome, outcome),
-                "step": row["step"],
-                "chosen": words.POINT in tags and tags[words.POINT] == parent.get(words.CHOSEN),
-                "edge": parent.get(words.EDGE, ""),
-                "low": bounds[0],
-                "high": bounds[1],
-                "point": tags.get(words.POINT, ""),
-                "began": pd.Timestamp(search.info.start_time if search else 0, unit="ms"),
-                "train_error": run.data.metrics.get("train_error", float("nan")),
-                **{key: row[key] for key in words.FINALS},
-                "run_id": run.info.run_id,
-            }
-        )
+    kinds = (f"tags.`{words.KIND}` = '{kind}'" for kind in ("tuning", "trial"))
+    return trials_frame([run for kind in kinds for run in all_runs(client, experiment_id, kind)])
+
+
+def runs_frame(runs: list[Run]) -> pd.DataFrame:
+    """Return the rows of `load_runs`, from whatever of a study was read."""
+    rows = [_run_row(run) for run in _whole(runs, "run")]
+    frame = pd.DataFrame(rows, columns=None if rows else [*NET_COLUMNS, "outcome", "status", "lr", *words.FINALS])
+    return frame.sort_values(["variant", "architecture", "depth", "seed"], ignore_index=True) if rows else frame
+
+
+def trials_frame(runs: list[Run]) -> pd.DataFrame:
+    """Return the rows of `load_trials`, from whatever of a study was read."""
+    searches = {run.info.run_id: run for run in _whole(runs, "tuning")}
+    rows = [_trial_row(run, searches.get(run.data.tags.get(words.PARENT))) for run in _whole(runs, "trial")]
     columns = (
         "architecture depth net variant number seed lr objective value state step chosen edge low high point "
         "began".split()
@@ -124,9 +96,34 @@ def open_experiment(experiment: str, uri: str | None) -> tuple[MlflowClient, str
     return client, str(found.experiment_id)
 
 
-def _runs(client: MlflowClient, experiment_id: str, kind: str) -> list[Run]:
+def _whole(runs: list[Run], kind: str) -> list[Run]:
     """Return the runs of a kind, but for one that is being made at this moment: it has no parameters yet."""
-    return [run for run in all_runs(client, experiment_id, f"tags.`{words.KIND}` = '{kind}'") if run.data.params]
+    return [run for run in runs if run.data.tags.get(words.KIND) == kind and run.data.params]
+
+
+def _trial_row(run: Run, search: Run | None) -> dict[str, Any]:
+    tags, row = run.data.tags, _run_row(run)
+    parent = search.data.tags if search else {}
+    outcome = str(row["outcome"])
+    bounds = json.loads(parent.get(words.BOUNDS, "[null, null]"))
+    return {column: row[column] for column in ("architecture", "depth", "net", "variant")} | {
+        "number": int(tags.get(words.TRIAL, -1)),
+        "seed": row["seed"],
+        "lr": row["lr"],
+        "objective": tags.get(words.OBJECTIVE, ""),
+        "value": run.data.metrics.get("objective", float("nan")),
+        "state": {"finished": "complete"}.get(outcome, outcome),
+        "step": row["step"],
+        "chosen": words.POINT in tags and tags[words.POINT] == parent.get(words.CHOSEN),
+        "edge": parent.get(words.EDGE, ""),
+        "low": bounds[0],
+        "high": bounds[1],
+        "point": tags.get(words.POINT, ""),
+        "began": pd.Timestamp(search.info.start_time if search else 0, unit="ms"),
+        "train_error": run.data.metrics.get("train_error", float("nan")),
+        **{key: row[key] for key in words.FINALS},
+        "run_id": run.info.run_id,
+    }
 
 
 def _run_row(run: Run) -> dict[str, Any]:
@@ -159,17 +156,6 @@ def _run_row(run: Run) -> dict[str, Any]:
     row |= {key: int(params.get(key, 0) or 0) for key in words.COUNTS}
     row["step"] = round(metrics.get("epoch", 0) * row["iterations_per_epoch"])
     return row
-
-
-def _curves(client: MlflowClient, run_id: str) -> pd.DataFrame:
-    """Return a run's points; where a step was logged twice, the later stands."""
-    series = {}
-    for key in words.CURVES:
-        history = sorted(client.get_metric_history(run_id, key), key=lambda metric: metric.timestamp)
-        values = {int(metric.step): float(metric.value) for metric in history}
-        if values:
-            series[key] = pd.Series(values, dtype=float)
-    return pd.DataFrame(series).rename_axis("step").reset_index() if series else pd.DataFrame()
 
 
 def _number(text: str | None) -> float:

@@ -1,0 +1,131 @@
+"""What `study report`, `study status` and `study compare` do."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console
+
+from study.commands import newest_study, print_results
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.report import Joined
+    from study.report.figures.style import Style
+    from study.track import Study
+
+
+class Wish(NamedTuple):
+    """How a page is asked for."""
+
+    out: Path | None = None
+    """Its folder; None for the usual one."""
+    style: "Style" = "house"
+    mlflow_ui: str = ""
+    """Address of MLflow's pages, for links to runs; empty where the server's own is right."""
+
+    def words(self) -> list[str]:
+        """Return the options of the command line that ask for the same."""
+        options = (("--out", self.out), ("--style", self.style if self.style != "house" else ""),
+                   ("--mlflow-ui", self.mlflow_ui))  # fmt: skip
+        return [word for option, value in options if value for word in (option, str(value))]
+
+
+def studies(asked: Sequence[str]) -> list[str]:
+    """Return the names that were asked for, each once, or that of the newest study.
+
+    Raises:
+        StudyError: there is none.
+    """
+    return list(dict.fromkeys(asked)) or [newest_study()]
+
+
+def report(names: Sequence[str], wish: Wish) -> None:
+    """Write the report of these studies, print the verdicts, and say where it is."""
+    from study.track import load_study
+
+    write_report([load_study(name) for name in names], wish)
+
+
+def write_report(found: Sequence["Study"], wish: Wish) -> None:
+    """Write the report of studies that were read; print the verdicts and where it is."""
+    from study.report import build_report
+
+    study = joined(found, wish)
+    page = build_report(
+        study.name,
+        study.runs,
+        study.curves,
+        study.trials,
+        folder([one.name for one in found], wish.out),
+        study.words,
+        smallest_effect=study.smallest_effect,
+        datasets=study.datasets,
+        style=wish.style,
+    )
+    told = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
+    for verdict in told["verdicts"]:
+        Console().print(verdict["line"], style="bold", highlight=False, soft_wrap=True, markup=False)
+        Console().print(verdict["next_step"], highlight=False, soft_wrap=True, markup=False)
+    say_where(page)
+
+
+def joined(found: Sequence["Study"], wish: Wish) -> "Joined":
+    """Set studies on one page."""
+    from study.report import join
+
+    words = ["study", "report", *(word for one in found for word in ("--experiment", one.name))]
+    if wish.mlflow_ui:
+        found = [replace(one, provenance=one.provenance.with_pages(wish.mlflow_ui)) for one in found]
+    return join(found, shlex.join(words + wish.words()))
+
+
+def folder(names: Sequence[str], out: Path | None) -> Path:
+    """Return where a report goes: `out`, or a folder that is named for the studies, whatever their names hold."""
+    safe = [re.sub(r"[^\w.-]+", "-", name).strip(".-") or "study" for name in names]
+    return out or Path("reports") / "+".join(safe)[:200]
+
+
+def say_where(page: Path) -> None:
+    """Print the path of a page."""
+    shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    Console().print(f"report: {shown}", highlight=False, soft_wrap=True, markup=False)
+
+
+def status(experiment: str | None) -> None:
+    """Print a study's results so far."""
+    print_results(experiment or newest_study())
+
+
+def compare(a: str, b: str, out: Path | None) -> None:
+    """Write the page of two studies side by side and print what it comes to."""
+    from study.report import build_report, conclusions, join, warnings
+    from study.report import compare as compare_runs
+    from study.track import load_study
+
+    if a == b:
+        raise StudyError(f"'{a}' is one study: give two to compare")
+    words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
+    study = join([load_study(name) for name in (a, b)], shlex.join(words))
+    found = compare_runs(study.runs, (a, b), study.smallest_effect)
+    page = build_report(
+        study.name,
+        study.runs,
+        study.curves,
+        study.trials,
+        folder([a, b], out),
+        study.words,
+        smallest_effect=study.smallest_effect,
+        datasets=study.datasets,
+        comparison=found,
+    )
+    console = Console()
+    for sentence in conclusions(found):
+        console.print(sentence, style="bold", highlight=False, soft_wrap=True, markup=False)
+    for warning in warnings(found):
+        console.print(f"not comparable as they are: {warning}", highlight=False, soft_wrap=True, markup=False)
+    say_where(page)

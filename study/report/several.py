@@ -1,0 +1,101 @@
+"""Several studies on one page: each keeps its own verdict, its name a part of the variant."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
+    from study.track import DatasetRecord, Study
+
+
+TEXTS = ("grid", "resolved")
+ALONE = (*TEXTS, "command", "experiment_id")
+"""What isn't told of several studies in a line."""
+
+
+class Joined(NamedTuple):
+    """What `build_report` takes, of all of them."""
+
+    name: str
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    trials: pd.DataFrame
+    datasets: tuple["DatasetRecord", ...]
+    words: dict[str, str]
+    smallest_effect: float
+
+
+def join(studies: Sequence["Study"], command: str) -> Joined:
+    """Set the frames of studies with different names under one another; one study stays as it is.
+
+    Args:
+        studies: at least one.
+        command: what makes the page again.
+    """
+    if len(studies) == 1:
+        (one,) = studies
+        made = one.provenance
+        told = made.words | {"report_command": command}
+        return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, told, made.smallest_effect)
+    runs, curves, trials = (
+        _under([labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
+    )
+    datasets = {record.fingerprint: record for one in studies for record in one.datasets}
+    name = " + ".join(one.name for one in studies)
+    effect = min(one.provenance.smallest_effect for one in studies)
+    return Joined(name, runs, curves, trials, tuple(datasets.values()), _words(studies, runs, command), effect)
+
+
+def label(study: str, variant: str = "") -> str:
+    """Return the variant that tells a study's nets from others': ``study=digits, width=2``."""
+    return f"study={study}, {variant}" if variant else f"study={study}"
+
+
+def labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
+    """Return the rows with the study's name in their variant."""
+    if frame.empty:
+        return frame
+    return frame.assign(variant=[label(study, str(variant)) for variant in frame["variant"]])
+
+
+def shared_runs(runs: pd.DataFrame) -> int:
+    """Count the runs whose key an earlier study has too: the same training, done twice or kept in two studies."""
+    if "run_key" not in runs:
+        return 0
+    keys = runs.assign(study=[str(variant).partition(",")[0] for variant in runs["variant"]])
+    keys = keys[keys["run_key"] != ""].drop_duplicates(["study", "run_key"])
+    return int(keys.duplicated("run_key").sum())
+
+
+def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return all rows; frames without any would only spoil the types of columns."""
+    frames = list(frames)
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]
+
+
+def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict[str, str]:
+    """Return how they were made: what is the same of all once, the rest with the study's name."""
+    made = {one.name: one.provenance.words for one in studies}
+    out = {key: _headed({name: words[key] for name, words in made.items() if key in words}) for key in TEXTS}
+    out["command"] = "\n".join(words["command"] for words in made.values() if "command" in words)
+    made = {name: {key: words[key] for key in words if key not in ALONE} for name, words in made.items()}
+    for key in dict.fromkeys(key for words in made.values() for key in words):
+        values = {name: words[key] for name, words in made.items() if key in words}
+        if len(values) == len(made) and len(set(values.values())) == 1:
+            out[key] = next(iter(values.values()))
+        else:
+            out |= {f"{key} of {name}": value for name, value in values.items()}
+    if len({one.provenance.smallest_effect for one in studies}) > 1:
+        each = ", ".join(f"{one.name} {one.provenance.smallest_effect:g}" for one in studies)
+        out["smallest effect"] = f"the least of the studies' own ({each} points)"
+    count = shared_runs(runs)
+    if count:
+        out["runs in several studies"] = f"{count} (equal keys: one training, told in the verdict of each)"
+    return out | {"report_command": command}
+
+
+def _headed(texts: dict[str, str]) -> str:
+    """Return grids one under another, each under its study's name, as the comments that YAML has."""
+    return "\n\n".join(f"# {' '.join(name.split())}\n{text.strip()}" for name, text in texts.items())

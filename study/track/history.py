@@ -1,0 +1,162 @@
+"""Logged values of many runs at once: by SQL from a database, in bulk from a server, else a call a run and metric."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice, repeat
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.rest_utils import http_request
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+"""Where a tracking server gives the values of one metric for several runs: what its own pages ask."""
+BULK_RUNS, BULK_VALUES = 100, 25_000
+"""Runs and values that a server gives in one answer, at most."""
+SQL_RUNS, SQL_VALUES = 100, 10_000
+THREADS = 4
+
+
+class History(NamedTuple):
+    """Values of one metric, one a run and step: arrays of (points,), by run and then step."""
+
+    run: NDArray[np.int64]
+    """Position among the runs that were asked for."""
+    step: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+Row = tuple[str, int, int, float, bool]
+"""Run id, step, time in milliseconds, value as stored (0 for NaN), whether it is NaN."""
+Source = Callable[[Sequence[str], Sequence[str]], Iterator[tuple[str, Iterable[Sequence[Row]]]]]
+"""From runs and metrics to each metric with its rows, in parts."""
+
+
+def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> dict[str, History]:
+    """Return the whole history of each metric for all these runs; where a step was logged twice, the later stands.
+
+    Of two values of one step and millisecond, the larger stands, as MLflow itself orders them. Infinity comes as
+    MLflow stores it, 1.8e308.
+    """
+    position = {run_id: i for i, run_id in enumerate(run_ids)}
+    return {key: _history(rows, position) for key, rows in _source(client)(run_ids, keys)}
+
+
+def _source(client: MlflowClient) -> Source:
+    """Return the fastest way that the client's store has."""
+    store = client._tracking_client.store
+    if hasattr(store, "engine"):
+        return partial(_from_database, store.engine)
+    if hasattr(store, "get_host_creds"):
+        return partial(_from_server, client, store.get_host_creds())
+    return partial(one_by_one, client)
+
+
+def _history(parts: Iterable[Sequence[Row]], position: dict[str, int]) -> History:
+    run, step, time, stored, nan = (
+        np.concatenate(arrays) for arrays in zip(_NOTHING, *(_arrays(part, position) for part in parts), strict=True)
+    )
+    order = np.lexsort((nan, stored, time, step, run))
+    run, step, value = run[order], step[order], np.where(nan, np.nan, stored)[order]
+    last = np.append((run[1:] != run[:-1]) | (step[1:] != step[:-1]), True)[: len(run)]
+    return History(run[last], step[last], value[last])
+
+
+_TYPES = (np.int64, np.int64, np.int64, np.float64, np.bool_)
+_NOTHING = tuple(np.empty(0, dtype=kind) for kind in _TYPES)
+
+
+def _arrays(rows: Sequence[Row], position: dict[str, int]) -> tuple[NDArray[Any], ...]:
+    columns = (map(itemgetter(i), rows) for i in range(len(_TYPES)))
+    places = map(position.__getitem__, next(columns))
+    return tuple(np.fromiter(column, kind, len(rows)) for column, kind in zip((places, *columns), _TYPES, strict=True))
+
+
+def _from_database(
+    engine: Any, run_ids: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[str, Iterator[Sequence[Row]]]]:
+    with engine.connect() as connection:
+        for key in keys:
+            yield key, _by_sql(connection, run_ids, key)
+
+
+def _by_sql(connection: Any, run_ids: Sequence[str], key: str) -> Iterator[Sequence[Row]]:
+    from mlflow.store.tracking.dbmodels.models import SqlMetric as M
+
+    columns = select(M.run_uuid, M.step, M.timestamp, M.value, M.is_nan)
+    for some in _groups(run_ids, SQL_RUNS):
+        with connection.execute(columns.where(M.key == key, M.run_uuid.in_(some))) as result:
+            # Straight from the driver: SQLAlchemy's rows cost as much again as all else.
+            while part := result.cursor.fetchmany(SQL_VALUES):
+                yield part
+
+
+def _from_server(
+    client: MlflowClient, credentials: Any, run_ids: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[str, list[Sequence[Row]]]]:
+    """Ask for a metric of many runs at a time; a server that doesn't know that question is asked for each alone."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        found = threads.map(_in_bulk, repeat(client), repeat(credentials), repeat(run_ids), keys)
+        for key, rows in zip(keys, found, strict=True):
+            yield (key, [rows]) if rows is not None else next(one_by_one(client, run_ids, [key]))
+
+
+def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key: str) -> list[Row] | None:
+    """Return a metric's values for all these runs, or None where the server doesn't give them in bulk.
+
+    An answer is ordered by run and ends after `BULK_VALUES` values, without a word: its last run is then asked again.
+    """
+    rows: list[Row] = []
+    left = sorted(run_ids)
+    while left:
+        asked = left[:BULK_RUNS]
+        query = [("metric_key", key), ("max_results", BULK_VALUES), *(("run_id", run_id) for run_id in asked)]
+        answer = http_request(credentials, BULK, "GET", params=query)
+        if answer.status_code in (404, 405):
+            return None
+        if answer.status_code != 200:
+            raise MlflowException(f"{BULK} answers {answer.status_code}: {answer.text[:200]}")
+        found = [_row(one["run_id"], one["step"], one["timestamp"], one["value"]) for one in answer.json()["metrics"]]
+        if len(found) < BULK_VALUES:
+            rows += found
+            left = left[len(asked) :]
+            continue
+        cut = found[-1][0]
+        whole = [row for row in found if row[0] != cut]
+        if not whole:  # one run fills an answer: page by page
+            whole = _alone(client, cut, key)
+            left = [run_id for run_id in left if run_id > cut]
+        else:
+            left = [run_id for run_id in left if run_id >= cut]
+        rows += whole
+    return rows
+
+
+def one_by_one(
+    client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]
+) -> Iterator[tuple[str, list[Sequence[Row]]]]:
+    """Yield each metric's values by MLflow's public call, one a run and metric."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        for key in keys:
+            yield key, list(threads.map(_alone, repeat(client), run_ids, repeat(key)))
+
+
+def _alone(client: MlflowClient, run_id: str, key: str) -> list[Row]:
+    history = client.get_metric_history(run_id, key)
+    return [_row(run_id, metric.step, metric.timestamp, metric.value) for metric in history]
+
+
+def _row(run_id: str, step: int, time: int, value: float) -> Row:
+    nan = value != value
+    return run_id, int(step), int(time), 0.0 if nan else float(value), nan
+
+
+def _groups(values: Sequence[str], size: int) -> Iterator[list[str]]:
+    rest = iter(values)
+    while group := list(islice(rest, size)):
+        yield group

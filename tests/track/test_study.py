@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.errors import StudyError
+from study.track import (
+    Store,
+    Unreachable,
+    load_curves,
+    load_datasets,
+    load_provenance,
+    load_runs,
+    load_study,
+    load_trials,
+    look,
+    words,
+)
+
+from .test_store import POINT, begin, uri
+
+
+def test_one_look_is_equal_to_all_the_others(small_study: Path) -> None:
+    address = f"sqlite:///{small_study / 'mlflow.db'}"
+    study = load_study("small", address)
+    for frame, load in ((study.runs, load_runs), (study.curves, load_curves), (study.trials, load_trials)):
+        pd.testing.assert_frame_equal(frame, load("small", address), check_exact=True)
+    assert study.provenance == load_provenance("small", address)
+    assert [record.fingerprint for record in study.datasets] == [
+        record.fingerprint for record in load_datasets("small", address)
+    ]
+
+
+def test_the_state_changes_with_whatever_is_logged(tmp_path: Path) -> None:
+    store = Store("s", uri(tmp_path))
+    run = begin(store)
+    states = [look("s", store.uri).state]
+
+    def note() -> None:
+        states.append(look("s", store.uri).state)
+
+    store.log_points(run, [POINT])
+    note()
+    store.log_points(run, [replace(POINT, step=20, epoch=2.0)])
+    note()
+    store.end(run, "finished")
+    note()
+    begin(store, "other")
+    note()
+    assert len(set(states)) == len(states)
+    assert look("s", store.uri).state == states[-1]
+
+
+def test_who_is_at_work(tmp_path: Path) -> None:
+    """A run of a process that is dead isn't; one of another machine may be."""
+    store = Store("s", uri(tmp_path))
+    mine, dead, far, ended = (begin(store, key) for key in "abcd")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    here, _, began = store.client.get_run(mine).data.tags[words.OWNER].split(":")
+    store.set_tags(dead, {words.OWNER: f"{here}:{process.pid}:{began}"})
+    store.set_tags(far, {words.OWNER: "elsewhere:1:1"})
+    store.end(ended, "finished")
+    assert look("s", store.uri).at_work == 2
+    assert set(look("s", store.uri).runs["run_id"]) == {mine, dead, far, ended}
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    begin(Store("s", uri(tmp_path)))
+    with pytest.raises(StudyError, match="no study is called 't'"):
+        load_study("t", uri(tmp_path))
+    with pytest.raises(Unreachable, match=r"can't be reached at http://127\.0\.0\.1:9"):
+        look("s", "http://127.0.0.1:9")
