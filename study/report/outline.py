@@ -134,8 +134,9 @@ def outline(
     """Put everything in its place and number it in the order in which it is read."""
     number, row = count(1), count(1)
     several = len(verdicts) > 1
+    leading = pictures if compared is None else ()  # the picture of both studies comes first on a page of two
     answers = tuple(
-        Answer(f"variant-{i}", verdict, tuple(_numbered(_leads(pictures, verdict.variant), number)))
+        Answer(f"variant-{i}", verdict, tuple(_numbered(_leads(leading, verdict.variant), number)))
         for i, verdict in enumerate(verdicts, 1)
     )
     led = {figure.picture.name for answer in answers for figure in answer.figures}
