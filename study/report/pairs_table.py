@@ -28,7 +28,7 @@ def pairs_table(found: Sequence[Pair]) -> Table:
         columns["Variant"] = [pair.variant for pair in found]
     differences = [pair.difference for pair in found]
     columns |= {
-        "Error": [METRICS[pair.metric].label for pair in found],
+        "Final error": [METRICS[pair.metric].label.removeprefix("Final ").removesuffix(" error") for pair in found],
         "Shallow": [pair.shallow_net for pair in found],
         "Deep": [pair.deep_net for pair in found],
         "Deep minus shallow (points)": [

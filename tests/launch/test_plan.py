@@ -147,7 +147,7 @@ def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
     key = tuning_key(spec, g.tune, "f")
     same = {"trials": 99, "shared": 5, "widen": 0, "storage": "postgresql://h/x"}
     assert tuning_key(spec, g.tune.model_copy(update=same), "f") == key
-    for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "gp"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
+    for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "tpe"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
         assert tuning_key(spec, g.tune.model_copy(update=change), "f") != key, change
     assert tuning_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
     assert tuning_key(g.runs()[-1], g.tune, "f") != key

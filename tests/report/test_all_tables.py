@@ -9,8 +9,8 @@ from .paper_tables.studies import cifar_runs, imagenet_runs
 NONE = pd.DataFrame()
 
 
-def names(runs, trials=NONE, found=()):
-    return [table.name for table in all_tables(runs, trials, list(found))]
+def names(runs, trials=NONE, found=(), curves=NONE):
+    return [table.name for table in all_tables(runs, curves, trials, list(found))]
 
 
 def test_a_study_has_the_tables_that_it_has_rows_for(digits):
@@ -25,7 +25,7 @@ def test_a_study_has_the_tables_that_it_has_rows_for(digits):
 
 def test_captions_say_what_and_when():
     for runs in (cifar_runs(), imagenet_runs("ABC")):
-        tables = {table.name: table for table in all_tables(runs, NONE, [])}
+        tables = {table.name: table for table in all_tables(runs, NONE, NONE, [])}
         for name in ("results", "plain-residual", "errors"):
             assert "after the last iteration" in tables[name].caption
             assert "standard deviation over seeds" in tables[name].caption
@@ -34,4 +34,4 @@ def test_captions_say_what_and_when():
 
 def test_before_any_result_there_are_runs_alone(digits):
     waiting = unfinish(digits, "plain-8 seed 0", "running").runs.iloc[:1]
-    assert names(waiting) == ["architectures", "runs"]
+    assert names(waiting, curves=digits.curves) == ["unfinished", "architectures", "runs"]

@@ -17,7 +17,7 @@ def found(digits):
 def test_pairs_show_train_and_test(found):
     table = pairs_table(found)
     assert list(table.numbers["p_holm"]) == [pair.p_holm for pair in found]
-    assert set(table.shown["Error"]) == {"Final training error", "Final test error"}
+    assert set(table.shown["Final error"]) == {"training", "test"}
     assert table.shown["Deep minus shallow (points)"].iloc[2].startswith("3")
     assert table.shown["P(deeper worse)"].iloc[2] == "1.00 (0.29 to 1.00)"
     assert table.shown["p (permutation)"].iloc[2] == "0.10"

@@ -19,14 +19,18 @@ def test_ctrl_c_in_the_middle_of_a_swap_waits_for_its_end(tmp_path: Path, monkey
         fill(new, "old")
     (out / "notes").write_text("mine")
     swap = place._swap
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
 
     def interrupted(new: Path, old: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         swap(new, old)
 
     monkeypatch.setattr(place, "_swap", interrupted)
-    with pytest.raises(KeyboardInterrupt), swapped_in(out) as new:
-        fill(new, "new")
+    try:
+        with pytest.raises(KeyboardInterrupt), swapped_in(out) as new:
+            fill(new, "new")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert {path.name: path.read_text() for path in out.iterdir()} == {
         "index.html": "new", "verdict.json": "new", "notes": "mine"
     }  # fmt: skip

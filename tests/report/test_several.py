@@ -14,7 +14,7 @@ A, B = loaded("a"), loaded("b", shifted(1.0), seed=1)
 def test_one_study_stays_as_it_is():
     joined = join([A], "study report")
     assert joined.name == "a"
-    assert joined.words == A.provenance.words
+    assert joined.words == A.provenance.words | {"report_command": "study report"}
     pd.testing.assert_frame_equal(joined.runs, A.runs)
 
 
@@ -41,9 +41,9 @@ def test_variants_keep_their_own_labels_and_options_their_plain_nets():
 def test_what_is_the_same_is_told_once():
     words = join([A, B], "again").words
     assert words["torch"] == "2.14.1"
-    assert words["command of a"] == "study run --grid a.yaml"
-    assert words["grid of b"] == "name: b"
-    assert words["command"] == "again"
+    assert words["command"] == "study run --grid a.yaml\nstudy run --grid b.yaml"
+    assert words["grid"] == "# a\nname: a\n\n# b\nname: b"
+    assert words["report_command"] == "again"
     assert "smallest effect" not in words
     joined = join([A, loaded("b", effect=2.0)], "again")
     assert joined.smallest_effect == 0.5
