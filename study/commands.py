@@ -34,7 +34,9 @@ def run(
 ) -> int:
     """Run a grid, or its searches alone, then print its results, verdict and what to do next."""
     from study.config import grid_text, parse_grid
-    from study.launch import Display, run_grid, with_rates_from
+    from study.launch.display import Display
+    from study.launch.rates_from import with_rates_from
+    from study.launch.run_grid import run_grid
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -79,7 +81,9 @@ def run(
 def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> int:
     """Print the plan of a grid."""
     from study.config import load_grid
-    from study.launch import Display, make_plan, with_rates_from
+    from study.launch.display import Display
+    from study.launch.rates_from import with_rates_from
+    from study.launch.run_grid import make_plan
 
     grid = load_grid(path, changes)
     if lr_from is not None:

@@ -191,7 +191,7 @@ def load(spec: "DatasetSpec", progress: Callable[[str, float], None]) -> "Datase
 @contextmanager
 def _loading() -> "Iterator[Callable[[str, float], None]]":
     """Show progress on standard error."""
-    from study.launch import Display
+    from study.launch.display import Display
 
     with Display(Console(stderr=True)) as display:
         yield display.loading

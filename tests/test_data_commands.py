@@ -16,7 +16,7 @@ from PIL import Image
 
 from study.predict import image_id
 from study.track import load_runs
-from tests.conftest import run_study
+from tests.conftest import run_here, run_study
 
 GRID = """
 name: pets
@@ -70,7 +70,7 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def predict(folder: Path, *words: str) -> list[list[str]]:
-    done = run_study(folder, "predict", *words)
+    done = run_here(folder, "predict", *words)
     assert done.returncode == 0, done.stderr
     return rows(folder / words[words.index("--out") + 1])
 
@@ -145,7 +145,7 @@ def text(folder: Path) -> None:
 def test_what_cannot_be_predicted(pets: Path, tmp_path: Path, run: str, make, message: str) -> None:
     make(tmp_path / "images")
     words = ("predict", "--run", run, "--images", str(tmp_path / "images"), "--out", str(tmp_path / "s.csv"))
-    done = run_study(pets, *words)
+    done = run_here(pets, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -242,7 +242,7 @@ def test_prepare_says_what_it_keeps_and_mends_what_was_altered(pets: Path, tmp_p
 
 @pytest.mark.parametrize("words", [("--grid", "pets.yaml"), ("--dataset", "digits", "--augment", "none")])
 def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
-    done = run_study(pets, "data", "show", *words, "--out", str(tmp_path / "a.png"))
+    done = run_here(pets, "data", "show", *words, "--out", str(tmp_path / "a.png"))
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "a.png") as picture:
         assert min(picture.size) > 500
@@ -264,7 +264,7 @@ def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...
 )
 def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    done = run_study(tmp_path, *words)
+    done = run_here(tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -49,6 +49,8 @@ def build_net(
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
         with torch.device("meta"):
             net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
-    net.to_empty(device=torch.get_default_device())
-    he_initialise(net, generator)
+    device = torch.get_default_device()
+    if device.type != "meta":  # where there are no numbers, drawing none of them takes seconds
+        net.to_empty(device=device)
+        he_initialise(net, generator)
     return net

@@ -1,7 +1,6 @@
 """VGG-16 and VGG-19 (Simonyan and Zisserman 2014), as torchvision builds them: the paper's yardstick for cost."""
 
 from torch import nn
-from torchvision.models import vgg16, vgg19
 
 
 def build_vgg(depth: int, num_classes: int, *, in_channels: int = 3) -> nn.Module:
@@ -12,6 +11,8 @@ def build_vgg(depth: int, num_classes: int, *, in_channels: int = 3) -> nn.Modul
     """
     if depth not in (16, 19):
         raise ValueError(f"depth {depth} isn't 16 or 19")
+    from torchvision.models import vgg16, vgg19  # takes a second and a half to import
+
     build = vgg16 if depth == 16 else vgg19
     net: nn.Module = build(weights=None, num_classes=num_classes, init_weights=False)
     if in_channels != 3:

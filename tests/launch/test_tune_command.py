@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from study.track import load_runs, load_trials, words
-from tests.conftest import run_study
+from tests.conftest import run_here, run_study
 from tests.launch.processes import records, uri
 
 GRID = """
@@ -68,7 +68,7 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
 )
 def test_what_cannot_be_done_is_a_line(tmp_path: Path, words: list[str], message: str) -> None:
     (tmp_path / "g.yaml").write_text(GRID)
-    done = run_study(tmp_path, *words)
+    done = run_here(tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
