@@ -60,7 +60,7 @@ def run_study(folder: Path, *words: str, **environment: str) -> subprocess.Compl
 
 
 def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in a folder, but in this process: for commands that end at once, most of whose time is imports."""
+    """Run the program in a folder, but in this process: for commands that end at once, after seconds of imports."""
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
