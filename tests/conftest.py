@@ -1,6 +1,7 @@
 """What several tests share: small real data, a place of one's own for MLflow, and one finished study."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from study.cli import main
+from study.track.connect import connect
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("untimed")
@@ -69,6 +71,20 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         with pytest.raises(SystemExit) as ended:
             main()
     return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("new") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, _new_database: Path) -> str:
+    """The address of a database of this test's own, as MLflow has just made it: a copy, since that takes seconds."""
+    shutil.copy(_new_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ NETS = (("plain", 8, "plain-8", 1.0), ("plain", 20, "plain-20", 9.0), ("residual
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

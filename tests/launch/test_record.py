@@ -18,8 +18,8 @@ POINT = {"lr": 0.1}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store("g", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def store(database: str) -> Store:
+    return Store("g", database)
 
 
 def begin(store: Store, kind: str) -> tuple[str, str]:

@@ -14,8 +14,8 @@ KEYS = {"run": "k", "tuning": "k", "trial": "k-1", "dataset": "f"}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store("g", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def store(database: str) -> Store:
+    return Store("g", database)
 
 
 def leases(folder: Path, holder: str) -> Leases:

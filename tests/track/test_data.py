@@ -21,6 +21,8 @@ from study.track import (
 from study.track.data import read_files
 from tests.track.test_store import begin, uri
 
+pytestmark = pytest.mark.usefixtures("database")
+
 NUMBERS = {"images": 4, "mean": [0.5], "variance": [0.04], "std": [0.2]}
 RECORD = DatasetRecord(
     "digits",

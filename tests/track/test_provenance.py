@@ -1,7 +1,6 @@
 """What is stored of how a study was made, and read back."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from study.track.provenance import TAG_LIMIT, pages_address, without_passwords
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store("s", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def store(database: str) -> Store:
+    return Store("s", database)
 
 
 def tell(store: Store, grid: str, resolved: str = "", command: str = "study run") -> None:
