@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,10 @@ def plain(contents: list[tuple[str, bytes]], read: Callable[[bytes], np.ndarray]
     variance /= len(contents)
     images = np.zeros((len(contents), SIZE, SIZE, 3), dtype=np.uint8)
     for i, (_, content) in enumerate(contents):
-        image = Image.fromarray(read(content))
-        short = min(image.size)
-        left, top = (image.width - short) // 2, (image.height - short) // 2
-        images[i] = np.asarray(image.crop((left, top, left + short, top + short)).resize((SIZE, SIZE), 2))
+        picture = Image.fromarray(read(content))
+        short = min(picture.size)
+        left, top = (picture.width - short) // 2, (picture.height - short) // 2
+        images[i] = np.asarray(picture.crop((left, top, left + short, top + short)).resize((SIZE, SIZE), 2))
     return table, mean, variance, images
 
 
@@ -79,13 +80,12 @@ def with_draft(content: bytes) -> np.ndarray:
 def with_torchvision(content: bytes) -> np.ndarray:
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    return (
-        decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB).permute(1, 2, 0).numpy()
-    )
+    pixels = decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)  # (3, H, W)
+    return np.asarray(pixels.permute(1, 2, 0))
 
 
 def with_simplejpeg(content: bytes) -> np.ndarray:
-    return simplejpeg.decode_jpeg(content, "RGB")
+    return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
 
 
 def opencv() -> Callable[[bytes], np.ndarray] | None:
@@ -95,6 +95,11 @@ def opencv() -> Callable[[bytes], np.ndarray] | None:
         return None
     cv2.setNumThreads(1)
     return lambda content: cv2.imdecode(np.frombuffer(content, np.uint8), 1)[:, :, ::-1]
+
+
+def _read_all(read: Callable[[bytes], np.ndarray], contents: list[bytes]) -> None:
+    for content in contents:
+        read(content)
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -117,7 +122,7 @@ def decoders(contents: list[bytes]) -> dict[str, Any]:
     for name, read in known.items():
         if read is None:
             continue
-        times = [seconds(lambda read=read: [read(content) for content in contents]) for _ in range(3)]
+        times = [seconds(partial(_read_all, read, contents)) for _ in range(3)]
         pixels = resized = 0
         for content in contents[:100]:
             full, image = with_pillow(content).astype(int), read(content)
@@ -152,7 +157,7 @@ def main() -> None:
         ways = {"plain, Pillow": with_pillow, "plain, OpenCV": opencv()}
         for name, read in ways.items():
             if read is not None:
-                took = seconds(lambda read=read: plain(contents, read))
+                took = seconds(partial(plain, contents, read))
                 rates[name] = max(rates.get(name, 0), len(contents) / took)
         rates["ours, one core"] = max(rates.get("ours, one core", 0), every / seconds(lambda: ours(arguments.root)))
     os.sched_setaffinity(0, all_cores)

@@ -58,7 +58,14 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     dataset = load_dataset(grid.points[0].dataset)
     facts = DataFacts.of(dataset)
     store = Store(grid.name, f"sqlite:///{folder / 'mlflow.db'}")
-    describe(store.client, store.experiment_id, grid=text, command="study run --grid bench.yaml", smallest_effect=0.5)
+    describe(
+        store.client,
+        store.experiment_id,
+        grid=text,
+        resolved=text,
+        command="study run --grid bench.yaml",
+        smallest_effect=0.5,
+    )
     with Display(Console(stderr=True), quiet=True) as display:
         record_data(store, dataset, None, [], display)
     recorder = Recorder(store, grid, facts, [])
@@ -118,7 +125,7 @@ PHASES = {
     "study.report.build.draw_figures": "figures",
     "study.report.data_section.draw_data_figures": "figures",
     "study.report.tuning_section.draw_and_save": "figures",
-    "study.report.build._tables": "page",
+    "study.report.build.all_tables": "page",
     "study.report.build.write_table": "page",
     "study.report.build.render": "page",
 }
@@ -135,7 +142,7 @@ def phases(out: Path) -> None:
     for name, phase in PHASES.items():
         call = name.rpartition(".")[2]
         setattr(modules[name], call, _timed(getattr(modules[name], call), phase, spent))
-    commands.report(commands.studies([]), out)
+    commands.report(commands.studies([]), commands.Wish(out))
     spent["the rest"] = time.perf_counter() - start - sum(spent.values())
     for phase, seconds in spent.items():
         print(f"| {phase} | {seconds:.1f} |")

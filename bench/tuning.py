@@ -123,7 +123,7 @@ def collect(experiment: str, uri: str | None, target: Path) -> None:
 
 def bell(logs: Values, width: float) -> Values:
     weights = np.exp(-0.5 * ((logs[:, None] - logs) / width) ** 2)
-    return weights / weights.sum(1, keepdims=True)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
 def read_table(path: Path) -> tuple[list[Net], list[str]]:
@@ -241,7 +241,8 @@ def repeat(nets: list[Net], plan: Plan, budgets: tuple[int, ...], repetitions: i
     for net in nets:
         deep = net.name.startswith("plain") and int(net.name.split("-")[1]) >= DEEP
         for repetition in range(repetitions // ((2 if slow else 1) * (1 if deep else 4))):
-            order, tried = np.random.default_rng(repetition).permutation(len(net.loss)).tolist(), []
+            order = np.random.default_rng(repetition).permutation(len(net.loss)).tolist()
+            tried: list[Tried] = []
             for budget in sorted(budgets[:3] if slow and plan.quasi <= 1 else budgets, reverse=True):
                 if not tried or plan.quasi <= 1:  # else a short search is the beginning of a long one
                     tried = search(net, plan, budget // seeds, repetition, order)
@@ -255,7 +256,7 @@ def table(frame: pd.DataFrame, what: str, form: str) -> str:
     by_net = frame.groupby(["search", "budget", "net"], sort=False)[what]
     both = pd.DataFrame({"mean": by_net.mean(), "high": by_net.quantile(0.9)}).groupby(level=[0, 1], sort=False).mean()
     cells = pd.Series([form.format(*row) for row in both.to_numpy()], both.index, dtype=str).unstack(sort=False)
-    return str(cells[sorted(cells)].fillna("").to_markdown(disable_numparse=True))
+    return str(cells[sorted(cells.columns)].fillna("").to_markdown(disable_numparse=True))
 
 
 def replay(path: Path, repetitions: int) -> None:
