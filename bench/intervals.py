@@ -58,9 +58,9 @@ TRUTHS = {
 }  # fmt: skip
 NULLS: dict[str, Callable[[np.random.Generator, int], list[Array]]] = {
     "normal, equal spreads": lambda r, n: [r.normal(0, 1, n) for _ in DEPTHS],
-    "normal, spreads 1, 1, 2, 4": lambda r, n: [r.normal(0, sd, n) for sd in (1.0, 1.0, 2.0, 4.0)],
+    "normal, spreads 1, 1, 2, 4": lambda r, n: [r.normal(0, sd, n) for sd in (1, 1, 2, 4)],
     "exponential": lambda r, n: [r.exponential(1, n) for _ in DEPTHS],
-    "whole images, many ties": lambda r, n: [0.1 * r.poisson(0.7, n) for _ in DEPTHS],
+    "whole images, many ties": lambda r, n: [np.asarray(0.1 * r.poisson(0.7, n), dtype=np.float64) for _ in DEPTHS],
 }
 
 
