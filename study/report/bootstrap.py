@@ -19,6 +19,8 @@ DRAWN_MEANS = 1_000
 MOST_DEALS = 200_000
 """Up to so many ways to deal the seeds out, all are counted: ten against ten have 184,756."""
 DRAWN_DEALS = 19_999
+KEPT = 4096
+"""Results kept: the same two nets are compared in the verdict, and again under each choice of learning rates."""
 
 
 class Bootstrap(NamedTuple):
@@ -50,7 +52,12 @@ def bootstrap_interval(deep: ArrayLike, shallow: ArrayLike) -> Bootstrap:
     sqrt((n - 1) / n), and no t quantile makes up for it. bench/intervals.py measures a coverage of 75-79% at three
     seeds, 82-88% at five and 88-92% at ten. No verdict rests on them: they are shown beside Welch's.
     """
-    a, b = clean(deep), clean(shallow)
+    return _bootstrap_interval(tuple(clean(deep).tolist()), tuple(clean(shallow).tolist()))
+
+
+@lru_cache(maxsize=KEPT)
+def _bootstrap_interval(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Bootstrap:
+    a, b = np.array(deep), np.array(shallow)
     if min(len(a), len(b)) < 2:
         return Bootstrap(math.nan, math.nan, "")
     if min(len(a), len(b)) >= LEAST_BCA and np.ptp(a) + np.ptp(b) > 0:
@@ -91,14 +98,19 @@ def permutation_test(deep: ArrayLike, shallow: ArrayLike) -> Permutation:
     level holds for any distribution that both nets share, not for unequal spreads. Fewer than two seeds in either net:
     NaN.
     """
-    a, b = clean(deep), clean(shallow)
+    return _permutation_test(tuple(clean(deep).tolist()), tuple(clean(shallow).tolist()))
+
+
+@lru_cache(maxsize=KEPT)
+def _permutation_test(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Permutation:
+    a, b = np.array(deep), np.array(shallow)
     if min(len(a), len(b)) < 2:
         return Permutation(math.nan, math.nan, False)
     both = np.concatenate([a, b])
     total = math.comb(len(both), len(a))
     least = (2 if len(a) == len(b) else 1) / total
     exact = total <= MOST_DEALS
-    sums = both[_deals(len(both), len(a))].sum(axis=1) if exact else _drawn(both, len(a))
+    sums = both[(_deals if exact else _drawn_deals)(len(both), len(a))].sum(axis=1)
     # A deal's difference of means is linear in the sum of the first net's share.
     far = np.abs(sums - both.sum() * len(a) / len(both))
     seen = abs(a.sum() - both.sum() * len(a) / len(both))
@@ -115,7 +127,8 @@ def _deals(n: int, take: int) -> NDArray[np.intp]:
     return flat.reshape(-1, take)
 
 
-def _drawn(both: NDArray[np.float64], take: int) -> NDArray[np.float64]:
-    rng = np.random.default_rng(0)
-    dealt = rng.permuted(np.broadcast_to(both, (DRAWN_DEALS, len(both))), axis=1)
-    return np.asarray(dealt[:, :take].sum(axis=1))
+@lru_cache(maxsize=4)
+def _drawn_deals(n: int, take: int) -> NDArray[np.intp]:
+    """Return some of them: (`DRAWN_DEALS`, take)."""
+    dealt = np.random.default_rng(0).permuted(np.broadcast_to(np.arange(n), (DRAWN_DEALS, n)), axis=1)
+    return np.ascontiguousarray(dealt[:, :take])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 from operator import add
 from typing import NamedTuple
@@ -75,6 +76,7 @@ def rises(*groups: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     return total
 
 
+@lru_cache(maxsize=64)
 def _untied(sizes: tuple[int, ...]) -> list[int]:
     """Return how many ways give each value of the statistic: the coefficients of the q-multinomial of the sizes.
 
