@@ -49,8 +49,6 @@ def build_net(
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
         with torch.device("meta"):
             net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
-    device = torch.get_default_device()
-    if device.type != "meta":  # where there are no numbers, drawing none of them takes seconds
-        net.to_empty(device=device)
-        he_initialise(net, generator)
+    net.to_empty(device=torch.get_default_device())
+    he_initialise(net, generator)
     return net

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.report.metrics import METRICS
+from study.report.metrics import FINAL_ERRORS
 from study.report.pairs import Pair
 from study.report.statistics import MOST_SEEDS
 from study.report.tables import NOTHING, Table
@@ -28,7 +28,7 @@ def pairs_table(found: Sequence[Pair]) -> Table:
         columns["Variant"] = [pair.variant for pair in found]
     differences = [pair.difference for pair in found]
     columns |= {
-        "Final error": [METRICS[pair.metric].label.removeprefix("Final ").removesuffix(" error") for pair in found],
+        "Final error": [FINAL_ERRORS[pair.metric] for pair in found],
         "Shallow": [pair.shallow_net for pair in found],
         "Deep": [pair.deep_net for pair in found],
         "Deep minus shallow (points)": [

@@ -77,7 +77,7 @@ def rises(*groups: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
-def _untied(sizes: tuple[int, ...]) -> list[int]:
+def _untied(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Return how many ways give each value of the statistic: the coefficients of the q-multinomial of the sizes.
 
     It is the product of (1 - q^i) over i up to all values, divided by those over i up to each group's size.
@@ -92,7 +92,7 @@ def _untied(sizes: tuple[int, ...]) -> list[int]:
         for i in range(1, size + 1):
             for power in range(i, highest + 1):
                 counts[power] += counts[power - i]
-    return counts
+    return tuple(counts)
 
 
 def _tied(sizes: tuple[int, ...], blocks: list[int]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from study.report import cells as c
-from study.report.metrics import axis
+from study.report.metrics import FINAL_ERRORS, axis
 from study.report.paper import Split
 from study.report.paper_tables.beside import VIEWS, Beside, beside, drop_single, measured, ours_text, paper_text, signed
 from study.report.paper_tables.errors import LAST, READ_OFF
@@ -15,7 +15,6 @@ from study.report.statistics import difference
 from study.report.tables import Table
 
 SPLITS: tuple[Split, ...] = ("train", "test")
-WORDS = {"train": "training", "test": "test"}
 
 
 def differences_table(runs: pd.DataFrame) -> Table:
@@ -32,7 +31,7 @@ def differences_table(runs: pd.DataFrame) -> Table:
                 compared += [cell for cell, one in zip(cells, pair, strict=True) if one.figure]
                 read_off |= any(one.figure is not None and one.figure.reading is not None for one in pair)
                 numbers.append({"variant": variant, "depth": depth, **_numbers(cells, pair, split)})
-                shown.append(_shown(numbers[-1], pair, split))
+                shown.append(_shown(numbers[-1], pair))
     frame = pd.DataFrame(shown)
     papers = [column for column in frame if str(column).startswith("Paper")]
     frame = drop_single(frame, ["Variant"]) if compared else drop_single(frame, ["Variant"]).drop(columns=papers)
@@ -62,10 +61,10 @@ def _numbers(cells: list[pd.DataFrame], pair: list[Beside], split: Split) -> dic
     return row
 
 
-def _shown(row: dict[str, Any], pair: list[Beside], split: Split) -> dict[str, str]:
+def _shown(row: dict[str, Any], pair: list[Beside]) -> dict[str, str]:
     ours = (row[f"residual_minus_plain_{part}"] for part in ("estimate", "low", "high"))
     return {
-        "Variant": row["variant"], axis("depth"): str(row["depth"]), axis("error"): WORDS[split],
+        "Variant": row["variant"], axis("depth"): str(row["depth"]), axis("error"): FINAL_ERRORS[row["error"]],
         "Views": VIEWS[row["views"]] if row["views"] else "",
         "Plain": ours_text(pair[0].mean), "Residual": ours_text(pair[1].mean),
         "Residual minus plain": signed(*ours),
