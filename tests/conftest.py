@@ -13,7 +13,6 @@ import pytest
 from hypothesis import settings
 
 from study.cli import main
-from study.track.connect import connect
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("untimed")
@@ -75,6 +74,8 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from study.track.connect import connect  # takes seconds to import, and most tests need no MLflow
+
     path = tmp_path_factory.mktemp("new") / "mlflow.db"
     connect(f"sqlite:///{path}")
     return path

@@ -31,7 +31,7 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 def test_no_color_and_pipes_get_plain_text(tmp_path: Path) -> None:
-    for words in (["nets", "plain-8"], ["run", "--grid", "none.yaml"]):
+    for words in (["nets", "plain-8"], ["grids"], ["--help"], ["run", "--grid", "none.yaml"]):
         done = run_study(tmp_path, *words, NO_COLOR="1")
         assert "\x1b[3" not in done.stdout + done.stderr  # no colours
 
