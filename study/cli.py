@@ -61,7 +61,9 @@ def run(
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
@@ -69,7 +71,9 @@ def run(
 
     text = (grid, tuple(changes or ()))
     if dry_run:
-        raise typer.Exit(commands.dry_run(*text, lr_from))
+        from study import commands_plan
+
+        raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers))
     raise typer.Exit(commands.run(*text, device, workers, quiet=quiet, lr_from=lr_from))
 
 

@@ -41,9 +41,9 @@ def status(
     experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
 ) -> None:
     """Print the results of a study so far, and its verdict."""
-    from study import commands_report
+    from study import commands_status
 
-    commands_report.status(experiment)
+    commands_status.status(experiment)
 
 
 def compare(

@@ -1,18 +1,14 @@
 """What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
 
-import math
 import shlex
 from itertools import takewhile
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from study.commands_status import print_results
 from study.errors import StudyError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
@@ -37,6 +33,7 @@ def run(
     from study.launch.display import Display
     from study.launch.rates_from import with_rates_from
     from study.launch.run_grid import run_grid
+    from study.track import look
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -61,7 +58,7 @@ def run(
     if only_search:
         print_rates(grid.name)
     elif summary.finished + summary.diverged + summary.earlier:
-        print_results(grid.name)
+        print_results(look(grid.name))
     for name, cause in summary.failures:
         display.warn(f"failed: {name}: {cause}")
     if summary.interrupted:
@@ -75,44 +72,6 @@ def run(
         display.say(f"to train at these rates: {train}; every trial: mlflow ui")
     else:
         print_next(grid.name)
-    return 0
-
-
-def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None = None) -> int:
-    """Print the plan of a grid."""
-    from study.config import load_grid
-    from study.launch.display import Display
-    from study.launch.rates_from import with_rates_from
-    from study.launch.run_grid import make_plan
-
-    grid = load_grid(path, changes)
-    if lr_from is not None:
-        grid = with_rates_from(grid, lr_from)
-    with Display(Console(stderr=True)) as display:
-        plan = make_plan(grid, display)
-    facts = plan.facts
-    table = Table(title=f"{grid.name}: {facts.train_images:,} training and {facts.test_images:,} test images")
-    for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials"):
-        table.add_column(heading, justify="left" if heading == "net" else "right")
-    for cell in plan.cells:
-        begun = sum(record is not None for _, record in cell.left)
-        table.add_row(
-            cell.cell.name,
-            _short(cell.cell.complexity.multiply_adds),
-            f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
-            f"{cell.point['lr']:g}" if cell.point else "tune",
-            *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
-            "" if cell.point else f"<= {grid.tune.trials}",
-        )
-    Console().print(table)
-    trials = sum(cell.search_cost(grid.tune.trials) for cell in plan.cells)
-    runs = sum(cell.runs_cost for cell in plan.cells)
-    Console().print(
-        f"left to do: {sum(len(cell.left) for cell in plan.cells)} runs ({_short(runs)} multiply-adds in all)"
-        + (f" after searches of at most {_short(trials)}" if trials else "")
-        + "; nothing was started",
-        highlight=False,
-    )
     return 0
 
 
@@ -148,41 +107,6 @@ def list_grids() -> None:
     Console().print("`study grids show NAME` prints one; `study run --grid NAME` runs it", highlight=False)
 
 
-def newest_study() -> str:
-    """Return the study that was last added to.
-
-    Raises:
-        StudyError: there is none.
-    """
-    from study.track import list_studies, tracking_uri
-
-    names = list_studies()
-    if not names:
-        raise StudyError(f"no study at {tracking_uri()} yet; `study run --grid digits` makes one in minutes")
-    return names[0]
-
-
-def print_results(name: str) -> None:
-    """Print the table of results and the verdict of a study."""
-    from study.report import results_table
-    from study.track import look
-
-    seen = look(name)
-    runs = seen.runs
-
-    table = Table(title=name)
-    for i, heading in enumerate(("net", "learning rate", "training error (%)", "test error (%)", "seeds")):
-        table.add_column(heading, justify="right" if i else "left")
-    for row in results_table(runs).to_dict("records"):
-        errors = (
-            _spread(row[f"{error}_estimate"], row[f"{error}_sd"]) for error in ("final_train_error", "final_test_error")
-        )
-        net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
-        table.add_row(net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"]))
-    Console().print(table)
-    print_verdicts(runs, seen.provenance.smallest_effect, seen.trials)
-
-
 def print_rates(name: str) -> None:
     """Print what the searches of a study found."""
     from study.track import load_found
@@ -196,30 +120,8 @@ def print_rates(name: str) -> None:
     Console().print(table)
 
 
-def print_verdicts(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame") -> None:
-    """Print the verdict of each variant of a study."""
-    from study.report import judge
-
-    for verdict in judge(runs, smallest_effect, trials):
-        Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
-        Console().print(verdict.next_step, highlight=False, soft_wrap=True)
-
-
 def print_next(name: str) -> None:
     """Print where to look now."""
     Console(stderr=True).print(
         f"figures and tables: study report --experiment {name}; every curve: mlflow ui", highlight=False, soft_wrap=True
     )
-
-
-def _spread(mean: float, sd: float) -> str:
-    """Return a mean with its standard deviation over seeds, where there is one."""
-    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} \u00b1 {sd:.2f}"
-
-
-def _short(number: float) -> str:
-    """Return 7.8M, 3.9T: a number as people say it."""
-    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"

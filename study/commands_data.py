@@ -125,7 +125,7 @@ def predict(
     """Predict unlabelled images with a finished run's net, and write Kaggle's file."""
     import torch
 
-    from study.commands import newest_study
+    from study.commands_status import newest_study
     from study.config import RunSpec
     from study.data import BadFilesError
     from study.predict import load_predictor, predict_files, submission, write_csv

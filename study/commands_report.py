@@ -1,4 +1,4 @@
-"""What `study report`, `study status` and `study compare` do."""
+"""What `study report` and `study compare` do."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
-from study.commands import newest_study, print_results
+from study.commands_status import newest_study
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -96,15 +96,9 @@ def say_where(page: Path) -> None:
     Console().print(f"report: {shown}", highlight=False, soft_wrap=True, markup=False)
 
 
-def status(experiment: str | None) -> None:
-    """Print a study's results so far."""
-    print_results(experiment or newest_study())
-
-
 def compare(a: str, b: str, out: Path | None) -> None:
     """Write the page of two studies side by side and print what it comes to."""
-    from study.report import build_report, conclusions, join, warnings
-    from study.report import compare as compare_runs
+    from study.report import build_report, compare_runs, conclusions, join, warnings
     from study.track import load_study
 
     if a == b:

@@ -30,7 +30,7 @@ def watch(names: Sequence[str], wish: Wish, every: float) -> None:
 
 
 def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
-    from study.track import Unreachable, look
+    from study.track import Unreachable, look, study_of
 
     looks = [look(name) for name in names]
     told, shown, idle = "", "", 0
@@ -41,7 +41,7 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
             idle = 0 if at_work else idle + 1
             waiting = "" if idle > 1 else _waiting(looks)
             if state != shown and not waiting:
-                write_report([one.study() for one in looks], wish)
+                write_report([study_of(one) for one in looks], wish)
                 shown = state
                 told = _tell(_standing(looks), told)
             elif waiting:

@@ -1,5 +1,6 @@
 """`study report` of several studies and while runs go on, and `study compare`, on real databases."""
 
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-import study.track.study as module
 from study import commands_watch
 from study.cli import app
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import Store, Unreachable, words
+
+module = importlib.import_module("study.track.look")  # the name stands for its function
 
 POINT = Epoch(10, 1.0, 0.1, 50.0, 1.5, 60.0, 1.7, None, None, 1000.0, 1.0, 500.0)
 SIZES = {"dataset": "digits", "lr": 0.1, "iterations_per_epoch": 10, "total_iterations": 30, "train_images": 900,
@@ -141,13 +143,13 @@ def test_watching(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def second() -> None:
         note()
-        real = module.open_experiment
+        real = module.find_experiment
 
         def once(*_: object) -> object:
-            monkeypatch.setattr(module, "open_experiment", real)
+            monkeypatch.setattr(module, "find_experiment", real)
             raise Unreachable("MLflow can't be reached")
 
-        monkeypatch.setattr(module, "open_experiment", once)
+        monkeypatch.setattr(module, "find_experiment", once)
 
     def last() -> None:
         note()

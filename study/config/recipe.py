@@ -53,7 +53,7 @@ class Recipe(Strict):
     normalize: Literal["pixel-mean", "channel", "none"] = "channel"
     """Subtract each pixel's mean (the paper), or each channel's and divide by its deviation; of training images."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Number format of convolutions; auto takes bfloat16 where a GPU has it, else 32-bit floats."""
+    """Number format of products; auto is bfloat16 where a GPU or processor has instructions for it, else fp32."""
     shortcut: Literal["auto", "A", "B", "C"] = "auto"
     """Shortcut option of residual nets (section 3.3); auto is A for CIFAR nets and B for ImageNet nets."""
     width: Annotated[float, Field(gt=0, le=64)] = 1.0

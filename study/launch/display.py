@@ -12,7 +12,7 @@ from study.events import Epoch
 
 @dataclass
 class _Line:
-    """A run in flight: its bar, its cost in multiply-adds, and where it is."""
+    """A run in flight: its bar, its cost, and where it is."""
 
     bar: TaskID
     cost: float
@@ -65,7 +65,7 @@ class Display:
         self._progress.update(self._loading[what], completed=share, visible=share < 1)
 
     def plan(self, cost: float) -> None:
-        """Begin: `cost` is the work ahead, in multiply-adds."""
+        """Begin: `cost` is the work ahead, in multiply-adds or seconds, as that of each run is."""
         self._cost = max(cost, 1.0)
         self._whole = self._progress.add_task("[bold]all", total=self._cost, note="")
 
@@ -117,10 +117,10 @@ class Display:
         share = self._share()
         spent = time.monotonic() - self._began
         left = spent / share - spent if share > 0.01 else None
-        return f"[{share:4.0%}, {_duration(left)} left]" if left is not None else f"[{share:4.0%}]"
+        return f"[{share:4.0%}, {duration(left)} left]" if left is not None else f"[{share:4.0%}]"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return 43 s, 5 min, 3.2 h or 2.1 days."""
     for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
         if seconds >= size * (1 if digits == 0 else 1.5):

@@ -9,7 +9,7 @@ from study.events import Epoch
 from study.launch.plan import CellPlan
 from study.tune import Search, Trial
 
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS = 5.0
 """Points wait at most so long before they go to MLflow, several in one call."""
 
 
@@ -44,7 +44,7 @@ class CellState:
 
     @property
     def cost_left(self) -> float:
-        """Multiply-adds not yet begun: cells with most of it go first, so that none is left long at the end."""
+        """What is not yet begun costs so much: cells with most of it go first, so that none is left long at the end."""
         left = len(self.waiting) * self.plan.cell.run_cost
         if self.tuning:
             trials = self.trials if self.search is None else self.search.left
@@ -96,6 +96,12 @@ class Job:
             self.points.append(point)
         if point.step > self.logged and (not self.unsent or point.step > self.unsent[-1].step):
             self.unsent.append(point)
+
+    def sent(self) -> None:
+        """Note that all its points are logged."""
+        self.logged = max([self.logged, *(point.step for point in self.unsent)])
+        self.unsent.clear()
+        self.sent_at = time.monotonic()
 
     def due(self) -> bool:
         """Whether its points should go to MLflow now."""

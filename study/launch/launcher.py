@@ -13,7 +13,7 @@ from study.launch.jobs import Job
 from study.launch.lease import Leases
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
-from study.launch.worker import Failed, Order
+from study.launch.worker import Failed, Order, Told
 
 RETRIES = 2
 """How often a run whose worker died without a word is given to another."""
@@ -130,12 +130,11 @@ class Launcher:
         if job is None:
             return
         if job.lost:
-            if isinstance(message, Failed) or isinstance(message.event, Finished | Diverged | Interrupted):
+            if not isinstance(message, Told) or isinstance(message.event, Finished | Diverged | Interrupted):
                 self._let_go(job)
         elif isinstance(message, Failed):
-            self._recorder.add_traceback(job, message.traceback)
-            self._fail(job, message.cause)
-        else:
+            self._failed(job, message)
+        elif isinstance(message, Told):
             self._hear(job, message.event)
 
     def _hear(self, job: Job, event: Event) -> None:
@@ -210,6 +209,15 @@ class Launcher:
             self._requeue(job)
         else:
             self._fail(job, f"{cause}, {job.attempts} times")
+
+    def _failed(self, job: Job, message: Failed) -> None:
+        """Take in a run that broke; one that found no memory beside others goes on when there are fewer of them."""
+        if message.out_of_memory and self._pool.retire(job.task):
+            self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
+            self._requeue(job)
+            return
+        self._recorder.add_traceback(job, message.traceback)
+        self._fail(job, message.cause)
 
     def _let_go(self, job: Job) -> None:
         """Leave a run to the launcher that took it over; what becomes of it is looked at again later."""

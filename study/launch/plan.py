@@ -26,6 +26,7 @@ class DataFacts:
     image_shape: tuple[int, int, int]
     skipped: int = 0
     """Files left out because they can't be used."""
+    validation_images: int = 0
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataFacts":
@@ -38,6 +39,7 @@ class DataFacts:
             dataset.num_classes,
             (shape[0], shape[1], shape[2]),
             len(dataset.skipped),
+            len(dataset.validation) if dataset.validation is not None else 0,
         )
 
 
@@ -53,9 +55,9 @@ class Cell:
     """The search's identity; empty where the rate is given."""
     complexity: Complexity
     run_cost: float
-    """Multiply-adds of a run's training."""
+    """Multiply-adds of a run's training, or its seconds where they were measured."""
     trial_cost: float
-    """Multiply-adds of a trial's training, all its seeds; 0 where the rate is given."""
+    """The same of a trial, all its seeds; 0 where the rate is given."""
 
     @property
     def name(self) -> str:
@@ -80,11 +82,11 @@ class CellPlan:
 
     @property
     def runs_cost(self) -> float:
-        """Multiply-adds of the runs still to do."""
+        """What the runs still to do cost."""
         return len(self.left) * self.cell.run_cost
 
     def search_cost(self, trials: int) -> float:
-        """Return the multiply-adds of a search of `trials` trials, if the rate is still to be found; 0 otherwise."""
+        """Return what a search of `trials` trials costs, if the rate is still to be found; 0 otherwise."""
         return trials * self.cell.trial_cost if self.point is None else 0.0
 
 

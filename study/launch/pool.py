@@ -9,7 +9,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from study.launch.worker import Failed, Order, Ready, Stop, Told, main
+from study.launch.worker import Failed, Measure, Measured, Order, Ready, Stop, Told, main
 
 STOP_SECONDS = 10.0
 """How long a worker may take to end before it is killed."""
@@ -23,10 +23,10 @@ class Died:
     exit_code: int | None
 
 
-Message = Told | Failed | Died
+Message = Told | Measured | Failed | Died
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     process: SpawnProcess
     connection: Connection
@@ -51,7 +51,7 @@ class Pool:
         """Return how many workers have started and wait for an order."""
         return sum(worker.ready and worker.task is None for worker in self._workers)
 
-    def give(self, order: Order) -> None:
+    def give(self, order: Order | Measure) -> None:
         """Send an order to a worker that waits."""
         worker = next(worker for worker in self._workers if worker.ready and worker.task is None)
         worker.task = order.task
@@ -71,13 +71,24 @@ class Pool:
             if worker.task == task:
                 worker.task = None
 
+    def retire(self, task: str) -> bool:
+        """End the worker of a task if others have its device too, so that less is done there at once."""
+        worker = next((worker for worker in self._workers if worker.task == task), None)
+        if worker is None or sum(one.device == worker.device for one in self._workers) == 1:
+            return False
+        self._workers.remove(worker)
+        worker.connection.close()  # it notices, and ends
+        worker.process.terminate()
+        _join(worker.process)
+        return True
+
     def hear(self, timeout: float) -> Iterator[Message]:
         """Yield what workers have said within `timeout` seconds; a worker that died is replaced."""
         by_connection = {worker.connection: worker for worker in self._workers}
         for connection in wait(list(by_connection), timeout):
             worker = by_connection[connection]  # type: ignore[index]
             try:
-                while worker.connection.poll():
+                while worker in self._workers and worker.connection.poll():  # a message may have retired it
                     message = worker.connection.recv()
                     if isinstance(message, Ready):
                         worker.ready = True

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -137,17 +136,15 @@ class Recorder:
                 "train_images": event.train_images,
                 "parameters": event.parameters,
             },
+            {words.DEVICE: event.device, words.PRECISION: event.precision},
         )
-        self._store.set_tags(job.run_id, {words.DEVICE: event.device, words.PRECISION: event.precision})
         for point in event.history:
             job.add(point)
 
     def flush(self, job: Job) -> None:
         """Log the points that wait."""
         self._store.log_points(job.run_id, job.unsent)
-        job.logged = max([job.logged, *(point.step for point in job.unsent)])
-        job.unsent.clear()
-        job.sent_at = time.monotonic()
+        job.sent()
 
     def objective(self, job: Job, value: float) -> None:
         """Log what a trial is judged by."""
@@ -183,8 +180,8 @@ class Recorder:
         reason: str = "",
     ) -> None:
         """Log what waits and close a run."""
-        self.flush(job)
-        self._store.end(job.run_id, outcome, step=step, metrics=metrics, reason=reason)
+        self._store.end(job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, reason=reason)
+        job.sent()
 
     def add_traceback(self, job: Job, text: str) -> None:
         """Keep what a run that broke had to say."""

@@ -13,11 +13,13 @@ from study.launch.cells import Cells
 from study.launch.data_record import record_data
 from study.launch.devices import choose_workforce
 from study.launch.display import Display
+from study.launch.estimate import in_seconds, speeds_of
 from study.launch.launcher import Launcher, Summary
 from study.launch.lease import Leases
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
+from study.launch.speed_book import SpeedBook
 from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
 
@@ -29,6 +31,11 @@ class Plan:
     facts: DataFacts
     cells: list[CellPlan]
     records: list[Record]
+
+    @property
+    def jobs(self) -> int:
+        """How many runs and trials there can be at once, at most."""
+        return sum(len(cell.left) for cell in self.cells) * (1 if all(cell.point for cell in self.cells) else 2)
 
 
 def make_plan(grid: Grid, display: Display) -> Plan:
@@ -84,11 +91,12 @@ def run_grid(
         record_data(store, dataset, asked.root, written, display)
         leases.release("data")
     del dataset  # the workers load it themselves
-    cells = Cells(grid, plan.cells, plan.facts, _search_opener(grid, storage), leases, only_search=only_search)
+    force = choose_workforce(device, workers, plan.jobs)
+    book = SpeedBook(force, plan.facts)
+    timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
+    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage), leases, only_search=only_search)
     if not cells.states:
         return Summary(earlier=cells.done_before)
-    jobs = sum(len(cell.left) for cell in plan.cells) * (1 if all(cell.point for cell in plan.cells) else 2)
-    force = choose_workforce(device, workers, jobs)
     display.say(
         f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
@@ -96,9 +104,7 @@ def run_grid(
     pool = Pool(force.devices, force.threads)
     recorder = Recorder(store, grid, plan.facts, plan.records)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases)
-    display.plan(
-        sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in plan.cells)
-    )
+    display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
     try:
         with _signals(launcher, pool):
             return launcher.run()

@@ -11,10 +11,13 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.config import RunSpec
 from study.events import Event
+
+if TYPE_CHECKING:
+    from study.train import Speed
 
 POLL_SECONDS = 0.05
 """Time between two looks for a message from the launcher."""
@@ -28,6 +31,14 @@ class Order:
     spec: RunSpec
     checkpoint: Path
     every_seconds: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A run whose speed is to be measured; it isn't done."""
+
+    task: str
+    spec: RunSpec
 
 
 @dataclass(frozen=True)
@@ -51,12 +62,22 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a `Measure` came to."""
+
+    task: str
+    speed: "Speed"
+
+
+@dataclass(frozen=True)
 class Failed:
     """A task broke: the cause in a line, and the whole traceback."""
 
     task: str
     cause: str
     traceback: str
+    out_of_memory: bool = False
+    """The device had too little of it left."""
 
 
 class _Gone(Exception):
@@ -111,25 +132,31 @@ def _serve(connection: Connection, ears: _Ears, device: str, threads: int) -> No
     import torch
 
     from study.data import load_dataset, place
+    from study.train import measure_speed
 
     torch.set_num_threads(threads)
     connection.send(Ready())
     held: tuple[Any, Any] = (None, None)  # the data set in memory, with its specification
     while not ears.terminated:
         order = connection.recv()
-        if not isinstance(order, Order):
+        if not isinstance(order, Order | Measure):
             continue  # a late word to stop a task that has ended
         ears.task = order.task
         try:
             if held[0] != order.spec.dataset:
                 held = (None, None)  # so that two are never held at once
                 held = (order.spec.dataset, place(load_dataset(order.spec.dataset), device))
-            _train(connection, ears, order, held[1], torch.device(device))
+            if isinstance(order, Measure):
+                connection.send(Measured(order.task, measure_speed(order.spec, held[1], torch.device(device))))
+            else:
+                _train(connection, ears, order, held[1], torch.device(device))
         except (_Gone, EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:  # contained to the run: the launcher shows it and goes on with the rest
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            connection.send(Failed(order.task, cause, traceback.format_exc()))
+            connection.send(Failed(order.task, cause, traceback.format_exc(), out_of_memory(error)))
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                torch.cuda.empty_cache()  # so that others on this GPU have what the broken run held
 
 
 def _train(connection: Connection, ears: _Ears, order: Order, dataset: Any, device: Any) -> None:
@@ -138,3 +165,10 @@ def _train(connection: Connection, ears: _Ears, order: Order, dataset: Any, devi
     plan = CheckpointPlan(order.checkpoint, order.every_seconds)
     for event in run(order.spec, dataset, device, plan, stop=ears.stop):
         connection.send(Told(order.task, event))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a device had too little memory left: a GPU says so by a class of its own, a CPU in words."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

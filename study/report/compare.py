@@ -84,7 +84,7 @@ class Comparison:
         return [one for one in self.nets if one.metric == metric]
 
 
-def compare(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
+def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
     """Compare two studies whose runs stand in one frame, as `join` puts them."""
     kept = c.counted(runs)
     couples = _couples(kept, names)

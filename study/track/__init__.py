@@ -1,15 +1,26 @@
-"""MLflow, and nothing else imports it: write a study's events, read them back as frames."""
+"""MLflow, and nothing else imports it: write a study's events, read them back as frames.
 
+What finds and reads the runs of a local database is loaded at once; the rest when it is first asked for, since MLflow
+alone takes two seconds, and pandas half a one.
+"""
+
+from typing import TYPE_CHECKING
+
+from study.later import later
 from study.track import words
-from study.track.connect import Unreachable, study_folder, tracking_uri
-from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
+from study.track.find import list_studies
+from study.track.look import Look, look
 from study.track.owner import is_gone, owner
-from study.track.provenance import Provenance, describe, load_provenance
-from study.track.read import list_studies, load_curves, load_runs, load_trials
-from study.track.searches import Found, load_found
-from study.track.store import Record, Store
-from study.track.study import Look, Study, load_study, look
-from study.track.trained import Trained, trained
+from study.track.place import Unreachable, study_folder, tracking_uri
+
+if TYPE_CHECKING:
+    from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
+    from study.track.provenance import Provenance, describe, load_provenance
+    from study.track.read import load_curves, load_runs, load_trials
+    from study.track.searches import Found, load_found
+    from study.track.store import Record, Store
+    from study.track.study import Study, load_study, study_of
+    from study.track.weights import Trained, trained
 
 __all__ = [
     "DatasetRecord",
@@ -35,8 +46,22 @@ __all__ = [
     "owner",
     "save_dataset",
     "study_folder",
+    "study_of",
     "tracking_uri",
     "trained",
     "words",
     "write_files",
 ]
+
+__getattr__ = later(
+    __name__,
+    {
+        "data": ("DatasetRecord", "load_datasets", "save_dataset", "write_files"),
+        "provenance": ("Provenance", "describe", "load_provenance"),
+        "read": ("load_curves", "load_runs", "load_trials"),
+        "searches": ("Found", "load_found"),
+        "store": ("Record", "Store"),
+        "study": ("Study", "load_study", "study_of"),
+        "weights": ("Trained", "trained"),
+    },
+)

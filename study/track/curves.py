@@ -9,12 +9,9 @@ from mlflow.tracking import MlflowClient
 from study.track import words
 from study.track.history import History, read_histories
 
-NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
-"""What tells a run's points from others'."""
-
 
 def read_curves(client: MlflowClient, runs: pd.DataFrame) -> pd.DataFrame:
-    """Read the curves of these runs; columns `NET_COLUMNS`, step, and each metric of `words.CURVES`.
+    """Read the curves of these runs; columns `words.NET_COLUMNS`, step, and each metric of `words.CURVES`.
 
     `runs` are rows as `load_runs` gives them. Steps are iterations, errors percent; NaN where a metric has no value.
     """
@@ -24,7 +21,7 @@ def read_curves(client: MlflowClient, runs: pd.DataFrame) -> pd.DataFrame:
 
 def curves_frame(runs: pd.DataFrame, histories: dict[str, History]) -> pd.DataFrame:
     """Set the histories of metrics side by side, by variant, architecture, depth, seed and step."""
-    columns = [*NET_COLUMNS, "step", *words.CURVES]
+    columns = [*words.NET_COLUMNS, "step", *words.CURVES]
     run, step = _points(list(histories.values()))
     if not len(run):
         return pd.DataFrame(columns=columns)
@@ -34,7 +31,7 @@ def curves_frame(runs: pd.DataFrame, histories: dict[str, History]) -> pd.DataFr
         history = histories[key]
         column[_places(run, step, history)] = history.value
         data[key] = column
-    nets = runs[NET_COLUMNS].iloc[run].reset_index(drop=True)
+    nets = runs[words.NET_COLUMNS].iloc[run].reset_index(drop=True)
     group = runs.groupby(["variant", "architecture", "depth", "seed"]).ngroup().to_numpy()[run]
     frame = pd.concat([nets, pd.DataFrame(data)], axis=1)
     return frame.iloc[np.lexsort((step, group))].reset_index(drop=True)

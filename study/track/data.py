@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from study.track import words
-from study.track.connect import all_runs
-from study.track.read import open_experiment
+from study.track.connect import connect
+from study.track.find import find_experiment, read_runs
+from study.track.place import tracking_uri
 from study.track.store import Store
+from study.track.stored import StoredRun
 
 TABLE, STATISTICS, PICTURES = "images.parquet", "statistics.json", "pictures.npz"
 COLUMNS = ("name", "class", "height", "width", "path", "split")
@@ -77,16 +78,16 @@ def load_datasets(experiment: str, uri: str | None = None) -> list[DatasetRecord
     Raises:
         StudyError: no such experiment.
     """
-    client, experiment_id = open_experiment(experiment, uri)
-    return datasets_of(client, all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'dataset'"))
+    uri = uri or tracking_uri()
+    return datasets_of(connect(uri), read_runs(find_experiment(experiment, uri), uri, "dataset"))
 
 
-def datasets_of(client: MlflowClient, records: Sequence[Run]) -> list[DatasetRecord]:
+def datasets_of(client: MlflowClient, records: Sequence[StoredRun]) -> list[DatasetRecord]:
     """Return the data sets of a study, the oldest first; `records` are what was read of it, the newest first."""
     found: dict[str, DatasetRecord] = {}
     for run in reversed(records):
-        if run.data.tags.get(words.KIND) == "dataset" and run.data.tags.get(words.OUTCOME) == "finished":
-            record = _load(client, run.info.run_id)
+        if run.tags.get(words.KIND) == "dataset" and run.tags.get(words.OUTCOME) == "finished":
+            record = _load(client, run.run_id)
             if record is not None:
                 found[record.fingerprint] = record
     return list(found.values())

@@ -8,20 +8,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError
 from study.track import words
-from study.track.connect import all_runs, tracking_uri
-from study.track.read import open_experiment
+from study.track.connect import connect
+from study.track.find import experiment_tags, find_experiment, read_runs
+from study.track.place import tracking_uri
+from study.track.stored import StoredRun
 
 GRID = "study.grid"
 """Tag of the experiment: the text of the grid file, with the changes made on the command line."""
 RESOLVED = "study.grid_resolved"
 """Tag of the experiment: the grid with every default filled in."""
-EFFECT = "study.smallest_effect"
 COMMAND = "study.command"
 PAGE = "mlflow.experimentKind"
 """Tag by which MLflow's pages open on training runs, not on chats with language models."""
@@ -54,7 +54,7 @@ def describe(
     client: MlflowClient, experiment_id: str, *, grid: str, resolved: str, command: str, smallest_effect: float
 ) -> None:
     """Store with the experiment how it was asked for, without the passwords of addresses."""
-    tags = {EFFECT: repr(smallest_effect), PAGE: "custom_model_development"}
+    tags = {words.EFFECT: repr(smallest_effect), PAGE: "custom_model_development"}
     for key, text in ((GRID, grid), (RESOLVED, resolved), (COMMAND, command)):
         tags |= _in_parts(key, without_passwords(text))
     for key, value in tags.items():
@@ -67,19 +67,19 @@ def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
     Raises:
         StudyError: no such experiment.
     """
-    client, experiment_id = open_experiment(experiment, uri)
-    records = all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'")
-    return provenance_of(client, experiment_id, records, uri or tracking_uri())
+    experiment_id, uri = find_experiment(experiment, uri), uri or tracking_uri()
+    return provenance_of(experiment_id, read_runs(experiment_id, uri, "run"), uri)
 
 
-def provenance_of(client: MlflowClient, experiment_id: str, records: Sequence[Run], uri: str) -> Provenance:
+def provenance_of(experiment_id: str, records: Sequence[StoredRun], uri: str) -> Provenance:
     """Return how a study was made; `records` are what was read of it at `uri`, the newest first."""
-    tags = client.get_experiment(experiment_id).tags
+    tags, client = experiment_tags(experiment_id, uri), connect(uri)
     found = {"command": _whole(tags, COMMAND), "grid": _whole(tags, GRID), "resolved": _whole(tags, RESOLVED)}
     found |= {"experiment_id": experiment_id, "mlflow_ui": pages_address(uri) if uri.startswith("http") else ""}
-    runs = [run for run in records if run.data.tags.get(words.KIND) == "run"]
-    found |= _together([_environment(client, run.info.run_id) for run in _one_of_each(runs)])
-    return Provenance({key: value for key, value in found.items() if value}, float(tags.get(EFFECT, 0.5)))
+    runs = [run for run in records if run.tags.get(words.KIND) == "run"]
+    found |= _together([_environment(client, run.run_id) for run in _one_of_each(runs)])
+    effect = float(tags.get(words.EFFECT, words.USUAL_EFFECT))
+    return Provenance({key: value for key, value in found.items() if value}, effect)
 
 
 def pages_address(address: str) -> str:
@@ -113,11 +113,11 @@ def _part(key: str, i: int) -> str:
     return f"{key}.{i + 1}" if i else key
 
 
-def _one_of_each(runs: list[Run]) -> list[Run]:
+def _one_of_each(runs: list[StoredRun]) -> list[StoredRun]:
     """Return a run for each commit, machine and device, the newest first: those that may differ in environment."""
-    chosen: dict[tuple[str, ...], Run] = {}
+    chosen: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
-        tags = run.data.tags
+        tags = run.tags
         machine = tags.get(words.OWNER, "").partition(":")[0]
         chosen.setdefault((tags.get(words.COMMIT, ""), machine, tags.get(words.DEVICE, "")), run)
     return list(chosen.values())[:ENVIRONMENTS]

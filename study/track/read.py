@@ -4,13 +4,11 @@ import json
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
-from study.errors import StudyError
 from study.track import words
-from study.track.connect import all_runs, connect, repair_moved, tracking_uri
-from study.track.curves import NET_COLUMNS, read_curves
+from study.track.find import find_experiment, read_runs
+from study.track.place import tracking_uri
+from study.track.stored import StoredRun
 
 
 def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
@@ -25,14 +23,16 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     Raises:
         StudyError: no such experiment.
     """
-    client, experiment_id = open_experiment(experiment, uri)
-    return runs_frame(all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'"))
+    return runs_frame(_runs_of(experiment, uri, "run"))
 
 
 def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
-    """Return the curves of a study: a row a run and step, with the columns of `NET_COLUMNS`, step, and each metric."""
-    client, experiment_id = open_experiment(experiment, uri)
-    return read_curves(client, runs_frame(all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'")))
+    """Return the curves of a study: a row a run and step; columns `words.NET_COLUMNS`, step, and each metric."""
+    from study.track.connect import connect
+    from study.track.curves import read_curves
+
+    runs = load_runs(experiment, uri)
+    return read_curves(connect(uri or tracking_uri()), runs)
 
 
 def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
@@ -46,22 +46,20 @@ def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
     (in JSON, whatever is searched), began (when its search did: a study whose settings were changed has several of a
     net), run_id.
     """
-    client, experiment_id = open_experiment(experiment, uri)
-    kinds = (f"tags.`{words.KIND}` = '{kind}'" for kind in ("tuning", "trial"))
-    return trials_frame([run for kind in kinds for run in all_runs(client, experiment_id, kind)])
+    return trials_frame([run for kind in ("tuning", "trial") for run in _runs_of(experiment, uri, kind)])
 
 
-def runs_frame(runs: list[Run]) -> pd.DataFrame:
+def runs_frame(runs: list[StoredRun]) -> pd.DataFrame:
     """Return the rows of `load_runs`, from whatever of a study was read."""
     rows = [_run_row(run) for run in _whole(runs, "run")]
-    frame = pd.DataFrame(rows, columns=None if rows else [*NET_COLUMNS, "outcome", "status", "lr", *words.FINALS])
+    frame = pd.DataFrame(rows, columns=None if rows else [*words.NET_COLUMNS, "outcome", "status", "lr", *words.FINALS])
     return frame.sort_values(["variant", "architecture", "depth", "seed"], ignore_index=True) if rows else frame
 
 
-def trials_frame(runs: list[Run]) -> pd.DataFrame:
+def trials_frame(runs: list[StoredRun]) -> pd.DataFrame:
     """Return the rows of `load_trials`, from whatever of a study was read."""
-    searches = {run.info.run_id: run for run in _whole(runs, "tuning")}
-    rows = [_trial_row(run, searches.get(run.data.tags.get(words.PARENT))) for run in _whole(runs, "trial")]
+    searches = {run.run_id: run for run in _whole(runs, "tuning")}
+    rows = [_trial_row(run, searches.get(run.tags.get(words.PARENT, ""))) for run in _whole(runs, "trial")]
     columns = (
         "architecture depth net variant number seed lr objective value state step chosen edge low high point "
         "began".split()
@@ -70,40 +68,18 @@ def trials_frame(runs: list[Run]) -> pd.DataFrame:
     return frame.sort_values(["variant", "architecture", "depth", "number", "seed"], ignore_index=True)
 
 
-def list_studies(uri: str | None = None) -> list[str]:
-    """Return the names of the experiments that hold a study's runs, the newest first."""
-    client = connect(uri or tracking_uri())
-    names = []
-    for experiment in client.search_experiments(order_by=["last_update_time DESC"]):
-        if client.search_runs([experiment.experiment_id], f"tags.`{words.KIND}` = 'run'", max_results=1):
-            names.append(str(experiment.name))
-    return names
+def _runs_of(experiment: str, uri: str | None, kind: str) -> list[StoredRun]:
+    return read_runs(find_experiment(experiment, uri), uri or tracking_uri(), kind)
 
 
-def open_experiment(experiment: str, uri: str | None) -> tuple[MlflowClient, str]:
-    """Return a client and the id of a study's experiment.
-
-    Raises:
-        StudyError: no such experiment.
-    """
-    uri = uri or tracking_uri()
-    client = connect(uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        known = ", ".join(list_studies(uri)) or "none"
-        raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
-    repair_moved(uri)
-    return client, str(found.experiment_id)
-
-
-def _whole(runs: list[Run], kind: str) -> list[Run]:
+def _whole(runs: list[StoredRun], kind: str) -> list[StoredRun]:
     """Return the runs of a kind, but for one that is being made at this moment: it has no parameters yet."""
-    return [run for run in runs if run.data.tags.get(words.KIND) == kind and run.data.params]
+    return [run for run in runs if run.tags.get(words.KIND) == kind and run.params]
 
 
-def _trial_row(run: Run, search: Run | None) -> dict[str, Any]:
-    tags, row = run.data.tags, _run_row(run)
-    parent = search.data.tags if search else {}
+def _trial_row(run: StoredRun, search: StoredRun | None) -> dict[str, Any]:
+    tags, row = run.tags, _run_row(run)
+    parent = search.tags if search else {}
     outcome = str(row["outcome"])
     bounds = json.loads(parent.get(words.BOUNDS, "[null, null]"))
     return {column: row[column] for column in ("architecture", "depth", "net", "variant")} | {
@@ -111,7 +87,7 @@ def _trial_row(run: Run, search: Run | None) -> dict[str, Any]:
         "seed": row["seed"],
         "lr": row["lr"],
         "objective": tags.get(words.OBJECTIVE, ""),
-        "value": run.data.metrics.get("objective", float("nan")),
+        "value": run.metrics.get("objective", float("nan")),
         "state": {"finished": "complete"}.get(outcome, outcome),
         "step": row["step"],
         "chosen": words.POINT in tags and tags[words.POINT] == parent.get(words.CHOSEN),
@@ -119,23 +95,23 @@ def _trial_row(run: Run, search: Run | None) -> dict[str, Any]:
         "low": bounds[0],
         "high": bounds[1],
         "point": tags.get(words.POINT, ""),
-        "began": pd.Timestamp(search.info.start_time if search else 0, unit="ms"),
-        "train_error": run.data.metrics.get("train_error", float("nan")),
+        "began": pd.Timestamp(search.start_time if search else 0, unit="ms"),
+        "train_error": run.metrics.get("train_error", float("nan")),
         **{key: row[key] for key in words.FINALS},
-        "run_id": run.info.run_id,
+        "run_id": run.run_id,
     }
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _run_row(run: StoredRun) -> dict[str, Any]:
     """Turn a run into a row; its recipe's fields stay text."""
-    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    tags, params, metrics = run.tags, run.params, run.metrics
     row: dict[str, Any] = dict(params)
     row |= {
-        "run_id": run.info.run_id,
+        "run_id": run.run_id,
         "run_key": tags.get(words.KEY, ""),
-        "name": run.info.run_name,
+        "name": run.name,
         "outcome": tags.get(words.OUTCOME, "running"),
-        "status": run.info.status,
+        "status": run.status,
         "reason": tags.get(words.REASON, ""),
         "architecture": params.get("architecture", ""),
         "depth": int(params.get("depth", 0)),
@@ -144,11 +120,11 @@ def _run_row(run: Run) -> dict[str, Any]:
         "seed": int(params.get("seed", 0)),
         "lr": _number(params.get("lr")),
         "lr_tuned": tags.get(words.LR_TUNED) == "true",
-        "start_time": pd.Timestamp(run.info.start_time, unit="ms"),
+        "start_time": pd.Timestamp(run.start_time, unit="ms"),
         "device": tags.get(words.DEVICE, ""),
         "precision": tags.get(words.PRECISION, ""),
         "commit": tags.get(words.COMMIT, ""),
-        "fingerprint": next((used.dataset.digest for used in run.inputs.dataset_inputs), ""),
+        "fingerprint": run.digest,
         "seconds": metrics.get("seconds", float("nan")),
         "images_per_second": metrics.get("images_per_second", float("nan")),
     }

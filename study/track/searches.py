@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from study.track import words
-from study.track.connect import all_runs
-from study.track.read import open_experiment
+from study.track.find import find_experiment, read_runs
+from study.track.place import tracking_uri
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ def load_found(experiment: str, uri: str | None = None) -> list[Found]:
     Raises:
         StudyError: no such experiment.
     """
-    client, experiment_id = open_experiment(experiment, uri)
-    wanted = f"tags.`{words.KIND}` = 'tuning' and tags.`{words.OUTCOME}` = 'finished'"
+    searches = read_runs(find_experiment(experiment, uri), uri or tracking_uri(), "tuning")
     return [
         Found(
-            net=run.data.params["net"],
-            shortcut=run.data.params["shortcut"],
-            width=float(run.data.params["width"]),
-            variant=run.data.tags.get(words.VARIANT, ""),
-            point=json.loads(run.data.tags[words.CHOSEN]),
+            net=run.params["net"],
+            shortcut=run.params["shortcut"],
+            width=float(run.params["width"]),
+            variant=run.tags.get(words.VARIANT, ""),
+            point=json.loads(run.tags[words.CHOSEN]),
         )
-        for run in all_runs(client, experiment_id, wanted)
+        for run in searches
+        if run.tags.get(words.OUTCOME) == "finished"
     ]

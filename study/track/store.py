@@ -3,21 +3,26 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import words
-from study.track.connect import all_runs, artifact_location, connect, database_path, repair_moved, tracking_uri
+from study.track.connect import all_runs, connect
+from study.track.find import read_runs, stored
 from study.track.owner import owner
+from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
+from study.track.stored import StoredRun
 
+BATCH = 1000
+"""Metrics that MLflow takes in one call, at most."""
 STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -86,18 +91,17 @@ class Store:
 
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
-        runs = all_runs(self.client, self.experiment_id)
-        return [_record(run) for run in runs if words.KIND in run.data.tags]
+        return [_record(run) for run in read_runs(self.experiment_id, self.uri) if words.KIND in run.tags]
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
         wanted = f"tags.`{words.KEY}` = '{key}' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(run) for run in all_runs(self.client, self.experiment_id, wanted)]
+        return [_record(stored(run)) for run in all_runs(self.client, self.experiment_id, wanted)]
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
         wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(run) for run in all_runs(self.client, self.experiment_id, wanted)]
+        return [_record(stored(run)) for run in all_runs(self.client, self.experiment_id, wanted)]
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run is RUNNING now."""
@@ -111,7 +115,8 @@ class Store:
         """Create a run and return its id."""
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **_source_tags()}
         run = self.client.create_run(self.experiment_id, run_name=name, tags=everything)
-        self.add_params(run.info.run_id, params)
+        if params:
+            self.add_params(run.info.run_id, params)
         return str(run.info.run_id)
 
     def reopen(self, run_id: str) -> int:
@@ -122,10 +127,10 @@ class Store:
         logged = self.client.get_metric_history(run_id, "train_error")
         return max((int(metric.step) for metric in logged), default=0)
 
-    def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Log parameters; a value that is logged already must be the same."""
+    def add_params(self, run_id: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
+        """Log parameters, and set tags in the same call; a parameter that is logged already must be the same."""
         entities = [Param(key, "" if value is None else str(value)) for key, value in params.items()]
-        self.client.log_batch(run_id, params=entities)
+        self.client.log_batch(run_id, params=entities, tags=_tags(tags or {}))
 
     def add_dataset(
         self, run_id: str, name: str, fingerprint: str, root: str | None, profile: Mapping[str, Any]
@@ -142,25 +147,14 @@ class Store:
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
 
     def log_points(self, run_id: str, points: list[Epoch]) -> None:
-        """Log points of the curves, in one call. What isn't a finite number is left out: MLflow would store 1.8e308."""
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(key, value, now, point.step)
-            for point in points
-            for key, value in [
-                *((key, getattr(point, key)) for key in words.CURVES),
-                ("epoch", point.epoch),
-                ("system/process_memory_mib", point.memory_mib),
-            ]
-            if value is not None and math.isfinite(value)
-        ]
-        for start in range(0, len(metrics), 1000):
-            self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
+        """Log points of the curves, in one call."""
+        metrics = _of_points(points)
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log single figures."""
-        now = int(time.time() * 1000)
-        self.client.log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in values.items()])
+        self.client.log_batch(run_id, metrics=_metrics(0, values))
 
     def end(
         self,
@@ -169,22 +163,21 @@ class Store:
         *,
         step: int = 0,
         metrics: Mapping[str, float | None] | None = None,
+        points: Sequence[Epoch] = (),
         reason: str = "",
     ) -> None:
-        """Close a run with its final figures; the status says whether it is a result."""
-        now = int(time.time() * 1000)
-        entities = [
-            Metric(key, value, now, step)
-            for key, value in (metrics or {}).items()
-            if value is not None and math.isfinite(value)
-        ]
-        tags = [RunTag(words.OUTCOME, outcome)] + ([RunTag(words.REASON, reason[:5000])] if reason else [])
-        self.client.log_batch(run_id, metrics=entities, tags=tags)
+        """Close a run with the last points of its curves and its final figures; the status says if it is a result."""
+        entities = _of_points(points) + _metrics(step, metrics or {})
+        while len(entities) > BATCH:
+            self.client.log_batch(run_id, metrics=entities[:BATCH])
+            del entities[:BATCH]
+        tags = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
+        self.client.log_batch(run_id, metrics=entities, tags=_tags(tags))
         self.client.set_terminated(run_id, STATUS[outcome])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self.client.log_batch(run_id, tags=_tags(tags))
 
     def add_text(self, run_id: str, text: str, path: str) -> None:
         """Store a text as an artifact."""
@@ -199,14 +192,34 @@ class Store:
         self.client.log_artifacts(run_id, str(folder))
 
 
-def _record(run: Run) -> Record:
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key, value) for key, value in tags.items()]
+
+
+def _of_points(points: Sequence[Epoch]) -> list[Metric]:
+    found = []
+    for point in points:
+        values = {key: getattr(point, key) for key in words.CURVES}
+        found += _metrics(point.step, values | {"epoch": point.epoch, "system/process_memory_mib": point.memory_mib})
+    return found
+
+
+def _metrics(step: int, values: Mapping[str, float | None]) -> list[Metric]:
+    """Return MLflow's form of figures. What isn't a finite number is left out: MLflow would store 1.8e308."""
+    now = int(time.time() * 1000)
+    return [
+        Metric(key, value, now, step) for key, value in values.items() if value is not None and math.isfinite(value)
+    ]
+
+
+def _record(run: StoredRun) -> Record:
     return Record(
-        run_id=run.info.run_id,
-        kind=run.data.tags[words.KIND],
-        key=run.data.tags.get(words.KEY, ""),
-        outcome=run.data.tags.get(words.OUTCOME, "running"),
-        status=run.info.status,
-        tags=run.data.tags,
+        run_id=run.run_id,
+        kind=run.tags[words.KIND],
+        key=run.tags.get(words.KEY, ""),
+        outcome=run.tags.get(words.OUTCOME, "running"),
+        status=run.status,
+        tags=run.tags,
     )
 
 

@@ -26,10 +26,14 @@ OBJECTIVE = "study.objective"
 LR_TUNED = "study.lr_tuned"
 DEVICE = "study.device"
 PRECISION = "study.precision"
+EFFECT, USUAL_EFFECT = "study.smallest_effect", 0.5
+"""Tag of the experiment: the smallest effect that its verdict calls one, in points; and what holds without it."""
 COMMIT = "mlflow.source.git.commit"
 PARENT = "mlflow.parentRunId"
 NAME = "mlflow.runName"
 
+NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
+"""Columns that tell a run's points from others'."""
 CURVES = ("train_error", "train_loss", "test_error", "test_loss", "validation_error", "lr", "images_per_second")
 """Metrics by iteration."""
 FINALS = (

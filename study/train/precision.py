@@ -9,10 +9,17 @@ Precision = Literal["fp32", "bf16"]
 
 
 def resolve_precision(precision: Literal["auto"] | Precision, device: torch.device) -> Precision:
-    """Return the format used: auto is bfloat16 on a GPU that computes in it, and 32-bit floats elsewhere."""
+    """Return the format used: auto is bfloat16 where the hardware multiplies in it, and 32-bit floats elsewhere."""
     if precision != "auto":
         return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if _multiplies_bf16(device) else "fp32"
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for products of bfloat16; where it emulates them, they are slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())  # a processor with AMX has it too
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

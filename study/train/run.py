@@ -50,7 +50,7 @@ def run(
             yield Checkpointed(state.step)
             yield Interrupted(state.step)
             return
-        _take_step(state, spec, device)
+        take_step(state, spec, device)
         if state.step % every == 0 or state.step == state.total:
             point = _measure(state, spec, dataset, device, clock)
             if point is None:
@@ -65,7 +65,7 @@ def run(
     yield _finish(state, spec, dataset, device, clock)
 
 
-def _take_step(state: RunState, spec: RunSpec, device: torch.device) -> None:
+def take_step(state: RunState, spec: RunSpec, device: torch.device) -> None:
     """One iteration: batch, forward, backward, update. Nothing here waits for the device."""
     start = time.monotonic()
     for group in state.optimizer.param_groups:

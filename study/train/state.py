@@ -50,6 +50,7 @@ class RunState:
         return {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision,
             "loss_sum": self.loss_sum,
             "error_sum": self.error_sum,
             "step": self.step,
@@ -64,9 +65,10 @@ class RunState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Take up a checkpoint's values."""
+        """Take up a checkpoint's values; the run goes on in the number format it began in, whatever machine this is."""
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
+        self.precision = values["precision"]
         self.loss_sum = values["loss_sum"]
         self.error_sum = values["error_sum"]
         self.step = values["step"]

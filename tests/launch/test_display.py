@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from study.launch.display import Display, _duration
+from study.launch.display import Display, duration
 from tests.track.test_store import POINT
 
 
@@ -42,8 +42,8 @@ def test_names_are_shown_as_they_are() -> None:
     assert out.getvalue() == "a class [red]named[/red] so\n"
 
 
-def test_durations() -> None:
-    assert [_duration(s) for s in (4, 59, 60, 3600, 5400, 90_000, 200_000)] == [
+def testdurations() -> None:
+    assert [duration(s) for s in (4, 59, 60, 3600, 5400, 90_000, 200_000)] == [
         "4 s", "59 s", "1 min", "60 min", "1.5 h", "25.0 h", "2.3 days"
     ]  # fmt: skip
 

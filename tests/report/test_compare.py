@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report import compare, conclusions, join, warnings
+from study.report import compare_runs, conclusions, join, warnings
 from study.report.compare_words import sentences
 from study.report.statistics import difference, difference_in_differences
 
@@ -15,7 +15,7 @@ TRAIN = "final_train_error"
 
 
 def found(a: Loaded, b: Loaded):
-    return compare(join([a, b], "").runs, (a.name, b.name), 0.5)
+    return compare_runs(join([a, b], "").runs, (a.name, b.name), 0.5)
 
 
 def cell(study: Loaded, architecture: str, depth: int, metric: str = TRAIN):

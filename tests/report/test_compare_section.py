@@ -1,6 +1,6 @@
 import json
 
-from study.report import build_report, compare, conclusions, join
+from study.report import build_report, compare_runs, conclusions, join
 
 from .frames import Truth
 from .studies import Loaded, loaded, shifted
@@ -9,7 +9,7 @@ from .test_build import Page
 
 def build(tmp_path, a: Loaded, b: Loaded):
     joined = join([a, b], f"study compare {a.name} {b.name}")
-    found = compare(joined.runs, (a.name, b.name), joined.smallest_effect)
+    found = compare_runs(joined.runs, (a.name, b.name), joined.smallest_effect)
     frames = joined.runs, joined.curves, joined.trials
     index = build_report(joined.name, *frames, tmp_path / "out", joined.words, comparison=found)
     return index.read_text(encoding="utf-8"), index.parent, found

@@ -87,7 +87,9 @@ def test_as_one_image_and_one_view_at_a_time(
     monkeypatch.setattr(module, "BATCH_PIXELS", batch_pixels)
     monkeypatch.setattr(module, "BATCH", 4)  # so that the split is taken in parts
     expected = naive(net, split.images, normalizer, views)
-    found = predict_probabilities(net, split.images, normalizer, augment="imagenet", views=views, device=CPU)
+    found = predict_probabilities(
+        net, split.images, normalizer, augment="imagenet", views=views, device=CPU, precision="fp32"
+    )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.sum(1), torch.ones(11))
     assert net.training
@@ -101,7 +103,7 @@ def test_the_centre_is_what_evaluation_shows(split: Split, normalizer: Normalize
         net.eval()
         with torch.no_grad():
             logits = torch.cat([net(x) for x, _ in evaluation_batches(split, normalizer, augment=augment)])
-        found = predict_probabilities(net, split.images, normalizer, augment=augment, device=CPU)
+        found = predict_probabilities(net, split.images, normalizer, augment=augment, device=CPU, precision="fp32")
         torch.testing.assert_close(found, logits.softmax(1), atol=1e-6, rtol=1e-5)
         assert not net.training  # the mode it had
     net.train()
@@ -123,11 +125,13 @@ def test_crops_are_of_different_places() -> None:
     for i, (row, column) in enumerate(first):
         images[i, 0, row, column] = 255
     normalizer = Normalizer(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
-    found = predict_probabilities(Corner(), images, normalizer, augment="imagenet", views="ten-crop", device=CPU)
+    found = predict_probabilities(
+        Corner(), images, normalizer, augment="imagenet", views="ten-crop", device=CPU, precision="fp32"
+    )
     seen = torch.sigmoid(torch.tensor(10.0))  # of red over green, in the one view of ten that begins with the pixel
     torch.testing.assert_close(found[:10, 0], ((9 * 0.5 + seen) / 10).expand(10))
     assert found[10].tolist() == pytest.approx([0.5, 0.5])
-    centre = predict_probabilities(Corner(), images, normalizer, augment="imagenet", device=CPU)
+    centre = predict_probabilities(Corner(), images, normalizer, augment="imagenet", device=CPU, precision="fp32")
     assert (centre[:, 0] > 0.5).nonzero().flatten().tolist() == [4]
 
 
@@ -139,7 +143,9 @@ def test_one_view_is_in_memory_at_a_time(split: Split, normalizer: Normalizer) -
             self.shapes.append(tuple(x.shape))
             return super().forward(x)
 
-    predict_probabilities(Remembering(), split.images, normalizer, augment="imagenet", views="multi-scale", device=CPU)
+    predict_probabilities(
+        Remembering(), split.images, normalizer, augment="imagenet", views="multi-scale", device=CPU, precision="fp32"
+    )
     assert Remembering.shapes == [(11, 3, side, side) for side in (28, 32, 48, 60, 80) for _ in (0, 1)]
 
 
@@ -153,13 +159,17 @@ def test_large_views_come_in_smaller_batches(normalizer: Normalizer, monkeypatch
             return super().forward(x)
 
     images = torch.zeros(7, 3, 32, 32, dtype=torch.uint8)
-    predict_probabilities(Counting(), images, normalizer, augment="imagenet", views="multi-scale", device=CPU)
+    predict_probabilities(
+        Counting(), images, normalizer, augment="imagenet", views="multi-scale", device=CPU, precision="fp32"
+    )
     assert sizes == [3] * 10 + [3] * 10 + [1] * 10
 
 
 def test_views_that_do_not_fit(split: Split, normalizer: Normalizer, net: nn.Module) -> None:
     with pytest.raises(DataError, match="'ten-crop' views need augment 'imagenet'"):
-        predict_probabilities(net, split.images, normalizer, augment="none", views="ten-crop", device=CPU)
+        predict_probabilities(
+            net, split.images, normalizer, augment="none", views="ten-crop", device=CPU, precision="fp32"
+        )
     with pytest.raises(DataError, match="square images, not 32x30"):
         predict_probabilities(
             net, split.images[..., :30], normalizer, augment="imagenet", views="multi-scale", device=CPU
@@ -177,7 +187,7 @@ def last(digits: Dataset, folder: Path, **recipe: str) -> Finished:
         dataset=DATA,
         architecture="residual",
         depth=8,
-        recipe=Recipe(epochs=3, batch_size=32, lr=0.05, **recipe),  # type: ignore[arg-type]
+        recipe=Recipe(epochs=3, batch_size=32, lr=0.05, precision="fp32", **recipe),  # type: ignore[arg-type]
         seed=0,
     )
     finished = list(run(spec, digits, CPU, CheckpointPlan(folder / f"{recipe}.pt")))[-1]

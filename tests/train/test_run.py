@@ -43,7 +43,7 @@ def digits() -> Dataset:
 
 
 def make_spec(architecture: str = "residual", depth: int = 8, seed: int = 0, **recipe: Any) -> RunSpec:
-    fields = {"epochs": 3, "batch_size": 64, "lr": 0.05} | recipe
+    fields = {"epochs": 3, "batch_size": 64, "lr": 0.05, "precision": "fp32"} | recipe
     return RunSpec(dataset=DATA, architecture=architecture, depth=depth, recipe=Recipe(**fields), seed=seed)  # type: ignore[arg-type]
 
 
@@ -245,9 +245,29 @@ def test_bfloat16_learns_as_fp32_does(digits: Dataset, tmp_path: Path) -> None:
     assert ends["bf16"].final_train_error == pytest.approx(ends["fp32"].final_train_error, abs=5)
 
 
-def test_precision_auto_is_fp32_on_a_cpu() -> None:
-    assert resolve_precision("auto", CPU) == "fp32"
+@pytest.mark.parametrize(("has", "expected"), [(False, "fp32"), (True, "bf16")])
+def test_precision_auto_is_what_the_processor_multiplies_in(
+    has: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    assert resolve_precision("auto", CPU) == expected
+    assert resolve_precision("fp32", CPU) == "fp32"
     assert resolve_precision("bf16", CPU) == "bf16"
+
+
+def test_a_run_goes_on_in_the_format_it_began_in(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(epochs=2, precision="auto")
+    plan = CheckpointPlan(tmp_path / "c.pt", every_seconds=0)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    steps = iter([False] * 3 + [True])
+    begun = list(run(spec, digits, CPU, plan, stop=lambda: next(steps)))
+    assert isinstance(begun[-1], Interrupted)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # another machine
+    again = next(iter(run(spec, digits, CPU, plan)))
+    assert isinstance(again, Started)
+    assert (again.step, again.precision) == (3, "bf16")
 
 
 # A seeded run's losses: a change that shouldn't alter results must leave them as they are.

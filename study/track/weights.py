@@ -8,14 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, nearest
 from study.track import words
-from study.track.connect import all_runs, connect, repair_moved, tracking_uri
-from study.track.read import open_experiment
+from study.track.connect import connect
+from study.track.find import find_experiment, read_runs, stored
+from study.track.place import repair_moved, tracking_uri
+from study.track.stored import StoredRun
 
 
 @dataclass(frozen=True)
@@ -45,40 +46,39 @@ def trained(run: str, experiment: str | None = None, uri: str | None = None) -> 
     client = connect(uri)
     repair_moved(uri)
     found = _find(client, run, experiment, uri)
-    name = str(found.info.run_name)
-    outcome = found.data.tags.get(words.OUTCOME, "running")
-    if found.data.tags.get(words.KIND) != "run" or outcome != "finished":
-        what = outcome if found.data.tags.get(words.KIND) == "run" else "no run of a net"
-        raise StudyError(f"run '{name}' ({found.info.run_id}) is {what}: only a finished run of a net can predict")
+    name = found.name
+    outcome = found.tags.get(words.OUTCOME, "running")
+    if found.tags.get(words.KIND) != "run" or outcome != "finished":
+        what = outcome if found.tags.get(words.KIND) == "run" else "no run of a net"
+        raise StudyError(f"run '{name}' ({found.run_id}) is {what}: only a finished run of a net can predict")
     with TemporaryDirectory() as folder:
         try:
-            spec = Path(client.download_artifacts(found.info.run_id, "spec.json", folder))
-            kept = Path(client.download_artifacts(found.info.run_id, "checkpoint", folder))
+            spec = Path(client.download_artifacts(found.run_id, "spec.json", folder))
+            kept = Path(client.download_artifacts(found.run_id, "checkpoint", folder))
             values: dict[str, Any] = json.loads(spec.read_text(encoding="utf-8"))
             (checkpoint,) = kept.iterdir()
         except (MlflowException, OSError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise StudyError(f"the files of run '{name}' ({found.info.run_id}) can't be had: {reason}") from None
-        yield Trained(found.info.run_id, name, values, checkpoint)
+            raise StudyError(f"the files of run '{name}' ({found.run_id}) can't be had: {reason}") from None
+        yield Trained(found.run_id, name, values, checkpoint)
 
 
-def _find(client: MlflowClient, run: str, experiment: str | None, uri: str) -> Run:
+def _find(client: MlflowClient, run: str, experiment: str | None, uri: str) -> StoredRun:
     if len(run) == 32:
         try:
-            return client.get_run(run)
+            return stored(client.get_run(run))
         except MlflowException:
             raise StudyError(f"no run has the id {run} at {uri}") from None
     if experiment is None:
         raise StudyError(f"no study to look for run '{run}' in at {uri}")
-    _, experiment_id = open_experiment(experiment, uri)
-    runs = all_runs(client, experiment_id, f"tags.`{words.KIND}` = 'run'")
-    found = [one for one in runs if one.info.run_name == run]
-    found = found or [one for one in runs if len(run) >= 6 and one.info.run_id.startswith(run)]
+    runs = read_runs(find_experiment(experiment, uri), uri, "run")
+    found = [one for one in runs if one.name == run]
+    found = found or [one for one in runs if len(run) >= 6 and one.run_id.startswith(run)]
     if not found:
-        names = sorted({str(one.info.run_name) for one in runs})
+        names = sorted({one.name for one in runs})
         hint = nearest(run, names) or (f"; there are {', '.join(names[:8])}{' ...' * (len(names) > 8)}")
         raise StudyError(f"no run of study '{experiment}' is called '{run}'{hint}")
     if len(found) > 1:
-        ids = ", ".join(f"{one.info.run_id[:8]} (lr {one.data.params.get('lr', '?')})" for one in found[:8])
+        ids = ", ".join(f"{one.run_id[:8]} (lr {one.params.get('lr', '?')})" for one in found[:8])
         raise StudyError(f"study '{experiment}' has {len(found)} runs called '{run}': give the id of one: {ids}")
     return found[0]

@@ -1,0 +1,83 @@
+"""What `study run --dry-run` prints: the plan of a grid, and what is left of it will cost on this machine."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from study.launch.estimate import Estimate
+    from study.launch.run_grid import Plan
+
+
+def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None, device: str, workers: int | None) -> int:
+    """Print the plan of a grid; what isn't known of its nets' speeds yet is measured first."""
+    from study.config import load_grid
+    from study.launch.devices import choose_workforce
+    from study.launch.display import Display, duration
+    from study.launch.estimate import estimate, in_seconds, speeds_of
+    from study.launch.rates_from import with_rates_from
+    from study.launch.run_grid import make_plan
+    from study.launch.speed_book import SpeedBook
+
+    grid = load_grid(path, changes)
+    if lr_from is not None:
+        grid = with_rates_from(grid, lr_from)
+    with Display(Console(stderr=True)) as display:
+        plan = make_plan(grid, display)
+        force = choose_workforce(device, workers, plan.jobs)
+        book = SpeedBook(force, plan.facts)
+        speeds, unknown = speeds_of(plan.cells, book)
+        if unknown:
+            speeds |= book.measure(unknown, display.loading)
+    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid.tune)
+    cost = estimate(timed, speeds, book, plan.facts, grid.tune, force)
+    _print_cells(grid.name, plan, cost, grid.tune.trials)
+    runs = sum(len(cell.left) for cell in plan.cells)
+    adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
+    searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
+    console = Console()
+    console.print(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds", highlight=False)
+    if runs:
+        where = (
+            f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
+        )
+        console.print(
+            f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, "
+            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return 0
+
+
+def _print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
+    from study.launch.display import duration
+
+    facts = plan.facts
+    table = Table(title=f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images")
+    widest = max(len(cell.cell.name) for cell in plan.cells)
+    for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left"):
+        table.add_column(
+            heading, justify="left" if heading == "net" else "right", min_width=widest * (heading == "net")
+        )
+    for cell, seconds in zip(plan.cells, cost.cells, strict=True):
+        begun = sum(record is not None for _, record in cell.left)
+        table.add_row(
+            cell.cell.name,
+            _short(cell.cell.complexity.multiply_adds),
+            f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
+            f"{cell.point['lr']:g}" if cell.point else "tune",
+            *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
+            "" if cell.point else f"<= {trials}",
+            duration(seconds) if cell.left else "",
+        )
+    Console(width=max(Console().width, 100 + widest) if not Console().is_terminal else None).print(table)
+
+
+def _short(number: float) -> str:
+    """Return 7.8M, 3.9T: a number as people say it."""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

@@ -1,0 +1,115 @@
+"""What a grid will cost on this machine: time, memory and disk, from measured speeds."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from study.config import RunSpec, Tune
+from study.launch.devices import Workforce
+from study.launch.plan import Cell, CellPlan, DataFacts
+from study.launch.speed_book import SpeedBook
+from study.train import Speed
+from study.tune import trial_spec
+
+WORKER_SECONDS = 2.0
+"""From a worker's start to its readiness."""
+RUN_SECONDS = 0.15
+"""Of the launcher for a run or trial: MLflow's records of it, and the search's next rate."""
+LAUNCHER_MIB = 900.0
+POINT_BYTES = 10 * 310
+"""Of a point of the curves in MLflow's database: ten values."""
+RUN_BYTES = 60_000
+"""Of a run or trial, without its points and weights."""
+PRUNED = 0.86
+"""Of a search's training that is done where the median stops trials (bench/README.md, learning-rate searches)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a grid; times in seconds, memory in MiB, disk in bytes."""
+
+    seconds: float
+    worker_seconds: float
+    """Of all workers together."""
+    memory: float
+    disk: float
+    cells: tuple[float, ...]
+    """Worker seconds of each cell of the plan."""
+
+
+def speeds_of(plans: Sequence[CellPlan], book: SpeedBook) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
+    """Return the speeds that are known of the cells with something left, and a run of each that isn't, both by key."""
+    asked = {book.key(plan.cell.specs[0]): plan.cell.specs[0] for plan in plans if plan.left}
+    known = {key: speed for key, speed in book.known().items() if key in asked}
+    return known, {key: spec.with_recipe(lr=0.01) for key, spec in asked.items() if key not in known}
+
+
+def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts) -> float:
+    """Return the time of a whole run: its steps, the evaluations between them, and those at its end."""
+    recipe = spec.recipe
+    steps = recipe.total_iterations(facts.train_images)
+    every = recipe.evaluate_every or recipe.iterations_per_epoch(facts.train_images)
+    between = -(-steps // every) * (facts.test_images + facts.validation_images)
+    views = {"center": 0, "ten-crop": 10, "multi-scale": 5}[recipe.test_views]
+    end = facts.train_images * (1 if recipe.augment == "none" else 2) + facts.validation_images
+    end += facts.test_images * (1 + views)
+    return speed.start + steps * speed.step + (between + end) * speed.image + RUN_SECONDS
+
+
+def in_seconds(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts,
+               tune: Tune) -> list[CellPlan]:  # fmt: skip
+    """Return the plans with costs in seconds, where the speed of every net with something left is known."""
+    if any(plan.left and book.key(plan.cell.specs[0]) not in speeds for plan in plans):
+        return list(plans)
+    return [
+        replace(plan, cell=_timed(plan.cell, speeds[book.key(plan.cell.specs[0])], facts, tune)) if plan.left else plan
+        for plan in plans
+    ]
+
+
+def _timed(cell: Cell, speed: Speed, facts: DataFacts, tune: Tune) -> Cell:
+    spec = cell.specs[0]
+    trial = 0.0
+    if cell.tuning_key:
+        shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
+        trial = tune.seeds * run_seconds(shorter, speed, facts)
+    return replace(cell, run_cost=run_seconds(spec, speed, facts), trial_cost=trial)
+
+
+def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts, tune: Tune,
+             force: Workforce) -> Estimate:  # fmt: skip
+    """Return what is left of a grid whose plans have their costs in seconds."""
+    left = [plan for plan in plans if plan.left]
+    part = PRUNED if tune.pruner == "median" else 0.5 if tune.pruner == "halving" else 1.0
+    cells, chains = [], []
+    for plan in plans:
+        search = part * plan.search_cost(tune.trials) if plan.left else 0.0
+        cells.append(search + plan.runs_cost)
+        chains.append((search, plan.cell.run_cost, len(plan.left)))
+    workers = len(force.devices)
+    finish = _finish(chains, workers) + (WORKER_SECONDS if left else 0.0)
+    memory = [speeds[book.key(plan.cell.specs[0])].memory for plan in left]
+    disk = sum(_bytes(plan, facts, tune) for plan in left)
+    return Estimate(finish, sum(cells), LAUNCHER_MIB + workers * max(memory, default=0.0), disk, tuple(cells))
+
+
+def _finish(chains: Sequence[tuple[float, float, int]], workers: int) -> float:
+    """Return when the last of `workers` is done: the most expensive cell first, each run to the first that is free.
+
+    A chain is the seconds of a cell's search, of a run, and the number of runs. A search is shared out evenly.
+    """
+    free = [0.0] * workers
+    search = sum(chain[0] for chain in chains) / workers
+    for seconds in sorted((run for _, run, count in chains for _ in range(count)), reverse=True):
+        heapq.heapreplace(free, free[0] + seconds)
+    return search + max(free)
+
+
+def _bytes(plan: CellPlan, facts: DataFacts, tune: Tune) -> float:
+    """Return what a cell's runs and trials will leave on disk: points, and the weights and momentum of its runs."""
+    spec = plan.cell.specs[0]
+    every = spec.recipe.evaluate_every or spec.recipe.iterations_per_epoch(facts.train_images)
+    points = -(-spec.recipe.total_iterations(facts.train_images) // every) * POINT_BYTES
+    trials = tune.trials * tune.seeds if plan.point is None else 0
+    weights = 8 * plan.cell.complexity.parameters
+    return len(plan.left) * (points + RUN_BYTES + weights) + trials * (points * tune.fraction + RUN_BYTES)

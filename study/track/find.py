@@ -1,0 +1,110 @@
+"""Find a study and read its runs: from a local database directly, from anything else through MLflow's client."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from study.errors import StudyError
+from study.track import database, words
+from study.track.place import database_path, repair_moved, tracking_uri
+from study.track.stored import StoredRun
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+Found = TypeVar("Found")
+
+
+def list_studies(uri: str | None = None) -> list[str]:
+    """Return the names of the experiments that hold a study's runs, the newest first."""
+    uri = uri or tracking_uri()
+
+    def ask() -> list[str]:
+        from study.track.connect import connect
+
+        client = connect(uri)
+        found = client.search_experiments(order_by=["last_update_time DESC"])
+        wanted = f"tags.`{words.KIND}` = 'run'"
+        return [str(one.name) for one in found if client.search_runs([one.experiment_id], wanted, max_results=1)]
+
+    return _read(uri, database.studies, ask, [])
+
+
+def find_experiment(experiment: str, uri: str | None = None) -> str:
+    """Return the id of a study's experiment.
+
+    Raises:
+        StudyError: no such experiment.
+    """
+    uri = uri or tracking_uri()
+
+    def ask() -> str | None:
+        from study.track.connect import connect
+
+        found = connect(uri).get_experiment_by_name(experiment)
+        return None if found is None else str(found.experiment_id)
+
+    found = _read(uri, lambda path: database.experiment_id(path, experiment), ask, None)
+    if found is None:
+        known = ", ".join(list_studies(uri)) or "none"
+        raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
+    repair_moved(uri)
+    return found
+
+
+def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
+    """Return the tags of an experiment."""
+
+    def ask() -> dict[str, str]:
+        from study.track.connect import connect
+
+        return dict(connect(uri).get_experiment(experiment_id).tags)
+
+    return _read(uri, lambda path: database.experiment_tags(path, experiment_id), ask, {})
+
+
+def read_runs(experiment_id: str, uri: str, kind: str | None = None) -> list[StoredRun]:
+    """Return the runs of an experiment, the newest first; of one kind, or all."""
+
+    def ask() -> list[StoredRun]:
+        from study.track.connect import all_runs, connect
+
+        wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
+        return [stored(run) for run in all_runs(connect(uri), experiment_id, wanted)]
+
+    return _read(uri, lambda path: database.runs(path, experiment_id, kind), ask, [])
+
+
+def stored(run: "Run") -> StoredRun:
+    """Return what MLflow's client gave, in plain values."""
+    return StoredRun(
+        run_id=str(run.info.run_id),
+        name=str(run.info.run_name or ""),
+        status=str(run.info.status),
+        start_time=int(run.info.start_time or 0),
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        digest=next((str(used.dataset.digest) for used in run.inputs.dataset_inputs), "") if run.inputs else "",
+    )
+
+
+def _read(uri: str, directly: Callable[[Path], Found], ask: Callable[[], Found], nothing: Found) -> Found:
+    """Read a local database directly; ask MLflow where there is none, or where it knows it better than we do.
+
+    Raises:
+        Unreachable: MLflow doesn't answer.
+    """
+    path = database_path(uri)
+    if path is not None:
+        if not path.exists():
+            return nothing
+        try:
+            return directly(path)
+        except sqlite3.Error:
+            pass  # an old database, which MLflow brings up to date, or a damaged one, of which it says what is wrong
+    from study.track.connect import answering
+
+    with answering(uri):
+        return ask()
