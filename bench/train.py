@@ -1,0 +1,235 @@
+"""How fast nets train, beside the loop that textbooks have: a DataLoader of PIL images, 32-bit floats, NCHW, one run.
+
+    python bench/train.py [--nets resnet-20,resnet-56,plain-56] [--root TREE] [--json FILE]
+
+In one call, on the device at hand: the textbook loop, written from torchvision's parts, with all threads and two loading
+processes; one run of this program; and as many at once as a grid has. All train on the same images (random ones, or those
+of an image-folder), data loading included, evaluation not. `of peak` is the share of the multiply-adds a second of a large
+matrix product, measured in the same call in the row's number format, on the cores that the row uses.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor
+
+from study.config import parse_grid
+from study.events import Epoch, Finished, Started
+from study.launch.devices import Workforce, choose_workforce
+from study.launch.environment import environment
+from study.launch.pool import Pool
+from study.launch.worker import Order, Told
+from study.nets import build_net, count
+from study.train.precision import resolve_precision
+
+BATCH = 128
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+GRID = """
+name: bench
+dataset: {{name: image-folder, root: "{root}", image_size: {side}, validation: 0, test_limit: 100}}
+recipe: {{iterations: {steps}, evaluate_every: {every}, batch_size: {batch}, augment: {augment}, lr: 0.01,
+  precision: {precision}}}
+grid: {{net: {net}, seed: {seeds}}}
+"""
+POINTS = 4
+"""Points of a run's curve: the first is to warm up, the rest are measured."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of training a net came to."""
+
+    net: str
+    how: str
+    images_per_second: float
+    ratio: float
+    """To the textbook loop."""
+    peak: float
+    """Share of the matrix product's rate, of all threads in use."""
+    memory_mib: float
+    """Most held by one process; NaN where it wasn't measured."""
+    first_step_seconds: float
+    """From nothing to the first step: images found and, by this program, decoded."""
+
+    def line(self) -> str:
+        """Return the row of a table."""
+        memory = "" if math.isnan(self.memory_mib) else f"{self.memory_mib:,.0f}"
+        return (
+            f"| {self.net} | {self.how} | {self.images_per_second:,.0f} | {self.ratio:.2f} | {self.peak:.0%} | {memory} "
+            f"| {self.first_step_seconds:.1f} |"
+        )
+
+
+class Result(NamedTuple):
+    """One measurement: images a second, MiB, and seconds to the first step."""
+
+    speed: float
+    memory: float
+    first: float
+
+
+def random_tree(root: Path, images: int, side: int) -> None:
+    """Write an image-folder tree of random images."""
+    generator = np.random.default_rng(0)
+    for split, n in (("train", images), ("test", 200)):
+        for i in range(n):
+            folder = root / split / f"class{i % 10}"
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+def product_rate(device: torch.device, precision: str, threads: int) -> float:
+    """Return multiply-adds a second of a large square matrix product."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    n = 8192 if device.type == "cuda" else 2048
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = torch.randn(n, n, device=device, dtype=kind), torch.randn(n, n, device=device, dtype=kind)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        (a @ b)[0, 0].item()  # sync point
+        times.append(time.perf_counter() - start)
+    torch.set_num_threads(before)
+    return float(n**3 / min(times))
+
+
+def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: int) -> Result:
+    """Train as textbooks do."""
+    began = time.perf_counter()
+    change = Compose([RandomCrop(side, padding=4), RandomHorizontalFlip(), ToTensor(), Normalize(MEAN, STD)])
+    data = ImageFolder(str(root / "train"), change)
+    loader = DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=2, persistent_workers=True)
+    net = build_net(net_name, 10).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    done, first, start = 0, 0.0, 0.0
+    while done < steps:
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            loss = F.cross_entropy(net(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()  # as its progress bar does
+            done += 1
+            if done == 1:
+                start = time.perf_counter()
+                first = start - began
+            if done == steps:
+                break
+    speed = (steps - 1) * BATCH / (time.perf_counter() - start)
+    used = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else float("nan")
+    return Result(speed, used, first)
+
+
+def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, side: int, augment: str) -> Result:
+    """Train a run on each worker at once; images a second are those of all workers."""
+    text = GRID.format(root=root, side=side, steps=steps, every=steps // POINTS, batch=BATCH, precision=precision,
+                       net=net, seeds=list(range(len(force.devices))), augment=augment)  # fmt: skip
+    specs = parse_grid(text, "bench").runs()
+    speeds: dict[str, list[float]] = {str(i): [] for i in range(len(specs))}
+    memory, first, left = 0.0, 0.0, set(speeds)
+    with tempfile.TemporaryDirectory() as folder:
+        pool = Pool(force.devices, force.threads)
+        try:
+            while pool.free() < len(pool):
+                list(pool.hear(0.2))
+            began = time.perf_counter()  # all at once
+            for task, spec in zip(speeds, specs, strict=True):
+                pool.give(Order(task, spec, Path(folder) / task, 1e9))
+            while left:
+                for message in pool.hear(0.2):
+                    if not isinstance(message, Told):
+                        raise SystemExit(f"a run broke: {message}")
+                    if isinstance(message.event, Started):
+                        first = first or time.perf_counter() - began
+                    elif isinstance(message.event, Epoch):
+                        speeds[message.task].append(message.event.images_per_second)
+                        memory = max(memory, message.event.memory_mib)
+                    elif isinstance(message.event, Finished):
+                        left.discard(message.task)
+        finally:
+            pool.kill()
+    return Result(sum(statistics.median(values[1:]) for values in speeds.values()), memory, first)
+
+
+def measure(net: str, root: Path, device: torch.device, given: argparse.Namespace) -> list[Row]:
+    """Measure all ways by turns, so that what else the machine does falls on all of them alike."""
+    force = choose_workforce(device.type, given.workers, 1000)
+    alone = Workforce(force.devices[:1], force.threads)
+    threads, adds = torch.get_num_threads(), multiply_adds(net, given.side)
+    found: dict[str, list[Result]] = {}
+    peaks = dict.fromkeys(("fp32", "bf16"), 0.0)
+    for _ in range(given.repeats):
+        peaks = {kind: max(best, product_rate(device, kind, threads)) for kind, best in peaks.items()}
+        found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
+        for precision in ("fp32", "auto"):
+            for name, workers in (("one run", alone), (f"{len(force.devices)} at once", force)):
+                result = ours(net, root, precision, workers, given.steps, given.side, given.augment)
+                found.setdefault(f"{name}, {precision}", []).append(result)
+    rows, base = [], statistics.median(result.speed for result in found["textbook"])
+    for how, results in found.items():
+        speed, memory, first = (statistics.median(values) for values in zip(*results, strict=True))
+        kind = resolve_precision("auto", device) if "auto" in how else "fp32"
+        cores_used = len(alone.devices) / len(force.devices) if "one run" in how and device.type == "cpu" else 1.0
+        share = 3 * adds * speed / (peaks[kind] * cores_used)
+        rows.append(Row(net, how.replace("auto", kind), speed, speed / base, share, memory, first))
+    return rows
+
+
+def multiply_adds(net: str, side: int) -> int:
+    """Return those of an image's forward pass."""
+    with torch.device("meta"):
+        return int(count(build_net(net, 10), (3, side, side)).multiply_adds)
+
+
+def main() -> None:
+    """Print the table, and write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", default="resnet-20,resnet-56,plain-56")
+    parser.add_argument("--root", type=Path, help="an image-folder tree (default: random images)")
+    parser.add_argument("--side", type=int, default=32, help="of the images in pixels (default: 32)")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, help="runs at once (default: as study run has it)")
+    parser.add_argument("--steps", type=int, default=24, help="iterations of each run (default: 24)")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each row (default: 3)")
+    given = parser.parse_args()
+    given.augment = "crop-flip"
+    device = torch.device(given.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else environment()["processor"]
+    about = f"PyTorch {torch.__version__}, {name}, batches of {BATCH}x3x{given.side}x{given.side}"
+    print(f"{about}, medians of {given.repeats}")
+    print("| net | how | images a second | ratio | of peak | MiB | to the first step, s |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["STUDY_CACHE"] = f"{folder}/cache"
+        root = given.root or Path(folder) / "images"
+        if given.root is None:
+            random_tree(root, 2560, given.side)
+        for net in given.nets.split(","):
+            for row in measure(net, root, device, given):
+                rows.append(row)
+                print(row.line(), flush=True)
+    if given.json is not None:
+        given.json.write_text(json.dumps({"about": about, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
