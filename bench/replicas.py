@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.nets import build_net
+from study.nets import build_net, join
 
 BATCH, CLASSES, STEPS, WARM = 128, 10, 12, 3
 Step = Callable[[], Tensor]
@@ -35,7 +35,7 @@ def sgd(parameters: list[Tensor]) -> torch.optim.Optimizer:
 
 
 def one_by_one(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -> Step:
-    """images (R, N, C, H, W), labels (R, N) -> a step that gives the losses (R,)."""
+    """Images (R, N, C, H, W), labels (R, N) -> a step that gives the losses (R,)."""
     optimizers = [sgd(list(net.parameters())) for net in made]
 
     def step() -> Tensor:
@@ -54,40 +54,27 @@ def one_by_one(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool
 
 
 def grouped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -> Step:
-    """The same, all nets in one: plain nets only, whose blocks need no shortcut of their own."""
-    count = len(made)
-    whole = copy.deepcopy(made[0])
-    for name, module in list(whole.named_modules()):
-        parts = [net.get_submodule(name) for net in made]
-        if isinstance(module, nn.Conv2d):
-            module.weight = nn.Parameter(torch.cat([part.weight.detach() for part in parts]))  # type: ignore[arg-type, operator]
-            module.groups = count
-        elif isinstance(module, nn.BatchNorm2d):
-            wide = nn.BatchNorm2d(count * module.num_features, device=images.device)
-            whole.set_submodule(name, wide)
-    weight = nn.Parameter(torch.stack([net.fc.weight.detach().T for net in made]))  # type: ignore[arg-type, union-attr, operator]
-    bias = nn.Parameter(torch.stack([net.fc.bias.detach() for net in made])[:, None])  # type: ignore[arg-type, union-attr, operator]
-    whole.fc = nn.Identity()
-    whole.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = sgd([*whole.parameters(), weight, bias])
-    together = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)  # (N, R C, H, W)
+    """Return the same of the program's own joined nets."""
+    together = join(made)
+    optimizers = [sgd(list(net.parameters())) for net in made]
+    side_by_side = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)  # (N, R C, H, W)
 
     def step() -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-            features = whole(together).view(BATCH, count, -1).transpose(0, 1)  # (R, N, C)
-            logits = torch.baddbmm(bias, features.to(weight.dtype), weight)  # (R, N, K)
-        losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view(count, -1)
-        each = losses.mean(1)
-        optimizer.zero_grad()
-        each.sum().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        return each.detach()
+            logits = together(side_by_side)  # (R, N, K)
+        losses = F.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none").mean(1)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
+        return losses.detach()
 
     return step
 
 
 def vmapped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -> Step:
-    """The same, over stacked parameters; batch normalisation keeps no running statistics, which training needs not."""
+    """Return the same over stacked parameters; batch normalisation keeps no running statistics: training needs none."""
     torch.func.replace_all_batch_norm_modules_(made[0])
     for net in made[1:]:
         torch.func.replace_all_batch_norm_modules_(net)
@@ -103,7 +90,7 @@ def vmapped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -
     def step() -> Tensor:
         each = torch.func.vmap(loss)(parameters, buffers, images, labels)
         optimizer.zero_grad()
-        each.sum().backward()
+        each.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return each.detach()
 

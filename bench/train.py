@@ -2,10 +2,10 @@
 
     python bench/train.py [--nets resnet-20,resnet-56,plain-56] [--root TREE] [--json FILE]
 
-In one call, on the device at hand: the textbook loop, written from torchvision's parts, with all threads and two loading
-processes; one run of this program; and as many at once as a grid has. All train on the same images (random ones, or those
-of an image-folder), data loading included, evaluation not. `of peak` is the share of the multiply-adds a second of a large
-matrix product, measured in the same call in the row's number format, on the cores that the row uses.
+In one call, on the device at hand: the textbook loop, written from torchvision's parts, with all threads and two
+loading processes; one run of this program; and as many at once as a grid has. All train on the same images (random
+ones, or those of an image-folder), data loading included, evaluation not. `of peak` is the share of the multiply-adds a
+second of a large matrix product, measured in the same call in the row's number format, on the cores that the row uses.
 """
 
 import argparse
@@ -69,8 +69,8 @@ class Row:
         """Return the row of a table."""
         memory = "" if math.isnan(self.memory_mib) else f"{self.memory_mib:,.0f}"
         return (
-            f"| {self.net} | {self.how} | {self.images_per_second:,.0f} | {self.ratio:.2f} | {self.peak:.0%} | {memory} "
-            f"| {self.first_step_seconds:.1f} |"
+            f"| {self.net} | {self.how} | {self.images_per_second:,.0f} | {self.ratio:.2f} | {self.peak:.0%} "
+            f"| {memory} | {self.first_step_seconds:.1f} |"
         )
 
 
@@ -123,7 +123,7 @@ def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: 
             images, labels = images.to(device), labels.to(device)
             loss = F.cross_entropy(net(images), labels)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             loss.item()  # as its progress bar does
             done += 1

@@ -38,6 +38,9 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Runs at once; default a core or GPU each.")
 ]
+ReplicasOption = Annotated[
+    int | None, typer.Option("--replicas", min=1, max=16, help="Runs of a net trained as one; default 1 or 2.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
 
 
@@ -58,6 +61,7 @@ def run(
     changes: SetOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    replicas: ReplicasOption = None,
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
@@ -73,8 +77,8 @@ def run(
     if dry_run:
         from study import commands_plan
 
-        raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers))
-    raise typer.Exit(commands.run(*text, device, workers, quiet=quiet, lr_from=lr_from))
+        raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers, replicas))
+    raise typer.Exit(commands.run(*text, device, workers, replicas, quiet=quiet, lr_from=lr_from))
 
 
 @app.command()
@@ -83,12 +87,13 @@ def tune(
     changes: SetOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    replicas: ReplicasOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
     from study import commands
 
-    raise typer.Exit(commands.run(grid, tuple(changes or ()), device, workers, quiet=quiet, only_search=True))
+    raise typer.Exit(commands.run(grid, tuple(changes or ()), device, workers, replicas, quiet=quiet, only_search=True))
 
 
 app.command()(report)

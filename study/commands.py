@@ -23,6 +23,7 @@ def run(
     changes: tuple[str, ...],
     device: str,
     workers: int | None,
+    replicas: int | None,
     *,
     quiet: bool,
     lr_from: str | None = None,
@@ -48,7 +49,14 @@ def run(
     text += f"# learning rates from study {lr_from}\n" if lr_from else ""
     with Display(Console(stderr=True), quiet=quiet) as display:
         summary = run_grid(
-            grid, display, device=device, workers=workers, text=text, command=again, only_search=only_search
+            grid,
+            display,
+            device=device,
+            workers=workers,
+            replicas=replicas,
+            text=text,
+            command=again,
+            only_search=only_search,
         )
     display.say(
         f"{summary.finished + summary.diverged} runs and {summary.trials} trials done"

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from study.launch.run_grid import Plan
 
 
-def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None, device: str, workers: int | None) -> int:
+def dry_run(
+    path: str, changes: tuple[str, ...], lr_from: str | None, device: str, workers: int | None, replicas: int | None
+) -> int:
     """Print the plan of a grid; what isn't known of its nets' speeds yet is measured first."""
     from study.config import load_grid
     from study.launch.devices import choose_workforce
@@ -25,7 +27,7 @@ def dry_run(path: str, changes: tuple[str, ...], lr_from: str | None, device: st
         grid = with_rates_from(grid, lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        force = choose_workforce(device, workers, plan.jobs)
+        force = choose_workforce(device, workers, plan.jobs, replicas)
         book = SpeedBook(force, plan.facts)
         speeds, unknown = speeds_of(plan.cells, book)
         if unknown:

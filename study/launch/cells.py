@@ -63,10 +63,14 @@ class Cells:
         """Return the number of runs not yet begun."""
         return sum(len(state.waiting) for state in self.states)
 
-    def next_job(self, recorder: Recorder) -> Job | None:
-        """Return the next trial of a search begun, or else of the cell with the most work left that has one to give."""
+    def next_job(self, recorder: Recorder, cell: CellState | None = None) -> Job | None:
+        """Return the next trial of a search begun, or else of the cell with the most work left that has one to give.
+
+        With `cell`, one of that cell alone.
+        """
         now = time.monotonic()
-        for state in sorted(self.states, key=lambda state: state.turn, reverse=True):
+        states = self.states if cell is None else [cell]
+        for state in sorted(states, key=lambda state: state.turn, reverse=True):
             if state.broken or (state.asked_in_vain and state.tuning) or now < state.look_again:
                 continue
             job = self._next_trial(state, recorder) if state.tuning else self._next_run(state, recorder)

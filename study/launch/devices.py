@@ -9,19 +9,22 @@ from study.errors import StudyError
 
 
 class Workforce(NamedTuple):
-    """A device for each worker, and the CPU threads each may use."""
+    """A device for each worker, the CPU threads each may use, and how many runs of one net it trains as one."""
 
     devices: list[str]
     threads: int
+    replicas: int | None = None
+    """None where each net decides (see `replicas_of`)."""
 
 
-def choose_workforce(device: str, workers: int | None, runs: int) -> Workforce:
+def choose_workforce(device: str, workers: int | None, runs: int, replicas: int | None = None) -> Workforce:
     """Settle devices and workers: every GPU with one worker each, or every core with one thread each.
 
     Args:
         device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
         workers: their number in all; None lets the hardware decide.
         runs: how much there is to do at once; no more workers are started than that.
+        replicas: runs of one net that a worker trains as one; None lets each net decide.
 
     Raises:
         StudyError: an unknown device, or one that this machine lacks.
@@ -31,7 +34,9 @@ def choose_workforce(device: str, workers: int | None, runs: int) -> Workforce:
         device = "cuda" if gpus else "cpu"
     if device == "cpu":
         count = min(workers or cores(), max(1, runs))
-        return Workforce(["cpu"] * count, 1)  # one thread, whatever the workers: results must not depend on them
+        return Workforce(
+            ["cpu"] * count, 1, replicas
+        )  # one thread, whatever the workers: results must not depend on them
     name, _, index = device.partition(":")
     if name != "cuda" or (index and not index.isdigit()):
         raise StudyError(f"--device {device}: there are auto, cpu, cuda and cuda:N")
@@ -41,4 +46,4 @@ def choose_workforce(device: str, workers: int | None, runs: int) -> Workforce:
         )
     chosen = [device] if index else [f"cuda:{i}" for i in range(gpus)]
     count = min(workers or len(chosen), max(1, runs))
-    return Workforce([chosen[i % len(chosen)] for i in range(count)], max(1, cores() // count))
+    return Workforce([chosen[i % len(chosen)] for i in range(count)], max(1, cores() // count), replicas)

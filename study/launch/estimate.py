@@ -44,8 +44,8 @@ def speeds_of(plans: Sequence[CellPlan], book: SpeedBook) -> tuple[dict[str, Spe
     return known, {key: spec.with_recipe(lr=0.01) for key, spec in asked.items() if key not in known}
 
 
-def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts) -> float:
-    """Return the time of a whole run: its steps, the evaluations between them, and those at its end."""
+def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) -> float:
+    """Return the time of a whole run, or its share where others train with it: its steps and evaluations."""
     recipe = spec.recipe
     steps = recipe.total_iterations(facts.train_images)
     every = recipe.evaluate_every or recipe.iterations_per_epoch(facts.train_images)
@@ -53,7 +53,7 @@ def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts) -> float:
     views = {"center": 0, "ten-crop": 10, "multi-scale": 5}[recipe.test_views]
     end = facts.train_images * (1 if recipe.augment == "none" else 2) + facts.validation_images
     end += facts.test_images * (1 + views)
-    return speed.start + steps * speed.step + (between + end) * speed.image + RUN_SECONDS
+    return speed.start + steps * (speed.joined if joined else speed.step) + (between + end) * speed.image + RUN_SECONDS
 
 
 def in_seconds(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts,
@@ -68,12 +68,15 @@ def in_seconds(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: Spe
 
 
 def _timed(cell: Cell, speed: Speed, facts: DataFacts, tune: Tune) -> Cell:
+    """Return a cell with its costs in seconds; a trial's is the mean of those that run together and those alone."""
     spec = cell.specs[0]
-    trial = 0.0
-    if cell.tuning_key:
-        shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
-        trial = tune.seeds * run_seconds(shorter, speed, facts)
-    return replace(cell, run_cost=run_seconds(spec, speed, facts), trial_cost=trial)
+    run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1)
+    if not cell.tuning_key:
+        return replace(cell, run_cost=run)
+    shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
+    together, alone = (run_seconds(shorter, speed, facts, joined=joined) for joined in (True, False))
+    part = 1.0 if tune.seeds > 1 else min(1.0, tune.shared_trials / tune.trials)
+    return replace(cell, run_cost=run, trial_cost=tune.seeds * (part * together + (1 - part) * alone))
 
 
 def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts, tune: Tune,

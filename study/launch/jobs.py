@@ -29,6 +29,8 @@ class CellState:
     """The search had no rate to give; it may have one when a trial has ended."""
     broken: str = ""
     """Why the cell can't go on."""
+    replicas: int = 1
+    """Runs or trials of it that a worker trains as one, at most."""
     look_again: float = 0.0
     """When to look again at what another launcher holds, on the monotonic clock."""
 

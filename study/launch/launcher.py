@@ -100,13 +100,22 @@ class Launcher:
             job = self._again.pop(0) if self._again else self._cells.next_job(self._recorder)
             if job is None:
                 break
-            self._told_to_wait = False
-            self._jobs[job.task] = job
-            self._pool.give(Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", CHECKPOINT_SECONDS))
-
+            self._begin(job)
+        for partner in self._pool.partners():
+            cell = self._jobs[partner].cell if partner in self._jobs else None
+            job = self._cells.next_job(self._recorder, cell) if cell is not None and cell.replicas > 1 else None
+            if job is not None:
+                self._begin(job, beside=partner)
         if self._pool.free() and not self._jobs and not self._told_to_wait and self._cells.more():
             self._told_to_wait = True
             self._display.say("waiting: another `study run` is at work on all that is left")
+
+    def _begin(self, job: Job, beside: str | None = None) -> None:
+        """Give a job to a worker that waits, or to the one that has another of its cell."""
+        self._told_to_wait = False
+        self._jobs[job.task] = job
+        order = Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", CHECKPOINT_SECONDS)
+        self._pool.give(order, beside)
 
     def _keep_leases(self) -> None:
         """Renew the leases; stop what another launcher has taken over because this one was silent for too long."""
@@ -212,7 +221,7 @@ class Launcher:
 
     def _failed(self, job: Job, message: Failed) -> None:
         """Take in a run that broke; one that found no memory beside others goes on when there are fewer of them."""
-        if message.out_of_memory and self._pool.retire(job.task):
+        if message.out_of_memory and self._pool.narrow(job.task, joined=message.joined):
             self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
             self._requeue(job)
             return

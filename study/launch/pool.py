@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -32,16 +32,17 @@ class _Worker:
     connection: Connection
     device: str
     ready: bool = False
-    task: str | None = None
+    tasks: list[str] = field(default_factory=list)
 
 
 class Pool:
-    """Local worker processes, one run each at a time."""
+    """Local worker processes, one run each at a time, or up to `replicas` that train as one."""
 
-    def __init__(self, devices: list[str], threads: int) -> None:
+    def __init__(self, devices: list[str], threads: int, replicas: int = 1) -> None:
         """Start a worker for each entry of `devices`; they are spawned, since forks don't mix with threads and CUDA."""
         self._context = multiprocessing.get_context("spawn")
         self._threads = threads
+        self._replicas = replicas
         self._workers = [self._start(device) for device in devices]
 
     def __len__(self) -> int:
@@ -49,31 +50,47 @@ class Pool:
 
     def free(self) -> int:
         """Return how many workers have started and wait for an order."""
-        return sum(worker.ready and worker.task is None for worker in self._workers)
+        return sum(worker.ready and not worker.tasks for worker in self._workers)
 
-    def give(self, order: Order | Measure) -> None:
-        """Send an order to a worker that waits."""
-        worker = next(worker for worker in self._workers if worker.ready and worker.task is None)
-        worker.task = order.task
+    def partners(self) -> list[str]:
+        """Return a task of each worker that could do one more of its kind together with it.
+
+        There are none while a worker has nothing to do: side by side is faster than together.
+        """
+        if not all(worker.tasks for worker in self._workers):
+            return []
+        return [worker.tasks[0] for worker in self._workers if len(worker.tasks) < self._replicas]
+
+    def give(self, order: Order | Measure, beside: str | None = None) -> None:
+        """Send an order to a worker that waits, or to the one that does the task `beside`."""
+        worker = next(
+            worker
+            for worker in self._workers
+            if (beside in worker.tasks if beside is not None else worker.ready and not worker.tasks)
+        )
+        worker.tasks.append(order.task)
         with suppress(OSError):  # it has just died: `hear` will say so
             worker.connection.send(order)
 
     def stop(self, task: str) -> None:
         """Ask for a task to end at its next step."""
         for worker in self._workers:
-            if worker.task == task:
+            if task in worker.tasks:
                 with suppress(OSError):  # it has just died: `hear` will say so
                     worker.connection.send(Stop(task))
 
     def release(self, task: str) -> None:
-        """Note that a task has ended: its worker waits again."""
+        """Note that a task has ended: its worker has room again."""
         for worker in self._workers:
-            if worker.task == task:
-                worker.task = None
+            if task in worker.tasks:
+                worker.tasks.remove(task)
 
-    def retire(self, task: str) -> bool:
-        """End the worker of a task if others have its device too, so that less is done there at once."""
-        worker = next((worker for worker in self._workers if worker.task == task), None)
+    def narrow(self, task: str, *, joined: bool) -> bool:
+        """Do less at once where a task found no memory: each run alone, then fewer workers; return if that can help."""
+        worker = next((worker for worker in self._workers if task in worker.tasks), None)
+        if joined:
+            self._replicas = 1
+            return True
         if worker is None or sum(one.device == worker.device for one in self._workers) == 1:
             return False
         self._workers.remove(worker)
@@ -88,14 +105,14 @@ class Pool:
         for connection in wait(list(by_connection), timeout):
             worker = by_connection[connection]  # type: ignore[index]
             try:
-                while worker in self._workers and worker.connection.poll():  # a message may have retired it
+                while worker in self._workers and worker.connection.poll():  # a message may have taken it away
                     message = worker.connection.recv()
                     if isinstance(message, Ready):
                         worker.ready = True
                     else:
                         yield message
             except (EOFError, OSError):
-                yield self._replace(worker)
+                yield from self._replace(worker)
 
     def close(self) -> None:
         """End all workers; those that don't within a few seconds are killed."""
@@ -119,11 +136,11 @@ class Pool:
         theirs.close()
         return _Worker(process, ours, device)
 
-    def _replace(self, worker: _Worker) -> Died:
+    def _replace(self, worker: _Worker) -> list[Died]:
         worker.connection.close()
         _join(worker.process)
         self._workers[self._workers.index(worker)] = self._start(worker.device)
-        return Died(worker.task, worker.process.exitcode)
+        return [Died(task, worker.process.exitcode) for task in (worker.tasks or (None,))]
 
 
 @contextmanager

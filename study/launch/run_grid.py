@@ -19,6 +19,7 @@ from study.launch.lease import Leases
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
+from study.launch.replicas import replicas_of
 from study.launch.speed_book import SpeedBook
 from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
@@ -62,6 +63,7 @@ def run_grid(
     *,
     device: str = "auto",
     workers: int | None = None,
+    replicas: int | None = None,
     text: str = "",
     command: str = "",
     only_search: bool = False,
@@ -91,7 +93,7 @@ def run_grid(
         record_data(store, dataset, asked.root, written, display)
         leases.release("data")
     del dataset  # the workers load it themselves
-    force = choose_workforce(device, workers, plan.jobs)
+    force = choose_workforce(device, workers, plan.jobs, replicas)
     book = SpeedBook(force, plan.facts)
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage), leases, only_search=only_search)
@@ -101,7 +103,9 @@ def run_grid(
         f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
     )
-    pool = Pool(force.devices, force.threads)
+    for state in cells.states:
+        state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
+    pool = Pool(force.devices, force.threads, max(state.replicas for state in cells.states))
     recorder = Recorder(store, grid, plan.facts, plan.records)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases)
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))

@@ -15,6 +15,7 @@ from study.launch.devices import Workforce
 from study.launch.environment import environment
 from study.launch.plan import DataFacts
 from study.launch.pool import Died, Pool
+from study.launch.replicas import replicas_of
 from study.launch.worker import Failed, Measure, Measured
 from study.train import Speed
 
@@ -31,10 +32,11 @@ class SpeedBook:
         hardware = environment()
         self._where = [
             *(hardware.get(key, "") for key in ("torch", "system", "processor", "gpu")),
-            *(sorted(force.devices), force.threads, facts.image_shape, facts.classes),
+            *(sorted(force.devices), force.threads, force.replicas, facts.image_shape, facts.classes),
         ]
         self._path = cache_folder("speed.json")
         self._force = force
+        self._facts = facts
 
     def known(self) -> dict[str, Speed]:
         """Return all that was measured, by key; nothing where the file is missing or isn't ours."""
@@ -58,7 +60,11 @@ class SpeedBook:
         Raises:
             StudyError: a net can't be trained here.
         """
-        orders = [(key, Measure(f"{key} {i}", spec)) for key, spec in specs.items() for i in range(self._workers)]
+        orders = [
+            (key, Measure(f"{key} {i}", spec, replicas_of(spec, self._force, self._facts)))
+            for key, spec in specs.items()
+            for i in range(self._workers)
+        ]
         found: dict[str, list[Speed]] = {key: [] for key in specs}
         waiting, heard = list(orders), 0
         pool = Pool(self._force.devices, self._force.threads)
@@ -100,5 +106,6 @@ class SpeedBook:
 
 def _together(speeds: list[Speed]) -> Speed:
     """Return the mean times, and the most memory."""
-    step, image, start = (statistics.fmean(getattr(one, part) for one in speeds) for part in ("step", "image", "start"))
-    return Speed(step, image, start, max(one.memory for one in speeds))
+    times = ("step", "joined", "image", "start")
+    means = {part: statistics.fmean(getattr(one, part) for one in speeds) for part in times}
+    return Speed(**means, memory=max(one.memory for one in speeds))

@@ -31,12 +31,21 @@ def projection(channels_in: int, channels_out: int, stride: int, shortcut: Short
     return None
 
 
-def pad_shortcut(x: Tensor, channels_out: int, stride: int) -> Tensor:
-    """Option A: take every `stride`-th pixel, append channels of zeros. (N, C, H, W) -> (N, channels_out, H/s, W/s)."""
+def pad_shortcut(x: Tensor, channels_out: int, stride: int, groups: int = 1) -> Tensor:
+    """Option A: take every `stride`-th pixel, append channels of zeros. (N, C, H, W) -> (N, channels_out, H/s, W/s).
+
+    With `groups`, the channels are those of several nets, `channels_out` of each come out: (N, G C, H, W).
+    """
     if stride != 1:
         x = x[:, :, ::stride, ::stride]
-    missing = channels_out - x.shape[1]
-    return F.pad(x, (0, 0, 0, 0, 0, missing)) if missing else x
+    missing = channels_out - x.shape[1] // groups
+    if not missing:
+        return x
+    if groups == 1:
+        return F.pad(x, (0, 0, 0, 0, 0, missing))
+    n, _, h, w = x.shape
+    by_net = x.permute(0, 2, 3, 1).reshape(n, h, w, groups, -1)  # (N, H, W, G, C)
+    return F.pad(by_net, (0, missing)).flatten(-2).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -50,6 +59,8 @@ class Block(nn.Module):
         self.shortcut = shortcut
         self.stride = stride
         self.channels_out = channels_out
+        self.groups = 1
+        """Nets whose channels come in, where several are joined."""
         self.relu = nn.ReLU(inplace=True)
 
     def branch(self, x: Tensor) -> Tensor:
@@ -61,7 +72,7 @@ class Block(nn.Module):
         if self.downsample is not None:
             projected: Tensor = self.downsample(x)
             return projected
-        return pad_shortcut(x, self.channels_out, self.stride)
+        return pad_shortcut(x, self.channels_out, self.stride, self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.branch(x)

@@ -1,19 +1,25 @@
 """The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
 
 from study.train.checkpoint import CheckpointPlan, load_checkpoint
+from study.train.precision import resolve_precision
 from study.train.predict import predict_probabilities
-from study.train.run import run
+from study.train.run import course, run
 from study.train.schedule import lr_at
 from study.train.speed import Speed, measure_speed
 from study.train.state import build_spec_net
+from study.train.step import Step, Together
 
 __all__ = [
     "CheckpointPlan",
     "Speed",
+    "Step",
+    "Together",
     "build_spec_net",
+    "course",
     "load_checkpoint",
     "lr_at",
     "measure_speed",
     "predict_probabilities",
+    "resolve_precision",
     "run",
 ]

@@ -5,17 +5,21 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
 
 from study.config import RunSpec
-from study.data import Dataset, Split, augmented_batches, derived_seed, evaluation_batches
+from study.data import Dataset, Split, augmented_batches, evaluation_batches
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
 from study.train.checkpoint import CheckpointPlan, load_checkpoint, save_checkpoint
 from study.train.evaluate import Score, evaluate
-from study.train.precision import autocast
 from study.train.predict import error_over_views
 from study.train.schedule import lr_at
 from study.train.state import RunState, build_state, peak_memory_mib
+from study.train.step import Step, prepare, take_step
+
+
+def never() -> bool:
+    """Say no."""
+    return False
 
 
 def run(
@@ -24,7 +28,7 @@ def run(
     device: torch.device,
     checkpoint: CheckpointPlan,
     *,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = never,
 ) -> Iterator[Event]:
     """Train one net and yield what happens; goes on from the checkpoint where there is one.
 
@@ -34,6 +38,25 @@ def run(
 
     Raises:
         OSError: a checkpoint can't be written.
+    """
+    for happened in course(spec, dataset, device, checkpoint, stop=stop):
+        if isinstance(happened, Step):
+            take_step(happened, device)
+        else:
+            yield happened
+
+
+def course(
+    spec: RunSpec,
+    dataset: Dataset,
+    device: torch.device,
+    checkpoint: CheckpointPlan,
+    *,
+    stop: Callable[[], bool] = never,
+) -> Iterator[Event | Step]:
+    """Yield what `run` does, and each iteration when the run is ready for it: whoever listens takes it, then goes on.
+
+    So the iterations of several runs can be taken at once.
     """
     clock = time.monotonic()
     state = build_state(spec, dataset, device)
@@ -50,7 +73,7 @@ def run(
             yield Checkpointed(state.step)
             yield Interrupted(state.step)
             return
-        take_step(state, spec, device)
+        yield prepare(state, spec)
         if state.step % every == 0 or state.step == state.total:
             point = _measure(state, spec, dataset, device, clock)
             if point is None:
@@ -63,28 +86,6 @@ def run(
             written = time.monotonic()
             yield Checkpointed(state.step)
     yield _finish(state, spec, dataset, device, clock)
-
-
-def take_step(state: RunState, spec: RunSpec, device: torch.device) -> None:
-    """One iteration: batch, forward, backward, update. Nothing here waits for the device."""
-    start = time.monotonic()
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr_at(state.step, spec.recipe, state.total)
-    if state.dropout:
-        torch.manual_seed(derived_seed(spec.seed, "dropout", state.step))
-    images, labels = state.batches.batch(state.step)  # (N, C, H, W), (N,)
-    with autocast(state.precision, device):
-        logits = state.net(images)  # (N, K)
-    logits = logits.float()
-    loss = F.cross_entropy(logits, labels)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    state.optimizer.step()
-    state.loss_sum += loss.detach()
-    state.error_sum += (logits.detach().argmax(1) != labels).sum()
-    state.step += 1
-    state.steps_since_point += 1
-    state.training_seconds += time.monotonic() - start
 
 
 def _measure(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device, clock: float) -> Epoch | None:

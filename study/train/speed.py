@@ -8,8 +8,8 @@ import torch
 from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
 from study.train.evaluate import evaluate
-from study.train.run import take_step
 from study.train.state import RunState, build_state, peak_memory_mib
+from study.train.step import Together, prepare
 
 WARM_STEPS = 2
 """The first step sets up libraries, the second is the first with momentum."""
@@ -23,6 +23,8 @@ class Speed:
 
     step: float
     """One training step, batch and augmentation included."""
+    joined: float
+    """The same where several runs train in one, by run."""
     image: float
     """One image of an evaluation."""
     start: float
@@ -31,29 +33,34 @@ class Speed:
     """Most held by the process, or by a run on its GPU."""
 
 
-def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device) -> Speed:
-    """Time a few steps and an evaluation of a run; nothing is kept of it.
+def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
+    """Time a few steps and an evaluation of a run, alone and in one with others; nothing is kept of it.
 
-    The dataset lies as `run` wants it. Takes about a second for small nets, and `WARM_STEPS + LEAST_STEPS` steps at
-    least.
+    The dataset lies as `run` wants it. Takes a second or two for small nets.
     """
     began = time.perf_counter()
     state = build_state(spec, dataset, device)
+    together = Together(device)
     for _ in range(WARM_STEPS):
-        take_step(state, spec, device)
+        together.take([prepare(state, spec)])
     _wait(device)
     start = time.perf_counter() - began
-    step = _time_steps(state, spec, device)
-    return Speed(step, _time_evaluation(state, spec, dataset, device), start, peak_memory_mib(device))
+    step = joined = _time_steps([state], spec, together, device)
+    image = _time_evaluation(state, spec, dataset, device)
+    if replicas > 1 and state.can_join:
+        states = [state, *(build_state(spec, dataset, device) for _ in range(replicas - 1))]
+        together.take([prepare(one, spec) for one in states])
+        joined = _time_steps(states, spec, together, device) / replicas
+    return Speed(step, joined, image, start, peak_memory_mib(device))
 
 
-def _time_steps(state: RunState, spec: RunSpec, device: torch.device) -> float:
+def _time_steps(states: list[RunState], spec: RunSpec, together: Together, device: torch.device) -> float:
     """Return the mean seconds of a step: on a shared machine a run meets the slow ones too."""
     began = time.perf_counter()
     steps = 0
     while steps == 0 or time.perf_counter() - began < SECONDS:
         for _ in range(LEAST_STEPS):
-            take_step(state, spec, device)
+            together.take([prepare(state, spec) for state in states])
         _wait(device)
         steps += LEAST_STEPS
     return (time.perf_counter() - began) / steps

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from study.config import RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch
-from study.nets import build_net
+from study.nets import build_net, can_join
 from study.train.precision import Precision, resolve_precision
 
 
@@ -26,6 +26,10 @@ class RunState:
     precision: Precision
     dropout: bool
     """Whether the net draws random numbers while it trains (VGG's does)."""
+    can_join: bool
+    """Whether it can be trained in one with others of its architecture."""
+    architecture: tuple[object, ...]
+    """Equal for nets that differ in their numbers alone."""
     total: int
     loss_sum: Tensor
     """Sum of the batch losses since the last point of the curves, on the device."""
@@ -48,7 +52,7 @@ class RunState:
         Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep.
         """
         return {
-            "net": self.net.state_dict(),
+            "net": {name: _own(value) for name, value in self.net.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "precision": self.precision,
             "loss_sum": self.loss_sum,
@@ -123,6 +127,8 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),
+        can_join=can_join(net),
+        architecture=(str(spec.net), spec.net.family, spec.shortcut, recipe.width, dataset.num_classes),
         dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),
@@ -130,6 +136,11 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         classes=dataset.classes,
         image_shape=dataset.image_shape,
     )
+
+
+def _own(value: Tensor) -> Tensor:
+    """Return a value without what it shares storage with: a file would hold all of that."""
+    return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -1,0 +1,107 @@
+"""Several nets of one architecture as one: their channels in one tensor, a group of channels a net.
+
+Each net keeps its own parameters, gradients and running statistics. A layer of a narrow net has too little work to fill
+a processor; the same layer of several nets has more, for the same number of calls.
+Legend: R nets, N images of a batch, C channels, H height, W width, K classes.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from study.nets.blocks import Block
+from study.nets.cifar import CifarNet
+from study.nets.imagenet import ImageNetNet
+
+PARTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Sequential, Block)
+
+
+def can_join(net: nn.Module) -> bool:
+    """Whether nets of this kind can be joined: all but VGG nets, whose dropout draws numbers of its own."""
+    return isinstance(net, CifarNet | ImageNetNet) and all(
+        isinstance(module, PARTS) for module in net.modules() if module is not net
+    )
+
+
+def join(nets: Sequence[nn.Module]) -> nn.Module:
+    """Return the training forward pass of nets: (N, R C, H, W) -> (R, N, K), as each net alone gives it, to rounding.
+
+    The nets share the storage of their running statistics until `part` is called. They must be of one architecture.
+    """
+    return _join(nets)
+
+
+def part(nets: Sequence[nn.Module]) -> None:
+    """Give each net running statistics of its own again."""
+    for net in nets:
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean = cast(Tensor, module.running_mean).clone()
+                module.running_var = cast(Tensor, module.running_var).clone()
+
+
+class _Conv(nn.Module):
+    def __init__(self, parts: Sequence[nn.Conv2d]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)  # a tuple, so that their parameters stay theirs
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self._parts[0]
+        weight = torch.cat([conv.weight for conv in self._parts])  # (R C_out, C_in, k, k)
+        return F.conv2d(x, weight, None, first.stride, first.padding, first.dilation, len(self._parts))
+
+
+class _Norm(nn.Module):
+    """Statistics are by channel, so each net has its own."""
+
+    def __init__(self, parts: Sequence[nn.BatchNorm2d]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+        self._mean = torch.cat([cast(Tensor, norm.running_mean) for norm in parts])  # (R C)
+        self._var = torch.cat([cast(Tensor, norm.running_var) for norm in parts])
+        width = parts[0].num_features
+        for i, norm in enumerate(parts):
+            here = slice(i * width, (i + 1) * width)
+            norm.running_mean, norm.running_var = self._mean[here], self._var[here]
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self._parts[0]
+        weight, bias = (torch.cat(values) for values in zip(*((n.weight, n.bias) for n in self._parts), strict=True))
+        for norm in self._parts:
+            cast(Tensor, norm.num_batches_tracked).add_(1)
+        momentum = cast(float, first.momentum)
+        return F.batch_norm(x, self._mean, self._var, weight, bias, True, momentum, first.eps)
+
+
+class _Linear(nn.Module):
+    def __init__(self, parts: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = x.view(len(x), len(self._parts), -1).transpose(0, 1)  # (R, N, C)
+        weight = torch.stack([linear.weight.T for linear in self._parts])  # (R, C, K)
+        bias = torch.stack([linear.bias for linear in self._parts])[:, None]  # (R, 1, K)
+        return torch.baddbmm(bias, features, weight)
+
+
+def _join(parts: Sequence[nn.Module]) -> nn.Module:
+    first = parts[0]
+    if isinstance(first, nn.Conv2d):
+        return _Conv(cast(Sequence[nn.Conv2d], parts))
+    if isinstance(first, nn.BatchNorm2d):
+        return _Norm(cast(Sequence[nn.BatchNorm2d], parts))
+    if isinstance(first, nn.Linear):
+        return _Linear(cast(Sequence[nn.Linear], parts))
+    whole = copy.copy(first)
+    whole._modules = {
+        name: None if child is None else _join([cast(nn.Module, one._modules[name]) for one in parts])
+        for name, child in first._modules.items()
+    }
+    if isinstance(whole, Block):
+        whole.groups = len(parts)
+    return whole
