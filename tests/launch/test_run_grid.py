@@ -16,7 +16,7 @@ from tests.launch.processes import uri, wait_for, workers
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 400, test_limit: 100}
-recipe: {epochs: 8, batch_size: 32, lr: tune, augment: crop-flip}
+recipe: {epochs: 8, batch_size: 32, lr: tune, augment: crop-flip, precision: fp32}
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid:
   architecture: [plain, residual]
