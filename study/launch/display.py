@@ -121,8 +121,8 @@ class Display:
 
 
 def duration(seconds: float) -> str:
-    """Return 43 s, 5 min, 3.2 h or 2.1 days."""
-    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= size * (1 if digits == 0 else 1.5):
-            return f"{seconds / size:.{digits}f} {unit}"
+    """Return 43 s, 5.2 min, 20 min, 3.2 h or 2.1 days."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{0 if unit == 'min' and seconds >= 600 else 1}f} {unit}"
     return f"{seconds:.0f} s"

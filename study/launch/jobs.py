@@ -9,8 +9,8 @@ from study.events import Epoch
 from study.launch.plan import CellPlan
 from study.tune import Search, Trial
 
-FLUSH_SECONDS = 5.0
-"""Points wait at most so long before they go to MLflow, several in one call."""
+FLUSH_SECONDS = 10.0
+"""Points wait at most so long before they go to MLflow, several in one call: most of its cost is by call."""
 
 
 @dataclass
@@ -80,6 +80,8 @@ class Job:
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    """What is to be said of it with the next points."""
     sent_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -103,6 +105,7 @@ class Job:
         """Note that all its points are logged."""
         self.logged = max([self.logged, *(point.step for point in self.unsent)])
         self.unsent.clear()
+        self.tags.clear()
         self.sent_at = time.monotonic()
 
     def due(self) -> bool:

@@ -127,23 +127,14 @@ class Recorder:
         self._store.end(state.tuning_id, "finished", metrics={**metrics, "best_objective": value})
 
     def started(self, job: Job, event: Started) -> None:
-        """Note what is known once a run is set up, and log the points that MLflow lacks of an earlier attempt."""
-        self._store.add_params(
-            job.run_id,
-            {
-                "total_iterations": event.total,
-                "iterations_per_epoch": event.iterations_per_epoch,
-                "train_images": event.train_images,
-                "parameters": event.parameters,
-            },
-            {words.DEVICE: event.device, words.PRECISION: event.precision},
-        )
+        """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
+        job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
         for point in event.history:
             job.add(point)
 
     def flush(self, job: Job) -> None:
         """Log the points that wait."""
-        self._store.log_points(job.run_id, job.unsent)
+        self._store.log_points(job.run_id, job.unsent, job.tags)
         job.sent()
 
     def objective(self, job: Job, value: float) -> None:
@@ -180,7 +171,9 @@ class Recorder:
         reason: str = "",
     ) -> None:
         """Log what waits and close a run."""
-        self._store.end(job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, reason=reason)
+        self._store.end(
+            job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags, reason=reason
+        )
         job.sent()
 
     def add_traceback(self, job: Job, text: str) -> None:
@@ -201,9 +194,17 @@ class Recorder:
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
-        self._store.add_text(run_id, json.dumps(spec.model_dump(mode="json"), indent=2), "spec.json")
-        self._store.add_text(run_id, json.dumps(environment(), indent=2), "environment.json")
-        self._store.add_params(run_id, self._params(state, spec, seed=spec.seed))  # last: a run that has them is whole
+        files = {"spec.json": spec.model_dump(mode="json"), "environment.json": environment()}
+        self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
+        images = self._facts.train_images
+        sizes = {
+            "total_iterations": spec.recipe.total_iterations(images),
+            "iterations_per_epoch": spec.recipe.iterations_per_epoch(images),
+            "train_images": images,
+            "parameters": cell.complexity.parameters,
+        }
+        # Last: a run that has them is whole.
+        self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
         return run_id, 0
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:

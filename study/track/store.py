@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
@@ -127,10 +128,10 @@ class Store:
         logged = self.client.get_metric_history(run_id, "train_error")
         return max((int(metric.step) for metric in logged), default=0)
 
-    def add_params(self, run_id: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
-        """Log parameters, and set tags in the same call; a parameter that is logged already must be the same."""
+    def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Log parameters; a value that is logged already must be the same."""
         entities = [Param(key, "" if value is None else str(value)) for key, value in params.items()]
-        self.client.log_batch(run_id, params=entities, tags=_tags(tags or {}))
+        self.client.log_batch(run_id, params=entities)
 
     def add_dataset(
         self, run_id: str, name: str, fingerprint: str, root: str | None, profile: Mapping[str, Any]
@@ -146,11 +147,9 @@ class Store:
         tags = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
 
-    def log_points(self, run_id: str, points: list[Epoch]) -> None:
-        """Log points of the curves, in one call."""
-        metrics = _of_points(points)
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    def log_points(self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str] | None = None) -> None:
+        """Log points of the curves, and set tags, in one call."""
+        self._log(run_id, _of_points(points), tags or {})
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log single figures."""
@@ -164,20 +163,32 @@ class Store:
         step: int = 0,
         metrics: Mapping[str, float | None] | None = None,
         points: Sequence[Epoch] = (),
+        tags: Mapping[str, str] | None = None,
         reason: str = "",
     ) -> None:
         """Close a run with the last points of its curves and its final figures; the status says if it is a result."""
-        entities = _of_points(points) + _metrics(step, metrics or {})
-        while len(entities) > BATCH:
-            self.client.log_batch(run_id, metrics=entities[:BATCH])
-            del entities[:BATCH]
-        tags = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
-        self.client.log_batch(run_id, metrics=entities, tags=_tags(tags))
+        said = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
+        self._log(run_id, _of_points(points) + _metrics(step, metrics or {}), {**(tags or {}), **said})
         self.client.set_terminated(run_id, STATUS[outcome])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
         self.client.log_batch(run_id, tags=_tags(tags))
+
+    def _log(self, run_id: str, metrics: list[Metric], tags: Mapping[str, str]) -> None:
+        """Log figures and tags in one call, or as few as MLflow allows."""
+        *full, last = [metrics[start : start + BATCH] for start in range(0, len(metrics), BATCH)] or [[]]
+        for some in full:
+            self.client.log_batch(run_id, metrics=some)
+        if last or tags:
+            self.client.log_batch(run_id, metrics=last, tags=_tags(tags))
+
+    def add_texts(self, run_id: str, texts: Mapping[str, str]) -> None:
+        """Store texts as artifacts, by name."""
+        with TemporaryDirectory() as folder:
+            for name, text in texts.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            self.client.log_artifacts(run_id, folder)
 
     def add_text(self, run_id: str, text: str, path: str) -> None:
         """Store a text as an artifact."""

@@ -1,0 +1,119 @@
+"""A worker's desk, in this process: what it does with orders that break."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import study.train
+from study.config import DatasetSpec, Recipe, RunSpec
+from study.events import Finished, Interrupted
+from study.launch.worker import Desk, Failed, Measure, Measured, Order, Ready, Stop, Told, _Ears, out_of_memory
+
+DATA = DatasetSpec(name="digits", train_limit=200, test_limit=50)
+
+
+class Line:
+    """The worker's end of a connection: says what the launcher would, keeps what it is told, then hangs up."""
+
+    def __init__(self, *said: object) -> None:
+        self.said, self.heard = list(said), list[Any]()
+
+    def poll(self) -> bool:
+        return bool(self.said)
+
+    def recv(self) -> object:
+        if not self.said:
+            raise EOFError
+        return self.said.pop(0)
+
+    def send(self, message: object) -> None:
+        self.heard.append(message)
+
+
+def order(task: str, folder: Path, seed: int = 0, **recipe: object) -> Order:
+    fields = {"epochs": 2, "batch_size": 64, "lr": 0.05, "precision": "fp32"} | recipe
+    spec = RunSpec(dataset=DATA, architecture="plain", depth=8, recipe=Recipe(**fields), seed=seed)  # type: ignore[arg-type]
+    return Order(task, spec, folder / task, 100)
+
+
+def serve(*said: object) -> list[Any]:
+    line = Line(*said)
+    before = torch.get_num_threads()
+    desk = Desk(line, _Ears(line), "cpu", before)  # type: ignore[arg-type]
+    with pytest.raises(EOFError):
+        desk.serve()
+    return line.heard
+
+
+def test_two_runs_at_once_and_a_measurement(tmp_path: Path) -> None:
+    first = order("a", tmp_path)
+    heard = serve(first, order("b", tmp_path, seed=1), Measure("m", first.spec, 2))
+    assert isinstance(heard[0], Ready)
+    ends = [message.task for message in heard if isinstance(message, Told) and isinstance(message.event, Finished)]
+    assert ends == ["a", "b"]
+    assert [message.task for message in heard if isinstance(message, Measured)] == ["m"]
+
+
+def test_one_of_two_is_stopped(tmp_path: Path) -> None:
+    heard = serve(order("a", tmp_path), order("b", tmp_path, seed=1), Stop("b"))
+    ends = {message.task: type(message.event) for message in heard if isinstance(message, Told)}
+    assert ends == {"a": Finished, "b": Interrupted}
+
+
+def broken(error: Exception) -> Callable[..., Iterator[object]]:
+    def course(*_: object, **__: object) -> Iterator[object]:
+        raise error
+        yield
+
+    return course
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), True), (ValueError("a bad image"), False)],
+)
+def test_a_run_that_breaks_says_so_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, memory: bool
+) -> None:
+    real, calls = study.train.course, []
+
+    def course(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        return broken(error)() if len(calls) == 1 else real(*given, **named)
+
+    monkeypatch.setattr(study.train, "course", course)
+    heard = serve(order("a", tmp_path), order("b", tmp_path))
+    (failed,) = [message for message in heard if isinstance(message, Failed)]
+    assert (failed.task, failed.out_of_memory, failed.joined) == ("a", memory, True)
+    assert str(error) in failed.cause
+    assert "Traceback" in failed.traceback
+    assert any(isinstance(m, Told) and isinstance(m.event, Finished) and m.task == "b" for m in heard)
+
+
+def test_runs_whose_common_step_breaks_all_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(study.train.Together, "take", take)
+    heard = serve(order("a", tmp_path), order("b", tmp_path, seed=1))
+    failed = [message for message in heard if isinstance(message, Failed)]
+    assert [(one.task, one.out_of_memory, one.joined) for one in failed] == [("a", True, True), ("b", True, True)]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("x"), True),
+        (MemoryError(), True),
+        (
+            RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+            True,
+        ),
+        (RuntimeError("shapes differ"), False),
+    ],
+)
+def test_what_counts_as_too_little_memory(error: Exception, expected: bool) -> None:
+    assert out_of_memory(error) == expected

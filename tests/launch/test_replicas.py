@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from study.config import DatasetSpec, Recipe, RunSpec
+from study.launch.devices import Workforce, choose_workforce
+from study.launch.plan import DataFacts
+from study.launch.replicas import replicas_of
+
+
+def facts(side: int) -> DataFacts:
+    return DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, side, side))
+
+
+def spec(precision: str = "auto", architecture: str = "plain", depth: int = 8) -> RunSpec:
+    recipe = Recipe(epochs=1, precision=precision)  # type: ignore[arg-type]
+    return RunSpec(dataset=DatasetSpec(name="digits"), architecture=architecture, depth=depth, recipe=recipe, seed=0)  # type: ignore[arg-type]
+
+
+CPU, GPU = Workforce(["cpu"], 1), Workforce(["cuda:0"], 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "force", "side", "expected"),
+    [
+        (spec("bf16"), CPU, 8, 2),
+        (spec("bf16"), CPU, 32, 1),  # no faster there
+        (spec("fp32"), CPU, 8, 1),  # to the last bit
+        (spec("bf16"), GPU, 8, 1),  # not measured
+        (spec("bf16", "vgg", 16), CPU, 8, 1),
+        (spec("fp32"), CPU._replace(replicas=4), 32, 4),
+        (spec("bf16"), CPU._replace(replicas=1), 8, 1),
+    ],
+)
+def test_replicas(given: RunSpec, force: Workforce, side: int, expected: int) -> None:
+    assert replicas_of(given, force, facts(side)) == expected
+
+
+@pytest.mark.parametrize(("has", "expected"), [(True, 2), (False, 1)])
+def test_auto_follows_the_processor(has: bool, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    assert replicas_of(spec("auto"), CPU, facts(8)) == expected
+
+
+def test_a_wish_reaches_the_workforce() -> None:
+    assert choose_workforce("cpu", 2, 10).replicas is None
+    assert choose_workforce("cpu", 2, 10, 3).replicas == 3
