@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 GRID = """
@@ -69,10 +70,13 @@ def main() -> None:
     from study.launch.jobs import CellState
     from study.launch.plan import DataFacts, make_cells, plan_cells
     from study.launch.record import Recorder
+    from study.nets import build_net, count
     from study.track import Store, look
     from study.track.connect import all_runs
 
     found: dict[str, float] = {}
+    with torch.device("meta"):
+        count(build_net("plain-8", 10), (3, 8, 8))  # what the first count imports is no planning
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         store = Store("plan", f"sqlite:///{path}")

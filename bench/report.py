@@ -115,9 +115,10 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
 
 
 PHASES = {
-    "study.track.list_studies": "open the store",
-    "study.track.study.open_experiment": "open the store",
-    "study.track.study.all_runs": "read runs",
+    "study.commands_status.list_studies": "find the study",
+    "study.track.look.find_experiment": "find the study",
+    "study.track.look.read_runs": "read runs",
+    "study.track.study.connect": "open the store",
     "study.track.study.read_curves": "read histories",
     "study.track.study.datasets_of": "read data sets",
     "study.report.build.judge": "statistics",

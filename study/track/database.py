@@ -44,13 +44,19 @@ def experiment_tags(path: Path, experiment: str) -> dict[str, str]:
         return dict(database.execute(wanted, (int(experiment),)))
 
 
-def runs(path: Path, experiment: str, kind: str | None = None) -> list[StoredRun]:
-    """Return the runs of an experiment, given by its id, the newest first; of one kind, or all."""
+def runs(path: Path, experiment: str, kind: str | None = None, *, tags_alone: bool = False) -> list[StoredRun]:
+    """Return the runs of an experiment, given by its id, the newest first; of one kind, or all.
+
+    With `tags_alone`, no parameter, metric or data set is read, and of the tags only ours.
+    """
     chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
     asked: tuple[Any, ...] = (int(experiment),)
     if kind is not None:
         chosen += " AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)"
         asked += (words.KIND, kind)
+    params: dict[str, dict[str, str]] = defaultdict(dict)
+    metrics: dict[str, dict[str, float]] = defaultdict(dict)
+    digests: dict[str, str] = {}
     with _opened(path) as database:
         database.execute("BEGIN")  # all that follows is read at one moment
         rows = database.execute(
@@ -58,29 +64,41 @@ def runs(path: Path, experiment: str, kind: str | None = None) -> list[StoredRun
             " ORDER BY start_time DESC, run_uuid",
             asked,
         ).fetchall()
-        tags, params = (_pairs(database, table, chosen, asked) for table in ("tags", "params"))
-        metrics: dict[str, dict[str, float]] = defaultdict(dict)
-        for run, key, value, nan in database.execute(
-            f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({chosen})", asked
-        ):
-            metrics[run][key] = float("nan") if nan else float(value)
-        digests = dict(database.execute(
-            "SELECT destination_id, digest FROM inputs JOIN datasets ON dataset_uuid = source_id"
-            f" WHERE source_type = 'DATASET' AND destination_type = 'RUN' AND destination_id IN ({chosen})", asked
-        ))  # fmt: skip
+        tags = _pairs(database, "tags", chosen, asked, "AND key LIKE 'study.%'" if tags_alone else "")
+        if not tags_alone:
+            params, metrics = _pairs(database, "params", chosen, asked), _metrics(database, chosen, asked)
+            digests = _digests(database, chosen, asked)
     return [
         StoredRun(run, str(name or ""), str(status), int(start or 0), tags[run], params[run], metrics[run],
-                  str(digests.get(run, "")))
+                  digests.get(run, ""))
         for run, name, status, start in rows
     ]  # fmt: skip
 
 
-def _pairs(database: sqlite3.Connection, table: str, chosen: str, asked: tuple[Any, ...]) -> dict[str, dict[str, str]]:
+def _pairs(
+    database: sqlite3.Connection, table: str, chosen: str, asked: tuple[Any, ...], more: str = ""
+) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    wanted = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen})"
+    wanted = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {more}"
     for run, key, value in database.execute(wanted, asked):
         found[run][key] = str(value)
     return found
+
+
+def _metrics(database: sqlite3.Connection, chosen: str, asked: tuple[Any, ...]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    wanted = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({chosen})"
+    for run, key, value, nan in database.execute(wanted, asked):
+        found[run][key] = float("nan") if nan else float(value)
+    return found
+
+
+def _digests(database: sqlite3.Connection, chosen: str, asked: tuple[Any, ...]) -> dict[str, str]:
+    wanted = (
+        "SELECT destination_id, digest FROM inputs JOIN datasets ON dataset_uuid = source_id"
+        f" WHERE source_type = 'DATASET' AND destination_type = 'RUN' AND destination_id IN ({chosen})"
+    )
+    return {run: str(digest) for run, digest in database.execute(wanted, asked)}
 
 
 @contextmanager

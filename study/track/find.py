@@ -64,8 +64,8 @@ def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
     return _read(uri, lambda path: database.experiment_tags(path, experiment_id), ask, {})
 
 
-def read_runs(experiment_id: str, uri: str, kind: str | None = None) -> list[StoredRun]:
-    """Return the runs of an experiment, the newest first; of one kind, or all."""
+def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_alone: bool = False) -> list[StoredRun]:
+    """Return the runs of an experiment, the newest first; of one kind, or all; `tags_alone` where no more is needed."""
 
     def ask() -> list[StoredRun]:
         from study.track.connect import all_runs, connect
@@ -73,7 +73,7 @@ def read_runs(experiment_id: str, uri: str, kind: str | None = None) -> list[Sto
         wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
         return [stored(run) for run in all_runs(connect(uri), experiment_id, wanted)]
 
-    return _read(uri, lambda path: database.runs(path, experiment_id, kind), ask, [])
+    return _read(uri, lambda path: database.runs(path, experiment_id, kind, tags_alone=tags_alone), ask, [])
 
 
 def stored(run: "Run") -> StoredRun:

@@ -92,7 +92,9 @@ class Store:
 
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
-        return [_record(run) for run in read_runs(self.experiment_id, self.uri) if words.KIND in run.tags]
+        return [
+            _record(run) for run in read_runs(self.experiment_id, self.uri, tags_alone=True) if words.KIND in run.tags
+        ]
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
