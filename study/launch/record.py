@@ -194,8 +194,9 @@ class Recorder:
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
-        files = {"spec.json": spec.model_dump(mode="json"), "environment.json": environment()}
-        self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
+        if tags[words.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
+            files = {"spec.json": spec.model_dump(mode="json"), "environment.json": environment()}
+            self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
         images = self._facts.train_images
         sizes = {
             "total_iterations": spec.recipe.total_iterations(images),

@@ -44,6 +44,7 @@ class Record:
     outcome: str
     status: str
     tags: Mapping[str, str]
+    """Ours, by the names in `words`; those of MLflow itself may be missing."""
 
 
 class Store:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from study.track import load_runs, load_trials, words
+from study.track import load_runs, load_trials, look, words
 from tests.conftest import run_here, run_study
 from tests.launch.processes import records, uri
 
@@ -31,7 +31,8 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     assert set(chosen.index) == {"plain-8", "plain-14"}
     for net, row in chosen.iterrows():
         assert any(str(net) in line and f"{row['lr']:g}" in line for line in done.stdout.splitlines())
-    begun = [record.tags[words.NAME].split()[0] for record in reversed(records(tmp_path)) if record.kind == "trial"]
+    seen = [run for run in reversed(look("g", uri(tmp_path)).records) if run.tags[words.KIND] == "trial"]
+    begun = [run.name.split()[0] for run in seen]
     assert begun == ["plain-8"] * 6 + ["plain-14"] * 6  # one search after the other, as a warm start needs
     assert chosen.loc["plain-8", "point"] in set(trials.loc[trials["net"] == "plain-14", "point"])
 
