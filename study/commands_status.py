@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,8 @@ from rich.table import Table
 
 from study.errors import StudyError
 from study.folders import cache_folder
-from study.track import Look, list_studies, look, tracking_uri, words
+from study.names import ARCHITECTURES
+from study.track import Look, StoredRun, list_studies, look, tracking_uri, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,11 +29,10 @@ class Said(NamedTuple):
     next_step: str
 
 
-class Standing(BaseModel):
-    """What there is to say of a study's results."""
+class Kept(BaseModel):
+    """Verdicts, and the state of the results that they are of."""
 
-    rows: list[tuple[str, ...]]
-    """As many texts each as `HEADINGS`."""
+    state: str
     verdicts: list[Said]
 
 
@@ -40,7 +41,7 @@ def status(experiment: str | None) -> None:
     seen = look(experiment or newest_study())
     counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
     Console().print(f"{seen.name}: {', '.join(counts) or 'no run yet'}", highlight=False, soft_wrap=True, markup=False)
-    print_results(seen)
+    print_results(seen, at_once=True)
 
 
 def newest_study() -> str:
@@ -67,55 +68,84 @@ def outcomes(seen: Look) -> dict[str, int]:
     }
 
 
-def print_results(seen: Look) -> None:
-    """Print the table of results and the verdicts of a study."""
-    standing = standing_of(seen)
-    if not standing.rows:
+def print_results(seen: Look, *, at_once: bool = False) -> None:
+    """Print the table of results and the verdicts of a study.
+
+    With `at_once`, a verdict that has to be worked out anew is left out while runs are at work: it would soon be
+    another, and statistics alone take longer to be imported than all of the rest.
+    """
+    rows = rows_of(seen)
+    if not rows:
         return
     table = Table(title=seen.name)
     for i, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if i else "left")
-    for row in standing.rows:
+    for row in rows:
         table.add_row(*row)
     Console().print(table)
-    for verdict in standing.verdicts:
+    verdicts = verdicts_of(seen, at_once=at_once)
+    if verdicts is None:
+        Console().print("verdict: `study report` has that of the results so far", highlight=False, soft_wrap=True)
+    for verdict in verdicts or ():
         Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
         Console().print(verdict.next_step, highlight=False, soft_wrap=True)
 
 
-def standing_of(seen: Look) -> Standing:
-    """Return what there is to say of a study; worked out anew where a run or search has ended since the last time.
+def rows_of(seen: Look) -> list[tuple[str, ...]]:
+    """Return a row a net and variant, of the runs that a report counts: rates, and means and deviations of errors."""
+    cells: dict[tuple[str, int, int], dict[str, StoredRun]] = {}
+    for run in sorted(seen.records, key=lambda run: run.start_time):
+        if _counts(run):
+            kind = run.params["architecture"]
+            place = run.tags.get(words.VARIANT, ""), ARCHITECTURES.index(kind), int(run.params["depth"])
+            cells.setdefault(place, {})[run.params["seed"]] = run  # the latest of a seed
+    return [_row(variant, list(by_seed.values())) for (variant, _, _), by_seed in sorted(cells.items())]
 
-    Statistics alone take longer to be imported than all of the rest, so what they came to is kept.
+
+def _counts(run: StoredRun) -> bool:
+    ended = run.tags.get(words.KIND) == "run" and run.tags.get(words.OUTCOME) in ("finished", "diverged")
+    return ended and bool(run.params) and not math.isnan(run.metrics.get("final_train_error", math.nan))
+
+
+def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
+    net = runs[0].params["net"]
+    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params["lr"]) for run in runs}))
+    tuned = all(run.tags.get(words.LR_TUNED) == "true" for run in runs)
+    errors = (
+        _spread([value for run in runs if not math.isnan(value := run.metrics.get(error, math.nan))])
+        for error in ("final_train_error", "final_test_error")
+    )
+    return f"{net} ({variant})" if variant else net, rates + " tuned" * tuned, *errors, str(len(runs))
+
+
+def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
+    """Return the verdicts of a study: those kept, if no run or search has ended since, else worked out and kept.
+
+    With `at_once`, None where they would have to be worked out and runs are at work.
     """
     place = cache_folder("status") / f"{_digest([seen.uri, seen.experiment_id])}.json"
     state = _digest([_form(), seen.smallest_effect, sorted(_ends(seen))])
     try:
-        kept = json.loads(place.read_text(encoding="utf-8"))
-        if kept["state"] == state:
-            return Standing.model_validate(kept["standing"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        kept = Kept.model_validate_json(place.read_bytes())
+        if kept.state == state:
+            return kept.verdicts
+    except (OSError, ValidationError):
         pass  # nothing kept yet, or by another version
-    standing = _work_out(seen.runs, seen.smallest_effect, seen.trials)
+    if at_once and seen.at_work:
+        return None
+    verdicts = _judge(seen.runs, seen.smallest_effect, seen.trials)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(json.dumps({"state": state, "standing": standing.model_dump()}), encoding="utf-8")
+        place.write_text(Kept(state=state, verdicts=verdicts).model_dump_json(), encoding="utf-8")
     except OSError:
-        pass  # it will be worked out again
-    return standing
+        pass  # they will be worked out again
+    return verdicts
 
 
-def _work_out(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame") -> Standing:
-    from study.report.tables import results_table
-    from study.report.verdict import judge
+def _judge(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame") -> list[Said]:
+    from study.report import judge
 
-    rows = []
-    for row in results_table(runs).to_dict("records"):
-        errors = (_spread(row[f"{e}_estimate"], row[f"{e}_sd"]) for e in ("final_train_error", "final_test_error"))
-        net = f"{row['net']} ({row['variant']})" if row["variant"] else row["net"]
-        rows.append((net, row["lr"] + (" tuned" if row["lr_tuned"] else ""), *errors, str(row["runs"])))
-    verdicts = [Said(verdict.line, verdict.next_step) for verdict in judge(runs, smallest_effect, trials)]
-    return Standing(rows=rows, verdicts=verdicts)
+    return [Said(verdict.line, verdict.next_step) for verdict in judge(runs, smallest_effect, trials)]
 
 
 def _ends(seen: Look) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
@@ -136,6 +166,9 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _spread(mean: float, sd: float) -> str:
+def _spread(values: list[float]) -> str:
     """Return a mean with its standard deviation over seeds, where there is one."""
-    return f"{mean:.2f}" if math.isnan(sd) else f"{mean:.2f} \u00b1 {sd:.2f}"
+    if not values:
+        return "nan"
+    mean = statistics.fmean(values)
+    return f"{mean:.2f}" if len(values) == 1 else f"{mean:.2f} \u00b1 {statistics.stdev(values):.2f}"

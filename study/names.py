@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from study.errors import StudyError, nearest
 
 Architecture = Literal["plain", "residual", "vgg"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+"""In the order in which nets are shown."""
 Family = Literal["cifar", "imagenet", "vgg"]
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)

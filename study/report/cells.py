@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-ARCHITECTURES = ("plain", "residual", "vgg")
+from study.names import ARCHITECTURES
+
 ENDED = ("finished", "diverged")
 CELL = ["architecture", "depth", "variant", "seed"]
 

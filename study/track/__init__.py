@@ -12,6 +12,7 @@ from study.track.find import list_studies
 from study.track.look import Look, look
 from study.track.owner import is_gone, owner
 from study.track.place import Unreachable, study_folder, tracking_uri
+from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
     from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
@@ -29,6 +30,7 @@ __all__ = [
     "Provenance",
     "Record",
     "Store",
+    "StoredRun",
     "Study",
     "Trained",
     "Unreachable",
