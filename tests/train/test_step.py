@@ -23,13 +23,15 @@ def make_spec(architecture: str, seed: int, **recipe: object) -> RunSpec:
     return RunSpec(dataset=DATA, architecture=architecture, depth=8, recipe=Recipe(**fields), seed=seed)  # type: ignore[arg-type]
 
 
-def train_together(specs: list[RunSpec], data: Dataset, folder: Path, late: int = 0) -> list[list[Event]]:
+def train_together(
+    specs: list[RunSpec], data: Dataset, folder: Path, late: int = 0, device: torch.device = CPU
+) -> list[list[Event]]:
     """Train these at once; the last begins `late` iterations after the others."""
     courses = [
-        course(spec, data, CPU, CheckpointPlan(folder / f"{i}.pt", every_seconds=0)) for i, spec in enumerate(specs)
+        course(spec, data, device, CheckpointPlan(folder / f"{i}.pt", every_seconds=0)) for i, spec in enumerate(specs)
     ]
     events: list[list[Event]] = [[] for _ in specs]
-    together, left, turn = Together(CPU), set(range(len(specs))), 0
+    together, left, turn = Together(device), set(range(len(specs))), 0
     while left:
         steps = []
         for i in sorted(left):
@@ -115,3 +117,15 @@ def test_time_is_shared(digits: Dataset, tmp_path: Path) -> None:
     speeds = [next(e for e in events if isinstance(e, Epoch)).images_per_second for events in two]
     assert max(speeds) < 3 * min(speeds)
     assert sum(speeds) > 0.3 * alone
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_curves_on_a_gpu_are_those_of_each_run_alone(digits: Dataset, tmp_path: Path, precision: str) -> None:
+    gpu = torch.device("cuda")
+    there = digits.to(gpu)
+    specs = [make_spec("residual", seed, precision=precision) for seed in (0, 1)]
+    for i, events in enumerate(train_together(specs, there, tmp_path, device=gpu)):
+        alone = list(run(specs[i], there, gpu, CheckpointPlan(tmp_path / f"alone-{i}.pt")))
+        assert figures(events) == pytest.approx(figures(alone), rel=0.02 if precision == "fp32" else 0.1)
