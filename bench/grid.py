@@ -8,7 +8,6 @@ done anew. The launcher's time is in seconds of a processor, of its own thread; 
 
 import argparse
 import contextlib
-import functools
 import io
 import os
 import re
@@ -17,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+from timing import timed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,19 +42,7 @@ def watched(owner: type, spent: dict[str, float]) -> None:
     """Add the processor seconds of each public method of a class to `spent`."""
     for name, method in list(vars(owner).items()):
         if not name.startswith("_") and callable(method) and not isinstance(method, classmethod):
-            setattr(owner, name, _timed(f"{owner.__name__}.{name}", method, spent))
-
-
-def _timed(label: str, method: Callable[..., Any], spent: dict[str, float]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def timed(*given: Any, **named: Any) -> Any:
-        began = time.thread_time()
-        try:
-            return method(*given, **named)
-        finally:
-            spent[label] = spent.get(label, 0.0) + time.thread_time() - began
-
-    return timed
+            setattr(owner, name, timed(method, f"{owner.__name__}.{name}", spent, time.thread_time))
 
 
 def launch(folder: str, grid: str, changes: tuple[str, ...]) -> None:

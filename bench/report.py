@@ -18,13 +18,13 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
+from timing import timed
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = """
@@ -142,22 +142,11 @@ def phases(out: Path) -> None:
     spent = {"import": time.perf_counter() - start}
     for name, phase in PHASES.items():
         call = name.rpartition(".")[2]
-        setattr(modules[name], call, _timed(getattr(modules[name], call), phase, spent))
+        setattr(modules[name], call, timed(getattr(modules[name], call), phase, spent))
     commands.report(commands.studies([]), commands.Wish(out))
     spent["the rest"] = time.perf_counter() - start - sum(spent.values())
     for phase, seconds in spent.items():
         print(f"| {phase} | {seconds:.1f} |")
-
-
-def _timed(call: Callable[..., Any], phase: str, spent: dict[str, float]) -> Callable[..., Any]:
-    def timed(*positional: Any, **named: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return call(*positional, **named)
-        finally:
-            spent[phase] = spent.get(phase, 0.0) + time.perf_counter() - start
-
-    return timed
 
 
 @contextmanager

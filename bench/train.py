@@ -41,7 +41,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
 GRID = """
 name: bench
 dataset: {{name: image-folder, root: "{root}", image_size: {side}, validation: 0, test_limit: 100}}
-recipe: {{iterations: {steps}, evaluate_every: {every}, batch_size: {batch}, augment: {augment}, lr: 0.01,
+recipe: {{iterations: {steps}, evaluate_every: {every}, batch_size: {batch}, augment: crop-flip, lr: 0.01,
   precision: {precision}}}
 grid: {{net: {net}, seed: {seeds}}}
 """
@@ -137,10 +137,10 @@ def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: 
     return Result(speed, used, first)
 
 
-def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, side: int, augment: str) -> Result:
+def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, side: int) -> Result:
     """Train a run on each worker at once; images a second are those of all workers."""
     text = GRID.format(root=root, side=side, steps=steps, every=steps // POINTS, batch=BATCH, precision=precision,
-                       net=net, seeds=list(range(len(force.devices))), augment=augment)  # fmt: skip
+                       net=net, seeds=list(range(len(force.devices))))  # fmt: skip
     specs = parse_grid(text, "bench").runs()
     speeds: dict[str, list[float]] = {str(i): [] for i in range(len(specs))}
     memory, first, left = 0.0, 0.0, set(speeds)
@@ -180,7 +180,7 @@ def measure(net: str, root: Path, device: torch.device, given: argparse.Namespac
         found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
         for precision in ("fp32", "auto"):
             for name, workers in (("one run", alone), (f"{len(force.devices)} at once", force)):
-                result = ours(net, root, precision, workers, given.steps, given.side, given.augment)
+                result = ours(net, root, precision, workers, given.steps, given.side)
                 found.setdefault(f"{name}, {precision}", []).append(result)
     rows, base = [], statistics.median(result.speed for result in found["textbook"])
     for how, results in found.items():
@@ -210,7 +210,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24, help="iterations of each run (default: 24)")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each row (default: 3)")
     given = parser.parse_args()
-    given.augment = "crop-flip"
     device = torch.device(given.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else environment()["processor"]
     about = f"PyTorch {torch.__version__}, {name}, batches of {BATCH}x3x{given.side}x{given.side}"

@@ -1,4 +1,4 @@
-"""Where the program keeps what it can make again."""
+"""Where the program keeps what it can make or fetch again."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,12 @@ from pathlib import Path
 import platformdirs
 
 
+def base_folder(variable: str) -> Path:
+    """Return the folder that an environment variable names, or else the user's cache folder."""
+    given = os.environ.get(variable)
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("study"))
+
+
 def cache_folder(name: str) -> Path:
     """Return where things of a kind are kept: below STUDY_CACHE, or else the user's cache folder."""
-    base = os.environ.get("STUDY_CACHE")
-    return (Path(base).expanduser() if base else Path(platformdirs.user_cache_dir("study"))) / name
+    return base_folder("STUDY_CACHE") / name

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from study.data.dataset import BadFile, Split
 from study.errors import DataError
+from study.folders import base_folder, cache_folder
 
 Progress = Callable[[str, float], None]
 """Called with what is being done ("decoding images") and how much of it is done, from 0 to 1."""
@@ -27,14 +26,13 @@ class Source:
 
 def data_folder(name: str) -> Path:
     """Return where the files of data set `name` are kept: below STUDY_DATA, or else the user's cache folder."""
-    base = os.environ.get("STUDY_DATA")
-    return (Path(base).expanduser() if base else Path(platformdirs.user_cache_dir("study"))) / name
+    return base_folder("STUDY_DATA") / name
 
 
 def image_cache_folder() -> Path:
     """Return where decoded images are kept: STUDY_CACHE, or else `images` in the user's cache folder."""
-    base = os.environ.get("STUDY_CACHE")
-    return Path(base).expanduser() if base else Path(platformdirs.user_cache_dir("study")) / "images"
+    given = os.environ.get("STUDY_CACHE")
+    return Path(given).expanduser() if given else cache_folder("images")
 
 
 def given_folder(name: str, root: str | None) -> Path:

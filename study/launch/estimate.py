@@ -29,12 +29,15 @@ class Estimate:
     """What is left of a grid; times in seconds, memory in MiB, disk in bytes."""
 
     seconds: float
-    worker_seconds: float
-    """Of all workers together."""
     memory: float
     disk: float
     cells: tuple[float, ...]
     """Worker seconds of each cell of the plan."""
+
+    @property
+    def worker_seconds(self) -> float:
+        """Of all workers together."""
+        return sum(self.cells)
 
 
 def speeds_of(plans: Sequence[CellPlan], book: SpeedBook) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
@@ -93,7 +96,7 @@ def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: Speed
     finish = _finish(chains, workers) + (WORKER_SECONDS if left else 0.0)
     memory = [speeds[book.key(plan.cell.specs[0])].memory for plan in left]
     disk = sum(_bytes(plan, facts, tune) for plan in left)
-    return Estimate(finish, sum(cells), LAUNCHER_MIB + workers * max(memory, default=0.0), disk, tuple(cells))
+    return Estimate(finish, LAUNCHER_MIB + workers * max(memory, default=0.0), disk, tuple(cells))
 
 
 def _finish(chains: Sequence[tuple[float, float, int]], workers: int) -> float:

@@ -60,18 +60,18 @@ class SpeedBook:
         Raises:
             StudyError: a net can't be trained here.
         """
-        orders = [
-            (key, Measure(f"{key} {i}", spec, replicas_of(spec, self._force, self._facts)))
+        waiting = [
+            Measure(f"{key} {i}", spec, replicas_of(spec, self._force, self._facts))
             for key, spec in specs.items()
-            for i in range(self._workers)
+            for i in range(len(self._force.devices))
         ]
         found: dict[str, list[Speed]] = {key: [] for key in specs}
-        waiting, heard = list(orders), 0
+        asked, heard = len(waiting), 0
         pool = Pool(self._force.devices, self._force.threads)
         try:
-            while heard < len(orders):
+            while heard < asked:
                 while waiting and pool.free():
-                    pool.give(waiting.pop(0)[1])
+                    pool.give(waiting.pop(0))
                 for message in pool.hear(timeout=1.0):
                     if isinstance(message, Failed):
                         raise StudyError(f"the speed of a net can't be measured: {message.cause}")
@@ -81,16 +81,12 @@ class SpeedBook:
                         pool.release(message.task)
                         found[message.task.partition(" ")[0]].append(message.speed)
                         heard += 1
-                        told("measuring speeds", heard / len(orders))
+                        told("measuring speeds", heard / asked)
         finally:
             pool.kill()
         speeds = {key: _together(values) for key, values in found.items()}
         self._keep(speeds)
         return speeds
-
-    @property
-    def _workers(self) -> int:
-        return len(self._force.devices)
 
     def _keep(self, speeds: Mapping[str, Speed]) -> None:
         try:
