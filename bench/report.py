@@ -92,7 +92,7 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
 
     spec, per_epoch = job.spec, facts.train_images // 128
     total = steps * per_epoch
-    recorder.started(job, Started(0, total, per_epoch, facts.train_images, 1_000_000, "cpu", "fp32", ()))
+    recorder.started(job, Started(0, total, "cpu", "fp32", ()))
     level = FINAL[spec.depth] if spec.architecture == "plain" else FINAL[spec.depth] / 10
     final = float(level * random.uniform(0.9, 1.1))
     for i in range(1, steps + 1):
@@ -105,6 +105,7 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
                 step=i * per_epoch, epoch=float(i), lr=rate, train_error=error, train_loss=error / 40,
                 test_error=min(100.0, error + 7), test_loss=error / 40 + 0.2, validation_error=error + 6,
                 validation_loss=error / 40 + 0.1, images_per_second=9000 / spec.depth, seconds=float(i), memory_mib=500,
+                time=1.7e9 + i,
             )
         )  # fmt: skip
         if i % 100 == 0:

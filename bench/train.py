@@ -31,8 +31,8 @@ from study.config import parse_grid
 from study.events import Epoch, Finished, Started
 from study.launch.devices import Workforce, choose_workforce
 from study.launch.environment import environment
+from study.launch.messages import Order, Told
 from study.launch.pool import Pool
-from study.launch.worker import Order, Told
 from study.nets import build_net, count
 from study.train.precision import resolve_precision
 

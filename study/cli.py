@@ -1,6 +1,7 @@
 """The commands: parse, call, print. Heavy imports stand inside them, so that `study --help` answers at once."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -41,6 +42,16 @@ WorkersOption = Annotated[
 ReplicasOption = Annotated[
     int | None, typer.Option("--replicas", min=1, max=16, help="Runs of a net trained as one; default 1 or 2.")
 ]
+RetriesOption = Annotated[
+    int,
+    typer.Option("--retries", min=0, help="Further tries of a run that breaks for a passing cause."),
+]
+CheckpointOption = Annotated[
+    float, typer.Option("--checkpoint-every", min=0, help="Seconds between two checkpoints of a run.")
+]
+HangOption = Annotated[
+    float, typer.Option("--hang-after", min=0.05, help="Minutes without a sign of life after which a worker is killed.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
 
 
@@ -65,6 +76,9 @@ def run(
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
+    retries: RetriesOption = 2,
+    checkpoint_every: CheckpointOption = 20.0,
+    hang_after: HangOption = 30.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
     ] = False,
@@ -72,13 +86,16 @@ def run(
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
     from study import commands
+    from study.launch.limits import Hardware, Limits
 
     text = (grid, tuple(changes or ()))
     if dry_run:
         from study import commands_plan
 
         raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers, replicas))
-    raise typer.Exit(commands.run(*text, device, workers, replicas, quiet=quiet, lr_from=lr_from))
+    hardware = Hardware(device, workers, replicas)
+    limits = Limits(retries, checkpoint_every, 60 * hang_after)
+    raise typer.Exit(commands.run(*text, hardware, limits, quiet=quiet, lr_from=lr_from))
 
 
 @app.command()
@@ -88,12 +105,18 @@ def tune(
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     replicas: ReplicasOption = None,
+    retries: RetriesOption = 2,
+    checkpoint_every: CheckpointOption = 20.0,
+    hang_after: HangOption = 30.0,
     quiet: QuietOption = False,
 ) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
     from study import commands
+    from study.launch.limits import Hardware, Limits
 
-    raise typer.Exit(commands.run(grid, tuple(changes or ()), device, workers, replicas, quiet=quiet, only_search=True))
+    hardware = Hardware(device, workers, replicas)
+    limits = Limits(retries, checkpoint_every, 60 * hang_after)
+    raise typer.Exit(commands.run(grid, tuple(changes or ()), hardware, limits, quiet=quiet, only_search=True))
 
 
 app.command()(report)
@@ -159,6 +182,7 @@ def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a fil
 def main() -> NoReturn:
     """Run a command; an error of the user's becomes one line and exit code 2."""
     os.environ.setdefault("DO_NOT_TRACK", "true")  # the libraries' telemetry stays off
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command as Ctrl-C does
     try:
         app()
     except StudyError as error:

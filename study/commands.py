@@ -1,14 +1,18 @@
 """What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
 
 import shlex
+from contextlib import nullcontext, suppress
 from itertools import takewhile
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from study.commands_status import print_results
 from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.launch.limits import Hardware, Limits
 
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
@@ -21,9 +25,8 @@ PAPER_NETS = [
 def run(
     path: str,
     changes: tuple[str, ...],
-    device: str,
-    workers: int | None,
-    replicas: int | None,
+    hardware: "Hardware",
+    limits: "Limits",
     *,
     quiet: bool,
     lr_from: str | None = None,
@@ -34,7 +37,7 @@ def run(
     from study.launch.display import Display
     from study.launch.rates_from import with_rates_from
     from study.launch.run_grid import run_grid
-    from study.track import look
+    from study.track import Unreachable, look
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -51,9 +54,8 @@ def run(
         summary = run_grid(
             grid,
             display,
-            device=device,
-            workers=workers,
-            replicas=replicas,
+            hardware=hardware,
+            limits=limits,
             text=text,
             command=again,
             only_search=only_search,
@@ -63,17 +65,20 @@ def run(
         + (f", {summary.earlier} runs were done before" if summary.earlier else "")
         + f" ({summary.seconds:.0f} s)"
     )
-    if only_search:
-        print_rates(grid.name)
-    elif summary.finished + summary.diverged + summary.earlier:
-        print_results(look(grid.name))
+    with suppress(Unreachable) if summary.interrupted else nullcontext():
+        if only_search:
+            print_rates(grid.name)
+        elif summary.finished + summary.diverged + summary.earlier:
+            print_results(look(grid.name))
     for name, cause in summary.failures:
         display.warn(f"failed: {name}: {cause}")
     if summary.interrupted:
         display.warn(f"interrupted, nothing is lost; to go on: {again}")
         return 130
     if summary.failures:
-        display.warn(f"the cause of each failure is in MLflow (traceback.txt of the run); to try again: {again}")
+        display.warn(
+            f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {again}"
+        )
         return 1
     if only_search:
         train = again.replace("study tune", "study run", 1)

@@ -1,5 +1,9 @@
 """The one exception type for bad input: the command line prints its message and exits with code 2."""
 
+import re
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
+
 
 class StudyError(Exception):
     """Something the user gave is wrong; the message says what, where, and what to do, in a line or two."""
@@ -19,3 +23,8 @@ def nearest(word: str, choices: list[str]) -> str:
 
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def without_passwords(text: str) -> str:
+    """Return a text with the passwords of addresses left out: a grid may name Optuna's server with one."""
+    return _PASSWORD.sub(r"\1:***@", text)

@@ -26,6 +26,8 @@ class Epoch:
     """Time of the run so far, evaluation and earlier attempts included."""
     memory_mib: float
     """Peak memory of the process so far."""
+    time: float
+    """When it was measured, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,11 @@ class Started:
 
     step: int
     total: int
-    iterations_per_epoch: int
-    train_images: int
-    parameters: int
     device: str
     precision: str
     history: tuple[Epoch, ...]
+    damaged: tuple[str, ...] = ()
+    """What was wrong with newer checkpoints than the one that it goes on from."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,14 @@ class Checkpointed:
     """All that is needed to go on from iteration `step` is safe on disk."""
 
     step: int
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """The checkpoint of iteration `step` can't be written, for this reason: the run goes on, those before it stand."""
+
+    step: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -85,4 +94,4 @@ class Interrupted:
     step: int
 
 
-Event = Started | Epoch | Checkpointed | Finished | Diverged | Interrupted
+Event = Started | Epoch | Checkpointed | Unsaved | Finished | Diverged | Interrupted

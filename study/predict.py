@@ -72,16 +72,15 @@ def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Pre
     """Rebuild a run's net from its specification and checkpoint.
 
     Raises:
-        StudyError: the checkpoint isn't one of this run's net.
+        StudyError: the checkpoint is damaged, or isn't one of this run's net.
     """
     values = load_checkpoint(checkpoint, device)
     try:
-        assert values is not None  # noqa: S101 (the caller has just fetched it)
         classes, shape = tuple(values["classes"]), tuple(values["image_shape"])
         net = build_spec_net(spec, len(classes), shape[0])
         net.load_state_dict(values["net"])
         normalizer = Normalizer(values["mean"], values["std"])
-    except (KeyError, RuntimeError, TypeError, AssertionError) as error:
+    except (KeyError, RuntimeError, TypeError) as error:
         raise StudyError(f"the run's checkpoint can't be used: {str(error).splitlines()[0]}") from None
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Predictor(net, normalizer, spec, classes, shape, device)

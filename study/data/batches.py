@@ -19,6 +19,11 @@ from study.data.seeds import derived_seed
 from study.data.stream import batch_images
 from study.errors import DataError
 
+AT_ONCE = 1000
+"""Images that a net is shown at once when it is scored, at most."""
+PIXELS_AT_ONCE = AT_ONCE * 64 * 64
+"""Pixels of them, at most: a run that is asked to stop ends between two of these."""
+
 
 class TrainBatches:
     """The training batches of a run: `batch(step)` depends on the arguments here and on `step`, on nothing else.
@@ -91,7 +96,12 @@ class TrainBatches:
 
 
 def evaluation_batches(
-    split: Split, normalizer: Normalizer, *, augment: str, batch_size: int = 1000, device: torch.device | None = None
+    split: Split,
+    normalizer: Normalizer,
+    *,
+    augment: str,
+    batch_size: int | None = None,
+    device: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield every image of `split` once, clean and in order, with its label; for `imagenet` its centre crop.
 
@@ -111,7 +121,7 @@ def augmented_batches(
     *,
     augment: str,
     seed: int,
-    batch_size: int = 1000,
+    batch_size: int | None = None,
     device: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield every image of `split` once, in order, augmented as in training, by draws that no epoch of it uses.
@@ -138,8 +148,10 @@ def _draws(
     return tuple(draw.to(device) for draw in changes.draw(count, shape, generator))
 
 
-def _in_order(split: Split, size: int, device: torch.device) -> Iterator[tuple[slice, Tensor, Tensor]]:
+def _in_order(split: Split, size: int | None, device: torch.device) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield all images as they are, `size` at a time: where they stand, images (B, C, H, W) uint8 and labels (B,)."""
+    _, height, width = split.image_shape
+    size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))
     heres = [slice(start, start + size) for start in range(0, len(split), size)]
     labels = split.labels.to(device)
     for here, images in zip(heres, batch_images(split, heres, device), strict=True):

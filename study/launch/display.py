@@ -46,6 +46,7 @@ class Display:
         self._began = time.monotonic()
         self._cost = 0.0
         self._done = 0.0
+        self._said_once = ""
 
     def __enter__(self) -> "Display":
         self._progress.start()
@@ -73,6 +74,16 @@ class Display:
         """Print a line above the progress."""
         if not self.quiet:
             self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def say_once(self, text: str) -> None:
+        """Print a line that even `--quiet` shows, if it wasn't the last such line."""
+        if text != self._said_once:
+            self._said_once = text
+            self.warn(text)
+
+    def close(self) -> None:
+        """Give the terminal back as it was."""
+        self._progress.stop()
 
     def warn(self, text: str) -> None:
         """Print a line that even `--quiet` shows."""

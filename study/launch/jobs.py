@@ -73,7 +73,12 @@ class Job:
     logged: int
     """The last iteration whose point is in MLflow."""
     trial: Trial | None = None
-    attempts: int = 1
+    breaks: int = 0
+    """How often it broke for a passing cause since it last came to a checkpoint."""
+    not_before: float = 0.0
+    """When to try it again, on the monotonic clock."""
+    unsaved: bool = False
+    """Its checkpoint can't be written at present."""
     pruned: bool = False
     lost: bool = False
     """Another launcher has it now: this one was silent for too long."""

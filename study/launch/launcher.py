@@ -2,46 +2,39 @@
 
 import shutil
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from study.errors import StudyError
-from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
+from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started, Unsaved
+from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
+from study.launch.hearing import Hearing, ends
 from study.launch.jobs import Job
 from study.launch.lease import Leases
+from study.launch.limits import Limits
+from study.launch.messages import Failed, Order, Told
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
-from study.launch.worker import Failed, Order, Told
+from study.launch.summary import Summary
+from study.patience import GivenUp
 
-RETRIES = 2
-"""How often a run whose worker died without a word is given to another."""
-CHECKPOINT_SECONDS = 20.0
-
-
-@dataclass
-class Summary:
-    """How a grid ended."""
-
-    finished: int = 0
-    diverged: int = 0
-    earlier: int = 0
-    """Runs that were results before it began."""
-    trials: int = 0
-    left: int = 0
-    """Runs that are still to do."""
-    interrupted: bool = False
-    seconds: float = 0.0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """Name and cause of what broke."""
+RETRY_SECONDS = 2.0
+"""Before a run that broke for a passing cause is tried again; twice as long at each further try."""
 
 
 class Launcher:
     """Runs a grid to its end, or until it is asked to stop."""
 
     def __init__(
-        self, cells: Cells, recorder: Recorder, pool: Pool, display: Display, checkpoints: Path, leases: Leases
+        self,
+        cells: Cells,
+        recorder: Recorder,
+        pool: Pool,
+        display: Display,
+        checkpoints: Path,
+        leases: Leases,
+        limits: Limits,
     ) -> None:
         self._cells = cells
         self._recorder = recorder
@@ -49,41 +42,41 @@ class Launcher:
         self._display = display
         self._checkpoints = checkpoints
         self._leases = leases
+        self._limits = limits
         self._told_to_wait = False
         self._jobs: dict[str, Job] = {}
+        self.hearing = Hearing(pool, leases, display, limits, self._jobs.keys())
         self._again: list[Job] = []
-        self._stopping = False
         self._stillborn = 0
         self.summary = Summary(earlier=cells.done_before)
 
     def stop(self) -> None:
         """Ask for a clean end: every run in flight writes a checkpoint, nothing new begins."""
-        self._stopping = True
+        self.hearing.stopping = True
 
     def run(self) -> Summary:
-        """Do everything the cells hold."""
+        """Do everything the cells hold.
+
+        Raises:
+            StudyError: workers can't start, or MLflow or a database was away for too long.
+        """
         began = time.monotonic()
-        asked = False
-        while True:
-            if self._stopping and not asked:
-                asked = True
-                self._display.warn("stopping: runs in flight write a checkpoint (press Ctrl-C again to leave at once)")
-                for task in self._jobs:
-                    self._pool.stop(task)
-            if not self._stopping:
-                self._dispatch()
-            if not self._jobs and (self._stopping or not (self._again or self._cells.more())):
-                break
-            for message in self._pool.hear(timeout=0.2):
-                self._keep_leases()
-                self._handle(message)
-            self._keep_leases()
-            for job in self._jobs.values():
-                if job.due() and not job.lost:
-                    self._recorder.flush(job)
+        try:
+            while self._goes_on():
+                self.hearing.hear(0.2)
+                while self.hearing.heard:
+                    self._handle(self.hearing.heard.popleft())
+                self._drop_lost()
+                for job in self._jobs.values():
+                    if job.due() and not job.lost:
+                        self._recorder.flush(job)
+        except GivenUp as error:
+            if not self.hearing.stopping:
+                raise
+            self._display.warn(f"stopped while waiting for {error}")
         self.summary.earlier += self._cells.done_elsewhere
-        self.summary.interrupted = self._stopping
-        self.summary.left = self._cells.runs_left()
+        self.summary.interrupted = self.hearing.stopping
+        self.summary.left = self._cells.runs_left() + len(self._jobs)
         self.summary.seconds = time.monotonic() - began
         return self.summary
 
@@ -94,10 +87,21 @@ class Launcher:
                 self._recorder.end(job, "interrupted")
         self._cells.close(self._recorder)
 
+    def _goes_on(self) -> bool:
+        """Give out work, or none where the launcher is asked to stop; return whether anything is in flight or to do."""
+        self.hearing.heed_stop()
+        if not self.hearing.stopping:
+            self._dispatch()
+        elif self._jobs and self.hearing.too_late:
+            self._pool.kill()
+            for job in list(self._jobs.values()):
+                self._put_back(job, "was too slow to write another checkpoint; its last one stands")
+        return bool(self._jobs) or (not self.hearing.stopping and bool(self._again or self._cells.more()))
+
     def _dispatch(self) -> None:
         """Give work to every worker that waits."""
         for _ in range(self._pool.free()):
-            job = self._again.pop(0) if self._again else self._cells.next_job(self._recorder)
+            job = self._next_again() or self._cells.next_job(self._recorder)
             if job is None:
                 break
             self._begin(job)
@@ -110,16 +114,24 @@ class Launcher:
             self._told_to_wait = True
             self._display.say("waiting: another `study run` is at work on all that is left")
 
+    def _next_again(self) -> Job | None:
+        """Return the first run that is to be tried again by now."""
+        now = time.monotonic()
+        job = next((job for job in self._again if job.not_before <= now), None)
+        if job is not None:
+            self._again.remove(job)
+        return job
+
     def _begin(self, job: Job, beside: str | None = None) -> None:
         """Give a job to a worker that waits, or to the one that has another of its cell."""
         self._told_to_wait = False
         self._jobs[job.task] = job
-        order = Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", CHECKPOINT_SECONDS)
+        order = Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", self._limits.checkpoint_seconds)
         self._pool.give(order, beside)
 
-    def _keep_leases(self) -> None:
-        """Renew the leases; stop what another launcher has taken over because this one was silent for too long."""
-        lost = self._leases.renew()
+    def _drop_lost(self) -> None:
+        """Stop what another launcher has taken over because this one was silent for too long."""
+        lost, self.hearing.lost = self.hearing.lost, set()
         if not lost:
             return
         self._cells.lose(lost)
@@ -139,18 +151,20 @@ class Launcher:
         if job is None:
             return
         if job.lost:
-            if not isinstance(message, Told) or isinstance(message.event, Finished | Diverged | Interrupted):
+            if ends(message):
                 self._let_go(job)
         elif isinstance(message, Failed):
             self._failed(job, message)
         elif isinstance(message, Told):
-            self._hear(job, message.event)
+            self._take_in(job, message.event)
 
-    def _hear(self, job: Job, event: Event) -> None:
+    def _take_in(self, job: Job, event: Event) -> None:
         """React to one event of a run."""
         match event:
             case Started():
                 self._recorder.started(job, event)
+                for damage in event.damaged:
+                    self._display.warn(f"{job.name}: {damage}; it goes on from iteration {event.step:,}")
                 self._display.started(job.task, job.name, job.cost, event.step, event.total)
             case Epoch():
                 job.add(event)
@@ -158,7 +172,12 @@ class Launcher:
                 if job.kind == "trial" and not job.pruned and self._cells.should_prune(job, event):
                     self._prune(job)
             case Checkpointed():
-                pass
+                job.breaks = 0
+                job.unsaved = False
+            case Unsaved():
+                if not job.unsaved:
+                    job.unsaved = True
+                    self._display.warn(f"{job.name}: no checkpoint can be written: {event.reason}; it goes on without")
             case Finished() | Diverged():
                 self._end(job, event)
             case Interrupted():
@@ -192,41 +211,49 @@ class Launcher:
             self._recorder.end(job, "pruned", reason="behind the cell's other trials", step=event.step)
             self.summary.trials += 1
             self._close(job, self._cells.pruned(job, event, self._recorder), result=True)
-        elif self._stopping:
+        elif self.hearing.stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
             self._requeue(job)
 
     def _worker_died(self, message: Died) -> None:
         """Give the run of a worker that is gone to another, from its checkpoint, a few times."""
-        cause = _death(message.exit_code)
+        cause = cause_of(message)
         if message.task is None:
             self._stillborn += 1
             if self._stillborn > 2 * len(self._pool):
                 raise StudyError(f"workers end before they begin: {cause}; try fewer (--workers)")
             return
+        self._stillborn = 0
         job = self._jobs.get(message.task)
         if job is None:
             return
         if job.lost:
             self._let_go(job)
-        elif self._stopping:
+        elif self.hearing.stopping:
             self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
-        elif job.attempts <= RETRIES:
-            job.attempts += 1
-            self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
-            self._requeue(job)
-        else:
-            self._fail(job, f"{cause}, {job.attempts} times")
+        elif not self._try_again(job, cause):
+            self._recorder.add_log(job, message.log, "worker.log")
+            self._fail(job, f"{cause}, {job.breaks} times")
 
     def _failed(self, job: Job, message: Failed) -> None:
         """Take in a run that broke; one that found no memory beside others goes on when there are fewer of them."""
         if message.out_of_memory and self._pool.narrow(job.task, joined=message.joined):
             self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
             self._requeue(job)
-            return
-        self._recorder.add_traceback(job, message.traceback)
-        self._fail(job, message.cause)
+        elif not (message.passing and not self.hearing.stopping and self._try_again(job, message.cause)):
+            self._recorder.add_log(job, message.traceback, "traceback.txt")
+            self._fail(job, message.cause)
+
+    def _try_again(self, job: Job, cause: str) -> bool:
+        """Let a run that broke go on from its checkpoint a little later, if it may; return whether it may."""
+        job.breaks += 1
+        if job.breaks > self._limits.retries:
+            return False
+        job.not_before = time.monotonic() + RETRY_SECONDS * 2 ** (job.breaks - 1)
+        self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
+        self._requeue(job)
+        return True
 
     def _let_go(self, job: Job) -> None:
         """Leave a run to the launcher that took it over; what becomes of it is looked at again later."""
@@ -269,11 +296,3 @@ class Launcher:
 
     def _folder(self, job: Job) -> Path:
         return self._checkpoints / job.task
-
-
-def _death(exit_code: int | None) -> str:
-    """Say how a worker ended."""
-    if exit_code is not None and exit_code < 0:
-        word = " (out of memory?)" if exit_code == -9 else ""
-        return f"its worker was killed by signal {-exit_code}{word}"
-    return f"its worker ended with exit code {exit_code}"

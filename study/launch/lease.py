@@ -12,9 +12,13 @@ from sqlalchemy import Column, Float, MetaData, String, Table, create_engine, de
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
+from study.patience import Patience, database_is_away, disk_is_away
 from study.track import is_gone
 
+LOCKED_SECONDS = 5.0
+"""How long SQLite waits by itself for others that write."""
+RENEW_AGAIN_SECONDS = 5.0
 SECONDS = 120.0
 """A silent holder keeps its leases so long; far more than clocks of machines differ by."""
 
@@ -31,9 +35,18 @@ class Leases:
     """The leases of one launcher."""
 
     def __init__(
-        self, url: str, holder: str, study: str, *, seconds: float = SECONDS, clock: Callable[[], float] = time.time
+        self,
+        url: str,
+        holder: str,
+        study: str,
+        *,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.time,
+        patience: Patience | None = None,
     ) -> None:
         """Open the database at `url`; `holder` names this launcher, keys are those of `study`.
+
+        Afterwards, `patience` says what is done while the database is away: by default nothing.
 
         Raises:
             StudyError: the database can't be opened.
@@ -44,8 +57,10 @@ class Leases:
         self._clock = clock
         self._renewed = clock()
         self._held: set[str] = set()
+        self._patience = patience or Patience()
+        self._url = url
         try:
-            local = {"timeout": 60} if url.startswith("sqlite") else {}
+            local = {"timeout": LOCKED_SECONDS} if url.startswith("sqlite") else {}
             self._engine = create_engine(url, poolclass=NullPool, connect_args=local)
             with suppress(OperationalError, IntegrityError):  # another launcher makes the table at this moment
                 TABLE.create(self._engine, checkfirst=True)
@@ -53,12 +68,18 @@ class Leases:
                 connection.execute(select(TABLE.c.key).limit(1))
         except (SQLAlchemyError, ImportError) as error:
             reason = str(error).splitlines()[0]
-            raise StudyError(f"the database of leases, {url}, can't be opened: {reason}") from None
+            raise StudyError(f"the database of leases, {without_passwords(url)}, can't be opened: {reason}") from None
 
     def acquire(self, key: str) -> bool:
         """Take the lease of `key` if nobody has it; return whether it's ours."""
-        now = self._clock()
         name = self._prefix + key
+        taken = self._patience(lambda: self._acquire(name), self._away)
+        if taken:
+            self._held.add(name)
+        return taken
+
+    def _acquire(self, name: str) -> bool:
+        now = self._clock()
         found = self._find(name)
         mine = {"holder": self._holder, "until": now + self._seconds}
         try:
@@ -74,8 +95,6 @@ class Leases:
                     taken = changed.rowcount == 1
         except IntegrityError:  # another launcher was faster
             return False
-        if taken:
-            self._held.add(name)
         return taken
 
     def release(self, key: str) -> None:
@@ -89,19 +108,28 @@ class Leases:
 
     def is_held(self, key: str) -> bool:
         """Whether a launcher that lives, this one or another, has the lease of `key`."""
-        found = self._find(self._prefix + key)
+        found = self._patience(lambda: self._find(self._prefix + key), self._away)
         return found is not None and found.until >= self._clock() and not is_gone(found.holder)
 
     def renew(self) -> set[str]:
-        """Keep what is held, if a quarter of its time is over; return the keys that another has taken meanwhile."""
+        """Keep what is held, if a quarter of its time is over; return the keys that another has taken meanwhile.
+
+        While the database is away nothing is renewed, and nothing waits: nobody else can take anything there either.
+        """
         now = self._clock()
         if not self._held or now - self._renewed < self._seconds / 4:
             return set()
         self._renewed = now
         mine = (TABLE.c.holder == self._holder) & TABLE.c.key.in_(self._held)
-        with self._engine.begin() as connection:
-            connection.execute(update(TABLE).where(mine).values(until=now + self._seconds))
-            kept = {row.key for row in connection.execute(select(TABLE.c.key).where(mine))}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(update(TABLE).where(mine).values(until=now + self._seconds))
+                kept = {row.key for row in connection.execute(select(TABLE.c.key).where(mine))}
+        except SQLAlchemyError as error:
+            if not self._away(error):
+                raise
+            self._renewed = now - self._seconds / 4 + RENEW_AGAIN_SECONDS
+            return set()
         lost = self._held - kept
         self._held &= kept
         return {name.removeprefix(self._prefix) for name in lost}
@@ -111,6 +139,13 @@ class Leases:
             return connection.execute(select(TABLE.c.holder, TABLE.c.until).where(TABLE.c.key == name)).first()
 
     def _release(self, name: str) -> None:
+        self._patience(lambda: self._delete(name), self._away)
         self._held.discard(name)
+
+    def _delete(self, name: str) -> None:
         with self._engine.begin() as connection:
             connection.execute(delete(TABLE).where(TABLE.c.key == name, TABLE.c.holder == self._holder))
+
+    def _away(self, error: Exception) -> str:
+        why = database_is_away(error) or disk_is_away(error)
+        return why and f"the database of leases, {without_passwords(self._url)}: {why}"

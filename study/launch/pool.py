@@ -1,18 +1,27 @@
 """A fixed number of worker processes: give one an order, hear what all of them say, replace one that dies."""
 
 import multiprocessing
+import os
 import signal
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
-from study.launch.worker import Failed, Measure, Measured, Order, Ready, Stop, Told, main
+from study.launch.messages import Alive, Failed, Measure, Measured, Order, Ready, Stop, Told
+from study.launch.worker import main
 
-STOP_SECONDS = 10.0
-"""How long a worker may take to end before it is killed."""
+STOP_SECONDS = 5.0
+"""How long workers may take to end before they are killed."""
+DUMP_SECONDS = 0.5
+"""What a silent worker is given to leave the stacks of its threads."""
+LOG_BYTES = 64 * 1024
+"""What is kept of the end of a dead worker's log, at most."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,10 @@ class Died:
 
     task: str | None
     exit_code: int | None
+    log: str = ""
+    """The end of what it printed, the stacks of its threads included where it crashed or hung."""
+    silent: float | None = None
+    """For how many seconds it gave no sign of life before it was killed for that; None where it wasn't."""
 
 
 Message = Told | Measured | Failed | Died
@@ -31,8 +44,12 @@ class _Worker:
     process: SpawnProcess
     connection: Connection
     device: str
+    log: Path
     ready: bool = False
     tasks: list[str] = field(default_factory=list)
+    heard: float = field(default_factory=time.monotonic)
+    """When it last gave a sign of life."""
+    silent: float | None = None
 
 
 class Pool:
@@ -43,6 +60,8 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
         self._threads = threads
         self._replicas = replicas
+        self._logs = tempfile.TemporaryDirectory(prefix="study-workers-", ignore_cleanup_errors=True)
+        self._started = 0
         self._workers = [self._start(device) for device in devices]
 
     def __len__(self) -> int:
@@ -68,6 +87,8 @@ class Pool:
             for worker in self._workers
             if (beside in worker.tasks if beside is not None else worker.ready and not worker.tasks)
         )
+        if not worker.tasks:
+            worker.heard = time.monotonic()  # it was silent for as long as it had nothing to do
         worker.tasks.append(order.task)
         with suppress(OSError):  # it has just died: `hear` will say so
             worker.connection.send(order)
@@ -107,40 +128,62 @@ class Pool:
             try:
                 while worker in self._workers and worker.connection.poll():  # a message may have taken it away
                     message = worker.connection.recv()
+                    worker.heard = time.monotonic()
                     if isinstance(message, Ready):
                         worker.ready = True
-                    else:
+                    elif not isinstance(message, Alive):
                         yield message
             except (EOFError, OSError):
                 yield from self._replace(worker)
 
-    def close(self) -> None:
-        """End all workers; those that don't within a few seconds are killed."""
+    def kill_silent(self, seconds: float) -> None:
+        """Kill each worker at work that gave no sign of life for so long; `hear` will say that it died, and of what."""
         for worker in self._workers:
-            worker.connection.close()  # they notice, and end
+            silent = time.monotonic() - worker.heard
+            if silent > seconds and (worker.tasks or not worker.ready) and worker.silent is None:
+                worker.silent = silent
+                with suppress(OSError, TypeError):
+                    os.kill(worker.process.pid or 0, signal.SIGUSR1)  # it leaves the stacks of its threads in its log
+                    time.sleep(DUMP_SECONDS)
+                worker.process.kill()
+
+    def close(self) -> None:
+        """End all workers: each writes a checkpoint; those that don't end within a few seconds are killed."""
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            _join(worker.process)
+            worker.connection.close()  # those that wait for an order notice, and end
+        end = time.monotonic() + STOP_SECONDS
+        for worker in self._workers:
+            _join(worker.process, end - time.monotonic())
+        self._logs.cleanup()
 
     def kill(self) -> None:
         """End all workers at once."""
         for worker in self._workers:
             worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+        self._logs.cleanup()
 
     def _start(self, device: str) -> _Worker:
+        self._started += 1
+        log = Path(self._logs.name) / f"{self._started}.log"
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, device, self._threads), daemon=True)
+        process = self._context.Process(target=main, args=(theirs, device, self._threads, log), daemon=True)
         with _no_interrupt():
             process.start()
         theirs.close()
-        return _Worker(process, ours, device)
+        return _Worker(process, ours, device, log)
 
     def _replace(self, worker: _Worker) -> list[Died]:
         worker.connection.close()
         _join(worker.process)
         self._workers[self._workers.index(worker)] = self._start(worker.device)
-        return [Died(task, worker.process.exitcode) for task in (worker.tasks or (None,))]
+        if worker.ready and not worker.tasks:
+            return []  # somebody ended it while it had nothing to do
+        log = _end_of(worker.log)
+        return [Died(task, worker.process.exitcode, log, worker.silent) for task in (worker.tasks or (None,))]
 
 
 @contextmanager
@@ -154,9 +197,21 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _join(process: SpawnProcess) -> None:
+def _end_of(log: Path) -> str:
+    """Return what a worker printed last, and delete it."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_BYTES))
+            text = file.read().decode(errors="replace")
+        log.unlink()
+    except OSError:
+        return ""
+    return text
+
+
+def _join(process: SpawnProcess, seconds: float = STOP_SECONDS) -> None:
     """Wait for a process to end, and kill it if it takes too long."""
-    process.join(STOP_SECONDS)
+    process.join(max(0.0, seconds))
     if process.is_alive():
         process.kill()
         process.join()

@@ -176,9 +176,10 @@ class Recorder:
         )
         job.sent()
 
-    def add_traceback(self, job: Job, text: str) -> None:
+    def add_log(self, job: Job, text: str, name: str) -> None:
         """Keep what a run that broke had to say."""
-        self._store.add_text(job.run_id, text, "traceback.txt")
+        if text:
+            self._store.add_text(job.run_id, text, name)
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Return a run's id, and the last iteration that is logged."""

@@ -1,9 +1,12 @@
 """From a grid to its runs: load the data, plan against MLflow, start workers, run, close."""
 
+import os
 import signal
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -14,15 +17,25 @@ from study.launch.data_record import record_data
 from study.launch.devices import choose_workforce
 from study.launch.display import Display
 from study.launch.estimate import in_seconds, speeds_of
-from study.launch.launcher import Launcher, Summary
+from study.launch.hearing import TELL_SECONDS
+from study.launch.launcher import Launcher
 from study.launch.lease import Leases
+from study.launch.limits import Hardware, Limits
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
 from study.launch.replicas import replicas_of
 from study.launch.speed_book import SpeedBook
+from study.launch.summary import Summary
+from study.patience import GivenUp, Patience
 from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+START_SECONDS = 60.0
+"""How long MLflow or a database may be away before anything has begun."""
+LEAVE_SECONDS = 9.0
+"""How long a clean end may take."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +74,8 @@ def run_grid(
     grid: Grid,
     display: Display,
     *,
-    device: str = "auto",
-    workers: int | None = None,
-    replicas: int | None = None,
+    hardware: Hardware | None = None,
+    limits: Limits | None = None,
     text: str = "",
     command: str = "",
     only_search: bool = False,
@@ -80,23 +92,26 @@ def run_grid(
     dataset = load_dataset(asked, progress=display.loading)
     plan = _plan(grid, dataset, display)
     store = Store(grid.name)
+    patience = store.patience
+    patience.meanwhile = lambda why, seconds: _wait_a_little(display, why, seconds)
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
     storage = grid.tune.storage or f"sqlite:///{root / 'optuna.db'}"
-    leases = Leases(storage, owner(), grid.name)
+    leases = Leases(storage, owner(), grid.name, patience=patience)
     told = {"grid": text, "resolved": resolved(grid), "command": command}
-    describe(store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)
+    store.do(describe, store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)
     _close_stale(store, plan.records, leases)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
         record_data(store, dataset, asked.root, written, display)
         leases.release("data")
     del dataset  # the workers load it themselves
-    force = choose_workforce(device, workers, plan.jobs, replicas)
+    hardware = hardware or Hardware()
+    force = choose_workforce(hardware.device, hardware.workers, plan.jobs, hardware.replicas)
     book = SpeedBook(force, plan.facts)
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
-    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage), leases, only_search=only_search)
+    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
         return Summary(earlier=cells.done_before)
     display.say(
@@ -107,19 +122,39 @@ def run_grid(
         state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
     pool = Pool(force.devices, force.threads, max(state.replicas for state in cells.states))
     recorder = Recorder(store, grid, plan.facts, plan.records)
-    launcher = Launcher(cells, recorder, pool, display, checkpoints, leases)
+    launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
-    try:
-        with _signals(launcher, pool):
+    patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back
+    with _signals(launcher, pool, display):
+        try:
             return launcher.run()
-    finally:
-        pool.close()
-        launcher.close_records()
+        finally:
+            pool.close()
+            patience.meanwhile = _wait_no_more
+            with suppress(GivenUp):  # what stays RUNNING in MLflow is closed at the next start
+                launcher.close_records()
 
 
-def _search_opener(grid: Grid, storage: str) -> Callable[[str, str], Search]:
+def _wait_a_little(display: Display, why: str, seconds: float) -> None:
+    """Wait for what is away before anything has begun, not for long.
+
+    Raises:
+        GivenUp: it was away for a minute.
+    """
+    if seconds >= START_SECONDS:
+        raise GivenUp(f"{why}; waited a minute")
+    if seconds >= TELL_SECONDS:
+        display.say_once(f"waiting for {why}")
+    time.sleep(1.0)
+
+
+def _wait_no_more(why: str, _seconds: float) -> None:
+    raise GivenUp(why)
+
+
+def _search_opener(grid: Grid, storage: str, patience: Patience) -> Callable[[str, str], Search]:
     """Return the function that opens a cell's search in Optuna's storage."""
-    store = SearchStore(storage)
+    store = SearchStore(storage, patience)
 
     def open_search(name: str, key: str) -> Search:
         return store.search(f"{grid.name}/{name}/{key[:8]}", grid.tune, seed=zlib.crc32(key.encode()))
@@ -140,19 +175,28 @@ def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
 
 
 @contextmanager
-def _signals(launcher: Launcher, pool: Pool) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the grid cleanly; a second one leaves at once."""
+def _signals(launcher: Launcher, pool: Pool, display: Display) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and the end of a terminal end the grid cleanly, within seconds; a second one at once."""
     asked = False
+
+    def leave() -> None:
+        display.warn("left without waiting any longer; nothing is lost: run the same command again and it goes on")
+        display.close()
+        pool.kill()
+        os._exit(130)  # not by an exception: the main thread may wait for a server or a locked database
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            pool.kill()
-            raise KeyboardInterrupt
+            leave()
         asked = True
         launcher.stop()
+        timer = threading.Timer(LEAVE_SECONDS, leave)
+        timer.daemon = True
+        timer.start()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` ignores SIGHUP
+    before = {number: signal.signal(number, handle) for number in ours}
     try:
         yield
     finally:

@@ -13,10 +13,10 @@ from study.errors import StudyError
 from study.folders import cache_folder
 from study.launch.devices import Workforce
 from study.launch.environment import environment
+from study.launch.messages import Failed, Measure, Measured
 from study.launch.plan import DataFacts
 from study.launch.pool import Died, Pool
 from study.launch.replicas import replicas_of
-from study.launch.worker import Failed, Measure, Measured
 from study.train import Speed
 
 ALIKE = ("lr", "epochs", "iterations", "momentum", "nesterov", "weight_decay", "schedule", "milestones", "gamma",

@@ -4,155 +4,70 @@ It imports no MLflow and no Optuna, so it starts quickly and never touches their
 """
 
 import contextlib
+import faulthandler
 import os
 import signal
-import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.config import RunSpec
 from study.events import Event
+from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
+from study.launch.wire import Gone, Wire
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
     from study.data import Dataset
-    from study.train import Speed, Step
-
-POLL_SECONDS = 0.05
-"""Time between two looks for a message from the launcher."""
+    from study.train import Step
 
 
-@dataclass(frozen=True)
-class Order:
-    """A run to do, under the launcher's name for it."""
-
-    task: str
-    spec: RunSpec
-    checkpoint: Path
-    every_seconds: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A run whose speed is to be measured; it isn't done."""
-
-    task: str
-    spec: RunSpec
-    replicas: int
-
-
-@dataclass(frozen=True)
-class Stop:
-    """End this task at its next step, with a checkpoint."""
-
-    task: str
-
-
-@dataclass(frozen=True)
-class Ready:
-    """The worker has started and waits for an order."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """An event of a task."""
-
-    task: str
-    event: Event
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a `Measure` came to."""
-
-    task: str
-    speed: "Speed"
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task broke: the cause in a line, and the whole traceback."""
-
-    task: str
-    cause: str
-    traceback: str
-    out_of_memory: bool = False
-    """The device had too little of it left."""
-    joined: bool = False
-    """The worker had other tasks as well."""
-
-
-class _Gone(Exception):
-    """The launcher is no more: nobody hears what this worker says."""
-
-
-class _Ears:
-    """Looks now and then for orders, for a word to stop, and for the launcher's end."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._parent = os.getppid()
-        self._looked = 0.0
-        self._stopped: set[str] = set()
-        self.orders: list[Order | Measure] = []
-        self.terminated = False
-
-    def listen(self, *, wait: bool) -> None:
-        """Take in what the launcher has said; with `wait`, wait until it says something.
-
-        Raises:
-            _Gone: the launcher has died.
-            EOFError: it has hung up.
-        """
-        now = time.monotonic()
-        if not wait and now - self._looked < POLL_SECONDS:
-            return
-        self._looked = now
-        if os.getppid() != self._parent:
-            raise _Gone
-        while wait or self._connection.poll():
-            message = self._connection.recv()
-            if isinstance(message, Stop):
-                self._stopped.add(message.task)
-            else:
-                self._stopped.discard(message.task)  # a late word to stop it, when it was here before
-                self.orders.append(message)
-            wait = False
-
-    def stop(self, task: str) -> bool:
-        """Whether a task should stop."""
-        return self.terminated or task in self._stopped
-
-
-def main(connection: Connection, device: str, threads: int) -> None:
-    """Serve orders until the launcher hangs up."""
+def main(connection: Connection, device: str, threads: int, log: Path | None = None) -> None:
+    """Serve orders until the launcher hangs up; what the process prints, crashes included, goes to the file `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher decides
-    ears = _Ears(connection)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as does the end of a terminal
+    _log_to(log)
+    _be_killed_first()
+    wire = Wire(connection)
 
     def terminate(*_: Any) -> None:
-        ears.terminated = True
+        wire.terminated = True
 
     signal.signal(signal.SIGTERM, terminate)
-    with contextlib.suppress(_Gone, EOFError, BrokenPipeError, ConnectionResetError):
-        Desk(connection, ears, device, threads).serve()
+    with contextlib.suppress(Gone):
+        Desk(wire, device, threads).serve()
+
+
+def _log_to(log: Path | None) -> None:
+    """Let a crash, or SIGUSR1, leave the stack of every thread."""
+    if log is not None:
+        with contextlib.suppress(OSError):  # a full disk: then it is seen at once
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
+            os.close(file)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+
+
+def _be_killed_first() -> None:
+    """Ask Linux to end workers, not the launcher, when memory runs out: a worker's run goes on in another."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 class Desk:
     """A worker's runs: usually one; several train together where the launcher gives it more."""
 
-    def __init__(self, connection: Connection, ears: _Ears, device: str, threads: int) -> None:
+    def __init__(self, wire: Wire, device: str, threads: int) -> None:
         import torch
 
         from study.train import Together
 
         torch.set_num_threads(threads)
-        self._connection = connection
-        self._ears = ears
+        self._wire = wire
         self._device = torch.device(device)
         self._together = Together(self._device)
         self._courses: dict[str, Iterator[Event | Step]] = {}
@@ -160,11 +75,11 @@ class Desk:
 
     def serve(self) -> None:
         """Do what the launcher orders, until it hangs up or this process is told to end."""
-        self._connection.send(Ready())
-        while self._courses or not self._ears.terminated:
-            self._ears.listen(wait=not self._courses)
-            while self._ears.orders:
-                self._begin(self._ears.orders.pop(0))
+        self._wire.say(Ready())
+        while self._courses or not self._wire.terminated:
+            self._wire.listen(wait=not (self._courses or self._wire.orders))  # a run hears orders for others too
+            while self._wire.orders:
+                self._begin(self._wire.orders.pop(0))
             steps = {task: step for task in list(self._courses) if (step := self._advance(task)) is not None}
             try:
                 self._together.take(list(steps.values()))
@@ -180,10 +95,10 @@ class Desk:
             dataset = self._dataset(order.spec.dataset)
             if isinstance(order, Measure):
                 speed = measure_speed(order.spec, dataset, self._device, order.replicas)
-                self._connection.send(Measured(order.task, speed))
+                self._wire.say(Measured(order.task, speed))
                 return
             plan = CheckpointPlan(order.checkpoint, order.every_seconds)
-            stop = partial(self._ears.stop, order.task)
+            stop = partial(self._wire.stop, order.task)
             self._courses[order.task] = course(order.spec, dataset, self._device, plan, stop=stop)
         except Exception as error:
             self._fail(order.task, error, joined=bool(self._courses))
@@ -196,10 +111,8 @@ class Desk:
             for happened in self._courses[task]:
                 if isinstance(happened, Step):
                     return happened
-                self._connection.send(Told(task, happened))
+                self._wire.say(Told(task, happened))
             del self._courses[task]
-        except (BrokenPipeError, ConnectionResetError):
-            raise
         except Exception as error:  # contained to the run: the launcher shows it and goes on with the rest
             self._fail(task, error, joined=len(self._courses) > 1)
         return None
@@ -208,9 +121,12 @@ class Desk:
         import torch
 
         self._courses.pop(task, None)
+        if isinstance(error, torch.AcceleratorError):
+            raise error  # the GPU is of no more use to this process: another takes its runs over
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         text = "".join(traceback.format_exception(error))
-        self._connection.send(Failed(task, cause, text, out_of_memory(error), joined))
+        passing = isinstance(error, OSError)
+        self._wire.say(Failed(task, cause, text, out_of_memory(error), joined, passing))
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()  # so that others on this GPU have what the broken run held
 
@@ -219,7 +135,8 @@ class Desk:
 
         if self._held is None or self._held[0] != spec:
             self._held = None  # so that two are never held at once
-            self._held = (spec, place(load_dataset(spec), str(self._device)))
+            dataset = load_dataset(spec, progress=lambda *_: self._wire.listen(wait=False))
+            self._held = (spec, place(dataset, str(self._device)))
         return self._held[1]
 
 

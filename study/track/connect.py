@@ -12,15 +12,22 @@ from urllib.parse import urlparse
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # its own would take minutes, in which nothing is heard
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
+import requests
 from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
+from study.patience import database_is_away, disk_is_away, first_line
 from study.track.place import Unreachable, database_path
+
+PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
+"""What MLflow says while it, or the way to it, is broken for a while."""
 
 
 @lru_cache(maxsize=8)
@@ -33,6 +40,7 @@ def connect(uri: str) -> MlflowClient:
     """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a traceback
     path = database_path(uri)
     if path is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
@@ -57,12 +65,22 @@ def answering(uri: str) -> Iterator[None]:
             _knock(uri)
         yield
     except (MlflowException, OSError, SQLAlchemyError) as error:
-        raise Unreachable(f"MLflow can't be reached at {uri}: {_line(error)}") from None
+        raise Unreachable(f"MLflow can't be reached at {without_passwords(uri)}: {first_line(error)}") from None
 
 
-def _line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+def is_away(uri: str, error: Exception) -> str:
+    """Say why MLflow can't be used now, or nothing where the cause won't pass by itself or by making room on a disk."""
+    place = database_path(uri) or without_passwords(uri)
+    if isinstance(error, MlflowException):
+        found = database_is_away(error)
+        if not found and error.error_code in PASSING:
+            found = "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
+    elif isinstance(error, requests.RequestException):
+        refused = error.response is not None and error.response.status_code < 500
+        found = "" if refused else "it doesn't answer"
+    else:
+        found = database_is_away(error) or disk_is_away(error)
+    return found and f"MLflow at {place}: {found}"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """How a study was made: the grid as it was given and as it was run, and what its runs ran on."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 from study.track import words
 from study.track.connect import connect
 from study.track.find import experiment_tags, find_experiment, read_runs
@@ -29,7 +28,6 @@ TAG_LIMIT = 5000
 """Characters of a tag; a longer text goes on in tags with `.2`, `.3` ... behind their names."""
 ENVIRONMENTS = 12
 """Environments read at most: a run's is a file of its own."""
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,6 @@ def pages_address(address: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise StudyError(f"'{address}': an http:// or https:// address of MLflow's pages is needed")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-
-
-def without_passwords(text: str) -> str:
-    """Return a text with the passwords of addresses left out: a grid may name Optuna's server with one."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def _in_parts(key: str, text: str) -> dict[str, str]:

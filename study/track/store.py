@@ -3,24 +3,28 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 from study.events import Epoch
+from study.patience import Patience, first_line
 from study.track import words
-from study.track.connect import all_runs, connect
+from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
 from study.track.owner import owner
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 BATCH = 1000
 """Metrics that MLflow takes in one call, at most."""
@@ -64,13 +68,15 @@ class Store:
         return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
 
     def __init__(self, experiment: str, uri: str | None = None) -> None:
-        """Open the experiment, or create it.
+        """Open the experiment, or create it. `patience` says what is done while MLflow is away afterwards: nothing.
 
         Raises:
             StudyError: MLflow can't be reached, or the experiment was deleted there.
         """
         self.uri = uri or tracking_uri()
         self.experiment = experiment
+        self.patience = Patience()
+        self._unsure = False
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
         found = self.client.get_experiment_by_name(experiment)
@@ -94,47 +100,76 @@ class Store:
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
         return [
-            _record(run) for run in read_runs(self.experiment_id, self.uri, tags_alone=True) if words.KIND in run.tags
+            _record(run)
+            for run in self.do(read_runs, self.experiment_id, self.uri, tags_alone=True)
+            if words.KIND in run.tags
         ]
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
         wanted = f"tags.`{words.KEY}` = '{key}' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(stored(run)) for run in all_runs(self.client, self.experiment_id, wanted)]
+        return [_record(stored(run)) for run in self.do(all_runs, self.client, self.experiment_id, wanted)]
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
         wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(stored(run)) for run in all_runs(self.client, self.experiment_id, wanted)]
+        return [_record(stored(run)) for run in self.do(all_runs, self.client, self.experiment_id, wanted)]
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run is RUNNING now."""
-        return bool(self.client.get_run(run_id).info.status == "RUNNING")
+        return bool(self.do(self.client.get_run, run_id).info.status == "RUNNING")
 
     def is_bare(self, run_id: str) -> bool:
         """Whether a run has no parameters: its launcher was killed before it wrote them, all at once."""
-        return not self.client.get_run(run_id).data.params
+        return not self.do(self.client.get_run, run_id).data.params
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id."""
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **_source_tags()}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=everything)
+        run_id = self.patience(lambda: self._create_run(name, everything), self._away)
         if params:
-            self.add_params(run.info.run_id, params)
-        return str(run.info.run_id)
+            self.add_params(run_id, params)
+        return run_id
+
+    def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
+        """Create a run; where it is tried again, take the one that was made although its making seemed to fail."""
+        if self._unsure:
+            wanted = f"tags.`{words.KEY}` = '{tags[words.KEY]}' and tags.`{words.OWNER}` = '{tags[words.OWNER]}'"
+            found = [run for run in all_runs(self.client, self.experiment_id, wanted) if not run.data.params]
+            if found and found[0].info.status == "RUNNING" and found[0].data.tags.get(words.KIND) == tags[words.KIND]:
+                self._unsure = False
+                return str(found[0].info.run_id)
+        self._unsure = True
+        made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        self._unsure = False
+        return str(made.info.run_id)
+
+    def do(self, call: Callable[P, Result], *given: P.args, **named: P.kwargs) -> Result:
+        """Make a call to MLflow, again while it is away.
+
+        Raises:
+            StudyError: MLflow refuses it, as when a run was deleted in its pages.
+        """
+        try:
+            return self.patience(lambda: call(*given, **named), self._away)
+        except MlflowException as error:
+            raise StudyError(f"MLflow at {without_passwords(self.uri)}: {first_line(error)}") from error
+
+    def _away(self, error: Exception) -> str:
+        return is_away(self.uri, error)
 
     def reopen(self, run_id: str) -> int:
         """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
-        self.client.update_run(run_id, status="RUNNING")
-        self.client.set_tag(run_id, words.OUTCOME, "running")
-        self.client.set_tag(run_id, words.OWNER, owner())
-        logged = self.client.get_metric_history(run_id, "train_error")
+        self.do(self.client.update_run, run_id, status="RUNNING")
+        self.do(self.client.set_tag, run_id, words.OUTCOME, "running")
+        self.do(self.client.set_tag, run_id, words.OWNER, owner())
+        logged = self.do(self.client.get_metric_history, run_id, "train_error")
         return max((int(metric.step) for metric in logged), default=0)
 
     def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Log parameters; a value that is logged already must be the same."""
         entities = [Param(key, "" if value is None else str(value)) for key, value in params.items()]
-        self.client.log_batch(run_id, params=entities)
+        self.do(self.client.log_batch, run_id, params=entities)
 
     def add_dataset(
         self, run_id: str, name: str, fingerprint: str, root: str | None, profile: Mapping[str, Any]
@@ -148,7 +183,7 @@ class Store:
             profile=json.dumps(profile),
         )
         tags = [InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
+        self.do(self.client.log_inputs, run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
 
     def log_points(self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str] | None = None) -> None:
         """Log points of the curves, and set tags, in one call."""
@@ -156,7 +191,7 @@ class Store:
 
     def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log single figures."""
-        self.client.log_batch(run_id, metrics=_metrics(0, values))
+        self.do(self.client.log_batch, run_id, metrics=_metrics(0, values))
 
     def end(
         self,
@@ -172,38 +207,38 @@ class Store:
         """Close a run with the last points of its curves and its final figures; the status says if it is a result."""
         said = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
         self._log(run_id, _of_points(points) + _metrics(step, metrics or {}), {**(tags or {}), **said})
-        self.client.set_terminated(run_id, STATUS[outcome])
+        self.do(self.client.set_terminated, run_id, STATUS[outcome])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        self.client.log_batch(run_id, tags=_tags(tags))
+        self.do(self.client.log_batch, run_id, tags=_tags(tags))
 
     def _log(self, run_id: str, metrics: list[Metric], tags: Mapping[str, str]) -> None:
         """Log figures and tags in one call, or as few as MLflow allows."""
         *full, last = [metrics[start : start + BATCH] for start in range(0, len(metrics), BATCH)] or [[]]
         for some in full:
-            self.client.log_batch(run_id, metrics=some)
+            self.do(self.client.log_batch, run_id, metrics=some)
         if last or tags:
-            self.client.log_batch(run_id, metrics=last, tags=_tags(tags))
+            self.do(self.client.log_batch, run_id, metrics=last, tags=_tags(tags))
 
     def add_texts(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Store texts as artifacts, by name."""
         with TemporaryDirectory() as folder:
             for name, text in texts.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
-            self.client.log_artifacts(run_id, folder)
+            self.do(self.client.log_artifacts, run_id, folder)
 
     def add_text(self, run_id: str, text: str, path: str) -> None:
         """Store a text as an artifact."""
-        self.client.log_text(run_id, text, path)
+        self.do(self.client.log_text, run_id, text, path)
 
     def add_file(self, run_id: str, file: Path, folder: str) -> None:
         """Store a file as an artifact."""
-        self.client.log_artifact(run_id, str(file), folder)
+        self.do(self.client.log_artifact, run_id, str(file), folder)
 
     def add_folder(self, run_id: str, folder: Path) -> None:
         """Store the files of a folder as artifacts."""
-        self.client.log_artifacts(run_id, str(folder))
+        self.do(self.client.log_artifacts, run_id, str(folder))
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
@@ -214,15 +249,19 @@ def _of_points(points: Sequence[Epoch]) -> list[Metric]:
     found = []
     for point in points:
         values = {key: getattr(point, key) for key in words.CURVES}
-        found += _metrics(point.step, values | {"epoch": point.epoch, "system/process_memory_mib": point.memory_mib})
+        values |= {"epoch": point.epoch, "system/process_memory_mib": point.memory_mib}
+        found += _metrics(point.step, values, point.time)
     return found
 
 
-def _metrics(step: int, values: Mapping[str, float | None]) -> list[Metric]:
-    """Return MLflow's form of figures. What isn't a finite number is left out: MLflow would store 1.8e308."""
-    now = int(time.time() * 1000)
+def _metrics(step: int, values: Mapping[str, float | None], when: float | None = None) -> list[Metric]:
+    """Return MLflow's form of figures. What isn't a finite number is left out: MLflow would store 1.8e308.
+
+    Their time goes with them, so that a call which is made again adds nothing twice.
+    """
+    stamp = int(1000 * (time.time() if when is None else when))
     return [
-        Metric(key, value, now, step) for key, value in values.items() if value is not None and math.isfinite(value)
+        Metric(key, value, stamp, step) for key, value in values.items() if value is not None and math.isfinite(value)
     ]
 
 

@@ -1,6 +1,6 @@
 """Error and loss of a net over a set of images, in evaluation mode."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -17,22 +17,48 @@ class Score(NamedTuple):
     loss: float
 
 
+class Stopped(Exception):
+    """The run was asked to stop."""
+
+
+def never() -> bool:
+    """Say no."""
+    return False
+
+
+def heed(stop: Callable[[], bool]) -> None:
+    """Raise Stopped if the run should stop."""
+    if stop():
+        raise Stopped
+
+
 @torch.no_grad()
 def evaluate(
-    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision, device: torch.device
+    net: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    precision: Precision,
+    device: torch.device,
+    stop: Callable[[], bool] = never,
 ) -> Score:
-    """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,)."""
+    """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,).
+
+    Raises:
+        Stopped: `stop`, asked before each batch, said yes.
+    """
     training = net.training
     net.eval()
     errors = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
     count = 0
-    for images, labels in batches:
-        with autocast(precision, device):
-            logits = net(images)  # (N, K)
-        logits = logits.float()
-        errors += (logits.argmax(1) != labels).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum")
-        count += len(labels)
-    net.train(training)
+    try:
+        for images, labels in batches:
+            heed(stop)
+            with autocast(precision, device):
+                logits = net(images)  # (N, K)
+            logits = logits.float()
+            errors += (logits.argmax(1) != labels).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            count += len(labels)
+    finally:
+        net.train(training)
     return Score(100 * errors.item() / count, loss.item() / count)  # sync point

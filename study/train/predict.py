@@ -3,12 +3,14 @@
 Legend: N images, B images of a batch, C channels, S side they are held at, H and W of a view, K classes.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from study.data import Normalizer, Split, Views, named_views
+from study.train.evaluate import heed, never
 from study.train.precision import Precision, autocast, resolve_precision
 
 BATCH = 1000
@@ -70,11 +72,17 @@ def error_over_views(
     device: torch.device,
     views: str,
     precision: Precision,
+    stop: Callable[[], bool] = never,
 ) -> float:
-    """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own."""
+    """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own.
+
+    Raises:
+        Stopped: `stop`, asked before each batch, said yes.
+    """
     labels = split.labels.to(device)
     errors = torch.zeros((), dtype=torch.int64, device=device)
     for images, expected in zip(split.chunks(BATCH), torch.split(labels, BATCH), strict=True):
+        heed(stop)
         found = predict_probabilities(
             net, images, normalizer, augment=augment, device=device, views=views, precision=precision
         )

@@ -1,29 +1,27 @@
 """The search of one cell, kept in Optuna's storage."""
 
 import math
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import optuna
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import DatabaseError
 
 from study.config import Tune
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
+from study.patience import Patience, first_line
 from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
 from study.tune.space import Point, axes, kept, restored, shared_points
+from study.tune.storage import open_storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 QUARTERS = 4
 """A trial reports at the quarters of its course; steps in the storage are quarters, one seed after another."""
 HALF_DECADE = 10**0.5
-OPENINGS = 5
-"""How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -44,9 +42,13 @@ class Trial:
 class SearchStore:
     """Optuna's database, opened when the first search is asked for."""
 
-    def __init__(self, url: str) -> None:
-        """Take note of the address; it must not be MLflow's (both keep their schema version in the same table)."""
+    def __init__(self, url: str, patience: Patience | None = None) -> None:
+        """Take note of the address; it must not be MLflow's (both keep their schema version in the same table).
+
+        `patience` says what is done while the database is away once it was opened: by default nothing.
+        """
         self._url = url
+        self._patience = patience or Patience()
         self._storage: BaseStorage | None = None
 
     def search(self, name: str, tune: Tune, seed: int) -> "Search":
@@ -57,22 +59,11 @@ class SearchStore:
         """
         if self._storage is None:
             try:
-                self._storage = _opened(self._url)
+                self._storage = open_storage(self._url, self._patience)
             except Exception as error:  # drivers of many databases, each with errors of its own
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise StudyError(f"Optuna's storage {self._url} can't be opened: {reason}") from None
+                reason = f"{without_passwords(self._url)} can't be opened: {first_line(error)}"
+                raise StudyError(f"Optuna's storage {reason}") from None
         return Search(self._storage, name, tune, seed)
-
-
-def _opened(url: str) -> BaseStorage:
-    """Open Optuna's storage, again where another launcher made the same tables at this moment."""
-    local = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    for attempt in range(1, OPENINGS):
-        try:
-            return RDBStorage(url, engine_kwargs=local)
-        except DatabaseError:
-            time.sleep(0.2 * attempt)
-    return RDBStorage(url, engine_kwargs=local)
 
 
 class Search:

@@ -10,7 +10,9 @@ import torch
 import study.train
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.events import Finished, Interrupted
-from study.launch.worker import Desk, Failed, Measure, Measured, Order, Ready, Stop, Told, _Ears, out_of_memory
+from study.launch.messages import Failed, Measure, Measured, Order, Ready, Stop, Told
+from study.launch.wire import Gone, Wire
+from study.launch.worker import Desk, out_of_memory
 
 DATA = DatasetSpec(name="digits", train_limit=200, test_limit=50)
 
@@ -42,8 +44,8 @@ def order(task: str, folder: Path, seed: int = 0, **recipe: object) -> Order:
 def serve(*said: object) -> list[Any]:
     line = Line(*said)
     before = torch.get_num_threads()
-    desk = Desk(line, _Ears(line), "cpu", before)  # type: ignore[arg-type]
-    with pytest.raises(EOFError):
+    desk = Desk(Wire(line), "cpu", before)  # type: ignore[arg-type]
+    with pytest.raises(Gone):
         desk.serve()
     return line.heard
 

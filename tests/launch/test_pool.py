@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from study.launch.messages import Failed, Measure
 from study.launch.pool import Pool
-from study.launch.worker import Failed, Measure
 
 
 @pytest.fixture

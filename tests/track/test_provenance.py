@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 from study.track import Store, describe, load_provenance, words
-from study.track.provenance import TAG_LIMIT, pages_address, without_passwords
+from study.track.provenance import TAG_LIMIT, pages_address
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ POINT = Epoch(
     images_per_second=1000.0,
     seconds=1.0,
     memory_mib=500.0,
+    time=1.7e9,
 )
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "lr": 0.1, "iterations_per_epoch": 10}
 

@@ -49,14 +49,13 @@ def make_spec(architecture: str = "residual", depth: int = 8, seed: int = 0, **r
 
 def curve(events: list[Event]) -> list[Any]:
     """Return all figures that must be the same in every attempt: times and speeds left out."""
-    points = [replace(e, seconds=0, images_per_second=0, memory_mib=0) for e in events if isinstance(e, Epoch)]
+    points = [replace(e, seconds=0, images_per_second=0, memory_mib=0, time=0) for e in events if isinstance(e, Epoch)]
     return points + [replace(e, seconds=0) for e in events if isinstance(e, Finished)]
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    checkpoint = load_checkpoint(path, CPU)
-    assert checkpoint is not None
-    return checkpoint["net"]
+    net: dict[str, torch.Tensor] = load_checkpoint(path, CPU)["net"]
+    return net
 
 
 def test_the_stream_of_an_undisturbed_run(digits: Dataset, tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_the_stream_of_an_undisturbed_run(digits: Dataset, tmp_path: Path) -> No
     started, finished = events[0], events[-1]
     assert isinstance(started, Started)
     assert isinstance(finished, Finished)
-    assert (started.step, started.total, started.iterations_per_epoch, started.train_images) == (0, 12, 4, 270)
+    assert (started.step, started.total) == (0, 12)
     assert [e.step for e in events if isinstance(e, Epoch)] == [4, 8, 12]
     assert finished.step == 12
     assert finished.final_train_error_augmented == finished.final_train_error  # no augmentation

@@ -1,0 +1,62 @@
+"""Optuna's storage, opened with care, each of whose calls is made again while its database is away."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy.exc import DatabaseError
+
+from study.errors import without_passwords
+from study.patience import Patience, database_is_away, disk_is_away
+
+OPENINGS = 5
+"""How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
+LOCKED_SECONDS = 5.0
+"""How long SQLite waits by itself for others that write."""
+
+
+class PatientStorage(RDBStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
+    """A storage whose calls, each a transaction, are made again while the database is locked, full or gone."""
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        """Open the database at `url`; `patience` says what is done while it is away afterwards.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: it can't be opened.
+        """
+        local = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
+        kept = {} if local else {"pool_pre_ping": True}  # a server that was restarted has closed what was open
+        self._address = without_passwords(url)
+        self._patience = Patience()  # none while it is opened: what is wrong then is told at once
+        super().__init__(url, engine_kwargs={**local, **kept})
+        self._patience = patience
+
+    def away(self, error: Exception) -> str:
+        """Say why the database can't be used now, or nothing where the cause won't pass."""
+        why = database_is_away(error) or disk_is_away(error)
+        return why and f"Optuna's storage {self._address}: {why}"
+
+
+def _patiently(name: str) -> Callable[..., Any]:
+    method = getattr(RDBStorage, name)
+
+    def call(self: PatientStorage, *given: Any, **named: Any) -> Any:
+        return self._patience(lambda: method(self, *given, **named), self.away)
+
+    call.__name__, call.__doc__ = name, method.__doc__
+    return call
+
+
+for _name in BaseStorage.__abstractmethods__:
+    setattr(PatientStorage, _name, _patiently(_name))
+
+
+def open_storage(url: str, patience: Patience) -> BaseStorage:
+    """Open Optuna's storage, again where another launcher made the same tables at this moment."""
+    for attempt in range(1, OPENINGS):
+        try:
+            return PatientStorage(url, patience)
+        except DatabaseError:
+            time.sleep(0.2 * attempt)
+    return PatientStorage(url, patience)
