@@ -148,8 +148,9 @@ class Desk:
     def __init__(self, connection: Connection, ears: _Ears, device: str, threads: int) -> None:
         import torch
 
-        from study.train import Together
+        from study.train import Together, settle_cublas
 
+        settle_cublas()
         torch.set_num_threads(threads)
         self._connection = connection
         self._ears = ears

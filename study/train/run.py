@@ -9,6 +9,7 @@ import torch
 from study.config import RunSpec
 from study.data import Dataset, Split, augmented_batches, evaluation_batches
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
+from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, load_checkpoint, save_checkpoint
 from study.train.evaluate import Score, evaluate
 from study.train.predict import error_over_views
@@ -46,6 +47,7 @@ def run(
             yield happened
 
 
+@by_recipe
 def course(
     spec: RunSpec,
     dataset: Dataset,
