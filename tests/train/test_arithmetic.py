@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset
 from study.errors import StudyError
-from study.events import Epoch, Event, Finished
+from study.events import Epoch, Event, Finished, Interrupted
 from study.train import CheckpointPlan, Step, Together, arithmetic, course, load_checkpoint, run, settle_cublas
 from study.train.step import take_step
 
@@ -137,6 +137,16 @@ def test_runs_given_together_have_the_bits_they_have_alone(digits: Dataset, tmp_
                 mine.append(happened)
         together.take(steps)
     assert [losses(mine) for mine in events] == alone
+
+
+def test_one_in_bfloat16_that_was_stopped_goes_on_bit_for_bit(digits: Dataset, tmp_path: Path) -> None:
+    spec = make_spec(deterministic=True, precision="bf16", augment="crop-flip")
+    whole = losses(list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "whole.pt"))))
+    asked = iter([False] * 5 + [True])
+    first = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "c.pt"), stop=lambda: next(asked)))
+    second = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "c.pt")))
+    assert isinstance(first[-1], Interrupted)
+    assert losses(first + second) == whole
 
 
 def test_a_users_own_setting_of_cublas_stands(monkeypatch: pytest.MonkeyPatch) -> None:
