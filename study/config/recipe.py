@@ -54,6 +54,8 @@ class Recipe(Strict):
     """Subtract each pixel's mean (the paper), or each channel's and divide by its deviation; of training images."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of products; auto is bfloat16 where a GPU or processor has instructions for it, else fp32."""
+    deterministic: bool = False
+    """Equal bits for equal seeds on a GPU too, and in bfloat16; slower there, and runs are never trained as one."""
     shortcut: Literal["auto", "A", "B", "C"] = "auto"
     """Shortcut option of residual nets (section 3.3); auto is A for CIFAR nets and B for ImageNet nets."""
     width: Annotated[float, Field(gt=0, le=64)] = 1.0

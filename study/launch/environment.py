@@ -1,5 +1,7 @@
-"""What a run ran on: versions, hardware, and the commit of the program."""
+"""What a run ran on: versions, hardware, and the program itself: its commit, and the code that decides results."""
 
+import hashlib
+import os
 import platform
 import subprocess
 from functools import lru_cache
@@ -11,14 +13,22 @@ import psutil
 import study
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
+DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec.py")
+"""Files and folders of the program that, with a run's key, decide its result."""
+TOLD_BY_DATA = frozenset(
+    f"data/{name}.py"
+    for name in ("build", "cache", "cores", "decode", "describe", "digits", "dogs_vs_cats", "download", "files", "idx",
+                 "image_files", "image_folder", "load", "showcase", "source", "splits", "torchvision_sets")
+)  # fmt: skip
+"""Those of them that read and split images: what they come to is hashed itself, as the fingerprint of the data."""
+SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")
+"""Beginnings of variables by which libraries choose among kernels, which round differently."""
 
 
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
     """Return versions and hardware, in words."""
-    import torch
-
-    found = {"study": study.__version__, "commit": commit(), "python": platform.python_version()}
+    found = {"study": study.__version__, "commit": commit(), "code": code(), "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -27,10 +37,32 @@ def environment() -> dict[str, str]:
     found["system"] = platform.platform()
     found["processor"] = _processor()
     found["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-    if torch.cuda.is_available():
-        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-        found["cuda"] = str(torch.version.cuda)
-    return found
+    found |= _kernels()
+    return {name: value for name, value in found.items() if value}
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """Return 12 hex digits of the source that, with a run's key, decides its result: equal code, equal digits."""
+    return digest_of(Path(study.__file__).parent)
+
+
+def digest_of(program: Path) -> str:
+    """Return the digest of the program in a folder; how lines end makes no difference."""
+    digest = hashlib.sha256()
+    for part in DECIDES:
+        for path in sorted((program / part).rglob("*.py")) if (program / part).is_dir() else [program / part]:
+            name = path.relative_to(program).as_posix()
+            if name not in TOLD_BY_DATA:
+                digest.update(f"{name}\0{path.read_text(encoding='utf-8')}\0".encode())
+    return digest.hexdigest()[:12]
+
+
+def torch_version() -> str:
+    """Return PyTorch's version, with what it was built for: `2.14.1+cu130`."""
+    import torch
+
+    return torch.__version__
 
 
 @lru_cache(maxsize=1)
@@ -57,3 +89,35 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
+def _kernels() -> dict[str, str]:
+    """Return what decides which kernels PyTorch chooses: a sum taken in another order is rounded otherwise."""
+    import torch
+
+    built = (line.strip(" -") for line in torch.__config__.show().splitlines())
+    libraries = [line for line in built if line.startswith(("Intel(R) oneAPI", "Intel(R) MKL-DNN", "OpenBLAS"))]
+    switches = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(SWITCHES))
+    found = {
+        "torch": torch_version(),
+        "cpu capability": str(torch.backends.cpu.get_cpu_capability()),
+        "math libraries": ", ".join(line.partition(" (Git")[0].partition("-Product")[0] for line in libraries),
+        "oneDNN": "on" if torch.backends.mkldnn.enabled else "off",
+        "library settings": ", ".join(switches),
+    }
+    if torch.cuda.is_available():
+        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        found["cuda"] = str(torch.version.cuda)
+        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        found["driver"] = _driver()
+    return found
+
+
+def _driver() -> str:
+    """Return the version of the GPU's driver, or nothing where the tool that tells it is missing."""
+    words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ", ".join(dict.fromkeys(done.stdout.split()))

@@ -1,6 +1,7 @@
 """What a job leaves in MLflow: its parameters and tags, its curve, its figures and its files."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -9,23 +10,25 @@ from typing import Any
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
-from study.launch.environment import commit, environment
+from study.launch.environment import code, commit, environment, torch_version
 from study.launch.jobs import CellState, Job
 from study.launch.plan import DataFacts
-from study.track import Record, Store, words
+from study.track import Record, Store, owner, words
 from study.tune import Trial, named
 
 
 class Recorder:
     """Writes jobs to one study's store."""
 
-    def __init__(self, store: Store, grid: Grid, facts: DataFacts, records: list[Record]) -> None:
+    def __init__(self, store: Store, grid: Grid, facts: DataFacts, records: list[Record], *, threads: int = 1) -> None:
+        """Take over what the store has; `threads` is the number of CPU threads that a run computes on."""
         self._store = store
         self._grid = grid
         self._facts = facts
-        self._begun: dict[tuple[str, str], str] = {}
+        self._environment = environment() | {"threads of a run": str(threads)}
+        self._begun: dict[tuple[str, str], Record] = {}
         for record in records:  # the newest first
-            self._begun.setdefault((record.kind, record.key), record.run_id)
+            self._begun.setdefault((record.kind, record.key), record)
         self._done = {record.key for record in records if record.kind == "run" and record.outcome in words.DONE}
 
     def was_done(self, spec: RunSpec) -> bool:
@@ -36,7 +39,7 @@ class Recorder:
         """Whether a run is a result by now; looks at what other launchers have logged."""
         key = spec.run_key(self._facts.fingerprint)
         for record in reversed(self._store.records_of(key, "run")):
-            self._begun["run", key] = record.run_id  # the newest stands
+            self._begun["run", key] = record  # the newest stands
             if record.outcome in words.DONE:
                 self._done.add(key)
         return key in self._done
@@ -49,7 +52,7 @@ class Recorder:
     def take_over(self, key: str) -> None:
         """Find the trials of a search again, those of other launchers too; end those that one left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
-            self._begun["trial", record.key] = record.run_id  # the newest stands
+            self._begun["trial", record.key] = record  # the newest stands
             if record.status == "RUNNING":
                 self._store.end(record.run_id, "interrupted")
 
@@ -129,6 +132,8 @@ class Recorder:
     def started(self, job: Job, event: Started) -> None:
         """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
         job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
+        if event.step == 0:  # what an earlier attempt did, if there was one, is lost
+            job.tags |= {words.COMMIT: commit(), **_made_by()}
         for point in event.history:
             job.add(point)
 
@@ -185,18 +190,20 @@ class Recorder:
         """Return a run's id, and the last iteration that is logged."""
         begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
         if begun is not None:
-            logged = self._store.reopen(begun)
-            if not self._store.is_bare(begun):
-                return begun, logged
+            logged = self._store.reopen(begun.run_id)
+            if not self._store.is_bare(begun.run_id):
+                self._goes_on(begun)
+                return begun.run_id, logged
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        run_id = begun or self._store.begin(name, {}, tags)
+        tags |= {words.DATA: fingerprint, **_made_by()}
+        run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
         if tags[words.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
-            files = {"spec.json": spec.model_dump(mode="json"), "environment.json": environment()}
+            files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
             self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
         images = self._facts.train_images
         sizes = {
@@ -208,6 +215,18 @@ class Recorder:
         # Last: a run that has them is whole.
         self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
         return run_id, 0
+
+    def _goes_on(self, record: Record) -> None:
+        """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
+        tags = {key: _in_turn(record.tags.get(key, ""), now) for key, now in _made_by().items()}
+        moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]
+        if tags == {key: record.tags.get(key) for key in tags} and not moved:
+            return
+        self._store.set_tags(record.run_id, {words.COMMIT: commit(), **tags})
+        if record.kind == "run":
+            text = json.dumps(self._environment, indent=2)
+            name = hashlib.sha256(text.encode()).hexdigest()[:8]
+            self._store.add_text(record.run_id, text, f"environment-{name}.json")
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:
         """Return what MLflow's pages group, filter and average by."""
@@ -236,3 +255,14 @@ def _curves_csv(job: Job) -> str:
         writer.writerow(vars(job.points[0]))
         writer.writerows(vars(point).values() for point in job.points)
     return out.getvalue()
+
+
+def _made_by() -> dict[str, str]:
+    """Return the tags of what, beside a run's key, decides its result."""
+    return {words.CODE: code(), words.TORCH: torch_version()}
+
+
+def _in_turn(before: str, now: str) -> str:
+    """Return the values of a tag that held one after another."""
+    known = before.split(words.TIMES) if before else []
+    return before if known[-1:] == [now] else words.TIMES.join([*known, now])

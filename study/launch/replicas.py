@@ -15,8 +15,11 @@ def replicas_of(spec: RunSpec, force: Workforce, facts: DataFacts) -> int:
     """Return what was asked for, or else 2 where that is faster: on small images, in bfloat16, on a CPU.
 
     In 32-bit floats a run that was interrupted must end as it would have without, to the last bit; beside others it
-    doesn't, since sums are then taken in another order. GPUs were not measured.
+    doesn't, since sums are then taken in another order; nor does one that is to be `deterministic`, whatever was asked
+    for. GPUs were not measured.
     """
+    if spec.recipe.deterministic:
+        return 1
     if force.replicas is not None:
         return force.replicas
     device = torch.device(force.devices[0])

@@ -21,6 +21,7 @@ from study.launch.hearing import TELL_SECONDS
 from study.launch.launcher import Launcher
 from study.launch.lease import Leases
 from study.launch.limits import Hardware, Limits
+from study.launch.others import made_otherwise
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
@@ -67,7 +68,10 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
-    return Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid.tune), records)
+    plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid.tune), records)
+    for line in made_otherwise(plan.cells, records, facts.fingerprint):
+        display.warn(line)
+    return plan
 
 
 def run_grid(
@@ -121,7 +125,7 @@ def run_grid(
     for state in cells.states:
         state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
     pool = Pool(force.devices, force.threads, max(state.replicas for state in cells.states))
-    recorder = Recorder(store, grid, plan.facts, plan.records)
+    recorder = Recorder(store, grid, plan.facts, plan.records, threads=force.threads)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
     patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back

@@ -64,8 +64,9 @@ class Desk:
     def __init__(self, wire: Wire, device: str, threads: int) -> None:
         import torch
 
-        from study.train import Together
+        from study.train import Together, settle_cublas
 
+        settle_cublas()
         torch.set_num_threads(threads)
         self._wire = wire
         self._device = torch.device(device)

@@ -17,6 +17,8 @@ from study.report.compare_section import compare_section
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import Style, depth_colours
 from study.report.gallery import Picture, draw_figures
+from study.report.made import unfinished_note
+from study.report.mixture import mixture
 from study.report.page import render
 from study.report.place import swapped_in
 from study.report.rule import SMALLEST_EFFECT
@@ -106,6 +108,7 @@ def _told(
         "counted": list(c.counted(runs)["run_id"]),
         "excluded": [run._asdict() for run in c.excluded(runs)],
         "verdicts": [asdict(verdict) for verdict in verdicts],
+        "notes": [note for note in (unfinished_note(runs), mixture(runs)) if note],
         "provenance": dict(provenance),
     }
 

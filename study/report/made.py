@@ -11,14 +11,18 @@ from urllib.parse import quote, urlsplit
 import pandas as pd
 
 from study.report import cells as c
+from study.report.mixture import mixture
 from study.report.rule import listed
 
 RECIPE = (
     "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
     "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
+    "deterministic",
 )  # fmt: skip
 DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
-HARDWARE = ("device", "processor", "memory", "gpu", "cuda", "system")
+HARDWARE = (
+    "device", "processor", "cpu capability", "threads of a run", "memory", "gpu", "driver", "cuda", "cudnn", "system",
+)  # fmt: skip
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
 OWN_PLACE = ("command", "report_command", "grid", "resolved", "mlflow_ui", "experiment_id", "commit")
@@ -57,6 +61,8 @@ class Made(NamedTuple):
     excluded: tuple[Without, ...]
     note: str
     """What a reader must know first, if runs have no result yet."""
+    mixed: str
+    """What the runs that are compared have unlike beside their settings, if anything."""
 
 
 def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> Made:
@@ -87,6 +93,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
         total=len(runs),
         excluded=excluded(runs),
         note=unfinished_note(runs),
+        mixed=mixture(runs),
     )
 
 

@@ -13,7 +13,7 @@ CONSEQUENCES = (
     "fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations",
 )  # fmt: skip
 """What follows from the data and the settings, and can differ where they are the same: files that were changed."""
-CIRCUMSTANCES = ("device", "commit")
+CIRCUMSTANCES = ("device", "commit", "code", "torch")
 OWN = {
     "run_id", "run_key", "name", "outcome", "status", "reason", "architecture", "depth", "net", "variant", "seed", "lr",
     "lr_tuned", "start_time", "seconds", "images_per_second", "step", "parameters", "multiply_adds",

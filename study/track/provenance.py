@@ -75,7 +75,7 @@ def provenance_of(experiment_id: str, records: Sequence[StoredRun], uri: str) ->
     found = {"command": _whole(tags, COMMAND), "grid": _whole(tags, GRID), "resolved": _whole(tags, RESOLVED)}
     found |= {"experiment_id": experiment_id, "mlflow_ui": pages_address(uri) if uri.startswith("http") else ""}
     runs = [run for run in records if run.tags.get(words.KIND) == "run"]
-    found |= _together([_environment(client, run.run_id) for run in _one_of_each(runs)])
+    found |= _together([one for run in _one_of_each(runs) for one in _environments(client, run.run_id)])
     effect = float(tags.get(words.EFFECT, words.USUAL_EFFECT))
     return Provenance({key: value for key, value in found.items() if value}, effect)
 
@@ -107,12 +107,13 @@ def _part(key: str, i: int) -> str:
 
 
 def _one_of_each(runs: list[StoredRun]) -> list[StoredRun]:
-    """Return a run for each commit, machine and device, the newest first: those that may differ in environment."""
+    """Return a run for each code, machine and device, the newest first: those that may differ in environment."""
     chosen: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
         tags = run.tags
         machine = tags.get(words.OWNER, "").partition(":")[0]
-        chosen.setdefault((tags.get(words.COMMIT, ""), machine, tags.get(words.DEVICE, "")), run)
+        made_by = (tags.get(key, "") for key in (words.COMMIT, words.CODE, words.TORCH, words.DEVICE))
+        chosen.setdefault((machine, *made_by), run)
     return list(chosen.values())[:ENVIRONMENTS]
 
 
@@ -126,12 +127,15 @@ def _together(environments: list[dict[str, str]]) -> dict[str, str]:
     return {key: "; ".join(found) for key, found in values.items()}
 
 
-def _environment(client: MlflowClient, run_id: str) -> dict[str, str]:
-    """Read the versions and hardware that a run stored; nothing where its artifacts can't be had."""
+def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
+    """Read the versions and hardware that a run began with and went on with; nothing where they can't be had."""
+    found = []
     with TemporaryDirectory() as folder:
         try:
-            path = client.download_artifacts(run_id, "environment.json", folder)
-            loaded = json.loads(Path(path).read_text(encoding="utf-8"))
+            files = [file.path for file in client.list_artifacts(run_id) if file.path.startswith("environment")]
+            for file in files:
+                path = client.download_artifacts(run_id, file, folder)
+                found.append(json.loads(Path(path).read_text(encoding="utf-8")))
         except (MlflowException, OSError, ValueError):
-            return {}
-    return {str(key): str(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+            pass  # what was read before still stands
+    return [{str(key): str(value) for key, value in one.items()} for one in found if isinstance(one, dict)]

@@ -17,8 +17,8 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     Columns: run_id, run_key, name, outcome and status, architecture, depth (int), net, variant, seed (int), lr
     (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,
     step (the last logged), total_iterations, train_images, test_images, skipped_images, classes, parameters,
-    multiply_adds (int), start_time, device, precision, commit, fingerprint (of the data set), and the recipe's fields
-    as text.
+    multiply_adds (int), start_time, device, precision (that it was trained in), commit, code (digest of what decides
+    results) and torch (both of each attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
 
     Raises:
         StudyError: no such experiment.
@@ -124,6 +124,8 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         "device": tags.get(words.DEVICE, ""),
         "precision": tags.get(words.PRECISION, ""),
         "commit": tags.get(words.COMMIT, ""),
+        "code": tags.get(words.CODE, ""),
+        "torch": tags.get(words.TORCH, ""),
         "fingerprint": run.digest,
         "seconds": metrics.get("seconds", float("nan")),
         "images_per_second": metrics.get("images_per_second", float("nan")),

@@ -1,5 +1,6 @@
 """The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
 
+from study.train.arithmetic import arithmetic, settle_cublas
 from study.train.checkpoint import CheckpointPlan, load_checkpoint
 from study.train.precision import resolve_precision
 from study.train.predict import predict_probabilities
@@ -14,6 +15,7 @@ __all__ = [
     "Speed",
     "Step",
     "Together",
+    "arithmetic",
     "build_spec_net",
     "course",
     "load_checkpoint",
@@ -22,4 +24,5 @@ __all__ = [
     "predict_probabilities",
     "resolve_precision",
     "run",
+    "settle_cublas",
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from study.data import Normalizer, Split, Views, named_views
+from study.train.arithmetic import arithmetic
 from study.train.evaluate import heed, never
 from study.train.precision import Precision, autocast, resolve_precision
 
@@ -54,10 +55,11 @@ def predict_probabilities(
     training = net.training
     net.eval()
     try:
-        parts = [
-            _averaged(net, part.to(device, non_blocking=True), normalizer, shown, used)
-            for part in torch.split(images, batch)
-        ]
+        with arithmetic(device, deterministic=False):
+            parts = [
+                _averaged(net, part.to(device, non_blocking=True), normalizer, shown, used)
+                for part in torch.split(images, batch)
+            ]
     finally:
         net.train(training)
     return torch.cat(parts)

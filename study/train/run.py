@@ -9,6 +9,7 @@ import torch
 from study.config import RunSpec
 from study.data import Dataset, Split, augmented_batches, evaluation_batches
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started, Unsaved
+from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, find_checkpoint, save_checkpoint
 from study.train.evaluate import Score, Stopped, evaluate, heed, never
 from study.train.predict import error_over_views
@@ -45,6 +46,7 @@ def run(
             yield happened
 
 
+@by_recipe
 def course(
     spec: RunSpec,
     dataset: Dataset,

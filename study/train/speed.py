@@ -7,6 +7,7 @@ import torch
 
 from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
+from study.train.arithmetic import arithmetic
 from study.train.evaluate import evaluate
 from study.train.state import RunState, build_state, peak_memory_mib
 from study.train.step import Together, prepare
@@ -38,6 +39,11 @@ def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replica
 
     The dataset lies as `run` wants it. Takes a second or two for small nets.
     """
+    with arithmetic(device, deterministic=spec.recipe.deterministic):
+        return _measure(spec, dataset, device, replicas)
+
+
+def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int) -> Speed:
     began = time.perf_counter()
     state = build_state(spec, dataset, device)
     together = Together(device)

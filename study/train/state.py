@@ -28,6 +28,8 @@ class RunState:
     """Whether the net draws random numbers while it trains (VGG's does)."""
     can_join: bool
     """Whether it can be trained in one with others of its architecture."""
+    deterministic: bool
+    """Whether its steps are to give equal bits, whatever else is at work."""
     architecture: tuple[object, ...]
     """Equal for nets that differ in their numbers alone."""
     total: int
@@ -127,7 +129,8 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),
-        can_join=can_join(net),
+        can_join=can_join(net) and not recipe.deterministic,  # beside others, sums are taken in another order
+        deterministic=recipe.deterministic,
         architecture=(str(spec.net), spec.net.family, spec.shortcut, recipe.width, dataset.num_classes),
         dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),
         total=recipe.total_iterations(len(dataset.train)),

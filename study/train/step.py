@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from study.config import RunSpec
 from study.data import derived_seed
 from study.nets import join, part
+from study.train.arithmetic import arithmetic
 from study.train.precision import autocast
 from study.train.schedule import lr_at
 from study.train.state import RunState
@@ -42,13 +43,14 @@ def prepare(state: RunState, spec: RunSpec) -> Step:
 def take_step(step: Step, device: torch.device) -> None:
     """Take an iteration of one run."""
     start = time.monotonic()
-    with autocast(step.state.precision, device):
-        logits = step.state.net(step.images)  # (N, K)
-    logits = logits.float()
-    loss = F.cross_entropy(logits, step.labels)
-    step.state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    _update(step, loss.detach(), logits.detach(), start, 1)
+    with arithmetic(device, deterministic=step.state.deterministic):
+        with autocast(step.state.precision, device):
+            logits = step.state.net(step.images)  # (N, K)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, step.labels)
+        step.state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        _update(step, loss.detach(), logits.detach(), start, 1)
 
 
 class Together:
@@ -72,7 +74,8 @@ class Together:
             if len(group) == 1:
                 take_step(group[0], self._device)
             else:
-                self._take_joined(group)
+                with arithmetic(self._device, deterministic=False):  # those that are deterministic aren't joined
+                    self._take_joined(group)
 
     def _take_joined(self, steps: Sequence[Step]) -> None:
         start = time.monotonic()

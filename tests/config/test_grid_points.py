@@ -153,6 +153,7 @@ SECOND = {
     "augment": "crop-flip",
     "normalize": "none",
     "precision": "fp32",
+    "deterministic": "true",
     "shortcut": "B",
     "width": "2",
     "family": "cifar",

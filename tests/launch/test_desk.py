@@ -1,5 +1,6 @@
 """A worker's desk, in this process: what it does with orders that break."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ def serve(*said: object) -> list[Any]:
     with pytest.raises(Gone):
         desk.serve()
     return line.heard
+
+
+def test_cublas_is_settled_before_any_run_starts_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    serve()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_two_runs_at_once_and_a_measurement(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from study.config import parse_grid
+from study.events import Started
+from study.launch.environment import code, commit
 from study.launch.jobs import CellState
 from study.launch.plan import DataFacts, make_cells, plan_cells
 from study.launch.record import Recorder
@@ -52,6 +55,47 @@ def test_a_run_that_is_only_a_name_is_made_whole(store: Store, kind: str, tmp_pa
         if kind == "run":
             assert json.loads(Path(store.client.download_artifacts(bare, "spec.json")).read_text())["depth"] == 8
     assert (len(load_runs("g", store.uri)) == 1) is (kind == "run")
+
+
+def environments(store: Store, run_id: str) -> list[str]:
+    return sorted(file.path for file in store.client.list_artifacts(run_id) if file.path.startswith("environment"))
+
+
+def test_a_run_tells_what_decides_its_result(store: Store) -> None:
+    run_id, _ = begin(store, "run")
+    tags = store.client.get_run(run_id).data.tags
+    assert (tags[words.CODE], tags[words.TORCH], tags[words.DATA]) == (code(), torch.__version__, "f")
+    told = json.loads(Path(store.client.download_artifacts(run_id, "environment.json")).read_text())
+    assert (told["code"], told["torch"], told["threads of a run"]) == (code(), torch.__version__, "1")
+    begin(store, "run")
+    assert environments(store, run_id) == ["environment.json"]  # it goes on where it began
+    assert store.client.get_run(run_id).data.tags[words.CODE] == code()
+
+
+@pytest.mark.parametrize("step", [0, 40])
+def test_a_run_that_goes_on_by_other_code_tells_of_both(store: Store, step: int) -> None:
+    run_id, _ = begin(store, "run")
+    store.set_tags(run_id, {words.CODE: "earlier", words.TORCH: "2.0", words.COMMIT: "c"})
+    recorder = Recorder(store, GRID, FACTS, store.records())
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    job = recorder.begin_run(state, GRID.runs()[0].with_recipe(**POINT))
+    tags = store.client.get_run(run_id).data.tags
+    assert (tags[words.CODE], tags[words.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
+    assert tags[words.COMMIT] == commit()
+    assert len(environments(store, run_id)) == 2
+    recorder.started(job, Started(step, 100, 10, 1000, 1, "cpu", "fp32", ()))
+    recorder.end(job, "interrupted")
+    # without a checkpoint it began anew, and nothing of the earlier attempt is in it
+    expected = code() if step == 0 else f"earlier, {code()}"
+    assert store.client.get_run(run_id).data.tags[words.CODE] == expected
+
+
+def test_a_run_that_goes_on_elsewhere_keeps_both_environments(store: Store) -> None:
+    run_id, _ = begin(store, "run")
+    store.set_tags(run_id, {words.OWNER: "another-machine:1:1"})
+    begin(store, "run")
+    assert len(environments(store, run_id)) == 2
+    assert store.client.get_run(run_id).data.tags[words.CODE] == code()
 
 
 def test_a_search_knows_the_trials_of_a_launcher_that_died(store: Store) -> None:

@@ -11,8 +11,8 @@ def facts(side: int) -> DataFacts:
     return DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, side, side))
 
 
-def spec(precision: str = "auto", architecture: str = "plain", depth: int = 8) -> RunSpec:
-    recipe = Recipe(epochs=1, precision=precision)  # type: ignore[arg-type]
+def spec(precision: str = "auto", architecture: str = "plain", depth: int = 8, **recipe_: bool) -> RunSpec:
+    recipe = Recipe(epochs=1, precision=precision, **recipe_)  # type: ignore[arg-type]
     return RunSpec(dataset=DatasetSpec(name="digits"), architecture=architecture, depth=depth, recipe=recipe, seed=0)  # type: ignore[arg-type]
 
 
@@ -29,6 +29,7 @@ CPU, GPU = Workforce(["cpu"], 1), Workforce(["cuda:0"], 1)
         (spec("bf16", "vgg", 16), CPU, 8, 1),
         (spec("fp32"), CPU._replace(replicas=4), 32, 4),
         (spec("bf16"), CPU._replace(replicas=1), 8, 1),
+        (spec("bf16", deterministic=True), CPU._replace(replicas=4), 8, 1),  # beside others, to rounding alone
     ],
 )
 def test_replicas(given: RunSpec, force: Workforce, side: int, expected: int) -> None:

@@ -82,6 +82,14 @@ def test_a_second_time_does_nothing(undisturbed: Path) -> None:
     pd.testing.assert_frame_equal(curves(undisturbed), before)
 
 
+def test_two_workers_give_the_bits_of_one(folder: Path, undisturbed: Path) -> None:
+    """The same seeds in other processes, beside each other and not in turn."""
+    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "workers: 2 (cpu)" in done.stderr
+    check_whole(folder, undisturbed)
+
+
 def test_ctrl_c_ends_cleanly_and_goes_on(folder: Path, undisturbed: Path) -> None:
     process = start(folder)
     wait_for(lambda: (folder / "optuna.db").exists() and len(workers(process)) == min(2, os.cpu_count() or 1))

@@ -54,6 +54,14 @@ def test_every_environment_is_read_once(store: Store) -> None:
     assert found["system"] == "Linux"
 
 
+def test_a_run_that_went_on_elsewhere_has_both_environments(store: Store) -> None:
+    run = store.begin("r", {"depth": 8}, {words.KIND: "run"})
+    store.add_text(run, json.dumps({"processor": "Zen"}), "environment.json")
+    store.add_text(run, json.dumps({"processor": "Xeon"}), "environment-0123abcd.json")
+    store.add_text(run, "{}", "spec.json")
+    assert set(load_provenance("s", store.uri).words["processor"].split("; ")) == {"Zen", "Xeon"}
+
+
 def test_runs_without_an_environment_are_passed_over(store: Store) -> None:
     store.end(store.begin("r", {"depth": 8}, {words.KIND: "run"}), "failed")
     assert load_provenance("s", store.uri).words == {"experiment_id": store.experiment_id}

@@ -1,0 +1,201 @@
+"""Equal seeds give equal bits: what `deterministic` switches on, for how long, and what it does to a run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from study.config import DatasetSpec, Recipe, RunSpec
+from study.data import Dataset, load_dataset
+from study.errors import StudyError
+from study.events import Epoch, Event, Finished, Interrupted
+from study.train import CheckpointPlan, Step, Together, arithmetic, course, load_checkpoint, run, settle_cublas
+from study.train.step import take_step
+
+CPU = torch.device("cpu")
+GPU = torch.device("cuda")
+DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset(DATA)
+
+
+def make_spec(seed: int = 0, **recipe: Any) -> RunSpec:
+    fields = {"iterations": 12, "evaluate_every": 4, "batch_size": 64, "lr": 0.05, "precision": "fp32"} | recipe
+    return RunSpec(dataset=DATA, architecture="residual", depth=8, recipe=Recipe(**fields), seed=seed)
+
+
+def losses(events: list[Event]) -> list[float]:
+    points = [loss for e in events if isinstance(e, Epoch) for loss in (e.train_loss, e.test_loss)]
+    return points + [e.final_train_loss for e in events if isinstance(e, Finished)]
+
+
+@pytest.mark.parametrize("recipe", [{"augment": "crop-flip"}, {"augment": "imagenet"}, {"precision": "bf16"}], ids=str)
+def test_on_a_cpu_it_changes_no_bit(digits: Dataset, tmp_path: Path, recipe: dict[str, str]) -> None:
+    found = []
+    for asked in (False, True):
+        path = tmp_path / f"{asked}.pt"
+        events = list(run(make_spec(deterministic=asked, **recipe), digits, CPU, CheckpointPlan(path)))
+        saved = load_checkpoint(path, CPU)
+        assert saved is not None
+        found.append((losses(events), saved["net"]))
+    assert len(found[0][0]) == 7  # three points of two losses, and the end
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())
+
+
+def test_it_holds_while_its_run_computes_and_not_for_others(digits: Dataset, tmp_path: Path) -> None:
+    """A worker does several runs, also in turns."""
+    modes: dict[bool, set[int]] = {True: set(), False: set()}
+    courses = {}
+    for asked in modes:
+        courses[asked] = course(make_spec(deterministic=asked), digits, CPU, CheckpointPlan(tmp_path / f"{asked}.pt"))
+    for _ in range(5):
+        for asked, one in courses.items():
+            step = next(happened for happened in one if isinstance(happened, Step))
+
+            def watch(module: nn.Module, inputs: Any, asked: bool = asked) -> None:
+                modes[asked].add(torch.get_deterministic_debug_mode())
+
+            step.state.net.register_forward_pre_hook(watch)  # is there for the evaluation too
+            assert torch.get_deterministic_debug_mode() == 0
+            take_step(step, CPU)
+            assert torch.get_deterministic_debug_mode() == 0
+    assert modes == {True: {2}, False: {0}}
+
+
+def test_what_was_set_before_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    assert before[0] == "tf32"  # PyTorch's default, which isn't 32 bits
+
+    def compute() -> None:
+        with arithmetic(GPU, deterministic=True):
+            assert torch.are_deterministic_algorithms_enabled()
+            assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+            assert (conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision) == ("ieee", "ieee")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        compute()
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, True)
+    assert (conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision) == before
+
+
+def test_an_operation_that_is_not_deterministic_is_named(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Putting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, images: Tensor) -> Tensor:
+            scores: Tensor = self.linear(images.flatten(1))
+            return scores.put(torch.tensor([0]), torch.zeros(1))
+
+    monkeypatch.setattr("study.train.state.build_net", lambda *_, **__: Putting())
+    assert list(run(make_spec(iterations=1), digits, CPU, CheckpointPlan(tmp_path / "a.pt")))
+    with pytest.raises(StudyError, match="'put_' has no deterministic form on this device: leave out 'deterministic'"):
+        list(run(make_spec(iterations=1, deterministic=True), digits, CPU, CheckpointPlan(tmp_path / "b.pt")))
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="size of tensor"), arithmetic(CPU, deterministic=True):
+        torch.zeros(2) + torch.zeros(3)
+
+
+def test_runs_given_together_have_the_bits_they_have_alone(digits: Dataset, tmp_path: Path) -> None:
+    specs = [make_spec(seed, deterministic=True, precision="bf16") for seed in (0, 1)]
+    alone = [losses(list(run(spec, digits, CPU, CheckpointPlan(tmp_path / f"{spec.seed}.pt")))) for spec in specs]
+    courses = [course(spec, digits, CPU, CheckpointPlan(tmp_path / f"t{spec.seed}.pt")) for spec in specs]
+    together, events = Together(CPU), [[], []]  # type: tuple[Together, list[list[Event]]]
+    for _ in range(13):
+        steps = []
+        for mine, one in zip(events, courses, strict=True):
+            for happened in one:
+                if isinstance(happened, Step):
+                    steps.append(happened)
+                    break
+                mine.append(happened)
+        together.take(steps)
+    assert [losses(mine) for mine in events] == alone
+
+
+def test_one_in_bfloat16_that_was_stopped_goes_on_bit_for_bit(digits: Dataset, tmp_path: Path) -> None:
+    spec = make_spec(deterministic=True, precision="bf16", augment="crop-flip")
+    whole = losses(list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "whole.pt"))))
+    asked = iter([False] * 5 + [True])
+    first = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "c.pt"), stop=lambda: next(asked)))
+    second = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "c.pt")))
+    assert isinstance(first[-1], Interrupted)
+    assert losses(first + second) == whole
+
+
+def test_a_users_own_setting_of_cublas_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    settle_cublas()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    settle_cublas()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+CHILD = """
+import hashlib, sys, torch
+from pathlib import Path
+from study.config import RunSpec
+from study.data import load_dataset, place
+from study.events import Epoch, Finished
+from study.train import CheckpointPlan, load_checkpoint, run
+torch.set_num_threads(1)
+spec, path, device = RunSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), torch.device(sys.argv[3])
+for event in run(spec, place(load_dataset(spec.dataset), device), device, CheckpointPlan(path)):
+    if isinstance(event, Epoch | Finished):
+        print({name: value for name, value in vars(event).items() if "second" not in name and "memory" not in name})
+for name, value in load_checkpoint(path, torch.device("cpu"))["net"].items():
+    print(name, hashlib.sha256(value.numpy().tobytes()).hexdigest())
+"""
+
+
+def in_a_process(spec: RunSpec, folder: Path, device: str) -> str:
+    folder.mkdir()
+    words = [sys.executable, "-c", CHILD, spec.model_dump_json(), str(folder / "c.pt"), device]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def test_two_processes_give_equal_bits(tmp_path: Path) -> None:
+    spec = make_spec(augment="crop-flip")
+    first = in_a_process(spec, tmp_path / "a", "cpu")
+    assert "final_train_error" in first
+    assert "conv1.weight" in first
+    assert in_a_process(spec, tmp_path / "b", "cpu") == first
+    assert in_a_process(make_spec(1, augment="crop-flip"), tmp_path / "c", "cpu") != first
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("augment", ["crop-flip", "imagenet"])
+def test_two_processes_give_equal_bits_on_a_gpu(tmp_path: Path, precision: str, augment: str) -> None:
+    spec = make_spec(iterations=60, deterministic=True, precision=precision, augment=augment)
+    first = in_a_process(spec, tmp_path / "a", "cuda")
+    assert "conv1.weight" in first
+    assert in_a_process(spec, tmp_path / "b", "cuda") == first
