@@ -1,7 +1,6 @@
 """What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
 
 import shlex
-from contextlib import nullcontext, suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -37,7 +36,7 @@ def run(
     from study.launch.display import Display
     from study.launch.rates_from import with_rates_from
     from study.launch.run_grid import run_grid
-    from study.track import Unreachable, look
+    from study.track import look
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -65,16 +64,15 @@ def run(
         + (f", {summary.earlier} runs were done before" if summary.earlier else "")
         + f" ({summary.seconds:.0f} s)"
     )
-    with suppress(Unreachable) if summary.interrupted else nullcontext():
-        if only_search:
-            print_rates(grid.name)
-        elif summary.finished + summary.diverged + summary.earlier:
-            print_results(look(grid.name))
     for name, cause in summary.failures:
         display.warn(f"failed: {name}: {cause}")
-    if summary.interrupted:
+    if summary.interrupted:  # results would take seconds, which whoever stops it may not have
         display.warn(f"interrupted, nothing is lost; to go on: {again}")
         return 130
+    if only_search:
+        print_rates(grid.name)
+    elif summary.finished + summary.diverged + summary.earlier:
+        print_results(look(grid.name))
     if summary.failures:
         display.warn(
             f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {again}"

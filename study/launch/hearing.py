@@ -4,15 +4,14 @@ import time
 from collections import deque
 from collections.abc import Collection
 
-from study.events import Diverged, Finished, Interrupted
 from study.launch.display import Display, duration
 from study.launch.lease import Leases
 from study.launch.limits import Limits
-from study.launch.messages import Told
+from study.launch.messages import ends
 from study.launch.pool import Message, Pool
 from study.patience import GivenUp
 
-STOP_SECONDS = 6.0
+STOP_SECONDS = 5.0
 """How long runs have to write a checkpoint when the launcher is asked to stop."""
 TELL_SECONDS = 3.0
 """How long MLflow or a database may be away before it is said."""
@@ -84,8 +83,3 @@ class Hearing:
         if self._told_away:
             self._told_away = False
             self._display.warn(f"it is back after {duration(seconds)}: nothing is lost")
-
-
-def ends(message: Message) -> bool:
-    """Whether a task is over with this message."""
-    return not isinstance(message, Told) or isinstance(message.event, Finished | Diverged | Interrupted)

@@ -9,11 +9,11 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
-from study.launch.hearing import Hearing, ends
+from study.launch.hearing import Hearing
 from study.launch.jobs import Job
 from study.launch.lease import Leases
 from study.launch.limits import Limits
-from study.launch.messages import Failed, Order, Told
+from study.launch.messages import Failed, Order, Told, ends
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
 from study.launch.summary import Summary

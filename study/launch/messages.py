@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.config import RunSpec
-from study.events import Event
+from study.events import Diverged, Event, Finished, Interrupted
 
 if TYPE_CHECKING:
     from study.train import Speed
@@ -76,3 +76,8 @@ class Failed:
     """The worker had other tasks as well."""
     passing: bool = False
     """The cause lies in the machine, not in the run: it may be gone at the next try."""
+
+
+def ends(message: object) -> bool:
+    """Whether a task is over with what was said of it."""
+    return not isinstance(message, Told) or isinstance(message.event, Finished | Diverged | Interrupted)

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from study.launch.messages import Alive, Failed, Measure, Measured, Order, Ready, Stop, Told
+from study.launch.messages import Alive, Failed, Measure, Measured, Order, Ready, Stop, Told, ends
 from study.launch.worker import main
 
 STOP_SECONDS = 5.0
@@ -47,6 +47,8 @@ class _Worker:
     log: Path
     ready: bool = False
     tasks: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    """Those of its tasks that it said are over; nobody may have taken note yet."""
     heard: float = field(default_factory=time.monotonic)
     """When it last gave a sign of life."""
     silent: float | None = None
@@ -105,6 +107,7 @@ class Pool:
         for worker in self._workers:
             if task in worker.tasks:
                 worker.tasks.remove(task)
+                worker.ended.discard(task)
 
     def narrow(self, task: str, *, joined: bool) -> bool:
         """Do less at once where a task found no memory: each run alone, then fewer workers; return if that can help."""
@@ -132,6 +135,8 @@ class Pool:
                     if isinstance(message, Ready):
                         worker.ready = True
                     elif not isinstance(message, Alive):
+                        if ends(message):
+                            worker.ended.add(message.task)
                         yield message
             except (EOFError, OSError):
                 yield from self._replace(worker)
@@ -180,10 +185,9 @@ class Pool:
         worker.connection.close()
         _join(worker.process)
         self._workers[self._workers.index(worker)] = self._start(worker.device)
-        if worker.ready and not worker.tasks:
-            return []  # somebody ended it while it had nothing to do
         log = _end_of(worker.log)
-        return [Died(task, worker.process.exitcode, log, worker.silent) for task in (worker.tasks or (None,))]
+        tasks = [task for task in worker.tasks if task not in worker.ended] if worker.ready else [None]
+        return [Died(task, worker.process.exitcode, log, worker.silent) for task in tasks]
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from study.tune import Search, SearchStore
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 60.0
 """How long MLflow or a database may be away before anything has begun."""
-LEAVE_SECONDS = 9.0
+LEAVE_SECONDS = 8.0
 """How long a clean end may take."""
 
 

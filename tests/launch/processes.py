@@ -30,10 +30,10 @@ def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
         return []
 
 
-def records(folder: Path) -> list[Record]:
+def records(folder: Path, address: str | None = None) -> list[Record]:
     """Return all that the study `g` has in MLflow, of whatever kind; nothing while its database is being made."""
     try:
-        store = Store.find("g", uri(folder))
+        store = Store.find("g", address or uri(folder))
         return store.records() if store else []
     except Exception:
         return []
@@ -42,9 +42,9 @@ def records(folder: Path) -> list[Record]:
 class Launcher:
     """A `study run` in the background, whose messages can be read while it runs."""
 
-    def __init__(self, folder: Path, name: str, *words: str) -> None:
-        """Start it on `g.yaml` with one worker."""
-        self.messages = folder / f"{name}.txt"
+    def __init__(self, folder: Path, name: str, *words: str, messages: Path | None = None) -> None:
+        """Start it on `g.yaml` with one worker; what it says goes to a file in `folder`, or in `messages`."""
+        self.messages = (messages or folder) / f"{name}.txt"
         with self.messages.open("w") as out:
             self.process = subprocess.Popen(
                 study_command("run", "--grid", "g.yaml", "--workers", "1", *words),

@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_by_other_code_tells_of_both(store: Store, step: int)
     assert (tags[words.CODE], tags[words.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
     assert tags[words.COMMIT] == commit()
     assert len(environments(store, run_id)) == 2
-    recorder.started(job, Started(step, 100, 10, 1000, 1, "cpu", "fp32", ()))
+    recorder.started(job, Started(step, 100, "cpu", "fp32", ()))
     recorder.end(job, "interrupted")
     # without a checkpoint it began anew, and nothing of the earlier attempt is in it
     expected = code() if step == 0 else f"earlier, {code()}"

@@ -135,7 +135,7 @@ def test_a_worker_killed_is_told_and_its_run_goes_on(folder: Path) -> None:
     workers(process)[0].kill()
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert "its worker was killed by signal 9 (out of memory?); it goes on from its last checkpoint" in err
+    assert "its worker was killed by SIGKILL (out of memory?); it goes on from its last checkpoint" in err
     assert (load_runs("g", uri(folder))["status"] == "FINISHED").all()
 
 

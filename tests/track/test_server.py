@@ -1,15 +1,5 @@
 """A study on a tracking server: MLflow's own, on this machine."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,35 +9,11 @@ import pytest
 from study.track import Store, Unreachable, history, load_study, look
 from tests.conftest import run_study
 
+from .servers import Server
 from .test_store import POINT, begin, uri
 
 pytestmark = pytest.mark.slow
 SIZES = {"dataset": "digits", "total_iterations": 60, "train_images": 90, "test_images": 45}
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Yield the address of a server of the database in `folder`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri(folder), "--workers", "1"]
-    words += ["--artifacts-destination", str(folder / "served"), "--port", str(port), "--host", "127.0.0.1"]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert process.poll() is None, (folder / "server.log").read_text()
-                time.sleep(0.5)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_a_server_gives_what_its_database_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +28,8 @@ def test_a_server_gives_what_its_database_holds(tmp_path: Path, monkeypatch: pyt
             final = {"final_train_error": depth + seed / 7, "final_test_error": 20.0, "seconds": 3.0}
             store.end(run, "finished", step=60, metrics=final)
     here = load_study("s", store.uri)
-    with server(tmp_path) as address:
+    with Server(tmp_path) as server:
+        address = server.address
         for values in (history.BULK_VALUES, 9):
             monkeypatch.setattr(history, "BULK_VALUES", values)
             there = load_study("s", address)

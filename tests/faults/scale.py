@@ -1,0 +1,11 @@
+"""How hard the faults are tried: little by default, as much as is asked for by the environment."""
+
+import os
+
+
+def injections(few: int, name: str = "STUDY_FAULTS") -> int:
+    """Return how many faults are injected: `few`, or as many as the environment says.
+
+    STUDY_FAULTS are hostile inputs (100000, say, takes minutes a fuzz), STUDY_KILLS killed processes (seconds each).
+    """
+    return int(os.environ.get(name) or few)

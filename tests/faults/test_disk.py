@@ -1,0 +1,123 @@
+"""A disk that is full, for a while or from the start, and a folder that can't be written to."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_study
+from tests.faults.disks import fill, make_read_only, small_disk
+from tests.faults.test_stops import WITHIN
+from tests.faults.whole import check_whole
+from tests.launch.processes import Launcher, records, wait_for
+
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {epochs: 20, batch_size: 16, lr: tune, precision: fp32}
+tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
+grid: {net: [plain-8, resnet-8], seed: [0, 1]}
+"""
+WORDS = ("--workers", "2", "--checkpoint-every", "1")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "g.yaml").write_text(GRID)
+    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    with small_disk(32) as folder:
+        (folder / "g.yaml").write_text(GRID)
+        yield folder
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """Where launchers' messages go: not on the full disk."""
+    return tmp_path
+
+
+def at_work(disk: Path, talk: Path) -> Launcher:
+    launcher = Launcher(disk, "launcher", *WORDS, messages=talk)
+    wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(disk)))
+    return launcher
+
+
+def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, undisturbed: Path) -> None:
+    """Runs go on without checkpoints, what they say is kept, and all is there when there is room again."""
+    launcher = at_work(disk, talk)
+    filler = fill(disk)
+    wait_for(lambda: launcher.says("waiting for ") and launcher.says("no checkpoint can be written"))
+    time.sleep(3)
+    assert launcher.process.poll() is None
+    filler.unlink()
+    said = launcher.end()
+    assert "No space left on device" in said
+    assert "it is back after" in said
+    check_whole(disk, undisturbed)
+
+
+def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, undisturbed: Path) -> None:
+    launcher = at_work(disk, talk)
+    filler = fill(disk)
+    launcher.until_it_says("waiting for ")
+    began = time.monotonic()
+    os.killpg(launcher.process.pid, signal.SIGTERM)
+    assert launcher.process.wait(timeout=60) == 130
+    assert time.monotonic() - began < WITHIN
+    assert "Traceback" not in launcher.messages.read_text()
+    filler.unlink()
+    Launcher(disk, "again", *WORDS, messages=talk).end()
+    check_whole(disk, undisturbed)
+
+
+def test_a_disk_that_is_full_from_the_start(disk: Path) -> None:
+    fill(disk)
+    done = run_study(disk, "run", "--grid", "g.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "full" in done.stderr or "No space left" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_to(disk: Path, tmp_path: Path) -> None:
+    """A study there can be read and reported on; another run is refused in a line."""
+    words = ("--set", "recipe.lr=0.05", "--set", "recipe.epochs=1")
+    assert run_study(disk, "run", "--grid", "g.yaml", *words).returncode == 0
+    make_read_only(disk, on=True)
+    try:
+        status = run_study(disk, "status")
+        report = run_study(disk, "report", "--out", str(tmp_path / "elsewhere"))
+        refused = [run_study(disk, "report"), run_study(disk, "run", "--grid", "g.yaml")]
+    finally:
+        make_read_only(disk, on=False)
+    assert (status.returncode, report.returncode) == (0, 0), status.stderr + report.stderr
+    assert (tmp_path / "elsewhere" / "g" / "index.html").exists() or (tmp_path / "elsewhere" / "index.html").exists()
+    for done in refused:
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "read-only" in done.stderr.lower() or "readonly" in done.stderr, done.stderr
+
+
+def test_a_report_on_a_full_disk_leaves_the_old_one(disk: Path) -> None:
+    words = ("--set", "recipe.lr=0.05", "--set", "recipe.epochs=1")
+    assert run_study(disk, "run", "--grid", "g.yaml", *words).returncode == 0
+    assert run_study(disk, "report").returncode == 0
+    page = next((disk / "reports").rglob("index.html"))
+    before = page.read_bytes()
+    fill(disk)
+    done = run_study(disk, "report", "--style", "paper")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert page.read_bytes() == before

@@ -1,0 +1,54 @@
+"""Four launchers on one grid at once, one of them killed: each run and trial is done once."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from study.track import load_runs, load_trials
+from tests.conftest import run_study
+from tests.faults.whole import check_whole
+from tests.launch.processes import Launcher, records, uri, wait_for
+from tests.launch.test_two_launchers import done_by
+
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {epochs: 8, batch_size: 32, lr: tune, precision: fp32}
+tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
+grid: {net: [plain-8, plain-14, resnet-8, resnet-14], seed: [0, 1, 2]}
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "g.yaml").write_text(GRID)
+    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_four_at_once(tmp_path: Path, undisturbed: Path) -> None:
+    (tmp_path / "g.yaml").write_text(GRID)
+    said = [one.end() for one in [Launcher(tmp_path, f"launcher {i}") for i in range(4)]]
+    check_whole(tmp_path, undisturbed)
+    counts = [done_by(text) for text in said]
+    assert sum(runs for runs, _ in counts) == len(load_runs("g", uri(tmp_path))) == 12
+    assert sum(trials for _, trials in counts) == len(load_trials("g", uri(tmp_path))) == 8
+    assert sum(runs + trials > 0 for runs, trials in counts) > 1  # the work was shared
+
+
+def test_four_of_which_one_dies(tmp_path: Path, undisturbed: Path) -> None:
+    (tmp_path / "g.yaml").write_text(GRID)
+    launchers = [Launcher(tmp_path, f"launcher {i}") for i in range(4)]
+    wait_for(lambda: any(record.kind == "trial" and record.outcome == "finished" for record in records(tmp_path)))
+    first = next(one for one in launchers if one.says("trial"))
+    first.kill()
+    time.sleep(0.5)
+    for launcher in launchers:
+        if launcher is not first:
+            launcher.end()
+    check_whole(tmp_path, undisturbed)

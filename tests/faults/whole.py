@@ -1,0 +1,36 @@
+"""What must hold of a study however often it was disturbed."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+
+from study.track import load_curves, load_runs, load_trials
+from tests.launch.processes import records, uri
+
+CURVE = ["net", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]
+TRIAL = ["net", "number", "seed", "lr", "value", "state", "chosen", "edge"]
+FINALS = ["net", "seed", "final_train_error", "final_train_loss", "final_test_error", "lr", "status"]
+TWICE = """
+SELECT run_uuid, key, step, COUNT(*) FROM metrics WHERE step > 0 GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
+"""
+
+
+def check_whole(folder: Path, undisturbed: Path, address: str | None = None) -> None:
+    """Every run and trial once, with the bits it has when nothing disturbs it; no step twice, nothing left RUNNING."""
+    there, expected = address or uri(folder), uri(undisturbed)
+    assert {record.status for record in records(folder, address)} == {"FINISHED"}
+    runs = load_runs("g", there)
+    assert runs["run_key"].is_unique
+    pd.testing.assert_frame_equal(runs[FINALS], load_runs("g", expected)[FINALS], check_exact=True)
+    curves, others = load_curves("g", there)[CURVE], load_curves("g", expected)[CURVE]
+    pd.testing.assert_frame_equal(curves, others, check_exact=True)
+    if not load_trials("g", expected).empty:
+        trials, others = load_trials("g", there)[TRIAL], load_trials("g", expected)[TRIAL]
+        pd.testing.assert_frame_equal(trials, others, check_exact=True)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        assert database.execute(TWICE).fetchall() == []
+    with closing(sqlite3.connect(folder / "optuna.db")) as database:
+        assert database.execute("SELECT key FROM study_leases").fetchall() == []
+    assert not list((folder / "mlruns" / ".checkpoints" / "g").glob("*"))
