@@ -232,6 +232,8 @@ class Launcher:
             self._let_go(job)
         elif self.hearing.stopping:
             self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
+        elif message.exit_code == 0:
+            self._requeue(job)  # somebody ended the worker, in peace, just before it would have begun
         elif not self._try_again(job, cause):
             self._recorder.add_log(job, message.log, "worker.log")
             self._fail(job, f"{cause}, {job.breaks} times")
