@@ -1,14 +1,10 @@
 """From a grid to its runs: load the data, plan against MLflow, start workers, run, close."""
 
-import os
-import signal
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
 
 from study.config import Grid, resolved
 from study.data import Dataset, load_dataset
@@ -26,17 +22,15 @@ from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
 from study.launch.replicas import replicas_of
+from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
 from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 60.0
 """How long MLflow or a database may be away before anything has begun."""
-LEAVE_SECONDS = 8.0
-"""How long a clean end may take."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,13 @@ def run_grid(
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
     patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back
-    with _signals(launcher, pool, display):
+
+    def leave() -> None:
+        display.warn("left without waiting any longer; nothing is lost: run the same command again and it goes on")
+        display.close()
+        pool.kill()
+
+    with stopped_by_signals(launcher.stop, leave):
         try:
             return launcher.run()
         finally:
@@ -176,33 +176,3 @@ def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
         if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
             store.end(record.run_id, "interrupted")
         leases.release(lease)
-
-
-@contextmanager
-def _signals(launcher: Launcher, pool: Pool, display: Display) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and the end of a terminal end the grid cleanly, within seconds; a second one at once."""
-    asked = False
-
-    def leave() -> None:
-        display.warn("left without waiting any longer; nothing is lost: run the same command again and it goes on")
-        display.close()
-        pool.kill()
-        os._exit(130)  # not by an exception: the main thread may wait for a server or a locked database
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            leave()
-        asked = True
-        launcher.stop()
-        timer = threading.Timer(LEAVE_SECONDS, leave)
-        timer.daemon = True
-        timer.start()
-
-    ours = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` ignores SIGHUP
-    before = {number: signal.signal(number, handle) for number in ours}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,10 +1,11 @@
 """Optuna's storage, opened with care, each of whose calls is made again while its database is away."""
 
 import time
+from abc import update_abstractmethods
 from collections.abc import Callable
 from typing import Any
 
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.exc import DatabaseError
 
 from study.errors import without_passwords
@@ -16,7 +17,7 @@ LOCKED_SECONDS = 5.0
 """How long SQLite waits by itself for others that write."""
 
 
-class PatientStorage(RDBStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
+class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
     """A storage whose calls, each a transaction, are made again while the database is locked, full or gone."""
 
     def __init__(self, url: str, patience: Patience) -> None:
@@ -27,9 +28,8 @@ class PatientStorage(RDBStorage):  # type: ignore[misc]  # Optuna hides its base
         """
         local = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
         kept = {} if local else {"pool_pre_ping": True}  # a server that was restarted has closed what was open
+        self._whole = get_storage(RDBStorage(url, engine_kwargs={**local, **kept}))  # with Optuna's own cache
         self._address = without_passwords(url)
-        self._patience = Patience()  # none while it is opened: what is wrong then is told at once
-        super().__init__(url, engine_kwargs={**local, **kept})
         self._patience = patience
 
     def away(self, error: Exception) -> str:
@@ -37,19 +37,22 @@ class PatientStorage(RDBStorage):  # type: ignore[misc]  # Optuna hides its base
         why = database_is_away(error) or disk_is_away(error)
         return why and f"Optuna's storage {self._address}: {why}"
 
+    def remove_session(self) -> None:
+        """Let go of the database's connection, as Optuna does at the end of a study."""
+        self._whole.remove_session()
+
 
 def _patiently(name: str) -> Callable[..., Any]:
-    method = getattr(RDBStorage, name)
-
     def call(self: PatientStorage, *given: Any, **named: Any) -> Any:
-        return self._patience(lambda: method(self, *given, **named), self.away)
+        return self._patience(lambda: getattr(self._whole, name)(*given, **named), self.away)
 
-    call.__name__, call.__doc__ = name, method.__doc__
+    call.__name__, call.__doc__ = name, getattr(BaseStorage, name).__doc__
     return call
 
 
 for _name in BaseStorage.__abstractmethods__:
     setattr(PatientStorage, _name, _patiently(_name))
+update_abstractmethods(PatientStorage)
 
 
 def open_storage(url: str, patience: Patience) -> BaseStorage:
