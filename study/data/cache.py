@@ -107,13 +107,13 @@ def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded 
         pixels = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
         records = np.load(folder / "records.npy", allow_pickle=False)
         bad = {int(row): str(why) for row, why in json.loads((folder / "bad.json").read_text()).items()}
-    except (OSError, ValueError, AttributeError):
+    except Exception:  # what a crash left of three files makes their readers raise nearly anything
         return None
     shape = (len(files), image_size, image_size, 3)
     if pixels.shape != shape or pixels.dtype != np.uint8 or records.shape != shape[:1] or records.dtype != RECORD:
         return None
     good = np.flatnonzero(records["state"] == GOOD)
-    if len(good) + len(bad) != len(files):
+    if sorted(bad) != np.flatnonzero(records["state"] != GOOD).tolist():
         return None
     sample = good[np.linspace(0, len(good) - 1, min(CHECKED, len(good))).astype(np.int64)]
     if not all(holds(pixels[row], records[row]) for row in sample):
@@ -158,7 +158,7 @@ def _build(
 
 def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mapped:
     """Map the array of an earlier attempt, or a new one of zeros with its disk space taken."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, EOFError):
         found: Mapped = np.load(path, mmap_mode="r+", allow_pickle=False)
         if found.shape == shape and found.dtype == dtype:
             return found
