@@ -47,6 +47,9 @@ class _Word:
     def __call__(self, *given: Any) -> Any:
         return self._make(*given)
 
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a name has no state")  # else a pickle could give it another meaning for the next
+
 
 class _ByteType:
     """Stands for NumPy's type of bytes, whatever state it is given."""

@@ -18,8 +18,8 @@ SHOWN = 20
 """Bad files that an error names."""
 MAX_FILE_BYTES = 256 * 2**20
 """Of an image file: a larger one is refused unread."""
-SMALL_READ = 4096
-"""Compressed bytes taken at a time where zipfile has no bound on what they may become: at most some 80 MiB."""
+READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others, zipfile unpacks whatever comes at once: of bzip2, gigabytes from a kilobyte."""
 
 
 class ImageFile(NamedTuple):
@@ -154,12 +154,8 @@ def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """Return what a member holds; its real size is bounded like the one it declares, which may be a lie."""
     if member.file_size > MAX_FILE_BYTES:
         raise TooLargeError
-    bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    blocks = []
     with opened.open(member) as file:
-        while block := file.read(member.file_size + 1 if bounded else SMALL_READ):
-            blocks.append(block)
-    return b"".join(blocks)
+        return file.read(member.file_size + 1)
 
 
 def _problem(member: zipfile.ZipInfo) -> str:
@@ -171,6 +167,8 @@ def _problem(member: zipfile.ZipInfo) -> str:
         return "is a link, not a file"
     if member.flag_bits & 1 and _is_image(name):
         return "is encrypted"
+    if member.compress_type not in READ_METHODS and _is_image(name):
+        return f"is packed by method {member.compress_type}: pack it again with deflate, as is usual"
     return ""
 
 
