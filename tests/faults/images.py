@@ -4,6 +4,7 @@ import random
 import struct
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -45,6 +46,13 @@ def valid() -> dict[str, list[bytes]]:
         "ppm": [saved(rgb, "PPM"), saved(rgb.convert("L"), "PPM"), saved(rgb.convert("1"), "PPM"),
                 b"P3 2 2 255\n" + b"1 2 3 " * 4, b"P2 # a word\n2 2 65535\n1 2 3 4"],
     }  # fmt: skip
+
+
+def put(path: Path, data: bytes) -> Path:
+    """Write a file anew: where there was one of that name, writing over it would wait for the disk."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 def damaged(data: bytes, draw: random.Random, others: list[bytes]) -> bytes:

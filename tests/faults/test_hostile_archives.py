@@ -10,26 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from study.config import DatasetSpec, Recipe, RunSpec
-from study.data import BadFilesError, Dataset, Normalizer, load_dataset
+from study.config import DatasetSpec
+from study.data import BadFilesError, Dataset, load_dataset
 from study.data.build import RECORD, Target, decode_all
 from study.data.files import MAX_FILE_BYTES, open_archive
 from study.errors import DataError
-from study.predict import Predictions, Predictor, open_images, predict_files
+from study.predict import Predictions, open_images, predict_files
 
 from .archives import DIRECTORY, METHODS, archives, damaged_archive, kaggle, packed, places, set_field
+from .images import put
 from .limits import below, within
 from .scale import injections
 
 SIDE = 12
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
 
 
 def reasons(archive: Path) -> dict[str, str]:
@@ -53,7 +47,7 @@ def test_damaged_archives(tmp_path):
     whole = refused = 0
     total = injections(1200)
     for _ in range(total):
-        path.write_bytes(damaged_archive(draw.choice(archives()), draw))
+        put(path, damaged_archive(draw.choice(archives()), draw))
         with within(10):
             try:
                 whole += not reasons(path)
@@ -78,22 +72,11 @@ def load(root: Path, **fields: object) -> Dataset:
     return load_dataset(DatasetSpec(name="dogs-vs-cats", root=str(root), **fields))
 
 
-@pytest.fixture
-def predictor() -> Predictor:
-    """What `study predict` has of a run, with a net that any image goes through."""
-    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).eval()
-    recipe = Recipe(epochs=1, precision="fp32")
-    dataset = DatasetSpec(name="dogs-vs-cats", root="x")
-    spec = RunSpec(dataset=dataset, architecture="plain", depth=8, recipe=recipe, seed=0)
-    normalizer = Normalizer(torch.zeros(3, 1, 1), torch.ones(3, 1, 1))
-    return Predictor(net, normalizer, spec, ("cat", "dog"), (3, SIDE, SIDE), torch.device("cpu"))
-
-
 def test_data_sets_and_predictions_from_damaged_archives(tmp_path, predictor):
     """`study run` and `study predict` get a data set, or predictions, or an error of our own."""
     draw, outcomes = random.Random(4), set()
     for number in range(max(30, injections(1200) // 100)):
-        (tmp_path / "train.zip").write_bytes(damaged_archive(draw.choice(archives()), draw))
+        put(tmp_path / "train.zip", damaged_archive(draw.choice(archives()), draw))
         skip = number % 3 > 0
         predict = partial(predict_files, predictor, tmp_path / "train.zip")
         for use in (partial(load, tmp_path), predict):

@@ -21,7 +21,7 @@ from study.data.download import Remote
 from study.data.idx import read_idx
 from study.errors import DataError
 
-from .images import FAULTS, damaged
+from .images import FAULTS, damaged, put
 from .limits import below, within
 from .scale import injections
 
@@ -164,7 +164,7 @@ def test_damaged_idx_files(tmp_path):
         else:
             data = damaged(data, draw, IDX)
             data = gzip.compress(data, 1) if path.suffix else data
-        path.write_bytes(data)
+        put(path, data)
         with within(5):
             try:
                 good += read_idx(path).dtype == np.uint8
@@ -209,7 +209,7 @@ def load(tmp_path, monkeypatch):
     monkeypatch.setattr(torchvision_sets, "has_md5", lambda path, md5: True)
 
     def load_bytes(data: bytes) -> Dataset:
-        (tmp_path / datasets.CIFAR10.filename).write_bytes(data)
+        put(tmp_path / datasets.CIFAR10.filename, data)
         return load_dataset(DatasetSpec(name="cifar10", root=str(tmp_path), validation=0))
 
     return load_bytes

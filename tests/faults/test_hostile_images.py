@@ -1,10 +1,12 @@
 """Image files from strangers: whatever one holds, it is an image, or soon a `BadFile` of one line."""
 
 import os
+import pickle
 import random
 import subprocess
 import sys
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +20,13 @@ from study.data.decode import MAX_SCANS, decode
 from study.data.files import ImageFile, open_folder
 from study.errors import DataError
 
-from .images import damaged, saved, valid
+from .harm import Harm
+from .images import damaged, put, saved, valid
 from .limits import below, within
 from .scale import injections
 
 BATCH = 250
 SIDE = 12
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
 
 
 def check(data: list[bytes], folder: Path, resize: str) -> int:
@@ -146,6 +144,35 @@ def test_progressive_jpeg_of_many_scans():
     assert np.array_equal(decode(film), decode(data))
     with pytest.raises(ValueError, match=f"more than {MAX_SCANS} scans"):
         decode(data[:-2] + data[last:-2] * MAX_SCANS + data[-2:])
+
+
+def pickled() -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, np.array([Harm()], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+OTHERS = {
+    "empty": b"", "cut": b"\x93NUMPY", "zip": b"PK\3\4", "empty zip": b"PK\5\6" + bytes(18), "list": b"[1]",
+    "other": b'{"0": "x"}', "nested": b"[" * 10**5, "pickle": pickle.dumps(Harm()), "array of objects": pickled(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["images.npy", "records.npy", "bad.json"])
+@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
+def test_decoded_images_that_are_not_what_was_written(name, content, tmp_path, monkeypatch):
+    """What lies in the cache is checked and never unpickled: of anything else, the images are decoded again."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        for label in ("a", "b"):
+            (tmp_path / part / label).mkdir(parents=True)
+            (tmp_path / part / label / "0.png").write_bytes(valid()["png"][0])
+    spec = DatasetSpec(name="image-folder", root=str(tmp_path), image_size=SIDE, validation=0)
+    before = load_dataset(spec).fingerprint
+    (damaged_file,) = (tmp_path / "cache").rglob(name)
+    put(damaged_file, content)
+    assert load_dataset(spec).fingerprint == before
+    assert not (tmp_path / "harm").exists()
 
 
 PEAK = """
