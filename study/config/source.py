@@ -82,7 +82,7 @@ def read_source(text: str, name: str) -> Source:
         raise GridError(f"{name}{line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise GridError(f"{name}: not valid YAML: nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # PyYAML's, of `"\Uffffffff"` and such
         raise GridError(f"{name}: not valid YAML: {error}") from None
     if node is None:
         raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")

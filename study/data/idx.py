@@ -54,6 +54,6 @@ def _shape(file: Stream, path: Path) -> tuple[int, ...]:
     if len(sizes) < 4 * start[3]:
         raise DataError(f"{path} ends within its header")
     shape = struct.unpack(f">{start[3]}I", sizes)
-    if math.prod(shape) > MAX_BYTES:
+    if math.prod(max(1, size) for size in shape) > MAX_BYTES:  # NumPy has a limit for what is empty too
         raise DataError(f"{path} has {' x '.join(map(str, shape))} bytes: more than {MAX_BYTES // 2**20} MiB")
     return shape

@@ -183,9 +183,10 @@ def test_idx_bombs(tmp_path):
     path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1000, 1000, 1000)))
     with below(10), pytest.raises(DataError, match="0 bytes of data where its header says 1000 x 1000 x 1000"):
         read_idx(path)
-    path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)))
-    with pytest.raises(DataError, match="more than 1024 MiB"):
-        read_idx(path)
+    for count in (2**32 - 1, 0):
+        path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, count, 2**32 - 1, 2**32 - 1)))
+        with pytest.raises(DataError, match="more than 1024 MiB"):
+            read_idx(path)
 
 
 def packed(members: dict[str, bytes]) -> bytes:

@@ -135,8 +135,9 @@ MANY = ", ".join(map(str, range(1000)))
             "g.yaml:26: 21,000 runs are more than 20,000",
         ),
         ("grid: {net: plain-8}\n#" + "x" * 1_000_000, "characters are too many for a grid file"),
+        ('grid: {net: "\\U99999999"}', "g.yaml: not valid YAML"),
     ],
-    ids=["product", "base 60", "digits", "nesting", "depth", "long key", "exclude", "include", "size"],
+    ids=["product", "base 60", "digits", "nesting", "depth", "long key", "exclude", "include", "size", "no letter"],
 )
 def test_grids_that_would_fill_memory_or_time(text, message):
     """Each is refused soon, with its count and its line."""
