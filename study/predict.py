@@ -5,6 +5,7 @@ Legend: N images, C channels, S side of the square images a net was trained on, 
 
 import csv
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
 from study.data.cores import cores
+from study.data.dataset import printable
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
 from study.data.files import ImageFile, Listing, open_archive, open_folder
 from study.errors import DataError, StudyError
@@ -74,14 +76,14 @@ def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Pre
     Raises:
         StudyError: the checkpoint is damaged, or isn't one of this run's net.
     """
-    values = load_checkpoint(checkpoint, device)
     try:
+        values = load_checkpoint(checkpoint, device)
         classes, shape = tuple(values["classes"]), tuple(values["image_shape"])
         net = build_spec_net(spec, len(classes), shape[0])
         net.load_state_dict(values["net"])
         normalizer = Normalizer(values["mean"], values["std"])
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise StudyError(f"the run's checkpoint can't be used: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # of a net of another shape, PyTorch says so by nearly anything
+        raise StudyError(f"the run's checkpoint can't be used: {printable(reason(error))}") from None
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Predictor(net, normalizer, spec, classes, shape, device)
 
@@ -103,7 +105,10 @@ def predict_files(
     """
     if views == "multi-scale" and predictor.spec.architecture == "vgg":
         raise StudyError("VGG nets take images of one size: multi-scale views are for the others")
-    listing = open_images(place)
+    try:
+        listing = open_images(place)
+    except OSError as error:  # folders that go away or may not be read
+        raise DataError(f"{place} can't be read: {printable(str(error))}") from None
     files = sorted(listing.files, key=lambda file: _order(image_id(file.name)))
     ids = [image_id(file.name) for file in files]
     _refuse_twins(files, ids, place)
@@ -132,7 +137,7 @@ def open_images(place: Path) -> Listing:
         raise DataError(f"{place} doesn't exist: give a folder of images or a zip archive, such as Kaggle's test1.zip")
     if place.is_dir():
         listing = open_folder(place, place)
-    elif zipfile.is_zipfile(place):
+    elif place.is_file() and zipfile.is_zipfile(place):  # of a pipe, asking alone would never end
         listing = open_archive(place)
     else:
         raise DataError(f"{place} is neither a folder nor a zip archive")
@@ -183,7 +188,8 @@ def _order(name: str) -> tuple[int, int, str]:
 def _refuse_twins(files: Sequence[ImageFile], ids: Sequence[str], place: Path) -> None:
     for one, other, this, that in zip(files, files[1:], ids, ids[1:], strict=False):
         if this == that:
-            raise DataError(f"{place}: {one.name} and {other.name} have the same id, '{this}'; rename one")
+            both = printable(f"{one.name} and {other.name} have the same id, '{this}'")
+            raise DataError(f"{place}: {both}; rename one")
 
 
 def _decoded(
@@ -204,8 +210,11 @@ def _decoded(
     with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
+                outcomes = list(pool.map(one, rows))
             images, good, bad = [], [], []
-            for row, found in zip(rows, pool.map(one, rows), strict=True):
+            for row, found in zip(rows, outcomes, strict=True):
                 if isinstance(found, str):
                     bad.append(BadFile(files[row].name, found))
                 else:

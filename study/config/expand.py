@@ -14,6 +14,8 @@ from study.errors import GridError, StudyError, nearest
 from study.names import parse_net
 
 MAX_RUNS = 20_000
+MAX_COMPARED = 5_000_000
+"""Points times values of `exclude`, each of which is compared with each: some seconds."""
 NET_AXES = ("architecture", "depth", "net", "seed")
 POINT_KEYS = [*NET_AXES, *Recipe.model_fields]
 Point = dict[str, Any]
@@ -35,6 +37,7 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
         _check_key(source, ("grid",), key)
     _check_axes(source, base, axes)
     excluded = [_excluding(source, ("exclude", i), axes) for i in range(len(_list(source, "exclude")))]
+    _check_excluded(source, excluded, axes)
     nets = "net" in axes or {"architecture", "depth"} <= axes.keys()  # else each entry of `include` brings its own
     product = {_at(point, axes): point for point in (_product(axes) if nets else ()) if not _matches(point, excluded)}
     added: list[tuple[Point, Place]] = []
@@ -166,6 +169,17 @@ def _excluding(source: Source, place: Place, axes: dict[str, list[Any]]) -> dict
                 f"{source.where((*place, key))}: '{key}' is no axis of this grid: there is nothing to exclude"
             )
     return {key: [_net(value) if key == "net" else value for value in values] for key, values in entry.items()}
+
+
+def _check_excluded(source: Source, excluded: list[dict[str, list[Any]]], axes: dict[str, list[Any]]) -> None:
+    """Refuse an `exclude` that would be compared with the points for minutes."""
+    points = math.prod(len(values) for values in axes.values())
+    given = sum(len(values) for entry in excluded for values in entry.values())
+    if points * given > MAX_COMPARED:
+        raise GridError(
+            f"{source.where(('exclude',))}: {given:,} values are too many to exclude from {points:,} runs: "
+            "leave them out of the axes, or split the study"
+        )
 
 
 def _including(source: Source, place: Place, axes: dict[str, list[Any]], runs: int) -> dict[str, list[Any]]:

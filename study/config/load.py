@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from study.config.expand import expand, message
 from study.config.grid import Grid
 from study.config.recipe import Strict
-from study.config.source import Place, Source, load_text, read_source, unknown_key
+from study.config.source import Place, Source, load_text, read_source, told_in_a_line, unknown_key
 from study.config.spec import DatasetSpec
 from study.config.tune import Tune
 from study.errors import GridError, nearest
@@ -60,6 +60,11 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
 
 def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
     """Check and expand the text of a grid file; see `load_grid`."""
+    with told_in_a_line():
+        return _parse(text, name, overrides)
+
+
+def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
     source = read_source(text, name)
     for setting in overrides:
         _override(source, setting)

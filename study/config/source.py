@@ -1,16 +1,24 @@
 """YAML with places: what stands in a grid file, and on which line each key and value stands."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from study.errors import GridError, nearest
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
+MAX_DIGITS = 100
+"""Characters of a number: PyYAML takes quadratic time for `1:1:1:...`, YAML 1.1's notation of base 60."""
+MAX_MESSAGE = 1000
+"""Characters of a message, whatever the file holds."""
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 Place = tuple[str | int, ...]
 """The way to a value from the top of the file: ``("grid", "depth", 2)``."""
@@ -74,7 +82,7 @@ def read_source(text: str, name: str) -> Source:
         raise GridError(f"{name}{line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise GridError(f"{name}: not valid YAML: nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # PyYAML's, of `"\Uffffffff"` and such
         raise GridError(f"{name}: not valid YAML: {error}") from None
     if node is None:
         raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")
@@ -114,15 +122,17 @@ def _mapping(node: yaml.Node, place: Place, lines: dict[Place, int], name: str, 
             raise GridError(f"{name}:{line}: a key must be a word")
         key = str(key_node.value)
         if key in out:
-            raise GridError(f"{name}:{line}: key '{key}' is given twice (first on line {lines[(*place, key)]})")
+            raise GridError(f"{name}:{line}: key '{short(key)}' is given twice (first on line {lines[(*place, key)]})")
         lines[(*place, key)] = line
         out[key] = _build(value_node, (*place, key), lines, name, active)
     return out
 
 
 def _scalar(node: yaml.ScalarNode, name: str, line: int) -> Any:
+    if node.tag in NUMBERS and len(node.value) > MAX_DIGITS:
+        raise GridError(f"{name}:{line}: {short(node.value)} is too large a number")
     try:
-        value = _Loader("").construct_object(node)
+        value = SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError):  # PyYAML's, of `!!bool x` and such
         raise GridError(f"{name}:{line}: '{short(node.value)}' isn't a plain value") from None
     if isinstance(value, int) and value.bit_length() > 64:
@@ -137,6 +147,18 @@ def short(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+@contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Keep what a file holds from steering the terminal or filling it: a message is one line of printable letters."""
+    try:
+        yield
+    except GridError as error:
+        text = str(error)
+        text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
+        error.args = ("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text),)
+        raise
+
+
 def _kind(value: Any) -> str:
     return "list" if isinstance(value, list) else "single value"
 
@@ -145,17 +167,18 @@ def unknown_key(source: Source, place: Place, key: str, known: list[str]) -> Gri
     """Return the error for a key that the schema doesn't have."""
     inside = f" under '{'.'.join(map(str, place))}'" if place else ""
     hint = nearest(key, known) or f"; known: {', '.join(known)}"
-    return GridError(f"{source.where((*place, key))}: unknown key '{key}'{inside}{hint}")
+    return GridError(f"{source.where((*place, key))}: unknown key '{short(key)}'{inside}{hint}")
 
 
 def load_text(path: Path) -> str:
-    """Read a grid file.
+    """Read a grid file: of one that is too large, as much as tells that it is.
 
     Raises:
         GridError: no such file, a folder, not readable, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_BYTES + 1)
     except UnicodeDecodeError:
         raise GridError(f"{path}: not a text file (UTF-8 was expected)") from None
     except OSError as error:

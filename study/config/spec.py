@@ -51,7 +51,8 @@ class RunSpec(Strict):
 
     dataset: DatasetSpec
     architecture: Literal["plain", "residual", "vgg"]
-    depth: int
+    depth: Annotated[int, Field(le=99_999)]
+    """As many layers as a net's name can say: of a number without bound, building the net would never end."""
     recipe: Recipe
     seed: Annotated[int, Field(ge=0)]
 

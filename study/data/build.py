@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from study.data.cores import cores
 from study.data.decode import Pixels, Resize, decode, mean_colour, reason, square, sums
-from study.data.files import ImageFile, Read
+from study.data.files import MAX_FILE_BYTES, ImageFile, Read, TooLargeError
 from study.data.source import Progress
 
-MAX_FILE_BYTES = 256 * 2**20
 CHUNK = 32
 """Images a task of the pool decodes."""
 MOST_THREADS = 32
@@ -85,12 +84,13 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
 def keep_done(target: Target) -> Failures:
     """Mark as to do whatever an earlier attempt left unsure; return its bad files, with their reasons."""
     known: Failures = {}
-    for line in target.reasons.read_text(encoding="utf-8").splitlines() if target.reasons.exists() else []:
+    told = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
+    for line in told.splitlines():
         try:
             row, why = json.loads(line)
-        except ValueError:
+            known[int(row)] = str(why)
+        except (ValueError, TypeError, OverflowError):
             continue  # cut off in the middle
-        known[row] = why
     records = target.records
     forget_damaged(target.pixels, records)
     bad = np.flatnonzero(records["state"] == BAD).tolist()
@@ -156,7 +156,7 @@ def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: N
         record = target.records[row]
         try:
             if files[row].size_bytes > MAX_FILE_BYTES:
-                raise ValueError(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
+                raise TooLargeError
             rgb = decode(read(files[row]))
             record["height"], record["width"], _ = rgb.shape
             record["total"], record["squares"] = sums(rgb)

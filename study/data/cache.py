@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL
@@ -93,8 +93,8 @@ def verify(folder: Path) -> int:
 
     Those are marked, so that whoever opens the cache next decodes them again.
     """
-    pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    records = np.load(folder / "records.npy", mmap_mode="r+", allow_pickle=False)
+    pixels = _mapped(folder / "images.npy", "c")
+    records = _mapped(folder / "records.npy", "r+")
     before = int((records["state"] == GOOD).sum())
     forget_damaged(pixels, records)
     records.flush()
@@ -104,16 +104,16 @@ def verify(folder: Path) -> int:
 def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded | None:
     """Map the cached arrays; None if they aren't there, aren't whole, or a sample of them isn't as it was written."""
     try:
-        pixels = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-        records = np.load(folder / "records.npy", allow_pickle=False)
+        pixels = _mapped(folder / "images.npy", "c")
+        records = np.array(_mapped(folder / "records.npy", "c"))
         bad = {int(row): str(why) for row, why in json.loads((folder / "bad.json").read_text()).items()}
-    except (OSError, ValueError, AttributeError):
+    except Exception:  # what a crash left of three files makes their readers raise nearly anything
         return None
     shape = (len(files), image_size, image_size, 3)
     if pixels.shape != shape or pixels.dtype != np.uint8 or records.shape != shape[:1] or records.dtype != RECORD:
         return None
     good = np.flatnonzero(records["state"] == GOOD)
-    if len(good) + len(bad) != len(files):
+    if sorted(bad) != np.flatnonzero(records["state"] != GOOD).tolist():
         return None
     sample = good[np.linspace(0, len(good) - 1, min(CHECKED, len(good))).astype(np.int64)]
     if not all(holds(pixels[row], records[row]) for row in sample):
@@ -159,12 +159,18 @@ def _build(
 def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mapped:
     """Map the array of an earlier attempt, or a new one of zeros with its disk space taken."""
     with contextlib.suppress(OSError, ValueError):
-        found: Mapped = np.load(path, mmap_mode="r+", allow_pickle=False)
+        found = _mapped(path, "r+")
         if found.shape == shape and found.dtype == dtype:
             return found
     made: Mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     _reserve(path)
     return made
+
+
+def _mapped(path: Path, mode: Literal["c", "r+"]) -> Mapped:
+    """Map an array; `np.load` would open archives and pickles too, whatever the file is called."""
+    found: Mapped = np.lib.format.open_memmap(path, mode=mode)
+    return found
 
 
 def _reserve(path: Path) -> None:

@@ -20,10 +20,19 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that can't be used, and why."""
+    """A file that can't be used, and why: for people, so that what can't be printed is shown escaped."""
 
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        for field in ("name", "reason"):
+            object.__setattr__(self, field, printable(getattr(self, field)))
+
+
+def printable(text: str) -> str:
+    r"""Return a text from a file as it may be printed: an escape sequence is shown as ``\x1b``, and isn't obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ by PyTorch (Pillow's arithmetic, within two grey levels, in a third of its time)
 other formats, Pillow decodes. `bench/data.py` has the comparison. Legend: H height, W width, S side of the square.
 """
 
+import re
 from io import BytesIO
 from typing import Literal
 
@@ -21,6 +22,17 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 JPEG_MARK = b"\xff\xd8\xff"
 BLOCK = 256
 """Pixels summed at a time."""
+SLAB = 2**14
+"""Blocks squared at a time: 100 MiB of float32, where a whole image of the largest size would take 2 GiB."""
+MAX_SCANS = 100
+"""Scans of a progressive JPEG, which has about ten. Each goes through all of the image, and takes a few bytes."""
+UNCOUNTED = 2**36
+"""Pixels times bytes up to which no number of scans takes more than seconds: counting takes 7% of decoding."""
+SCAN, END = b"\xff\xda", b"\xff\xd9"
+MARK = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+
+LONGEST_REASON = 200
+"""Characters: zipfile, for one, tells names of any length."""
 
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
@@ -30,31 +42,47 @@ def decode(data: bytes) -> Pixels:
     """Decode a file to RGB (H, W, 3). Orientation marks of cameras (EXIF) aren't followed.
 
     Raises:
-        ValueError: more pixels than Pillow's limit; Pillow raises others for files that it can't read.
+        ValueError: more pixels than Pillow's limit, or scans than ours; Pillow raises others for files that it can't
+            read.
     """
     if data.startswith(JPEG_MARK):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-            _refuse_bomb(width, height)
+            _refuse_bomb(width, height, data)
             if colours in ("YCbCr", "RGB", "Gray"):
                 rgb: Pixels = simplejpeg.decode_jpeg(data, "RGB")
                 return rgb
-        except TooManyPixels:
+        except BombError:
             raise
         except ValueError:
             pass  # damaged or unusual: Pillow decides which
     with Image.open(BytesIO(data), formats=FORMATS) as image:
-        _refuse_bomb(*image.size)
+        _refuse_bomb(*image.size, data)
         return np.array(image.convert("RGB"))  # a copy that may be written to, as PyTorch wants it
 
 
-class TooManyPixels(ValueError):
-    """An image so large that it may be made to fill the memory."""
+def _scans(data: bytes) -> int:
+    """Count the scans of a JPEG: those before its end, since a camera may have put a film there."""
+    most = data.count(SCAN)
+    if most <= MAX_SCANS:  # nearly all files
+        return most
+    scans, place = 0, len(JPEG_MARK) - 1
+    while scans <= MAX_SCANS and (found := MARK.search(data, place)) and found[0] != END:
+        scans += found[0] == SCAN
+        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
-def _refuse_bomb(width: int, height: int) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise TooManyPixels(f"{width}x{height} is more than {Image.MAX_IMAGE_PIXELS:,} pixels")
+class BombError(ValueError):
+    """An image that may be made to fill the memory, or to take hours."""
+
+
+def _refuse_bomb(width: int, height: int, data: bytes) -> None:
+    pixels = width * height
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
+        raise BombError(f"{width}x{height} is more than {Image.MAX_IMAGE_PIXELS:,} pixels")
+    if pixels * len(data) > UNCOUNTED and data.startswith(JPEG_MARK) and _scans(data) > MAX_SCANS:
+        raise BombError(f"more than {MAX_SCANS} scans in a JPEG: it may be made to take hours")
 
 
 def sums(rgb: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -64,10 +92,13 @@ def sums(rgb: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     pixels = torch.from_numpy(rgb).view(-1, 3)
     blocks = len(pixels) // BLOCK
-    x = pixels[: BLOCK * blocks].view(BLOCK, 3 * blocks).float()
-    first, second = (part.sum(0).view(-1, 3).sum(0, dtype=torch.float64) for part in (x, x.square()))
     rest = pixels[BLOCK * blocks :].double()
-    total, squares = first + rest.sum(0), second + rest.square().sum(0)
+    total, squares = rest.sum(0), rest.square().sum(0)
+    whole = pixels[: BLOCK * blocks].view(BLOCK, 3 * blocks)
+    for start in range(0, 3 * blocks, 3 * SLAB):
+        x = whole[:, start : start + 3 * SLAB].float()
+        total += x.sum(0).view(-1, 3).sum(0, dtype=torch.float64)
+        squares += x.square().sum(0).view(-1, 3).sum(0, dtype=torch.float64)
     return total.long().numpy(), squares.long().numpy()
 
 
@@ -114,4 +145,5 @@ def reason(error: Exception) -> str:
     """Say in a line why a file couldn't be decoded."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0][:LONGEST_REASON] if lines else type(error).__name__

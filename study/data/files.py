@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -9,14 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from study.data.dataset import BadFile
+from study.data.dataset import BadFile, printable
 from study.data.decode import SUFFIXES
 from study.errors import DataError
 
 SHOWN = 20
 """Bad files that an error names."""
-SYMLINK = 0o120000
-MODE = 0o170000
+MAX_FILE_BYTES = 256 * 2**20
+"""Of an image file: a larger one is refused unread."""
+READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others, zipfile unpacks whatever comes at once: of bzip2, gigabytes from a kilobyte."""
 
 
 class ImageFile(NamedTuple):
@@ -41,6 +44,13 @@ class Listing:
     bad: list[BadFile]
     """Members that can't be used, seen without reading them."""
     read: Read
+
+
+class TooLargeError(ValueError):
+    """A file with more bytes than an image has."""
+
+    def __init__(self) -> None:
+        super().__init__(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
 
 
 class BadFilesError(DataError):
@@ -88,7 +98,23 @@ def _image_file(entry: "os.DirEntry[str]", prefix: str) -> ImageFile:
 
 def open_folder(folder: Path, root: Path) -> Listing:
     """List a folder."""
-    return Listing(list(list_folder(folder, root)), [], lambda file: (root / file.name).read_bytes())
+    return Listing(list(list_folder(folder, root)), [], lambda file: read_file(root / file.name))
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is too large, or no file but a pipe or a device, of which reading might never end.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("a pipe or a device, not a file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise TooLargeError
+    with path.open("rb") as file:
+        return file.read(status.st_size + 1)  # and no more, should it grow
 
 
 def open_archive(archive: Path) -> Listing:
@@ -101,7 +127,7 @@ def open_archive(archive: Path) -> Listing:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise DataError(f"{archive} can't be read: {error}\ndownload it again") from None
+        raise DataError(f"{archive} can't be read: {printable(str(error))}\ndownload it again") from None
     files: dict[str, ImageFile] = {}
     bad = []
     for member in members:
@@ -119,9 +145,17 @@ def open_archive(archive: Path) -> Listing:
         if not hasattr(local, "opened"):
             local.opened = zipfile.ZipFile(archive)
         opened: zipfile.ZipFile = local.opened
-        return opened.read(places[file.name])
+        return _content(opened, places[file.name])
 
     return Listing(list(files.values()), bad, read)
+
+
+def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return what a member holds; its real size is bounded like the one it declares, which may be a lie."""
+    if member.file_size > MAX_FILE_BYTES:
+        raise TooLargeError
+    with opened.open(member) as file:
+        return file.read(member.file_size + 1)
 
 
 def _problem(member: zipfile.ZipInfo) -> str:
@@ -129,10 +163,12 @@ def _problem(member: zipfile.ZipInfo) -> str:
     name = member.orig_filename
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         return "would land outside the folder"
-    if (member.external_attr >> 16) & MODE == SYMLINK:
+    if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link, not a file"
     if member.flag_bits & 1 and _is_image(name):
         return "is encrypted"
+    if member.compress_type not in READ_METHODS and _is_image(name):
+        return f"is packed by method {member.compress_type}: pack it again with deflate, as is usual"
     return ""
 
 

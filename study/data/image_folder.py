@@ -1,5 +1,6 @@
 """Image folders: any tree of `train/<class>/*` and `test/<class>/*` (or `val/`), ImageNet's included."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from study.data.dataset import BadFile
+from study.data.dataset import BadFile, printable
 from study.data.decode import SUFFIXES
-from study.data.files import ImageFile, list_folder
+from study.data.files import ImageFile, list_folder, read_file
 from study.data.image_files import decoded_split
 from study.data.source import Progress, Source, given_folder
 from study.errors import DataError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_SIZE = 32
 NAMED = 5
 """Classes that an error names."""
+
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of text: a terminal or a page would obey them."""
 
 Classes = dict[str, list[ImageFile]]
 """The image files of each class, classes and files sorted by name."""
@@ -46,7 +50,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     split, good, skipped = decoded_split(
         files,
         labels,
-        lambda file: (root / file.name).read_bytes(),
+        lambda file: read_file(root / file.name),
         spec,
         default_size=DEFAULT_SIZE,
         bad=bad,
@@ -66,11 +70,15 @@ def list_classes(folder: Path, root: Path) -> Classes:
     """Return the image files of each class folder below `folder`, named from `root`. Reads none of them.
 
     Raises:
-        DataError: no class folders.
+        DataError: no class folders, or one whose name would steer a terminal that it is printed on.
     """
     classes = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir() and not entry.name.startswith("."):
+            if STEERING.search(entry.name):
+                raise DataError(
+                    f"class folder '{printable(entry.name)}' in {folder} has a control character: rename it"
+                )
             classes[entry.name] = sorted(list_folder(entry, root))
     if not classes:
         loose = any(True for _ in list_folder(folder, root))
@@ -111,4 +119,4 @@ def _compare(root: Path, train_name: str, train: set[str], test_name: str, test:
 
 
 def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:NAMED])}{' ...' if len(names) > NAMED else ''}"
+    return f"{printable(', '.join(names[:NAMED]))}{' ...' if len(names) > NAMED else ''}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
-from study.data.dataset import Dataset, fingerprint
+from study.data.dataset import Dataset, fingerprint, printable
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit
 from study.errors import DataError, nearest
@@ -49,7 +49,7 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     try:
         source = LOADERS[name](spec, progress)
     except OSError as error:  # files that go away or may not be read
-        raise DataError(f"{name}: {error}") from None
+        raise DataError(f"{name}: {printable(str(error))}") from None
     return _split(source, spec)
 
 
@@ -58,6 +58,9 @@ def known_names() -> str:
 
 
 def _split(source: Source, spec: "DatasetSpec") -> Dataset:
+    for part, split in (("train", source.train), ("test", source.test)):
+        if not len(split):
+            raise DataError(f"{spec.name} has no images to {part} {'on' if part == 'train' else 'with'}: add some")
     classes = len(source.classes)
     train = limit(source.train, spec.train_limit, classes=classes, seed=spec.split_seed, field="train_limit")
     test = limit(source.test, spec.test_limit, classes=classes, seed=spec.split_seed, field="test_limit")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.data.dataset import BadFile, Split
+from study.data.dataset import BadFile, Split, printable
 from study.errors import DataError
 from study.folders import base_folder, cache_folder
 
@@ -43,8 +43,11 @@ def given_folder(name: str, root: str | None) -> Path:
     """
     if root is None:
         raise DataError(f"{name} needs the folder of its files: dataset: {{name: {name}, root: DIR}}")
-    folder = Path(root).expanduser()
+    try:
+        folder = Path(root).expanduser()
+    except RuntimeError:
+        raise DataError(f"{name}: root '{printable(root)}' names a user that isn't there: write the path out") from None
     if not folder.is_dir():
         problem = "isn't a folder" if folder.exists() else "doesn't exist"
-        raise DataError(f"{name}: root '{root}' {problem}")
+        raise DataError(f"{name}: root '{printable(root)}' {problem}")
     return folder

@@ -3,17 +3,19 @@
 Files may lie in the given folder or in our cache, as they come or unpacked; what is missing is downloaded.
 """
 
-import pickle
+import gzip
 import tarfile
+import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from study.data.dataset import Split
+from study.data.cifar_batches import read_batch, read_names
+from study.data.dataset import Split, printable
 from study.data.download import Remote, fetch, has_md5
 from study.data.idx import read_idx
 from study.data.source import Progress, Source, data_folder, given_folder
@@ -21,6 +23,9 @@ from study.errors import DataError
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
+
+MAX_UNPACKED = 2**30
+"""Bytes that an archive of CIFAR may come to: they come to 2**28."""
 
 ReadMember = Callable[[str, str], bytes]
 """Gives the bytes of a batch file of CIFAR, of a name and with a checksum."""
@@ -36,12 +41,13 @@ def load_cifar(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
     known = datasets.CIFAR10 if spec.name == "cifar10" else datasets.CIFAR100
     read = _cifar_reader(spec, known, progress)
-    names = _unpickle(read(known.meta["filename"], known.meta["md5"]))[known.meta["key"]]
+    meta = known.meta
+    names = read_names(read(meta["filename"], meta["md5"]), meta["key"], meta["filename"])
     train, test = (
-        _cifar_split([_unpickle(read(*member)) for member in members], len(names))
+        _cifar_split([read_batch(read(name, md5), len(names), name) for name, md5 in members])
         for members in (known.train_list, known.test_list)
     )
-    return Source(train, test, tuple(map(str, names)))
+    return Source(train, test, names)
 
 
 def load_fashion(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -78,7 +84,13 @@ def _cifar_reader(spec: "DatasetSpec", known: Any, progress: Progress | None) ->
     if not has_md5(archive, known.tgz_md5):
         raise DataError(f"{archive} is damaged (its checksum is wrong): delete it and run again")
     members = _untar(archive)
-    return lambda name, md5: members[f"{known.base_folder}/{name}"]
+
+    def read(name: str, md5: str) -> bytes:
+        if f"{known.base_folder}/{name}" not in members:
+            raise DataError(f"{archive} has no {known.base_folder}/{name}: delete it and run again")
+        return members[f"{known.base_folder}/{name}"]
+
+    return read
 
 
 def _checked(path: Path, md5: str) -> bytes:
@@ -88,52 +100,44 @@ def _checked(path: Path, md5: str) -> bytes:
     return path.read_bytes()
 
 
+class _Bounded:
+    """A stream that ends in an error before it fills the memory."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+        self._left = MAX_UNPACKED
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError(f"more than {MAX_UNPACKED // 2**20} MiB when unpacked")
+        return data
+
+
 def _untar(archive: Path) -> dict[str, bytes]:
     """Read the members of an archive into memory: faster than unpacking it to disk, and nothing to clean up."""
-    with tarfile.open(archive, "r:gz") as tar:
-        files: dict[str, bytes] = {}
-        for member in tar:
-            content: IO[bytes] | None = tar.extractfile(member)
-            if content is not None:
-                files[member.name] = content.read()
+    files: dict[str, bytes] = {}
+    try:
+        with gzip.open(archive) as unpacked, _tar(_Bounded(unpacked)) as tar:
+            for member in tar:
+                content: IO[bytes] | None = tar.extractfile(member) if member.isreg() else None
+                if content is not None:
+                    files[member.name] = content.read()
+    except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
+        raise DataError(f"{archive} can't be read: {printable(str(error))}: delete it and run again") from None
     return files
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickles arrays in plain containers, and nothing else that a pickle could ask for."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        wanted = (module.removeprefix("numpy.").replace("_core", "core"), name)
-        if wanted == ("core.multiarray", "_reconstruct"):
-            return np.empty(0).__reduce__()[0]  # `_reconstruct`, wherever this version of NumPy keeps it
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
-        if (module, name) == ("numpy", "dtype"):
-            return _dtype
-        raise pickle.UnpicklingError(f"{module}.{name} isn't expected in a data file")
+def _tar(stream: _Bounded) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload, no-any-return]  # all it does is read
 
 
-def _dtype(name: str, align: int = 0, copy: int = 0) -> np.dtype[Any]:
-    """Make a dtype: files of CIFAR's age have 0 and 1 where NumPy now wants booleans, and warns."""
-    return np.dtype(name, bool(align), bool(copy))
-
-
-def _unpickle(data: bytes) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = _Unpickler(BytesIO(data), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, ValueError, TypeError) as error:
-        raise DataError(f"a batch file of CIFAR can't be read: {error}") from None
-    return content
-
-
-def _cifar_split(batches: list[dict[str, Any]], classes: int) -> Split:
-    pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-    labels = np.concatenate([np.asarray(batch.get("labels", batch.get("fine_labels"))) for batch in batches])
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise DataError(f"labels of CIFAR must be from 0 to {classes - 1}")
+def _cifar_split(batches: list[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> Split:
+    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     # Pixel by pixel, as batches are made of them: turned round here once, not in every batch.
     images = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
-    return Split(images, torch.from_numpy(labels.astype(np.int64)))
+    return Split(images, torch.from_numpy(labels))
 
 
 def _find_idx(folder: Path, name: str) -> Path | None:

@@ -1,5 +1,6 @@
 """Figures of a study's runs: drawn, saved in every format with their data, and described."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,9 @@ from study.report.embed import data_uri
 from study.report.figures import curve_panels, final_errors, probabilities, speed
 from study.report.figures.error_curves import curve_data, ends, split_very_deep
 from study.report.figures.style import COLUMN, FORMATS, WIDTH, Style, draw_and_save
+
+LONGEST_SLUG = 120
+"""Characters of a variant's name in that of a file."""
 
 
 class Picture(NamedTuple):
@@ -117,4 +121,7 @@ def _wide(columns: int) -> float:
 
 def slug(text: str) -> str:
     """Return a text as a part of a file name: ``batch_size=64, width=2`` -> ``batch_size-64-width-2``."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")
+    found = re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")
+    if len(found) > LONGEST_SLUG:  # a file system has a limit, and the start alone might be another's too
+        found = f"{found[:LONGEST_SLUG]}-{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:8]}"
+    return found

@@ -13,7 +13,7 @@ from torchvision import datasets
 
 from study.config import DatasetSpec
 from study.data import load_dataset
-from study.data.torchvision_sets import _unpickle
+from study.data.cifar_batches import unpickle
 from study.errors import DataError
 
 
@@ -126,10 +126,10 @@ def test_nothing_damaged_is_unpickled(cifar, tmp_path):
 def test_unpickler_makes_arrays_and_nothing_else():
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     for data in (old_array(array) + b".", pickle.dumps(array, protocol=4)):
-        assert np.array_equal(_unpickle(data), array)
+        assert np.array_equal(unpickle(data), array)
     for data in (b"cos\nsystem\n(S'true'\ntR.", b"cnumpy\nload\n(S'x'\ntR.", b"", b"\x80"):
         with pytest.raises(DataError, match="can't be read"):
-            _unpickle(data)
+            unpickle(data)
 
 
 @pytest.mark.parametrize(
