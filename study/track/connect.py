@@ -65,22 +65,26 @@ def answering(uri: str) -> Iterator[None]:
             _knock(uri)
         yield
     except (MlflowException, OSError, SQLAlchemyError) as error:
-        raise Unreachable(f"MLflow can't be reached at {without_passwords(uri)}: {first_line(error)}") from None
+        reason = _reason(error) or first_line(error)
+        raise Unreachable(f"MLflow can't be reached at {without_passwords(uri)}: {reason}") from None
 
 
 def is_away(uri: str, error: Exception) -> str:
     """Say why MLflow can't be used now, or nothing where the cause won't pass by itself or by making room on a disk."""
-    place = database_path(uri) or without_passwords(uri)
+    found = _reason(error)
+    return found and f"MLflow at {database_path(uri) or without_passwords(uri)}: {found}"
+
+
+def _reason(error: Exception) -> str:
     if isinstance(error, MlflowException):
         found = database_is_away(error)
         if not found and error.error_code in PASSING:
-            found = "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
-    elif isinstance(error, requests.RequestException):
+            return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
+        return found
+    if isinstance(error, requests.RequestException):
         refused = error.response is not None and error.response.status_code < 500
-        found = "" if refused else "it doesn't answer"
-    else:
-        found = database_is_away(error) or disk_is_away(error)
-    return found and f"MLflow at {place}: {found}"
+        return "" if refused else "it doesn't answer"
+    return database_is_away(error) or disk_is_away(error)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from tests.conftest import run_study
 from tests.faults.disks import fill, make_read_only, small_disk
 from tests.faults.test_stops import WITHIN
 from tests.faults.whole import check_whole
-from tests.launch.processes import Launcher, records, wait_for
+from tests.launch.processes import Launcher, wait_for
 
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 20, batch_size: 16, lr: tune, precision: fp32}
+recipe: {epochs: 60, batch_size: 16, lr: tune, precision: fp32}
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid: {net: [plain-8, resnet-8], seed: [0, 1]}
 """
@@ -50,7 +50,7 @@ def talk(tmp_path: Path) -> Path:
 
 def at_work(disk: Path, talk: Path) -> Launcher:
     launcher = Launcher(disk, "launcher", *WORDS, messages=talk)
-    wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(disk)))
+    wait_for(lambda: any((disk / "mlruns" / ".checkpoints" / "g").glob("*/checkpoint.pt")))
     return launcher
 
 
