@@ -34,7 +34,8 @@ def connect(uri: str) -> MlflowClient:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     path = database_path(uri)
-    if path is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
+    scheme = urlparse(uri).scheme.partition("+")[0]  # what follows names a driver
+    if path is None and scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
     with answering(uri):
         if path is not None:
