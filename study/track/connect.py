@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError
+from study.track import database
 from study.track.place import Unreachable, database_path
 
 
@@ -52,11 +53,16 @@ def answering(uri: str) -> Iterator[None]:
 
     Raises:
         Unreachable: nobody answers at `uri`, now or in the middle of the block.
+        StudyError: the driver of that database isn't installed.
     """
     try:
         if uri.startswith("http"):
             _knock(uri)
+        elif database.is_readable(uri) and database_path(uri) is None:
+            database.knock(uri)
         yield
+    except ImportError as error:
+        raise StudyError(f"{uri}: {error}; pip install '.[postgresql]', and write postgresql+psycopg2://") from None
     except (MlflowException, OSError, SQLAlchemyError) as error:
         raise Unreachable(f"MLflow can't be reached at {uri}: {_line(error)}") from None
 
@@ -67,10 +73,10 @@ def _line(error: Exception) -> str:
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
+def _alone(file: Path) -> Iterator[None]:
     """Let one process make the database, and others wait for it: MLflow's own making of tables isn't safe for two."""
-    path = Path(f"{database}.lock")
-    if database.exists() and not path.exists():
+    path = Path(f"{file}.lock")
+    if file.exists() and not path.exists():
         yield
         return
     with FileLock(path):

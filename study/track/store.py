@@ -17,6 +17,7 @@ from study.errors import StudyError
 from study.events import Epoch
 from study.track import words
 from study.track.connect import all_runs, connect
+from study.track.database import index_keys
 from study.track.find import read_runs, stored
 from study.track.owner import owner
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
@@ -73,6 +74,8 @@ class Store:
         self.experiment = experiment
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
+        if (path := database_path(self.uri)) is not None:
+            index_keys(path)
         found = self.client.get_experiment_by_name(experiment)
         if found is None:
             found = self._create()
@@ -99,8 +102,7 @@ class Store:
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
-        wanted = f"tags.`{words.KEY}` = '{key}' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(stored(run)) for run in all_runs(self.client, self.experiment_id, wanted)]
+        return [_record(run) for run in read_runs(self.experiment_id, self.uri, kind, key=key, tags_alone=True)]
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""

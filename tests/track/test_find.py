@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     with sqlite3.connect(path) as made:
         made.execute("PRAGMA user_version = 1")
-    with pytest.raises(sqlite3.Error):
-        database.studies(path)
+    with pytest.raises(database.UnreadableError):
+        database.studies(f"sqlite:///{path}")
     assert list_studies(f"sqlite:///{path}") == []
 
 
@@ -93,3 +94,14 @@ def test_reading_a_local_study_loads_neither_mlflow_nor_pandas(small_study: Path
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=small_study, env={**os.environ}
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_key_is_looked_up_in_an_index(database: str) -> None:
+    """Without one of our own, every run's key would be looked at for each run that is begun."""
+    store = Store("s", database)
+    run = store.begin("r", {}, {words.KIND: "run", words.KEY: "k"})
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as opened:
+        wanted = f"SELECT run_uuid FROM tags WHERE key = '{words.KEY}' AND value = ?"
+        (plan,) = opened.execute(f"EXPLAIN QUERY PLAN {wanted}", ("k",))
+        assert "study_keys" in plan[-1]
+    assert [record.run_id for record in store.records_of("k", "run")] == [run]
