@@ -11,6 +11,7 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError
@@ -85,6 +86,8 @@ class Store:
                 f"`mlflow experiments restore -x {found.experiment_id}`"
             )
         self.experiment_id: str = found.experiment_id
+        self._places: dict[str, str] = {}
+        """Where the artifacts of runs that haven't ended go."""
 
     def _create(self) -> Experiment:
         try:
@@ -121,9 +124,11 @@ class Store:
         """Create a run and return its id."""
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **_source_tags()}
         run = self.client.create_run(self.experiment_id, run_name=name, tags=everything)
+        run_id = str(run.info.run_id)
+        self._places[run_id] = run.info.artifact_uri
         if params:
-            self.add_params(run.info.run_id, params)
-        return str(run.info.run_id)
+            self.add_params(run_id, params)
+        return run_id
 
     def reopen(self, run_id: str) -> int:
         """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
@@ -175,6 +180,7 @@ class Store:
         said = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
         self._log(run_id, _of_points(points) + _metrics(step, metrics or {}), {**(tags or {}), **said})
         self.client.set_terminated(run_id, STATUS[outcome])
+        self._places.pop(run_id, None)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
@@ -193,19 +199,25 @@ class Store:
         with TemporaryDirectory() as folder:
             for name, text in texts.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
-            self.client.log_artifacts(run_id, folder)
+            self.add_folder(run_id, Path(folder))
 
-    def add_text(self, run_id: str, text: str, path: str) -> None:
+    def add_text(self, run_id: str, text: str, name: str) -> None:
         """Store a text as an artifact."""
-        self.client.log_text(run_id, text, path)
+        self.add_texts(run_id, {name: text})
 
     def add_file(self, run_id: str, file: Path, folder: str) -> None:
         """Store a file as an artifact."""
-        self.client.log_artifact(run_id, str(file), folder)
+        self._artifacts(run_id).log_artifact(str(file), folder)
 
     def add_folder(self, run_id: str, folder: Path) -> None:
         """Store the files of a folder as artifacts."""
-        self.client.log_artifacts(run_id, str(folder))
+        self._artifacts(run_id).log_artifacts(str(folder))
+
+    def _artifacts(self, run_id: str) -> Any:
+        """Return the place of a run's artifacts: MLflow's client would keep that of a thousand runs, 13 KiB each."""
+        if run_id not in self._places:
+            self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(self._places[run_id], tracking_uri=self.uri)
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
