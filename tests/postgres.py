@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,11 @@ def _user() -> str | None:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Yield the address of an empty database, as SQLAlchemy takes it; skip the test where there is no server."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """Yield the address of an empty database, as SQLAlchemy takes it; skip the test where there is no server.
+
+    With `durable` it waits for the disk at every commit, as servers do.
+    """
     pytest.importorskip("psycopg2")
     programs, user = _programs(), _user()
     if programs is None or user is None:
@@ -39,7 +43,7 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # not under pytest's own, which another account can't enter
     account = pwd.getpwnam(user)
     os.chown(folder, account.pw_uid, account.pw_gid)
-    as_user = {"user": account.pw_uid, "group": account.pw_gid} if os.getuid() == 0 else {}
+    as_user: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid} if os.getuid() == 0 else {}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -51,7 +55,7 @@ def postgres() -> Iterator[str]:
 
     try:
         do("initdb", "--auth=trust", "--username=study", "--no-sync")
-        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        options = f"-h 127.0.0.1 -p {port} -k {folder}" + ("" if durable else " -c fsync=off")
         do("pg_ctl", "start", "-w", "-o", options)
         yield f"postgresql+psycopg2://study@127.0.0.1:{port}/postgres"
     finally:

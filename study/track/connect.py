@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
 from study.patience import database_is_away, disk_is_away, first_line
+from study.track import database
 from study.track.place import Unreachable, database_path
 
 PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
@@ -42,7 +43,8 @@ def connect(uri: str) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a traceback
     path = database_path(uri)
-    if path is None and urlparse(uri).scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
+    scheme = urlparse(uri).scheme.partition("+")[0]  # what follows names a driver
+    if path is None and scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
     with answering(uri):
         if path is not None:
@@ -59,11 +61,16 @@ def answering(uri: str) -> Iterator[None]:
 
     Raises:
         Unreachable: nobody answers at `uri`, now or in the middle of the block.
+        StudyError: the driver of that database isn't installed.
     """
     try:
         if uri.startswith("http"):
             _knock(uri)
+        elif database.is_readable(uri) and database_path(uri) is None:
+            database.knock(uri)
         yield
+    except ImportError as error:
+        raise StudyError(f"{uri}: {error}; pip install '.[postgresql]', and write postgresql+psycopg2://") from None
     except (MlflowException, OSError, SQLAlchemyError) as error:
         reason = _reason(error) or first_line(error)
         raise Unreachable(f"MLflow can't be reached at {without_passwords(uri)}: {reason}") from None
@@ -71,6 +78,8 @@ def answering(uri: str) -> Iterator[None]:
 
 def is_away(uri: str, error: Exception) -> str:
     """Say why MLflow can't be used now, or nothing where the cause won't pass by itself or by making room on a disk."""
+    if isinstance(error, Unreachable):
+        return str(error)
     found = _reason(error)
     return found and f"MLflow at {database_path(uri) or without_passwords(uri)}: {found}"
 
@@ -88,10 +97,10 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
+def _alone(file: Path) -> Iterator[None]:
     """Let one process make the database, and others wait for it: MLflow's own making of tables isn't safe for two."""
-    path = Path(f"{database}.lock")
-    if database.exists() and not path.exists():
+    path = Path(f"{file}.lock")
+    if file.exists() and not path.exists():
         yield
         return
     with FileLock(path):

@@ -1,8 +1,6 @@
-"""Find a study and read its runs: from a local database directly, from anything else through MLflow's client."""
+"""Find a study and read its runs: straight from a database where that can be, else through MLflow's client."""
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from study.errors import StudyError
@@ -28,7 +26,7 @@ def list_studies(uri: str | None = None) -> list[str]:
         wanted = f"tags.`{words.KIND}` = 'run'"
         return [str(one.name) for one in found if client.search_runs([one.experiment_id], wanted, max_results=1)]
 
-    return _read(uri, database.studies, ask, [])
+    return _read(uri, lambda: database.studies(uri), ask, [])
 
 
 def find_experiment(experiment: str, uri: str | None = None) -> str:
@@ -45,7 +43,7 @@ def find_experiment(experiment: str, uri: str | None = None) -> str:
         found = connect(uri).get_experiment_by_name(experiment)
         return None if found is None else str(found.experiment_id)
 
-    found = _read(uri, lambda path: database.experiment_id(path, experiment), ask, None)
+    found = _read(uri, lambda: database.experiment_id(uri, experiment), ask, None)
     if found is None:
         known = ", ".join(list_studies(uri)) or "none"
         raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
@@ -61,19 +59,25 @@ def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
 
         return dict(connect(uri).get_experiment(experiment_id).tags)
 
-    return _read(uri, lambda path: database.experiment_tags(path, experiment_id), ask, {})
+    return _read(uri, lambda: database.experiment_tags(uri, experiment_id), ask, {})
 
 
-def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_alone: bool = False) -> list[StoredRun]:
-    """Return the runs of an experiment, the newest first; of one kind, or all; `tags_alone` where no more is needed."""
+def read_runs(
+    experiment_id: str, uri: str, kind: str | None = None, *, key: str | None = None, tags_alone: bool = False
+) -> list[StoredRun]:
+    """Return the runs of an experiment, the newest first; of one kind and key, or all.
+
+    With `tags_alone`, tags are all that is asked for, and only ours.
+    """
 
     def ask() -> list[StoredRun]:
         from study.track.connect import all_runs, connect
 
-        wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
+        tags = ((words.KIND, kind), (words.KEY, key))
+        wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags if value)
         return [stored(run) for run in all_runs(connect(uri), experiment_id, wanted)]
 
-    return _read(uri, lambda path: database.runs(path, experiment_id, kind, tags_alone=tags_alone), ask, [])
+    return _read(uri, lambda: database.runs(uri, experiment_id, kind, key=key, tags_alone=tags_alone), ask, [])
 
 
 def stored(run: "Run") -> StoredRun:
@@ -90,19 +94,19 @@ def stored(run: "Run") -> StoredRun:
     )
 
 
-def _read(uri: str, directly: Callable[[Path], Found], ask: Callable[[], Found], nothing: Found) -> Found:
-    """Read a local database directly; ask MLflow where there is none, or where it knows it better than we do.
+def _read(uri: str, directly: Callable[[], Found], ask: Callable[[], Found], nothing: Found) -> Found:
+    """Read a database directly; ask MLflow where there is none, or where it knows it better than we do.
 
     Raises:
         Unreachable: MLflow doesn't answer.
     """
     path = database_path(uri)
-    if path is not None:
-        if not path.exists():
-            return nothing
+    if path is not None and not path.exists():
+        return nothing
+    if database.is_readable(uri):
         try:
-            return directly(path)
-        except sqlite3.Error:
+            return directly()
+        except database.UnreadableError:
             pass  # an old database, which MLflow brings up to date, or a damaged one, of which it says what is wrong
     from study.track.connect import answering
 

@@ -2,13 +2,19 @@
 
 import os
 import socket
+from functools import lru_cache
 
 import psutil
 
 
 def owner() -> str:
     """Return this process: host, number, and when it began (numbers of processes come round)."""
-    return f"{socket.gethostname()}:{os.getpid()}:{int(psutil.Process().create_time())}"
+    return _named(os.getpid())  # asked for with every run, and slow to find out
+
+
+@lru_cache(maxsize=1)
+def _named(number: int) -> str:
+    return f"{socket.gethostname()}:{number}:{int(psutil.Process(number).create_time())}"
 
 
 def is_gone(name: str) -> bool:

@@ -66,7 +66,7 @@ def disturb(folder: Path, draw: random.Random, limit: int) -> int:
 
 
 def test_killed_at_random_and_started_again(
-    undisturbed: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    undisturbed: Path, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """As many grids as it takes; each must be whole."""
     wanted, done, grids = injections(8, "STUDY_KILLS"), 0, 0
@@ -77,5 +77,5 @@ def test_killed_at_random_and_started_again(
         grids += 1
         done += disturb(folder, draw, wanted - done)
         check_whole(folder, undisturbed)
-    record_property("kills", done)  # for --junitxml
-    record_property("grids", grids)
+    record_testsuite_property("kills", done)  # for --junitxml
+    record_testsuite_property("grids", grids)

@@ -78,8 +78,8 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     with sqlite3.connect(path) as made:
         made.execute("PRAGMA user_version = 1")
-    with pytest.raises(sqlite3.Error):
-        database.studies(path)
+    with pytest.raises(database.UnreadableError):
+        database.studies(f"sqlite:///{path}")
     assert list_studies(f"sqlite:///{path}") == []
 
 
