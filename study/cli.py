@@ -10,7 +10,7 @@ import typer
 
 from study.cli_data import data_app
 from study.cli_report import compare, report, status
-from study.errors import StudyError
+from study.errors import StudyError, printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -186,7 +186,8 @@ def main() -> NoReturn:
     try:
         app()
     except StudyError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        text = "\n".join(map(printable, str(error).split("\n")))  # of a name from a server, say
+        typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -28,3 +28,8 @@ def nearest(word: str, choices: list[str]) -> str:
 def without_passwords(text: str) -> str:
     """Return a text with the passwords of addresses left out: a grid may name Optuna's server with one."""
     return _PASSWORD.sub(r"\1:***@", text)
+
+
+def printable(text: str) -> str:
+    r"""Return a text from a file as it may be printed: an escape sequence is shown as ``\x1b``, and isn't obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
 from study.data.cores import cores
-from study.data.dataset import printable
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
 from study.data.files import ImageFile, Listing, open_archive, open_folder
-from study.errors import DataError, StudyError
+from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
 from study.train.checkpoint import load_checkpoint
 

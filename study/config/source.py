@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
-from study.errors import GridError, nearest
+from study.errors import GridError, nearest, printable
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
@@ -155,7 +155,7 @@ def told_in_a_line() -> Iterator[None]:
     except GridError as error:
         text = str(error)
         text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
-        error.args = ("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text),)
+        error.args = (printable(text),)
         raise
 
 

@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from study.data.dataset import printable
 from study.data.decode import reason
-from study.errors import DataError
+from study.errors import DataError, printable
 
 IMAGE = (3, 32, 32)
 OPCODES = (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from study.data.measure import ChannelStatistics, Measures, channel_statistics, measure_images, pooled_statistics
-from study.errors import DataError
+from study.errors import DataError, printable
 
 CHUNK = 4096
 """Images hashed at a time: bounds the copy made of a split that isn't contiguous."""
@@ -28,11 +28,6 @@ class BadFile:
     def __post_init__(self) -> None:
         for field in ("name", "reason"):
             object.__setattr__(self, field, printable(getattr(self, field)))
-
-
-def printable(text: str) -> str:
-    r"""Return a text from a file as it may be printed: an escape sequence is shown as ``\x1b``, and isn't obeyed."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from study.data.dataset import BadFile, printable
+from study.data.dataset import BadFile
 from study.data.decode import SUFFIXES
-from study.errors import DataError
+from study.errors import DataError, printable
 
 SHOWN = 20
 """Bad files that an error names."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from study.data.dataset import BadFile, printable
+from study.data.dataset import BadFile
 from study.data.decode import SUFFIXES
 from study.data.files import ImageFile, list_folder, read_file
 from study.data.image_files import decoded_split
 from study.data.source import Progress, Source, given_folder
-from study.errors import DataError
+from study.errors import DataError, printable
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec

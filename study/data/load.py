@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
-from study.data.dataset import Dataset, fingerprint, printable
+from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit
-from study.errors import DataError, nearest
+from study.errors import DataError, nearest, printable
 
 if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only trains may lack
     from study.config import DatasetSpec

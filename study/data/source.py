@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.data.dataset import BadFile, Split, printable
-from study.errors import DataError
+from study.data.dataset import BadFile, Split
+from study.errors import DataError, printable
 from study.folders import base_folder, cache_folder
 
 Progress = Callable[[str, float], None]

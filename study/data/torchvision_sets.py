@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from study.data.cifar_batches import read_batch, read_names
-from study.data.dataset import Split, printable
+from study.data.dataset import Split
 from study.data.download import Remote, fetch, has_md5
 from study.data.idx import read_idx
 from study.data.source import Progress, Source, data_folder, given_folder
-from study.errors import DataError
+from study.errors import DataError, printable
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec

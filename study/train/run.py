@@ -1,20 +1,18 @@
 """One run: from a specification to a stream of events."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 
 from study.config import RunSpec
-from study.data import Dataset, Split, augmented_batches, evaluation_batches
-from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started, Unsaved
+from study.data import Dataset
+from study.events import Checkpointed, Diverged, Event, Interrupted, Started, Unsaved
 from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, find_checkpoint, save_checkpoint
-from study.train.evaluate import Score, Stopped, evaluate, heed, never
-from study.train.predict import error_over_views
-from study.train.schedule import lr_at
-from study.train.state import RunState, build_state, peak_memory_mib
+from study.train.evaluate import Stopped, heed, never
+from study.train.score import Scorer
+from study.train.state import RunState, build_state
 from study.train.step import Step, prepare, take_step
 
 AGAIN_SECONDS = 1.0
@@ -68,29 +66,23 @@ def course(
     keeper = _Keeper(state, checkpoint, clock)
     yield _started(state, device, tuple(found.damaged))
     try:
-        yield from _train(state, spec, dataset, device, keeper, stop)
+        yield from _train(Scorer(state, spec, dataset, device, stop), keeper)
     except Stopped:
         if keeper.step != state.step:
             yield keeper.save()
         yield Interrupted(keeper.step)
 
 
-def _train(
-    state: RunState,
-    spec: RunSpec,
-    dataset: Dataset,
-    device: torch.device,
-    keeper: "_Keeper",
-    stop: Callable[[], bool],
-) -> Iterator[Event | Step]:
+def _train(scorer: Scorer, keeper: "_Keeper") -> Iterator[Event | Step]:
     """Train to the end; raises Stopped between two iterations, or in the middle of an evaluation."""
+    state, spec = scorer.state, scorer.spec
     every = spec.recipe.evaluate_every or state.batches.iterations_per_epoch
     while True:
         last = state.step == state.total
         if state.steps_since_point and (state.step % every == 0 or last):
-            point = _measure(state, spec, dataset, device, keeper.clock, stop)
+            point = scorer.measure(keeper.clock)
             if point is None:
-                yield Diverged(state.step, 100 - 100 / dataset.num_classes, time.monotonic() - keeper.clock)
+                yield Diverged(state.step, 100 - 100 / scorer.dataset.num_classes, time.monotonic() - keeper.clock)
                 return
             state.history.append(point)
             yield point
@@ -98,13 +90,13 @@ def _train(
             yield keeper.save()
         if last:
             break
-        heed(stop)
+        heed(scorer.stop)
         yield prepare(state, spec)
     while keeper.step != state.step:  # the trained weights must be kept: the disk may have room again
-        heed(stop)
+        heed(scorer.stop)
         time.sleep(AGAIN_SECONDS)
         yield keeper.save()
-    yield _finish(state, spec, dataset, device, keeper.clock, stop)
+    yield scorer.finish(keeper.clock)
 
 
 class _Keeper:
@@ -134,102 +126,6 @@ class _Keeper:
             return Unsaved(self._state.step, f"{self._checkpoint.path.parent}: {error.strerror or error}")
         self.step = self._state.step
         return Checkpointed(self.step)
-
-
-def _measure(
-    state: RunState,
-    spec: RunSpec,
-    dataset: Dataset,
-    device: torch.device,
-    clock: float,
-    stop: Callable[[], bool],
-) -> Epoch | None:
-    """Read the running sums and score the held-out images; None where the loss is no longer finite."""
-    start = time.monotonic()
-    train_loss = state.loss_sum.item() / state.steps_since_point  # sync point
-    images = state.steps_since_point * state.batches.batch_size
-    train_error = 100 * state.error_sum.item() / images
-    state.training_seconds += time.monotonic() - start  # on a GPU, the steps themselves end here
-    if not math.isfinite(train_loss) or not state.finite():
-        return None
-    test = _score(state, spec, dataset.test, device, stop)
-    validation = _score(state, spec, dataset.validation, device, stop) if dataset.validation else None
-    point = Epoch(
-        step=state.step,
-        epoch=state.step / state.batches.iterations_per_epoch,
-        lr=lr_at(state.step - 1, spec.recipe, state.total),
-        train_error=train_error,
-        train_loss=train_loss,
-        test_error=test.error,
-        test_loss=test.loss,
-        validation_error=validation.error if validation else None,
-        validation_loss=validation.loss if validation else None,
-        images_per_second=images / max(state.training_seconds, 1e-9),
-        seconds=time.monotonic() - clock,
-        memory_mib=peak_memory_mib(device),
-        time=time.time(),
-    )
-    state.loss_sum.zero_()
-    state.error_sum.zero_()
-    state.steps_since_point = 0
-    state.training_seconds = 0.0
-    return point
-
-
-def _finish(
-    state: RunState,
-    spec: RunSpec,
-    dataset: Dataset,
-    device: torch.device,
-    clock: float,
-    stop: Callable[[], bool],
-) -> Finished:
-    """Score the last step's weights on every split, on augmented training images, and over more views of test ones."""
-    augment = spec.recipe.augment
-    train = _score(state, spec, dataset.train, device, stop)
-    augmented = train
-    if augment != "none":
-        shown = augmented_batches(dataset.train, state.normalizer, augment=augment, seed=spec.seed, device=device)
-        augmented = evaluate(state.net, shown, state.precision, device, stop)
-    test = _score(state, spec, dataset.test, device, stop)
-    validation = _score(state, spec, dataset.validation, device, stop) if dataset.validation else None
-    return Finished(
-        step=state.step,
-        final_train_error=train.error,
-        final_train_loss=train.loss,
-        final_train_error_augmented=augmented.error,
-        final_test_error=test.error,
-        final_test_loss=test.loss,
-        final_test_error_views=_error_over_views(state, spec, dataset.test, device, stop),
-        final_validation_error=validation.error if validation else None,
-        final_validation_loss=validation.loss if validation else None,
-        seconds=time.monotonic() - clock,
-    )
-
-
-def _score(state: RunState, spec: RunSpec, split: Split, device: torch.device, stop: Callable[[], bool]) -> Score:
-    """Score clean images."""
-    batches = evaluation_batches(split, state.normalizer, augment=spec.recipe.augment, device=device)
-    return evaluate(state.net, batches, state.precision, device, stop)
-
-
-def _error_over_views(
-    state: RunState, spec: RunSpec, split: Split, device: torch.device, stop: Callable[[], bool]
-) -> float | None:
-    """Score the recipe's views of clean images, averaged; None where they are the one that `_score` shows."""
-    recipe = spec.recipe
-    if recipe.test_views == "center":
-        return None
-    return error_over_views(
-        state.net,
-        split,
-        state.normalizer,
-        augment=recipe.augment,
-        device=device,
-        views=recipe.test_views,
-        precision=state.precision,
-        stop=stop,
-    )
 
 
 def _started(state: RunState, device: torch.device, damaged: tuple[str, ...]) -> Started:

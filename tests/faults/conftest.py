@@ -1,4 +1,7 @@
-"""What the tests of hostile input share."""
+"""What the tests of faults share."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,11 +10,31 @@ from torch import nn
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Normalizer
 from study.predict import Predictor
+from tests.conftest import run_study
+from tests.faults.whole import SHORT
+from tests.launch.processes import STARTED
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _no_launcher_is_left() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.pop().kill_all()
+
+
+@pytest.fixture(scope="session")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short study that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("left-alone")
+    (folder / "g.yaml").write_text(SHORT)
+    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture

@@ -12,34 +12,18 @@ import pytest
 from tests.conftest import run_study
 from tests.faults.scale import injections
 from tests.faults.test_stops import WITHIN
-from tests.faults.whole import check_whole
+from tests.faults.whole import SHORT, check_whole
 from tests.launch.processes import Launcher, records, wait_for
 from tests.track.servers import Server
 
-GRID = """
-name: g
-dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 20, batch_size: 16, lr: tune, precision: fp32}
-tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
-grid: {net: [plain-8, resnet-8], seed: [0, 1]}
-"""
 WORDS = ("--workers", "2")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_databases_locked_by_somebody_else(tmp_path: Path, undisturbed: Path) -> None:
+def test_databases_locked_by_somebody_else(tmp_path: Path, left_alone: Path) -> None:
     """Optuna's and MLflow's, one after the other, for longer than SQLite waits by itself."""
-    (tmp_path / "g.yaml").write_text(GRID)
+    (tmp_path / "g.yaml").write_text(SHORT)
     launcher = Launcher(tmp_path, "launcher", *WORDS)
     wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
     for name, called in (("optuna.db", "Optuna's storage"), ("mlflow.db", "MLflow at")):
@@ -51,11 +35,11 @@ def test_databases_locked_by_somebody_else(tmp_path: Path, undisturbed: Path) ->
             database.execute("ROLLBACK")
         wait_for(lambda before=backs: launcher.messages.read_text().count("it is back after") > before)  # type: ignore[misc]
     launcher.end()
-    check_whole(tmp_path, undisturbed)
+    check_whole(tmp_path, left_alone)
 
 
-def test_a_stop_while_a_database_is_locked(tmp_path: Path, undisturbed: Path) -> None:
-    (tmp_path / "g.yaml").write_text(GRID)
+def test_a_stop_while_a_database_is_locked(tmp_path: Path, left_alone: Path) -> None:
+    (tmp_path / "g.yaml").write_text(SHORT)
     launcher = Launcher(tmp_path, "launcher", *WORDS)
     wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
     with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60, isolation_level=None)) as database:
@@ -68,14 +52,14 @@ def test_a_stop_while_a_database_is_locked(tmp_path: Path, undisturbed: Path) ->
         database.execute("ROLLBACK")
     assert "Traceback" not in launcher.messages.read_text()
     Launcher(tmp_path, "again", *WORDS).end()
-    check_whole(tmp_path, undisturbed)
+    check_whole(tmp_path, left_alone)
 
 
 def test_a_tracking_server_that_is_stopped_and_started_again(
-    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Away for seconds here, or for as many as STUDY_AWAY says: a minute, say."""
-    (tmp_path / "g.yaml").write_text(GRID)
+    (tmp_path / "g.yaml").write_text(SHORT)
     with Server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         launcher = Launcher(tmp_path, "launcher", *WORDS)
@@ -86,7 +70,7 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
         server.start()
         said = launcher.end()
         assert "it is back after" in said
-        check_whole(tmp_path, undisturbed)
+        check_whole(tmp_path, left_alone)
 
         server.stop()
         refused = run_study(tmp_path, "run", "--grid", "g.yaml")
@@ -95,8 +79,8 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
     assert f"MLflow can't be reached at {server.address}" in refused.stderr
 
 
-def test_a_stop_while_the_server_is_away(tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "g.yaml").write_text(GRID)
+def test_a_stop_while_the_server_is_away(tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.yaml").write_text(SHORT)
     with Server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         launcher = Launcher(tmp_path, "launcher", *WORDS)
@@ -112,4 +96,4 @@ def test_a_stop_while_the_server_is_away(tmp_path: Path, undisturbed: Path, monk
         assert "nothing is lost" in said
         server.start()
         Launcher(tmp_path, "again", *WORDS).end()
-    check_whole(tmp_path, undisturbed)
+    check_whole(tmp_path, left_alone)

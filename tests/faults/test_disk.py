@@ -11,34 +11,18 @@ import pytest
 from tests.conftest import run_study
 from tests.faults.disks import fill, make_read_only, small_disk
 from tests.faults.test_stops import WITHIN
-from tests.faults.whole import check_whole
+from tests.faults.whole import SHORT, check_whole
 from tests.launch.processes import Launcher, wait_for
 
-GRID = """
-name: g
-dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 60, batch_size: 16, lr: tune, precision: fp32}
-tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
-grid: {net: [plain-8, resnet-8], seed: [0, 1]}
-"""
 WORDS = ("--workers", "2", "--checkpoint-every", "1")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.fixture
 def disk() -> Iterator[Path]:
     with small_disk(32) as folder:
-        (folder / "g.yaml").write_text(GRID)
+        (folder / "g.yaml").write_text(SHORT)
         yield folder
 
 
@@ -54,7 +38,7 @@ def at_work(disk: Path, talk: Path) -> Launcher:
     return launcher
 
 
-def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, undisturbed: Path) -> None:
+def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, left_alone: Path) -> None:
     """Runs go on without checkpoints, what they say is kept, and all is there when there is room again."""
     launcher = at_work(disk, talk)
     filler = fill(disk)
@@ -65,10 +49,10 @@ def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, undisturbed: Pa
     said = launcher.end()
     assert "No space left on device" in said
     assert "it is back after" in said
-    check_whole(disk, undisturbed)
+    check_whole(disk, left_alone)
 
 
-def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, undisturbed: Path) -> None:
+def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, left_alone: Path) -> None:
     launcher = at_work(disk, talk)
     filler = fill(disk)
     launcher.until_it_says("waiting for ")
@@ -79,7 +63,7 @@ def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, undisturbed: Path
     assert "Traceback" not in launcher.messages.read_text()
     filler.unlink()
     Launcher(disk, "again", *WORDS, messages=talk).end()
-    check_whole(disk, undisturbed)
+    check_whole(disk, left_alone)
 
 
 def test_a_disk_that_is_full_from_the_start(disk: Path) -> None:

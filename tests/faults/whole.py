@@ -12,6 +12,14 @@ from tests.launch.processes import records, uri
 CURVE = ["net", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]
 TRIAL = ["net", "number", "seed", "lr", "value", "state", "chosen", "edge"]
 FINALS = ["net", "seed", "final_train_error", "final_train_loss", "final_test_error", "lr", "status"]
+SHORT = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {epochs: 40, batch_size: 16, lr: tune, precision: fp32}
+tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
+grid: {net: [plain-8, resnet-8], seed: [0, 1]}
+"""
+"""A grid in which faults are injected."""
 TWICE = """
 SELECT run_uuid, key, step, COUNT(*) FROM metrics WHERE step > 0 GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
 """

@@ -1,8 +1,11 @@
 """The real program as processes that tests start, watch, stop and kill."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -39,6 +42,10 @@ def records(folder: Path, address: str | None = None) -> list[Record]:
         return []
 
 
+STARTED: list["Launcher"] = []
+"""Those that a test began, so that none outlives it (see `no_launcher_is_left`)."""
+
+
 class Launcher:
     """A `study run` in the background, whose messages can be read while it runs."""
 
@@ -54,6 +61,7 @@ class Launcher:
                 text=True,
                 start_new_session=True,
             )
+        STARTED.append(self)
 
     def says(self, text: str) -> bool:
         return text in self.messages.read_text()
@@ -61,6 +69,12 @@ class Launcher:
     def until_it_says(self, text: str) -> None:
         wait_for(lambda: self.says(text) or self.process.poll() is not None)
         assert self.says(text), self.messages.read_text()
+
+    def kill_all(self) -> None:
+        """End it with its workers, suspended ones too, if that is still to be done."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def kill(self) -> None:
         """End it at once, as when memory runs out; its worker notices and ends by itself."""

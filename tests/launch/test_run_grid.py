@@ -1,7 +1,5 @@
 """The real program on real digits: stopped, killed, broken, and started again."""
 
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from study.track import load_curves, load_runs, load_trials
 from tests.conftest import run_study, study_command
+from tests.faults.whole import check_whole
 from tests.launch.processes import uri, wait_for, workers
 
 GRID = """
@@ -41,10 +40,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    return list((folder / "mlruns" / ".checkpoints" / "g").glob("*/checkpoint.pt"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "g.yaml").write_text(GRID)
@@ -61,19 +56,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def check_whole(folder: Path, undisturbed: Path) -> None:
-    """Every run once, every step once, curves to the last bit, nothing left RUNNING, no checkpoint left behind."""
-    runs = load_runs("g", uri(folder))
-    assert len(runs) == 4
-    assert runs["run_key"].is_unique
-    assert (runs["status"] == "FINISHED").all()
-    pd.testing.assert_frame_equal(curves(folder), curves(undisturbed), check_exact=True)
-    trials, others = load_trials("g", uri(folder)), load_trials("g", uri(undisturbed))
-    columns = ["net", "number", "lr", "value", "state", "chosen"]
-    pd.testing.assert_frame_equal(trials[columns], others[columns], check_exact=True)
-    assert not checkpoints(folder)
-
-
 def test_a_second_time_does_nothing(undisturbed: Path) -> None:
     before = curves(undisturbed)
     done = run_study(undisturbed, "run", "--grid", "g.yaml")
@@ -87,43 +69,6 @@ def test_two_workers_give_the_bits_of_one(folder: Path, undisturbed: Path) -> No
     done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert "workers: 2 (cpu)" in done.stderr
-    check_whole(folder, undisturbed)
-
-
-def test_ctrl_c_ends_cleanly_and_goes_on(folder: Path, undisturbed: Path) -> None:
-    process = start(folder)
-    wait_for(lambda: (folder / "optuna.db").exists() and len(workers(process)) == min(2, os.cpu_count() or 1))
-    time.sleep(3)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "to go on: study run --grid g.yaml" in err
-    assert "Traceback" not in err
-    if (folder / "mlflow.db").exists():
-        assert not (load_runs("g", uri(folder)).get("status", pd.Series()) == "RUNNING").any()
-        assert not (load_trials("g", uri(folder))["state"] == "running").any()
-    done = run_study(folder, "run", "--grid", "g.yaml")
-    assert done.returncode == 0, done.stderr
-    check_whole(folder, undisturbed)
-
-
-def test_killed_launcher_and_workers_go_on(folder: Path, undisturbed: Path) -> None:
-    """SIGKILL of the launcher (its workers end by themselves), then of a worker alone, then left to end."""
-    process = start(folder)
-    wait_for(lambda: (folder / "optuna.db").exists())
-    time.sleep(4)
-    mine = workers(process)
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in mine))
-
-    process = start(folder)
-    wait_for(lambda: bool(workers(process)))
-    time.sleep(5)
-    for worker in workers(process)[:1]:
-        worker.kill()
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
     check_whole(folder, undisturbed)
 
 
@@ -144,42 +89,6 @@ def _running(folder: Path) -> bool:
         return bool((load_runs("g", uri(folder)).get("status", pd.Series()) == "RUNNING").any())
     except Exception:
         return False  # the database is being made
-
-
-def test_one_failing_run_does_not_stop_the_rest(folder: Path) -> None:
-    """A run that raises is shown with its cause, the others finish, and later it alone is done again."""
-    breaking = (
-        GRID.replace("depth: [14]", "depth: [8, 14]").replace("lr: tune", "lr: 0.05").replace("epochs: 8", "epochs: 1")
-    )
-    (folder / "g.yaml").write_text(breaking)
-    (folder / "sitecustomize.py").write_text(
-        "import builtins, sys\n"
-        "real = builtins.__import__\n"
-        "def patched(name, *args, **kwargs):\n"
-        "    module = real(name, *args, **kwargs)\n"
-        "    if name == 'study.train' and 'spawn_main' in ' '.join(sys.orig_argv):\n"
-        "        r = sys.modules['study.train.run']\n"
-        "        if not hasattr(r, 'broken'):\n"
-        "            r.broken = r.build_state\n"
-        "            def build(spec, *rest):\n"
-        "                if spec.depth == 14 and spec.seed == 1:\n"
-        "                    raise ValueError('broken on purpose')\n"
-        "                return r.broken(spec, *rest)\n"
-        "            r.build_state = build\n"
-        "    return module\n"
-        "builtins.__import__ = patched\n"
-    )
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-    done = run_study(folder, "run", "--grid", "g.yaml", PYTHONPATH=path)
-    assert done.returncode == 1, done.stderr
-    assert "failed: plain-14 seed 1: ValueError: broken on purpose" in done.stderr
-    runs = load_runs("g", uri(folder)).set_index("name")
-    assert dict(runs["status"].value_counts()) == {"FINISHED": 6, "FAILED": 2}
-    assert runs.loc["plain-14 seed 1", "reason"] == "ValueError: broken on purpose"
-    again = run_study(folder, "run", "--grid", "g.yaml")  # the cause is gone: only the two are done
-    assert again.returncode == 0, again.stderr
-    assert "2 runs and 0 trials done, 6 runs were done before" in again.stderr
-    assert (load_runs("g", uri(folder))["status"] == "FINISHED").all()
 
 
 def test_divergence_is_a_result_and_not_repeated(folder: Path) -> None:

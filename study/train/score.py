@@ -1,0 +1,105 @@
+"""Scores of a run: the points of its curves, and its final figures."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from study.config import RunSpec
+from study.data import Dataset, Split, augmented_batches, evaluation_batches
+from study.events import Epoch, Finished
+from study.train.evaluate import Score, evaluate
+from study.train.predict import error_over_views
+from study.train.schedule import lr_at
+from study.train.state import RunState, peak_memory_mib
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Scores a run's net on the images of a data set; all raise `Stopped` where `stop` says so between two batches."""
+
+    state: RunState
+    spec: RunSpec
+    dataset: Dataset
+    device: torch.device
+    stop: Callable[[], bool]
+
+    def measure(self, clock: float) -> Epoch | None:
+        """Read the running sums and score the held-out images; None where the loss is no longer finite."""
+        start = time.monotonic()
+        train_loss = self.state.loss_sum.item() / self.state.steps_since_point  # sync point
+        images = self.state.steps_since_point * self.state.batches.batch_size
+        train_error = 100 * self.state.error_sum.item() / images
+        self.state.training_seconds += time.monotonic() - start  # on a GPU, the steps themselves end here
+        if not math.isfinite(train_loss) or not self.state.finite():
+            return None
+        test = self._score(self.dataset.test)
+        validation = self._score(self.dataset.validation) if self.dataset.validation else None
+        point = Epoch(
+            step=self.state.step,
+            epoch=self.state.step / self.state.batches.iterations_per_epoch,
+            lr=lr_at(self.state.step - 1, self.spec.recipe, self.state.total),
+            train_error=train_error,
+            train_loss=train_loss,
+            test_error=test.error,
+            test_loss=test.loss,
+            validation_error=validation.error if validation else None,
+            validation_loss=validation.loss if validation else None,
+            images_per_second=images / max(self.state.training_seconds, 1e-9),
+            seconds=time.monotonic() - clock,
+            memory_mib=peak_memory_mib(self.device),
+            time=time.time(),
+        )
+        self.state.loss_sum.zero_()
+        self.state.error_sum.zero_()
+        self.state.steps_since_point = 0
+        self.state.training_seconds = 0.0
+        return point
+
+    def finish(self, clock: float) -> Finished:
+        """Score the last weights on every split, on augmented training images, and over more views of test ones."""
+        augment = self.spec.recipe.augment
+        train = self._score(self.dataset.train)
+        augmented = train
+        if augment != "none":
+            shown = augmented_batches(
+                self.dataset.train, self.state.normalizer, augment=augment, seed=self.spec.seed, device=self.device
+            )
+            augmented = evaluate(self.state.net, shown, self.state.precision, self.device, self.stop)
+        test = self._score(self.dataset.test)
+        validation = self._score(self.dataset.validation) if self.dataset.validation else None
+        return Finished(
+            step=self.state.step,
+            final_train_error=train.error,
+            final_train_loss=train.loss,
+            final_train_error_augmented=augmented.error,
+            final_test_error=test.error,
+            final_test_loss=test.loss,
+            final_test_error_views=self._error_over_views(self.dataset.test),
+            final_validation_error=validation.error if validation else None,
+            final_validation_loss=validation.loss if validation else None,
+            seconds=time.monotonic() - clock,
+        )
+
+    def _score(self, split: Split) -> Score:
+        """Score clean images."""
+        batches = evaluation_batches(split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device)
+        return evaluate(self.state.net, batches, self.state.precision, self.device, self.stop)
+
+    def _error_over_views(self, split: Split) -> float | None:
+        """Score the recipe's views of clean images, averaged; None where they are the one that `_score` shows."""
+        recipe = self.spec.recipe
+        if recipe.test_views == "center":
+            return None
+        return error_over_views(
+            self.state.net,
+            split,
+            self.state.normalizer,
+            augment=recipe.augment,
+            device=self.device,
+            views=recipe.test_views,
+            precision=self.state.precision,
+            stop=self.stop,
+        )
