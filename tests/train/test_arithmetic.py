@@ -169,7 +169,8 @@ torch.set_num_threads(1)
 spec, path, device = RunSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), torch.device(sys.argv[3])
 for event in run(spec, place(load_dataset(spec.dataset), device), device, CheckpointPlan(path)):
     if isinstance(event, Epoch | Finished):
-        print({name: value for name, value in vars(event).items() if "second" not in name and "memory" not in name})
+        hidden = ("time", "seconds", "images_per_second", "memory_mib")
+        print({name: value for name, value in vars(event).items() if name not in hidden})
 for name, value in load_checkpoint(path, torch.device("cpu"))["net"].items():
     print(name, hashlib.sha256(value.numpy().tobytes()).hexdigest())
 """
