@@ -11,6 +11,7 @@ import typer
 from study.cli_data import data_app
 from study.cli_report import compare, report, status
 from study.errors import StudyError, printable
+from study.patience import disk_is_away
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -188,6 +189,12 @@ def main() -> NoReturn:
     except StudyError as error:
         text = "\n".join(map(printable, str(error).split("\n")))  # of a name from a server, say
         typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
+        sys.exit(2)
+    except OSError as error:
+        why = disk_is_away(error)
+        if not why:
+            raise
+        typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from study.commands_report import Wish, write_report
+from study.patience import disk_is_away
 
 if TYPE_CHECKING:
     from study.track import Look
@@ -51,8 +52,11 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
                 return
             time.sleep(min(every, SURE_SECONDS) if idle else every)
             looks = [look(name) for name in names]
-        except Unreachable as error:
-            told = _tell(f"{error}; trying again every {every:g} s", told)
+        except (Unreachable, OSError) as error:
+            why = str(error) if isinstance(error, Unreachable) else disk_is_away(error)
+            if not why:
+                raise
+            told = _tell(f"{why}; trying again every {every:g} s", told)
             idle = 0
             time.sleep(every)
 

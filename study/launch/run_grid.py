@@ -29,7 +29,7 @@ from study.patience import GivenUp, Patience
 from study.track import Record, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
 
-START_SECONDS = 60.0
+START_SECONDS = 20.0
 """How long MLflow or a database may be away before anything has begun."""
 
 
@@ -143,10 +143,10 @@ def _wait_a_little(display: Display, why: str, seconds: float) -> None:
     """Wait for what is away before anything has begun, not for long.
 
     Raises:
-        GivenUp: it was away for a minute.
+        GivenUp: it stayed away.
     """
     if seconds >= START_SECONDS:
-        raise GivenUp(f"{why}; waited a minute")
+        raise GivenUp(f"{why}; waited {START_SECONDS:.0f} s")
     if seconds >= TELL_SECONDS:
         display.say_once(f"waiting for {why}")
     time.sleep(1.0)

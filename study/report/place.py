@@ -65,15 +65,17 @@ def _swap(new: Path, out: Path) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends: in the middle of a swap neither report has its place."""
+    """Hold Ctrl-C and SIGTERM back until the block ends: in the middle of a swap neither report has its place."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = {end: signal.signal(end, lambda number, frame: held.append((number, frame))) for end in ends}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if held and callable(before):
-        before(*held[0])
+        for end, handler in before.items():
+            signal.signal(end, handler)
+    if held and callable(handler := before[signal.Signals(held[0][0])]):
+        handler(*held[0])

@@ -8,7 +8,7 @@ import pytest
 from study.track import load_runs, load_trials
 from tests.conftest import run_study
 from tests.faults.whole import check_whole
-from tests.launch.processes import Launcher, records, uri, wait_for
+from tests.launch.processes import Launcher, uri, wait_for
 from tests.launch.test_two_launchers import done_by
 
 GRID = """
@@ -44,7 +44,7 @@ def test_four_at_once(tmp_path: Path, undisturbed: Path) -> None:
 def test_four_of_which_one_dies(tmp_path: Path, undisturbed: Path) -> None:
     (tmp_path / "g.yaml").write_text(GRID)
     launchers = [Launcher(tmp_path, f"launcher {i}") for i in range(4)]
-    wait_for(lambda: any(record.kind == "trial" and record.outcome == "finished" for record in records(tmp_path)))
+    wait_for(lambda: any(one.says("trial") for one in launchers))
     first = next(one for one in launchers if one.says("trial"))
     first.kill()
     time.sleep(0.5)
