@@ -110,7 +110,8 @@ class Launcher:
             job = self._cells.next_job(self._recorder, cell) if cell is not None and cell.replicas > 1 else None
             if job is not None:
                 self._begin(job, beside=partner)
-        if self._pool.free() and not self._jobs and not self._told_to_wait and self._cells.more():
+        idle = self._pool.free() and not self._jobs and not self._again
+        if idle and not self._told_to_wait and self._cells.more():
             self._told_to_wait = True
             self._display.say("waiting: another `study run` is at work on all that is left")
 
