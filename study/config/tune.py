@@ -46,7 +46,7 @@ class Tune(Strict):
     seed: Annotated[int, Field(ge=0)] = 1000
     """First seed of the trials' weights and data order, apart from the grid's seeds, and seed of the shared rates."""
     storage: str | None = None
-    """Optuna's storage, such as postgresql://...; by default `optuna.db` beside MLflow's database."""
+    """Optuna's storage, such as postgresql+psycopg2://...; by default `optuna.db` beside MLflow's database."""
 
     @field_validator("weight_decay", "momentum", "warmup", mode="before")
     @classmethod

@@ -64,9 +64,10 @@ class Launcher:
         try:
             while self._goes_on():
                 self.hearing.hear(0.2)
+                self._drop_lost()  # first: what is another launcher's now must not be written to
                 while self.hearing.heard:
                     self._handle(self.hearing.heard.popleft())
-                self._drop_lost()
+                    self._drop_lost()
                 for job in self._jobs.values():
                     if job.due() and not job.lost:
                         self._recorder.flush(job)
