@@ -68,9 +68,8 @@ class Launcher:
                 while self.hearing.heard:
                     self._handle(self.hearing.heard.popleft())
                     self._drop_lost()
-                for job in self._jobs.values():
-                    if job.due() and not job.lost:
-                        self._recorder.flush(job)
+                for job in [job for job in self._jobs.values() if job.due() and not job.lost]:
+                    self._recorder.flush(job)
         except GivenUp as error:
             if not self.hearing.stopping:
                 raise
@@ -111,8 +110,8 @@ class Launcher:
             job = self._cells.next_job(self._recorder, cell) if cell is not None and cell.replicas > 1 else None
             if job is not None:
                 self._begin(job, beside=partner)
-        idle = self._pool.free() and not self._jobs and not self._again
-        if idle and not self._told_to_wait and self._cells.more():
+        idle = self._pool.free() and not self._jobs and not self._again and self._cells.more()
+        if idle and not self._told_to_wait:
             self._told_to_wait = True
             self._display.say("waiting: another `study run` is at work on all that is left")
 
@@ -152,12 +151,11 @@ class Launcher:
         job = self._jobs.get(message.task)
         if job is None:
             return
-        if job.lost:
-            if ends(message):
-                self._let_go(job)
+        if job.lost and ends(message):
+            self._let_go(job)
         elif isinstance(message, Failed):
             self._failed(job, message)
-        elif isinstance(message, Told):
+        elif isinstance(message, Told) and not job.lost:
             self._take_in(job, message.event)
 
     def _take_in(self, job: Job, event: Event) -> None:
