@@ -10,8 +10,7 @@ from torch import nn
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Normalizer
 from study.predict import Predictor
-from tests.conftest import run_study
-from tests.faults.whole import SHORT
+from tests.faults.whole import SHORT, left_in_peace
 from tests.launch.processes import STARTED
 
 
@@ -30,11 +29,7 @@ def _no_launcher_is_left() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short study that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("left-alone")
-    (folder / "g.yaml").write_text(SHORT)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return left_in_peace(tmp_path_factory.mktemp("left-alone"), SHORT)
 
 
 @pytest.fixture

@@ -21,11 +21,17 @@ WORDS = ("--workers", "2")
 pytestmark = pytest.mark.slow
 
 
+def in_a_trial(folder: Path) -> Launcher:
+    """Start the grid; return when it trains."""
+    (folder / "g.yaml").write_text(SHORT)
+    launcher = Launcher(folder, "launcher", *WORDS)
+    wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(folder)))
+    return launcher
+
+
 def test_databases_locked_by_somebody_else(tmp_path: Path, left_alone: Path) -> None:
     """Optuna's and MLflow's, one after the other, for longer than SQLite waits by itself."""
-    (tmp_path / "g.yaml").write_text(SHORT)
-    launcher = Launcher(tmp_path, "launcher", *WORDS)
-    wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
+    launcher = in_a_trial(tmp_path)
     for name, called in (("optuna.db", "Optuna's storage"), ("mlflow.db", "MLflow at")):
         backs = launcher.messages.read_text().count("it is back after")
         with closing(sqlite3.connect(tmp_path / name, timeout=60, isolation_level=None)) as database:
@@ -39,9 +45,7 @@ def test_databases_locked_by_somebody_else(tmp_path: Path, left_alone: Path) -> 
 
 
 def test_a_stop_while_a_database_is_locked(tmp_path: Path, left_alone: Path) -> None:
-    (tmp_path / "g.yaml").write_text(SHORT)
-    launcher = Launcher(tmp_path, "launcher", *WORDS)
-    wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
+    launcher = in_a_trial(tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         time.sleep(4)
@@ -59,11 +63,9 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
     tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Away for seconds here, or for as many as STUDY_AWAY says: a minute, say."""
-    (tmp_path / "g.yaml").write_text(SHORT)
     with Server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-        launcher = Launcher(tmp_path, "launcher", *WORDS)
-        wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
+        launcher = in_a_trial(tmp_path)
         server.stop()
         launcher.until_it_says(f"waiting for MLflow at {server.address}: it doesn't answer")
         time.sleep(injections(5, "STUDY_AWAY"))
@@ -80,11 +82,9 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
 
 
 def test_a_stop_while_the_server_is_away(tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "g.yaml").write_text(SHORT)
     with Server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-        launcher = Launcher(tmp_path, "launcher", *WORDS)
-        wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(tmp_path)))
+        launcher = in_a_trial(tmp_path)
         server.stop()
         launcher.until_it_says("waiting for MLflow")
         began = time.monotonic()

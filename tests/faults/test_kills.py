@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_study
 from tests.faults.scale import injections
-from tests.faults.whole import check_whole
+from tests.faults.whole import check_whole, left_in_peace
 from tests.launch.processes import Launcher, workers
 
 GRID = """
@@ -31,11 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
 
 
 def disturb(folder: Path, draw: random.Random, limit: int) -> int:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from study.track import load_runs, load_trials
-from tests.conftest import run_study
-from tests.faults.whole import check_whole
+from tests.faults.whole import check_whole, left_in_peace
 from tests.launch.processes import Launcher, uri, wait_for
 from tests.launch.test_two_launchers import done_by
 
@@ -24,11 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
 
 
 def test_four_at_once(tmp_path: Path, undisturbed: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from study.train import load_checkpoint
-from tests.conftest import run_study
-from tests.faults.whole import check_whole
+from tests.faults.whole import check_whole, left_in_peace
 from tests.launch.processes import Launcher, records, wait_for, workers
 
 GRID = """
@@ -27,11 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -10,29 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study.config import DatasetSpec, Recipe, RunSpec
-from study.data import Dataset, load_dataset
+from study.config import Recipe, RunSpec
+from study.data import Dataset
 from study.errors import StudyError
 from study.events import Epoch, Event, Finished, Interrupted
 from study.train import CheckpointPlan, Step, Together, arithmetic, course, load_checkpoint, run, settle_cublas
 from study.train.step import take_step
+from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda")
-DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DATA)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_spec(seed: int = 0, **recipe: Any) -> RunSpec:

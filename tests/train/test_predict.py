@@ -6,25 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.config import DatasetSpec, Recipe, RunSpec
-from study.data import Dataset, Normalizer, Split, evaluation_batches, load_dataset
+from study.config import Recipe, RunSpec
+from study.data import Dataset, Normalizer, Split, evaluation_batches
 from study.errors import DataError
 from study.events import Finished
 from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, predict_probabilities, run
 from study.train import predict as module
 from study.train.predict import error_over_views
+from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
-DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -175,11 +169,6 @@ def test_views_that_do_not_fit(split: Split, normalizer: Normalizer, net: nn.Mod
             net, split.images[..., :30], normalizer, augment="imagenet", views="multi-scale", device=CPU
         )
     assert net.training  # put back all the same
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DATA)
 
 
 def last(digits: Dataset, folder: Path, **recipe: str) -> Finished:

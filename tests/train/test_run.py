@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from study.config import DatasetSpec, Recipe, RunSpec
+from study.config import Recipe, RunSpec
 from study.data import (
     Dataset,
     Normalizer,
@@ -24,22 +24,11 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, lr_at, run
 from study.train.precision import resolve_precision
+from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
-DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset(DATA)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def make_spec(architecture: str = "residual", depth: int = 8, seed: int = 0, **recipe: Any) -> RunSpec:
