@@ -105,9 +105,25 @@ def _alone(file: Path) -> Iterator[None]:
         return
     with FileLock(path):
         try:
+            if not file.exists():
+                _make(file)
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _make(file: Path) -> None:
+    """Make MLflow's tables beside the file and rename them to it: ended halfway, MLflow could never finish them."""
+    from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine  # a second, seldom needed
+
+    new = Path(f"{file}.new")
+    new.unlink(missing_ok=True)
+    engine = create_sqlalchemy_engine(f"sqlite:///{new}")
+    try:
+        _safe_initialize_tables(engine)
+    finally:
+        engine.dispose()
+    new.rename(file)
 
 
 def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") -> list[Run]:
