@@ -1,6 +1,7 @@
 """What the launcher does at once: runs and trials in flight, and the cells they belong to."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,6 +86,8 @@ class Job:
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What its worker runs on, where that is another machine."""
     tags: dict[str, str] = field(default_factory=dict)
     """What is to be said of it with the next points."""
     sent_at: float = field(default_factory=time.monotonic)

@@ -12,6 +12,7 @@ from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
 from study.launch.environment import code, commit, environment, torch_version
 from study.launch.jobs import CellState, Job
+from study.launch.messages import RESUME, Order
 from study.launch.plan import DataFacts
 from study.track import Record, Store, owner, words
 from study.tune import Trial, named
@@ -20,8 +21,21 @@ from study.tune import Trial, named
 class Recorder:
     """Writes jobs to one study's store."""
 
-    def __init__(self, store: Store, grid: Grid, facts: DataFacts, records: list[Record], *, threads: int = 1) -> None:
-        """Take over what the store has; `threads` is the number of CPU threads that a run computes on."""
+    def __init__(
+        self,
+        store: Store,
+        grid: Grid,
+        facts: DataFacts,
+        records: list[Record],
+        *,
+        threads: int = 1,
+        apart: bool = False,
+    ) -> None:
+        """Take over what the store has; `threads` is the number of CPU threads that a run computes on.
+
+        With `apart`, workers share no disk with this process: checkpoints go through the store.
+        """
+        self._apart = apart
         self._store = store
         self._grid = grid
         self._facts = facts
@@ -129,11 +143,22 @@ class Recorder:
         metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
         self._store.end(state.tuning_id, "finished", metrics={**metrics, "best_objective": value})
 
+    def order(self, job: Job, folder: Path, every_seconds: float) -> Order:
+        """Return what a worker is told to do; `folder` is the run's own, where workers use it themselves."""
+        told = job.task, job.spec
+        if not self._apart:
+            return Order(*told, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint)
+        path, place = Path(job.task, "checkpoint.pt"), self._store.place(job.run_id)
+        return Order(*told, path, every_seconds, self._facts.fingerprint, place, keep=job.kind == "run")
+
     def started(self, job: Job, event: Started) -> None:
         """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
         job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
         if event.step == 0:  # what an earlier attempt did, if there was one, is lost
             job.tags |= {words.COMMIT: commit(), **_made_by()}
+        if job.where and job.kind == "run":
+            job.tags[words.HOST] = job.where["host"]
+            self._add_environment(job.run_id, job.where, first=event.step == 0)
         for point in event.history:
             job.add(point)
 
@@ -176,6 +201,8 @@ class Recorder:
         reason: str = "",
     ) -> None:
         """Log what waits and close a run."""
+        if self._apart and outcome not in ("interrupted", "failed"):
+            self._store.remove_folder(job.run_id, RESUME)
         self._store.end(
             job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags, reason=reason
         )
@@ -224,9 +251,12 @@ class Recorder:
             return
         self._store.set_tags(record.run_id, {words.COMMIT: commit(), **tags})
         if record.kind == "run":
-            text = json.dumps(self._environment, indent=2)
-            name = hashlib.sha256(text.encode()).hexdigest()[:8]
-            self._store.add_text(record.run_id, text, f"environment-{name}.json")
+            self._add_environment(record.run_id, self._environment)
+
+    def _add_environment(self, run_id: str, environment: Mapping[str, str], *, first: bool = False) -> None:
+        text = json.dumps(dict(environment), indent=2)
+        name = "" if first else f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self._store.add_text(run_id, text, f"environment{name}.json")
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:
         """Return what MLflow's pages group, filter and average by."""

@@ -15,15 +15,22 @@ from types import TracebackType
 class Server:
     """A server of the database `mlflow.db` in a folder; artifacts go through it, to `served` beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Choose a port; entering the block starts it."""
+    def __init__(self, folder: Path, *, database: str = "", artifacts: str = "") -> None:
+        """Choose a port; entering the block starts it. It keeps all in another database or store where one is given."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         self._folder = folder
-        words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
-        words += ["--artifacts-destination", str(folder / "served"), "--port", str(port), "--host", "127.0.0.1"]
+        words = ["--backend-store-uri", database or f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
+        words += [
+            "--artifacts-destination",
+            artifacts or str(folder / "served"),
+            "--port",
+            str(port),
+            "--host",
+            "127.0.0.1",
+        ]
         self._command = [sys.executable, "-m", "mlflow", "server", *words]
         self._process: subprocess.Popen[bytes] | None = None
 
