@@ -55,8 +55,10 @@ HangOption = Annotated[
     float, typer.Option("--hang-after", min=0.05, help="Minutes without a sign of life after which a worker is killed.")
 ]
 ExecutorOption = Annotated[
-    Literal["local", "ray"],
-    typer.Option("--executor", help="Where runs are done: this machine, or a Ray cluster.", rich_help_panel=CLUSTER),
+    Literal["local", "ray", "slurm"],
+    typer.Option(
+        "--executor", help="Where runs are done: this machine, or a cluster of Ray or Slurm.", rich_help_panel=CLUSTER
+    ),
 ]
 AddressOption = Annotated[
     str | None,
@@ -70,7 +72,7 @@ GpusOption = Annotated[
     typer.Option(
         "--gpus-per-worker",
         min=0,
-        help="GPUs of a worker, or a part of one, such as 0.25; default 1 where the cluster has any.",
+        help="GPUs of a worker, or a part of one, such as 0.25; default 1 where a Ray cluster has any, 0 with Slurm.",
         rich_help_panel=CLUSTER,
     ),
 ]

@@ -12,7 +12,7 @@ class Hardware:
     workers: int | None = None
     replicas: int | None = None
     """Runs of one net that a worker trains as one."""
-    executor: Literal["local", "ray"] = "local"
+    executor: Literal["local", "ray", "slurm"] = "local"
     address: str | None = None
     """Of the cluster."""
     cpus: int | None = None

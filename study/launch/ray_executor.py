@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
-from study.launch.callers import Callers
+from study.launch.callers import CalledWorker, Callers
 from study.launch.environment import code
 from study.launch.executor import End, Worker
-from study.launch.remote import Call, credentials, objection, serve
+from study.launch.remote import Call, objection, serve
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -20,38 +20,23 @@ END_SECONDS = 0.5
 """How long one worker's end is waited for: the launcher has others to hear."""
 
 
-class RayWorker:
+class RayWorker(CalledWorker):
     """A task of Ray's that runs until the launcher hangs up."""
 
-    def __init__(self, ray: Any, task: Any, call: Call, callers: Callers) -> None:
+    def __init__(self, ray: Any, task: Any, callers: Callers, call: Call) -> None:
         """Take over a task that was asked for."""
+        super().__init__(callers, call)
         self.task = task
-        self.device = call.device
         self._ray = ray
-        self._number = call.number
-        self._callers = callers
-
-    @property
-    def connection(self) -> Connection | None:
-        """The line to it, once Ray has found it a place."""
-        return self._callers.connection(self._number)
-
-    def leave(self) -> None:
-        """Do nothing, or take it out of Ray's queue: it ends when the launcher hangs up."""
-        if self.connection is None:
-            self.kill()
 
     def kill(self) -> None:
         """End its process, or take it out of Ray's queue."""
         with suppress(Exception):  # it has ended, or its node has
             self._ray.cancel(self.task, force=True)
 
-    def dump(self) -> None:
-        """Do nothing: its process is on another machine."""
-
     def end(self, seconds: float) -> End:
         """Ask Ray how it ended."""
-        self._callers.forget(self._number)
+        self.forget()
         ended, _ = self._ray.wait([self.task], timeout=max(0.0, min(seconds, END_SECONDS)))
         if not ended:
             self.kill()
@@ -104,7 +89,7 @@ class RayExecutor:
             raise StudyError(f"--executor ray: no cluster at {address or 'this machine'}: {reason}") from None
         self.gpus = gpus if gpus is not None else float(self._ray.cluster_resources().get("GPU", 0) > 0)
         self._threads = threads
-        self._callers = Callers(self._ray.util.get_node_ip_address(), credentials(), str(shared or ""))
+        self._callers = Callers(self._ray.util.get_node_ip_address(), shared)
         wanted = {"num_cpus": threads, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
         if memory is not None:
             wanted["memory"] = int(memory * 2**30)
@@ -119,7 +104,7 @@ class RayExecutor:
     def start(self, device: str) -> RayWorker:
         """Ask Ray for a worker."""
         call = self._callers.expect(device, self._threads)
-        return RayWorker(self._ray, self._serve.remote(call), call, self._callers)
+        return RayWorker(self._ray, self._serve.remote(call), self._callers, call)
 
     def gone(self, workers: Sequence[Worker]) -> list[Worker]:
         """Return the workers that have ended, by Ray's word."""

@@ -1,16 +1,20 @@
 """A worker on another machine: it calls its launcher, and serves like one beside it."""
 
+import json
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
+from threading import Event
 
 SILENT_SECONDS = 60
 """A peer that acknowledges nothing for so long is gone, though nobody hung up: its machine has lost power, say."""
+VARIABLE = "STUDY_CALL"
 CREDENTIALS = ("MLFLOW_", "AWS_")
 """Beginnings of the variables that workers need to reach the artifact store."""
 
@@ -35,8 +39,8 @@ class Call:
         return replace(self, number=number, device=device, threads=threads)
 
 
-def serve(call: Call) -> None:
-    """Call the launcher and do what it orders, until it hangs up.
+def serve(call: Call, terminated: Event | None = None) -> None:
+    """Call the launcher and do what it orders, until it hangs up, or `terminated` is set.
 
     Raises:
         OSError: it can't be reached.
@@ -54,7 +58,26 @@ def serve(call: Call) -> None:
     if call.shared and not Path(call.shared).exists():
         where["unseen"] = call.shared
     with tempfile.TemporaryDirectory(prefix="study-runs-", ignore_cleanup_errors=True) as scratch, suppress(Gone):
-        Desk(Wire(connection), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
+        Desk(Wire(connection, terminated), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
+
+
+def main() -> None:
+    """Serve as a process of its own, started by a scheduler; SIGTERM (preemption) lets it write a checkpoint first."""
+    call = unpacked(os.environ.pop(VARIABLE))
+    terminated = Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    serve(call, terminated)
+
+
+def packed(call: Call) -> str:
+    """Return a call as the text of a variable: what stands on a command line can be seen by all."""
+    return json.dumps({**asdict(call), "key": call.key.hex(), "environ": {}})
+
+
+def unpacked(text: str) -> Call:
+    """Return the call of a variable's text."""
+    values = json.loads(text)
+    return Call(**{**values, "key": bytes.fromhex(values["key"])})
 
 
 def objection(where: Mapping[str, str], code: str) -> str:
@@ -91,3 +114,7 @@ def hold_line(connection: Connection) -> None:
         ):
             if hasattr(socket, name):
                 line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+if __name__ == "__main__":
+    main()

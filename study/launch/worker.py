@@ -8,12 +8,13 @@ import faulthandler
 import os
 import signal
 import socket
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.errors import StudyError
 from study.events import Event
@@ -32,14 +33,10 @@ def main(connection: Connection, device: str, threads: int, log: Path | None = N
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as does the end of a terminal
     _log_to(log)
     _be_killed_first()
-    wire = Wire(connection)
-
-    def terminate(*_: Any) -> None:
-        wire.terminated = True
-
-    signal.signal(signal.SIGTERM, terminate)
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     with contextlib.suppress(Gone):
-        Desk(wire, device, threads).serve()
+        Desk(Wire(connection, terminated), device, threads).serve()
 
 
 def _log_to(log: Path | None) -> None:
