@@ -1,6 +1,7 @@
 """Workers on a Ray cluster: Ray's scheduler finds them a place, and tells when one is lost with its node."""
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -12,10 +13,12 @@ from study.launch.callers import CalledWorker, Callers
 from study.launch.environment import code
 from study.launch.executor import End, Worker
 from study.launch.remote import Call, objection, serve
+from study.patience import first_line
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
+KNOCK_SECONDS = 10.0
 END_SECONDS = 0.5
 """How long one worker's end is waited for: the launcher has others to hear."""
 
@@ -81,12 +84,13 @@ class RayExecutor:
             raise StudyError("--executor ray: Ray isn't installed; pip install '.[ray]'") from None
         self._ray: Any = ray
         try:
+            _knock(address or os.environ.get("RAY_ADDRESS", ""))
             self._ray.init(
                 address=address or "auto", log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True
             )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise StudyError(f"--executor ray: no cluster at {address or 'this machine'}: {reason}") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            where = address or os.environ.get("RAY_ADDRESS", "this machine")
+            raise StudyError(f"--executor ray: no cluster at {where}: {first_line(error)}") from None
         self.gpus = gpus if gpus is not None else float(self._ray.cluster_resources().get("GPU", 0) > 0)
         self._threads = threads
         self._callers = Callers(self._ray.util.get_node_ip_address(), shared)
@@ -122,3 +126,14 @@ class RayExecutor:
         """Leave the cluster: Ray ends what is left of the workers."""
         self._callers.close()
         self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ask whether anybody is at `host:port`: Ray itself would try for minutes, and say so line by line.
+
+    Raises:
+        OSError: nobody is.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()

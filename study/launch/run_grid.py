@@ -113,8 +113,9 @@ def run_grid(
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
         return Summary(earlier=cells.done_before)
+    most = "up to " if executor.caller else ""
     display.say(
-        f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
+        f"workers: {most}{len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
     )
     for state in cells.states:
