@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from study.track import load_runs
 from tests.conftest import run_study
@@ -27,6 +28,7 @@ recipe: {epochs: 30, batch_size: 16, lr: tune, precision: fp32}
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid: {architecture: [plain, residual], depth: [8, 14, 20], seed: [0, 1, 2, 3]}
 """
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RUNS, BUCKET = 24, "studies"
 
 pytest.importorskip("ray", reason="Ray isn't installed")
@@ -63,6 +65,15 @@ def s3(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[str]:
         server.wait()
 
 
+def deployed(database: str, bucket: str) -> list[str]:
+    """Return the options of the tracking server that deploy/ starts, with another database and store."""
+    compose = yaml.safe_load((DEPLOY / "docker-compose.yaml").read_text(encoding="utf-8"))
+    options = dict(word.split("=", 1) for word in compose["services"]["mlflow"]["command"][2:])
+    here = {"--backend-store-uri": database, "--artifacts-destination": bucket, "--allowed-hosts": "127.0.0.1:*"}
+    assert set(here) < set(options)
+    return [f"{name}={here.get(name, value)}" for name, value in options.items() if name not in ("--host", "--port")]
+
+
 def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +82,7 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
     with (
         postgres() as database,
         s3(tmp_path, monkeypatch) as bucket,
-        Server(tmp_path, database=database, artifacts=bucket) as server,
+        Server(tmp_path, deployed(database, bucket)) as server,
         RayCluster(nodes=3) as cluster,
     ):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
