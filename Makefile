@@ -25,7 +25,7 @@ check: $(VENV)/.installed  ## lint and type-check
 	$(BIN)/mypy
 
 test: check  ## lint, type-check and test
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal  # what a file of tests shares is made once, nearly always
 
 clean:  ## remove the virtual environment and caches, never a study
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
