@@ -3,9 +3,9 @@
     python bench/scale.py [--runs 10000] [--workers 1000] [--store sqlite | postgresql | server]
     python bench/scale.py --runs 1000 --store server --server-workers 2
 
-No process is started and nothing is trained: a pool that is made up says what each run would say, on a clock that goes on
-as fast as the launcher listens. Launcher, cells, leases, records and MLflow are the program's own. *Load* is the share of
-a made-up second that the launcher needs to take in what happens in it: over 1 it falls behind.
+No process is started and nothing is trained: a pool that is made up says what each run would say, on a clock that
+goes on as fast as the launcher listens. Launcher, cells, leases, records and MLflow are the real ones. *Load* is the share
+of a made-up second that the launcher needs to take in what happens in it: over 1 it falls behind.
 PostgreSQL, and MLflow's server, are started on loopback and wait for the disk at each commit.
 """
 
@@ -41,7 +41,7 @@ grid:
 SEEDS, NETS = 10, 10
 STAGE = 100
 """Runs in the first and in the last stretch that are compared."""
-PARTS = {
+PARTS: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "leases": [("lease.Leases", ("acquire", "release", "renew"))],
     "is it done already": [("record.Recorder", ("is_done",))],
     "begin": [("store.Store", ("begin", "add_dataset", "add_params", "reopen"))],
@@ -117,12 +117,12 @@ class Watched:
         self._process = psutil.Process()
 
     def start(self) -> None:
-        """The first run is about to be given out."""
+        """Begin: the first run is about to be given out."""
         self.began = time.perf_counter()
         self.memory_mib.append(self._process.memory_info().rss / 2**20)
 
     def ended(self) -> None:
-        """Another run was taken in."""
+        """Note that another run was taken in."""
         self.ends.append((time.perf_counter(), time.process_time()))
         if len(self.ends) % STAGE == 0:
             self.memory_mib.append(self._process.memory_info().rss / 2**20)
@@ -142,6 +142,7 @@ def grid_text(runs: int, storage: str) -> str:
 def simulate(place: Place, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Run the grid, and return the figures."""
     os.environ["MLFLOW_TRACKING_URI"] = place.tracking
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ["STUDY_CACHE"] = str(folder / "cache")
     os.chdir(folder)
     from rich.console import Console
@@ -218,7 +219,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10000, help="a multiple of 100")
     parser.add_argument("--workers", type=int, default=1000)
-    parser.add_argument("--points", type=int, default=164, help="of a run's curves; the paper's CIFAR-10 recipe has 164")
+    parser.add_argument(
+        "--points", type=int, default=164, help="of a run's curves; the paper's CIFAR-10 recipe has 164"
+    )
     parser.add_argument("--run-seconds", type=float, default=600, help="that a run takes, on the made-up clock")
     parser.add_argument("--checkpoint-mib", type=float, default=0.25)
     parser.add_argument("--checkpoint-seconds", type=float, default=20)

@@ -132,4 +132,6 @@ class MadeUpPool:
 
     def _point(self, step: int, number: int, at: float, seconds: float) -> Epoch:
         error = 90 / number + self._random.random()
-        return Epoch(step, float(number), 0.1, error, error / 30, error + 1, error / 29, None, None, 2e4, seconds, 3e3, at)
+        return Epoch(
+            step, float(number), 0.1, error, error / 30, error + 1, error / 29, None, None, 2e4, seconds, 3e3, at
+        )

@@ -1,4 +1,4 @@
-"""Where the made-up runs are logged: a file, PostgreSQL, or MLflow's own server on PostgreSQL; and how much is there."""
+"""Where made-up runs are logged: a file, PostgreSQL, or MLflow's own server on PostgreSQL; and how much is there."""
 
 import os
 import signal

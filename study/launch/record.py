@@ -4,17 +4,27 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
 from study.launch.environment import code, commit, environment, torch_version
-from study.launch.jobs import CellState, Job
+from study.launch.jobs import AT_ONCE_SECONDS, CellState, Job
 from study.launch.plan import DataFacts
 from study.track import Record, Store, owner, words
 from study.tune import Trial, named
+
+FLUSH_SECONDS = 10.0
+"""Points wait so long before they go to MLflow, several in one call."""
+LATE_SECONDS = 120.0
+"""They wait at most so long, however many runs there are."""
+FLUSH_SHARE = 0.25
+"""Of the launcher's time that goes into logging points, about, where it's more than they need."""
+FEW = 20
+"""Calls whose time is averaged."""
 
 
 class Recorder:
@@ -26,6 +36,7 @@ class Recorder:
         self._grid = grid
         self._facts = facts
         self._environment = environment() | {"threads of a run": str(threads)}
+        self._call_seconds = 0.0
         self._begun: dict[tuple[str, str], Record] = {}
         for record in records:  # the newest first
             self._begun.setdefault((record.kind, record.key), record)
@@ -136,6 +147,22 @@ class Recorder:
             job.tags |= {words.COMMIT: commit(), **_made_by()}
         for point in event.history:
             job.add(point)
+
+    def flush_due(self, jobs: Collection[Job]) -> None:
+        """Log the points that have waited long enough, those of the longest wait first, for a few seconds at most.
+
+        Most of a call's cost is that of the call: the more runs there are and the slower MLflow is, the longer points
+        wait, so that the launcher has time for all else that a thousand runs ask of it.
+        """
+        wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / FLUSH_SHARE), LATE_SECONDS)
+        began = time.perf_counter()
+        for job in sorted((job for job in jobs if job.due(wait) and not job.lost), key=lambda job: job.sent_at):
+            before = time.perf_counter()
+            self.flush(job)
+            took = min(time.perf_counter() - before, AT_ONCE_SECONDS)  # whatever it took while MLflow was away
+            self._call_seconds += (took - self._call_seconds) / FEW
+            if time.perf_counter() - began > AT_ONCE_SECONDS:
+                break
 
     def flush(self, job: Job) -> None:
         """Log the points that wait."""
