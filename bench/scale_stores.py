@@ -29,8 +29,8 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def opened(store: str, folder: Path, workers: int) -> Iterator[Place]:
-    """Start what a store needs, on this machine and for this block; a server has `workers` processes."""
+def opened(store: str, folder: Path, workers: int, *, durable: bool) -> Iterator[Place]:
+    """Start what a store needs, for this block: `workers` processes of a server, PostgreSQL `durable` or not."""
     if store == "sqlite":
         tables = f"sqlite:///{folder / 'mlflow.db'}"
         yield Place(tables, tables, f"sqlite:///{folder / 'optuna.db'}")
@@ -38,7 +38,7 @@ def opened(store: str, folder: Path, workers: int) -> Iterator[Place]:
     sys.path.insert(0, str(ROOT))  # the tests know how to start PostgreSQL
     from tests.postgres import postgres
 
-    with postgres(durable=True) as tables:
+    with postgres(durable=durable) as tables:
         if store == "postgresql":
             yield Place(tables, tables, tables)
             return
