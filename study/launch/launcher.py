@@ -10,7 +10,7 @@ from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
 from study.launch.hearing import Hearing
-from study.launch.jobs import Job
+from study.launch.jobs import AT_ONCE_SECONDS, Job
 from study.launch.lease import Leases
 from study.launch.limits import Limits
 from study.launch.messages import Failed, Told, ends
@@ -67,8 +67,7 @@ class Launcher:
                 while self.hearing.heard:
                     self._handle(self.hearing.heard.popleft())
                     self._drop_lost()
-                for job in [job for job in self._jobs.values() if job.due() and not job.lost]:
-                    self._recorder.flush(job)
+                self._recorder.flush_due(self._jobs.values())
         except GivenUp as error:
             if not self.hearing.stopping:
                 raise
@@ -99,7 +98,8 @@ class Launcher:
 
     def _dispatch(self) -> None:
         """Give work to every worker that waits."""
-        for _ in range(self._pool.free()):
+        until = time.monotonic() + AT_ONCE_SECONDS
+        while self._pool.free() and time.monotonic() < until:
             job = self._next_again() or self._cells.next_job(self._recorder)
             if job is None:
                 break

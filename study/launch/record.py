@@ -1,18 +1,18 @@
 """What a job leaves in MLflow: its parameters and tags, its curve, its figures and its files."""
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
+from study.launch.curves import curves_csv
 from study.launch.environment import code, commit, environment, torch_version
 from study.launch.jobs import CellState, Job
 from study.launch.messages import RESUME, Order
+from study.launch.pace import Pace
 from study.launch.plan import DataFacts
 from study.track import Record, Store, owner, words
 from study.tune import Trial, named
@@ -40,6 +40,7 @@ class Recorder:
         self._grid = grid
         self._facts = facts
         self._environment = environment() | {"threads of a run": str(threads)}
+        self._pace = Pace()
         self._begun: dict[tuple[str, str], Record] = {}
         for record in records:  # the newest first
             self._begun.setdefault((record.kind, record.key), record)
@@ -162,6 +163,10 @@ class Recorder:
         for point in event.history:
             job.add(point)
 
+    def flush_due(self, jobs: Collection[Job]) -> None:
+        """Log the points that have waited long enough."""
+        self._pace.flush(jobs, self.flush)
+
     def flush(self, job: Job) -> None:
         """Log the points that wait."""
         self._store.log_points(job.run_id, job.unsent, job.tags)
@@ -184,7 +189,7 @@ class Recorder:
             outcome, reason = "finished", ""
             metrics = {key: getattr(event, key) for key in words.FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
-            self._store.add_text(job.run_id, _curves_csv(job), "curves.csv")
+            self._store.add_text(job.run_id, curves_csv(job.points), "curves.csv")
             if checkpoint.exists():
                 self._store.add_file(job.run_id, checkpoint, "checkpoint")
             self._done.add(job.key)
@@ -275,16 +280,6 @@ class Recorder:
             "classes": self._facts.classes,
             "multiply_adds": state.plan.cell.complexity.multiply_adds,
         }
-
-
-def _curves_csv(job: Job) -> str:
-    """Return a run's curve as text."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    if job.points:
-        writer.writerow(vars(job.points[0]))
-        writer.writerows(vars(point).values() for point in job.points)
-    return out.getvalue()
 
 
 def _made_by() -> dict[str, str]:

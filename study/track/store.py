@@ -20,6 +20,7 @@ from study.track import words
 from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
+from study.track.keys import RunKeys
 from study.track.owner import owner, source_tags
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
@@ -91,6 +92,7 @@ class Store:
         self.experiment_id: str = found.experiment_id
         self.keeps_folders = ArtifactPlace(found.artifact_location, self.uri).is_folder
         """Whether its artifacts lie in folders, not in a store of objects or behind a server."""
+        self._keys = RunKeys(self.experiment_id, self.uri)
         self._places: dict[str, str] = {}
         """Where the artifacts of runs that haven't ended go."""
 
@@ -112,8 +114,7 @@ class Store:
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
-        found = self.do(read_runs, self.experiment_id, self.uri, kind, key=key, tags_alone=True)
-        return [_record(run) for run in found]
+        return [_record(run) for run in self.do(self._keys.find, key, kind)]
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
@@ -132,6 +133,7 @@ class Store:
         """Create a run and return its id."""
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **source_tags()}
         run_id = self.patience(lambda: self._create_run(name, everything), self._away)
+        self._keys.add(run_id, tags.get(words.KEY, ""))
         if params:
             self.add_params(run_id, params)
         return run_id
