@@ -29,7 +29,9 @@ def measure(tasks: int, actors: int) -> dict[str, float]:
         def ready(self) -> int:
             return 1
 
-    task: Any = ray.remote(num_cpus=1, num_gpus=1)(answer)
+    task: Any = ray.remote(num_cpus=1, num_gpus=1, max_calls=0)(
+        answer
+    )  # by default, a process for each task with a GPU
     actor: Any = ray.remote(num_cpus=0, num_gpus=1)(Empty)
 
     ray.get([task.remote() for _ in range(10)])  # worker processes are there
