@@ -1,7 +1,5 @@
 """A study's runs by their keys: of a database that is read directly, only what has come since is asked."""
 
-from collections import defaultdict
-
 from study.track import database, words
 from study.track.find import read_or_ask, stored
 from study.track.stored import StoredRun
@@ -19,13 +17,13 @@ class RunKeys:
         """Find runs of an experiment at `uri`."""
         self._experiment_id = experiment_id
         self._uri = uri
-        self._keys: dict[str, str] = {}
+        self._known: set[str] = set()
         self._runs: dict[str, list[str]] = {}
 
     def add(self, run_id: str, key: str) -> None:
         """Take in a run that was just made here."""
-        if run_id not in self._keys:
-            self._keys[run_id] = key
+        if run_id not in self._known:
+            self._known.add(run_id)
             self._runs.setdefault(key, []).append(run_id)
 
     def find(self, key: str, kind: str) -> list[StoredRun]:
@@ -44,12 +42,10 @@ class RunKeys:
         return read_or_ask(self._uri, lambda: self._directly(key, kind), ask, [])
 
     def _directly(self, key: str, kind: str) -> list[StoredRun]:
-        keys = database.run_keys(self._uri, self._experiment_id, self._keys)
-        if keys is not self._keys:
-            self._keys = keys
-            runs: dict[str, list[str]] = defaultdict(list)
-            for run, its_key in keys.items():
-                runs[its_key].append(run)
-            self._runs = dict(runs)
+        for run_id, its_key in database.new_keys(self._uri, self._experiment_id, self._known).items():
+            self.add(run_id, its_key)
         ids = self._runs.get(key, [])
-        return database.runs(self._uri, self._experiment_id, kind, ids=ids, tags_alone=True) if ids else []
+        if not ids:
+            return []
+        found = database.runs(self._uri, self._experiment_id, ids=ids, tags_alone=True)
+        return [run for run in found if run.tags.get(words.KIND) == kind]  # by SQL, the kinds of all runs would be read

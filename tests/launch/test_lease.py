@@ -11,10 +11,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import create_engine, text
 
 from study.errors import StudyError
 from study.launch.lease import Leases
 from study.track import is_gone, owner
+from tests.postgres import postgres
 
 AWAY, OTHER = "a-machine-elsewhere:1:1", "another-machine:1:1"  # of whose processes nothing is known
 
@@ -247,3 +249,44 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, clock: Clock) -> Non
     tmp_path.chmod(0o500)
     with pytest.raises(StudyError, match="unable to open database file"):
         leases(f"sqlite:///{tmp_path / 'optuna.db'}", AWAY, clock)
+
+
+def test_what_others_hold_is_told_at_once(url: str, clock: Clock) -> None:
+    """And neither what they had, nor what is ours, nor another study's."""
+    mine, first, second = leases(url, owner(), clock), leases(url, AWAY, clock), leases(url, OTHER, clock)
+    first.acquire("run old")
+    clock.now += 121
+    assert mine.held_elsewhere() == set()
+    mine.acquire("run a")
+    first.acquire("run b")
+    second.acquire("search c")
+    with another_process() as (name, _):
+        leases(url, name, clock).acquire("run of the dead")
+    leases(url, AWAY, clock, "S").acquire("run d")  # SQLite takes s and S for the same
+    leases(url, AWAY, clock, "t").acquire("run e")
+    assert mine.held_elsewhere() == {"run b", "search c"}
+    first.release("run b")
+    assert mine.held_elsewhere() == {"search c"}
+
+
+@pytest.mark.slow
+def test_a_server_that_ended_our_connection_is_asked_by_another(clock: Clock) -> None:
+    """One is kept, and a server that restarts, or an administrator, ends it."""
+    with postgres() as address:
+        first, second = leases(address, AWAY, clock), leases(address, OTHER, clock)
+        engine = create_engine(address)
+        for number in range(3):
+            assert first.acquire(f"run {number}")
+            assert not second.acquire(f"run {number}")
+            with engine.begin() as connection:
+                asked = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()"
+                connection.execute(text(f"{asked} AND datname = current_database()"))
+        assert second.held_elsewhere() == {"run 0", "run 1", "run 2"}
+        clock.now += 31
+        assert first.renew() == set()
+        first.release_all()
+        assert second.acquire("run 0")
+        with engine.connect() as connection:
+            wanted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+            assert connection.execute(text(wanted)).scalar_one() <= 2  # one each
+        engine.dispose()

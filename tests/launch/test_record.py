@@ -1,15 +1,17 @@
 """Runs are made whole in MLflow, also those whose launcher was killed while it made them."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from study.config import parse_grid
-from study.events import Started
+from study.events import Epoch, Started
+from study.launch import pace
 from study.launch.environment import code, commit
-from study.launch.jobs import CellState
+from study.launch.jobs import CellState, Job
 from study.launch.plan import DataFacts, make_cells, plan_cells
 from study.launch.record import Recorder
 from study.track import Store, load_runs, words
@@ -18,6 +20,7 @@ from study.tune import Trial, trial_spec
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 GRID = parse_grid("name: g\ndataset: digits\nrecipe: {epochs: 10, lr: tune}\ngrid: {net: plain-8}\n", "g.yaml")
 POINT = {"lr": 0.1}
+POINT_OF_CURVE = Epoch(10, 1.0, 0.1, 50.0, 1.5, 60.0, 1.7, None, None, 1000.0, 1.0, 500.0, 1.7e9)
 
 
 @pytest.fixture
@@ -109,3 +112,48 @@ def test_a_search_knows_the_trials_of_a_launcher_that_died(store: Store) -> None
     state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
     assert recorder.begin_trial(state, spec, Trial(0, POINT)).run_id == theirs
     assert [record.status for record in store.records()] == ["RUNNING"]
+
+
+def flushed(recorder: Recorder, jobs: list[Job], after: float, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many of the jobs log their points, which wait since so many seconds."""
+    for job in jobs:
+        job.unsent = [POINT_OF_CURVE]
+        job.sent_at = time.monotonic() - after
+    logged: list[str] = []
+    monkeypatch.setattr(Store, "log_points", lambda _store, run_id, *_: logged.append(run_id))
+    recorder.flush_due(jobs)
+    return len(logged)
+
+
+def test_points_wait_longer_the_more_runs_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    spec = GRID.runs()[0]
+    jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(1000)]
+    recorder = Recorder(store, GRID, FACTS, [])
+    assert flushed(recorder, jobs[:8], 9, monkeypatch) == 0
+    assert flushed(recorder, jobs[:8], 11, monkeypatch) == 8
+    recorder._pace._call_seconds = 0.01  # a thousand take ten seconds: a quarter of forty
+    assert flushed(recorder, jobs[:8], 11, monkeypatch) == 8
+    recorder._pace._call_seconds = 0.01
+    assert flushed(recorder, jobs, 39, monkeypatch) == 0
+    assert flushed(recorder, jobs, 41, monkeypatch) == 1000
+    recorder._pace._call_seconds = 10.0  # MLflow is very slow
+    assert flushed(recorder, jobs, 119, monkeypatch) == 0
+    assert flushed(recorder, jobs, 121, monkeypatch) == 1000
+    jobs[0].lost = True
+    assert flushed(recorder, jobs, 121, monkeypatch) == 999
+
+
+def test_logging_points_leaves_time_to_hear(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait longest are first."""
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    spec = GRID.runs()[0]
+    jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(4)]
+    for age, job in enumerate(jobs):
+        job.unsent = [POINT_OF_CURVE]
+        job.sent_at = time.monotonic() - 100 - age
+    monkeypatch.setattr(Store, "log_points", lambda *_: time.sleep(0.02))
+    monkeypatch.setattr(pace, "AT_ONCE_SECONDS", 0.03)
+    recorder = Recorder(store, GRID, FACTS, [])
+    recorder.flush_due(jobs)
+    assert [bool(job.unsent) for job in jobs] == [True, True, False, False]

@@ -10,7 +10,7 @@ import pytest
 
 from study.errors import StudyError
 from study.events import Epoch
-from study.track import Store, load_curves, load_runs, load_trials, tracking_uri, words
+from study.track import Store, database, load_curves, load_runs, load_trials, tracking_uri, words
 
 POINT = Epoch(
     step=10,
@@ -110,6 +110,38 @@ def test_runs_are_found_by_their_keys(tmp_path: Path) -> None:
 
 
 MAKING = "from study.track import Store; input(); print(Store('digits').experiment_id)"
+
+
+@pytest.mark.parametrize("at_once", [1, 500])
+def test_runs_that_another_begins_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Only what has come since the last look is asked for; whoever began it, and whenever it says that it did."""
+    monkeypatch.setattr(database, "AT_ONCE", at_once)
+    ours, other = Store("s", uri(tmp_path)), Store("s", uri(tmp_path))
+    before = [begin(other, key) for key in ("a", "a", "b")]
+    assert {record.run_id for record in ours.records_of("a", "run")} == set(before[:2])
+    mine = begin(ours, "c")
+    new = begin(other, "c")
+    slow = other.client.create_run(other.experiment_id, start_time=1, tags={words.KIND: "run", words.KEY: "d"})
+    other.client.create_run(other.experiment_id)  # by hand: it has no key
+    assert [record.run_id for record in ours.records_of("d", "run")] == [slow.info.run_id]
+    assert {record.run_id for record in ours.records_of("c", "run")} == {mine, new}
+    other.end(new, "finished")
+    assert {record.outcome for record in ours.records_of("c", "run")} == {"running", "finished"}
+    ours.client.delete_run(before[2])
+    assert ours.records_of("b", "run") == []
+    ours.client.restore_run(before[2])
+    assert [record.run_id for record in ours.records_of("b", "run")] == [before[2]]
+
+
+def test_nothing_is_read_again_while_nothing_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store("s", uri(tmp_path))
+    begin(store, "a")
+    assert store.records_of("b", "run") == []
+    monkeypatch.setattr(database, "runs", None)
+    for key in "cdef":
+        begin(store, key)
+        assert store.records_of("b", "run") == []
+        assert database.new_keys(store.uri, store.experiment_id, store._keys._known) == {}
 
 
 @pytest.mark.slow
