@@ -5,6 +5,8 @@ averaged as they are computed (Li et al. 2020, arXiv 2006.15704); whatever a clo
 all. Without others, everything here is nothing: no copy is made and no device is waited for.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)
 """How long ranks wait for one another: for ever, nearly, since whoever started them sees whether they are alive."""
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+"""The network that connects a machine with itself."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def joined(meeting: Path, rank: int, size: int, device: torch.device) -> Iterato
     Raises:
         RuntimeError: another rank has gone; in the context, wherever something is asked of it.
     """
+    if sys.platform in LOOPBACK:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])  # else it listens to the whole network
     backend = "cpu:gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
