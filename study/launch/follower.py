@@ -17,6 +17,9 @@ from pathlib import Path
 
 from study.config import RunSpec
 
+GONE_SECONDS = 0.5
+"""How much later than the loss of a connection the worker's end may be noticed."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -59,14 +62,17 @@ class Broken:
 def main() -> None:
     """Do the part that is read from the standard input, which the worker holds open for as long as it lives."""
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
+    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(word, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
     part: Part = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_worker, args=(part.folder,), daemon=True).start()
+    watch = threading.Thread(target=_end_with_worker, args=(part.folder,), daemon=True)
+    watch.start()
     try:
         follow(part)
     except Exception as error:
         traceback.print_exc()
         _tell(part, error)
+        watch.join(GONE_SECONDS)  # where the worker's death broke it, the worker's folder is to be removed
         _end(1)
     _end(0)
 

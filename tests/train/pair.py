@@ -15,16 +15,20 @@ CPU = torch.device("cpu")
 Task = Callable[..., Any]
 
 
+def device_of(kind: str, rank: int) -> torch.device:
+    return torch.device(kind, rank) if kind == "cuda" else torch.device(kind)
+
+
 def serve(connection: Connection) -> None:
     """Be rank 1: do what rank 0 does, until it hangs up."""
     torch.set_num_threads(1)
     while True:
         try:
-            store, task, arguments = connection.recv()
+            store, kind, task, arguments = connection.recv()
         except (EOFError, ConnectionResetError):
             return
         try:
-            with joined(store, 1, 2, CPU) as group:
+            with joined(store, 1, 2, device_of(kind, 1)) as group:
                 connection.send((task(group, *arguments), ""))
         except Exception:
             connection.send((None, traceback.format_exc()))
@@ -41,13 +45,13 @@ class Pair:
         self.process.start()
         theirs.close()
 
-    def do(self, task: Task, *arguments: Any) -> list[Any]:
-        """Return what `task(group, *arguments)` returns on both ranks."""
+    def do(self, task: Task, *arguments: Any, kind: str = "cpu") -> list[Any]:
+        """Return what `task(group, *arguments)` returns on both ranks, which are on devices of this kind."""
         self._count += 1
         store = self._folder / f"store-{self._count}"
-        self._connection.send((store, task, arguments))
+        self._connection.send((store, kind, task, arguments))
         try:
-            with joined(store, 0, 2, CPU) as group:
+            with joined(store, 0, 2, device_of(kind, 0)) as group:
                 mine = task(group, *arguments)
         finally:
             theirs, problem = self._connection.recv()

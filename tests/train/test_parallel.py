@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from study.data import Dataset, Normalizer, TrainBatches, derived_seed, load_dataset
+from study.data import Dataset, Normalizer, TrainBatches, derived_seed, load_dataset, place
 from study.events import Epoch, Event, Finished, Interrupted, Started, Unsaved
 from study.train import CheckpointPlan, load_checkpoint, lr_at, run
 from study.train.checkpoint import save_checkpoint
@@ -18,15 +18,17 @@ from study.train.parallel import ALONE, Group
 from study.train.shared_norm import share_statistics
 from study.train.state import build_spec_net
 from tests.train.conftest import DATA
-from tests.train.pair import CPU, Pair
+from tests.train.pair import CPU, Pair, device_of
 from tests.train.test_run import curve, make_spec, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def train(group: Group, path: Path, recipe: dict[str, Any], stops: tuple[int | None, ...] = (None,)) -> list[Event]:
+def train(
+    group: Group, path: Path, recipe: dict[str, Any], stops: tuple[int | None, ...] = (None,), kind: str = "cpu"
+) -> list[Event]:
     """Run and stop before the step or batch of each number, and go on; None is the end."""
-    events = []
+    events, device = [], device_of(kind, group.rank)
     for limit in stops:
         asked = 0
 
@@ -36,7 +38,7 @@ def train(group: Group, path: Path, recipe: dict[str, Any], stops: tuple[int | N
             return limit is not None and asked > limit
 
         spec, plan = make_spec(**{"gpus_per_run": 2} | recipe), CheckpointPlan(path, every_seconds=0)
-        events += list(run(spec, load_dataset(DATA), CPU, plan, stop=stop, group=group))
+        events += list(run(spec, place(load_dataset(DATA), device), device, plan, stop=stop, group=group))
     return events
 
 
@@ -185,3 +187,39 @@ def test_all_ranks_wait_for_a_disk(pair: Pair, tmp_path: Path) -> None:
     assert [type(event) for event in mine] == [type(event) for event in theirs]
     assert isinstance(mine[-1], Finished)
     assert (tmp_path / "c.pt").exists()
+
+
+def train_streamed(group: Group, path: Path, recipe: dict[str, Any]) -> list[Event]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("study.data.stream.on_device", lambda split, device: False)
+        return train(group, path, recipe)
+
+
+def test_the_imagenet_recipe_from_images_that_are_streamed(pair: Pair, tmp_path: Path) -> None:
+    recipe = {"depth": 18, "width": 0.125, "augment": "imagenet", "test_views": "ten-crop", "batch_norm": "shared",
+              "epochs": 2, "lr": 0.001, "deterministic": True}  # fmt: skip
+    one = train(ALONE, tmp_path / "one.pt", recipe)
+    resident, _ = pair.do(train, tmp_path / "resident.pt", recipe)
+    streamed, _ = pair.do(train_streamed, tmp_path / "streamed.pt", recipe)
+    assert curve(streamed) == curve(resident)
+    assert figures(streamed) == pytest.approx(figures(one), rel=1e-4)
+    ends = [events[-1] for events in (one, streamed)]
+    assert all(isinstance(end, Finished) and end.final_test_error_views is not None for end in ends)
+    assert ends[0].final_test_error_views == ends[1].final_test_error_views  # type: ignore[union-attr]
+
+
+def test_in_bfloat16_two_processes_learn_too(pair: Pair, tmp_path: Path) -> None:
+    one, _ = pair.do(train, tmp_path / "fp32.pt", {"epochs": 6})
+    two, _ = pair.do(train, tmp_path / "bf16.pt", {"epochs": 6, "precision": "bf16"})
+    assert two[-1].final_train_loss != one[-1].final_train_loss  # it was really used
+    assert two[-1].final_train_error == pytest.approx(one[-1].final_train_error, abs=10)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+@pytest.mark.parametrize("statistics", ["per_gpu", "shared"])
+def test_two_gpus_compute_what_two_processors_do(pair: Pair, tmp_path: Path, statistics: str) -> None:
+    recipe = {"batch_norm": statistics, "epochs": 1}
+    expected, _ = pair.do(train, tmp_path / "cpu.pt", recipe)
+    found, _ = pair.do(train, tmp_path / "gpu.pt", recipe, (None,), "cuda", kind="cuda")
+    assert figures(found) == pytest.approx(figures(expected), rel=1e-2)
