@@ -27,7 +27,7 @@ def dry_run(
         grid = with_rates_from(grid, lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        force = choose_workforce(device, workers, plan.jobs, replicas)
+        force = choose_workforce(device, workers, plan.jobs, replicas, plan.gpus_per_run)
         book = SpeedBook(force, plan.facts)
         speeds, unknown = speeds_of(plan.cells, book)
         if unknown:

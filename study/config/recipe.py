@@ -26,6 +26,10 @@ class Recipe(Strict):
     """Length of training in steps of the optimiser (64,000 in section 4.2)."""
     batch_size: Annotated[int, Field(ge=2, le=65536)] = 128
     """Images a step (128 in section 4.2, 256 in 3.4)."""
+    gpus_per_run: Annotated[int, Field(ge=1, le=1024)] = 1
+    """GPUs that share each batch of a run evenly (two in section 4.2); on a CPU, as many processes."""
+    batch_norm: Literal["per_gpu", "shared"] = "per_gpu"
+    """Statistics of batch normalisation in training: of each GPU's images, as in the paper, or of the whole batch."""
     optimizer: Literal["sgd"] = "sgd"
     """Stochastic gradient descent with momentum."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -71,6 +75,11 @@ class Recipe(Strict):
     def _check(self) -> "Recipe":
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("give one of 'epochs' and 'iterations'")
+        if self.batch_size % self.gpus_per_run:
+            shared = f"'batch_size: {self.batch_size}' can't be shared evenly"
+            raise ValueError(f"{shared} by 'gpus_per_run: {self.gpus_per_run}'")
+        if self.batch_size < 2 * self.gpus_per_run:
+            raise ValueError(f"'gpus_per_run: {self.gpus_per_run}' needs a 'batch_size' of 2 images for each at least")
         if self.nesterov and self.momentum == 0:
             raise ValueError("'nesterov' needs 'momentum' above 0")
         if self.test_views != "center" and self.augment != "imagenet":

@@ -83,6 +83,8 @@ class RunSpec(Strict):
         """Return all that decides the result, but for the data's content and the seed, in plain values."""
         recipe = self.recipe.model_dump(mode="json")
         recipe |= {"shortcut": self.shortcut, "family": self.net.family}
+        if self.recipe.gpus_per_run == 1:
+            recipe["batch_norm"] = "per_gpu"  # the same thing there
         return {
             "dataset": self.dataset.content(),
             "architecture": self.architecture,

@@ -8,15 +8,18 @@ from study.data.files import BadFilesError
 from study.data.load import load_dataset
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
+from study.data.shard import WHOLE, Shard
 from study.data.stream import place
 from study.data.views import Views, named_views
 
 __all__ = [
+    "WHOLE",
     "BadFile",
     "BadFilesError",
     "Dataset",
     "Description",
     "Normalizer",
+    "Shard",
     "Split",
     "TrainBatches",
     "Views",

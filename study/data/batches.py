@@ -16,6 +16,7 @@ from study.data.augment import Augmentation, Draws, augmentation
 from study.data.dataset import Split
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
+from study.data.shard import WHOLE, Shard
 from study.data.stream import batch_images
 from study.errors import DataError
 
@@ -29,13 +30,14 @@ class TrainBatches:
     """The training batches of a run: `batch(step)` depends on the arguments here and on `step`, on nothing else.
 
     Gives batches on `device`, by default the split's. For `augment` `imagenet` the normaliser must be fitted with it.
-    Steps asked for in turn are cheapest where the split lies elsewhere: the next ones are read ahead.
+    Steps asked for in turn are cheapest where the split lies elsewhere: the next ones are read ahead. With a `shard`,
+    all draws are those of the whole batches, of which its part alone is read and given.
     """
 
     iterations_per_epoch: int
     """Full batches in a pass over the images; the rest of a pass is dropped."""
     batch_size: int
-    """Images a batch: the whole split where it has fewer than asked for."""
+    """Images a batch, all parts together: the whole split where it has fewer than asked for, if all parts are equal."""
 
     def __init__(
         self,
@@ -46,12 +48,15 @@ class TrainBatches:
         augment: str,
         seed: int,
         device: torch.device | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        if len(split) == 0 or batch_size < 1:
-            raise DataError(f"no batch of {batch_size} can be made of {len(split)} images")
-        self.batch_size = min(batch_size, len(split))
+        if len(split) < shard.size or batch_size < shard.size:
+            of = f" in {shard.size} equal parts" * (shard.size > 1)
+            raise DataError(f"no batch of {batch_size}{of} can be made of {len(split)} images")
+        self.batch_size = min(batch_size, len(split)) // shard.size * shard.size
         self.iterations_per_epoch = len(split) // self.batch_size
         self._split = split
+        self._part = shard.of(slice(0, self.batch_size))
         self._device = device or split.pixels.device
         self._labels = split.labels.to(self._device)
         self._augmentation = augmentation(augment)
@@ -67,6 +72,7 @@ class TrainBatches:
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the images (B, C, H, W), float32 in channels_last, and labels (B,) of iteration `step`, from 0.
 
+        B is the shard's part of `batch_size`.
         Waits for the device only where a new epoch begins.
         """
         epoch, position = divmod(step, self.iterations_per_epoch)
@@ -74,11 +80,12 @@ class TrainBatches:
             self._shuffle(epoch)
         if step != self._next:
             rest = torch.split(self._order_there[position * self.batch_size :], self.batch_size)
-            self._images = batch_images(self._split, rest, self._device)
+            self._images = batch_images(self._split, [batch[self._part] for batch in rest], self._device)
         self._next = None  # stays so when reading fails
         images = next(self._images)
         self._next = step + 1
-        here = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        start = position * self.batch_size
+        here = slice(start + self._part.start, start + self._part.stop)
         draws = tuple(draw[here] for draw in self._draws)
         return self._augmentation.apply(images, draws, self._normalizer), self._labels[self._order[here]]
 
@@ -102,16 +109,17 @@ def evaluation_batches(
     augment: str,
     batch_size: int | None = None,
     device: torch.device | None = None,
+    shard: Shard = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield every image of `split` once, clean and in order, with its label; for `imagenet` its centre crop.
 
     Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
-    smaller.
+    smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
     """
     changes = augmentation(augment)
     device = device or split.pixels.device
     normalizer = normalizer.to(device)
-    for _, images, labels in _in_order(split, batch_size, device):
+    for _, images, labels in _in_order(split, batch_size, device, shard):
         yield changes.clean(images, normalizer), labels
 
 
@@ -123,18 +131,22 @@ def augmented_batches(
     seed: int,
     batch_size: int | None = None,
     device: torch.device | None = None,
+    shard: Shard = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield every image of `split` once, in order, augmented as in training, by draws that no epoch of it uses.
 
     Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
-    smaller.
+    smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
     """
     changes = augmentation(augment)
     device = device or split.pixels.device
     normalizer = normalizer.to(device)
     draws = _draws(changes, len(split), split.image_shape, _generator(seed, "augmented pass"), device)
-    for here, images, labels in _in_order(split, batch_size, device):
-        yield changes.apply(images, tuple(draw[here] for draw in draws), normalizer), labels
+    for here, images, labels in _in_order(split, batch_size, device, shard):
+        if len(labels):
+            yield changes.apply(images, tuple(draw[here] for draw in draws), normalizer), labels
+        else:
+            yield changes.clean(images, normalizer), labels  # no image to change, and some changes need one
 
 
 def _generator(seed: int, *words: str | int) -> torch.Generator:
@@ -148,11 +160,17 @@ def _draws(
     return tuple(draw.to(device) for draw in changes.draw(count, shape, generator))
 
 
-def _in_order(split: Split, size: int | None, device: torch.device) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield all images as they are, `size` at a time: where they stand, images (B, C, H, W) uint8 and labels (B,)."""
+def _in_order(
+    split: Split, size: int | None, device: torch.device, shard: Shard
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield all images as they are: where they stand, images (B, C, H, W) uint8 and labels (B,).
+
+    `size` at a time in each shard; each batch of all shards together is shared out evenly.
+    """
     _, height, width = split.image_shape
     size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))
-    heres = [slice(start, start + size) for start in range(0, len(split), size)]
+    size *= shard.size
+    heres = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
     labels = split.labels.to(device)
     for here, images in zip(heres, batch_images(split, heres, device), strict=True):
         yield here, images, labels[here]

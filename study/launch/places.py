@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study.errors import StudyError
-from study.launch.devices import Workforce, choose_workforce
+from study.launch.devices import Workforce, choose_workforce, threads_of
 from study.launch.executor import Executor
 from study.launch.limits import Hardware
 from study.launch.local import LocalExecutor
+from study.launch.ranks import one_worker
 
 MOST_WORKERS = 4096
 """That are asked for at a cluster, unless it was said how many."""
@@ -20,10 +21,10 @@ class Place(NamedTuple):
     force: Workforce
 
 
-def choose_place(hardware: Hardware, jobs: int, shared: Path | None) -> Place:
+def choose_place(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Place:
     """Settle where workers run and how many there are; `jobs` is how much there is to do at once, at most.
 
-    `shared` is the study's folder, where workers elsewhere must see it.
+    `gpus_per_run` is the most that a run asks for; `shared` is the study's folder, where workers elsewhere must see it.
 
     Raises:
         StudyError: what was asked for can't be had.
@@ -37,24 +38,29 @@ def choose_place(hardware: Hardware, jobs: int, shared: Path | None) -> Place:
         }
         for option in [option for option, given in asked.items() if given is not None]:
             raise StudyError(f"{option} is for clusters: add --executor ray or slurm")
-        force = choose_workforce(hardware.device, hardware.workers, jobs, hardware.replicas)
+        force = choose_workforce(hardware.device, hardware.workers, jobs, hardware.replicas, gpus_per_run)
         return Place(LocalExecutor(force.threads), force)
-    return _on_cluster(hardware, jobs, shared)
+    return _on_cluster(hardware, jobs, gpus_per_run, shared)
 
 
-def _on_cluster(hardware: Hardware, jobs: int, shared: Path | None) -> Place:
+def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Place:
     if hardware.device not in ("auto", "cpu", "cuda"):
         raise StudyError(
             f"--device {hardware.device}: on a cluster the scheduler says which GPU; there are auto, cpu, cuda"
         )
-    gpus = {"auto": hardware.gpus, "cpu": 0.0, "cuda": hardware.gpus or 1.0}[hardware.device]
-    threads = hardware.cpus or 1
+    if gpus_per_run > 1 and hardware.gpus and hardware.gpus < gpus_per_run:
+        raise StudyError(
+            f"'gpus_per_run: {gpus_per_run}' needs {gpus_per_run} GPUs of one machine, and --gpus-per-worker is "
+            f"{hardware.gpus:g}: leave it out"
+        )
+    gpus = {"auto": hardware.gpus, "cpu": 0.0, "cuda": hardware.gpus or float(gpus_per_run)}[hardware.device]
+    cpus = hardware.cpus or gpus_per_run
     executor: Executor
     if hardware.executor == "ray":
         from study.launch.ray_executor import RayExecutor
 
         executor = ray = RayExecutor(
-            hardware.address, threads=threads, gpus=gpus, memory=hardware.memory, shared=shared
+            hardware.address, cpus=cpus, gpus=gpus, usual_gpus=gpus_per_run, memory=hardware.memory, shared=shared
         )
         gpus = ray.gpus
     else:
@@ -64,8 +70,7 @@ def _on_cluster(hardware: Hardware, jobs: int, shared: Path | None) -> Place:
             raise StudyError("--address: Slurm's commands know their cluster; leave it out")
         if gpus is not None and gpus % 1:
             raise StudyError(f"--gpus-per-worker {gpus:g}: Slurm gives whole GPUs; write a whole number")
-        executor = SlurmExecutor(threads=threads, gpus=int(gpus or 0), memory=hardware.memory, shared=shared)
+        executor = SlurmExecutor(cpus=cpus, gpus=int(gpus or 0), memory=hardware.memory, shared=shared)
     count = min(hardware.workers or MOST_WORKERS, max(1, jobs))
-    device = "cuda:0" if gpus else "cpu"
-    # On a CPU one thread, whatever was asked for: results must not depend on it.
-    return Place(executor, Workforce([device] * count, threads if gpus else 1, hardware.replicas))
+    device = one_worker([f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run)])
+    return Place(executor, Workforce([device] * count, threads_of(device, cpus), hardware.replicas))

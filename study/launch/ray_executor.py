@@ -10,6 +10,7 @@ from typing import Any
 
 from study.errors import StudyError
 from study.launch.callers import CalledWorker, Callers
+from study.launch.devices import threads_of
 from study.launch.environment import code
 from study.launch.executor import End, Worker
 from study.launch.remote import Call, objection, serve
@@ -61,8 +62,9 @@ class RayExecutor:
         self,
         address: str | None,
         *,
-        threads: int,
+        cpus: int,
         gpus: float | None = None,
+        usual_gpus: int = 1,
         memory: float | None = None,
         shared: Path | None = None,
     ) -> None:
@@ -70,8 +72,9 @@ class RayExecutor:
 
         Args:
             address: `host:6379`, or None for RAY_ADDRESS or a cluster that this machine is a node of.
-            threads: CPUs of a worker.
-            gpus: of a worker, a part of one too; None for one where the cluster has any.
+            cpus: of a worker.
+            gpus: of a worker, a part of one too; None for the usual where the cluster has any.
+            usual_gpus: what that is.
             memory: of a worker, in GiB.
             shared: the folder of the study, where workers are to use it themselves.
 
@@ -91,14 +94,14 @@ class RayExecutor:
         except (OSError, RuntimeError, ValueError) as error:
             where = address or os.environ.get("RAY_ADDRESS", "this machine")
             raise StudyError(f"--executor ray: no cluster at {where}: {first_line(error)}") from None
-        self.gpus = gpus if gpus is not None else float(self._ray.cluster_resources().get("GPU", 0) > 0)
-        self._threads = threads
+        self.gpus = gpus if gpus is not None else usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0)
+        self._cpus = cpus
         self._callers = Callers(self._ray.util.get_node_ip_address(), shared)
-        wanted = {"num_cpus": threads, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
+        wanted = {"num_cpus": cpus, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
         if memory is not None:
             wanted["memory"] = int(memory * 2**30)
         self._serve = self._ray.remote(**wanted)(serve)
-        self.wants = f"{threads} CPU, {self.gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
+        self.wants = f"{cpus} CPU, {self.gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
 
     @property
     def caller(self) -> Connection:
@@ -107,7 +110,7 @@ class RayExecutor:
 
     def start(self, device: str) -> RayWorker:
         """Ask Ray for a worker."""
-        call = self._callers.expect(device, self._threads)
+        call = self._callers.expect(device, threads_of(device, self._cpus))
         return RayWorker(self._ray, self._serve.remote(call), self._callers, call)
 
     def gone(self, workers: Sequence[Worker]) -> list[Worker]:

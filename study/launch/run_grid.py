@@ -46,6 +46,11 @@ class Plan:
         """How many runs and trials there can be at once, at most."""
         return sum(len(cell.left) for cell in self.cells) * (1 if all(cell.point for cell in self.cells) else 2)
 
+    @property
+    def gpus_per_run(self) -> int:
+        """The most that a run still to do asks for."""
+        return max((cell.cell.specs[0].recipe.gpus_per_run for cell in self.cells if cell.left), default=1)
+
 
 def make_plan(grid: Grid, display: Display) -> Plan:
     """Load the data and compare the grid with MLflow; make nothing.
@@ -107,7 +112,7 @@ def run_grid(
     del dataset  # the workers load it themselves
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
-    executor, force = choose_place(hardware, plan.jobs, None if apart else checkpoints)
+    executor, force = choose_place(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
     book = SpeedBook(force, plan.facts)
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)

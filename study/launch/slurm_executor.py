@@ -16,6 +16,7 @@ from pathlib import Path
 
 from study.errors import StudyError
 from study.launch.callers import CalledWorker, Callers
+from study.launch.devices import threads_of
 from study.launch.environment import code
 from study.launch.executor import End, Worker
 from study.launch.remote import VARIABLE, Call, objection, packed
@@ -59,11 +60,11 @@ class SlurmExecutor:
     at_once = 64
     """A queue fuller than that serves nobody."""
 
-    def __init__(self, *, threads: int, gpus: int = 0, memory: float | None = None, shared: Path | None = None) -> None:
+    def __init__(self, *, cpus: int, gpus: int = 0, memory: float | None = None, shared: Path | None = None) -> None:
         """Look for Slurm's commands.
 
         Args:
-            threads: CPUs of a worker.
+            cpus: of a worker.
             gpus: of a worker.
             memory: of a worker, in GiB.
             shared: the folder of the study, where workers are to use it themselves.
@@ -74,12 +75,12 @@ class SlurmExecutor:
         if not shutil.which("sbatch"):
             raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
         self._callers = Callers(socket.gethostname(), shared)
-        self._threads = threads
+        self._cpus = cpus
         self._logs = tempfile.TemporaryDirectory(prefix=".slurm-", dir=shared) if shared is not None else None
         self._looked = 0.0
-        self._options = [f"--cpus-per-task={threads}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
+        self._options = [f"--cpus-per-task={cpus}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
         self._options += [f"--mem={int(memory * 1024)}M"] if memory is not None else []
-        self.wants = f"{threads} CPU, {gpus} GPU" + (f", {memory:g} GiB" if memory is not None else "")
+        self.wants = f"{cpus} CPU, {gpus} GPU" + (f", {memory:g} GiB" if memory is not None else "")
 
     @property
     def caller(self) -> Connection:
@@ -92,7 +93,7 @@ class SlurmExecutor:
         Raises:
             StudyError: Slurm refuses it.
         """
-        call = self._callers.expect(device, self._threads)
+        call = self._callers.expect(device, threads_of(device, self._cpus))
         log = Path(self._logs.name) / f"{call.number}.log" if self._logs is not None else None
         words = ["--parsable", "--job-name=study", "--no-requeue", "--export=ALL", f"--signal=B:TERM@{WARN_SECONDS}"]
         words += [*self._options, f"--output={log or os.devnull}"]

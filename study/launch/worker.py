@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from study.errors import StudyError
 from study.events import Event
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
+from study.launch.ranks import RankDied, each_device, run_in_group
 from study.launch.wire import Gone, Wire
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class Desk:
         self._wire = wire
         self._where = where or {}
         self._scratch = scratch or Path()
-        self._device = torch.device(device)
+        self._devices = [torch.device(one) for one in each_device(device)]
+        self._device = self._devices[0]
+        self._threads = threads
         self._together = Together(self._device)
         self._courses: dict[str, Iterator[Event | Step]] = {}
         self._held: tuple[DatasetSpec, Dataset] | None = None
@@ -110,7 +113,11 @@ class Desk:
                 return
             plan = CheckpointPlan(self._scratch / order.checkpoint, order.every_seconds)
             stop = partial(self._wire.stop, order.task)
-            steps = course(order.spec, dataset, self._device, plan, stop=stop)
+            steps: Iterator[Event | Step]
+            if order.spec.recipe.gpus_per_run > 1:
+                steps = run_in_group(order.spec, dataset, self._devices, plan, threads=self._threads, stop=stop)
+            else:
+                steps = course(order.spec, dataset, self._device, plan, stop=stop)
             if order.artifacts is not None:
                 from study.launch.courier import Courier, carried
 
@@ -137,7 +144,7 @@ class Desk:
         import torch
 
         self._courses.pop(task, None)
-        if isinstance(error, torch.AcceleratorError):
+        if isinstance(error, torch.AcceleratorError) or (isinstance(error, RankDied) and self._device.type == "cuda"):
             raise error  # the GPU is of no more use to this process: another takes its runs over
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         text = "".join(traceback.format_exception(error))

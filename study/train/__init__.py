@@ -2,6 +2,7 @@
 
 from study.train.arithmetic import arithmetic, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
+from study.train.parallel import Group, joined
 from study.train.precision import resolve_precision
 from study.train.predict import predict_probabilities
 from study.train.run import course, run
@@ -13,12 +14,14 @@ from study.train.step import Step, Together
 __all__ = [
     "CheckpointPlan",
     "DamagedCheckpoint",
+    "Group",
     "Speed",
     "Step",
     "Together",
     "arithmetic",
     "build_spec_net",
     "course",
+    "joined",
     "load_checkpoint",
     "lr_at",
     "measure_speed",

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from study.train.parallel import ALONE, Group
 from study.train.precision import Precision, autocast
 
 
@@ -39,8 +40,11 @@ def evaluate(
     precision: Precision,
     device: torch.device,
     stop: Callable[[], bool] = never,
+    group: Group = ALONE,
 ) -> Score:
     """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,).
+
+    Each rank of `group` has as many batches of its own, which may be empty; the score is that of all together.
 
     Raises:
         Stopped: `stop`, asked before each batch, said yes.
@@ -53,6 +57,8 @@ def evaluate(
     try:
         for images, labels in batches:
             heed(stop)
+            if not len(labels):
+                continue
             with autocast(precision, device):
                 logits = net(images)  # (N, K)
             logits = logits.float()
@@ -61,4 +67,6 @@ def evaluate(
             count += len(labels)
     finally:
         net.train(training)
+    errors, loss = group.total(errors), group.total(loss)
+    count = int(group.total(torch.tensor(count)))
     return Score(100 * errors.item() / count, loss.item() / count)  # sync point

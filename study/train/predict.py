@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from study.data import Normalizer, Split, Views, named_views
 from study.train.arithmetic import arithmetic
 from study.train.evaluate import heed, never
+from study.train.parallel import ALONE, Group
 from study.train.precision import Precision, autocast, resolve_precision
 
 BATCH = 1000
@@ -71,25 +72,32 @@ def error_over_views(
     normalizer: Normalizer,
     *,
     augment: str,
-    device: torch.device,
     views: str,
     precision: Precision,
     stop: Callable[[], bool] = never,
+    group: Group = ALONE,
 ) -> float:
     """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own.
+
+    The normaliser lies where the net does. Each rank of `group` shows the net its part of each batch.
 
     Raises:
         Stopped: `stop`, asked before each batch, said yes.
     """
+    device = normalizer.mean.device
     labels = split.labels.to(device)
     errors = torch.zeros((), dtype=torch.int64, device=device)
-    for images, expected in zip(split.chunks(BATCH), torch.split(labels, BATCH), strict=True):
+    size = BATCH * group.size
+    for start in range(0, len(split), size):
         heed(stop)
+        here = group.shard.of(slice(start, min(start + size, len(split))))
+        if here.start == here.stop:
+            continue
         found = predict_probabilities(
-            net, images, normalizer, augment=augment, device=device, views=views, precision=precision
+            net, split.part(here), normalizer, augment=augment, device=device, views=views, precision=precision
         )
-        errors += (found.argmax(1) != expected).sum()
-    return 100 * errors.item() / len(split)  # sync point
+        errors += (found.argmax(1) != labels[here]).sum()
+    return 100 * group.total(errors).item() / len(split)  # sync point
 
 
 def _averaged(net: nn.Module, images: Tensor, normalizer: Normalizer, views: Views, precision: Precision) -> Tensor:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -11,6 +12,7 @@ from study.events import Checkpointed, Diverged, Event, Interrupted, Started, Un
 from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, find_checkpoint, save_checkpoint
 from study.train.evaluate import Stopped, heed, never
+from study.train.parallel import ALONE, Group
 from study.train.score import Scorer
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare, take_step
@@ -26,6 +28,7 @@ def run(
     checkpoint: CheckpointPlan,
     *,
     stop: Callable[[], bool] = never,
+    group: Group = ALONE,
 ) -> Iterator[Event]:
     """Train one net and yield what happens; goes on from the checkpoint where there is one.
 
@@ -34,10 +37,14 @@ def run(
     run stopped or killed at any moment and started again yields, on a CPU in fp32, the same curve to the last bit. A
     checkpoint that can't be written is said (`Unsaved`) and tried again later; the last one is waited for.
 
+    Every process of a `group` calls this with the same arguments but its own device. They go through the same steps;
+    rank 0 alone is asked to stop, writes checkpoints, and is to be listened to.
+
     Raises:
         OSError: a checkpoint can't be read.
+        RuntimeError: another process of the group has gone.
     """
-    for happened in course(spec, dataset, device, checkpoint, stop=stop):
+    for happened in course(spec, dataset, device, checkpoint, stop=stop, group=group):
         if isinstance(happened, Step):
             take_step(happened, device)
         else:
@@ -52,21 +59,22 @@ def course(
     checkpoint: CheckpointPlan,
     *,
     stop: Callable[[], bool] = never,
+    group: Group = ALONE,
 ) -> Iterator[Event | Step]:
     """Yield what `run` does, and each iteration when the run is ready for it: whoever listens takes it, then goes on.
 
     So the iterations of several runs can be taken at once.
     """
     clock = time.monotonic()
-    state = build_state(spec, dataset, device)
-    found = find_checkpoint(checkpoint.path, device)
+    state = build_state(spec, dataset, device, group)
+    found = group.first(partial(find_checkpoint, checkpoint.path, device))  # a damaged one is removed only once
     if found.values is not None:
         state.restore(found.values)
     clock -= state.seconds  # so that `now - clock` is the run's time, earlier attempts included
     keeper = _Keeper(state, checkpoint, clock)
     yield _started(state, device, tuple(found.damaged))
     try:
-        yield from _train(Scorer(state, spec, dataset, device, stop), keeper)
+        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), keeper)
     except Stopped:
         if keeper.step != state.step:
             yield keeper.save()
@@ -114,17 +122,22 @@ class _Keeper:
     @property
     def due(self) -> bool:
         """Whether it is time for one."""
-        return time.monotonic() - self._written >= self._checkpoint.every_seconds
+        return self._state.group.agree(lambda: time.monotonic() - self._written >= self._checkpoint.every_seconds)
 
     def save(self) -> Checkpointed | Unsaved:
         """Write one; where it can't be written, the run goes on, and those before it stand."""
-        self._state.seconds = time.monotonic() - self.clock
+        state, path = self._state, self._checkpoint.path
+        state.seconds = time.monotonic() - self.clock
         self._written = time.monotonic()
-        try:
-            save_checkpoint(self._checkpoint.path, self._state.values())
-        except OSError as error:
-            return Unsaved(self._state.step, f"{self._checkpoint.path.parent}: {error.strerror or error}")
-        self.step = self._state.step
+        values, problem = state.values(), ""
+        if state.group.rank == 0:
+            try:
+                save_checkpoint(path, values)
+            except OSError as error:
+                problem = f"{path.parent}: {error.strerror or error}"
+        if state.group.agree(lambda: bool(problem)):
+            return Unsaved(state.step, problem)
+        self.step = state.step
         return Checkpointed(self.step)
 
 
@@ -132,8 +145,13 @@ def _started(state: RunState, device: torch.device, damaged: tuple[str, ...]) ->
     return Started(
         step=state.step,
         total=state.total,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        device=_named(device, state.group.size),
         precision=state.precision,
         history=tuple(state.history),
         damaged=damaged,
     )
+
+
+def _named(device: torch.device, count: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return f"{count} x {name}" if count > 1 else name

@@ -29,12 +29,14 @@ class Scorer:
     def measure(self, clock: float) -> Epoch | None:
         """Read the running sums and score the held-out images; None where the loss is no longer finite."""
         start = time.monotonic()
-        train_loss = self.state.loss_sum.item() / self.state.steps_since_point  # sync point
-        images = self.state.steps_since_point * self.state.batches.batch_size
-        train_error = 100 * self.state.error_sum.item() / images
+        group, steps = self.state.group, self.state.steps_since_point
+        train_loss = group.total(self.state.loss_sum).item() / (steps * group.size)  # sync point
+        images = steps * self.state.batches.batch_size
+        train_error = 100 * group.total(self.state.error_sum).item() / images
         self.state.training_seconds += time.monotonic() - start  # on a GPU, the steps themselves end here
         if not math.isfinite(train_loss) or not self.state.finite():
             return None
+        group.align(self.state.net)
         test = self._score(self.dataset.test)
         validation = self._score(self.dataset.validation) if self.dataset.validation else None
         point = Epoch(
@@ -60,14 +62,20 @@ class Scorer:
 
     def finish(self, clock: float) -> Finished:
         """Score the last weights on every split, on augmented training images, and over more views of test ones."""
-        augment = self.spec.recipe.augment
+        augment, group = self.spec.recipe.augment, self.state.group
+        group.align(self.state.net)  # a run that had only this left to do begins here
         train = self._score(self.dataset.train)
         augmented = train
         if augment != "none":
             shown = augmented_batches(
-                self.dataset.train, self.state.normalizer, augment=augment, seed=self.spec.seed, device=self.device
+                self.dataset.train,
+                self.state.normalizer,
+                augment=augment,
+                seed=self.spec.seed,
+                device=self.device,
+                shard=group.shard,
             )
-            augmented = evaluate(self.state.net, shown, self.state.precision, self.device, self.stop)
+            augmented = evaluate(self.state.net, shown, self.state.precision, self.device, self.stop, group)
         test = self._score(self.dataset.test)
         validation = self._score(self.dataset.validation) if self.dataset.validation else None
         return Finished(
@@ -85,8 +93,11 @@ class Scorer:
 
     def _score(self, split: Split) -> Score:
         """Score clean images."""
-        batches = evaluation_batches(split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device)
-        return evaluate(self.state.net, batches, self.state.precision, self.device, self.stop)
+        group = self.state.group
+        batches = evaluation_batches(
+            split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device, shard=group.shard
+        )
+        return evaluate(self.state.net, batches, self.state.precision, self.device, self.stop, group)
 
     def _error_over_views(self, split: Split) -> float | None:
         """Score the recipe's views of clean images, averaged; None where they are the one that `_score` shows."""
@@ -98,8 +109,8 @@ class Scorer:
             split,
             self.state.normalizer,
             augment=recipe.augment,
-            device=self.device,
             views=recipe.test_views,
             precision=self.state.precision,
             stop=self.stop,
+            group=self.state.group,
         )

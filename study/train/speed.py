@@ -1,7 +1,7 @@
 """How fast a run would go on this device: a few of its steps, timed."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -37,10 +37,14 @@ class Speed:
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
     """Time a few steps and an evaluation of a run, alone and in one with others; nothing is kept of it.
 
-    The dataset lies as `run` wants it. Takes a second or two for small nets.
+    The dataset lies as `run` wants it. Takes a second or two for small nets. Of a run over several GPUs, one's part is
+    timed: what it takes to average gradients, or to share statistics, is left out.
     """
+    ranks = spec.recipe.gpus_per_run
+    part = spec.with_recipe(batch_size=spec.recipe.batch_size // ranks, gpus_per_run=1)
     with arithmetic(device, deterministic=spec.recipe.deterministic):
-        return _measure(spec, dataset, device, replicas)
+        speed = _measure(part, dataset, device, replicas)
+    return replace(speed, image=speed.image / ranks, memory=speed.memory * ranks)
 
 
 def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int) -> Speed:

@@ -12,7 +12,9 @@ from study.config import RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch
 from study.nets import build_net, can_join
+from study.train.parallel import ALONE, Group
 from study.train.precision import Precision, resolve_precision
+from study.train.shared_norm import share_statistics
 
 
 @dataclass
@@ -20,6 +22,10 @@ class RunState:
     """All that changes during a run, and what it is computed with."""
 
     net: nn.Module
+    model: nn.Module
+    """What is called in training: the net, or what averages its gradients over the ranks."""
+    group: Group
+    """The processes that do the run."""
     optimizer: torch.optim.Optimizer
     batches: TrainBatches
     normalizer: Normalizer
@@ -51,14 +57,15 @@ class RunState:
     def values(self) -> dict[str, Any]:
         """Return what a checkpoint holds: tensors and plain values.
 
-        Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep.
+        Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. The
+        running sums are those of each rank, so that they are added up in the same order whether a run stopped or not.
         """
         return {
             "net": {name: _own(value) for name, value in self.net.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "precision": self.precision,
-            "loss_sum": self.loss_sum,
-            "error_sum": self.error_sum,
+            "loss_sum": self.group.each(self.loss_sum),
+            "error_sum": self.group.each(self.error_sum),
             "step": self.step,
             "steps_since_point": self.steps_since_point,
             "training_seconds": self.training_seconds,
@@ -75,8 +82,8 @@ class RunState:
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
         self.precision = values["precision"]
-        self.loss_sum = values["loss_sum"]
-        self.error_sum = values["error_sum"]
+        self.loss_sum = self.group.own(values["loss_sum"])
+        self.error_sum = self.group.own(values["error_sum"])
         self.step = values["step"]
         self.steps_since_point = values["steps_since_point"]
         self.training_seconds = values["training_seconds"]
@@ -104,12 +111,14 @@ def build_spec_net(
     )
 
 
-def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:
+def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Group = ALONE) -> RunState:
     """Set a run up at iteration 0. The weights are drawn on the CPU, so that they don't depend on the device."""
     recipe = spec.recipe
     generator = torch.Generator().manual_seed(derived_seed(spec.seed, "weights"))
     net = build_spec_net(spec, dataset.num_classes, dataset.image_shape[0], generator)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not group.alone and recipe.batch_norm == "shared":
+        share_statistics(net, group.size)
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
     optimizer = torch.optim.SGD(
         net.parameters(),
@@ -121,15 +130,23 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunSta
     )
     normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
     batches = TrainBatches(
-        dataset.train, normalizer, batch_size=recipe.batch_size, augment=recipe.augment, seed=spec.seed, device=device
+        dataset.train,
+        normalizer,
+        batch_size=recipe.batch_size,
+        augment=recipe.augment,
+        seed=spec.seed,
+        device=device,
+        shard=group.shard,
     )
     return RunState(
         net=net,
+        model=group.wrap(net),
+        group=group,
         optimizer=optimizer,
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),
-        can_join=can_join(net) and not recipe.deterministic,  # beside others, sums are taken in another order
+        can_join=can_join(net) and group.alone and not recipe.deterministic,  # beside others, sums have another order
         deterministic=recipe.deterministic,
         architecture=(str(spec.net), spec.net.family, spec.shortcut, recipe.width, dataset.num_classes),
         dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),

@@ -23,7 +23,7 @@ class Step:
 
     state: RunState
     images: Tensor
-    """(N, C, H, W)."""
+    """(N, C, H, W): this process's part of the batch."""
     labels: Tensor
     """(N,)."""
 
@@ -34,7 +34,8 @@ def prepare(state: RunState, spec: RunSpec) -> Step:
     for group in state.optimizer.param_groups:
         group["lr"] = lr_at(state.step, spec.recipe, state.total)
     if state.dropout:
-        torch.manual_seed(derived_seed(spec.seed, "dropout", state.step))
+        # A rank has masks of its own: else its images would have those of another rank's.
+        torch.manual_seed(derived_seed(spec.seed, "dropout", state.step, *[state.group.rank] * (state.group.rank > 0)))
     images, labels = state.batches.batch(state.step)
     state.training_seconds += time.monotonic() - start
     return Step(state, images, labels)
@@ -45,7 +46,7 @@ def take_step(step: Step, device: torch.device) -> None:
     start = time.monotonic()
     with arithmetic(device, deterministic=step.state.deterministic):
         with autocast(step.state.precision, device):
-            logits = step.state.net(step.images)  # (N, K)
+            logits = step.state.model(step.images)  # (N, K)
         logits = logits.float()
         loss = F.cross_entropy(logits, step.labels)
         step.state.optimizer.zero_grad(set_to_none=True)

@@ -47,6 +47,7 @@ CASES = [
     ("  depth:\n    - 8", "  depths:\n    - 8", 12, "unknown key 'depths' under 'grid' (did you mean 'depth'?)"),
     ("    warmup:", "    warm_up:", 18, "unknown key 'warm_up' under 'include.0' (did you mean 'warmup'?)"),
     ("{architecture: plain, depth: 20}", "{architcture: plain}", 20, "(did you mean 'architecture'?)"),
+    ("lr: 0.1", "gpus_per_run: 3", 5, "'batch_size: 128' can't be shared evenly by 'gpus_per_run: 3'"),
     # Wrong types: nothing is converted.
     ("epochs: 2", "epochs: two", 6, "'epochs' should be a valid number, not 'two'"),
     ("epochs: 2", "epochs: '2'", 6, "'epochs' should be a valid number, not '2'"),

@@ -153,6 +153,8 @@ SECOND = {
     "augment": "crop-flip",
     "normalize": "none",
     "precision": "fp32",
+    "gpus_per_run": "2",
+    "batch_norm": "shared",
     "deterministic": "true",
     "shortcut": "B",
     "width": "2",
@@ -169,7 +171,7 @@ def test_any_recipe_field_is_an_axis(field):
     first = FIRST.get(field) or ("null" if defaults[field] is None else str(defaults[field]).lower())
     if field == "shortcut":
         first = "A"
-    more = ", augment: imagenet" if field == "test_views" else ""
+    more = {"test_views": ", augment: imagenet", "batch_norm": ", gpus_per_run: 2"}.get(field, "")
     base = "" if field in ("epochs", "iterations") else f"recipe: {{epochs: 2{more}}}\n"
     # Depth 50, so that family and shortcut decide something too.
     axes = f"grid:\n  net: [resnet-50]\n  {field}: [{first}, {SECOND[field]}]\n"

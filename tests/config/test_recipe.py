@@ -28,6 +28,20 @@ def test_milestones_are_fractions_or_iterations():
             Recipe(epochs=1, milestones=(bad,))
 
 
+@pytest.mark.parametrize(
+    ("batch", "gpus", "problem"),
+    [
+        (100, 8, "'batch_size: 100' can't be shared evenly by 'gpus_per_run: 8'"),
+        (8, 8, "'gpus_per_run: 8' needs a 'batch_size' of 2 images for each at least"),
+        (16, 0, "gpus_per_run"),
+    ],
+)
+def test_gpus_have_equal_parts_of_a_batch(batch, gpus, problem):
+    with pytest.raises(ValidationError, match=problem):
+        Recipe(epochs=1, batch_size=batch, gpus_per_run=gpus)
+    assert Recipe(epochs=1, batch_size=16, gpus_per_run=8).gpus_per_run == 8
+
+
 @pytest.mark.parametrize("views", ["ten-crop", "multi-scale"])
 def test_views_need_the_augmentation_that_crops(views):
     assert Recipe(epochs=1, augment="imagenet", test_views=views).test_views == views

@@ -9,6 +9,8 @@ OTHER_RECIPE = {
     "epochs": {"epochs": 3},
     "iterations": {"epochs": None, "iterations": 100},
     "batch_size": {"batch_size": 64},
+    "gpus_per_run": {"gpus_per_run": 2},
+    "batch_norm": {"gpus_per_run": 2, "batch_norm": "shared"},
     "momentum": {"momentum": 0.8},
     "nesterov": {"nesterov": True},
     "weight_decay": {"weight_decay": 0.0},
@@ -57,8 +59,8 @@ def test_equal_specs_have_equal_keys():
 def test_the_key_is_a_literal():
     # It decides which runs of a study are done, so it must outlive processes, releases and changes to this code.
     # Where a recipe field is added on purpose, old studies start anew: change it here and say so in the changelog.
-    assert spec().run_key("data") == "443adaae3e308395d272"
-    assert spec().cell_key("data") == "d16553f1a4e6964058ac"
+    assert spec().run_key("data") == "f670a7c934a6c5ff20e4"
+    assert spec().cell_key("data") == "ab529d1402ffdf0a519a"
 
 
 def test_every_field_has_its_case():
@@ -108,6 +110,10 @@ def test_a_default_written_out_changes_nothing():
     assert spec(recipe={"shortcut": "B"}).run_key("data") == spec().run_key("data")
     assert spec(recipe={"family": "imagenet"}).run_key("data") == spec().run_key("data")
     assert spec(recipe={"epochs": 2.0, "momentum": 0.9}).run_key("data") == spec().run_key("data")
+
+
+def test_statistics_are_shared_with_nobody_on_one_gpu():
+    assert spec(recipe={"batch_norm": "shared"}).run_key("data") == spec().run_key("data")
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B", "C"])

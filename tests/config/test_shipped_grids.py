@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.config import grid_text, load_grid, shipped_grids
+from study.config import grid_text, load_grid, parse_grid, shipped_grids
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,9 +81,17 @@ def test_imagenet_recipe_is_the_papers():
         assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.gamma) == (120, 256, 0.1, 0.1)
         assert (recipe.weight_decay, recipe.momentum, recipe.augment) == (1e-4, 0.9, "imagenet")
         assert recipe.test_views == "ten-crop"  # of Tables 2 and 3
+        assert (recipe.gpus_per_run, recipe.batch_norm) == (1, "per_gpu")
         assert spec.net.family == "imagenet"
         deep = spec.depth >= 50
         assert spec.shortcut == ("none" if spec.architecture == "plain" else "B" if deep else "A")
+
+
+def test_the_imagenet_grid_says_how_to_use_several_gpus():
+    text, _ = grid_text("imagenet-paper")
+    assert text.count("  # gpus_per_run: 8 ") == 1
+    specs = parse_grid(text.replace("# gpus_per_run: 8 ", "gpus_per_run: 8 "), "g.yaml").runs()
+    assert {spec.recipe.gpus_per_run for spec in specs} == {8}
 
 
 @pytest.mark.parametrize("name", ["digits", "dogs-vs-cats", "fashion-mnist"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
+from study.launch.devices import threads_of
 from study.launch.limits import Hardware
 from study.launch.local import LocalExecutor
 from study.launch.messages import Ready
@@ -15,7 +16,7 @@ from study.launch.pool import Pool
 
 
 def test_this_machine_by_default() -> None:
-    place = choose_place(Hardware(workers=3, device="cpu"), 8, Path("/studies"))
+    place = choose_place(Hardware(workers=3, device="cpu"), 8, 1, Path("/studies"))
     try:
         assert isinstance(place.executor, LocalExecutor)
         assert place.force.devices == ["cpu"] * 3
@@ -35,19 +36,32 @@ def test_this_machine_by_default() -> None:
 )
 def test_what_does_not_fit_is_said(hardware: Hardware, said: str) -> None:
     with pytest.raises(StudyError, match=said):
-        choose_place(hardware, 8, None)
+        choose_place(hardware, 8, 1, None)
+
+
+def test_runs_over_several_gpus() -> None:
+    place = choose_place(Hardware(workers=2, device="cpu"), 8, 2, None)
+    place.executor.close()
+    assert place.force.devices == ["cpu+cpu"] * 2
+    with pytest.raises(StudyError, match=r"'gpus_per_run: 4' needs 4 GPUs of one machine, and --gpus-per-worker is 2"):
+        choose_place(Hardware(executor="ray", gpus=2), 8, 4, None)
+
+
+def test_threads_of_a_process() -> None:
+    assert threads_of("cpu", 8) == threads_of("cpu+cpu", 8) == 1
+    assert (threads_of("cuda:0", 8), threads_of("cuda:0+cuda:1", 8), threads_of("cuda:0", 0)) == (8, 4, 1)
 
 
 def test_without_ray_without_slurm_or_without_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StudyError, match="sbatch isn't found"):
-        choose_place(Hardware(executor="slurm"), 8, None)
+        choose_place(Hardware(executor="slurm"), 8, 1, None)
     pytest.importorskip("ray", reason="Ray isn't installed")
     with pytest.raises(StudyError, match=r"no cluster at 127\.0\.0\.1:1: .*refused"):
-        choose_place(Hardware(executor="ray", address="127.0.0.1:1"), 8, None)
+        choose_place(Hardware(executor="ray", address="127.0.0.1:1"), 8, 1, None)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(StudyError, match=r"Ray isn't installed; pip install"):
-        choose_place(Hardware(executor="ray"), 8, None)
+        choose_place(Hardware(executor="ray"), 8, 1, None)
 
 
 def test_a_worker_that_cannot_be_used_ends_the_study(monkeypatch: pytest.MonkeyPatch) -> None:

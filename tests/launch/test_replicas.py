@@ -11,7 +11,7 @@ def facts(side: int) -> DataFacts:
     return DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, side, side))
 
 
-def spec(precision: str = "auto", architecture: str = "plain", depth: int = 8, **recipe_: bool) -> RunSpec:
+def spec(precision: str = "auto", architecture: str = "plain", depth: int = 8, **recipe_: int) -> RunSpec:
     recipe = Recipe(epochs=1, precision=precision, **recipe_)  # type: ignore[arg-type]
     return RunSpec(dataset=DatasetSpec(name="digits"), architecture=architecture, depth=depth, recipe=recipe, seed=0)  # type: ignore[arg-type]
 
@@ -29,6 +29,8 @@ CPU, GPU = Workforce(["cpu"], 1), Workforce(["cuda:0"], 1)
         (spec("bf16", "vgg", 16), CPU, 8, 1),
         (spec("fp32"), CPU._replace(replicas=4), 32, 4),
         (spec("bf16"), CPU._replace(replicas=1), 8, 1),
+        (spec("bf16", gpus_per_run=2), CPU._replace(replicas=4), 8, 1),
+        (spec("bf16"), Workforce(["cpu+cpu"], 1), 8, 2),
         (spec("bf16", deterministic=True), CPU._replace(replicas=4), 8, 1),  # beside others, to rounding alone
     ],
 )

@@ -7,6 +7,7 @@ import torch
 
 from study.config import DatasetSpec
 from study.data import Dataset, load_dataset
+from tests.train.pair import Pair
 
 DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
 
@@ -22,3 +23,10 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return load_dataset(DATA)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    made = Pair(tmp_path_factory.mktemp("pair"))
+    yield made
+    made.close()

@@ -88,7 +88,7 @@ def test_as_one_image_and_one_view_at_a_time(
     torch.testing.assert_close(found.sum(1), torch.ones(11))
     assert net.training
     assert not found.requires_grad
-    error = error_over_views(net, split, normalizer, augment="imagenet", views=views, device=CPU, precision="fp32")
+    error = error_over_views(net, split, normalizer, augment="imagenet", views=views, precision="fp32")
     assert error == pytest.approx(100 * (expected.argmax(1) != split.labels).float().mean().item())
 
 

@@ -1,0 +1,132 @@
+"""The processes that do one run together, a GPU each: who they are, what they add up, and what they agree on.
+
+Every process (rank) holds the whole net, sees its part of each batch, and goes through the same steps. Gradients are
+averaged as they are computed (Li et al. 2020, arXiv 2006.15704); whatever a clock or a user decides, rank 0 decides for
+all. Without others, everything here is nothing: no copy is made and no device is waited for.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from inspect import signature
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from study.data import Shard
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)
+"""How long ranks wait for one another: for ever, nearly, since whoever started them sees whether they are alive."""
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+"""The network that connects a machine with itself."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a run, seen from one of them. All ranks must call the same methods in the same order."""
+
+    rank: int = 0
+    """Number of this process, from 0, which alone writes files and is heard."""
+    size: int = 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.size == 1
+
+    @property
+    def shard(self) -> Shard:
+        """The part of every batch that this process sees."""
+        return Shard(self.rank, self.size)
+
+    def wrap(self, net: nn.Module) -> nn.Module:
+        """Return what to call in training: the net, or one around it that averages gradients over the ranks.
+
+        Running statistics stay each rank's own until `align`.
+        """
+        if self.alone:
+            return net
+        averaged = nn.parallel.DistributedDataParallel
+        # The same setting by two names: PyTorch 2.14 warns of the older one, and PyTorch 2.11 lacks the newer.
+        names = ("forward_sync_buffers", "broadcast_buffers")
+        name = next(name for name in names if name in signature(averaged).parameters)
+        options: dict[str, Any] = {name: False}
+        return averaged(net, **options)
+
+    def align(self, net: nn.Module) -> None:
+        """Give all ranks the running statistics of rank 0, with which nets are scored and kept."""
+        if not self.alone:
+            for buffer in net.buffers():
+                dist.broadcast(buffer, 0)
+
+    def total(self, value: Tensor) -> Tensor:
+        """Return the sum of a tensor over the ranks, the same bits on all."""
+        if self.alone:
+            return value
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    def each(self, value: Tensor) -> Tensor:
+        """Return a scalar as all ranks have it, (ranks,) in their order; alone, as it is."""
+        if self.alone:
+            return value
+        values = value.new_zeros(self.size)
+        values[self.rank] = value
+        dist.all_reduce(values)  # the others add 0 to each
+        return values
+
+    def own(self, values: Tensor) -> Tensor:
+        """Return this rank's scalar of what `each` returned."""
+        return values if self.alone else values[self.rank].clone()
+
+    def agree(self, ask: Callable[[], bool]) -> bool:
+        """Return what `ask` says on rank 0; it isn't asked on others."""
+        if self.alone:
+            return ask()
+        answer = torch.tensor(self.rank == 0 and ask())  # on the CPU, where nothing waits for a GPU
+        dist.broadcast(answer, 0)
+        return bool(answer)
+
+    def first(self, look: Callable[[], T]) -> T:
+        """Do something on rank 0, and only when that is done on the others."""
+        if self.rank > 0:
+            self.agree(bool)
+        found = look()
+        if self.rank == 0:
+            self.agree(bool)
+        return found
+
+
+ALONE = Group()
+
+
+@contextmanager
+def joined(meeting: Path, rank: int, size: int, device: torch.device) -> Iterator[Group]:
+    """Be one of the `size` processes of a run, each on a device of its own, until the end of this context.
+
+    They meet at a file, a new one each time. What lies on GPUs is added up by NCCL, and what lies on the CPU by gloo.
+
+    Raises:
+        RuntimeError: another rank has gone; in the context, wherever something is asked of it.
+    """
+    if sys.platform in LOOPBACK:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])  # else it listens to the whole network
+    backend = "cpu:gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        backend += ",cuda:nccl"
+    where = f"file://{meeting.absolute()}"
+    dist.init_process_group(backend, init_method=where, rank=rank, world_size=size, timeout=PATIENCE)
+    try:
+        yield Group(rank, size)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,75 @@
+"""Batch normalisation over the images of a whole batch, where several processes share it.
+
+Legend: R ranks, n images of each, C channels, H height, W width; m = R n H W values of a channel in all.
+"""
+
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def share_statistics(net: nn.Module, ranks: int) -> None:
+    """Let every batch normalisation of a net take its statistics over all ranks; names and values stay."""
+    for parent in list(net.modules()):
+        for name, norm in list(parent.named_children()):
+            if isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, SharedBatchNorm2d(norm, ranks))
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """What `nn.BatchNorm2d` gives for the whole batch, to rounding (Ioffe and Szegedy 2015, algorithm 1).
+
+    mean = sum x / m, var = sum (x - mean)^2 / m, both sums over all ranks, one after the other: no difference of large
+    squares is taken, which would lose digits (Chan, Golub and LeVeque 1983). Sums are of 32-bit floats at least. The
+    gradient is that of the sum of all ranks' losses. `nn.SyncBatchNorm` does the same, but on GPUs alone.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, ranks: int) -> None:
+        """Take the place of `norm`, with its own parameters and running statistics."""
+        with torch.device("meta"):  # so that no memory is taken in vain
+            super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.train(norm.training)
+        self._ranks = ranks
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            values = x if x.dtype == torch.float64 else x.float()  # (n, C, H, W)
+            m = values.numel() // values.shape[1] * self._ranks
+            mean = _total(values.sum((0, 2, 3))) / m  # (C,)
+            centred = values - mean[:, None, None]
+            var = _total(centred.square().sum((0, 2, 3))) / m  # (C,)
+            self._track(mean.detach(), var.detach() * (m / (m - 1)))
+            scale = self.weight * torch.rsqrt(var + self.eps)  # (C,)
+            return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+    def _track(self, mean: Tensor, var: Tensor) -> None:
+        """Move the running statistics towards those of a batch; `var` is the unbiased variance, as PyTorch has it."""
+        momentum = cast(float, self.momentum)
+        cast(Tensor, self.num_batches_tracked).add_(1)
+        cast(Tensor, self.running_mean).lerp_(mean, momentum)
+        cast(Tensor, self.running_var).lerp_(var, momentum)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over ranks: what a rank adds goes into every rank's loss, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        x = x.contiguous().clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return _Total.forward(None, gradients[0])
+
+
+def _total(x: Tensor) -> Tensor:
+    return cast(Tensor, _Total.apply(x))

@@ -1,0 +1,171 @@
+"""Runs by a worker and the processes that it starts: what becomes of them when one of these, or the worker, dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from study.config import DatasetSpec, Recipe, RunSpec
+from study.data import load_dataset
+from study.events import Checkpointed, Event, Finished, Started
+from study.launch import ranks
+from study.launch.ranks import RankDied, each_device, one_worker, run_in_group
+from study.track import load_runs
+from study.train import CheckpointPlan
+from tests.launch.processes import Launcher, uri, wait_for
+from tests.train.test_run import curve
+
+DATA = DatasetSpec(name="digits", train_limit=300, test_limit=80)
+CPUS = [torch.device("cpu")] * 2
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a worker has on a CPU: sums are taken in the same order
+    yield
+    torch.set_num_threads(threads)
+
+
+def make_spec(dataset: DatasetSpec = DATA, **recipe: Any) -> RunSpec:
+    fields = {
+        "epochs": 30,
+        "batch_size": 64,
+        "lr": 0.05,
+        "precision": "fp32",
+        "gpus_per_run": 2,
+        "evaluate_every": 40,
+    } | recipe
+    return RunSpec(dataset=dataset, architecture="residual", depth=8, recipe=Recipe(**fields), seed=0)  # type: ignore[arg-type]
+
+
+def begin(path: Path, spec: RunSpec) -> Iterator[Event]:
+    plan = CheckpointPlan(path, every_seconds=0)
+    return run_in_group(spec, load_dataset(DATA), CPUS, plan, threads=1, stop=lambda: False)
+
+
+def followers(pid: int | None = None) -> list[psutil.Process]:
+    """Return the ranks that a worker started."""
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if ranks.START in child.cmdline()]
+
+
+def folders() -> set[str]:
+    return {path.name for path in Path(tempfile.gettempdir()).glob("study-ranks-*")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    """What a run says that nothing disturbs."""
+    events = list(begin(tmp_path_factory.mktemp("whole") / "c.pt", make_spec()))
+    assert isinstance(events[-1], Finished)
+    assert not followers()
+    return events
+
+
+@pytest.mark.slow
+def test_a_rank_is_killed_and_the_run_goes_on_to_the_same_curve(whole: list[Event], tmp_path: Path) -> None:
+    before = folders()
+    broken = begin(tmp_path / "broken.pt", make_spec())
+    while next(broken) != Checkpointed(5):
+        pass
+    followers()[0].kill()
+    with pytest.raises(RankDied, match=r"rank 1 of 2 \(cpu\) was killed by SIGKILL"):
+        list(broken)
+    assert not followers()
+    again = list(begin(tmp_path / "broken.pt", make_spec()))
+    assert isinstance(again[0], Started)
+    assert again[0].device == "2 x cpu"
+    assert again[0].step >= 5
+    assert curve([*again[0].history, *again]) == curve(whole)
+    assert folders() == before
+
+
+def test_what_breaks_another_rank_is_told(tmp_path: Path) -> None:
+    missing = DatasetSpec(name="image-folder", root=str(tmp_path / "nowhere"))
+    with pytest.raises(RuntimeError, match=r"rank 1 of 2 \(cpu\): DataError: .*nowhere") as caught:
+        list(begin(tmp_path / "c.pt", make_spec(missing)))
+    assert not isinstance(caught.value, OSError)
+    assert "Traceback" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (ranks.Broken("OSError: the disk is gone", "", out_of_memory=False, passing=True), RankDied),
+        (ranks.Broken("MemoryError", "", out_of_memory=True, passing=False), MemoryError),
+        (ranks.Broken("ValueError: shapes", "", out_of_memory=False, passing=False), RuntimeError),
+        (None, RankDied),
+    ],
+)
+def test_kinds_of_faults_stay_what_they_are(told: ranks.Broken | None, kind: type[Exception], tmp_path: Path) -> None:
+    part = ranks.Part(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
+    error = ranks._as_error(part, 1, told, 2)
+    assert type(error) is kind
+    assert str(error).startswith("rank 1 of 2 (cuda:1)")
+
+
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 80}
+recipe: {epochs: 30, batch_size: 64, lr: 0.05, precision: fp32, gpus_per_run: 2, evaluate_every: 40}
+grid: {net: resnet-8}
+"""
+
+
+@pytest.mark.slow
+def test_a_study_whose_ranks_die_comes_to_the_same_end(whole: list[Event], tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(GRID)
+    launcher = Launcher(tmp_path, "said", "--checkpoint-every", "0.1", "--device", "cpu")
+    try:
+        wait_for(lambda: list((tmp_path / "mlruns").rglob("checkpoint.pt")))
+        followers(launcher.process.pid)[0].kill()
+        said = launcher.end()
+    finally:
+        launcher.kill_all()
+    assert "RankDied: rank 1 of 2 (cpu) was killed by SIGKILL; it goes on from its last checkpoint" in said
+    (row,) = load_runs("g", uri(tmp_path)).to_dict("records")
+    assert row["status"] == "FINISHED"
+    assert isinstance(whole[-1], Finished)
+    assert row["final_train_loss"] == whole[-1].final_train_loss
+    assert row["final_test_loss"] == whole[-1].final_test_loss
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from tests.launch.test_ranks import begin, make_spec
+for event in begin(Path(sys.argv[1]), make_spec(epochs=10000)):
+    print(type(event).__name__, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
+    before = folders()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path / "c.pt")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "Started\n"
+    (rank,) = followers(worker.pid)
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate()
+    wait_for(lambda: not rank.is_running(), 10)
+    assert folders() == before
+
+
+def test_devices_of_a_worker() -> None:
+    assert each_device(one_worker(["cuda:0", "cuda:1"])) == ["cuda:0", "cuda:1"]
+    assert each_device("cpu") == ["cpu"]
