@@ -24,8 +24,9 @@ check: $(VENV)/.installed  ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# worksteal: what a file of tests shares is made once, nearly always
 test: check  ## lint, type-check and test
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 clean:  ## remove the virtual environment and caches, never a study
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

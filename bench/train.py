@@ -31,6 +31,7 @@ from study.config import parse_grid
 from study.events import Epoch, Finished, Started
 from study.launch.devices import Workforce, choose_workforce
 from study.launch.environment import environment
+from study.launch.local import LocalExecutor
 from study.launch.messages import Order, Told
 from study.launch.pool import Pool
 from study.nets import build_net, count
@@ -145,7 +146,7 @@ def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, sid
     speeds: dict[str, list[float]] = {str(i): [] for i in range(len(specs))}
     memory, first, left = 0.0, 0.0, set(speeds)
     with tempfile.TemporaryDirectory() as folder:
-        pool = Pool(force.devices, force.threads)
+        pool = Pool(LocalExecutor(force.threads), force.devices)
         try:
             while pool.free() < len(pool):
                 list(pool.hear(0.2))

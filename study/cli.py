@@ -32,6 +32,7 @@ grids_app = typer.Typer(help="List the grids that come with the program, or prin
 app.add_typer(grids_app, name="grids")
 app.add_typer(data_app, name="data")
 
+CLUSTER = "Cluster"
 GridOption = Annotated[str, typer.Option("--grid", "-g", help="A grid file, or the name of a shipped grid.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", "-s", help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.")
@@ -52,6 +53,34 @@ CheckpointOption = Annotated[
 ]
 HangOption = Annotated[
     float, typer.Option("--hang-after", min=0.05, help="Minutes without a sign of life after which a worker is killed.")
+]
+ExecutorOption = Annotated[
+    Literal["local", "ray", "slurm"],
+    typer.Option(
+        "--executor", help="Where runs are done: this machine, or a cluster of Ray or Slurm.", rich_help_panel=CLUSTER
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Of the cluster, host:port; default this machine's.", rich_help_panel=CLUSTER),
+]
+CpusOption = Annotated[
+    int | None, typer.Option("--cpus-per-worker", min=1, help="CPUs of a worker; default 1.", rich_help_panel=CLUSTER)
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker",
+        min=0,
+        help="GPUs of a worker, or a part of one, such as 0.25; default 1 where a Ray cluster has any, 0 with Slurm.",
+        rich_help_panel=CLUSTER,
+    ),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-per-worker", min=0, help="GiB of memory of a worker, to plan with.", rich_help_panel=CLUSTER
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
 
@@ -80,6 +109,11 @@ def run(
     retries: RetriesOption = 2,
     checkpoint_every: CheckpointOption = 20.0,
     hang_after: HangOption = 30.0,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    memory: MemoryOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
     ] = False,
@@ -94,7 +128,7 @@ def run(
         from study import commands_plan
 
         raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers, replicas))
-    hardware = Hardware(device, workers, replicas)
+    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     limits = Limits(retries, checkpoint_every, 60 * hang_after)
     raise typer.Exit(commands.run(*text, hardware, limits, quiet=quiet, lr_from=lr_from))
 
@@ -109,13 +143,18 @@ def tune(
     retries: RetriesOption = 2,
     checkpoint_every: CheckpointOption = 20.0,
     hang_after: HangOption = 30.0,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    memory: MemoryOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
     from study import commands
     from study.launch.limits import Hardware, Limits
 
-    hardware = Hardware(device, workers, replicas)
+    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     limits = Limits(retries, checkpoint_every, 60 * hang_after)
     raise typer.Exit(commands.run(grid, tuple(changes or ()), hardware, limits, quiet=quiet, only_search=True))
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 import simplejpeg
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from study.data.build import GOOD, RECORD, Failures, Target, decode_all, forget_damaged, holds
@@ -30,7 +30,8 @@ LAYOUT = 2
 CHECKED = 64
 """Images whose digest is checked when a cache is opened, spread evenly, the last among them."""
 
-
+WAIT_SECONDS = 1.0
+"""Between two signs of life while another process decodes."""
 Mapped = np.memmap[Any, np.dtype[Any]]
 
 
@@ -72,7 +73,7 @@ def decoded_images(
         return decoded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with _alone(folder.with_suffix(".lock"), progress):
             decoded = _open(folder, files, image_size)  # another process may have decoded meanwhile
             if decoded is None:
                 _build(folder, files, read, image_size, resize, progress)
@@ -86,6 +87,21 @@ def decoded_images(
     if decoded is None:
         raise DataError(f"the decoded images in {folder} can't be read back: delete that folder and run again")
     return decoded
+
+
+@contextlib.contextmanager
+def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold a lock; while another process has it, for hours perhaps, `progress` is told now and then."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=WAIT_SECONDS)
+        if not lock.is_locked and progress is not None:
+            progress("waiting for another process to decode the images", 0.0)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def verify(folder: Path) -> int:

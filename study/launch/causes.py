@@ -24,5 +24,8 @@ def cause_of(death: Died) -> str:
             return f"its worker was killed by signal {-death.exit_code}"
         hint = f" ({HINTS[name]})" if name in HINTS else ""
         return f"its worker was killed by {name.name}{hint}"
+    if death.exit_code is None:
+        said = " ".join(death.log.strip().splitlines()[-1:])
+        return "its worker was lost" + (f": {said}" if said else ", with its node or its connection")
     last = death.log.strip().splitlines()[-1:] if death.exit_code else []
     return f"its worker ended with exit code {death.exit_code}" + (f": {last[0]}" if last else "")

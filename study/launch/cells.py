@@ -52,6 +52,8 @@ class Cells:
             for plan in left
         ]
         self.done_before = sum(len(plan.done) for plan in plans)
+        self._elsewhere: set[str] = set()
+        self._looked = -math.inf
         self.done_elsewhere = 0
         """Runs that another launcher brought to a result meanwhile."""
 
@@ -160,7 +162,8 @@ class Cells:
         """Begin the first waiting run that no other launcher has; drop those that another has done."""
         for spec in list(state.waiting):
             lease = recorder.run_lease(spec)
-            if not self._leases.acquire(lease):
+            if self._is_elsewhere(lease) or not self._leases.acquire(lease):
+                self._look_elsewhere()
                 continue
             state.waiting.remove(spec)
             if recorder.is_done(spec):
@@ -170,6 +173,16 @@ class Cells:
             return recorder.begin_run(state, spec)
         state.look_again = time.monotonic() + LOOK_SECONDS
         return None
+
+    def _is_elsewhere(self, lease: str) -> bool:
+        """Whether another launcher held a lease a moment ago: of a thousand, each isn't asked for each time."""
+        return time.monotonic() - self._looked < LOOK_SECONDS and lease in self._elsewhere
+
+    def _look_elsewhere(self) -> None:
+        """Note all that others hold, if the last look is no longer new."""
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._elsewhere = self._leases.held_elsewhere()
+            self._looked = time.monotonic()
 
     def _next_trial(self, state: CellState, recorder: Recorder) -> Job | None:
         cell = state.plan.cell

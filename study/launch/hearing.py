@@ -13,6 +13,8 @@ from study.patience import GivenUp
 
 STOP_SECONDS = 5.0
 """How long runs have to write a checkpoint when the launcher is asked to stop."""
+ROOM_SECONDS = 15.0
+"""How long the first worker on a cluster may take before it is said what is waited for."""
 TELL_SECONDS = 3.0
 """How long MLflow or a database may be away before it is said."""
 WAIT_SECONDS = 3600.0
@@ -31,6 +33,7 @@ class Hearing:
         self._display = display
         self._silent_seconds = limits.silent_seconds
         self._in_flight = in_flight
+        self._began = time.monotonic()
         self._told_away = False
         self._stop_by = 0.0
         self.stopping = False
@@ -46,6 +49,8 @@ class Hearing:
             self.heard.append(message)
             self.lost |= self._leases.renew()
         self.lost |= self._leases.renew()
+        if (wants := self._pool.waits_for()) and time.monotonic() - self._began > ROOM_SECONDS:
+            self._display.say_once(f"waiting for room on the cluster: a worker needs {wants}")
         self._pool.kill_silent(self._silent_seconds)
 
     def heed_stop(self) -> None:

@@ -1,6 +1,7 @@
 """What the launcher does at once: runs and trials in flight, and the cells they belong to."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,8 +10,8 @@ from study.events import Epoch
 from study.launch.plan import CellPlan
 from study.tune import Search, Trial
 
-FLUSH_SECONDS = 10.0
-"""Points wait at most so long before they go to MLflow, several in one call: most of its cost is by call."""
+AT_ONCE_SECONDS = 2.0
+"""How long a launcher begins runs, or logs points, before it hears its workers again and keeps its leases."""
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Job:
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What its worker runs on, where that is another machine."""
     tags: dict[str, str] = field(default_factory=dict)
     """What is to be said of it with the next points."""
     sent_at: float = field(default_factory=time.monotonic)
@@ -113,6 +116,6 @@ class Job:
         self.tags.clear()
         self.sent_at = time.monotonic()
 
-    def due(self) -> bool:
-        """Whether its points should go to MLflow now."""
-        return bool(self.unsent) and time.monotonic() - self.sent_at > FLUSH_SECONDS
+    def due(self, seconds: float) -> bool:
+        """Whether its points should go to MLflow now, if they may wait so long."""
+        return bool(self.unsent) and time.monotonic() - self.sent_at > seconds

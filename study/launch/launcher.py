@@ -10,10 +10,10 @@ from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
 from study.launch.hearing import Hearing
-from study.launch.jobs import Job
+from study.launch.jobs import AT_ONCE_SECONDS, Job
 from study.launch.lease import Leases
 from study.launch.limits import Limits
-from study.launch.messages import Failed, Order, Told, ends
+from study.launch.messages import Failed, Told, ends
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
 from study.launch.summary import Summary
@@ -43,7 +43,6 @@ class Launcher:
         self._checkpoints = checkpoints
         self._leases = leases
         self._limits = limits
-        self._told_to_wait = False
         self._jobs: dict[str, Job] = {}
         self.hearing = Hearing(pool, leases, display, limits, self._jobs.keys())
         self._again: list[Job] = []
@@ -68,8 +67,7 @@ class Launcher:
                 while self.hearing.heard:
                     self._handle(self.hearing.heard.popleft())
                     self._drop_lost()
-                for job in [job for job in self._jobs.values() if job.due() and not job.lost]:
-                    self._recorder.flush(job)
+                self._recorder.flush_due(self._jobs.values())
         except GivenUp as error:
             if not self.hearing.stopping:
                 raise
@@ -100,7 +98,8 @@ class Launcher:
 
     def _dispatch(self) -> None:
         """Give work to every worker that waits."""
-        for _ in range(self._pool.free()):
+        until = time.monotonic() + AT_ONCE_SECONDS
+        while self._pool.free() and time.monotonic() < until:
             job = self._next_again() or self._cells.next_job(self._recorder)
             if job is None:
                 break
@@ -110,10 +109,11 @@ class Launcher:
             job = self._cells.next_job(self._recorder, cell) if cell is not None and cell.replicas > 1 else None
             if job is not None:
                 self._begin(job, beside=partner)
+        if not self._cells.more():
+            self._pool.send_home(len(self._again))
         idle = self._pool.free() and not self._jobs and not self._again and self._cells.more()
-        if idle and not self._told_to_wait:
-            self._told_to_wait = True
-            self._display.say("waiting: another `study run` is at work on all that is left")
+        if idle:
+            self._display.say_once("waiting: another `study run` is at work on all that is left")
 
     def _next_again(self) -> Job | None:
         """Return the first run that is to be tried again by now."""
@@ -125,10 +125,9 @@ class Launcher:
 
     def _begin(self, job: Job, beside: str | None = None) -> None:
         """Give a job to a worker that waits, or to the one that has another of its cell."""
-        self._told_to_wait = False
         self._jobs[job.task] = job
-        order = Order(job.task, job.spec, self._folder(job) / "checkpoint.pt", self._limits.checkpoint_seconds)
-        self._pool.give(order, beside)
+        order = self._recorder.order(job, self._folder(job), self._limits.checkpoint_seconds)
+        job.where = self._pool.give(order, beside)
 
     def _drop_lost(self) -> None:
         """Stop what another launcher has taken over because this one was silent for too long."""

@@ -4,11 +4,25 @@ A lease ends by itself when its holder is silent for long, and at once when that
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Column, Float, MetaData, String, Table, create_engine, delete, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    Engine,
+    Float,
+    MetaData,
+    Select,
+    String,
+    Table,
+    create_engine,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -60,8 +74,7 @@ class Leases:
         self._patience = patience or Patience()
         self._url = url
         try:
-            local = {"timeout": LOCKED_SECONDS} if url.startswith("sqlite") else {}
-            self._engine = create_engine(url, poolclass=NullPool, connect_args=local)
+            self._engine = _engine(url)
             with suppress(OperationalError, IntegrityError):  # another launcher makes the table at this moment
                 TABLE.create(self._engine, checkfirst=True)
             with self._engine.connect() as connection:
@@ -80,10 +93,10 @@ class Leases:
 
     def _acquire(self, name: str) -> bool:
         now = self._clock()
-        found = self._find(name)
         mine = {"holder": self._holder, "until": now + self._seconds}
         try:
             with self._engine.begin() as connection:
+                found = connection.execute(_of(name)).first()
                 if found is None:
                     connection.execute(insert(TABLE).values(key=name, **mine))
                     taken = True
@@ -111,6 +124,13 @@ class Leases:
         found = self._patience(lambda: self._find(self._prefix + key), self._away)
         return found is not None and found.until >= self._clock() and not is_gone(found.holder)
 
+    def held_elsewhere(self) -> set[str]:
+        """Return the keys of all leases that other launchers have, which live."""
+        found = self._patience(self._others, self._away)
+        gone = {holder: is_gone(holder) for holder in {row.holder for row in found}}
+        names = [row.key for row in found if not gone[row.holder] and row.key.startswith(self._prefix)]
+        return {name.removeprefix(self._prefix) for name in names}
+
     def renew(self) -> set[str]:
         """Keep what is held, if a quarter of its time is over; return the keys that another has taken meanwhile.
 
@@ -136,7 +156,15 @@ class Leases:
 
     def _find(self, name: str) -> Any:
         with self._engine.begin() as connection:
-            return connection.execute(select(TABLE.c.holder, TABLE.c.until).where(TABLE.c.key == name)).first()
+            return connection.execute(_of(name)).first()
+
+    def _others(self) -> Sequence[Any]:
+        theirs = (TABLE.c.holder != self._holder) & (TABLE.c.until >= self._clock())
+        wanted = select(TABLE.c.key, TABLE.c.holder).where(
+            theirs, TABLE.c.key.startswith(self._prefix, autoescape=True)
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(wanted).all()
 
     def _release(self, name: str) -> None:
         self._patience(lambda: self._delete(name), self._away)
@@ -149,3 +177,14 @@ class Leases:
     def _away(self, error: Exception) -> str:
         why = database_is_away(error) or disk_is_away(error)
         return why and f"the database of leases, {without_passwords(self._url)}: {why}"
+
+
+def _engine(url: str) -> Engine:
+    """Return the way to a database: to a server one connection is kept, since to open one takes twenty milliseconds."""
+    if url.startswith("sqlite"):
+        return create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCKED_SECONDS})
+    return create_engine(url, pool_size=1, pool_pre_ping=True)
+
+
+def _of(name: str) -> Select[tuple[str, float]]:
+    return select(TABLE.c.holder, TABLE.c.until).where(TABLE.c.key == name)

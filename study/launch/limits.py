@@ -1,6 +1,7 @@
 """What a launcher computes on, what it puts up with, and how often runs put themselves away."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,14 @@ class Hardware:
     workers: int | None = None
     replicas: int | None = None
     """Runs of one net that a worker trains as one."""
+    executor: Literal["local", "ray", "slurm"] = "local"
+    address: str | None = None
+    """Of the cluster."""
+    cpus: int | None = None
+    """Of a worker on a cluster, like the next two."""
+    gpus: float | None = None
+    memory: float | None = None
+    """In GiB."""
 
 
 @dataclass(frozen=True)

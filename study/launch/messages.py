@@ -1,6 +1,7 @@
 """What launcher and workers say to each other."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,12 @@ from study.config import RunSpec
 from study.events import Diverged, Event, Finished, Interrupted
 
 if TYPE_CHECKING:
+    from study.track import ArtifactPlace
     from study.train import Speed
+
+
+RESUME = "resume"
+"""Folder of a run's artifacts with the checkpoints from which it goes on, where they go through the store."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,14 @@ class Order:
     task: str
     spec: RunSpec
     checkpoint: Path
+    """Relative to a folder of the worker's own where it doesn't share the launcher's disk."""
     every_seconds: float
+    fingerprint: str = ""
+    """Of the data that the launcher has planned with: the worker's must be the same, where it is given."""
+    artifacts: "ArtifactPlace | None" = None
+    """Where its checkpoints go as well, where the worker doesn't share the launcher's disk."""
+    keep: bool = True
+    """Whether its last weights are kept."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,9 @@ class Stop:
 @dataclass(frozen=True)
 class Ready:
     """The worker has started and waits for an order."""
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What it runs on (see `environment`) and its `host`, where that isn't the launcher's machine."""
 
 
 @dataclass(frozen=True)

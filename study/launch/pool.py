@@ -1,27 +1,20 @@
-"""A fixed number of worker processes: give one an order, hear what all of them say, replace one that dies."""
+"""A number of workers: give one an order, hear what all of them say, replace one that dies."""
 
-import multiprocessing
-import os
-import signal
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from pathlib import Path
+from typing import cast
 
-from study.launch.messages import Alive, Failed, Measure, Measured, Order, Ready, Stop, Told, ends
-from study.launch.worker import main
+from study.errors import StudyError
+from study.launch import executor
+from study.launch.messages import Failed, Measure, Measured, Order, Ready, Stop, Told, ends
 
 STOP_SECONDS = 5.0
 """How long workers may take to end before they are killed."""
-DUMP_SECONDS = 0.5
-"""What a silent worker is given to leave the stacks of its threads."""
-LOG_BYTES = 64 * 1024
-"""What is kept of the end of a dead worker's log, at most."""
+LOOK_SECONDS = 1.0
+"""Between two looks for workers whose end no connection tells."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +33,11 @@ Message = Told | Measured | Failed | Died
 
 
 @dataclass(eq=False)
-class _Worker:
-    process: SpawnProcess
-    connection: Connection
-    device: str
-    log: Path
+class _Member:
+    worker: executor.Worker
     ready: bool = False
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What it runs on, where that isn't this machine."""
     tasks: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     """Those of its tasks that it said are over; nobody may have taken note yet."""
@@ -53,169 +45,182 @@ class _Worker:
     """When it last gave a sign of life."""
     silent: float | None = None
 
+    def send(self, message: object) -> None:
+        if self.worker.connection is not None:
+            with suppress(OSError):  # it has just died: `hear` will say so
+                self.worker.connection.send(message)
+
+    def hang_up(self) -> None:
+        if self.worker.connection is not None:
+            self.worker.connection.close()
+
 
 class Pool:
-    """Local worker processes, one run each at a time, or up to `replicas` that train as one."""
+    """Workers that do one run each at a time, or up to `replicas` that train as one."""
 
-    def __init__(self, devices: list[str], threads: int, replicas: int = 1) -> None:
-        """Start a worker for each entry of `devices`; they are spawned, since forks don't mix with threads and CUDA."""
-        self._context = multiprocessing.get_context("spawn")
-        self._threads = threads
+    def __init__(self, place: executor.Executor, devices: Sequence[str], replicas: int = 1) -> None:
+        """Start a worker of `place` for each entry of `devices`, or ask for as many as may wait there for room."""
+        self._place = place
         self._replicas = replicas
-        self._logs = tempfile.TemporaryDirectory(prefix="study-workers-", ignore_cleanup_errors=True)
-        self._started = 0
-        self._workers = [self._start(device) for device in devices]
+        self._vacant = list(reversed(devices))
+        self._members: list[_Member] = []
+        self._looked = time.monotonic()
+        self._grow()
 
     def __len__(self) -> int:
-        return len(self._workers)
+        return len(self._members) + len(self._vacant)
 
     def free(self) -> int:
         """Return how many workers have started and wait for an order."""
-        return sum(worker.ready and not worker.tasks for worker in self._workers)
+        return sum(member.ready and not member.tasks for member in self._members)
+
+    def waits_for(self) -> str:
+        """Say what its workers wait for, in words, while none of them has found room; else nothing."""
+        return "" if any(member.ready for member in self._members) else self._place.wants
 
     def partners(self) -> list[str]:
         """Return a task of each worker that could do one more of its kind together with it.
 
         There are none while a worker has nothing to do: side by side is faster than together.
         """
-        if not all(worker.tasks for worker in self._workers):
+        if self._replicas == 1 or not all(member.tasks for member in self._members):
             return []
-        return [worker.tasks[0] for worker in self._workers if len(worker.tasks) < self._replicas]
+        return [member.tasks[0] for member in self._members if len(member.tasks) < self._replicas]
 
-    def give(self, order: Order | Measure, beside: str | None = None) -> None:
-        """Send an order to a worker that waits, or to the one that does the task `beside`."""
-        worker = next(
-            worker
-            for worker in self._workers
-            if (beside in worker.tasks if beside is not None else worker.ready and not worker.tasks)
+    def give(self, order: Order | Measure, beside: str | None = None) -> Mapping[str, str]:
+        """Send an order to a worker that waits, or to the one that does the task `beside`.
+
+        Return what that worker runs on: nothing where it is this machine.
+        """
+        member = next(
+            member
+            for member in self._members
+            if (beside in member.tasks if beside is not None else member.ready and not member.tasks)
         )
-        if not worker.tasks:
-            worker.heard = time.monotonic()  # it was silent for as long as it had nothing to do
-        worker.tasks.append(order.task)
-        with suppress(OSError):  # it has just died: `hear` will say so
-            worker.connection.send(order)
+        if not member.tasks:
+            member.heard = time.monotonic()  # it was silent for as long as it had nothing to do
+        member.tasks.append(order.task)
+        member.send(order)
+        return member.where
 
     def stop(self, task: str) -> None:
         """Ask for a task to end at its next step."""
-        for worker in self._workers:
-            if task in worker.tasks:
-                with suppress(OSError):  # it has just died: `hear` will say so
-                    worker.connection.send(Stop(task))
+        for member in self._members:
+            if task in member.tasks:
+                member.send(Stop(task))
 
     def release(self, task: str) -> None:
         """Note that a task has ended: its worker has room again."""
-        for worker in self._workers:
-            if task in worker.tasks:
-                worker.tasks.remove(task)
-                worker.ended.discard(task)
+        for member in self._members:
+            if task in member.tasks:
+                member.tasks.remove(task)
+                member.ended.discard(task)
 
     def narrow(self, task: str, *, joined: bool) -> bool:
         """Do less at once where a task found no memory: each run alone, then fewer workers; return if that can help."""
-        worker = next((worker for worker in self._workers if task in worker.tasks), None)
+        member = next((member for member in self._members if task in member.tasks), None)
         if joined:
             self._replicas = 1
             return True
-        if worker is None or sum(one.device == worker.device for one in self._workers) == 1:
+        if member is None or sum(one.worker.device == member.worker.device for one in self._members) == 1:
             return False
-        self._workers.remove(worker)
-        worker.connection.close()  # it notices, and ends
-        worker.process.terminate()
-        _join(worker.process)
+        self._dismiss(member)
         return True
 
+    def send_home(self, needed: int) -> None:
+        """Send home those that wait, but for as many as are still needed: a cluster has other users."""
+        if self._place.caller is None:
+            return
+        self._vacant = self._vacant[: max(0, needed - len(self._members))]
+        idle = [member for member in self._members if not member.tasks]
+        for member in sorted(idle, key=lambda member: member.ready)[: max(0, len(idle) - needed)]:
+            self._dismiss(member)
+
     def hear(self, timeout: float) -> Iterator[Message]:
-        """Yield what workers have said within `timeout` seconds; a worker that died is replaced."""
-        by_connection = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(by_connection), timeout):
-            worker = by_connection[connection]  # type: ignore[index]
+        """Yield what workers have said within `timeout` seconds; a worker that died is replaced.
+
+        Raises:
+            StudyError: a worker elsewhere can't be used, or none can be had.
+        """
+        speaking = {member.worker.connection: member for member in self._members if member.worker.connection}
+        bell = self._place.caller
+        for ready in wait([*speaking, bell] if bell else list(speaking), timeout):
+            connection = cast("Connection", ready)
+            if connection is bell:
+                bell.recv()  # from the next time on, the caller is heard
+                continue
+            member = speaking[connection]
             try:
-                while worker in self._workers and worker.connection.poll():  # a message may have taken it away
-                    message = worker.connection.recv()
-                    worker.heard = time.monotonic()
-                    if isinstance(message, Ready):
-                        worker.ready = True
-                    elif not isinstance(message, Alive):
-                        if ends(message):
-                            worker.ended.add(message.task)
-                        yield message
+                while member in self._members and connection.poll():  # a message may have taken it away
+                    yield from self._take_in(member, connection.recv())
             except (EOFError, OSError):
-                yield from self._replace(worker)
+                yield from self._replace(member)
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            by_worker = {id(member.worker): member for member in self._members}
+            for worker in self._place.gone([member.worker for member in self._members]):
+                yield from self._replace(by_worker[id(worker)])
+        self._grow()
 
     def kill_silent(self, seconds: float) -> None:
         """Kill each worker at work that gave no sign of life for so long; `hear` will say that it died, and of what."""
-        for worker in self._workers:
-            silent = time.monotonic() - worker.heard
-            if silent > seconds and (worker.tasks or not worker.ready) and worker.silent is None:
-                worker.silent = silent
-                with suppress(OSError, TypeError):
-                    os.kill(worker.process.pid or 0, signal.SIGUSR1)  # it leaves the stacks of its threads in its log
-                    time.sleep(DUMP_SECONDS)
-                worker.process.kill()
+        for member in self._members:
+            if member.worker.connection is None:  # it waits for room
+                member.heard = time.monotonic()
+            silent = time.monotonic() - member.heard
+            if silent > seconds and (member.tasks or not member.ready) and member.silent is None:
+                member.silent = silent
+                member.worker.dump()
+                member.worker.kill()
 
     def close(self) -> None:
         """End all workers: each writes a checkpoint; those that don't end within a few seconds are killed."""
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.connection.close()  # those that wait for an order notice, and end
+        for member in self._members:
+            member.worker.leave()
+        for member in self._members:
+            member.hang_up()  # those that wait for an order notice, and end
         end = time.monotonic() + STOP_SECONDS
-        for worker in self._workers:
-            _join(worker.process, end - time.monotonic())
-        self._logs.cleanup()
+        for member in self._members:
+            member.worker.end(end - time.monotonic())
+        self._place.close()
 
     def kill(self) -> None:
         """End all workers at once."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-        self._logs.cleanup()
+        for member in self._members:
+            member.worker.kill()
+        for member in self._members:
+            member.worker.end(STOP_SECONDS)
+        self._place.close()
 
-    def _start(self, device: str) -> _Worker:
-        self._started += 1
-        log = Path(self._logs.name) / f"{self._started}.log"
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, device, self._threads, log), daemon=True)
-        with _no_interrupt():
-            process.start()
-        theirs.close()
-        return _Worker(process, ours, device, log)
+    def _take_in(self, member: _Member, message: object) -> Iterator[Told | Measured | Failed]:
+        """Note what a worker said of itself; yield what it said of a task."""
+        member.heard = time.monotonic()
+        if isinstance(message, Ready):
+            if why := self._place.objection(message.where):
+                raise StudyError(why)
+            member.ready, member.where = True, message.where
+        elif isinstance(message, Told | Measured | Failed):
+            if ends(message):
+                member.ended.add(message.task)
+            yield message
 
-    def _replace(self, worker: _Worker) -> list[Died]:
-        worker.connection.close()
-        _join(worker.process)
-        self._workers[self._workers.index(worker)] = self._start(worker.device)
-        log = _end_of(worker.log)
-        tasks = [task for task in worker.tasks if task not in worker.ended] if worker.ready else [None]
-        return [Died(task, worker.process.exitcode, log, worker.silent) for task in tasks]
+    def _grow(self) -> None:
+        """Ask for workers while some are wanting, and not too many wait for room."""
+        asked = sum(not member.ready for member in self._members)
+        while self._vacant and asked < self._place.at_once:
+            self._members.append(_Member(self._place.start(self._vacant.pop())))
+            asked += 1
 
+    def _replace(self, member: _Member) -> list[Died]:
+        self._members.remove(member)
+        member.hang_up()
+        end = member.worker.end(STOP_SECONDS)
+        self._vacant.append(member.worker.device)
+        tasks = [task for task in member.tasks if task not in member.ended] if member.ready else [None]
+        return [Died(task, end.exit_code, end.log, member.silent) for task in tasks]
 
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back: a process started meanwhile never gets it, not even while it still loads its modules."""
-    resource_tracker.ensure_running()  # its start, else a part of the first process's, lets Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_of(log: Path) -> str:
-    """Return what a worker printed last, and delete it."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_BYTES))
-            text = file.read().decode(errors="replace")
-        log.unlink()
-    except OSError:
-        return ""
-    return text
-
-
-def _join(process: SpawnProcess, seconds: float = STOP_SECONDS) -> None:
-    """Wait for a process to end, and kill it if it takes too long."""
-    process.join(max(0.0, seconds))
-    if process.is_alive():
-        process.kill()
-        process.join()
+    def _dismiss(self, member: _Member) -> None:
+        self._members.remove(member)
+        member.hang_up()  # it notices, and ends
+        member.worker.leave()
+        member.worker.end(STOP_SECONDS)

@@ -1,17 +1,18 @@
 """What a job leaves in MLflow: its parameters and tags, its curve, its figures and its files."""
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
+from study.launch.curves import curves_csv
 from study.launch.environment import code, commit, environment, torch_version
 from study.launch.jobs import CellState, Job
+from study.launch.messages import RESUME, Order
+from study.launch.pace import Pace
 from study.launch.plan import DataFacts
 from study.track import Record, Store, owner, words
 from study.tune import Trial, named
@@ -20,12 +21,26 @@ from study.tune import Trial, named
 class Recorder:
     """Writes jobs to one study's store."""
 
-    def __init__(self, store: Store, grid: Grid, facts: DataFacts, records: list[Record], *, threads: int = 1) -> None:
-        """Take over what the store has; `threads` is the number of CPU threads that a run computes on."""
+    def __init__(
+        self,
+        store: Store,
+        grid: Grid,
+        facts: DataFacts,
+        records: list[Record],
+        *,
+        threads: int = 1,
+        apart: bool = False,
+    ) -> None:
+        """Take over what the store has; `threads` is the number of CPU threads that a run computes on.
+
+        With `apart`, workers share no disk with this process: checkpoints go through the store.
+        """
+        self._apart = apart
         self._store = store
         self._grid = grid
         self._facts = facts
         self._environment = environment() | {"threads of a run": str(threads)}
+        self._pace = Pace()
         self._begun: dict[tuple[str, str], Record] = {}
         for record in records:  # the newest first
             self._begun.setdefault((record.kind, record.key), record)
@@ -129,13 +144,28 @@ class Recorder:
         metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
         self._store.end(state.tuning_id, "finished", metrics={**metrics, "best_objective": value})
 
+    def order(self, job: Job, folder: Path, every_seconds: float) -> Order:
+        """Return what a worker is told to do; `folder` is the run's own, where workers use it themselves."""
+        told = job.task, job.spec
+        if not self._apart:
+            return Order(*told, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint)
+        path, place = Path(job.task, "checkpoint.pt"), self._store.place(job.run_id)
+        return Order(*told, path, every_seconds, self._facts.fingerprint, place, keep=job.kind == "run")
+
     def started(self, job: Job, event: Started) -> None:
         """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
         job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
         if event.step == 0:  # what an earlier attempt did, if there was one, is lost
             job.tags |= {words.COMMIT: commit(), **_made_by()}
+        if job.where and job.kind == "run":
+            job.tags[words.HOST] = job.where["host"]
+            self._add_environment(job.run_id, job.where, first=event.step == 0)
         for point in event.history:
             job.add(point)
+
+    def flush_due(self, jobs: Collection[Job]) -> None:
+        """Log the points that have waited long enough."""
+        self._pace.flush(jobs, self.flush)
 
     def flush(self, job: Job) -> None:
         """Log the points that wait."""
@@ -159,7 +189,7 @@ class Recorder:
             outcome, reason = "finished", ""
             metrics = {key: getattr(event, key) for key in words.FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
-            self._store.add_text(job.run_id, _curves_csv(job), "curves.csv")
+            self._store.add_text(job.run_id, curves_csv(job.points), "curves.csv")
             if checkpoint.exists():
                 self._store.add_file(job.run_id, checkpoint, "checkpoint")
             self._done.add(job.key)
@@ -176,6 +206,8 @@ class Recorder:
         reason: str = "",
     ) -> None:
         """Log what waits and close a run."""
+        if self._apart and outcome not in ("interrupted", "failed"):
+            self._store.remove_folder(job.run_id, RESUME)
         self._store.end(
             job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags, reason=reason
         )
@@ -224,9 +256,12 @@ class Recorder:
             return
         self._store.set_tags(record.run_id, {words.COMMIT: commit(), **tags})
         if record.kind == "run":
-            text = json.dumps(self._environment, indent=2)
-            name = hashlib.sha256(text.encode()).hexdigest()[:8]
-            self._store.add_text(record.run_id, text, f"environment-{name}.json")
+            self._add_environment(record.run_id, self._environment)
+
+    def _add_environment(self, run_id: str, environment: Mapping[str, str], *, first: bool = False) -> None:
+        text = json.dumps(dict(environment), indent=2)
+        name = "" if first else f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self._store.add_text(run_id, text, f"environment{name}.json")
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:
         """Return what MLflow's pages group, filter and average by."""
@@ -245,16 +280,6 @@ class Recorder:
             "classes": self._facts.classes,
             "multiply_adds": state.plan.cell.complexity.multiply_adds,
         }
-
-
-def _curves_csv(job: Job) -> str:
-    """Return a run's curve as text."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    if job.points:
-        writer.writerow(vars(job.points[0]))
-        writer.writerows(vars(point).values() for point in job.points)
-    return out.getvalue()
 
 
 def _made_by() -> dict[str, str]:

@@ -10,7 +10,6 @@ from study.config import Grid, resolved
 from study.data import Dataset, load_dataset
 from study.launch.cells import Cells
 from study.launch.data_record import record_data
-from study.launch.devices import choose_workforce
 from study.launch.display import Display
 from study.launch.estimate import in_seconds, speeds_of
 from study.launch.hearing import TELL_SECONDS
@@ -18,6 +17,7 @@ from study.launch.launcher import Launcher
 from study.launch.lease import Leases
 from study.launch.limits import Hardware, Limits
 from study.launch.others import made_otherwise
+from study.launch.places import choose_place
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.pool import Pool
 from study.launch.record import Recorder
@@ -111,20 +111,22 @@ def run_grid(
         leases.release("data")
     del dataset  # the workers load it themselves
     hardware = hardware or Hardware()
-    force = choose_workforce(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
+    apart = hardware.executor != "local" and not store.keeps_folders
+    executor, force = choose_place(hardware, plan.jobs, None if apart else checkpoints, plan.gpus_per_run)
     book = SpeedBook(force, plan.facts)
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
         return Summary(earlier=cells.done_before)
+    most = "up to " if executor.caller else ""
     display.say(
-        f"workers: {len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
+        f"workers: {most}{len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
     )
     for state in cells.states:
         state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
-    pool = Pool(force.devices, force.threads, max(state.replicas for state in cells.states))
-    recorder = Recorder(store, grid, plan.facts, plan.records, threads=force.threads)
+    pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
+    recorder = Recorder(store, grid, plan.facts, plan.records, threads=force.threads, apart=apart)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
     patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back

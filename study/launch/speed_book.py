@@ -13,6 +13,7 @@ from study.errors import StudyError
 from study.folders import cache_folder
 from study.launch.devices import Workforce
 from study.launch.environment import environment
+from study.launch.local import LocalExecutor
 from study.launch.messages import Failed, Measure, Measured
 from study.launch.plan import DataFacts
 from study.launch.pool import Died, Pool
@@ -67,7 +68,7 @@ class SpeedBook:
         ]
         found: dict[str, list[Speed]] = {key: [] for key in specs}
         asked, heard = len(waiting), 0
-        pool = Pool(self._force.devices, self._force.threads)
+        pool = Pool(LocalExecutor(self._force.threads), self._force.devices)
         try:
             while heard < asked:
                 while waiting and pool.free():

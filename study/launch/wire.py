@@ -3,6 +3,7 @@
 import os
 import time
 from multiprocessing.connection import Connection
+from threading import Event
 from typing import Any
 
 from study.launch.messages import Alive, Measure, Order, Stop
@@ -20,14 +21,19 @@ class Gone(BaseException):
 class Wire:
     """Hears orders and words to stop, notices the launcher's end, and says what there is to say."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take over the connection."""
+    def __init__(self, connection: Connection, terminated: Event | None = None) -> None:
+        """Take over the connection; `terminated` is set when this process is told to end."""
         self._connection = connection
         self._parent = os.getppid()
         self._looked = self._said = 0.0
         self._stopped: set[str] = set()
         self.orders: list[Order | Measure] = []
-        self.terminated = False
+        self._terminated = terminated or Event()
+
+    @property
+    def terminated(self) -> bool:
+        """Whether this process is told to end."""
+        return self._terminated.is_set()
 
     def say(self, message: object) -> None:
         """Send a message.

@@ -7,13 +7,16 @@ import contextlib
 import faulthandler
 import os
 import signal
+import socket
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from study.errors import StudyError
 from study.events import Event
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
 from study.launch.ranks import RankDied, each_device, run_in_group
@@ -31,14 +34,10 @@ def main(connection: Connection, device: str, threads: int, log: Path | None = N
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as does the end of a terminal
     _log_to(log)
     _be_killed_first()
-    wire = Wire(connection)
-
-    def terminate(*_: Any) -> None:
-        wire.terminated = True
-
-    signal.signal(signal.SIGTERM, terminate)
+    terminated = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     with contextlib.suppress(Gone):
-        Desk(wire, device, threads).serve()
+        Desk(Wire(connection, terminated), device, threads).serve()
 
 
 def _log_to(log: Path | None) -> None:
@@ -62,7 +61,16 @@ def _be_killed_first() -> None:
 class Desk:
     """A worker's runs: usually one; several train together where the launcher gives it more."""
 
-    def __init__(self, wire: Wire, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        device: str,
+        threads: int,
+        *,
+        where: Mapping[str, str] | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        """Serve on a device; one on another machine says `where` it is, and has a folder `scratch` of its own."""
         import torch
 
         from study.train import Together, settle_cublas
@@ -70,6 +78,8 @@ class Desk:
         settle_cublas()
         torch.set_num_threads(threads)
         self._wire = wire
+        self._where = where or {}
+        self._scratch = scratch or Path()
         self._devices = [torch.device(one) for one in each_device(device)]
         self._device = self._devices[0]
         self._threads = threads
@@ -79,7 +89,7 @@ class Desk:
 
     def serve(self) -> None:
         """Do what the launcher orders, until it hangs up or this process is told to end."""
-        self._wire.say(Ready())
+        self._wire.say(Ready(self._where))
         while self._courses or not self._wire.terminated:
             self._wire.listen(wait=not (self._courses or self._wire.orders))  # a run hears orders for others too
             while self._wire.orders:
@@ -96,18 +106,23 @@ class Desk:
         from study.train import CheckpointPlan, course, measure_speed
 
         try:
-            dataset = self._dataset(order.spec.dataset)
+            dataset = self._dataset(order)
             if isinstance(order, Measure):
                 speed = measure_speed(order.spec, dataset, self._device, order.replicas)
                 self._wire.say(Measured(order.task, speed))
                 return
-            plan = CheckpointPlan(order.checkpoint, order.every_seconds)
+            plan = CheckpointPlan(self._scratch / order.checkpoint, order.every_seconds)
             stop = partial(self._wire.stop, order.task)
+            steps: Iterator[Event | Step]
             if order.spec.recipe.gpus_per_run > 1:
-                grouped = run_in_group(order.spec, dataset, self._devices, plan, threads=self._threads, stop=stop)
-                self._courses[order.task] = grouped
+                steps = run_in_group(order.spec, dataset, self._devices, plan, threads=self._threads, stop=stop)
             else:
-                self._courses[order.task] = course(order.spec, dataset, self._device, plan, stop=stop)
+                steps = course(order.spec, dataset, self._device, plan, stop=stop)
+            if order.artifacts is not None:
+                from study.launch.courier import Courier, carried
+
+                steps = carried(steps, Courier(order.artifacts, plan.path), keep=order.keep, stop=stop)
+            self._courses[order.task] = steps
         except Exception as error:
             self._fail(order.task, error, joined=bool(self._courses))
 
@@ -138,12 +153,15 @@ class Desk:
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()  # so that others on this GPU have what the broken run held
 
-    def _dataset(self, spec: "DatasetSpec") -> "Dataset":
+    def _dataset(self, order: Order | Measure) -> "Dataset":
         from study.data import load_dataset, place
 
+        spec = order.spec.dataset
         if self._held is None or self._held[0] != spec:
             self._held = None  # so that two are never held at once
             dataset = load_dataset(spec, progress=lambda *_: self._wire.listen(wait=False))
+            if isinstance(order, Order) and order.fingerprint not in ("", dataset.fingerprint):
+                raise StudyError(f"the images on {socket.gethostname()} are not those that this study began with")
             self._held = (spec, place(dataset, str(self._device)))
         return self._held[1]
 

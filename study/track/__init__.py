@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from study.later import later
 from study.track import words
+from study.track.artifacts import ArtifactPlace
 from study.track.find import list_studies
 from study.track.look import Look, look
 from study.track.owner import is_gone, owner
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from study.track.weights import Trained, trained
 
 __all__ = [
+    "ArtifactPlace",
     "DatasetRecord",
     "Found",
     "Look",

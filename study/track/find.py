@@ -26,7 +26,7 @@ def list_studies(uri: str | None = None) -> list[str]:
         wanted = f"tags.`{words.KIND}` = 'run'"
         return [str(one.name) for one in found if client.search_runs([one.experiment_id], wanted, max_results=1)]
 
-    return _read(uri, lambda: database.studies(uri), ask, [])
+    return read_or_ask(uri, lambda: database.studies(uri), ask, [])
 
 
 def find_experiment(experiment: str, uri: str | None = None) -> str:
@@ -43,7 +43,7 @@ def find_experiment(experiment: str, uri: str | None = None) -> str:
         found = connect(uri).get_experiment_by_name(experiment)
         return None if found is None else str(found.experiment_id)
 
-    found = _read(uri, lambda: database.experiment_id(uri, experiment), ask, None)
+    found = read_or_ask(uri, lambda: database.experiment_id(uri, experiment), ask, None)
     if found is None:
         known = ", ".join(list_studies(uri)) or "none"
         raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
@@ -59,13 +59,11 @@ def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
 
         return dict(connect(uri).get_experiment(experiment_id).tags)
 
-    return _read(uri, lambda: database.experiment_tags(uri, experiment_id), ask, {})
+    return read_or_ask(uri, lambda: database.experiment_tags(uri, experiment_id), ask, {})
 
 
-def read_runs(
-    experiment_id: str, uri: str, kind: str | None = None, *, key: str | None = None, tags_alone: bool = False
-) -> list[StoredRun]:
-    """Return the runs of an experiment, the newest first; of one kind and key, or all.
+def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_alone: bool = False) -> list[StoredRun]:
+    """Return the runs of an experiment, the newest first; of one kind, or all.
 
     With `tags_alone`, tags are all that is asked for, and only ours.
     """
@@ -73,11 +71,10 @@ def read_runs(
     def ask() -> list[StoredRun]:
         from study.track.connect import all_runs, connect
 
-        tags = ((words.KIND, kind), (words.KEY, key))
-        wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags if value)
+        wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
         return [stored(run) for run in all_runs(connect(uri), experiment_id, wanted)]
 
-    return _read(uri, lambda: database.runs(uri, experiment_id, kind, key=key, tags_alone=tags_alone), ask, [])
+    return read_or_ask(uri, lambda: database.runs(uri, experiment_id, kind, tags_alone=tags_alone), ask, [])
 
 
 def stored(run: "Run") -> StoredRun:
@@ -94,7 +91,7 @@ def stored(run: "Run") -> StoredRun:
     )
 
 
-def _read(uri: str, directly: Callable[[], Found], ask: Callable[[], Found], nothing: Found) -> Found:
+def read_or_ask(uri: str, directly: Callable[[], Found], ask: Callable[[], Found], nothing: Found) -> Found:
     """Read a database directly; ask MLflow where there is none, or where it knows it better than we do.
 
     Raises:

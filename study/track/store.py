@@ -11,16 +11,17 @@ from typing import Any, ParamSpec, TypeVar
 
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, without_passwords
 from study.events import Epoch
 from study.patience import Patience, first_line
 from study.track import words
+from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
-from study.track.owner import owner
+from study.track.keys import RunKeys
+from study.track.owner import owner, source_tags
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
 
@@ -89,6 +90,9 @@ class Store:
                 f"`mlflow experiments restore -x {found.experiment_id}`"
             )
         self.experiment_id: str = found.experiment_id
+        self.keeps_folders = ArtifactPlace(found.artifact_location, self.uri).is_folder
+        """Whether its artifacts lie in folders, not in a store of objects or behind a server."""
+        self._keys = RunKeys(self.experiment_id, self.uri)
         self._places: dict[str, str] = {}
         """Where the artifacts of runs that haven't ended go."""
 
@@ -110,8 +114,7 @@ class Store:
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
-        found = self.do(read_runs, self.experiment_id, self.uri, kind, key=key, tags_alone=True)
-        return [_record(run) for run in found]
+        return [_record(run) for run in self.do(self._keys.find, key, kind)]
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
@@ -128,8 +131,9 @@ class Store:
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id."""
-        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **_source_tags()}
+        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **source_tags()}
         run_id = self.patience(lambda: self._create_run(name, everything), self._away)
+        self._keys.add(run_id, tags.get(words.KEY, ""))
         if params:
             self.add_params(run_id, params)
         return run_id
@@ -239,17 +243,25 @@ class Store:
 
     def add_file(self, run_id: str, file: Path, folder: str) -> None:
         """Store a file as an artifact."""
-        self.do(lambda: self._artifacts(run_id).log_artifact(str(file), folder))
+        self.do(lambda: self._place(run_id).repository().log_artifact(str(file), folder))
 
     def add_folder(self, run_id: str, folder: Path) -> None:
         """Store the files of a folder as artifacts."""
-        self.do(lambda: self._artifacts(run_id).log_artifacts(str(folder)))
+        self.do(lambda: self._place(run_id).repository().log_artifacts(str(folder)))
 
-    def _artifacts(self, run_id: str) -> Any:
+    def place(self, run_id: str) -> ArtifactPlace:
+        """Return where a run's artifacts lie, for workers that put their files there themselves."""
+        return self.do(self._place, run_id)
+
+    def remove_folder(self, run_id: str, folder: str) -> None:
+        """Delete a folder of a run's artifacts."""
+        self.do(self.place(run_id).remove, folder)
+
+    def _place(self, run_id: str) -> ArtifactPlace:
         """Return the place of a run's artifacts: MLflow's client would keep that of a thousand runs, 13 KiB each."""
         if run_id not in self._places:
             self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
-        return get_artifact_repository(self._places[run_id], tracking_uri=self.uri)
+        return ArtifactPlace(self._places[run_id], self.uri)
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
@@ -285,14 +297,3 @@ def _record(run: StoredRun) -> Record:
         status=run.status,
         tags=run.tags,
     )
-
-
-def _source_tags() -> dict[str, str]:
-    """Return who started the run, with what: the columns of the same name in MLflow's pages."""
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return {"mlflow.user": user, "mlflow.source.name": "study", "mlflow.source.type": "LOCAL"}

@@ -24,6 +24,7 @@ EDGE = "study.lr_edge"
 """Tag of a tuning run: `lowest` or `highest` where the best rate was the last one tried on that side."""
 OBJECTIVE = "study.objective"
 LR_TUNED = "study.lr_tuned"
+HOST = "study.host"
 DEVICE = "study.device"
 PRECISION = "study.precision"
 EFFECT, USUAL_EFFECT = "study.smallest_effect", 0.5

@@ -1,7 +1,7 @@
 """The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
 
 from study.train.arithmetic import arithmetic, settle_cublas
-from study.train.checkpoint import CheckpointPlan, load_checkpoint
+from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
 from study.train.parallel import Group, joined
 from study.train.precision import resolve_precision
 from study.train.predict import predict_probabilities
@@ -13,6 +13,7 @@ from study.train.step import Step, Together
 
 __all__ = [
     "CheckpointPlan",
+    "DamagedCheckpoint",
     "Group",
     "Speed",
     "Step",
@@ -25,6 +26,7 @@ __all__ = [
     "lr_at",
     "measure_speed",
     "predict_probabilities",
+    "previous",
     "resolve_precision",
     "run",
     "settle_cublas",

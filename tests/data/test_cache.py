@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from study.config import DatasetSpec
 from study.data import BadFilesError, build, cache, load_dataset
@@ -170,6 +171,25 @@ def test_several_daemonic_workers_wait_for_one_build(image_tree):
         worker.join(timeout=60)
     assert answers[0][0] == answers[1][0]
     assert sum(decoded for _, decoded in answers) == 1
+
+
+def test_who_waits_for_another_to_decode_gives_signs_of_life(image_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "WAIT_SECONDS", 0.05)
+    load(image_tree)
+    (name,) = entries(tmp_path)
+    shutil.rmtree(tmp_path / "cache" / name)
+    other = FileLock(tmp_path / "cache" / f"{name}.lock")
+    other.acquire()
+    told = []
+
+    def progress(what, share):
+        told.append((what, share))
+        if len(told) == 3:
+            other.release()
+
+    load(image_tree, progress)
+    assert told[:3] == [("waiting for another process to decode the images", 0.0)] * 3
+    assert len(entries(tmp_path)) == 1
 
 
 def test_memory_is_mapped_not_read(image_tree, tmp_path):

@@ -1,10 +1,9 @@
 """What must hold of a study however often it was disturbed."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
+from sqlalchemy import NullPool, create_engine, text
 
 from study.track import load_curves, load_runs, load_trials
 from tests.conftest import run_study
@@ -34,8 +33,18 @@ def left_in_peace(folder: Path, grid: str) -> Path:
     return folder
 
 
-def check_whole(folder: Path, undisturbed: Path, address: str | None = None) -> None:
-    """Every run and trial once, with the bits it has when nothing disturbs it; no step twice, nothing left RUNNING."""
+def check_whole(
+    folder: Path,
+    undisturbed: Path,
+    address: str | None = None,
+    *,
+    database: str | None = None,
+    storage: str | None = None,
+) -> None:
+    """Every run and trial once, with the bits it has when nothing disturbs it; no step twice, nothing left RUNNING.
+
+    MLflow is at `address`, and its tables in `database`; trials and leases are in `storage`; or else all in `folder`.
+    """
     there, expected = address or uri(folder), uri(undisturbed)
     assert {record.status for record in records(folder, address)} == {"FINISHED"}
     runs = load_runs("g", there)
@@ -46,8 +55,11 @@ def check_whole(folder: Path, undisturbed: Path, address: str | None = None) -> 
     if not load_trials("g", expected).empty:
         trials, others = load_trials("g", there)[TRIAL], load_trials("g", expected)[TRIAL]
         pd.testing.assert_frame_equal(trials, others, check_exact=True)
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        assert database.execute(TWICE).fetchall() == []
-    with closing(sqlite3.connect(folder / "optuna.db")) as database:
-        assert database.execute("SELECT key FROM study_leases").fetchall() == []
+    assert _rows(database or uri(folder), TWICE) == []
+    assert _rows(storage or f"sqlite:///{folder / 'optuna.db'}", "SELECT key FROM study_leases") == []
     assert not list((folder / "mlruns" / ".checkpoints" / "g").glob("*"))
+
+
+def _rows(database: str, query: str) -> list[object]:
+    with create_engine(database, poolclass=NullPool).connect() as connection:
+        return list(connection.execute(text(query)).fetchall())

@@ -42,6 +42,12 @@ def records(folder: Path, address: str | None = None) -> list[Record]:
         return []
 
 
+def _heed_signals() -> None:
+    """Undo what `nohup`, or a shell's `&`, does to all that is started below it: the program would heed no signal."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 STARTED: list["Launcher"] = []
 """Those that a test began, so that none outlives it (see `no_launcher_is_left`)."""
 
@@ -60,6 +66,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                preexec_fn=_heed_signals,
             )
         STARTED.append(self)
 

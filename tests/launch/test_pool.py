@@ -2,13 +2,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from study.launch.local import LocalExecutor
 from study.launch.messages import Failed, Measure
 from study.launch.pool import Pool
 
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    made = Pool(["cpu", "cpu"], threads=1, replicas=2)
+    made = Pool(LocalExecutor(threads=1), ["cpu", "cpu"], replicas=2)
     while made.free() < 2:
         assert list(made.hear(5)) == []
     yield made
@@ -63,9 +64,8 @@ def test_all_that_a_dead_worker_had_is_told(pool: Pool) -> None:
     pool.give(order("a"))
     pool.give(order("b"))
     pool.give(order("c"), beside="a")
-    worker = next(worker for worker in pool._workers if "c" in worker.tasks)
-    worker.process.kill()
-    worker.process.join()
+    member = next(member for member in pool._members if "c" in member.tasks)
+    member.worker.kill()
     told = []
     while not {"a", "c"} <= {message.task for message in told if type(message).__name__ == "Died"}:  # type: ignore[union-attr]
         told += list(pool.hear(5))

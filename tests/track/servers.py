@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,16 +16,18 @@ from types import TracebackType
 class Server:
     """A server of the database `mlflow.db` in a folder; artifacts go through it, to `served` beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Choose a port; entering the block starts it."""
+    def __init__(self, folder: Path, words: Sequence[str] | None = None) -> None:
+        """Choose a port; entering the block starts it. `words` are other options than those, but for host and port."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         self._folder = folder
-        words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
-        words += ["--artifacts-destination", str(folder / "served"), "--port", str(port), "--host", "127.0.0.1"]
-        self._command = [sys.executable, "-m", "mlflow", "server", *words]
+        if words is None:
+            words = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
+            words += ["--artifacts-destination", str(folder / "served")]
+        place = ["--port", str(port), "--host", "127.0.0.1"]
+        self._command = [sys.executable, "-m", "mlflow", "server", *words, *place]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -1,0 +1,74 @@
+"""What a pool asks of the place where its workers run: this machine, or a cluster by way of its scheduler.
+
+Two things make an executor: a worker that is started, and watched until it ends; and the connection over which it is
+talked to, a pipe here and a socket from elsewhere. What is said over it is the same everywhere (`messages.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import NamedTuple, Protocol
+
+
+class End(NamedTuple):
+    """How a worker ended."""
+
+    exit_code: int | None
+    """Negative for a signal; None where it isn't known."""
+    log: str
+    """The end of what it printed, or what its scheduler says of it."""
+
+
+class Worker(Protocol):
+    """A worker process that was asked for."""
+
+    @property
+    def device(self) -> str:
+        """What it computes on: `cpu`, `cuda:0`."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """Where it is heard; None until it has called in, which takes as long as a scheduler has no room for it."""
+
+    def leave(self) -> None:
+        """Ask it to write a checkpoint and end; don't wait."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def dump(self) -> None:
+        """Let it print the stacks of its threads, where that can be done."""
+
+    def end(self, seconds: float) -> End:
+        """Wait for its end at most so long, then kill it; return how it ended."""
+
+
+class Executor(Protocol):
+    """Starts workers."""
+
+    @property
+    def at_once(self) -> int:
+        """How many workers may have been asked for and not yet be there."""
+
+    @property
+    def wants(self) -> str:
+        """What each needs of a cluster, in words."""
+
+    @property
+    def caller(self) -> Connection | None:
+        """Becomes readable when a worker calls in; None where workers are connected from the start."""
+
+    def start(self, device: str) -> Worker:
+        """Ask for a worker.
+
+        Raises:
+            StudyError: it can't be had here at all.
+        """
+
+    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
+        """Return those of the workers that have ended though their connection may not tell."""
+
+    def objection(self, where: Mapping[str, str]) -> str:
+        """Say why a worker that runs where it says can't be used; nothing where it can."""
+
+    def close(self) -> None:
+        """Give back all that is held; the workers have ended."""

@@ -1,0 +1,115 @@
+"""Workers as processes of this machine."""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from time import sleep
+
+from study.launch.executor import End, Worker
+from study.launch.worker import main
+
+DUMP_SECONDS = 0.5
+"""What a silent worker is given to leave the stacks of its threads."""
+LOG_BYTES = 64 * 1024
+"""What is kept of the end of a dead worker's log, at most."""
+
+
+class LocalWorker:
+    """A spawned process: forks don't mix with threads and CUDA."""
+
+    def __init__(self, process: SpawnProcess, connection: Connection, device: str, log: Path) -> None:
+        """Take over a process that was started, and the log that it writes."""
+        self.process = process
+        self.connection = connection
+        self.device = device
+        self._log = log
+
+    def leave(self) -> None:
+        """Send SIGTERM; see `Worker`."""
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.process.kill()
+
+    def dump(self) -> None:
+        """Send SIGUSR1, at which it leaves the stacks in its log."""
+        with suppress(OSError, TypeError):
+            os.kill(self.process.pid or 0, signal.SIGUSR1)
+            sleep(DUMP_SECONDS)
+
+    def end(self, seconds: float) -> End:
+        """Wait, kill where it takes too long, and read its log."""
+        self.process.join(max(0.0, seconds))
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        return End(self.process.exitcode, self._end_of_log())
+
+    def _end_of_log(self) -> str:
+        """Return what it printed last, and delete it."""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(max(0, self._log.stat().st_size - LOG_BYTES))
+                text = file.read().decode(errors="replace")
+            self._log.unlink()
+        except OSError:
+            return ""
+        return text
+
+
+class LocalExecutor:
+    """Starts workers on this machine."""
+
+    at_once = 1_000_000
+    """They are there at once."""
+    wants = ""
+    caller = None
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is the number of CPU threads that each worker computes on."""
+        self._context = multiprocessing.get_context("spawn")
+        self._threads = threads
+        self._logs = tempfile.TemporaryDirectory(prefix="study-workers-", ignore_cleanup_errors=True)
+        self._started = 0
+
+    def start(self, device: str) -> LocalWorker:
+        """Start a worker."""
+        self._started += 1
+        log = Path(self._logs.name) / f"{self._started}.log"
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=main, args=(theirs, device, self._threads, log), daemon=True)
+        with _no_interrupt():
+            process.start()
+        theirs.close()
+        return LocalWorker(process, ours, device, log)
+
+    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
+        """Return nothing: the end of a process is the end of its pipe."""
+        return []
+
+    def objection(self, where: Mapping[str, str]) -> str:
+        """Object to nothing: it's this machine."""
+        return ""
+
+    def close(self) -> None:
+        """Delete the logs."""
+        self._logs.cleanup()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile never gets it, not even while it still loads its modules."""
+    resource_tracker.ensure_running()  # its start, else a part of the first process's, lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,142 @@
+"""Workers as jobs of Slurm: its scheduler finds them a place; `squeue` tells when one is lost.
+
+What `sbatch` should know of partition, account or time limit stands in its own variables, such as SBATCH_PARTITION.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from study.errors import StudyError
+from study.launch.callers import CalledWorker, Callers
+from study.launch.environment import code
+from study.launch.executor import End, Worker
+from study.launch.remote import VARIABLE, Call, objection, packed
+
+LOOK_SECONDS = 5.0
+"""Between two looks at Slurm's queue."""
+WARN_SECONDS = 60
+"""Before a job's time is over, it is told to write a checkpoint."""
+LOG_BYTES = 64 * 1024
+COMMAND_SECONDS = 60
+"""How long one of Slurm's commands may take."""
+
+
+class SlurmWorker(CalledWorker):
+    """A job of Slurm's that runs until the launcher hangs up."""
+
+    def __init__(self, job: str, log: Path | None, callers: Callers, call: Call) -> None:
+        """Take over a job that was submitted, and the log that it writes."""
+        super().__init__(callers, call)
+        self.job = job
+        self._log = log
+
+    def kill(self) -> None:
+        """Cancel the job."""
+        _slurm("scancel", self.job)
+
+    def end(self, seconds: float) -> End:
+        """Cancel what may be left of the job; say how its log ends."""
+        self.forget()
+        self.kill()
+        try:
+            text = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace") if self._log is not None else ""
+        except OSError:
+            text = ""
+        return End(None, text)
+
+
+class SlurmExecutor:
+    """Asks Slurm for workers."""
+
+    at_once = 64
+    """A queue fuller than that serves nobody."""
+
+    def __init__(self, *, threads: int, gpus: int = 0, memory: float | None = None, shared: Path | None = None) -> None:
+        """Look for Slurm's commands.
+
+        Args:
+            threads: CPUs of a worker.
+            gpus: of a worker.
+            memory: of a worker, in GiB.
+            shared: the folder of the study, where workers are to use it themselves.
+
+        Raises:
+            StudyError: they aren't here.
+        """
+        if not shutil.which("sbatch"):
+            raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
+        self._callers = Callers(socket.gethostname(), shared)
+        self._threads = threads
+        self._logs = tempfile.TemporaryDirectory(prefix=".slurm-", dir=shared) if shared is not None else None
+        self._looked = 0.0
+        self._options = [f"--cpus-per-task={threads}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
+        self._options += [f"--mem={int(memory * 1024)}M"] if memory is not None else []
+        self.wants = f"{threads} CPU, {gpus} GPU" + (f", {memory:g} GiB" if memory is not None else "")
+
+    @property
+    def caller(self) -> Connection:
+        """Becomes readable when a worker calls in."""
+        return self._callers.bell
+
+    def start(self, device: str) -> SlurmWorker:
+        """Submit a job.
+
+        Raises:
+            StudyError: Slurm refuses it.
+        """
+        call = self._callers.expect(device, self._threads)
+        log = Path(self._logs.name) / f"{call.number}.log" if self._logs is not None else None
+        words = ["--parsable", "--job-name=study", "--no-requeue", "--export=ALL", f"--signal=B:TERM@{WARN_SECONDS}"]
+        words += [*self._options, f"--output={log or os.devnull}"]
+        script = f"#!/bin/sh\nexec '{sys.executable}' -m study.launch.remote\n"
+        done = _slurm("sbatch", *words, script=script, environ={VARIABLE: packed(call)})
+        if done.returncode:
+            reason = done.stderr.strip().splitlines()[-1:]
+            raise StudyError(f"--executor slurm: {reason[0] if reason else 'sbatch gives no reason'}")
+        return SlurmWorker(done.stdout.strip().partition(";")[0], log, self._callers, call)
+
+    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
+        """Return the workers whose jobs are no longer in the queue; none where Slurm doesn't answer."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return []
+        done = _slurm("squeue", "--me", "--noheader", "--format=%A")
+        self._looked = time.monotonic()
+        known = set(done.stdout.split())
+        mine = [worker for worker in workers if isinstance(worker, SlurmWorker)] if done.returncode == 0 else []
+        return [worker for worker in mine if worker.job not in known]
+
+    def objection(self, where: Mapping[str, str]) -> str:
+        """See `objection`."""
+        return objection(where, code())
+
+    def close(self) -> None:
+        """Hear nobody any more, and delete the logs."""
+        self._callers.close()
+        if self._logs is not None:
+            self._logs.cleanup()
+
+
+def _slurm(
+    *words: str, script: str = "", environ: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Call one of Slurm's commands; one that doesn't answer has failed."""
+    try:
+        return subprocess.run(
+            words,
+            input=script,
+            env={**os.environ, **(environ or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(words, 1, "", str(error))

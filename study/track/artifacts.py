@@ -1,0 +1,77 @@
+"""The files of a run, put and fetched by a worker on a machine that shares no disk with the launcher."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from study.errors import without_passwords
+from study.patience import first_line
+from study.track.place import Unreachable
+
+
+@dataclass(frozen=True)
+class ArtifactPlace:
+    """Where a run's files lie."""
+
+    uri: str
+    """As MLflow has it: `s3://bucket/...`, or `mlflow-artifacts:/...` by way of the tracking server."""
+    server: str
+    """The tracking server's address."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it's a folder, which other machines may or may not see."""
+        return urlparse(self.uri).scheme in ("", "file")
+
+    def put(self, file: Path, folder: str) -> None:
+        """Store a file; one of that name is replaced.
+
+        Raises:
+            Unreachable: it can't be stored now.
+        """
+        with _Answering(self):
+            self.repository().log_artifact(str(file), folder)
+
+    def get(self, folder: str, into: Path) -> list[Path]:
+        """Fetch the files of a folder, of which there may be none; return where they lie in `into`.
+
+        Raises:
+            Unreachable: they can't be fetched now.
+        """
+        with _Answering(self):
+            repository = self.repository()
+            names = [found.path for found in repository.list_artifacts(folder) if not found.is_dir]
+            return [Path(repository.download_artifacts(name, str(into))) for name in names]
+
+    def remove(self, folder: str) -> None:
+        """Delete a folder.
+
+        Raises:
+            Unreachable: it can't be deleted now.
+        """
+        with _Answering(self):
+            self.repository().delete_artifacts(folder)
+
+    def repository(self) -> Any:
+        """Return MLflow's object for it, which raises errors of its own."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        from study.track import connect  # noqa: F401 (how MLflow waits and reports is set there)
+
+        return get_artifact_repository(self.uri, tracking_uri=self.server)
+
+
+class _Answering:
+    """Turns whatever a store's library raises into one line: each has errors of its own."""
+
+    def __init__(self, place: ArtifactPlace) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if isinstance(error, Exception):
+            where = without_passwords(self._place.uri)
+            raise Unreachable(f"the artifacts at {where} can't be reached: {first_line(error)}") from error

@@ -1,0 +1,53 @@
+"""Runs on a Ray cluster: the same results as here, also where a node is lost and another joins, and after a stop."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_stops import WITHIN
+from tests.faults.whole import SHORT, check_whole, left_in_peace
+from tests.launch.clusters import RayCluster
+from tests.launch.processes import Launcher
+
+pytest.importorskip("ray", reason="Ray isn't installed")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return left_in_peace(tmp_path_factory.mktemp("here"), SHORT)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with RayCluster(nodes=2) as made:
+        yield made
+
+
+def launcher(folder: Path, cluster: RayCluster, *words: str, name: str = "launcher") -> Launcher:
+    (folder / "g.yaml").write_text(SHORT)
+    return Launcher(folder, name, "--executor", "ray", "--address", cluster.address, "--workers", "3", *words)
+
+
+def test_a_stop_leaves_checkpoints_and_the_same_command_goes_on(
+    cluster: RayCluster, tmp_path: Path, here: Path
+) -> None:
+    first = launcher(tmp_path, cluster, "--checkpoint-every", "1000")
+    first.until_it_says("trial 0")
+    os.killpg(first.process.pid, signal.SIGINT)
+    assert first.process.wait(timeout=WITHIN) == 130
+    said = launcher(tmp_path, cluster, name="again").end()
+    assert "its worker was lost" not in said
+    check_whole(tmp_path, here)
+
+
+def test_a_node_is_lost_and_another_joins(cluster: RayCluster, tmp_path: Path, here: Path) -> None:
+    running = launcher(tmp_path, cluster, "--checkpoint-every", "0.3")
+    running.until_it_says("trial 0")
+    cluster.kill(0)
+    cluster.add()
+    assert "its worker was lost" in running.end()
+    check_whole(tmp_path, here)

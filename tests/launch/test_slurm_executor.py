@@ -1,0 +1,50 @@
+"""Runs as jobs of a real Slurm: the same results as here, also where a job is cancelled in the middle."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_study
+from tests.faults.whole import SHORT, check_whole, left_in_peace
+from tests.launch.processes import Launcher, wait_for
+from tests.launch.slurm import slurm
+
+pytestmark = pytest.mark.slow
+WORDS = ("--executor", "slurm", "--workers", "2")
+
+
+@pytest.fixture(autouse=True)
+def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with slurm() as config:
+        monkeypatch.setenv("SLURM_CONF", str(config))
+        yield
+
+
+def jobs() -> list[str]:
+    done = subprocess.run(["squeue", "--me", "-h", "-o", "%A"], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_a_job_is_cancelled(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    here = left_in_peace(tmp_path_factory.mktemp("here"), SHORT)
+    (tmp_path / "g.yaml").write_text(SHORT)
+    launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
+    launcher.until_it_says("trial 0")
+    subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
+    said = launcher.end()
+    assert "its worker was lost" in said
+    check_whole(tmp_path, here)
+    wait_for(lambda: not jobs())
+
+
+def test_what_slurm_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "g.yaml").write_text(SHORT)
+    monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
+    done = run_study(tmp_path, "run", "--grid", "g.yaml", *WORDS)
+    assert done.returncode == 2
+    assert "--executor slurm" in done.stderr.splitlines()[-1]
+    assert "partition" in done.stderr.splitlines()[-1]
+    assert os.environ["SBATCH_PARTITION"] not in jobs()
