@@ -17,7 +17,7 @@ from study.report.rule import listed
 RECIPE = (
     "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
     "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
-    "deterministic",
+    "deterministic", "gpus_per_run", "batch_norm",
 )  # fmt: skip
 DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
 HARDWARE = (

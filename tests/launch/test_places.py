@@ -52,6 +52,22 @@ def test_threads_of_a_process() -> None:
     assert (threads_of("cuda:0", 8), threads_of("cuda:0+cuda:1", 8), threads_of("cuda:0", 0)) == (8, 4, 1)
 
 
+@pytest.mark.parametrize(
+    ("hardware", "devices", "threads"),
+    [
+        (Hardware(executor="slurm", gpus=2, cpus=8), "cuda:0+cuda:1", 4),
+        (Hardware(executor="slurm", device="cuda", cpus=8), "cuda:0+cuda:1", 4),  # as many as a run asks for
+        (Hardware(executor="slurm", device="cpu", cpus=8), "cpu+cpu", 1),
+    ],
+)
+def test_a_worker_elsewhere_has_the_gpus_of_a_run(
+    hardware: Hardware, devices: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.launch.slurm_executor.SlurmExecutor", lambda **_: None)
+    force = choose_place(hardware, 1, 2, None).force
+    assert (force.devices, force.threads) == ([devices], threads)
+
+
 def test_without_ray_without_slurm_or_without_a_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StudyError, match="sbatch isn't found"):

@@ -35,6 +35,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests leave there, or make at the same time, is none of ours."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def make_spec(dataset: DatasetSpec = DATA, **recipe: Any) -> RunSpec:
     fields = {
         "epochs": 30,
@@ -73,7 +80,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
 
 @pytest.mark.slow
 def test_a_rank_is_killed_and_the_run_goes_on_to_the_same_curve(whole: list[Event], tmp_path: Path) -> None:
-    before = folders()
     broken = begin(tmp_path / "broken.pt", make_spec())
     while next(broken) != Checkpointed(5):
         pass
@@ -86,7 +92,7 @@ def test_a_rank_is_killed_and_the_run_goes_on_to_the_same_curve(whole: list[Even
     assert again[0].device == "2 x cpu"
     assert again[0].step >= 5
     assert curve([*again[0].history, *again]) == curve(whole)
-    assert folders() == before
+    assert folders() == set()
 
 
 def test_what_breaks_another_rank_is_told(tmp_path: Path) -> None:
@@ -150,7 +156,6 @@ for event in begin(Path(sys.argv[1]), make_spec(epochs=10000)):
 
 @pytest.mark.slow
 def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
-    before = folders()
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(tmp_path / "c.pt")],
         stdout=subprocess.PIPE,
@@ -163,7 +168,7 @@ def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.communicate()
     wait_for(lambda: not rank.is_running(), 10)
-    assert folders() == before
+    assert folders() == set()
 
 
 def test_devices_of_a_worker() -> None:
