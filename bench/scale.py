@@ -164,7 +164,8 @@ def simulate(place: Place, folder: Path, given: argparse.Namespace) -> dict[str,
             super().release(task)
             watched.ended()
 
-    def make_pool(devices: list[str], *_: Any) -> MadeUpPool:
+    def make_pool(*given: Any) -> MadeUpPool:
+        devices = next(one for one in given if isinstance(one, list))
         pools.append(CountedPool(len(devices), work, clock, template))
         watched.start()
         return pools[-1]
