@@ -1,6 +1,7 @@
 """The launcher's end of the line to workers on other machines: they call in, and prove that they were asked for."""
 
 import os
+import resource
 import secrets
 import socket
 from abc import ABC, abstractmethod
@@ -12,6 +13,7 @@ from threading import Lock, Thread
 
 from study.launch.remote import Call, credentials, hold_line
 
+MOST_FILES = 65536
 BACKLOG = 512
 """Workers that may call in at the same moment."""
 
@@ -56,6 +58,7 @@ class Callers:
         They take over the variables with which the artifact store is reached, and must see the folder `shared`.
         """
         host = os.environ.get("STUDY_HOST", host)
+        _allow_many_lines()
         self._listener = Listener(("", 0), family="AF_INET", backlog=BACKLOG)
         self._key = secrets.token_bytes(32)
         self._call = Call(
@@ -112,3 +115,11 @@ class Callers:
         with self._lock:
             self._arrived[number] = caller
             self._ringer.send(number)
+
+
+def _allow_many_lines() -> None:
+    """Let this process hold as many lines as the system allows: the usual 1,024 files are fewer than a big cluster."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
