@@ -127,6 +127,8 @@ def run(
     if dry_run:
         from study import commands_plan
 
+        if executor != "local":
+            typer.echo("times, memory and workers below are those of this machine, not of the cluster", err=True)
         raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers, replicas))
     hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     limits = Limits(retries, checkpoint_every, 60 * hang_after)
