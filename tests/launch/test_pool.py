@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +63,8 @@ def test_a_worker_is_taken_away_while_it_is_heard(pool: Pool) -> None:
 
 
 def test_all_that_a_dead_worker_had_is_told(pool: Pool) -> None:
+    for member in pool._members:
+        os.kill(member.worker.process.pid, signal.SIGSTOP)  # type: ignore[attr-defined] # so that it says nothing first
     pool.give(order("a"))
     pool.give(order("b"))
     pool.give(order("c"), beside="a")
