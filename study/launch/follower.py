@@ -6,7 +6,6 @@ It imports no MLflow and no Optuna. What it prints goes to the worker's log.
 import faulthandler
 import json
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -14,6 +13,8 @@ import threading
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from study.config import RunSpec
 
@@ -32,6 +33,15 @@ class Part:
     threads: int
     folder: Path
     """Where the ranks of a run meet, and leave word."""
+
+    @classmethod
+    def read(cls, line: bytes) -> "Part":
+        """Return what `line` says."""
+        return TypeAdapter(cls).validate_json(line)
+
+    def line(self) -> bytes:
+        """Return this as a line."""
+        return TypeAdapter(Part).dump_json(self) + b"\n"
 
     @property
     def meeting(self) -> Path:
@@ -64,7 +74,7 @@ def main() -> None:
     faulthandler.enable()
     for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(word, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
-    part: Part = pickle.load(sys.stdin.buffer)
+    part = Part.read(sys.stdin.buffer.readline())
     watch = threading.Thread(target=_end_with_worker, args=(part.folder,), daemon=True)
     watch.start()
     try:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -184,7 +183,7 @@ def _start(part: Part) -> "subprocess.Popen[bytes]":
     )
     assert process.stdin is not None  # noqa: S101 (it was asked for)
     with suppress(OSError):  # it has just died: `wait` will notice
-        pickle.dump(part, process.stdin)
+        process.stdin.write(part.line())
         process.stdin.flush()
     return process
 

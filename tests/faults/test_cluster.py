@@ -17,14 +17,14 @@ from study.track import load_runs
 from tests.conftest import run_study
 from tests.faults.whole import check_whole, left_in_peace
 from tests.launch.clusters import RayCluster
-from tests.launch.processes import Launcher
+from tests.launch.processes import Launcher, until_busy
 from tests.postgres import postgres, with_database
 from tests.track.servers import Server
 
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 30, batch_size: 16, lr: tune, precision: fp32}
+recipe: {epochs: 20, batch_size: 16, lr: tune, precision: fp32}
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid: {architecture: [plain, residual], depth: [8, 14, 20], seed: [0, 1, 2, 3]}
 """
@@ -90,7 +90,7 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         storage = with_database(database, "optuna")
         words = ("--executor", "ray", "--address", cluster.address, "--workers", "3", "--checkpoint-every", "0.5")
         launcher = Launcher(tmp_path, "launcher", *words, "--set", f"tune.storage={storage}")
-        launcher.until_it_says("seed 0: training error")
+        until_busy(tmp_path, 3, server.address)
         cluster.kill(1)
         said = launcher.end()
         assert "its worker was lost" in said

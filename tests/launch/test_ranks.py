@@ -171,6 +171,13 @@ def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
     assert folders() == set()
 
 
+def test_what_a_rank_is_told_is_what_it_reads(tmp_path: Path) -> None:
+    spec = make_spec(milestones=(0.5, 100), lr=0.1 + 0.2)
+    part = ranks.Part(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path)
+    assert ranks.Part.read(part.line()) == part
+    assert part.line().count(b"\n") == 1
+
+
 def test_devices_of_a_worker() -> None:
     assert each_device(one_worker(["cuda:0", "cuda:1"])) == ["cuda:0", "cuda:1"]
     assert each_device("cpu") == ["cpu"]

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.test_stops import WITHIN
 from tests.faults.whole import SHORT, check_whole, left_in_peace
 from tests.launch.clusters import RayCluster
-from tests.launch.processes import Launcher
+from tests.launch.processes import Launcher, until_busy
 
 pytest.importorskip("ray", reason="Ray isn't installed")
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_a_stop_leaves_checkpoints_and_the_same_command_goes_on(
 
 def test_a_node_is_lost_and_another_joins(cluster: RayCluster, tmp_path: Path, here: Path) -> None:
     running = launcher(tmp_path, cluster, "--checkpoint-every", "0.3")
-    running.until_it_says("trial 0")
+    until_busy(tmp_path, 2)
     cluster.kill(0)
     cluster.add()
     assert "its worker was lost" in running.end()
