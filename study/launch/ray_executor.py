@@ -94,6 +94,10 @@ class RayExecutor:
         except (OSError, RuntimeError, ValueError) as error:
             where = address or os.environ.get("RAY_ADDRESS", "this machine")
             raise StudyError(f"--executor ray: no cluster at {where}: {first_line(error)}") from None
+        with suppress(ImportError, AttributeError):
+            from ray._private import worker  # it prints what it has of a lost node, dozens of lines, between ours
+
+            worker.print_to_stdstream = lambda *_, **__: None
         self.gpus = gpus if gpus is not None else usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0)
         self._cpus = cpus
         self._callers = Callers(self._ray.util.get_node_ip_address(), shared)
