@@ -1,7 +1,34 @@
 """Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
 
+from study.probe.gradients import (
+    BATCH_NORM_GROWTH,
+    Growth,
+    LayerGradient,
+    Turn,
+    fit_growth,
+    measure_gradients,
+    measure_turns,
+)
+from study.probe.identity import Construction, add_noise, build_by_construction
 from study.probe.layers import Layer, find_layers
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
 
-__all__ = ["Layer", "Response", "find_layers", "measure_responses", "recalibrated", "replica"]
+__all__ = [
+    "BATCH_NORM_GROWTH",
+    "Construction",
+    "Growth",
+    "Layer",
+    "LayerGradient",
+    "Response",
+    "Turn",
+    "add_noise",
+    "build_by_construction",
+    "find_layers",
+    "fit_growth",
+    "measure_gradients",
+    "measure_responses",
+    "measure_turns",
+    "recalibrated",
+    "replica",
+]
