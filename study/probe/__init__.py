@@ -13,14 +13,17 @@ from study.probe.identity import Construction, add_noise, build_by_construction
 from study.probe.layers import Layer, find_layers
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
+from study.probe.shattered import Correlation, Shattering, measure_shattering
 
 __all__ = [
     "BATCH_NORM_GROWTH",
     "Construction",
+    "Correlation",
     "Growth",
     "Layer",
     "LayerGradient",
     "Response",
+    "Shattering",
     "Turn",
     "add_noise",
     "build_by_construction",
@@ -28,6 +31,7 @@ __all__ = [
     "fit_growth",
     "measure_gradients",
     "measure_responses",
+    "measure_shattering",
     "measure_turns",
     "recalibrated",
     "replica",
