@@ -11,6 +11,7 @@ from study.probe.gradients import (
 )
 from study.probe.identity import Construction, add_noise, build_by_construction
 from study.probe.layers import Layer, find_layers
+from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
 from study.probe.shattered import Correlation, Shattering, measure_shattering
@@ -22,17 +23,23 @@ __all__ = [
     "Growth",
     "Layer",
     "LayerGradient",
+    "Lesion",
+    "Reordering",
     "Response",
     "Shattering",
     "Turn",
     "add_noise",
     "build_by_construction",
+    "delete_each",
+    "delete_random",
     "find_layers",
     "fit_growth",
+    "kendall_tau",
     "measure_gradients",
     "measure_responses",
     "measure_shattering",
     "measure_turns",
     "recalibrated",
     "replica",
+    "swap_random",
 ]

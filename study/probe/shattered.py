@@ -56,8 +56,8 @@ def measure_shattering(
 
         ACF(k) = E <g(t) - m, g(t + k) - m> / E ||g(t) - m||^2
 
-    where E is the mean over t, and over the lines (the paper's measure, with lines between images
-    for its scalar inputs). In a shuffled line it would be -1 / (P - 1) at every lag but 0: the white noise to compare with.
+    where E is the mean over t, and over the lines (the paper's measure, with lines between images for its
+    scalar inputs). In a shuffled line it would be -1 / (P - 1) at every lag but 0: the white noise to compare with.
     By the paper's theory, at initialisation a plain net of ReLUs decorrelates as 2^-depth, a residual one with batch
     norm as 1 / sqrt(depth).
 
