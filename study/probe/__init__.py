@@ -15,6 +15,7 @@ from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, k
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
 from study.probe.shattered import Correlation, Shattering, measure_shattering
+from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
 
 __all__ = [
     "BATCH_NORM_GROWTH",
@@ -27,19 +28,24 @@ __all__ = [
     "Reordering",
     "Response",
     "Shattering",
+    "SurfacePoint",
+    "SurfaceSummary",
     "Turn",
     "add_noise",
     "build_by_construction",
     "delete_each",
     "delete_random",
+    "filter_directions",
     "find_layers",
     "fit_growth",
     "kendall_tau",
     "measure_gradients",
     "measure_responses",
     "measure_shattering",
+    "measure_surface",
     "measure_turns",
     "recalibrated",
     "replica",
+    "summarise_surface",
     "swap_random",
 ]

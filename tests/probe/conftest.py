@@ -14,6 +14,7 @@ from study.data import Normalizer, TrainBatches, evaluation_batches, load_datase
 from study.nets import build_net
 
 Batches = list[tuple[Tensor, Tensor]]
+DIGITS = DatasetSpec(name="digits", train_limit=384, test_limit=50, validation=0)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -28,7 +29,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def batches() -> Batches:
     """384 clean digits (N, 1, 8, 8) with their labels, 128 at a time."""
-    train = load_dataset(DatasetSpec(name="digits", train_limit=384, test_limit=50)).train
+    train = load_dataset(DIGITS).train
     return list(evaluation_batches(train, Normalizer.fit(train, "pixel-mean"), augment="none", batch_size=128))
 
 
@@ -47,7 +48,7 @@ def digit_net() -> Callable[..., nn.Module]:
 def trained(digit_net: Callable[..., nn.Module]) -> Callable[[str], nn.Module]:
     """Return nets trained for a few epochs on 384 digits, each trained once and not to be changed."""
     done: dict[str, nn.Module] = {}
-    train = load_dataset(DatasetSpec(name="digits", train_limit=384, test_limit=50)).train
+    train = load_dataset(DIGITS).train
     normalizer = Normalizer.fit(train, "pixel-mean")
 
     def get(name: str) -> nn.Module:
