@@ -1,5 +1,6 @@
 """Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
 
+from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
 from study.probe.gradients import (
     BATCH_NORM_GROWTH,
     Growth,
@@ -21,12 +22,14 @@ __all__ = [
     "BATCH_NORM_GROWTH",
     "Construction",
     "Correlation",
+    "EffectiveRank",
     "Growth",
     "Layer",
     "LayerGradient",
     "Lesion",
     "Reordering",
     "Response",
+    "Sharpness",
     "Shattering",
     "SurfacePoint",
     "SurfaceSummary",
@@ -39,8 +42,10 @@ __all__ = [
     "find_layers",
     "fit_growth",
     "kendall_tau",
+    "measure_effective_ranks",
     "measure_gradients",
     "measure_responses",
+    "measure_sharpness",
     "measure_shattering",
     "measure_surface",
     "measure_turns",
