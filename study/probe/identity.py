@@ -69,21 +69,21 @@ def build_by_construction(
     shallow = replica(net, training=False)
     deep = _deeper(shallow, depth)
     known = shallow.state_dict()
-    inserted = []
-    for name, (channels, block) in _added(shallow, deep).items():
-        mean, var = torch.zeros_like(channels), torch.ones_like(channels)
-        if statistics == "measured":
-            mean, var = _stage_statistics(shallow, name.split(".")[0], batches)
+    added = _added(shallow, deep)
+    seen = {stage: _stage_statistics(shallow, stage, batches) for stage in {name.split(".")[0] for name in added}}
+    for name, block in added.items():
+        mean, var = seen[name.split(".")[0]]
+        if statistics == "unit":
+            mean, var = torch.zeros_like(mean), torch.ones_like(var)
         _make_identity(block, mean, var)
         known.update({f"{name}.{key}": value for key, value in block.state_dict().items()})
-        inserted.append(name)
     deep.load_state_dict(known)
     deep.eval()
     with torch.no_grad():
         logits = [(deep(images), shallow(images)) for images, _ in batches]  # (N, K) each
     largest = max((float((mine - other).abs().max()) for mine, other in logits), default=0.0)
     changed = sum(int((mine.argmax(1) != other.argmax(1)).sum()) for mine, other in logits)
-    return Construction(deep.train(net.training), tuple(inserted), largest, changed)
+    return Construction(deep.train(net.training), tuple(added), largest, changed)
 
 
 @torch.no_grad()
@@ -158,14 +158,13 @@ def _width(channels: Sequence[int], base: Sequence[int]) -> float:
     return (low + high) / 2
 
 
-def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, tuple[Tensor, BasicBlock]]:
-    """Return the blocks that only the deep net has, by name, each with a vector (C,) of its channels."""
-    found = {}
-    for (name, few), many in zip(_stages(shallow).items(), _stages(deep).values(), strict=True):
-        for i in range(len(few), len(many)):
-            block = cast(BasicBlock, many[i])
-            found[f"{name}.{i}"] = (block.bn1.weight.detach(), block)
-    return found
+def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
+    """Return the blocks that only the deep net has, by name."""
+    return {
+        f"{name}.{i}": cast(BasicBlock, many[i])
+        for (name, few), many in zip(_stages(shallow).items(), _stages(deep).values(), strict=True)
+        for i in range(len(few), len(many))
+    }
 
 
 def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
