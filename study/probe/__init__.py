@@ -1,0 +1,64 @@
+"""Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
+
+from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
+from study.probe.gradients import (
+    BATCH_NORM_GROWTH,
+    Growth,
+    LayerGradient,
+    Turn,
+    fit_growth,
+    measure_gradients,
+    measure_turns,
+)
+from study.probe.identity import Construction, add_noise, build_by_construction
+from study.probe.layers import Layer, find_layers
+from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
+from study.probe.replica import recalibrated, replica
+from study.probe.responses import Response, measure_responses
+from study.probe.shattered import Correlation, Shattering, measure_shattering
+from study.probe.speed import Crossing, DepthFit, Judgement, Prediction, find_crossing, fit_depth_law, judge_depth_laws
+from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
+
+__all__ = [
+    "BATCH_NORM_GROWTH",
+    "Construction",
+    "Correlation",
+    "Crossing",
+    "DepthFit",
+    "EffectiveRank",
+    "Growth",
+    "Judgement",
+    "Layer",
+    "LayerGradient",
+    "Lesion",
+    "Prediction",
+    "Reordering",
+    "Response",
+    "Sharpness",
+    "Shattering",
+    "SurfacePoint",
+    "SurfaceSummary",
+    "Turn",
+    "add_noise",
+    "build_by_construction",
+    "delete_each",
+    "delete_random",
+    "filter_directions",
+    "find_crossing",
+    "find_layers",
+    "fit_depth_law",
+    "fit_growth",
+    "judge_depth_laws",
+    "kendall_tau",
+    "measure_effective_ranks",
+    "measure_gradients",
+    "measure_responses",
+    "measure_sharpness",
+    "measure_shattering",
+    "measure_surface",
+    "measure_turns",
+    "recalibrated",
+    "replica",
+    "summarise_surface",
+    "swap_random",
+]

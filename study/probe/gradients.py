@@ -1,0 +1,150 @@
+"""How gradients grow with depth: per layer, with the rate of effective learning, and the growth fitted over layers.
+
+Legend: N images, C channels, H height, W width.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from study.errors import StudyError
+from study.probe.layers import find_layers
+from study.probe.replica import replica
+
+BATCH_NORM_GROWTH = math.sqrt(math.pi / (math.pi - 1))
+"""1.211: by theory the factor a layer of batch norm and ReLU multiplies a gradient's norm by, toward the input."""
+
+
+@dataclass(frozen=True)
+class LayerGradient:
+    """Gradients of the mean cross-entropy of one batch at one 3x3 layer; norms are root sums of squares."""
+
+    layer: int
+    """Position among the net's 3x3 layers, from 0."""
+    name: str
+    stage: int
+    weight_gradient: float
+    """||dL/dW||."""
+    input_gradient: float
+    """||dL/dx|| of what goes into the layer, over all images, channels and positions of the batch."""
+    weight_norm: float
+    """||W||."""
+    effective_lr: float
+    """Rate over ||W||^2."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The factor by which a gradient's norm grows a layer, toward the input, with its standard error."""
+
+    rate: float
+    standard_error: float
+    layers: int
+    """Fitted."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How far the weights of a layer turned between two states of a net, in radians."""
+
+    layer: int
+    name: str
+    stage: int
+    angle: float
+
+
+def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: float) -> list[LayerGradient]:
+    """Return the gradients at each 3x3 layer, in the net's order, with batch statistics, as in training.
+
+    The norm of dL/dx is that over the whole batch, not over an image or an element: batch norm ties the images of a
+    batch together, and this norm stays the same where a stage halves the map and doubles the channels, so that its
+    growth is comparable between stages. Batches of other sizes have other norms (about 1/sqrt(N)), but equal growth.
+
+    The output of batch norm doesn't change with the scale of the weights before it, so a step of rate lr turns them as
+    one of lr / ||W||^2 would turn weights of norm 1: the effective rate (van Laarhoven 2017, arXiv 1706.05350,
+    section 2).
+
+    Args:
+        net: any with 3x3 convolutions and batch norm.
+        images: (N, C, H, W), normalised.
+        labels: (N,).
+        lr: the rate at which the net is trained now.
+
+    Raises:
+        StudyError: the net has no 3x3 convolutions with batch norm.
+    """
+    own = replica(net, training=True)
+    layers = find_layers(own)
+    inputs: list[Tensor] = []
+    for layer in layers:
+        layer.conv.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
+    logits = own(images.detach().requires_grad_())  # (N, K)
+    weights = [layer.conv.weight for layer in layers]
+    gradients = torch.autograd.grad(F.cross_entropy(logits, labels), [*inputs, *weights])
+    norms = torch.stack([value.detach().norm() for value in (*gradients, *weights)]).reshape(3, -1)
+    rows = []
+    for layer, (x, w, size) in zip(layers, norms.T.tolist(), strict=True):  # sync point
+        effective = lr / size**2 if size else math.inf
+        rows.append(LayerGradient(layer.index, layer.name, layer.stage, w, x, size, effective))
+    return rows
+
+
+def fit_growth(
+    rows: Sequence[LayerGradient], of: Literal["input_gradient", "weight_gradient"] = "input_gradient"
+) -> Growth:
+    """Fit r = exp(-slope) of log G_l = a + slope l by least squares, l the layers after the first: r > 1 is explosion.
+
+    Yang et al. 2019, "A Mean Field Theory of Batch Normalization" (arXiv 1902.08129): at initialisation, gradients of
+    nets of batch norm without shortcuts grow exponentially toward the input. For ReLU the square grows by
+    pi / (pi - 1) a layer, the norm by 1.211 (`BATCH_NORM_GROWTH`): dividing by the batch's deviation,
+    sqrt((pi - 1) / 2 pi) after a ReLU, against the sqrt(1/2) that ReLU lets through. The first layer's input is the
+    image, which is no layer's output, and is left out.
+
+    The standard error is that of least squares, by the delta method. Neighbouring layers' deviations from the line are
+    alike, so it's too small where the line isn't straight; seeds are the better measure.
+
+    Raises:
+        StudyError: fewer than three layers after the first, or a gradient that is 0 or isn't a number.
+    """
+    used = rows[1:]
+    values = [getattr(row, of) for row in used]
+    if len(used) < 3 or not all(0 < value < math.inf for value in values):
+        raise StudyError(f"no growth can be fitted to {len(used)} layers' gradients: it takes three that are above 0")
+    x = torch.tensor([row.layer for row in used], dtype=torch.float64)
+    y = torch.tensor(values, dtype=torch.float64).log()
+    x = x - x.mean()
+    spread = float(x.square().sum())
+    slope = float((x * y).sum()) / spread
+    rest = y - y.mean() - slope * x
+    error = math.sqrt(float(rest.square().sum()) / (len(used) - 2) / spread)
+    rate = math.exp(-slope)
+    return Growth(rate, rate * error, len(used))
+
+
+def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:
+    """Return the angle between each 3x3 layer's weights in two states of one net: what an update does to a layer.
+
+    Only direction counts before batch norm (van Laarhoven 2017, above): a layer whose weights have grown turns less.
+
+    Raises:
+        StudyError: the nets have different layers.
+    """
+    layers = [find_layers(net) for net in (before, after)]
+    shapes = [[(layer.name, layer.conv.weight.shape) for layer in own] for own in layers]
+    if shapes[0] != shapes[1]:
+        raise StudyError("the two nets have different layers: an angle is between two states of one net")
+    return [
+        Turn(old.index, old.name, old.stage, _angle(old.conv.weight, new.conv.weight))
+        for old, new in zip(*layers, strict=True)
+    ]
+
+
+@torch.no_grad()
+def _angle(before: Tensor, after: Tensor) -> float:
+    a, b = (F.normalize(weight.detach().double().flatten(), dim=0) for weight in (before, after))
+    return float(2 * torch.atan2((a - b).norm(), (a + b).norm()))  # exact for small angles, which arccos isn't

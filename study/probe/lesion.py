@@ -1,0 +1,191 @@
+"""What a trained net loses with a block, or with its order: Veit et al. 2016 (arXiv 1605.06431), section 4.
+
+Legend: N images, C channels, H height, W width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from study.errors import StudyError
+from study.nets.blocks import BasicBlock, Block, Bottleneck
+from study.probe.replica import replica
+from study.train.evaluate import Score, evaluate
+
+Batches = Sequence[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A net without some of its blocks; of one draw of several where they were drawn."""
+
+    blocks: tuple[str, ...]
+    """Taken out: `layer2.1`, in the net's order."""
+    downsamples: bool
+    """Whether one of them changes the map or the channels."""
+    draw: int
+    error: float
+    """Percent."""
+    loss: float
+    """Mean cross-entropy, in nats."""
+    rise: float
+    """Of the error, in percentage points, over the whole net's."""
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """A net some of whose blocks stand in each other's place."""
+
+    swaps: int
+    draw: int
+    kendall_tau: float
+    """Of the blocks' order with the trained one: 1 for the same, -1 for the reverse."""
+    error: float
+    """Percent."""
+    loss: float
+    rise: float
+    """Of the error, in percentage points, over the whole net's."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where a block stands: `stage[i]`."""
+
+    name: str
+    stage: nn.Sequential
+    i: int
+    block: Block
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether what goes out has the shape of what comes in."""
+        first = self.block.get_submodule("conv1")
+        return self.block.stride == 1 and getattr(first, "in_channels", None) == self.block.channels_out
+
+
+class _Shortcut(nn.Module):
+    """A residual block without its branch: ReLU(shortcut(x)); of an identity that is x, which is 0 or more."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.block.skip(x))
+
+
+def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
+    """Return the error without each block in turn, in the net's order (the paper's section 4.1).
+
+    Of a residual block the branch is taken out, and the shortcut stays. Of a plain net the block's layers are taken
+    out, where what's left fits together: a block that changes the shape can't be. Nothing else is changed, batch norm
+    statistics included, and nothing is trained anew. Batches are images (N, C, H, W) and labels (N,).
+
+    Raises:
+        StudyError: the net has no blocks, as VGG nets.
+    """
+    own, places = _blocks(net)
+    whole = _score(own, batches)
+    return [_without([place], 0, own, batches, whole) for place in _deletable(places)]
+
+
+def delete_random(
+    net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
+) -> list[Lesion]:
+    """Return the error without so many blocks, drawn anew `draws` times each (section 4.2).
+
+    Raises:
+        StudyError: the net has no blocks, or fewer that can be taken out than a count.
+    """
+    own, places = _blocks(net)
+    whole, pool = _score(own, batches), _deletable(places)
+    if not all(0 <= count <= len(pool) for count in counts):
+        raise StudyError(f"{max(counts)} blocks can't be taken out: the net has {len(pool)} that can")
+    rows = []
+    for count in counts:
+        for draw in range(draws):
+            chosen = torch.randperm(len(pool), generator=generator)[:count].sort().values.tolist()
+            rows.append(_without([pool[i] for i in chosen], draw, own, batches, whole))
+    return rows
+
+
+def swap_random(
+    net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
+) -> list[Reordering]:
+    """Return the error after so many random swaps of two blocks of one stage, drawn anew each time (section 4.3).
+
+    Swaps follow each other, so that a block may move more than once. Kendall's tau is over all blocks of the net, those
+    that can't move included.
+
+    Raises:
+        StudyError: the net has no blocks, or no stage has two that keep the shape.
+    """
+    own, places = _blocks(net)
+    whole = _score(own, batches)
+    movable = [i for i, place in enumerate(places) if place.keeps_shape]
+    pairs = [(a, b) for a, b in combinations(movable, 2) if places[a].stage is places[b].stage]
+    if not pairs:
+        raise StudyError("no two blocks can be swapped: no stage has two that keep the shape of the map")
+    rows = []
+    for count in counts:
+        for draw in range(draws):
+            order = list(range(len(places)))
+            for pair in torch.randint(len(pairs), (count,), generator=generator).tolist():
+                a, b = pairs[pair]
+                order[a], order[b] = order[b], order[a]
+            _arrange(places, order)
+            score = _score(own, batches)
+            _arrange(places, range(len(places)))
+            tau = kendall_tau(order)
+            rows.append(Reordering(count, draw, tau, score.error, score.loss, score.error - whole.error))
+    return rows
+
+
+def kendall_tau(order: Sequence[int]) -> float:
+    """Return Kendall's rank correlation of a permutation with the order 0, 1, 2, ...: 1 - 4 inversions / n(n - 1)."""
+    pairs = list(combinations(order, 2))
+    return sum(1 if a < b else -1 for a, b in pairs) / len(pairs) if pairs else 1.0
+
+
+def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
+    """Return a copy of the net, and where its blocks stand."""
+    own = replica(net, training=False)
+    places = [
+        _Place(f"{name}.{i}", stage, i, block)
+        for name, stage in own.named_children()
+        if isinstance(stage, nn.Sequential)
+        for i, block in enumerate(stage)
+        if isinstance(block, BasicBlock | Bottleneck)
+    ]
+    if not places:
+        raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")
+    return own, places
+
+
+def _deletable(places: Sequence[_Place]) -> list[_Place]:
+    return [place for place in places if place.keeps_shape or place.block.shortcut != "none"]
+
+
+def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Batches, whole: Score) -> Lesion:
+    """Score the net without these blocks, which are put back afterwards."""
+    for place in chosen:
+        place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
+    score = _score(net, batches)
+    for place in chosen:
+        place.stage[place.i] = place.block
+    names = tuple(place.name for place in chosen)
+    downsamples = any(not place.keeps_shape for place in chosen)
+    return Lesion(names, downsamples, draw, score.error, score.loss, score.error - whole.error)
+
+
+def _arrange(places: Sequence[_Place], order: Sequence[int]) -> None:
+    """Put the block that was trained at `order[i]` in the i-th place."""
+    for place, source in zip(places, order, strict=True):
+        place.stage[place.i] = places[source].block
+
+
+def _score(net: nn.Module, batches: Batches) -> Score:
+    return evaluate(net, batches, "fp32", next(net.parameters()).device)

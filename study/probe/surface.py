@@ -1,0 +1,199 @@
+"""The loss around a net: slices along filter-normalised random directions, Li et al. 2018 (arXiv 1712.09913).
+
+Legend: B points at once, N images, C channels, H height, W width, K classes, A and B' points of a slice's axes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from study.errors import StudyError
+from study.probe.replica import replica
+
+Direction = Mapping[str, Tensor]
+"""A change of each weight of a net, by name; parameters that aren't named don't change."""
+ROUNDING = 1e-6
+"""Losses that differ by less, relative to 1 + loss, count as equal: they are sums of 32-bit numbers."""
+
+
+@dataclass(frozen=True)
+class SurfacePoint:
+    """The net at theta + a d + b e, for directions d and e."""
+
+    a: float
+    b: float
+    """0 in a slice along one direction."""
+    loss: float
+    """Mean cross-entropy, in nats."""
+    error: float
+    """Percent."""
+
+
+@dataclass(frozen=True)
+class SurfaceSummary:
+    """A slice in numbers."""
+
+    loss: float
+    """At the centre, which is the net itself."""
+    curvatures: tuple[float, ...]
+    """Second derivative of the loss at the centre along each direction, by central differences of one grid step."""
+    basin: float
+    """Share of the points whose loss is below ln K, that of a net that gives each class the same probability."""
+    minima: int
+    """Points inside the slice that lie below all their neighbours, diagonal ones included."""
+    nonconvex: float
+    """Share of the basin's points inside the slice where the slice's Hessian has a negative eigenvalue; NaN if none."""
+
+
+def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2) -> list[dict[str, Tensor]]:
+    """Draw Gaussian directions with each filter's norm made that of the net's: d_ij <- d_ij / ||d_ij|| ||theta_ij||.
+
+    Section 4, equation 1 and the text after it. A filter is what gives one output channel, or one logit. Batch norms
+    and biases stay as they are, as in the authors' code. Draws are made on the generator's device.
+    """
+    found = []
+    for _ in range(count):
+        direction = {}
+        for name, weight in net.named_parameters():
+            if weight.ndim > 1:
+                draw = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=generator.device)
+                draw = draw.to(weight.device).flatten(1)  # (filters, C k k)
+                scale = weight.detach().flatten(1).norm(dim=1) / draw.norm(dim=1).clamp_min(1e-10)
+                direction[name] = (draw * scale[:, None]).reshape(weight.shape)
+        found.append(direction)
+    return found
+
+
+@torch.no_grad()
+def measure_surface(
+    net: nn.Module,
+    batches: Sequence[tuple[Tensor, Tensor]],
+    directions: Sequence[Direction],
+    *,
+    span: float = 1.0,
+    points: int = 51,
+    recalibrate: bool = False,
+    at_once: int | None = None,
+) -> list[SurfacePoint]:
+    """Return loss and error on a grid from -span to span along one direction or two; `a` changes slowest.
+
+    In evaluation mode with the net's own running statistics, as in the paper's code, which were measured at the centre
+    and fit no other point; `recalibrate` takes the statistics of each batch instead: then a few large batches, or one.
+
+    Args:
+        net: at the centre.
+        batches: images (N, C, H, W) and labels (N,), not augmented; some hundred images give the shape.
+        directions: one or two (`filter_directions`).
+        span: farthest from the centre, in norms of each filter.
+        points: along each direction, an odd number, so that the centre is one.
+        recalibrate: whether batch norms use the statistics of the batch.
+        at_once: points evaluated in one pass, as groups of channels; by default one on a CPU, which gains nothing by
+            more, and 32 elsewhere.
+
+    Raises:
+        StudyError: an even number of points, or fewer than three; no directions, or more than two; no images.
+    """
+    if points < 3 or points % 2 == 0:
+        raise StudyError(f"a slice of {points} points has no centre: take an odd number, 3 or more")
+    if len(directions) not in (1, 2) or not batches:
+        raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
+    own = replica(net, training=False)
+    if recalibrate:
+        _use_batch_statistics(own)
+    ticks = torch.linspace(-span, span, points, dtype=torch.float64)
+    ticks[points // 2] = 0  # exactly
+    grid = torch.cartesian_prod(ticks, ticks if len(directions) == 2 else torch.zeros(1, dtype=torch.float64))
+    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else 32)
+    scores = torch.cat([_scores(own, batches, directions, part) for part in torch.split(grid, at_once)])
+    count = sum(len(labels) for _, labels in batches)
+    return [
+        SurfacePoint(a, b, loss / count, 100 * wrong / count)
+        for (a, b), (loss, wrong) in zip(grid.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSummary:
+    """Return what a slice of `measure_surface` shows; curvature at other points is by central differences too.
+
+    The paper calls slices nearly convex or chaotic: here these words are numbers. Its section 6 maps eigenvalues of the
+    full Hessian instead; a slice with a negative one shows a direction of negative curvature of the full Hessian too,
+    a slice without doesn't rule it out.
+    """
+    side = len({row.b for row in rows})
+    loss = torch.tensor([row.loss for row in rows], dtype=torch.float64).reshape(-1, side)  # (A, B')
+    step = rows[side].a - rows[0].a
+    second = _second_differences(loss, step)  # (inner A, inner B', directions, directions)
+    inner = loss[1:-1] if side == 1 else loss[1:-1, 1:-1]
+    basin = math.log(classes)
+    slack = ROUNDING * (1 + inner)
+    least = torch.linalg.eigvalsh(second)[..., 0]
+    here = inner < basin
+    nonconvex = float((least < -4 * slack / step**2)[here].double().mean()) if here.any() else math.nan
+    neighbours = _neighbours(loss)  # (8 or 2, inner A, inner B')
+    minima = int((neighbours > inner + slack).all(0).sum())
+    a, b = (n // 2 for n in inner.shape)
+    curvatures = tuple(second[a, b].diagonal().tolist())
+    return SurfaceSummary(float(inner[a, b]), curvatures, float((loss < basin).double().mean()), minima, nonconvex)
+
+
+def _use_batch_statistics(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+
+
+def _scores(
+    net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], directions: Sequence[Direction], grid: Tensor
+) -> Tensor:
+    """Return summed loss and number of errors (B, 2) at points (B, 2) of the slice."""
+    theta = dict(net.named_parameters())
+    moved = {}
+    for name in directions[0]:
+        change = [torch.tensordot(grid[:, i].to(d[name]), d[name], dims=0) for i, d in enumerate(directions)]
+        moved[name] = theta[name] + sum(change)  # (B, *shape)
+    totals = torch.zeros(len(grid), 2, dtype=torch.float64)
+    for images, labels in batches:
+        logits = _logits(net, moved, images)  # (B, N, K)
+        losses = F.cross_entropy(logits.transpose(1, 2), labels.expand(len(grid), -1), reduction="none")  # (B, N)
+        wrong = (logits.argmax(2) != labels).sum(1)
+        totals += torch.stack([losses.double().sum(1), wrong.double()], 1).cpu()  # sync point
+    return totals
+
+
+def _logits(net: nn.Module, moved: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Return the logits (B, N, K) of the net with each of several sets of weights (B, *shape)."""
+
+    def at(weights: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = functional_call(net, weights, (images,))
+        return logits
+
+    if len(next(iter(moved.values()))) == 1:
+        return at({name: weight[0] for name, weight in moved.items()})[None]
+    logits: Tensor = vmap(at)(moved)
+    return logits
+
+
+def _second_differences(loss: Tensor, step: float) -> Tensor:
+    """Return the Hessian of the slice at its inner points, by central differences: (.., 1, 1) or (.., 2, 2)."""
+    if loss.shape[1] == 1:
+        return ((loss[2:] - 2 * loss[1:-1] + loss[:-2]) / step**2)[..., None, None]
+    middle = loss[1:-1, 1:-1]
+    aa = loss[2:, 1:-1] - 2 * middle + loss[:-2, 1:-1]
+    bb = loss[1:-1, 2:] - 2 * middle + loss[1:-1, :-2]
+    ab = (loss[2:, 2:] - loss[2:, :-2] - loss[:-2, 2:] + loss[:-2, :-2]) / 4
+    return torch.stack([torch.stack([aa, ab], -1), torch.stack([ab, bb], -1)], -2) / step**2
+
+
+def _neighbours(loss: Tensor) -> Tensor:
+    """Return, for each inner point, its neighbours: (8, ...) in a plane, (2, ...) on a line."""
+    rows, columns = loss.shape
+    if columns == 1:
+        return torch.stack([loss[:-2], loss[2:]])
+    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    return torch.stack([loss[i : rows - 2 + i, j : columns - 2 + j] for i, j in shifts])

@@ -1,0 +1,139 @@
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from study.errors import StudyError
+from study.probe import SurfacePoint, filter_directions, measure_surface, replica, summarise_surface
+
+
+def directions_of(net: nn.Module, count: int = 2, seed: int = 0) -> list[dict[str, torch.Tensor]]:
+    return filter_directions(net, torch.Generator().manual_seed(seed), count)
+
+
+def slice_of(f, points: int = 21, side: int | None = None) -> list[SurfacePoint]:
+    """Return a slice of a function's values, as a surface's rows are."""
+    ticks = torch.linspace(-1, 1, points).tolist()
+    return [SurfacePoint(a, b, f(a, b), 0.0) for a in ticks for b in (ticks if side is None else [0.0])]
+
+
+def test_each_filter_of_a_direction_has_the_norm_of_the_nets(digit_net, untouched):
+    net = digit_net("resnet-8", shortcut="C")
+    with untouched(net):
+        one, two = directions_of(net)
+        again, _ = directions_of(net)
+    weights = dict(net.named_parameters())
+    assert set(one) == {name for name in weights if "conv" in name or "downsample.0" in name or name == "fc.weight"}
+    for name, direction in one.items():
+        norms = weights[name].detach().flatten(1).norm(dim=1)
+        torch.testing.assert_close(direction.flatten(1).norm(dim=1), norms)
+        assert torch.equal(direction, again[name])
+        assert not torch.equal(direction, two[name])
+
+
+@pytest.mark.parametrize("name", ["plain-8", "resnet-8"])
+@pytest.mark.parametrize("recalibrate", [False, True])
+def test_points_are_the_losses_of_moved_nets(trained, batches, untouched, name, recalibrate):
+    net = trained(name)
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    d, e = directions_of(net)
+    with untouched(net):
+        rows = measure_surface(net, [(images, labels)], [d, e], span=0.5, points=5, recalibrate=recalibrate)
+    assert [(row.a, row.b) for row in rows] == [(a / 4, b / 4) for a in range(-2, 3) for b in range(-2, 3)]
+    for row in (rows[0], rows[7], rows[12], rows[21]):
+        moved = replica(net, training=recalibrate)
+        with torch.no_grad():
+            for key, weight in moved.named_parameters():
+                if key in d:
+                    weight += row.a * d[key] + row.b * e[key]
+            logits = moved(images)
+        assert row.loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-3, abs=1e-5)
+        assert row.error == pytest.approx(100 * float((logits.argmax(1) != labels).double().mean()), abs=0.6)
+    if not recalibrate:
+        parts = measure_surface(net, batches, [d, e], span=0.5, points=5)
+        assert [row.loss for row in parts] == pytest.approx([row.loss for row in rows], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("recalibrate", [False, True])
+def test_points_in_one_pass_are_those_one_by_one(trained, batches, untouched, recalibrate):
+    net = trained("resnet-8")
+    slices = []
+    with untouched(net):
+        for at_once in (1, 4):
+            slices.append(
+                measure_surface(
+                    net, batches[:1], directions_of(net, 1), points=9, recalibrate=recalibrate, at_once=at_once
+                )
+            )
+    assert [row.b for row in slices[0]] == [0] * 9
+    assert [row.loss for row in slices[1]] == pytest.approx([row.loss for row in slices[0]], rel=1e-3, abs=1e-5)
+
+
+def test_the_centre_is_the_net(trained, batches):
+    net = trained("plain-14")
+    rows = measure_surface(net, batches, directions_of(net, 1), points=3)
+    with torch.no_grad():
+        losses = [F.cross_entropy(net(images), labels, reduction="sum") for images, labels in batches]
+    assert rows[1].a == 0
+    assert rows[1].loss == pytest.approx(float(sum(losses)) / 384, rel=1e-5)
+    assert min(rows[0].loss, rows[2].loss) > rows[1].loss
+
+
+def test_a_bowl_is_convex_with_one_minimum():
+    found = summarise_surface(slice_of(lambda a, b: 0.5 + 2 * a * a + 3 * b * b + a * b), classes=10)
+    assert found.loss == pytest.approx(0.5)
+    assert found.curvatures == pytest.approx((4, 6))
+    assert found.minima == 1
+    assert found.nonconvex == 0
+    inside = [0.5 + 2 * a * a + 3 * b * b + a * b < math.log(10) for a in torch.linspace(-1, 1, 21).tolist()
+              for b in torch.linspace(-1, 1, 21).tolist()]  # fmt: skip
+    assert found.basin == pytest.approx(sum(inside) / 441)
+
+
+def test_a_saddle_and_waves_are_not():
+    saddle = summarise_surface(slice_of(lambda a, b: 1 + a * a - 0.1 * b * b), classes=10)
+    assert (saddle.nonconvex, saddle.minima) == (1, 0)
+    assert saddle.curvatures == pytest.approx((2, -0.2))
+    # Convex along both axes, not between them: the mixed difference counts.
+    twisted = summarise_surface(slice_of(lambda a, b: 1 + 0.1 * (a * a + b * b) + a * b * 0.5), classes=10)
+    assert min(twisted.curvatures) > 0
+    assert twisted.nonconvex == 1
+    waves = summarise_surface(slice_of(lambda a, b: 1 - 0.5 * math.cos(10 * a) * math.cos(10 * b), 81), classes=10)
+    assert waves.minima == 3 * 3 + 4 * 4  # where both cosines are 1, and where both are -1
+    assert 0.3 < waves.nonconvex < 0.9
+
+
+def test_a_flat_slice_has_no_minima_and_no_curvature_from_rounding():
+    values = iter(torch.rand(441, generator=torch.Generator().manual_seed(0)).mul(2e-7).tolist())
+    found = summarise_surface(slice_of(lambda _a, _b: 1 + next(values)), classes=10)
+    assert (found.minima, found.nonconvex) == (0, 0)
+
+
+def test_a_slice_along_one_direction():
+    found = summarise_surface(slice_of(lambda a, _: 1 - 0.5 * math.cos(10 * a), 81, side=1), classes=10)
+    assert found.curvatures == (pytest.approx(50, rel=0.01),)
+    assert found.minima == 3
+    assert found.nonconvex == pytest.approx(0.5, abs=0.1)
+    nothing = summarise_surface(slice_of(lambda a, _: 5 + a * a, 9, side=1), classes=10)
+    assert nothing.basin == 0
+    assert math.isnan(nothing.nonconvex)
+
+
+def test_what_isnt_a_slice_is_refused(digit_net, batches):
+    net = digit_net("plain-8")
+    with pytest.raises(StudyError, match="has no centre"):
+        measure_surface(net, batches, directions_of(net), points=10)
+    with pytest.raises(StudyError, match="one direction or two"):
+        measure_surface(net, batches, [], points=5)
+
+
+def test_an_imagenet_net(digit_net):
+    net = copy.deepcopy(digit_net("resnet-50", width=0.1, family="imagenet"))
+    images = torch.randn(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    rows = measure_surface(
+        net, [(images, torch.tensor([0, 1, 2, 3]))], directions_of(net, 1), points=3, recalibrate=True
+    )
+    assert all(math.isfinite(row.loss) for row in rows)
