@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from study.events import Checkpointed, Event, Finished, Interrupted, Unsaved
+from study.events import Checkpointed, Diverged, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
 from study.track import ArtifactPlace, Unreachable
 from study.train import DamagedCheckpoint, load_checkpoint, previous
@@ -118,7 +118,9 @@ def carried(
             courier.wait(_never)
             courier.send()
             courier.wait(_never)
-        elif isinstance(happened, Finished) and keep:
+        elif isinstance(happened, Diverged) or (isinstance(happened, Finished) and not keep):
+            courier.wait(stop)  # what comes late would stay where the launcher has already tidied up
+        elif isinstance(happened, Finished):
             yield from _keep(courier, happened.step, stop)
             if stop() and (courier.busy or courier.problem):
                 yield Interrupted(happened.step)

@@ -10,7 +10,7 @@ import torch
 
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
-from study.events import Checkpointed, Epoch, Event, Finished, Interrupted, Unsaved
+from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Unsaved
 from study.launch import courier as module
 from study.launch.courier import WEIGHTS, Courier, carried
 from study.launch.messages import RESUME
@@ -27,6 +27,8 @@ SPEC = RunSpec(
     recipe=Recipe(epochs=4, batch_size=50, lr=0.05, precision="fp32", augment="none"),
     seed=0,
 )
+
+DONE = Finished(7, 0.0, 0.0, 0.0, 0.0, 0.0, None, None, None, 1.0)
 
 
 @pytest.fixture
@@ -124,6 +126,25 @@ def test_a_trials_weights_are_not_kept(place: ArtifactPlace, tmp_path: Path) -> 
     assert not (tmp_path / "store" / WEIGHTS).exists()
 
 
+@pytest.mark.parametrize("end", [DONE, Diverged(7, 90.0, 1.0)])
+def test_nothing_is_on_its_way_when_a_run_is_said_to_be_over(
+    end: Event, place: ArtifactPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its launcher deletes then what was there to go on from."""
+    put = ArtifactPlace.put
+
+    def slow(self: ArtifactPlace, file: Path, folder: str) -> None:
+        time.sleep(0.5)
+        put(self, file, folder)
+
+    monkeypatch.setattr(ArtifactPlace, "put", slow)
+    courier = Courier(place, checkpoint(tmp_path / "a", 7))
+    for happened in carried(iter([Checkpointed(7), end]), courier, keep=False, stop=lambda: False):
+        if happened == end:
+            assert not courier.busy
+            assert [step_of(path) for path in (tmp_path / "store" / RESUME).iterdir()] == [7]
+
+
 def test_a_store_that_is_away_is_said_and_waited_for(
     place: ArtifactPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,8 +181,7 @@ def test_a_stop_while_the_store_is_away_leaves_the_run_to_go_on(
         return time.monotonic() - began > 0.5
 
     courier = Courier(place, checkpoint(tmp_path / "a", 7))
-    done = Finished(7, 0.0, 0.0, 0.0, 0.0, 0.0, None, None, None, 1.0)
-    events = list(carried(iter([Checkpointed(7), done]), courier, keep=True, stop=stop))
+    events = list(carried(iter([Checkpointed(7), DONE]), courier, keep=True, stop=stop))
     assert events[-1] == Interrupted(7)
 
 
