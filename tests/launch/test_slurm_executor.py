@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import run_study
 from tests.faults.whole import SHORT, check_whole, left_in_peace
-from tests.launch.processes import Launcher, wait_for
+from tests.launch.processes import Launcher, until_busy, wait_for
 from tests.launch.slurm import slurm
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def test_a_job_is_cancelled(tmp_path: Path, tmp_path_factory: pytest.TempPathFac
     here = left_in_peace(tmp_path_factory.mktemp("here"), SHORT)
     (tmp_path / "g.yaml").write_text(SHORT)
     launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
-    launcher.until_it_says("trial 0")
+    until_busy(tmp_path, min(2, os.cpu_count() or 1))  # a core each
     subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
     said = launcher.end()
     assert "its worker was lost" in said
