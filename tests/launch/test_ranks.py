@@ -28,11 +28,8 @@ CPUS = [torch.device("cpu")] * 2
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as a worker has on a CPU: sums are taken in the same order
-    yield
-    torch.set_num_threads(threads)
+def _on_one_thread(one_thread: None) -> None:
+    """Take sums in a worker's order."""
 
 
 @pytest.fixture(autouse=True)
