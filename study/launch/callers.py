@@ -5,13 +5,16 @@ import resource
 import secrets
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import AuthenticationError, Pipe
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 from threading import Lock, Thread
 
-from study.launch.remote import Call, credentials, hold_line
+from study.launch.devices import threads_of
+from study.launch.environment import code
+from study.launch.remote import Call, credentials, hold_line, objection
 
 MOST_FILES = 65536
 BACKLOG = 512
@@ -115,6 +118,33 @@ class Callers:
         with self._lock:
             self._arrived[number] = caller
             self._ringer.send(number)
+
+
+class CallingExecutor:
+    """What the executors of all clusters have in common: workers of one size, which call in."""
+
+    def __init__(self, host: str, shared: Path | None, *, cpus: int, gpus: float, memory: float | None) -> None:
+        """Listen for workers; `cpus`, `gpus` and `memory` (in GiB) are those of each. For the rest see `Callers`."""
+        self._callers = Callers(host, shared)
+        self._cpus = cpus
+        self.wants = f"{cpus} CPU, {gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
+
+    @property
+    def caller(self) -> Connection:
+        """Becomes readable when a worker calls in."""
+        return self._callers.bell
+
+    def objection(self, where: Mapping[str, str]) -> str:
+        """Say why a worker that runs where it says can't be used; nothing where it can."""
+        return objection(where, code())
+
+    def expect(self, device: str) -> Call:
+        """Return what a further worker must know to call in."""
+        return self._callers.expect(device, threads_of(device, self._cpus))
+
+    def close(self) -> None:
+        """Hear nobody any more."""
+        self._callers.close()
 
 
 def _allow_many_lines() -> None:

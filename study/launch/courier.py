@@ -15,6 +15,7 @@ from study.events import Checkpointed, Diverged, Event, Finished, Interrupted, U
 from study.launch.messages import RESUME
 from study.track import ArtifactPlace, Unreachable
 from study.train import DamagedCheckpoint, load_checkpoint, previous
+from study.train.evaluate import never
 
 if TYPE_CHECKING:
     from study.train import Step
@@ -115,9 +116,9 @@ def carried(
             told = courier.problem
             courier.send()
         elif isinstance(happened, Interrupted):
-            courier.wait(_never)
+            courier.wait(never)
             courier.send()
-            courier.wait(_never)
+            courier.wait(never)
         elif isinstance(happened, Diverged) or (isinstance(happened, Finished) and not keep):
             courier.wait(stop)  # what comes late would stay where the launcher has already tidied up
         elif isinstance(happened, Finished):
@@ -143,10 +144,6 @@ def _keep(courier: Courier, step: int, stop: Callable[[], bool]) -> Iterator[Uns
         again = time.monotonic() + AGAIN_SECONDS
         while time.monotonic() < again and not stop():
             time.sleep(LISTEN_SECONDS)
-
-
-def _never() -> bool:
-    return False
 
 
 def _step(path: Path) -> int:

@@ -6,7 +6,21 @@ talked to, a pipe here and a socket from elsewhere. What is said over it is the 
 
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple, Protocol
+
+LOG_BYTES = 64 * 1024
+"""What is kept of the end of a dead worker's log, at most."""
+
+
+def end_of(log: Path) -> str:
+    """Return what a worker printed last; nothing where its log can't be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 class End(NamedTuple):

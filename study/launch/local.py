@@ -12,13 +12,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from time import sleep
 
-from study.launch.executor import End, Worker
+from study.launch.executor import End, Worker, end_of
 from study.launch.worker import main
 
 DUMP_SECONDS = 0.5
 """What a silent worker is given to leave the stacks of its threads."""
-LOG_BYTES = 64 * 1024
-"""What is kept of the end of a dead worker's log, at most."""
 
 
 class LocalWorker:
@@ -51,18 +49,10 @@ class LocalWorker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        return End(self.process.exitcode, self._end_of_log())
-
-    def _end_of_log(self) -> str:
-        """Return what it printed last, and delete it."""
-        try:
-            with self._log.open("rb") as file:
-                file.seek(max(0, self._log.stat().st_size - LOG_BYTES))
-                text = file.read().decode(errors="replace")
+        text = end_of(self._log)
+        with suppress(OSError):
             self._log.unlink()
-        except OSError:
-            return ""
-        return text
+        return End(self.process.exitcode, text)
 
 
 class LocalExecutor:

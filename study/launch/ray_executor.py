@@ -2,18 +2,15 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
-from study.launch.callers import CalledWorker, Callers
-from study.launch.devices import threads_of
-from study.launch.environment import code
+from study.launch.callers import CalledWorker, Callers, CallingExecutor
 from study.launch.executor import End, Worker
-from study.launch.remote import Call, objection, serve
+from study.launch.remote import Call, serve
 from study.patience import first_line
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded
@@ -52,7 +49,7 @@ class RayWorker(CalledWorker):
         return End(0, "")
 
 
-class RayExecutor:
+class RayExecutor(CallingExecutor):
     """Asks a Ray cluster for workers."""
 
     at_once = 64
@@ -99,22 +96,15 @@ class RayExecutor:
 
             worker.print_to_stdstream = lambda *_, **__: None
         self.gpus = gpus if gpus is not None else usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0)
-        self._cpus = cpus
-        self._callers = Callers(self._ray.util.get_node_ip_address(), shared)
+        super().__init__(self._ray.util.get_node_ip_address(), shared, cpus=cpus, gpus=self.gpus, memory=memory)
         wanted = {"num_cpus": cpus, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
         if memory is not None:
             wanted["memory"] = int(memory * 2**30)
         self._serve = self._ray.remote(**wanted)(serve)
-        self.wants = f"{cpus} CPU, {self.gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
-
-    @property
-    def caller(self) -> Connection:
-        """Becomes readable when a worker calls in."""
-        return self._callers.bell
 
     def start(self, device: str) -> RayWorker:
         """Ask Ray for a worker."""
-        call = self._callers.expect(device, threads_of(device, self._cpus))
+        call = self.expect(device)
         return RayWorker(self._ray, self._serve.remote(call), self._callers, call)
 
     def gone(self, workers: Sequence[Worker]) -> list[Worker]:
@@ -125,13 +115,9 @@ class RayExecutor:
         ended, _ = self._ray.wait(list(mine), num_returns=len(mine), timeout=0)
         return [mine[task] for task in ended]
 
-    def objection(self, where: Mapping[str, str]) -> str:
-        """See `objection`."""
-        return objection(where, code())
-
     def close(self) -> None:
         """Leave the cluster: Ray ends what is left of the workers."""
-        self._callers.close()
+        super().close()
         self._ray.shutdown()
 
 

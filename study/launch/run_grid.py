@@ -117,6 +117,7 @@ def run_grid(
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
+        executor.close()
         return Summary(earlier=cells.done_before)
     most = "up to " if executor.caller else ""
     display.say(

@@ -11,21 +11,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from study.errors import StudyError
-from study.launch.callers import CalledWorker, Callers
-from study.launch.devices import threads_of
-from study.launch.environment import code
-from study.launch.executor import End, Worker
-from study.launch.remote import VARIABLE, Call, objection, packed
+from study.launch.callers import CalledWorker, Callers, CallingExecutor
+from study.launch.executor import End, Worker, end_of
+from study.launch.remote import VARIABLE, Call, packed
 
 LOOK_SECONDS = 5.0
 """Between two looks at Slurm's queue."""
 WARN_SECONDS = 60
 """Before a job's time is over, it is told to write a checkpoint."""
-LOG_BYTES = 64 * 1024
 COMMAND_SECONDS = 60
 """How long one of Slurm's commands may take."""
 
@@ -47,14 +43,10 @@ class SlurmWorker(CalledWorker):
         """Cancel what may be left of the job; say how its log ends."""
         self.forget()
         self.kill()
-        try:
-            text = self._log.read_bytes()[-LOG_BYTES:].decode(errors="replace") if self._log is not None else ""
-        except OSError:
-            text = ""
-        return End(None, text)
+        return End(None, end_of(self._log) if self._log is not None else "")
 
 
-class SlurmExecutor:
+class SlurmExecutor(CallingExecutor):
     """Asks Slurm for workers."""
 
     at_once = 64
@@ -74,18 +66,11 @@ class SlurmExecutor:
         """
         if not shutil.which("sbatch"):
             raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
-        self._callers = Callers(socket.gethostname(), shared)
-        self._cpus = cpus
+        super().__init__(socket.gethostname(), shared, cpus=cpus, gpus=gpus, memory=memory)
         self._logs = tempfile.TemporaryDirectory(prefix=".slurm-", dir=shared) if shared is not None else None
         self._looked = 0.0
         self._options = [f"--cpus-per-task={cpus}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
         self._options += [f"--mem={int(memory * 1024)}M"] if memory is not None else []
-        self.wants = f"{cpus} CPU, {gpus} GPU" + (f", {memory:g} GiB" if memory is not None else "")
-
-    @property
-    def caller(self) -> Connection:
-        """Becomes readable when a worker calls in."""
-        return self._callers.bell
 
     def start(self, device: str) -> SlurmWorker:
         """Submit a job.
@@ -93,7 +78,7 @@ class SlurmExecutor:
         Raises:
             StudyError: Slurm refuses it.
         """
-        call = self._callers.expect(device, threads_of(device, self._cpus))
+        call = self.expect(device)
         log = Path(self._logs.name) / f"{call.number}.log" if self._logs is not None else None
         words = ["--parsable", "--job-name=study", "--no-requeue", "--export=ALL", f"--signal=B:TERM@{WARN_SECONDS}"]
         words += [*self._options, f"--output={log or os.devnull}"]
@@ -114,13 +99,9 @@ class SlurmExecutor:
         mine = [worker for worker in workers if isinstance(worker, SlurmWorker)] if done.returncode == 0 else []
         return [worker for worker in mine if worker.job not in known]
 
-    def objection(self, where: Mapping[str, str]) -> str:
-        """See `objection`."""
-        return objection(where, code())
-
     def close(self) -> None:
         """Hear nobody any more, and delete the logs."""
-        self._callers.close()
+        super().close()
         if self._logs is not None:
             self._logs.cleanup()
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from scipy import stats
 from torch import Tensor, nn
 
 from study.errors import StudyError
@@ -115,15 +116,9 @@ def fit_growth(
     values = [getattr(row, of) for row in used]
     if len(used) < 3 or not all(0 < value < math.inf for value in values):
         raise StudyError(f"no growth can be fitted to {len(used)} layers' gradients: it takes three that are above 0")
-    x = torch.tensor([row.layer for row in used], dtype=torch.float64)
-    y = torch.tensor(values, dtype=torch.float64).log()
-    x = x - x.mean()
-    spread = float(x.square().sum())
-    slope = float((x * y).sum()) / spread
-    rest = y - y.mean() - slope * x
-    error = math.sqrt(float(rest.square().sum()) / (len(used) - 2) / spread)
-    rate = math.exp(-slope)
-    return Growth(rate, rate * error, len(used))
+    fit = stats.linregress([row.layer for row in used], [math.log(value) for value in values])
+    rate = math.exp(-fit.slope)
+    return Growth(rate, rate * float(fit.stderr), len(used))
 
 
 def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:

@@ -21,6 +21,7 @@ from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
 from study.probe.layers import find_layers
 from study.probe.replica import replica
+from study.probe.sums import channel_sums
 
 Statistics = Literal["unit", "measured"]
 """What the inserted batch norms hold, `unit` mean 0 and variance 1, `measured` those of the channels they see."""
@@ -170,7 +171,7 @@ def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
 def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Return mean and variance (C,) of a stage's output over all images and positions, in evaluation mode."""
     seen: list[Tensor] = []
-    hook = net.get_submodule(stage).register_forward_hook(lambda _module, _inputs, y: seen.append(_sums(y)))
+    hook = net.get_submodule(stage).register_forward_hook(lambda _module, _inputs, y: seen.append(channel_sums(y)))
     with torch.no_grad():
         for images, _ in batches:
             net(images)
@@ -180,13 +181,6 @@ def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor
     count, total, squares = torch.stack(seen).sum(0)
     mean = total / count
     return mean, (squares / count - mean.square()).clamp_min(0)
-
-
-def _sums(y: Tensor) -> Tensor:
-    """(N, C, H, W) -> counts, sums and sums of squares of the channels (3, C)."""
-    wide = y.detach().double()
-    total = wide.sum((0, 2, 3))
-    return torch.stack([torch.full_like(total, y.numel() // y.shape[1]), total, wide.square().sum((0, 2, 3))])
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from study.probe.layers import find_layers
 from study.probe.replica import replica
+from study.probe.sums import channel_sums
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ def measure_responses(
     sums: list[list[Tensor]] = [[] for _ in layers]
 
     def keep(place: list[Tensor], y: Tensor) -> None:
-        wide = y.double()  # (N, C, H, W)
-        ones = torch.full((y.shape[1],), y.numel() // y.shape[1], dtype=torch.float64, device=y.device)
-        now = torch.stack([ones, wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3))])  # (3, C)
+        now = channel_sums(y)  # (3, C)
         place[:] = [place[0] + now] if place else [now]
 
     for layer, place in zip(layers, sums, strict=True):

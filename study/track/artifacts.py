@@ -1,5 +1,7 @@
 """The files of a run, put and fetched by a worker on a machine that shares no disk with the launcher."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be stored now.
         """
-        with _Answering(self):
+        with self._answering():
             self.repository().log_artifact(str(file), folder)
 
     def get(self, folder: str, into: Path) -> list[Path]:
@@ -39,7 +41,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: they can't be fetched now.
         """
-        with _Answering(self):
+        with self._answering():
             repository = self.repository()
             names = [found.path for found in repository.list_artifacts(folder) if not found.is_dir]
             return [Path(repository.download_artifacts(name, str(into))) for name in names]
@@ -50,7 +52,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be deleted now.
         """
-        with _Answering(self):
+        with self._answering():
             self.repository().delete_artifacts(folder)
 
     def repository(self) -> Any:
@@ -61,17 +63,11 @@ class ArtifactPlace:
 
         return get_artifact_repository(self.uri, tracking_uri=self.server)
 
-
-class _Answering:
-    """Turns whatever a store's library raises into one line: each has errors of its own."""
-
-    def __init__(self, place: ArtifactPlace) -> None:
-        self._place = place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
-        if isinstance(error, Exception):
-            where = without_passwords(self._place.uri)
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn whatever a store's library raises into one line: each has errors of its own."""
+        try:
+            yield
+        except Exception as error:
+            where = without_passwords(self.uri)
             raise Unreachable(f"the artifacts at {where} can't be reached: {first_line(error)}") from error
