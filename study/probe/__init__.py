@@ -2,11 +2,8 @@
 
 from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
 from study.probe.gradients import (
-    BATCH_NORM_GROWTH,
-    Growth,
     LayerGradient,
     Turn,
-    fit_growth,
     measure_gradients,
     measure_turns,
 )
@@ -16,22 +13,15 @@ from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, k
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
 from study.probe.shattered import Correlation, Shattering, measure_shattering
-from study.probe.speed import Crossing, DepthFit, Judgement, Prediction, find_crossing, fit_depth_law, judge_depth_laws
 from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
 
 __all__ = [
-    "BATCH_NORM_GROWTH",
     "Construction",
     "Correlation",
-    "Crossing",
-    "DepthFit",
     "EffectiveRank",
-    "Growth",
-    "Judgement",
     "Layer",
     "LayerGradient",
     "Lesion",
-    "Prediction",
     "Reordering",
     "Response",
     "Sharpness",
@@ -44,11 +34,7 @@ __all__ = [
     "delete_each",
     "delete_random",
     "filter_directions",
-    "find_crossing",
     "find_layers",
-    "fit_depth_law",
-    "fit_growth",
-    "judge_depth_laws",
     "kendall_tau",
     "measure_effective_ranks",
     "measure_gradients",

@@ -1,24 +1,18 @@
-"""How gradients grow with depth: per layer, with the rate of effective learning, and the growth fitted over layers.
+"""How gradients grow with depth: per layer, with the rate of effective learning.
 
 Legend: N images, C channels, H height, W width.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from scipy import stats
 from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.probe.layers import find_layers
 from study.probe.replica import replica
-
-BATCH_NORM_GROWTH = math.sqrt(math.pi / (math.pi - 1))
-"""1.211: by theory the factor a layer of batch norm and ReLU multiplies a gradient's norm by, toward the input."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +31,6 @@ class LayerGradient:
     """||W||."""
     effective_lr: float
     """Rate over ||W||^2."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """The factor by which a gradient's norm grows a layer, toward the input, with its standard error."""
-
-    rate: float
-    standard_error: float
-    layers: int
-    """Fitted."""
 
 
 @dataclass(frozen=True)
@@ -93,32 +77,6 @@ def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: flo
         effective = lr / size**2 if size else math.inf
         rows.append(LayerGradient(layer.index, layer.name, layer.stage, w, x, size, effective))
     return rows
-
-
-def fit_growth(
-    rows: Sequence[LayerGradient], of: Literal["input_gradient", "weight_gradient"] = "input_gradient"
-) -> Growth:
-    """Fit r = exp(-slope) of log G_l = a + slope l by least squares, l the layers after the first: r > 1 is explosion.
-
-    Yang et al. 2019, "A Mean Field Theory of Batch Normalization" (arXiv 1902.08129): at initialisation, gradients of
-    nets of batch norm without shortcuts grow exponentially toward the input. For ReLU the square grows by
-    pi / (pi - 1) a layer, the norm by 1.211 (`BATCH_NORM_GROWTH`): dividing by the batch's deviation,
-    sqrt((pi - 1) / 2 pi) after a ReLU, against the sqrt(1/2) that ReLU lets through. The first layer's input is the
-    image, which is no layer's output, and is left out.
-
-    The standard error is that of least squares, by the delta method. Neighbouring layers' deviations from the line are
-    alike, so it's too small where the line isn't straight; seeds are the better measure.
-
-    Raises:
-        StudyError: fewer than three layers after the first, or a gradient that is 0 or isn't a number.
-    """
-    used = rows[1:]
-    values = [getattr(row, of) for row in used]
-    if len(used) < 3 or not all(0 < value < math.inf for value in values):
-        raise StudyError(f"no growth can be fitted to {len(used)} layers' gradients: it takes three that are above 0")
-    fit = stats.linregress([row.layer for row in used], [math.log(value) for value in values])
-    rate = math.exp(-fit.slope)
-    return Growth(rate, rate * float(fit.stderr), len(used))
 
 
 def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:

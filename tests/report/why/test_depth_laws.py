@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from study.errors import StudyError
-from study.probe import Crossing, find_crossing, fit_depth_law, judge_depth_laws
+from study.report.why.depth_laws import Crossing, find_crossing, fit_depth_law, judge_depth_laws
 
 # Iterations to 20% training error, read from Figure 6 of the paper.
 PLAIN = {20: 3800, 32: 7100, 44: 15300, 56: 19400}

@@ -1,0 +1,1 @@
+"""The section "Why": what probes of the nets say of the cause, as an argument."""
