@@ -1,5 +1,6 @@
 """What a run says while it trains: errors in percent, steps in iterations, losses as mean cross-entropies in nats."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -30,6 +31,18 @@ class Epoch:
     """When it was measured, in seconds since 1970."""
 
 
+Column = Sequence[float] | Sequence[int] | Sequence[str] | Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe found after iteration `step`: tables by name, each as columns of equal length."""
+
+    probe: str
+    step: int
+    tables: Mapping[str, Mapping[str, Column]]
+
+
 @dataclass(frozen=True)
 class Started:
     """The run is set up and begins, or goes on, after iteration `step`; `history` holds the points before it."""
@@ -39,6 +52,8 @@ class Started:
     device: str
     precision: str
     history: tuple[Epoch, ...]
+    probed: tuple[Probed, ...] = ()
+    """What probes found before it."""
     damaged: tuple[str, ...] = ()
     """What was wrong with newer checkpoints than the one that it goes on from."""
 
@@ -94,4 +109,4 @@ class Interrupted:
     step: int
 
 
-Event = Started | Epoch | Checkpointed | Unsaved | Finished | Diverged | Interrupted
+Event = Started | Epoch | Probed | Checkpointed | Unsaved | Finished | Diverged | Interrupted

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "track": BOTTOM,
     "report": BOTTOM | {"track"},
     "predict": BOTTOM | {"nets", "data", "train"},
-    "launch": BOTTOM | {"train", "tune", "track", "data", "nets"},
+    "launch": BOTTOM | {"train", "tune", "track", "data", "nets", "probe"},
 }
 ARROWS["commands"] = set(ARROWS)  # what the command line does; with `cli` the only part that may call everything
 ARROWS["cli"] = set(ARROWS)

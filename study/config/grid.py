@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from study.config.probes import CHEAP, ProbePlan, Probes
 from study.config.recipe import Recipe, Strict
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
@@ -18,6 +19,8 @@ class Grid(Strict):
     """Which images, and how they are split."""
     tune: Tune = Tune()
     """The learning-rate search of cells with `lr: tune`."""
+    probes: Probes | None = None
+    """What is measured of the nets beside their curves."""
     smallest_effect: Annotated[float, Field(gt=0, lt=100)] = 0.5
     """Smallest difference of training error, in points, that counts as degradation in the verdict."""
     points: tuple[RunSpec, ...] = ()
@@ -26,6 +29,26 @@ class Grid(Strict):
     def runs(self) -> list[RunSpec]:
         """Return every run of the grid, each once."""
         return list(self.points)
+
+    def probes_of(self, spec: RunSpec) -> ProbePlan | None:
+        """Return what is measured of one of the runs; None where nothing is."""
+        probes = self.probes
+        if probes is None or spec.architecture == "vgg":
+            return None
+        seeds = sorted({point.seed for point in self.points})[: probes.seeds]
+        names = tuple(
+            name
+            for name in probes.measure
+            if (name in CHEAP or spec.seed in seeds) and str(spec.net) in probes.only.get(name, (str(spec.net),))
+        )
+        deeper = {
+            point.depth
+            for point in self.points
+            if point.architecture == spec.architecture == "plain"
+            and point.net.family == spec.net.family
+            and point.depth > spec.depth
+        }
+        return ProbePlan(probes=probes, names=names, targets=tuple(sorted(deeper))) if names else None
 
     def varying(self) -> list[str]:
         """Return the recipe fields that differ between runs of the same net: what tells their cells apart."""

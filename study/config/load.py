@@ -8,15 +8,16 @@ from pydantic import ValidationError
 
 from study.config.expand import expand, message
 from study.config.grid import Grid
+from study.config.probes import Probes
 from study.config.recipe import Strict
 from study.config.source import Place, Source, load_text, read_source, told_in_a_line, unknown_key
-from study.config.spec import DatasetSpec
+from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 from study.errors import GridError, nearest
 
 Model = TypeVar("Model", bound=Strict)
 
-TOP_KEYS = ["name", "dataset", "recipe", "tune", "smallest_effect", "grid", "include", "exclude"]
+TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", "smallest_effect", "grid", "include", "exclude"]
 
 
 def shipped_grids() -> list[str]:
@@ -90,9 +91,25 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
         **values,
         "dataset": dataset,
         "tune": tune,
+        "probes": _probes(source, points),
         "points": points,
     }
     return _section(source, (), Grid, whole)
+
+
+def _probes(source: Source, points: tuple[RunSpec, ...]) -> Probes | None:
+    """Return the section, which may be a list of the probes alone."""
+    values = source.values.get("probes")
+    if values is None:
+        return None
+    probes = _section(source, ("probes",), Probes, {"measure": values} if isinstance(values, list) else values)
+    nets = {str(spec.net) for spec in points}
+    for name, wanted in probes.only.items():
+        missing = [net for net in wanted if net not in nets]
+        if missing:
+            place = source.where(("probes", "only", name))
+            raise GridError(f"{place}: this grid has no {missing[0]}{nearest(missing[0], sorted(nets))}")
+    return probes
 
 
 def _dataset(source: Source) -> DatasetSpec:
@@ -129,6 +146,8 @@ def _override(source: Source, setting: str) -> None:
     for depth, key in enumerate(keys[:-1]):
         if isinstance(inside.get(key), str) and keys[depth] == "dataset":
             inside[key] = {"name": inside[key]}
+        if isinstance(inside.get(key), list) and keys[depth] == "probes":
+            inside[key] = {"measure": inside[key]}
         if inside.get(key) is None:
             inside[key] = {}
         inside = inside[key]

@@ -11,7 +11,8 @@ def reference(model: type[Strict]) -> str:
     for name, field in model.model_fields.items():
         words = _words(field.annotation)
         choices = f" One of {', '.join(f'`{word}`' for word in words)}." if len(words) > 1 else ""
-        default = "" if field.is_required() or field.default is None else f"`{_shown(field.default)}`"
+        value = field.get_default(call_default_factory=True)
+        default = "" if field.is_required() or value is None else f"`{_shown(value)}`"
         rows.append(f"| `{name}` | {default} | {field.description}{choices} |")
     return "\n".join(rows)
 
@@ -19,10 +20,14 @@ def reference(model: type[Strict]) -> str:
 def _words(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]
+    if get_origin(annotation) is tuple:
+        return _words(get_args(annotation)[0])
     return []
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"[{', '.join(f'{item:g}' for item in value)}]" if isinstance(value, tuple) else f"{value}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(item if isinstance(item, str) else f'{item:g}' for item in value)}]"
+    return f"{value}"

@@ -20,6 +20,7 @@ def resolved(grid: Grid) -> str:
         "dataset": grid.dataset.model_dump(mode="json"),
         "recipe": shared,
         "tune": grid.tune.model_dump(mode="json"),
+        **({"probes": grid.probes.model_dump(mode="json")} if grid.probes is not None else {}),
         "smallest_effect": grid.smallest_effect,
         "runs": len(grid.points),
     }

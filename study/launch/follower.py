@@ -13,10 +13,14 @@ import threading
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from study.config import RunSpec
+from study.config import ProbePlan, RunSpec
+
+if TYPE_CHECKING:
+    from study.train import Prober
 
 GONE_SECONDS = 0.5
 """How much later than the loss of a connection the worker's end may be noticed."""
@@ -33,6 +37,7 @@ class Part:
     threads: int
     folder: Path
     """Where the ranks of a run meet, and leave word."""
+    probes: ProbePlan | None = None
 
     @classmethod
     def read(cls, line: bytes) -> "Part":
@@ -100,8 +105,20 @@ def follow(part: Part) -> None:
     dataset = place(load_dataset(part.spec.dataset), device)
     part.ready.touch()
     with joined(part.meeting, part.rank, part.spec.recipe.gpus_per_run, device) as group:
-        for _ in run(part.spec, dataset, device, CheckpointPlan(part.checkpoint), group=group):
+        checkpoint = CheckpointPlan(part.checkpoint)
+        for _ in run(part.spec, dataset, device, checkpoint, probe=prober(part.probes), group=group):
             pass  # rank 0 says what happens
+
+
+def prober(plan: ProbePlan | None) -> "Prober":
+    """Return what makes a run's probes; every rank does, since each has to go through the same steps."""
+    from study.train import no_probes
+
+    if plan is None:
+        return no_probes
+    from study.probe import Prober
+
+    return Prober(plan)
 
 
 def _end(code: int) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from study.config import RunSpec
-from study.events import Epoch
+from study.events import Epoch, Probed
 from study.launch.plan import CellPlan
 from study.tune import Search, Trial
 
+RETRY_SECONDS = 2.0
+"""Before a run that broke for a passing cause is tried again; twice as long at each further try."""
 AT_ONCE_SECONDS = 2.0
 """How long a launcher begins runs, or logs points, before it hears its workers again and keeps its leases."""
 
@@ -86,6 +88,8 @@ class Job:
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
+    probed: list[Probed] = field(default_factory=list)
+    """What probes have found, earlier attempts included."""
     where: Mapping[str, str] = field(default_factory=dict)
     """What its worker runs on, where that is another machine."""
     tags: dict[str, str] = field(default_factory=dict)
@@ -108,6 +112,17 @@ class Job:
             self.points.append(point)
         if point.step > self.logged and (not self.unsent or point.step > self.unsent[-1].step):
             self.unsent.append(point)
+
+    def broke(self) -> int:
+        """Count a break and put the next try off; return how many there were since it last came to a checkpoint."""
+        self.breaks += 1
+        self.not_before = time.monotonic() + RETRY_SECONDS * 2 ** (self.breaks - 1)
+        return self.breaks
+
+    def saved(self) -> None:
+        """Note that it came to a checkpoint."""
+        self.breaks = 0
+        self.unsaved = False
 
     def sent(self) -> None:
         """Note that all its points are logged."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from study.errors import StudyError
-from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started, Unsaved
+from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Probed, Started, Unsaved
 from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
@@ -18,9 +18,6 @@ from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
 from study.launch.summary import Summary
 from study.patience import GivenUp
-
-RETRY_SECONDS = 2.0
-"""Before a run that broke for a passing cause is tried again; twice as long at each further try."""
 
 
 class Launcher:
@@ -170,17 +167,22 @@ class Launcher:
                 self._display.point(job.task, event)
                 if job.kind == "trial" and not job.pruned and self._cells.should_prune(job, event):
                     self._prune(job)
+            case Probed():
+                job.probed.append(event)
             case Checkpointed():
-                job.breaks = 0
-                job.unsaved = False
+                job.saved()
             case Unsaved():
-                if not job.unsaved:
-                    job.unsaved = True
-                    self._display.warn(f"{job.name}: no checkpoint can be written: {event.reason}; it goes on without")
+                self._unsaved(job, event)
             case Finished() | Diverged():
                 self._end(job, event)
             case Interrupted():
                 self._interrupted(job, event)
+
+    def _unsaved(self, job: Job, event: Unsaved) -> None:
+        """Say once that a run can't be kept."""
+        if not job.unsaved:
+            job.unsaved = True
+            self._display.warn(f"{job.name}: no checkpoint can be written: {event.reason}; it goes on without")
 
     def _prune(self, job: Job) -> None:
         job.pruned = True
@@ -248,10 +250,8 @@ class Launcher:
 
     def _try_again(self, job: Job, cause: str) -> bool:
         """Let a run that broke go on from its checkpoint a little later, if it may; return whether it may."""
-        job.breaks += 1
-        if job.breaks > self._limits.retries:
+        if job.broke() > self._limits.retries:
             return False
-        job.not_before = time.monotonic() + RETRY_SECONDS * 2 ** (job.breaks - 1)
         self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
         self._requeue(job)
         return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.config import RunSpec
+from study.config import ProbePlan, RunSpec
 from study.events import Diverged, Event, Finished, Interrupted
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Order:
     """Where its checkpoints go as well, where the worker doesn't share the launcher's disk."""
     keep: bool = True
     """Whether its last weights are kept."""
+    probes: ProbePlan | None = None
+    """What is measured of it beside its curve."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from study.config import Grid, RunSpec, Tune
 from study.data import Dataset, augmentation
+from study.launch.probed import covers, names
 from study.nets import Complexity, count
 from study.track import Record, words
 from study.train import build_spec_net
@@ -118,29 +119,39 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     return cells
 
 
-def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[Record], tune: Tune) -> list[CellPlan]:
-    """Compare the cells with what MLflow knows. Nothing that is a result is done again."""
+def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[Record], grid: Grid) -> list[CellPlan]:
+    """Compare the cells with what MLflow knows, the newest first. Nothing that is a result is done again.
+
+    A run that lacks a probe which the grid asks for is no result.
+    """
     runs: dict[str, Record] = {}
     tunings: dict[str, Record] = {}
     for record in records:
         known = runs if record.kind == "run" else tunings if record.kind == "tuning" else None
-        if known is not None and (record.key not in known or record.outcome in words.DONE):
+        if known is not None and _rank(record) > _rank(known.get(record.key)):
             known[record.key] = record
-    return [_plan_cell(cell, facts, runs, tunings, tune) for cell in cells]
+    return [_plan_cell(cell, facts, runs, tunings, grid) for cell in cells]
+
+
+def _rank(record: Record | None) -> tuple[bool, bool, int]:
+    """Order the records of one key: results before others, then by the probes that were made."""
+    if record is None:
+        return False, False, 0
+    return True, record.outcome in words.DONE, len(names(record.tags))
 
 
 def _plan_cell(
-    cell: Cell, facts: DataFacts, runs: dict[str, Record], tunings: dict[str, Record], tune: Tune
+    cell: Cell, facts: DataFacts, runs: dict[str, Record], tunings: dict[str, Record], grid: Grid
 ) -> CellPlan:
     lr = cell.specs[0].recipe.lr
     tuning = tunings.get(cell.tuning_key) if cell.tuning_key else None
-    point = found_point(tuning, tune) if lr == "tune" else {"lr": float(lr)}
+    point = found_point(tuning, grid.tune) if lr == "tune" else {"lr": float(lr)}
     if point is None:
         return CellPlan(cell, None, (), tuple((spec, None) for spec in cell.specs), tuning)
     done, left = [], []
     for spec in (with_point(spec, point) for spec in cell.specs):
         record = runs.get(spec.run_key(facts.fingerprint))
-        if record is not None and record.outcome in words.DONE:
+        if record is not None and record.outcome in words.DONE and covers(names(record.tags), grid.probes_of(spec)):
             done.append(record)
         else:
             left.append((spec, record))

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.config import RunSpec
+from study.config import ProbePlan, RunSpec
 from study.events import Event
-from study.launch.follower import Broken, Part
+from study.launch.follower import Broken, Part, prober
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +55,7 @@ def run_in_group(
     checkpoint: "CheckpointPlan",
     *,
     threads: int,
+    probes: ProbePlan | None = None,
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
     """Do what `study.train.run` does, over the first of `devices` that the recipe asks for, a process each.
@@ -70,13 +71,13 @@ def run_in_group(
 
     size = spec.recipe.gpus_per_run
     assert len(devices) >= size  # noqa: S101 (workers are given the most that any run asks for)
-    ranks = _Ranks(spec, checkpoint.path, devices[1:size], threads)
+    ranks = _Ranks(spec, checkpoint.path, devices[1:size], threads, probes)
     try:
         ranks.wait(stop)
         with joined(ranks.meeting, 0, size, devices[0]) as group:
             if devices[0].type == "cuda":
                 ranks.watch()
-            yield from run(spec, dataset, devices[0], checkpoint, stop=stop, group=group)
+            yield from run(spec, dataset, devices[0], checkpoint, probe=prober(probes), stop=stop, group=group)
         ranks.leave()
     except Exception as error:
         cause = ranks.blame(error)
@@ -90,13 +91,20 @@ def run_in_group(
 class _Ranks:
     """The processes of the ranks from 1 on."""
 
-    def __init__(self, spec: RunSpec, checkpoint: Path, devices: "Sequence[torch.device]", threads: int) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        checkpoint: Path,
+        devices: "Sequence[torch.device]",
+        threads: int,
+        probes: ProbePlan | None,
+    ) -> None:
         self._size = 1 + len(devices)
         self._over = False
         self._temporary = tempfile.TemporaryDirectory(prefix="study-ranks-", ignore_cleanup_errors=True)
         folder = Path(self._temporary.name)
         self._parts = [
-            Part(spec, checkpoint.absolute(), str(device), rank, threads, folder)
+            Part(spec, checkpoint.absolute(), str(device), rank, threads, folder, probes)
             for rank, device in enumerate(devices, 1)
         ]
         self.meeting = self._parts[0].meeting

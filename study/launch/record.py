@@ -9,11 +9,12 @@ from typing import Any
 from study.config import Grid, RunSpec
 from study.events import Diverged, Finished, Started
 from study.launch.curves import curves_csv
-from study.launch.environment import code, commit, environment, torch_version
+from study.launch.environment import commit, environment, in_turn, made_by
 from study.launch.jobs import CellState, Job
 from study.launch.messages import RESUME, Order
 from study.launch.pace import Pace
 from study.launch.plan import DataFacts
+from study.launch.probed import covers, names, save_tables, told
 from study.track import Record, Store, owner, words
 from study.tune import Trial, named
 
@@ -44,20 +45,27 @@ class Recorder:
         self._begun: dict[tuple[str, str], Record] = {}
         for record in records:  # the newest first
             self._begun.setdefault((record.kind, record.key), record)
-        self._done = {record.key for record in records if record.kind == "run" and record.outcome in words.DONE}
+        self._done: dict[str, set[str]] = {}
+        """Runs that are results, by key, with the probes that were made of them."""
+        for record in records:
+            self._note(record)
 
     def was_done(self, spec: RunSpec) -> bool:
         """Whether a run was a result already when this launcher last looked."""
-        return spec.run_key(self._facts.fingerprint) in self._done
+        made = self._done.get(spec.run_key(self._facts.fingerprint))
+        return made is not None and covers(made, self._grid.probes_of(spec))
 
     def is_done(self, spec: RunSpec) -> bool:
         """Whether a run is a result by now; looks at what other launchers have logged."""
         key = spec.run_key(self._facts.fingerprint)
         for record in reversed(self._store.records_of(key, "run")):
             self._begun["run", key] = record  # the newest stands
-            if record.outcome in words.DONE:
-                self._done.add(key)
-        return key in self._done
+            self._note(record)
+        return self.was_done(spec)
+
+    def _note(self, record: Record) -> None:
+        if record.kind == "run" and record.outcome in words.DONE:
+            self._done.setdefault(record.key, set()).update(names(record.tags))
 
     def tuning_record(self, key: str) -> Record | None:
         """Return the newest record of a search, one that ended before others."""
@@ -80,6 +88,7 @@ class Recorder:
         key = spec.run_key(self._facts.fingerprint)
         tuned = state.plan.cell.specs[0].recipe.lr == "tune"
         tags = {words.KIND: "run", words.KEY: key, words.LR_TUNED: str(tuned).lower()}
+        tags |= told(self._grid.probes_of(spec))
         name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)
         return Job("run", key, name, spec, state, state.plan.cell.run_cost, run_id, logged)
@@ -146,22 +155,25 @@ class Recorder:
 
     def order(self, job: Job, folder: Path, every_seconds: float) -> Order:
         """Return what a worker is told to do; `folder` is the run's own, where workers use it themselves."""
-        told = job.task, job.spec
+        given = job.task, job.spec
+        probes = self._grid.probes_of(job.spec) if job.kind == "run" else None
         if not self._apart:
-            return Order(*told, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint)
+            return Order(*given, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint, probes=probes)
         path, place = Path(job.task, "checkpoint.pt"), self._store.place(job.run_id)
-        return Order(*told, path, every_seconds, self._facts.fingerprint, place, keep=job.kind == "run")
+        keep = job.kind == "run"
+        return Order(*given, path, every_seconds, self._facts.fingerprint, place, keep=keep, probes=probes)
 
     def started(self, job: Job, event: Started) -> None:
         """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
         job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
         if event.step == 0:  # what an earlier attempt did, if there was one, is lost
-            job.tags |= {words.COMMIT: commit(), **_made_by()}
+            job.tags |= {words.COMMIT: commit(), **made_by()}
         if job.where and job.kind == "run":
             job.tags[words.HOST] = job.where["host"]
             self._add_environment(job.run_id, job.where, first=event.step == 0)
         for point in event.history:
             job.add(point)
+        job.probed = list(event.probed)
 
     def flush_due(self, jobs: Collection[Job]) -> None:
         """Log the points that have waited long enough."""
@@ -192,7 +204,8 @@ class Recorder:
             self._store.add_text(job.run_id, curves_csv(job.points), "curves.csv")
             if checkpoint.exists():
                 self._store.add_file(job.run_id, checkpoint, "checkpoint")
-            self._done.add(job.key)
+            save_tables(self._store, job.run_id, job.probed)
+            self._done[job.key] = names(told(self._grid.probes_of(job.spec)))
         self.end(job, outcome, metrics=metrics, step=event.step, reason=reason)
         return outcome
 
@@ -221,15 +234,17 @@ class Recorder:
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Return a run's id, and the last iteration that is logged."""
         begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
+        if begun is not None and begun.kind == "run" and begun.outcome in words.DONE:
+            begun = None  # it lacks a probe, and stays what it is
         if begun is not None:
             logged = self._store.reopen(begun.run_id)
             if not self._store.is_bare(begun.run_id):
-                self._goes_on(begun)
+                self._goes_on(begun, probes=tags.get(words.PROBES, ""))
                 return begun.run_id, logged
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        tags |= {words.DATA: fingerprint, **_made_by()}
+        tags |= {words.DATA: fingerprint, **made_by()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -248,9 +263,11 @@ class Recorder:
         self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
         return run_id, 0
 
-    def _goes_on(self, record: Record) -> None:
+    def _goes_on(self, record: Record, probes: str) -> None:
         """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
-        tags = {key: _in_turn(record.tags.get(key, ""), now) for key, now in _made_by().items()}
+        tags = {key: in_turn(record.tags.get(key, ""), now) for key, now in made_by().items()}
+        if record.tags.get(words.PROBES, "") != probes:
+            self._store.set_tags(record.run_id, {words.PROBES: probes})
         moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]
         if tags == {key: record.tags.get(key) for key in tags} and not moved:
             return
@@ -280,14 +297,3 @@ class Recorder:
             "classes": self._facts.classes,
             "multiply_adds": state.plan.cell.complexity.multiply_adds,
         }
-
-
-def _made_by() -> dict[str, str]:
-    """Return the tags of what, beside a run's key, decides its result."""
-    return {words.CODE: code(), words.TORCH: torch_version()}
-
-
-def _in_turn(before: str, now: str) -> str:
-    """Return the values of a tag that held one after another."""
-    known = before.split(words.TIMES) if before else []
-    return before if known[-1:] == [now] else words.TIMES.join([*known, now])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from study.errors import StudyError
 from study.events import Event
+from study.launch.follower import prober
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
 from study.launch.ranks import RankDied, each_device, run_in_group
 from study.launch.wire import Gone, Wire
@@ -115,9 +116,11 @@ class Desk:
             stop = partial(self._wire.stop, order.task)
             steps: Iterator[Event | Step]
             if order.spec.recipe.gpus_per_run > 1:
-                steps = run_in_group(order.spec, dataset, self._devices, plan, threads=self._threads, stop=stop)
+                steps = run_in_group(
+                    order.spec, dataset, self._devices, plan, probes=order.probes, threads=self._threads, stop=stop
+                )
             else:
-                steps = course(order.spec, dataset, self._device, plan, stop=stop)
+                steps = course(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
             if order.artifacts is not None:
                 from study.launch.courier import Courier, carried
 

@@ -10,6 +10,7 @@ from study.probe.gradients import (
 from study.probe.identity import Construction, add_noise, build_by_construction
 from study.probe.layers import Layer, find_layers
 from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
+from study.probe.prober import Prober
 from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
 from study.probe.shattered import Correlation, Shattering, measure_shattering
@@ -22,6 +23,7 @@ __all__ = [
     "Layer",
     "LayerGradient",
     "Lesion",
+    "Prober",
     "Reordering",
     "Response",
     "Sharpness",

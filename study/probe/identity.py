@@ -44,7 +44,7 @@ class Construction:
 def build_by_construction(
     net: nn.Module,
     depth: int,
-    batches: Sequence[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Tensor]],
     *,
     statistics: Statistics = "measured",
 ) -> Construction:
@@ -61,7 +61,8 @@ def build_by_construction(
     Args:
         net: a plain net of basic blocks: of the CIFAR family, or of 18 or 34 layers of the ImageNet family.
         depth: of the net to build; the net's own inserts nothing.
-        batches: images (N, C, H, W) and labels (N,) to measure statistics on and to compare the logits of.
+        batches: images (N, C, H, W) and labels (N,) to measure statistics on and to compare the logits of; they are
+            gone through several times.
         statistics: of the inserted batch norms.
 
     Raises:

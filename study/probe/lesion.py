@@ -165,6 +165,15 @@ def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
     return own, places
 
 
+def count_deletable(net: nn.Module) -> int:
+    """Return how many blocks can be taken out of a net.
+
+    Raises:
+        StudyError: it has no blocks, as VGG nets.
+    """
+    return len(_deletable(_blocks(net)[1]))
+
+
 def _deletable(places: Sequence[_Place]) -> list[_Place]:
     return [place for place in places if place.keeps_shape or place.block.shortcut != "none"]
 

@@ -25,6 +25,8 @@ EDGE = "study.lr_edge"
 OBJECTIVE = "study.objective"
 LR_TUNED = "study.lr_tuned"
 HOST = "study.host"
+PROBES = "study.probes"
+"""Tag: what was measured beside the curve, by name."""
 DEVICE = "study.device"
 PRECISION = "study.precision"
 EFFECT, USUAL_EFFECT = "study.smallest_effect", 0.5
@@ -68,5 +70,7 @@ COUNTS = (
     "multiply_adds",
 )
 """Params that are whole numbers."""
+PROBE_TABLES = "probes"
+"""Folder of a run's artifacts with what probes found, a Parquet file a table."""
 DONE = ("finished", "diverged", "pruned")
 """Outcomes that are results: such a run isn't done again."""

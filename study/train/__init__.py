@@ -2,29 +2,38 @@
 
 from study.train.arithmetic import arithmetic, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
+from study.train.evaluate import Score, heed
 from study.train.parallel import Group, joined
-from study.train.precision import resolve_precision
+from study.train.precision import autocast, resolve_precision
 from study.train.predict import predict_probabilities
-from study.train.run import course, run
+from study.train.run import Prober, course, no_probes, run
 from study.train.schedule import lr_at
+from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
-from study.train.state import build_spec_net
+from study.train.state import build_optimizer, build_spec_net
 from study.train.step import Step, Together
 
 __all__ = [
     "CheckpointPlan",
     "DamagedCheckpoint",
     "Group",
+    "Prober",
+    "Score",
+    "Scorer",
     "Speed",
     "Step",
     "Together",
     "arithmetic",
+    "autocast",
+    "build_optimizer",
     "build_spec_net",
     "course",
+    "heed",
     "joined",
     "load_checkpoint",
     "lr_at",
     "measure_speed",
+    "no_probes",
     "predict_probabilities",
     "previous",
     "resolve_precision",

@@ -8,7 +8,7 @@ import torch
 
 from study.config import RunSpec
 from study.data import Dataset
-from study.events import Checkpointed, Diverged, Event, Interrupted, Started, Unsaved
+from study.events import Checkpointed, Diverged, Event, Interrupted, Probed, Started, Unsaved
 from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, find_checkpoint, save_checkpoint
 from study.train.evaluate import Stopped, heed, never
@@ -17,8 +17,15 @@ from study.train.score import Scorer
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare, take_step
 
+Prober = Callable[[Scorer], Iterator[Probed]]
+"""Measures what is due of a run where it stands, and says what it found; it leaves the run as it was."""
 AGAIN_SECONDS = 1.0
 """Between two tries to write the last checkpoint."""
+
+
+def no_probes(_scorer: Scorer) -> Iterator[Probed]:
+    """Measure nothing."""
+    return iter(())
 
 
 def run(
@@ -27,6 +34,7 @@ def run(
     device: torch.device,
     checkpoint: CheckpointPlan,
     *,
+    probe: Prober = no_probes,
     stop: Callable[[], bool] = never,
     group: Group = ALONE,
 ) -> Iterator[Event]:
@@ -44,7 +52,7 @@ def run(
         OSError: a checkpoint can't be read.
         RuntimeError: another process of the group has gone.
     """
-    for happened in course(spec, dataset, device, checkpoint, stop=stop, group=group):
+    for happened in course(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
         if isinstance(happened, Step):
             take_step(happened, device)
         else:
@@ -58,6 +66,7 @@ def course(
     device: torch.device,
     checkpoint: CheckpointPlan,
     *,
+    probe: Prober = no_probes,
     stop: Callable[[], bool] = never,
     group: Group = ALONE,
 ) -> Iterator[Event | Step]:
@@ -74,14 +83,14 @@ def course(
     keeper = _Keeper(state, checkpoint, clock)
     yield _started(state, device, tuple(found.damaged))
     try:
-        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), keeper)
+        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), keeper, probe)
     except Stopped:
         if keeper.step != state.step:
             yield keeper.save()
         yield Interrupted(keeper.step)
 
 
-def _train(scorer: Scorer, keeper: "_Keeper") -> Iterator[Event | Step]:
+def _train(scorer: Scorer, keeper: "_Keeper", probe: Prober) -> Iterator[Event | Step]:
     """Train to the end; raises Stopped between two iterations, or in the middle of an evaluation."""
     state, spec = scorer.state, scorer.spec
     every = spec.recipe.evaluate_every or state.batches.iterations_per_epoch
@@ -94,6 +103,7 @@ def _train(scorer: Scorer, keeper: "_Keeper") -> Iterator[Event | Step]:
                 return
             state.history.append(point)
             yield point
+        yield from _probe(scorer, keeper, probe)
         if keeper.due or (last and keeper.step != state.step):
             yield keeper.save()
         if last:
@@ -105,6 +115,17 @@ def _train(scorer: Scorer, keeper: "_Keeper") -> Iterator[Event | Step]:
         time.sleep(AGAIN_SECONDS)
         yield keeper.save()
     yield scorer.finish(keeper.clock)
+
+
+def _probe(scorer: Scorer, keeper: "_Keeper", probe: Prober) -> Iterator[Probed]:
+    """Yield what is measured at this iteration; the run's time stands still meanwhile."""
+    start = time.monotonic()
+    try:
+        for found in probe(scorer):
+            scorer.state.probed.append(found)  # goes into the checkpoint, as the curve does
+            yield found
+    finally:
+        keeper.clock += time.monotonic() - start
 
 
 class _Keeper:
@@ -148,6 +169,7 @@ def _started(state: RunState, device: torch.device, damaged: tuple[str, ...]) ->
         device=_named(device, state.group.size),
         precision=state.precision,
         history=tuple(state.history),
+        probed=tuple(state.probed),
         damaged=damaged,
     )
 

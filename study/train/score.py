@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from study.config import RunSpec
 from study.data import Dataset, Split, augmented_batches, evaluation_batches
@@ -37,8 +38,8 @@ class Scorer:
         if not math.isfinite(train_loss) or not self.state.finite():
             return None
         group.align(self.state.net)
-        test = self._score(self.dataset.test)
-        validation = self._score(self.dataset.validation) if self.dataset.validation else None
+        test = self.score(self.dataset.test)
+        validation = self.score(self.dataset.validation) if self.dataset.validation else None
         point = Epoch(
             step=self.state.step,
             epoch=self.state.step / self.state.batches.iterations_per_epoch,
@@ -64,7 +65,7 @@ class Scorer:
         """Score the last weights on every split, on augmented training images, and over more views of test ones."""
         augment, group = self.spec.recipe.augment, self.state.group
         group.align(self.state.net)  # a run that had only this left to do begins here
-        train = self._score(self.dataset.train)
+        train = self.score(self.dataset.train)
         augmented = train
         if augment != "none":
             shown = augmented_batches(
@@ -76,8 +77,8 @@ class Scorer:
                 shard=group.shard,
             )
             augmented = evaluate(self.state.net, shown, self.state.precision, self.device, self.stop, group)
-        test = self._score(self.dataset.test)
-        validation = self._score(self.dataset.validation) if self.dataset.validation else None
+        test = self.score(self.dataset.test)
+        validation = self.score(self.dataset.validation) if self.dataset.validation else None
         return Finished(
             step=self.state.step,
             final_train_error=train.error,
@@ -91,16 +92,16 @@ class Scorer:
             seconds=time.monotonic() - clock,
         )
 
-    def _score(self, split: Split) -> Score:
-        """Score clean images."""
+    def score(self, split: Split, net: nn.Module | None = None) -> Score:
+        """Score clean images, with another net than the run's where one is given."""
         group = self.state.group
         batches = evaluation_batches(
             split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device, shard=group.shard
         )
-        return evaluate(self.state.net, batches, self.state.precision, self.device, self.stop, group)
+        return evaluate(net or self.state.net, batches, self.state.precision, self.device, self.stop, group)
 
     def _error_over_views(self, split: Split) -> float | None:
-        """Score the recipe's views of clean images, averaged; None where they are the one that `_score` shows."""
+        """Score the recipe's views of clean images, averaged; None where they are the one that `score` shows."""
         recipe = self.spec.recipe
         if recipe.test_views == "center":
             return None

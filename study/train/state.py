@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study.config import RunSpec
+from study.config import Recipe, RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
-from study.events import Epoch
+from study.events import Epoch, Probed
 from study.nets import build_net, can_join
 from study.train.parallel import ALONE, Group
 from study.train.precision import Precision, resolve_precision
@@ -50,6 +50,8 @@ class RunState:
     seconds: float = 0.0
     """Of the run so far, earlier attempts included."""
     history: list[Epoch] = field(default_factory=list)
+    probed: list[Probed] = field(default_factory=list)
+    """What probes have found so far."""
     classes: tuple[str, ...] = ()
     """Names of the classes; with the shape (C, H, W) of the images kept with the weights, so that they can predict."""
     image_shape: tuple[int, int, int] = (0, 0, 0)
@@ -71,6 +73,7 @@ class RunState:
             "training_seconds": self.training_seconds,
             "seconds": self.seconds,
             "history": [asdict(point) for point in self.history],
+            "probed": [asdict(found) for found in self.probed],
             "mean": self.normalizer.mean,
             "std": self.normalizer.std,
             "classes": list(self.classes),
@@ -89,6 +92,7 @@ class RunState:
         self.training_seconds = values["training_seconds"]
         self.seconds = values["seconds"]
         self.history = [Epoch(**point) for point in values["history"]]
+        self.probed = [Probed(**found) for found in values["probed"]]
 
     def finite(self) -> bool:
         """Whether every parameter is a number. A sync point."""
@@ -111,6 +115,19 @@ def build_spec_net(
     )
 
 
+def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    """Return what changes a net's weights; its rate before any drop is the recipe's, which has been found by now."""
+    assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
+    return torch.optim.SGD(
+        net.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
 def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Group = ALONE) -> RunState:
     """Set a run up at iteration 0. The weights are drawn on the CPU, so that they don't depend on the device."""
     recipe = spec.recipe
@@ -119,15 +136,6 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not group.alone and recipe.batch_norm == "shared":
         share_statistics(net, group.size)
-    assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
-    optimizer = torch.optim.SGD(
-        net.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
     normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
     batches = TrainBatches(
         dataset.train,
@@ -142,7 +150,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         net=net,
         model=group.wrap(net),
         group=group,
-        optimizer=optimizer,
+        optimizer=build_optimizer(net, recipe, device),
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),

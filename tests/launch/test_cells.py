@@ -35,7 +35,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
     recorder = Recorder(Store("g", database), GRID, FACTS, [])
     for spec in GRID.runs()[:19]:  # all but one of the first net
         assert theirs.acquire(recorder.run_lease(spec))
-    cells = Cells(GRID, plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune), FACTS, lambda *_: None, ours)  # type: ignore[arg-type, return-value]
+    cells = Cells(GRID, plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID), FACTS, lambda *_: None, ours)  # type: ignore[arg-type, return-value]
     jobs = [cells.next_job(recorder) for _ in range(21)]
     assert sorted(job.spec.run_name for job in jobs if job) == sorted(spec.run_name for spec in GRID.runs()[19:])
     assert len(asked) == 22  # the first of theirs, and ours

@@ -27,7 +27,7 @@ def grid(recipe: str = "{epochs: 2, batch_size: 100, lr: 0.1}", seeds: str = "[0
 
 
 def plans(one: Grid) -> list[CellPlan]:
-    return plan_cells(make_cells(one, FACTS), FACTS, [], one.tune)
+    return plan_cells(make_cells(one, FACTS), FACTS, [], one)
 
 
 def timed(

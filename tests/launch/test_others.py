@@ -30,7 +30,7 @@ def plan(*made: tuple[str, dict[str, str]]) -> tuple[list[CellPlan], list[Record
         Record(f"r{i}", "run", spec.run_key("f"), outcome, "FINISHED", NOW | tags)
         for i, (spec, (outcome, tags)) in enumerate(zip(specs, made, strict=False))
     ]
-    return plan_cells(make_cells(GRID, FACTS), FACTS, records, GRID.tune), records
+    return plan_cells(make_cells(GRID, FACTS), FACTS, records, GRID), records
 
 
 def test_runs_made_as_now_are_not_told() -> None:

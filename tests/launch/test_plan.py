@@ -83,7 +83,7 @@ def test_plain_nets_stand_once_beside_all_options_of_the_shortcut() -> None:
 def test_what_mlflow_has_is_not_done_again(outcome: str, state: str) -> None:
     g = grid()
     first = g.runs()[0]
-    plans = plan_cells(make_cells(g, FACTS), FACTS, [record("run", first.run_key("f"), outcome)], g.tune)
+    plans = plan_cells(make_cells(g, FACTS), FACTS, [record("run", first.run_key("f"), outcome)], g)
     assert len(plans[0].done) == (state == "done")
     assert [r.outcome for _, r in plans[0].left if r] == ([outcome] if state == "continue" else [])
     assert sum(len(plan.left) for plan in plans) == 8 - (state == "done")
@@ -96,13 +96,13 @@ def test_a_result_counts_whatever_else_was_tried() -> None:
         [record("run", key, "finished"), record("run", key, "failed")],
         [record("run", key, "failed"), record("run", key, "finished")],
     ):
-        assert len(plan_cells(make_cells(g, FACTS), FACTS, records, g.tune)[0].done) == 1
+        assert len(plan_cells(make_cells(g, FACTS), FACTS, records, g)[0].done) == 1
 
 
 def test_other_data_is_another_run() -> None:
     g = grid()
     records = [record("run", spec.run_key("other fingerprint"), "finished") for spec in g.runs()]
-    assert not any(plan.done for plan in plan_cells(make_cells(g, FACTS), FACTS, records, g.tune))
+    assert not any(plan.done for plan in plan_cells(make_cells(g, FACTS), FACTS, records, g))
 
 
 def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
@@ -111,7 +111,7 @@ def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
     found = {words.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', words.TRIAL: "8", words.EDGE: ""}
     run = g.runs()[1].with_recipe(lr=0.02, warmup=5)
     records = [record("tuning", cells[0].tuning_key, "finished", found), record("run", run.run_key("f"), "finished")]
-    plan = plan_cells(cells, FACTS, records, g.tune)[0]
+    plan = plan_cells(cells, FACTS, records, g)[0]
     assert plan.point == {"lr": 0.02, "warmup": 5.0}
     assert [r.key for r in plan.done] == [run.run_key("f")]
     assert [(spec.recipe.lr, spec.recipe.warmup) for spec, _ in plan.left] == [(0.02, 5)]
@@ -135,7 +135,7 @@ def test_an_unfinished_or_shorter_search_goes_on(
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
     cells = make_cells(g, FACTS)
     tags = {words.CHOSEN: '{"lr": 0.02}', words.TRIAL: trials, words.WIDENED: widened, words.EDGE: edge}
-    plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g.tune)[0]
+    plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g)[0]
     assert (plan.point == {"lr": 0.02}) is known
     assert (plan.search_cost(8) == 0) is known
     assert plan.tuning is not None

@@ -31,7 +31,7 @@ def store(database: str) -> Store:
 def begin(store: Store, kind: str) -> tuple[str, str]:
     """Begin a run of a kind as the launcher does; return its id and key."""
     recorder = Recorder(store, GRID, FACTS, store.records())
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     spec = GRID.runs()[0].with_recipe(**POINT)
     if kind == "tuning":
         key = state.plan.cell.tuning_key
@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_by_other_code_tells_of_both(store: Store, step: int)
     run_id, _ = begin(store, "run")
     store.set_tags(run_id, {words.CODE: "earlier", words.TORCH: "2.0", words.COMMIT: "c"})
     recorder = Recorder(store, GRID, FACTS, store.records())
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     job = recorder.begin_run(state, GRID.runs()[0].with_recipe(**POINT))
     tags = store.client.get_run(run_id).data.tags
     assert (tags[words.CODE], tags[words.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
@@ -109,7 +109,7 @@ def test_a_search_knows_the_trials_of_a_launcher_that_died(store: Store) -> None
     search = key.partition("-")[0]
     recorder.take_over(search)
     assert [record.status for record in store.records()] == ["KILLED"]
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     assert recorder.begin_trial(state, spec, Trial(0, POINT)).run_id == theirs
     assert [record.status for record in store.records()] == ["RUNNING"]
 
@@ -126,7 +126,7 @@ def flushed(recorder: Recorder, jobs: list[Job], after: float, monkeypatch: pyte
 
 
 def test_points_wait_longer_the_more_runs_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     spec = GRID.runs()[0]
     jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(1000)]
     recorder = Recorder(store, GRID, FACTS, [])
@@ -146,7 +146,7 @@ def test_points_wait_longer_the_more_runs_there_are(store: Store, monkeypatch: p
 
 def test_logging_points_leaves_time_to_hear(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait longest are first."""
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID.tune)[0], None, [])
+    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     spec = GRID.runs()[0]
     jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(4)]
     for age, job in enumerate(jobs):

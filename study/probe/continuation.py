@@ -1,0 +1,101 @@
+"""Training on from a solution that was constructed: whether gradient descent stays there, improves on it, or leaves."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from study.config import Recipe
+from study.data import TrainBatches
+from study.train import Score, autocast, build_optimizer, heed, lr_at
+from study.train.precision import Precision
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a net that is trained on stands."""
+
+    iteration: int
+    error: float
+    """Percent of the training images, clean, in evaluation mode; that of guessing where the loss isn't finite."""
+    loss: float
+    """NaN where it isn't finite."""
+    distance: float
+    """Of all parameters from where they began, relative to their norm there."""
+
+
+def train_on(
+    net: nn.Module,
+    batches: TrainBatches,
+    recipe: Recipe,
+    total: int,
+    score: Callable[[nn.Module], Score],
+    *,
+    precision: Precision = "fp32",
+    guessing: float,
+    stop: Callable[[], bool],
+) -> Iterator[Mark]:
+    """Train a net in place for `total` iterations and yield how it stands at the first, at some between, and the last.
+
+    The optimiser is new, and the schedule is the recipe's over `total` iterations, warm-up included: the rate begins
+    where that of a training from scratch does, and falls as it does. Ends early where the loss stops being finite.
+
+    Args:
+        net: to train.
+        batches: what a training of this recipe and seed would see.
+        recipe: its rate, momentum, weight decay and schedule.
+        total: iterations.
+        score: of a net on all training images.
+        precision: of the forward pass.
+        guessing: error of a net that knows nothing, in percent.
+        stop: asked before each iteration.
+
+    Raises:
+        Stopped: `stop` said so.
+    """
+    device = next(net.parameters()).device
+    optimizer = build_optimizer(net, recipe, device)
+    start = [weight.detach().clone() for weight in net.parameters()]
+    marks = marked(total)
+    net.train()
+    for iteration in range(total + 1):
+        if iteration in marks:
+            mark = _mark(net, iteration, score, start, guessing)
+            yield mark
+            if math.isnan(mark.loss):
+                return
+        if iteration == total:
+            return
+        heed(stop)
+        for group in optimizer.param_groups:
+            group["lr"] = lr_at(iteration, recipe, total)
+        images, labels = batches.batch(iteration)
+        with autocast(precision, device):
+            logits = net(images)  # (N, K)
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def marked(total: int) -> set[int]:
+    """Return the iterations at which a training is looked at: 0, 1, 2, 5, 10, 20, 50, ..., and the last."""
+    found = {0, total}
+    for power in range(len(str(total))):
+        found |= {digit * 10**power for digit in (1, 2, 5)}
+    return {iteration for iteration in found if iteration <= total}
+
+
+def _mark(
+    net: nn.Module, iteration: int, score: Callable[[nn.Module], Score], start: list[Tensor], guessing: float
+) -> Mark:
+    found = score(net)
+    moved, norm = (
+        torch.stack([part.double().square().sum() for part in parts]).sum().sqrt()
+        for parts in ([now.detach() - old for now, old in zip(net.parameters(), start, strict=True)], start)
+    )
+    if not math.isfinite(found.loss):
+        return Mark(iteration, guessing, math.nan, math.nan)
+    return Mark(iteration, found.error, found.loss, float(moved / norm))

@@ -1,0 +1,254 @@
+"""Which probe is due of a run when, and what each puts into its tables."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from study.config import ProbeName, ProbePlan
+from study.data import Split, TrainBatches, derived_seed, evaluation_batches
+from study.data.splits import stratified_choice
+from study.errors import StudyError
+from study.events import Column, Probed
+from study.probe.continuation import train_on
+from study.probe.curvature import measure_effective_ranks, measure_sharpness
+from study.probe.gradients import measure_gradients, measure_turns
+from study.probe.identity import Construction, add_noise, build_by_construction
+from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
+from study.probe.passes import Batch, Held, Passes
+from study.probe.replica import recalibrated, replica
+from study.probe.responses import measure_responses
+from study.probe.shattered import measure_shattering
+from study.probe.surface import filter_directions, measure_surface, summarise_surface
+from study.train import Scorer, build_spec_net, lr_at
+
+LINES, POINTS = 16, 64
+"""Lines between images along which gradients are followed, and points on each."""
+DRAWS = 5
+"""Sets of blocks, or orders of them, that are drawn of each size."""
+PRODUCTS, TOLERANCE = 60, 0.02
+"""Products of the Hessian with a vector at most, and the relative residual that is near enough."""
+
+Row = Mapping[str, Any]
+Tables = dict[str, list[Row]]
+
+
+class Prober:
+    """Makes the probes of one run."""
+
+    def __init__(self, plan: ProbePlan) -> None:
+        self._plan = plan
+
+    def __call__(self, scorer: Scorer) -> Iterator[Probed]:
+        """Yield what each probe finds that is due at the run's iteration and wasn't made yet.
+
+        A probe that doesn't apply to the net has no tables. The net stays as it is.
+
+        Raises:
+            Stopped: the run is asked to stop.
+        """
+        state = scorer.state
+        made = {(found.probe, found.step) for found in state.probed}
+        due = [name for name in self._plan.names if (name, state.step) not in made and self._is_due(name, scorer)]
+        subject = Subject(self._plan, scorer) if due else None
+        for name in due:
+            try:
+                tables = MEASURES[name](subject) if subject is not None else {}
+            except StudyError:  # no layers with batch norm, or none that can be left out
+                tables = {}
+            yield Probed(name, state.step, {table: _columns(rows) for table, rows in tables.items() if rows})
+
+    def _is_due(self, name: ProbeName, scorer: Scorer) -> bool:
+        step = scorer.state.step
+        if step == scorer.state.total:
+            return True
+        if name in ("responses", "gradients"):
+            return step in self._plan.probes.steps
+        return name == "shattering" and step == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A net at one iteration of its run, and what it is measured on."""
+
+    plan: ProbePlan
+    scorer: Scorer
+
+    @property
+    def net(self) -> nn.Module:
+        """The run's net, which is not to be changed."""
+        return self.scorer.state.net
+
+    @cached_property
+    def batches(self) -> Held:
+        """The images that probes see, in one batch: the same for all runs of a study."""
+        dataset, spec = self.scorer.dataset, self.scorer.spec
+        count = min(self.plan.probes.images, len(dataset.train))
+        seed = derived_seed(spec.dataset.split_seed, "probe images")
+        chosen = torch.from_numpy(stratified_choice(dataset.train.labels.cpu().numpy(), count, seed))
+        shown = dataset.train.take(chosen.to(dataset.train.pixels.device))
+        return Held(self._clean(shown, count), self.scorer.stop)
+
+    @cached_property
+    def training_images(self) -> Passes:
+        """All training images, clean."""
+        return Passes(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
+
+    @cached_property
+    def settled(self) -> nn.Module:
+        """The net with running statistics that are its own: one that has hardly trained is given them."""
+        if self.scorer.state.step == self.scorer.state.total:
+            return self.net
+        return recalibrated(self.net, self.batches)
+
+    def generator(self, *words: str | int) -> torch.Generator:
+        """Return the source of a draw: the same for every run, so that nets see the same where they can."""
+        return torch.Generator().manual_seed(derived_seed(0, "probe", *words))
+
+    def _clean(self, split: Split, size: int | None) -> Iterator[Batch]:
+        scorer = self.scorer
+        return evaluation_batches(
+            split, scorer.state.normalizer, augment=scorer.spec.recipe.augment, batch_size=size, device=scorer.device
+        )
+
+
+def _responses(subject: Subject) -> Tables:
+    return {"responses": [asdict(row) for row in measure_responses(subject.settled, subject.batches)]}
+
+
+def _gradients(subject: Subject) -> Tables:
+    scorer = subject.scorer
+    images, labels = subject.batches[0]
+    lr = lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.spec.recipe, scorer.state.total)
+    rows = measure_gradients(subject.net, images, labels, lr=lr)
+    turns = measure_turns(_at_initialisation(scorer), subject.net)
+    return {"gradients": [asdict(row) | {"turn": turn.angle} for row, turn in zip(rows, turns, strict=True)]}
+
+
+def _at_initialisation(scorer: Scorer) -> nn.Module:
+    """Return the run's net as it was drawn."""
+    generator = torch.Generator().manual_seed(derived_seed(scorer.spec.seed, "weights"))
+    dataset = scorer.dataset
+    net = build_spec_net(scorer.spec, dataset.num_classes, dataset.image_shape[0], generator)
+    return net.to(scorer.device)
+
+
+def _shattering(subject: Subject) -> Tables:
+    images, _ = subject.batches[0]
+    mixed = images[torch.randperm(len(images), generator=subject.generator("lines")).to(images.device)]
+    lines = min(LINES, len(images) // 2)
+    found = measure_shattering(subject.settled, mixed[:lines], mixed[lines : 2 * lines], points=POINTS)
+    shared = {"half_distance": found.half_distance, "constant": found.constant}
+    return {"shattering": [asdict(row) | shared for row in found.correlations]}
+
+
+def _lesion(subject: Subject) -> Tables:
+    net, batches = subject.net, subject.batches
+    counts = _doubling(count_deletable(net))
+    rows = [_as_row(one, "each") for one in delete_each(net, batches)]
+    drawn = delete_random(net, batches, counts, draws=DRAWS, generator=subject.generator("deletions"))
+    tables: Tables = {"lesion": rows + [_as_row(one, "random") for one in drawn]}
+    try:
+        swapped = swap_random(net, batches, counts, draws=DRAWS, generator=subject.generator("swaps"))
+    except StudyError:  # a net too shallow to have two blocks of one shape
+        swapped = []
+    return tables | {"reordering": [asdict(one) for one in swapped]}
+
+
+def _as_row(one: Lesion, kind: str) -> Row:
+    block = one.blocks[0] if kind == "each" else ""
+    stage = int(block.partition(".")[0].removeprefix("layer")) if block else 0
+    return {
+        "kind": kind, "block": block, "stage": stage, "count": len(one.blocks), "draw": one.draw,
+        "downsamples": one.downsamples, "error": one.error, "loss": one.loss, "rise": one.rise,
+    }  # fmt: skip
+
+
+def _doubling(most: int) -> list[int]:
+    return [2**power for power in range(most.bit_length()) if 2**power <= most]
+
+
+def _surface(subject: Subject) -> Tables:
+    net, points = subject.net, subject.plan.probes.points
+    directions = filter_directions(net, subject.generator("directions"))
+    classes = subject.scorer.dataset.num_classes
+    tables: Tables = {"surface": [], "surface_summary": []}
+    for statistics in ("running", "batch"):
+        rows = measure_surface(net, subject.batches, directions, points=points, recalibrate=statistics == "batch")
+        found = summarise_surface(rows, classes)
+        tables["surface"] += [{"statistics": statistics} | asdict(row) for row in rows]
+        summary: dict[str, Any] = {"statistics": statistics} | asdict(found) | {"classes": classes}
+        summary["curvature_a"], summary["curvature_b"] = summary.pop("curvatures")
+        tables["surface_summary"].append(summary)
+    return tables
+
+
+def _curvature(subject: Subject) -> Tables:
+    found = measure_sharpness(
+        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, most=PRODUCTS
+    )
+    ranks = measure_effective_ranks(subject.net, subject.batches)
+    return {"curvature": [asdict(found)], "ranks": [asdict(row) for row in ranks]}
+
+
+def _construction(subject: Subject) -> Tables:
+    """Build each deeper plain net of the study from this one, and train the deepest on."""
+    scorer = subject.scorer
+    split = scorer.dataset.train
+    own = scorer.score(split).error
+    tables: Tables = {"construction": [], "continuation": []}
+    for target in subject.plan.targets:
+        for statistics in ("unit", "measured"):
+            built = build_by_construction(subject.net, target, subject.training_images, statistics=statistics)
+            row = {
+                "target": target, "statistics": statistics, "largest_difference": built.largest_difference,
+                "changed": built.changed, "images": len(split), "blocks": len(built.inserted),
+                "shallow_error": own, "error": scorer.score(split, built.net).error,
+            }  # fmt: skip
+            tables["construction"].append(row)
+        if target == max(subject.plan.targets):
+            tables["continuation"] = _continuation(subject, target, built)
+    return tables
+
+
+def _continuation(subject: Subject, target: int, built: Construction) -> list[Row]:
+    """Train a constructed net on as it is, and with noise on the blocks that were inserted."""
+    scorer, probes = subject.scorer, subject.plan.probes
+    recipe, state = scorer.spec.recipe, scorer.state
+    total = math.ceil(probes.continuation * state.total)
+    rows: list[Row] = []
+    for noise in probes.noise if total else ():
+        noisy = add_noise(built.net, noise, subject.generator("noise", target), blocks=built.inserted)
+        batches = TrainBatches(
+            scorer.dataset.train, state.normalizer, batch_size=recipe.batch_size, augment=recipe.augment,
+            seed=scorer.spec.seed, device=scorer.device,
+        )  # fmt: skip
+        marks = train_on(
+            replica(noisy, training=True), batches, recipe, total, lambda net: scorer.score(scorer.dataset.train, net),
+            precision=state.precision, guessing=100 - 100 / scorer.dataset.num_classes, stop=scorer.stop,
+        )  # fmt: skip
+        rows += [{"target": target, "noise": noise} | asdict(mark) for mark in marks]
+    return rows
+
+
+MEASURES: dict[ProbeName, Callable[[Subject], Tables]] = {
+    "responses": _responses,
+    "gradients": _gradients,
+    "shattering": _shattering,
+    "construction": _construction,
+    "lesion": _lesion,
+    "surface": _surface,
+    "curvature": _curvature,
+}
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Column]:
+    return {name: [_plain(row[name]) for row in rows] for name in rows[0]}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
