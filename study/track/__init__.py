@@ -17,6 +17,7 @@ from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
     from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
+    from study.track.probes import load_probes
     from study.track.provenance import Provenance, describe, load_provenance
     from study.track.read import load_curves, load_runs, load_trials
     from study.track.searches import Found, load_found
@@ -42,6 +43,7 @@ __all__ = [
     "load_curves",
     "load_datasets",
     "load_found",
+    "load_probes",
     "load_provenance",
     "load_runs",
     "load_study",
@@ -61,6 +63,7 @@ __getattr__ = later(
     __name__,
     {
         "data": ("DatasetRecord", "load_datasets", "save_dataset", "write_files"),
+        "probes": ("load_probes",),
         "provenance": ("Provenance", "describe", "load_provenance"),
         "read": ("load_curves", "load_runs", "load_trials"),
         "searches": ("Found", "load_found"),

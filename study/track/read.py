@@ -17,7 +17,8 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     Columns: run_id, run_key, name, outcome and status, architecture, depth (int), net, variant, seed (int), lr
     (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,
     step (the last logged), total_iterations, train_images, test_images, skipped_images, classes, parameters,
-    multiply_adds (int), start_time, device, precision (that it was trained in), commit, code (digest of what decides
+    multiply_adds (int), start_time, device, precision (that it was trained in), probes (that
+    were made, by name), commit, code (digest of what decides
     results) and torch (both of each attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
 
     Raises:
@@ -120,6 +121,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         "seed": int(params.get("seed", 0)),
         "lr": _number(params.get("lr")),
         "lr_tuned": tags.get(words.LR_TUNED) == "true",
+        "probes": tags.get(words.PROBES, ""),
         "start_time": pd.Timestamp(run.start_time, unit="ms"),
         "device": tags.get(words.DEVICE, ""),
         "precision": tags.get(words.PRECISION, ""),

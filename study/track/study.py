@@ -8,6 +8,7 @@ from study.track.connect import answering, connect
 from study.track.curves import read_curves
 from study.track.data import DatasetRecord, datasets_of
 from study.track.look import Look, look
+from study.track.probes import read_probes
 from study.track.provenance import Provenance, provenance_of
 
 
@@ -24,6 +25,8 @@ class Study:
     """As `load_trials` gives them."""
     datasets: tuple[DatasetRecord, ...]
     """As `load_datasets` gives them."""
+    probes: dict[str, pd.DataFrame]
+    """As `load_probes` gives them."""
     provenance: Provenance
 
 
@@ -41,6 +44,7 @@ def study_of(seen: Look) -> Study:
             read_curves(client, runs),
             seen.trials,
             tuple(datasets_of(client, seen.records)),
+            read_probes(client, runs),
             provenance_of(seen.experiment_id, seen.records, seen.uri),
         )
 

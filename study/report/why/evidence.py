@@ -9,7 +9,7 @@ import pandas as pd
 from study.report.gallery import Picture
 from study.report.tables import Table
 
-RUN_COLUMNS = ("run_id", "net", "architecture", "depth", "seed", "variant", "lr")
+RUN_COLUMNS = ("run_id", "architecture", "depth", "net", "variant", "seed", "lr")
 """What a row of a probe's table says of its run, before `step` and the probe's own columns."""
 
 
