@@ -86,7 +86,7 @@ def main() -> None:
         with timed("its cells, sizes counted", found):
             cells = make_cells(grid, facts)
         recorder = Recorder(store, grid, facts, [])
-        state = CellState(plan_cells(cells, facts, [], grid.tune)[0], {"lr": 0.01}, [])
+        state = CellState(plan_cells(cells, facts, [], grid)[0], {"lr": 0.01}, [])
         job = recorder.begin_run(state, cells[0].specs[0])
         recorder.result(job, Finished(10, 1.0, 0.1, 1.0, 2.0, 0.2, None, 2.0, 0.2, 60.0), Path(folder) / "none")
         known = [spec.run_key(facts.fingerprint) for spec in grid.runs()[10::10]]
@@ -94,7 +94,7 @@ def main() -> None:
         with timed("read the database", found):
             records = store.records()
         with timed("compare", found):
-            plans = plan_cells(cells, facts, records, grid.tune)
+            plans = plan_cells(cells, facts, records, grid)
         whole = sum(found.values())
         with timed("read it by MLflow's client", found):
             all_runs(store.client, store.experiment_id)

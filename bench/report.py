@@ -70,7 +70,7 @@ def make(folder: Path, seeds: int, steps: int) -> None:
         record_data(store, dataset, None, [], display)
     recorder = Recorder(store, grid, facts, [])
     random = np.random.default_rng(0)
-    for plan in plan_cells(make_cells(grid, facts), facts, [], grid.tune):
+    for plan in plan_cells(make_cells(grid, facts), facts, [], grid):
         state = CellState(plan, None, [])
         spec = plan.cell.specs[0]
         state.tuning_id = recorder.begin_tuning(state, None)

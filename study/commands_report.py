@@ -65,6 +65,7 @@ def write_report(found: Sequence["Study"], wish: Wish) -> None:
         study.words,
         smallest_effect=study.smallest_effect,
         datasets=study.datasets,
+        probes=study.probes,
         style=wish.style,
     )
     told = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))

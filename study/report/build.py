@@ -26,6 +26,8 @@ from study.report.several import Joined
 from study.report.tables import write_table
 from study.report.tuning_section import TuningSection, tuning_section
 from study.report.verdict import Verdict, judge
+from study.report.why.evidence import Chapter
+from study.report.why.section import why_section
 
 if TYPE_CHECKING:
     from study.track import DatasetRecord
@@ -41,13 +43,15 @@ def build_report(  # noqa: PLR0913
     smallest_effect: float = SMALLEST_EFFECT,
     *,
     datasets: "Sequence[DatasetRecord]" = (),
+    probes: Mapping[str, pd.DataFrame] | None = None,
     style: Style = "house",
     comparison: Comparison | None = None,
 ) -> Path:
     """Write a study's report into the folder `out` and return its index.html.
 
-    `datasets` are shown as far as a run that counts used them. With the `style` paper, curves have the axes and colours
-    of the paper's Figures 1 and 6. A `comparison` is of two studies, whose frames these are.
+    `datasets` are shown as far as a run that counts used them; `probes` are what `load_probes` gives. With the `style`
+    paper, curves have the axes and colours of the paper's Figures 1 and 6. A `comparison` is of two studies, whose
+    frames these are.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
     report in `out` is replaced; other files beside it are kept.
@@ -57,7 +61,9 @@ def build_report(  # noqa: PLR0913
     """
     _check(study_name, runs)
     out = out.resolve()
-    study = Joined(study_name, runs, curves, trials, tuple(datasets), dict(provenance), smallest_effect)
+    study = Joined(
+        study_name, runs, curves, trials, tuple(datasets), dict(probes or {}), dict(provenance), smallest_effect
+    )
     with swapped_in(out) as new:
         _write(study, new, style, comparison)
     return out / "index.html"
@@ -79,18 +85,25 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     pairs = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
     tables = all_tables(runs, curves, trials, pairs)
     compared = compare_section(comparison, runs, folder / "figures") if comparison is not None else None
+    why = _why(study, folder / "figures") if comparison is None else ()
     more = [*(compared.tables if compared is not None else ()),
+            *(table for chapter in why for table in chapter.tables),
             *(table for section in tuned for table in section.tables),
             *(table for section in data for table in section.tables)]  # fmt: skip
     for table in (*tables, *more):
         write_table(table, folder / "tables")
     told = _told(study.name, verdicts, runs, study.words) | {"learning_rates": [_searches(one) for one in tuned]}
+    told["why"] = [{"name": one.name, "heading": one.heading, "sentences": one.sentences} for one in why]
     if comparison is not None:
         told["comparison"] = asdict(comparison)
     text = json.dumps(_plain(told), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
-    page = render(study.name, runs, verdicts, pictures, tables, study.words, data, tuned, compared)
+    page = render(study.name, runs, verdicts, pictures, tables, study.words, data, tuned, why, compared)
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _why(study: Joined, folder: Path) -> tuple[Chapter, ...]:
+    return why_section(study.runs, study.curves, study.probes, study.smallest_effect, folder)
 
 
 def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path) -> list[DataSection]:

@@ -11,6 +11,7 @@ from study.report.gallery import Picture, slug
 from study.report.tables import Table
 from study.report.tuning_section import TuningSection
 from study.report.verdict import Verdict
+from study.report.why.evidence import Chapter
 
 FOLDED = 40
 """Rows from which on a table is folded up."""
@@ -129,6 +130,7 @@ def outline(
     tables: Sequence[Table],
     data: Sequence[DataSection],
     tuned: Sequence[TuningSection],
+    why: Sequence[Chapter] = (),
     compared: CompareSection | None = None,
 ) -> Outline:
     """Put everything in its place and number it in the order in which it is read."""
@@ -148,6 +150,11 @@ def outline(
               figures=tuple(_numbered([one for one in others if one.variant == variant], number)))
         for i, variant in enumerate(variants, 1)
     )  # fmt: skip
+    argument = tuple(
+        Group(f"why-{one.name}", f"{i}. {one.heading}", sentences=one.sentences,
+              figures=tuple(_numbered(one.pictures, number)), tables=tuple(_listed(one.tables, row)))
+        for i, one in enumerate(why, 1)
+    )  # fmt: skip
     rates = tuple(
         Group(f"rates-{i}", _heading(one.variant, len(tuned) > 1), sentences=one.sentences,
               figures=tuple(_numbered(one.pictures, number)), tables=tuple(_listed(one.tables, row)))
@@ -162,6 +169,7 @@ def outline(
     sections = (
         *both,
         Section("figures", "Figures", figures),
+        Section("why", "Why", argument),
         Section("rates", "Does the answer depend on the learning rate?", rates),
         Section("tables", "Tables", (results,) if tables else ()),
         Section("data", "The data", sets),

@@ -16,6 +16,7 @@ from study.report.outline import outline
 from study.report.tables import Table
 from study.report.tuning_section import TuningSection
 from study.report.verdict import Verdict
+from study.report.why.evidence import Chapter
 
 DEFINITIONS = (
     ("train_error", "as trained: the running average over the images since the last point, augmented, in training "
@@ -45,6 +46,7 @@ def render(  # noqa: PLR0913
     provenance: Mapping[str, str],
     data: Sequence[DataSection] = (),
     tuned: Sequence[TuningSection] = (),
+    why: Sequence[Chapter] = (),
     compared: CompareSection | None = None,
 ) -> str:
     """Return the page's HTML. Everything that comes from the study is escaped."""
@@ -54,7 +56,7 @@ def render(  # noqa: PLR0913
     )  # fmt: skip
     environment.filters["prose"] = prose
     return environment.get_template("index.html.j2").render(
-        study=study_name, page=outline(verdicts, pictures, tables, data, tuned, compared), verdicts=verdicts,
+        study=study_name, page=outline(verdicts, pictures, tables, data, tuned, why, compared), verdicts=verdicts,
         made=made(study_name, runs, provenance), policy=POLICY,
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
     )  # fmt: skip

@@ -22,6 +22,8 @@ class Joined(NamedTuple):
     curves: pd.DataFrame
     trials: pd.DataFrame
     datasets: tuple["DatasetRecord", ...]
+    probes: dict[str, pd.DataFrame]
+    """Of one study alone; of several there are none."""
     words: dict[str, str]
     smallest_effect: float
 
@@ -37,14 +39,14 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         (one,) = studies
         made = one.provenance
         told = made.words | {"report_command": command}
-        return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, told, made.smallest_effect)
+        return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, one.probes, told, made.smallest_effect)
     runs, curves, trials = (
         _under([labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
     )
     datasets = {record.fingerprint: record for one in studies for record in one.datasets}
     name = " + ".join(one.name for one in studies)
     effect = min(one.provenance.smallest_effect for one in studies)
-    return Joined(name, runs, curves, trials, tuple(datasets.values()), _words(studies, runs, command), effect)
+    return Joined(name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), effect)
 
 
 def label(study: str, variant: str = "") -> str:

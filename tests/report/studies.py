@@ -28,6 +28,7 @@ class Loaded:
     trials: pd.DataFrame
     provenance: Made
     datasets: tuple[object, ...] = ()
+    probes: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def loaded(name: str, truth: Truth = TRUTH, *, seed: int = 0, effect: float = 0.5, **settings: object) -> Loaded:

@@ -1,0 +1,43 @@
+"""The section "Why" as a whole: its chapters in the order of the argument."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from study.report import cells as c
+from study.report.why.evidence import Chapter, Evidence
+
+Chaptered = Callable[[Evidence, Path], Chapter | None]
+
+CHAPTERS: tuple[Chaptered, ...] = ()
+"""What isn't the cause first, then what is, then what helps."""
+
+
+def why_section(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    probes: Mapping[str, pd.DataFrame],
+    smallest_effect: float,
+    folder: Path,
+) -> tuple[Chapter, ...]:
+    """Return the chapters that a study has evidence for; figures go into `folder`.
+
+    Args:
+        runs: all runs of one study, as `load_runs` gives them.
+        curves: as `load_curves` gives them.
+        probes: as `load_probes` gives them.
+        smallest_effect: smallest effect of interest, in points of training error.
+        folder: the report's folder of figures.
+    """
+    variant = c.variants(runs)[0]
+    judged = c.counted(c.of_variant(runs, variant))
+    evidence = Evidence(
+        runs=judged,
+        curves=curves[curves["run_id"].isin(judged["run_id"])] if len(curves) else curves,
+        others=c.counted(runs),
+        probes=probes,
+        smallest_effect=smallest_effect,
+    )
+    chapters = (chapter(evidence, folder) for chapter in CHAPTERS)
+    return tuple(chapter for chapter in chapters if chapter is not None)
