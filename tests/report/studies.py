@@ -1,6 +1,6 @@
 """Made-up studies in the form in which a report takes several."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
