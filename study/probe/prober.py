@@ -196,7 +196,7 @@ def _curvature(subject: Subject) -> Tables:
 
 
 def _construction(subject: Subject) -> Tables:
-    """Build each deeper plain net of the study from this one, and train the deepest on."""
+    """Build each deeper plain net of the study from this one; train the deepest on, and this one itself."""
     scorer = subject.scorer
     split = scorer.dataset.train
     own = scorer.score(split).error
@@ -211,17 +211,21 @@ def _construction(subject: Subject) -> Tables:
             }  # fmt: skip
             tables["construction"].append(row)
         if target == max(subject.plan.targets):
-            tables["continuation"] = _continuation(subject, target, built)
+            tables["continuation"] = _continuation(subject, target, built, subject.plan.probes.noise)
+    if subject.plan.targets:  # the shallow net itself, to compare with
+        depth = scorer.spec.depth
+        alone = build_by_construction(subject.net, depth, subject.training_images)
+        tables["continuation"] += _continuation(subject, depth, alone, (0.0,))
     return tables
 
 
-def _continuation(subject: Subject, target: int, built: Construction) -> list[Row]:
+def _continuation(subject: Subject, target: int, built: Construction, noises: Sequence[float]) -> list[Row]:
     """Train a constructed net on as it is, and with noise on the blocks that were inserted."""
     scorer, probes = subject.scorer, subject.plan.probes
     recipe, state = scorer.spec.recipe, scorer.state
     total = math.ceil(probes.continuation * state.total)
     rows: list[Row] = []
-    for noise in probes.noise if total else ():
+    for noise in noises if total else ():
         noisy = add_noise(built.net, noise, subject.generator("noise", target), blocks=built.inserted)
         batches = TrainBatches(
             scorer.dataset.train, state.normalizer, batch_size=recipe.batch_size, augment=recipe.augment,

@@ -85,7 +85,8 @@ def test_every_table_is_there_and_its_columns_are_equally_long(whole: list[Event
         assert all(isinstance(value, int | float | str | bool) for column in table.values() for value in column)
     assert len(tables["surface"]["loss"]) == 2 * 9
     assert tables["construction"]["statistics"] == ["unit", "measured"]
-    assert tables["continuation"]["iteration"] == [0, 1, 2, 3] * 2
+    assert tables["continuation"]["target"] == [14] * 8 + [8] * 4
+    assert tables["continuation"]["iteration"] == [0, 1, 2, 3] * 3
 
 
 def test_the_built_net_has_the_training_error_of_the_shallow_one(whole: list[Event]) -> None:
