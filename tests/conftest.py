@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from study.cli import main
+from tests.train.pair import Pair
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("untimed")
@@ -107,3 +108,11 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_study(folder, "run", "--grid", "small.yaml")
     assert done.returncode == 0, done.stderr + done.stdout
     return folder
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two processes that train one net."""
+    made = Pair(tmp_path_factory.mktemp("pair"))
+    yield made
+    made.close()

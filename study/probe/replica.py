@@ -6,10 +6,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from study.train.shared_norm import part_statistics
+
 
 def replica(net: nn.Module, *, training: bool) -> nn.Module:
     """Return a copy in the mode asked for, without gradients: it has its own weights and running statistics."""
     own = copy.deepcopy(net).train(training)
+    part_statistics(own)  # every rank of a run measures by itself, on all the images
     own.requires_grad_(True)
     own.zero_grad(set_to_none=True)
     return own

@@ -18,6 +18,13 @@ def share_statistics(net: nn.Module, ranks: int) -> None:
                 setattr(parent, name, SharedBatchNorm2d(norm, ranks))
 
 
+def part_statistics(net: nn.Module) -> None:
+    """Let every batch normalisation take its statistics from its own images again; names and values stay."""
+    for module in net.modules():
+        if isinstance(module, SharedBatchNorm2d):
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """What `nn.BatchNorm2d` gives for the whole batch, to rounding (Ioffe and Szegedy 2015, algorithm 1).
 
