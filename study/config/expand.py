@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.config.recipe import Recipe, Strict
+from study.config.recipe import REMEDIES, Recipe, Strict
 from study.config.source import Place, Source, short, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.errors import GridError, StudyError, nearest
@@ -93,10 +93,7 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
             point |= {"architecture": net.architecture, "depth": net.depth}
         spec = RunSpec.model_validate({"dataset": dataset, "recipe": recipe, "seed": 0, **point})
         _ = spec.net  # settles the family, and refuses a depth that no net has
-        if spec.architecture == "vgg" and recipe.width != 1.0:
-            raise StudyError(f"{spec.net} has no width multiplier: leave width at 1")
-        if spec.architecture == "vgg" and recipe.test_views == "multi-scale":
-            raise StudyError(f"{spec.net} has layers for one image size only: test it with 'test_views: ten-crop'")
+        _check_net(spec)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -105,6 +102,26 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
         key, value = ("depth", point["depth"]) if name is None else ("net", name)
         raise GridError(f"{_find(source, place, key, value)}: {error}") from None
     return spec
+
+
+def _check_net(spec: RunSpec) -> None:
+    """Refuse a recipe that doesn't fit the net.
+
+    Raises:
+        StudyError: it doesn't.
+    """
+    recipe = spec.recipe
+    if spec.architecture == "residual" and recipe.activation in ("tat", "dks"):
+        raise StudyError(f"{spec.net} has shortcuts, and 'activation: {recipe.activation}' is shaped for plain nets")
+    if spec.architecture != "vgg":
+        return
+    if recipe.width != 1.0:
+        raise StudyError(f"{spec.net} has no width multiplier: leave width at 1")
+    if recipe.test_views == "multi-scale":
+        raise StudyError(f"{spec.net} has layers for one image size only: test it with 'test_views: ten-crop'")
+    for field in REMEDIES[1:]:
+        if getattr(recipe, field) != Recipe.model_fields[field].default:
+            raise StudyError(f"{spec.net} is built as it was published: it has no '{field}'")
 
 
 def _find(source: Source, place: Place, key: str, bad: Any) -> str:

@@ -4,6 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+REMEDIES = ("batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation", "activation")
+"""Fields of a recipe that change a net as later work proposed; at their defaults it's the paper's."""
+UNNORMALISED = ("skipinit", "fixup")
+"""Ways of scaling branches that stand in the place of batch norm."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Iteration = Annotated[int, Field(ge=1)]
@@ -28,8 +32,8 @@ class Recipe(Strict):
     """Images a step (128 in section 4.2, 256 in 3.4)."""
     gpus_per_run: Annotated[int, Field(ge=1, le=1024)] = 1
     """GPUs that share each batch of a run evenly (two in section 4.2); on a CPU, as many processes."""
-    batch_norm: Literal["per_gpu", "shared"] = "per_gpu"
-    """Statistics of batch normalisation in training: of each GPU's images, as in the paper, or of the whole batch."""
+    batch_norm: Literal["per_gpu", "shared", "none"] = "per_gpu"
+    """Statistics of batch normalisation: of each GPU's images, as in the paper, of the whole batch; or none of it."""
     optimizer: Literal["sgd"] = "sgd"
     """Stochastic gradient descent with momentum."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -62,6 +66,16 @@ class Recipe(Strict):
     """Equal bits for equal seeds on a GPU too, and in bfloat16; slower there, and runs are never trained as one."""
     shortcut: Literal["auto", "A", "B", "C"] = "auto"
     """Shortcut option of residual nets (section 3.3); auto is A for CIFAR nets and B for ImageNet nets."""
+    shortcut_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Factor of what a shortcut carries; 0 is the plain net (He et al. 2016, arXiv 1603.05027, section 3.1)."""
+    preactivation: bool = False
+    """Batch norm and ReLU before each convolution, nothing after the addition (arXiv 1603.05027, Figure 4e)."""
+    scaling: Literal["none", "rezero", "skipinit", "fixup"] = "none"
+    """How residual branches are scaled (arXiv 2003.04887, 2002.10444, 1901.09321); the last two without batch norm."""
+    initialisation: Literal["he", "xavier", "orthogonal", "delta-orthogonal", "dirac"] = "he"
+    """First weights (He's: arXiv 1502.01852; delta-orthogonal: 1806.05393; dirac, identity and noise: 1706.00388)."""
+    activation: Literal["relu", "tanh", "tat", "dks"] = "relu"
+    """Of plain nets also leaky ReLU by TAT (arXiv 2203.08120) or softplus by DKS (2110.01765), shaped for the depth."""
     width: Annotated[float, Field(gt=0, le=64)] = 1.0
     """Multiplies the channels of every layer."""
     family: Literal["auto", "cifar", "imagenet"] = "auto"
@@ -80,6 +94,8 @@ class Recipe(Strict):
             raise ValueError(f"{shared} by 'gpus_per_run: {self.gpus_per_run}'")
         if self.batch_size < 2 * self.gpus_per_run:
             raise ValueError(f"'gpus_per_run: {self.gpus_per_run}' needs a 'batch_size' of 2 images for each at least")
+        if self.scaling == "fixup" and self.preactivation:
+            raise ValueError("'scaling: fixup' has an order of layers of its own: leave 'preactivation' out")
         if self.nesterov and self.momentum == 0:
             raise ValueError("'nesterov' needs 'momentum' above 0")
         if self.test_views != "center" and self.augment != "imagenet":

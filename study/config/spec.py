@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from study.config.recipe import Recipe, Strict
+from study.config.recipe import UNNORMALISED, Recipe, Strict
 from study.names import NetName, default_shortcut, resolve_net
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
@@ -71,6 +71,12 @@ class RunSpec(Strict):
         return default_shortcut(self.net.family)
 
     @property
+    def normalised(self) -> bool:
+        """Whether the net has batch norm."""
+        replaced = self.architecture == "residual" and self.recipe.scaling in UNNORMALISED
+        return self.recipe.batch_norm != "none" and not replaced
+
+    @property
     def run_name(self) -> str:
         """Name shown in MLflow: `plain-56 seed 0`."""
         return f"{self.net} seed {self.seed}"
@@ -83,8 +89,12 @@ class RunSpec(Strict):
         """Return all that decides the result, but for the data's content and the seed, in plain values."""
         recipe = self.recipe.model_dump(mode="json")
         recipe |= {"shortcut": self.shortcut, "family": self.net.family}
-        if self.recipe.gpus_per_run == 1:
-            recipe["batch_norm"] = "per_gpu"  # the same thing there
+        if self.architecture != "residual":  # without shortcuts, nothing can be said of them
+            recipe |= {"shortcut_scale": 1.0, "scaling": "none"}
+        if not self.normalised:
+            recipe["batch_norm"] = "none"
+        elif self.recipe.gpus_per_run == 1:
+            recipe["batch_norm"] = "per_gpu"  # the same thing as shared
         return {
             "dataset": self.dataset.content(),
             "architecture": self.architecture,

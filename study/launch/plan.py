@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from study.config import Grid, RunSpec, Tune
+from study.config import REMEDIES, Grid, Recipe, RunSpec, Tune
 from study.data import Dataset, augmentation
 from study.launch.probed import covers, names
 from study.nets import Complexity, count
 from study.track import Record, words
-from study.train import build_spec_net
+from study.train import build_spec_net, design_of
 from study.tune import trial_spec, with_point
 
 
@@ -97,11 +97,11 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     groups: dict[str, list[RunSpec]] = {}
     for spec in grid.runs():
         groups.setdefault(spec.cell_key(facts.fingerprint), []).append(spec)
-    sizes: dict[tuple[str, str, float, str], Complexity] = {}
+    sizes: dict[tuple[object, ...], Complexity] = {}
     cells = []
     for specs in groups.values():
         spec = specs[0]
-        size_key = (str(spec.net) + spec.net.family, spec.shortcut, spec.recipe.width, spec.recipe.augment)
+        size_key = (spec.net, spec.shortcut, spec.recipe.width, spec.recipe.augment, design_of(spec))
         if size_key not in sizes:
             sizes[size_key] = _complexity(spec, facts)
         tunes = spec.recipe.lr == "tune"
@@ -196,9 +196,11 @@ def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:
-    """Say what tells a cell from others of its net; a plain net has no option of the shortcut to tell."""
+    """Say what tells a cell from others of its net: a shortcut of residual ones alone, of remedies those it has."""
     recipe = spec.identity()["recipe"]
+    usual = {field: Recipe.model_fields[field].default for field in REMEDIES}
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
+    fields = [field for field in fields if field not in usual or recipe[field] != usual[field]]
     return ", ".join(f"{field}={_shown(recipe[field])}" for field in fields)
 
 

@@ -3,31 +3,49 @@
 Legend: N batch, C channels, H height, W width. He et al. 2015 (arXiv 1512.03385), section 3 and Figure 5.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from study.nets.design import PAPER, Design
+
+Activate = Callable[[], nn.Module]
+"""Makes a net's activation, one for each block."""
 Shortcut = Literal["none", "A", "B", "C"]
 """`none` is the plain net; A pads with zeros, B projects where dimensions grow, C projects everywhere."""
 
 
-def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 3x3 convolution, padded by 1, without bias (the bias stands in the batch norm that follows)."""
-    return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+def relu() -> nn.Module:
+    """Return the paper's activation."""
+    return nn.ReLU(inplace=True)
 
 
-def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 1x1 convolution without bias."""
-    return nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
+def conv3x3(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+    """Return a 3x3 convolution, padded by 1, by default without bias (it stands in the batch norm that follows)."""
+    return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=bias)
 
 
-def projection(channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> nn.Sequential | None:
+def conv1x1(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+    """Return a 1x1 convolution, by default without bias."""
+    return nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=bias)
+
+
+def norm(channels: int, design: Design = PAPER) -> nn.Module:
+    """Return batch norm, or what stands in its place in a net without."""
+    return nn.BatchNorm2d(channels) if design.normalised else nn.Identity()
+
+
+def projection(
+    channels_in: int, channels_out: int, stride: int, shortcut: Shortcut, design: Design = PAPER
+) -> nn.Sequential | None:
     """Return the 1x1 projection (with batch norm) that options B and C put on a shortcut, or None."""
     changes = stride != 1 or channels_in != channels_out
     if shortcut == "C" or (shortcut == "B" and changes):
-        return nn.Sequential(conv1x1(channels_in, channels_out, stride), nn.BatchNorm2d(channels_out))
+        conv = conv1x1(channels_in, channels_out, stride, bias=not design.normalised)
+        return nn.Sequential(conv, norm(channels_out, design))
     return None
 
 
@@ -49,19 +67,41 @@ def pad_shortcut(x: Tensor, channels_out: int, stride: int, groups: int = 1) -> 
 
 
 class Block(nn.Module):
-    """What basic and bottleneck blocks share: ReLU(branch(x) + shortcut(x)), or ReLU(branch(x)) in a plain net."""
+    """What basic and bottleneck blocks share: ReLU(branch(x) + shortcut(x)), or ReLU(branch(x)) in a plain net.
+
+    With a `Design`, another activation than ReLU; the shortcut times a factor; and the branch times a number that is
+    learned and 0 at first: with batch norm ReZero (Bachlechner et al. 2020, arXiv 2003.04887, equation 1), without
+    SkipInit (De and Smith 2020, arXiv 2002.10444, section 4).
+    """
 
     expansion: int
     downsample: nn.Sequential | None
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
         super().__init__()
         self.shortcut = shortcut
+        self.scale = design.shortcut_scale
         self.stride = stride
         self.channels_out = channels_out
+        self.changes = stride != 1 or channels_in != channels_out
+        """Whether what goes out has another shape than what comes in."""
         self.groups = 1
         """Nets whose channels come in, where several are joined."""
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = activation()
+        self.alpha = nn.Parameter(torch.zeros(())) if design.gated and shortcut != "none" else None
+
+    def settle(self) -> None:
+        """Set what the block has of its own to its first value, once convolutions are drawn."""
+        if self.alpha is not None:
+            nn.init.zeros_(self.alpha)
 
     def branch(self, x: Tensor) -> Tensor:
         """Return F(x), before the addition and the last ReLU."""
@@ -74,11 +114,25 @@ class Block(nn.Module):
             return projected
         return pad_shortcut(x, self.channels_out, self.stride, self.groups)
 
+    def add(self, out: Tensor, x: Tensor) -> Tensor:
+        """Return a branch's output with what the shortcut carries of x added to it; of a plain net, as it is."""
+        if self.shortcut == "none":
+            return out
+        if self.alpha is not None:
+            out = out * self.alpha
+        return out + self.carried(x)
+
+    def carried(self, x: Tensor) -> Tensor:
+        """Return what the shortcut adds."""
+        return self.skip(x) if self.scale == 1 else self.skip(x) * self.scale
+
+    def without_branch(self, x: Tensor) -> Tensor:
+        """Return what a residual block gives whose branch is taken out."""
+        activated: Tensor = self.relu(self.carried(x))
+        return activated
+
     def forward(self, x: Tensor) -> Tensor:
-        out = self.branch(x)
-        if self.shortcut != "none":
-            out = out + self.skip(x)
-        activated: Tensor = self.relu(out)
+        activated: Tensor = self.relu(self.add(self.branch(x), x))
         return activated
 
 
@@ -87,13 +141,22 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut) -> None:
-        super().__init__(channels_in, width, stride, shortcut)
-        self.conv1 = conv3x3(channels_in, width, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = projection(channels_in, width, stride, shortcut)
+    def __init__(
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
+        super().__init__(channels_in, width, stride, shortcut, design, activation)
+        bias = not design.normalised
+        self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
+        self.bn1 = norm(width, design)
+        self.conv2 = conv3x3(width, width, bias=bias)
+        self.bn2 = norm(width, design)
+        self.downsample = projection(channels_in, width, stride, shortcut, design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/stride, W/stride)
@@ -109,32 +172,31 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut)
-        self.conv1 = conv1x1(channels_in, width)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, stride)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = conv1x1(width, channels_out)
-        self.bn3 = nn.BatchNorm2d(channels_out)
-        self.downsample = projection(channels_in, channels_out, stride, shortcut)
+        super().__init__(channels_in, channels_out, stride, shortcut, design, activation)
+        bias = not design.normalised
+        self.conv1 = conv1x1(channels_in, width, bias=bias)
+        self.bn1 = norm(width, design)
+        self.conv2 = conv3x3(width, width, stride, bias=bias)
+        self.bn2 = norm(width, design)
+        self.conv3 = conv1x1(width, channels_out, bias=bias)
+        self.bn3 = norm(channels_out, design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W)
         out = self.relu(self.bn2(self.conv2(out)))  # (N, width, H/stride, W/stride)
         out = self.bn3(self.conv3(out))  # (N, 4 width, H/stride, W/stride)
         return out
-
-
-def make_stage(
-    block: type[Block], channels_in: int, width: int, blocks: int, *, stride: int, shortcut: Shortcut
-) -> nn.Sequential:
-    """Return `blocks` blocks in a row; only the first changes the number of channels and takes the stride."""
-    channels_out = width * block.expansion
-    first = block(channels_in, width, stride, shortcut)
-    rest = [block(channels_out, width, 1, shortcut) for _ in range(blocks - 1)]
-    return nn.Sequential(first, *rest)
 
 
 def global_average(x: Tensor) -> Tensor:

@@ -14,38 +14,49 @@ Legend: N batch, C channels of the images, H and W height and width, K classes, 
 
 from torch import Tensor, nn
 
-from study.nets.blocks import BasicBlock, Shortcut, conv3x3, global_average, make_stage
+from study.nets.blocks import Shortcut, conv3x3, global_average, norm
+from study.nets.design import PAPER, Design
+from study.nets.ends import Ends
+from study.nets.stages import activate, make_stages
 
 
-class CifarNet(nn.Module):
+class CifarNet(Ends):
     """3x3 convolution (16), three stages of n basic blocks (16, 32, 64 channels), global average, linear layer."""
 
     def __init__(
-        self, depth: int, num_classes: int, *, in_channels: int = 3, shortcut: Shortcut = "A", width: float = 1.0
+        self,
+        depth: int,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        shortcut: Shortcut = "A",
+        width: float = 1.0,
+        design: Design = PAPER,
     ) -> None:
         """Build the net.
 
         Raises:
             ValueError: `depth` isn't 6n+2 with n >= 1.
         """
-        super().__init__()
+        super().__init__(design, shortcut)
         n, rest = divmod(depth - 2, 6)
         if n < 1 or rest:
             raise ValueError(f"depth {depth} isn't 6n+2")
         w1, w2, w3 = (max(1, round(channels * width)) for channels in (16, 32, 64))
-        self.conv1 = conv3x3(in_channels, w1)
-        self.bn1 = nn.BatchNorm2d(w1)
-        self.relu = nn.ReLU(inplace=True)
-        self.layer1 = make_stage(BasicBlock, w1, w1, n, stride=1, shortcut=shortcut)
-        self.layer2 = make_stage(BasicBlock, w1, w2, n, stride=2, shortcut=shortcut)
-        self.layer3 = make_stage(BasicBlock, w2, w3, n, stride=2, shortcut=shortcut)
+        make = activate(design, depth)
+        self.conv1 = conv3x3(in_channels, w1, bias=self.biased)
+        self.bn1 = norm(w3 if design.preactivation else w1, design)
+        self.relu = make()
+        self.layer1, self.layer2, self.layer3 = make_stages(
+            "basic", w1, (w1, w2, w3), (n, n, n), shortcut=shortcut, design=design, activation=make
+        )
         self.fc = nn.Linear(w3, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(x)))  # (N, 16w, H, W)
+        x = self.begin(self.conv1(x))  # (N, 16w, H, W)
         x = self.layer1(x)  # (N, 16w, H, W)
         x = self.layer2(x)  # (N, 32w, H/2, W/2)
         x = self.layer3(x)  # (N, 64w, H/4, W/4)
+        x = self.end(x)
         x = global_average(x)  # (N, 64w)
-        logits: Tensor = self.fc(x)  # (N, K)
-        return logits
+        return self.classify(x)  # (N, K)

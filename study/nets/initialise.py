@@ -1,22 +1,74 @@
-"""He initialisation, the same for a plain net and its residual twin."""
+"""First weights: He's, the same for a plain net and its residual twin, and other ways of drawing them."""
+
+import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from study.nets.activations import gain_of
+from study.nets.design import PAPER, Design, Initialisation
+
+DIRAC_PART = 0.1
+"""Of a layer of noise beside an identity (Zagoruyko and Komodakis 2017, arXiv 1706.00388, section 3.1)."""
 
 
-def he_initialise(net: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw all weights anew, in place: N(0, 2 / fan_in), biases 0, batch norm weight 1 and bias 0.
+def initialise(net: nn.Module, generator: torch.Generator | None = None, design: Design = PAPER) -> None:
+    """Draw all weights anew, in place: biases 0, batch norm weight 1 and bias 0, and what a block has of its own.
 
-    He et al. 2015, "Delving Deep into Rectifiers" (arXiv 1502.01852), equation 10. Projections on shortcuts
-    (modules under `downsample`) are drawn last, so that the other layers get the same values with and without them.
+    Projections on shortcuts (modules under `downsample`) are drawn last, so that the other layers get the same values
+    with and without them.
     """
     modules = list(net.named_modules())
     shared = [module for name, module in modules if "downsample" not in name.split(".")]
     projections = [module for name, module in modules if "downsample" in name.split(".")]
     for module in shared + projections:
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+            draw(module.weight, design.initialisation, gain_of(design.activation), generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
+    for module in net.modules():
+        settle = getattr(module, "settle", None)
+        if settle is not None:
+            settle()
+
+
+@torch.no_grad()
+def draw(weight: Tensor, kind: Initialisation, gain: float, generator: torch.Generator | None = None) -> None:
+    """Draw a weight (C_out, C_in, k, k) or (C_out, C_in) in place.
+
+    - he: N(0, gain^2 / fan_in) (He et al. 2015, arXiv 1502.01852, equation 10).
+    - xavier: N(0, gain^2 / mean of fan_in and fan_out) (Glorot and Bengio 2010, equation 12).
+    - orthogonal: filters, as rows, or their transpose, orthonormal, times the gain (Saxe et al. 2014, arXiv 1312.6120).
+    - delta-orthogonal: zero but for the kernel's centre, which is orthogonal (Xiao et al. 2018, arXiv 1806.05393,
+      algorithm 2), times the gain, and times sqrt(C_out / C_in) where that is above 1, so that a layer of more channels
+      keeps their mean square too (Martens et al. 2021, arXiv 2110.01765, section 10).
+    - dirac: the identity, plus a tenth of noise of norm 1 for each filter.
+    """
+    if kind == "he":
+        fan_in = weight[0].numel()
+        weight.normal_(0, gain / math.sqrt(fan_in), generator=generator)
+    elif kind == "xavier":
+        nn.init.xavier_normal_(weight, gain, generator=generator)
+    elif kind == "orthogonal":
+        nn.init.orthogonal_(weight, gain, generator=generator)
+    elif kind == "delta-orthogonal":
+        _centre(weight).copy_(_orthogonal(weight.shape[0], weight.shape[1], gain, generator))
+    else:
+        noise = torch.empty_like(weight).normal_(0, 1, generator=generator)
+        noise = noise.flatten(1) / noise.flatten(1).norm(dim=1, keepdim=True)
+        _centre(weight).copy_(torch.eye(*weight.shape[:2]))
+        weight += DIRAC_PART * noise.view_as(weight)
+
+
+def _centre(weight: Tensor) -> Tensor:
+    """Set a weight to zero and return the centre of its kernel (C_out, C_in)."""
+    weight.zero_()
+    return weight if weight.ndim == 2 else weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
+
+
+def _orthogonal(rows: int, columns: int, gain: float, generator: torch.Generator | None) -> Tensor:
+    return nn.init.orthogonal_(
+        torch.empty(rows, columns), gain * math.sqrt(max(1.0, rows / columns)), generator=generator
+    )

@@ -22,9 +22,9 @@ PARTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Sequent
 
 def can_join(net: nn.Module) -> bool:
     """Whether nets of this kind can be joined: all but VGG nets, whose dropout draws numbers of its own."""
-    return isinstance(net, CifarNet | ImageNetNet) and all(
-        isinstance(module, PARTS) for module in net.modules() if module is not net
-    )
+    if not isinstance(net, CifarNet | ImageNetNet) or not net.design.is_common:
+        return False
+    return all(isinstance(module, PARTS) for module in net.modules() if module is not net)
 
 
 def join(nets: Sequence[nn.Module]) -> nn.Module:

@@ -9,8 +9,9 @@ from study.errors import StudyError
 from study.names import default_shortcut, parse_net
 from study.nets.blocks import Shortcut
 from study.nets.cifar import CifarNet
+from study.nets.design import PAPER, Design
 from study.nets.imagenet import ImageNetNet
-from study.nets.initialise import he_initialise
+from study.nets.initialise import initialise
 from study.nets.vgg import build_vgg
 
 
@@ -22,6 +23,7 @@ def build_net(
     shortcut: Literal["A", "B", "C"] | None = None,
     width: float = 1.0,
     family: Literal["auto", "cifar", "imagenet"] = "auto",
+    design: Design = PAPER,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build a net by its name and draw its weights.
@@ -33,22 +35,25 @@ def build_net(
         shortcut: option A, B or C (section 3.3); None takes the family's own. A plain net ignores it.
         width: multiplies the number of channels of every layer.
         family: settles depths 50 and 152, which both families have.
+        design: what else differs from the paper's; of a plain net, what it says of shortcuts and branches is ignored.
         generator: where weights are drawn from; a net and its plain twin get equal weights from equal generators.
 
     Raises:
-        StudyError: unknown name or depth.
+        StudyError: unknown name or depth; a VGG net with a width or a design.
     """
     net_name = parse_net(name, family)
     if net_name.family == "vgg":
         if width != 1.0:
             raise StudyError("vgg nets have no width multiplier: leave width at 1")
+        if design != PAPER:
+            raise StudyError("vgg nets are built as they were published, without any remedy")
         with torch.device("meta"):  # so that no constructor draws weights, from PyTorch's own generator, in vain
             net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
     else:
         used: Shortcut = "none" if net_name.architecture == "plain" else shortcut or default_shortcut(net_name.family)
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
         with torch.device("meta"):
-            net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width)
+            net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width, design=design)
     net.to_empty(device=torch.get_default_device())
-    he_initialise(net, generator)
+    initialise(net, generator, design)
     return net

@@ -131,12 +131,12 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
     """
     blocks = [block for stage in _stages(net).values() for block in stage]
     plain = all(isinstance(block, BasicBlock) and block.shortcut == "none" for block in blocks)
-    if not isinstance(net, CifarNet | ImageNetNet) or not plain:
+    if not isinstance(net, CifarNet | ImageNetNet) or not plain or not net.design.is_common:
         raise StudyError("only a plain net of basic blocks can be made deeper by identities: plain-20, plain-18")
     own = 2 * len(blocks) + 2
     family: Literal["cifar", "imagenet"] = "cifar" if isinstance(net, CifarNet) else "imagenet"
     name = resolve_net("plain", depth, family)
-    if depth < own or (family == "imagenet" and STAGES[depth][0] is not BasicBlock):
+    if depth < own or (family == "imagenet" and STAGES[depth][0] != "basic"):
         why = "has other blocks" if depth > own else "is shallower"
         raise StudyError(f"{name} can't be built from plain-{own} by inserting identities: it {why}")
     convs = [cast(nn.Conv2d, stage[0].conv1) for stage in _stages(net).values()]
@@ -149,6 +149,7 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
             in_channels=net.conv1.in_channels,
             shortcut="none",
             width=_width([conv.out_channels for conv in convs], base),
+            design=net.design,
         )
     return deep.to(net.fc.weight.dtype).to_empty(device=net.fc.weight.device)
 
@@ -186,7 +187,8 @@ def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor
 
 @torch.no_grad()
 def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
-    for conv, norm in ((block.conv1, block.bn1), (block.conv2, block.bn2)):
+    norms = (cast(nn.BatchNorm2d, norm) for norm in (block.bn1, block.bn2))
+    for conv, norm in zip((block.conv1, block.conv2), norms, strict=True):
         nn.init.dirac_(conv.weight)
         cast(Tensor, norm.running_mean).copy_(mean)
         cast(Tensor, norm.running_var).copy_(var)

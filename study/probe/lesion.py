@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import StudyError
-from study.nets.blocks import BasicBlock, Block, Bottleneck
+from study.nets.blocks import Block
 from study.probe.replica import replica
 from study.train.evaluate import Score, evaluate
 
@@ -62,8 +62,7 @@ class _Place:
     @property
     def keeps_shape(self) -> bool:
         """Whether what goes out has the shape of what comes in."""
-        first = self.block.get_submodule("conv1")
-        return self.block.stride == 1 and getattr(first, "in_channels", None) == self.block.channels_out
+        return not self.block.changes
 
 
 class _Shortcut(nn.Module):
@@ -74,7 +73,7 @@ class _Shortcut(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.block.skip(x))
+        return self.block.without_branch(x)
 
 
 def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
@@ -158,7 +157,7 @@ def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
         for name, stage in own.named_children()
         if isinstance(stage, nn.Sequential)
         for i, block in enumerate(stage)
-        if isinstance(block, BasicBlock | Bottleneck)
+        if isinstance(block, Block)
     ]
     if not places:
         raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")

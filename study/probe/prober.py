@@ -100,9 +100,7 @@ class Subject:
 
     @cached_property
     def settled(self) -> nn.Module:
-        """The net with running statistics that are its own: one that has hardly trained is given them."""
-        if self.scorer.state.step == self.scorer.state.total:
-            return self.net
+        """The net with running statistics of these images: one that has hardly trained, or not well, has others."""
         return recalibrated(self.net, self.batches)
 
     def generator(self, *words: str | int) -> torch.Generator:

@@ -17,7 +17,8 @@ from study.report.rule import listed
 RECIPE = (
     "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
     "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
-    "deterministic", "gpus_per_run", "batch_norm",
+    "deterministic", "gpus_per_run", "batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation",
+    "activation",
 )  # fmt: skip
 DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
 HARDWARE = (

@@ -10,7 +10,7 @@ from study.train.run import Prober, course, no_probes, run
 from study.train.schedule import lr_at
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
-from study.train.state import build_optimizer, build_spec_net
+from study.train.state import build_optimizer, build_spec_net, design_of
 from study.train.step import Step, Together
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "build_optimizer",
     "build_spec_net",
     "course",
+    "design_of",
     "heed",
     "joined",
     "load_checkpoint",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from study.config import Recipe, RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch, Probed
-from study.nets import build_net, can_join
+from study.nets import PAPER, Design, build_net, can_join
 from study.train.parallel import ALONE, Group
 from study.train.precision import Precision, resolve_precision
 from study.train.shared_norm import share_statistics
@@ -100,6 +100,21 @@ class RunState:
         return bool(torch.isfinite(sums).all())
 
 
+def design_of(spec: RunSpec) -> Design:
+    """Return what a run's net has otherwise than the paper's."""
+    recipe = spec.recipe
+    if spec.architecture == "vgg":
+        return PAPER
+    return Design(
+        shortcut_scale=recipe.shortcut_scale,
+        preactivation=recipe.preactivation,
+        scaling=recipe.scaling,
+        normalised=spec.normalised,
+        activation=recipe.activation,
+        initialisation=recipe.initialisation,
+    )
+
+
 def build_spec_net(
     spec: RunSpec, classes: int, in_channels: int, generator: torch.Generator | None = None
 ) -> nn.Module:
@@ -111,6 +126,7 @@ def build_spec_net(
         shortcut=None if spec.shortcut == "none" else spec.shortcut,
         width=spec.recipe.width,
         family=spec.recipe.family,
+        design=design_of(spec),
         generator=generator,
     )
 
@@ -156,7 +172,14 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         precision=resolve_precision(recipe.precision, device),
         can_join=can_join(net) and group.alone and not recipe.deterministic,  # beside others, sums have another order
         deterministic=recipe.deterministic,
-        architecture=(str(spec.net), spec.net.family, spec.shortcut, recipe.width, dataset.num_classes),
+        architecture=(
+            str(spec.net),
+            spec.net.family,
+            spec.shortcut,
+            recipe.width,
+            design_of(spec),
+            dataset.num_classes,
+        ),
         dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from study.nets.blocks import BasicBlock, Bottleneck, global_average, make_stage, pad_shortcut, projection
+from study.nets.blocks import BasicBlock, Bottleneck, global_average, pad_shortcut, projection, relu
+from study.nets.design import PAPER
+from study.nets.stages import make_stages
 
 
 def test_option_a_takes_every_second_pixel_and_pads_at_the_end():
@@ -86,7 +88,8 @@ def test_a_bottleneck_strides_in_its_3x3():
 
 
 def test_only_the_first_block_of_a_stage_strides():
-    stage = make_stage(Bottleneck, 16, 8, 3, stride=2, shortcut="B")
+    first, stage = make_stages("bottleneck", 16, (4, 8), (1, 3), shortcut="B", design=PAPER, activation=relu)
+    assert first[0].stride == 1
     assert [block.stride for block in stage] == [2, 1, 1]
     assert [block.downsample is not None for block in stage] == [True, False, False]
     assert [block.conv1.in_channels for block in stage] == [16, 32, 32]

@@ -9,7 +9,7 @@ from torch import nn
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.nets.initialise import he_initialise
+from study.nets.initialise import initialise
 from study.probe import measure_gradients, measure_turns
 from study.report.why.growth import BATCH_NORM_GROWTH, fit_growth
 
@@ -20,7 +20,7 @@ def fully_connected(depth: int, width: int, seed: int) -> nn.Module:
     for _ in range(depth):
         layers += [nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 10))
-    he_initialise(net, torch.Generator().manual_seed(seed))
+    initialise(net, torch.Generator().manual_seed(seed))
     return net
 
 

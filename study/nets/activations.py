@@ -1,0 +1,149 @@
+"""Activations for plain nets without shortcuts, which keep a deep net's inputs apart and its gradients alike.
+
+Legend: c cosine of two inputs, L layers with an activation, z a standard normal number.
+For inputs of unit mean square q, a wide layer of random weights turns two inputs of cosine c into ones of cosine C(c),
+the layer's C-map; that of a whole plain net is C applied L times.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from scipy import optimize
+from torch import Tensor, nn
+
+from study.nets.design import Activation
+
+ETA = 0.9
+"""Cosine that a net of TAT's gives two inputs of cosine 0 (Zhang et al. 2022, arXiv 2203.08120, section 4)."""
+ZETA = 1.5
+"""Slope of the C-map of a net of DKS's at 1 (Martens et al. 2021, arXiv 2110.01765, section 11)."""
+CMap = Callable[[float], float]
+NODES = 256
+"""Points of the quadrature by which means over z are taken."""
+
+
+class TailoredReLU(nn.Module):
+    """sqrt(2 / (1 + slope^2)) (max(x, 0) + slope min(x, 0)): it keeps the mean square of a standard normal input."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+        self.gain = math.sqrt(2 / (1 + slope**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.slope) * self.gain
+
+
+class ShapedSoftplus(nn.Module):
+    """gamma (softplus(alpha x + beta) + delta)."""
+
+    def __init__(self, alpha: float, beta: float, gamma: float, delta: float) -> None:
+        super().__init__()
+        self.alpha, self.beta, self.gamma, self.delta = alpha, beta, gamma, delta
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (F.softplus(x * self.alpha + self.beta) + self.delta) * self.gamma
+
+
+def build_activation(kind: Activation, depth: int) -> nn.Module:
+    """Return the activation of a net of `depth` weighted layers, the last of which has none."""
+    if kind == "tanh":
+        return nn.Tanh()
+    if kind == "tat":
+        return TailoredReLU(tailored_slope(in_a_row(depth - 1)))
+    if kind == "dks":
+        return ShapedSoftplus(*shape_softplus(ZETA ** (1 / (depth - 1))))
+    return nn.ReLU(inplace=True)
+
+
+def gain_of(kind: Activation) -> float:
+    """Return the deviation that weights have, times sqrt(fan_in), so that the activation keeps the mean square.
+
+    sqrt(2) for ReLU (He et al. 2015, arXiv 1502.01852); 1 for those which are scaled to keep it themselves, and for
+    tanh, whose critical point for biases of 0 that is (Xiao et al. 2018, arXiv 1806.05393).
+    """
+    return math.sqrt(2) if kind == "relu" else 1.0
+
+
+def leaky_c_map(c: float, slope: float) -> float:
+    """Return C(c) of a leaky ReLU: c + (1 - a)^2 / (pi (1 + a^2)) (sqrt(1 - c^2) - c arccos c), a the slope.
+
+    Zhang et al. 2022, equation 9; of slope 0 it is the arc-cosine kernel of ReLU (Cho and Saul 2009).
+    """
+    c = min(max(c, -1.0), 1.0)
+    return c + (1 - slope) ** 2 / (math.pi * (1 + slope**2)) * (math.sqrt(1 - c * c) - c * math.acos(c))
+
+
+def tailored_slope(reached: Callable[[CMap], float], eta: float = ETA) -> float:
+    """Return the slope of a leaky ReLU with which a net takes inputs of cosine 0 to the cosine eta.
+
+    Args:
+        reached: the net's C-map at 0, from that of a layer.
+        eta: to be reached. Where even a ReLU takes them less far, its slope, 0, is returned.
+    """
+
+    def missed(slope: float) -> float:
+        return reached(lambda c: leaky_c_map(c, slope)) - eta
+
+    return 0.0 if missed(0.0) <= 0 else float(optimize.brentq(missed, 0.0, 1.0, xtol=1e-12))
+
+
+def in_a_row(layers: int) -> Callable[[CMap], float]:
+    """Return what a plain net of L layers makes of the cosine 0."""
+
+    def reached(c_map: CMap) -> float:
+        c = 0.0
+        for _ in range(layers):
+            c = c_map(c)
+        return c
+
+    return reached
+
+
+@lru_cache
+def shape_softplus(slope: float) -> tuple[float, float, float, float]:
+    """Return alpha, beta, gamma and delta of a softplus by the four conditions of Deep Kernel Shaping.
+
+    With f the shaped activation, Q(q) = E f(sqrt(q) z)^2 and C the layer's C-map: Q(1) = 1, Q'(1) = E f(z) f'(z) z = 1,
+    C(0) = (E f(z))^2 = 0, and C'(1) = E f'(z)^2 = slope.
+
+    Args:
+        slope: above 1; zeta^(1/L) in a plain net of L layers, whose own slope at 1 then is zeta.
+    """
+
+    def missed(point: list[float]) -> list[float]:
+        scale, found = _moments(*_settled(*point))
+        return [scale - 1, found - slope]
+
+    found = optimize.root(missed, [1.0, 0.5], tol=1e-13)
+    if not found.success:
+        raise ArithmeticError(f"no softplus can be shaped to a slope of {slope}: {found.message}")
+    return _settled(*found.x)
+
+
+def _nodes() -> tuple[Tensor, Tensor]:
+    """Return points and weights of Gauss and Hermite's quadrature for a standard normal number, (NODES,) each."""
+    from numpy.polynomial.hermite_e import hermegauss
+
+    points, weights = hermegauss(NODES)
+    return torch.from_numpy(points), torch.from_numpy(weights / math.sqrt(2 * math.pi))
+
+
+def _settled(alpha: float, beta: float) -> tuple[float, float, float, float]:
+    """Add gamma and delta, so that the mean is 0 and the mean square 1."""
+    z, weights = _nodes()
+    values = F.softplus(z * alpha + beta)
+    mean = float((weights * values).sum())
+    variance = float((weights * (values - mean) ** 2).sum())
+    return float(alpha), float(beta), 1 / math.sqrt(variance), -mean
+
+
+def _moments(alpha: float, beta: float, gamma: float, delta: float) -> tuple[float, float]:
+    """Return E f(z) f'(z) z and E f'(z)^2."""
+    z, weights = _nodes()
+    value = gamma * (F.softplus(z * alpha + beta) + delta)
+    slope = gamma * alpha * torch.sigmoid(z * alpha + beta)
+    return float((weights * value * slope * z).sum()), float((weights * slope**2).sum())

@@ -1,0 +1,37 @@
+"""What a net may have otherwise than the paper's: the remedies besides a shortcut that later work proposed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scaling = Literal["none", "rezero", "skipinit", "fixup"]
+Activation = Literal["relu", "tanh", "tat", "dks"]
+Initialisation = Literal["he", "xavier", "orthogonal", "delta-orthogonal", "dirac"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The defaults are He et al. 2015."""
+
+    shortcut_scale: float = 1.0
+    """Factor of what a shortcut carries; 0 is the plain net."""
+    preactivation: bool = False
+    """Batch norm and ReLU before each convolution (He et al. 2016, arXiv 1603.05027)."""
+    scaling: Scaling = "none"
+    """How a residual block scales its branch."""
+    normalised: bool = True
+    """Whether convolutions have batch norm after them; else they have biases."""
+    activation: Activation = "relu"
+    initialisation: Initialisation = "he"
+
+    @property
+    def gated(self) -> bool:
+        """Whether a block multiplies its branch by a number of its own, 0 at first: ReZero and SkipInit."""
+        return self.scaling in ("rezero", "skipinit")
+
+    @property
+    def is_common(self) -> bool:
+        """Whether it's made of convolutions, batch norms and ReLUs alone, each with parameters of its own at most."""
+        return self.scaling == "none" and self.normalised and self.activation == "relu"
+
+
+PAPER = Design()

@@ -1,0 +1,91 @@
+"""Blocks with batch norm and ReLU before each convolution, and nothing after the addition: He et al. 2016.
+
+"Identity Mappings in Deep Residual Networks" (arXiv 1603.05027), Figure 4e: what a shortcut carries goes through the
+whole net unchanged. Where a block changes the shape, its first batch norm and ReLU come before the shortcut too, as in
+the authors' code. The net's last batch norm and ReLU stand before its average.
+Legend: N batch, C channels, H height, W width.
+"""
+
+from torch import Tensor
+
+from study.nets.blocks import Activate, Block, Shortcut, conv1x1, conv3x3, norm, projection, relu
+from study.nets.design import PAPER, Design
+
+
+class PreactivationBlock(Block):
+    """What both kinds share: branch(x) + shortcut(x), the branch beginning with batch norm and ReLU."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
+        super().__init__(channels_in, channels_out, stride, shortcut, design, activation)
+        self.bn1 = norm(channels_in, design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, design)
+
+    def without_branch(self, x: Tensor) -> Tensor:
+        return self.carried(self.relu(self.bn1(x)) if self.changes else x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        active: Tensor = self.relu(self.bn1(x))
+        return self.add(self.branch(active), active if self.changes else x)
+
+
+class PreactivationBasic(PreactivationBlock):
+    """BN, ReLU, 3x3, BN, ReLU, 3x3, + shortcut."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
+        super().__init__(channels_in, width, stride, shortcut, design, activation)
+        bias = not design.normalised
+        self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
+        self.bn2 = norm(width, design)
+        self.conv2 = conv3x3(width, width, bias=bias)
+
+    def branch(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv1(x)  # (N, width, H/stride, W/stride)
+        out = self.conv2(self.relu(self.bn2(out)))
+        return out
+
+
+class PreactivationBottleneck(PreactivationBlock):
+    """BN, ReLU, 1x1, BN, ReLU, 3x3, BN, ReLU, 1x1 (4 x width), + shortcut."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        shortcut: Shortcut,
+        design: Design = PAPER,
+        activation: Activate = relu,
+    ) -> None:
+        super().__init__(channels_in, width * self.expansion, stride, shortcut, design, activation)
+        bias = not design.normalised
+        self.conv1 = conv1x1(channels_in, width, bias=bias)
+        self.bn2 = norm(width, design)
+        self.conv2 = conv3x3(width, width, stride, bias=bias)
+        self.bn3 = norm(width, design)
+        self.conv3 = conv1x1(width, width * self.expansion, bias=bias)
+
+    def branch(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv1(x)  # (N, width, H, W)
+        out = self.conv2(self.relu(self.bn2(out)))  # (N, width, H/stride, W/stride)
+        out = self.conv3(self.relu(self.bn3(out)))  # (N, 4 width, H/stride, W/stride)
+        return out

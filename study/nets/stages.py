@@ -1,0 +1,63 @@
+"""A net's stages, of the blocks that its design asks for."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+from torch import nn
+
+from study.nets.activations import build_activation
+from study.nets.blocks import Activate, BasicBlock, Block, Bottleneck, Shortcut
+from study.nets.design import Design
+from study.nets.fixup import FixupBasic, FixupBlock, FixupBottleneck
+from study.nets.preactivation import PreactivationBasic, PreactivationBottleneck
+
+Kind = Literal["basic", "bottleneck"]
+BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[FixupBlock]]] = {
+    "basic": (BasicBlock, PreactivationBasic, FixupBasic),
+    "bottleneck": (Bottleneck, PreactivationBottleneck, FixupBottleneck),
+}
+"""In the paper's order of layers, in that of He et al. 2016, and without batch norm by Fixup."""
+
+
+def activate(design: Design, depth: int) -> Activate:
+    """Return what makes the activations of a net of `depth` weighted layers."""
+    return partial(build_activation, design.activation, depth)
+
+
+def make_stages(
+    kind: Kind,
+    channels_in: int,
+    widths: Sequence[int],
+    counts: Sequence[int],
+    *,
+    shortcut: Shortcut,
+    design: Design,
+    activation: Activate,
+) -> list[nn.Sequential]:
+    """Return stages of `counts` blocks each; the first block of a stage takes its stride, 1 in the first stage, else 2.
+
+    Args:
+        kind: of the blocks.
+        channels_in: of the first stage's input.
+        widths: channels of each stage, before a bottleneck's expansion.
+        counts: blocks of each stage.
+        shortcut: option.
+        design: which order of layers, and what else differs from the paper's.
+        activation: makes an activation.
+    """
+    basic, preactivation, fixup = BLOCKS[kind]
+    residual = shortcut != "none"
+    block = fixup if design.scaling == "fixup" and residual else preactivation if design.preactivation else basic
+    stages = []
+    for i, (width, count) in enumerate(zip(widths, counts, strict=True)):
+        row: list[nn.Module] = []
+        for j in range(count):
+            stride = 2 if i > 0 and j == 0 else 1
+            one = block(channels_in, width, stride, shortcut, design, activation)
+            if isinstance(one, FixupBlock):
+                one.blocks = sum(counts)
+            row.append(one)
+            channels_in = width * block.expansion
+        stages.append(nn.Sequential(*row))
+    return stages
