@@ -56,6 +56,7 @@ METRICS: dict[str, Metric] = {
         Metric("images_per_class", "Images per class"),
         Metric("class", "Class"),
         Metric("classes", "Classes"),
+        Metric("crossing", "Iterations to the error"),
         Metric("layer", "Layer, from the input"),
         Metric("before_last", "Layers before the last"),
         Metric("gradient_ratio", "Gradient's norm, last layer = 1"),

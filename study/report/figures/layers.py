@@ -21,7 +21,7 @@ MOST_DEPTHS = 7
 """Depths that are told apart by their colours; of more, the shallowest, the deepest and some between are drawn."""
 FARTHEST = 8.0
 """A net so many times as deep as the next would squeeze the lines of all others, and isn't drawn beside them."""
-FEW_DECADES = 50.0
+FEW_DECADES = 200.0
 """Ratio of an axis' ends below which powers of ten would be too few ticks."""
 KEY_ENTRY = 0.95
 """Width of an entry of the key, in inches."""
