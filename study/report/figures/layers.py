@@ -1,7 +1,7 @@
 """What a probe measured layer by layer: lines over the layers of nets, mean and range over seeds."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from study.report.moments import evenly
 Array = NDArray[np.float64]
 MOST_DEPTHS = 7
 """Depths that are told apart by their colours; of more, the shallowest, the deepest and some between are drawn."""
-FARTHEST = 8.0
+FARTHEST = 6.0
 """A net so many times as deep as the next would squeeze the lines of all others, and isn't drawn beside them."""
 FEW_DECADES = 200.0
 """Ratio of an axis' ends below which powers of ten would be too few ticks."""
@@ -88,6 +88,15 @@ def draw_line(ax: Axes, one: LayerLine, colour: str) -> None:
     ax.plot(one.place, one.mean, color=colour, linewidth=1.0, marker=marker, markersize=3, zorder=3)
     if one.seeds > 1:
         ax.fill_between(one.place, one.low, one.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def means_words(seeds: Iterable[int], kind: str = "Means") -> str:
+    """Say what lines with so many seeds are: ``Means over 3 seeds, bands from the lowest to the highest``."""
+    counts = set(seeds)
+    if counts == {1}:
+        return "One seed a net"
+    many = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    return f"{kind} over {many} seeds, bands from the lowest to the highest"
 
 
 def layer_axis(ax: Axes) -> None:

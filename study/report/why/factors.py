@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from study.report.statistics import Mean, mean_interval
-from study.report.welch import clean
+from study.report.welch import clean, welch
+
+ROUNDING = 1e-6
+"""Of a logarithm of what a probe measures in single precision."""
 
 
 class Factor(NamedTuple):
@@ -38,6 +41,17 @@ def factor_interval(values: ArrayLike) -> Factor:
     kept = clean(values)
     mean = mean_interval(np.log(kept[(kept > 0) & np.isfinite(kept)]))
     return Factor(math.exp(mean.estimate), math.exp(mean.low), math.exp(mean.high), mean.n)
+
+
+def factor_between(deep: ArrayLike, shallow: ArrayLike) -> Factor:
+    """(seeds of one net,), (seeds of another,) -> the ratio of geometric means, Welch's interval of the logarithms.
+
+    `n` is that of the net with fewer seeds. Values that aren't above 0 and finite are left out.
+    """
+    logs = [np.log(kept[(kept > 0) & np.isfinite(kept)]) for kept in (clean(deep), clean(shallow))]
+    found, n = welch(logs, [1.0, -1.0], ROUNDING), min(len(one) for one in logs)
+    low, high = (math.nan, math.nan) if math.isnan(found.error) else found.interval()
+    return Factor(math.exp(found.estimate), math.exp(low), math.exp(high), n)
 
 
 def number(value: float, digits: int = 2) -> str:

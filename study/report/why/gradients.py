@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import gradients as figure
+from study.report.figures.layers import means_words
 from study.report.gallery import Picture
 from study.report.moments import at_moments, label, phrase
 from study.report.rule import listed
@@ -65,11 +66,11 @@ def _cell(one: Factor | None) -> str:
 
 
 def _growth_picture(data: figure.GradientData, evidence: Evidence, folder: Path) -> Picture:
-    counts = {line.seeds for line in data.lines}
+    means = means_words((line.seeds for line in data.lines), "Geometric means")
     caption = (
         "Norm of the gradient of the loss in what goes into each 3x3 layer, over a whole batch in training mode, "
         f"relative to that of the net's last layer, from the input (left) to the output: {_panels(data)}. "
-        f"{_means(counts)}; the first layer, whose input is the image, is left out. The broken line grows by "
+        f"{means}; the first layer, whose input is the image, is left out. The broken line grows by "
         f"{BATCH_NORM_GROWTH:.3f} a layer, as theory has it for batch norm and ReLU without shortcuts ({SOURCE})."
     )
     if len(data.drawn) < len(data.all_depths):
@@ -91,21 +92,15 @@ def _panels(data: figure.GradientData) -> str:
     return text if len(data.panels) == 1 else f"{text}, {' nets above, '.join(data.panels)} nets below"
 
 
-def _means(counts: set[int]) -> str:
-    if counts == {1}:
-        return "One seed a net"
-    number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    return f"Geometric means over {number} seeds, bands from the lowest to the highest"
-
-
 def _weight_picture(data: figure.WeightData, evidence: Evidence, folder: Path) -> Picture:
-    counts = {line.seeds for found in data.lines.values() for line in found}
+    seeds = [line.seeds for found in data.lines.values() for line in found]
     caption = (
         f"Layer by layer in {listed([f'the {kind} net of {depth} layers' for kind, depth in data.nets])}, later "
         "moments darker: norm of the weights; effective rate, the learning rate of the moment over the square of that "
         "norm, at which a step turns weights before batch norm (van Laarhoven 2017, arXiv 1706.05350); and the angle "
-        f"between the weights and the initial ones, {math.pi / 2:.2f} where nothing of them is left. {_means(counts)}."
-    ).replace("Geometric means", "Means (of norm and rate geometric)")
+        f"between the weights and the initial ones, {math.pi / 2:.2f} where nothing of them is left. "
+        f"{means_words(seeds, 'Means (of norm and rate geometric)')}."
+    )
     turns = [
         f"{one.architecture} {one.depth} layers {phrase(one.moment)} {one.mean[0]:.2f} at the first and "
         f"{one.mean[-1]:.2f} at the last"

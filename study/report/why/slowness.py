@@ -158,7 +158,7 @@ def _law(one: Slowness) -> str:
     """Say which law predicts the deeper nets."""
     judged = one.judgement
     if judged is None:
-        return f"Whether the rise of {one.architecture} nets is exponential or a power of depth could be told with four depths or more."
+        return f"More depths that get there would tell if that of {one.architecture} nets is exponential or a power."
     fitted = listed([str(depth) for depth in sorted({run.depth for run in one.crossings}) if depth <= judged.up_to])
     deepest = max(row.depth for row in judged.predictions)
     rows = {row.law: row for row in judged.predictions if row.depth == deepest}

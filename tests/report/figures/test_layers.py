@@ -33,7 +33,7 @@ def test_a_seed_with_a_hole_is_left_out_whole():
 
 def test_few_depths_are_drawn_and_none_far_off():
     assert drawn_depths([20, 32, 56]) == [20, 32, 56]
-    assert drawn_depths([20, 110, 1202]) == [20, 110]  # more than eight times the one before
+    assert drawn_depths([20, 110, 1202]) == [20, 110]  # more than six times the one before
     assert drawn_depths([20, 1202]) == [20, 1202]
     assert drawn_depths([20, 32, 56, 110, 1202]) == [20, 32, 56, 110]
     many = drawn_depths(range(8, 122, 6))

@@ -105,7 +105,7 @@ def test_too_few_say_that_they_are(tmp_path):
     assert "can't be timed: 0 of 2 runs" in chapter.sentences[0]
     assert "Too few runs" in chapter.pictures[0].caption
     assert chapter.tables == ()
-    assert "could be told with four depths or more" in chapter.sentences[-1]
+    assert "More depths that get there would tell" in chapter.sentences[-1]
     assert slowness_chapter(learning(doubling, depths=(20,)), tmp_path) is None
     assert slowness_chapter(dataclasses.replace(evidence, curves=evidence.curves.iloc[:0]), tmp_path) is None
 
