@@ -60,6 +60,8 @@ METRICS: dict[str, Metric] = {
         Metric("layer", "Layer, from the input"),
         Metric("layer_rank", "Layer, by size"),
         Metric("std", "Std of the response"),
+        Metric("autocorrelation", "Autocorrelation"),
+        Metric("distance", "Distance", "share of the line"),
         Metric("before_last", "Layers before the last"),
         Metric("gradient_ratio", "Gradient's norm, last layer = 1"),
         Metric("weight_norm", "Norm of the weights"),

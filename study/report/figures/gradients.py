@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -95,7 +94,7 @@ def draw_gradients(data: GradientData, theory: float, figure: Figure, axes: NDAr
             ax.set_xlim(farthest * 1.03 + 0.5, -0.03 * farthest - 0.5)
             if row == 0:
                 ax.set_title(_title(moment, len(data.moments)))
-        _say_row(axes[row][-1], f"{architecture} nets")
+        layers.name_row(axes[row][-1], f"{architecture} nets")
     columns = len(data.moments)
     for ax in axes[-1] if columns < MOST_MOMENTS else [axes[-1][columns // 2]]:  # narrow panels have one label
         ax.set_xlabel(axis("before_last"))
@@ -108,10 +107,6 @@ def _limits(data: GradientData, guide: float) -> tuple[float, float]:
     """Return limits that hold the lines, and the guide as far as it doesn't squeeze them."""
     low, high = layers.extent(data.lines)
     return low, max(high, min(guide, high * max(10.0, high / low) ** 0.3))
-
-
-def _say_row(ax: Axes, text: str) -> None:
-    ax.annotate(text, (1.04, 0.5), xycoords="axes fraction", rotation=270, va="center", fontsize="medium")
 
 
 def _title(moment: float, columns: int) -> str:

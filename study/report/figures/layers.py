@@ -121,6 +121,11 @@ def extent(lines: Collection[LayerLine]) -> tuple[float, float]:
     return min(float(line.low.min()) for line in lines), max(float(line.high.max()) for line in lines)
 
 
+def name_row(ax: Axes, text: str) -> None:
+    """Write what a row of panels is of beside its last."""
+    ax.annotate(text, (1.04, 0.5), xycoords="axes fraction", rotation=270, va="center", fontsize="medium")
+
+
 def colours_of(lines: Collection[LayerLine]) -> dict[int, str]:
     """Return a colour for each depth: deeper is darker."""
     return depth_colours(one.depth for one in lines)
