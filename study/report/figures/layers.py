@@ -23,7 +23,7 @@ FARTHEST = 6.0
 """A net so many times as deep as the next would squeeze the lines of all others, and isn't drawn beside them."""
 FEW_DECADES = 200.0
 """Ratio of an axis' ends below which powers of ten would be too few ticks."""
-KEY_ENTRY = 0.95
+KEY_ENTRY = 1.2
 """Width of an entry of the key, in inches."""
 
 

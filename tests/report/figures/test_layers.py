@@ -2,8 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.layers import drawn_depths, key_columns, layer_lines, lines_frame, log_axis
-from study.report.figures.style import new_figure
+from study.report.figures.layers import (
+    add_key,
+    depth_key,
+    drawn_depths,
+    key_columns,
+    layer_lines,
+    lines_frame,
+    log_axis,
+)
+from study.report.figures.style import COLUMN, WIDTH, new_figure
 
 
 def rows(values):
@@ -52,7 +60,11 @@ def test_a_logarithmic_axis_has_ticks_enough(low, high, shown):
         assert shown is None or [label.get_text() for label in ticks] == shown
 
 
-def test_a_key_is_no_wider_than_its_figure():
-    assert key_columns([None] * 12, 6.9) == 7
-    assert key_columns([None] * 2, 6.9) == 2
+@pytest.mark.parametrize("width", [COLUMN * 1.3, WIDTH])
+def test_a_key_is_no_wider_than_its_figure(width):
+    with new_figure(width=width) as (figure, _):
+        add_key(figure, depth_key(dict.fromkeys([8, 14, 20, 32, 56, 110, 1202], "#000000")))
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
     assert key_columns([None] * 2, 0.5) == 1
