@@ -169,15 +169,16 @@ def _held(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> list[str]:
     turns = [float(part.mean(axis=1).mean()) for part in _thirds(mine, later[0], "turn")]
     longer = factor_interval(_changed(mine, later[0], "weight_norm")[0])
     slower = [factor_interval(first / last) for first, last in (_changed(mine, at, "effective_lr") for at in later)]
-    if not longer.n or not slower[-1].n:
+    if not (longer.n and slower[0].n and slower[-1].n) or math.isnan(sum(turns)):
         return []
     text = f"{capital(phrase(later[0]))} the first third of {net.net}'s layers has turned {turns[0]:.2f} rad from its "
     text += f"initial weights and the last third {turns[1]:.2f} rad, and the first third's weights are "
-    text += f"{number(longer.estimate, 3)} times as long; its effective rate, next to the last third's, is "
+    text += f"{number(longer.estimate)} times as long; its effective rate, next to the last third's, is "
     text += f"{number(slower[0].estimate)} of what it was"
     if len(later) > 1:
         text += f", and {number(slower[-1].estimate)} {phrase(later[-1])}"
-    return [f"{text} ({bounds(slower[-1])}): {_verdict_held(slower[-1])}."]
+    beside = [_beside_held(rows, other, later[-1]) for other in _deepest(nets) if other.architecture == "residual"]
+    return [f"{text} ({bounds(slower[-1])}): {_verdict_held(slower[-1])}{''.join(beside)}."]
 
 
 def _thirds(rows: pd.DataFrame, moment: float, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -193,6 +194,14 @@ def _changed(rows: pd.DataFrame, moment: float, column: str) -> tuple["pd.Series
     now, start = _thirds(rows, moment, column), _thirds(rows, 0.0, column)
     first, last = ((a / b).dropna().map(math.log).mean(axis=1).map(math.exp) for a, b in zip(now, start, strict=True))
     return first, last
+
+
+def _beside_held(rows: pd.DataFrame, net: NetGrowth, moment: float) -> str:
+    """Say what became of the effective rate of another net's first third."""
+    mine = rows[(rows["architecture"] == net.architecture) & (rows["depth"] == net.depth)]
+    first, last = _changed(mine, moment, "effective_lr")
+    ratio = factor_interval(first / last)
+    return f"; in {net.net} that is {number(ratio.estimate)} ({bounds(ratio)})" if ratio.n else ""
 
 
 def _verdict_held(ratio: Factor) -> str:

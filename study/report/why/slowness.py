@@ -54,6 +54,8 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         evidence: of which the runs' curves are used.
         folder: where figures go.
     """
+    if evidence.curves.empty:
+        return None
     curves = constant_phase(evidence.curves[evidence.curves["run_id"].isin(evidence.runs["run_id"])])
     kinds = [kind for kind in c.architectures(curves) if len(c.depths(curves[curves["architecture"] == kind])) > 1]
     curves = curves[curves["architecture"].isin(kinds)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.report.why.factors import bounds, factor_interval, number
+from study.report.why.factors import bounds, factor_between, factor_interval, number
 
 
 def test_the_interval_is_that_of_the_logarithms():
@@ -34,3 +34,14 @@ def test_numbers_have_two_digits(value, text):
 def test_what_a_mean_rests_on():
     assert bounds(factor_interval([2.0])) == "one seed, so no interval"
     assert bounds(factor_interval([2.0, 2.0])) == "95% interval 2.0 to 2.0, 2 seeds"
+
+
+def test_the_ratio_of_two_nets_is_welch_s():
+    a, b = np.array([2.0, 2.2, 1.9]), np.array([1.0, 1.1, 0.95, 1.05])
+    found = factor_between(a, b)
+    test = stats.ttest_ind(np.log(a), np.log(b), equal_var=False).confidence_interval()
+    assert found.estimate == pytest.approx(np.exp(np.log(a).mean() - np.log(b).mean()))
+    assert (found.low, found.high) == pytest.approx((math.exp(test.low), math.exp(test.high)))
+    assert found.n == 3
+    assert math.isnan(factor_between(a, [1.0]).low)
+    assert factor_between(a, [0.0]).n == 0

@@ -47,7 +47,7 @@ def test_an_explosion_is_told_and_what_is_left_of_it(tmp_path):
     assert "neither explodes nor vanishes" in said[1]
     assert "less than at initialisation" in said[2]
     assert "11% of the initial exponent" in said[2]  # log 1.02 / log 1.2
-    assert "the first layers are held back" in said[-1]
+    assert "the first layers are held back; in resnet-56 that is" in said[-1]
     assert [picture.name for picture in chapter.pictures] == ["why-gradients", "why-weights"]
     for picture in chapter.pictures:
         assert {path.suffix for path in tmp_path.glob(f"{picture.name}.*")} == {".png", ".svg", ".pdf", ".csv"}
@@ -99,6 +99,14 @@ def test_a_diverged_seed_is_left_out_and_has_no_end(tmp_path):
     numbers = chapter.tables[0].numbers.set_index(["net", "moment"])["n"]
     assert numbers["plain-56"].to_dict() == {0: 3, 1: 3, 100: 2, END: 2}
     assert not any("nan" in sentence for sentence in chapter.sentences)
+
+
+def test_turns_that_were_not_measured_are_not_told(tmp_path):
+    evidence = measured()
+    rows = evidence.probes["gradients"].assign(turn=math.nan)
+    chapter = gradients_chapter(dataclasses.replace(evidence, probes={"gradients": rows}), tmp_path)
+    assert len(chapter.sentences) == 4
+    assert "none measured" in chapter.pictures[1].alt
 
 
 def test_without_measurements_there_is_no_chapter(tmp_path):
