@@ -112,7 +112,7 @@ def log_axis(ax: Axes, low: float, high: float) -> None:
     few = half**2 < FEW_DECADES
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if few else LogLocator(numticks=6))
     if few:
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     ax.yaxis.set_minor_locator(NullLocator())
 
 

@@ -73,8 +73,10 @@ def _errors(changes: Changes) -> str:
     text += f"changes by {_points(test)} and training error by {_points(train)}: "
     if math.isnan(test.low) or math.isnan(train.low):
         return f"{text}one seed can't tell whether the deeper net overfits."
+    if test.high <= 0:
+        return f"{text}the deeper net isn't worse on test images, and there is nothing to explain."
     if test.low <= 0:
-        return f"{text}that the deeper net is worse on test images isn't shown, so that there is nothing to explain."
+        return f"{text}whether the deeper net is worse on test images can't be told."
     if train.low > 0:
         return f"{text}both rise, and what is worse on its own training images isn't overfitting."
     if train.high < 0:

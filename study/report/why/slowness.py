@@ -174,13 +174,10 @@ def _law(one: Slowness) -> str:
         text += f"the {judged.excluded[0]} law is excluded"
     else:
         text += "both laws are excluded" if judged.excluded else "neither law is excluded"
+        factor = math.exp(min(abs(judged.log_likelihood_ratio), 700.0))
         better = "exponential" if judged.log_likelihood_ratio > 0 else "power"
-        text += f", the {better} one is likelier by a factor of {number(_likelier(judged))}"
+        text += f", the {better} one is likelier by a factor of {number(factor)}" if factor >= 1.1 else ""
     return f"{text}."
-
-
-def _likelier(judged: Judgement) -> float:
-    return math.exp(min(abs(judged.log_likelihood_ratio), 700.0))
 
 
 def _steps(value: float) -> str:

@@ -26,6 +26,7 @@ def errors(plain, seeds=3, spread=0.1):
     ((6.0, 11.0), ("isn't overfitting", "narrows")), ((0.5, 12.0), ("which is overfitting", "widens")),
     ((2.0, 6.0), ("there is nothing to explain", "narrows")), ((2.0, 12.0), ("can't be told, nor", "widens")),
     ((4.0, 11.0), ("isn't overfitting", "can't be told")),
+    ((3.0, 9.0), ("worse on test images can't be told", "narrows")),
 ])  # fmt: skip
 def test_the_errors_decide_whether_it_is_overfitting(deep, words, tmp_path):
     # plain-8 is too small for its images; the net to compare with is plain-20
