@@ -56,6 +56,17 @@ METRICS: dict[str, Metric] = {
         Metric("images_per_class", "Images per class"),
         Metric("class", "Class"),
         Metric("classes", "Classes"),
+        Metric("crossing", "Iterations to the error"),
+        Metric("layer", "Layer, from the input"),
+        Metric("layer_rank", "Layer, by size"),
+        Metric("std", "Std of the response"),
+        Metric("autocorrelation", "Autocorrelation"),
+        Metric("distance", "Distance", "share of the line"),
+        Metric("before_last", "Layers before the last"),
+        Metric("gradient_ratio", "Gradient's norm, last layer = 1"),
+        Metric("weight_norm", "Norm of the weights"),
+        Metric("effective_lr", "Effective rate"),
+        Metric("turn", "Turn", "rad"),
     )
 }
 

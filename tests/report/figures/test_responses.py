@@ -1,0 +1,36 @@
+import pandas as pd
+import pytest
+
+from study.report.figures.responses import draw_responses, response_data
+from study.report.figures.style import new_figure
+from study.report.moments import END
+
+
+def rows(**nets):
+    """Return rows of nets such as plain_8, each a list of its seeds' responses by layer."""
+    return pd.DataFrame([
+        {"run_id": f"{net}{seed}", "architecture": net.split("_")[0], "depth": int(net.split("_")[1]), "moment": END,
+         "layer": layer, "std": std}
+        for net, seeds in nets.items() for seed, given in enumerate(seeds) for layer, std in enumerate(given)
+    ])  # fmt: skip
+
+
+def test_every_seed_is_sorted_on_its_own():
+    data = response_data(rows(plain_8=[[1.0, 3.0, 2.0], [5.0, 1.0, 3.0]]))
+    (line,) = data.ordered
+    assert line.place.tolist() == [1, 2, 3]
+    assert line.mean.tolist() == [3.0, 2.0, 2.5]
+    (line,) = data.ranked
+    assert line.mean.tolist() == [4.0, 2.5, 1.0]
+    assert set(data.frame()["order"]) == {"layer", "layer_rank"}
+
+
+@pytest.mark.parametrize(("strongest", "scale"), [(3.0, "linear"), (40.0, "log")])
+def test_drawing_holds_every_layer(strongest, scale):
+    data = response_data(rows(plain_8=[[1.0, strongest]], residual_8=[[1.0, 2.0]], residual_14=[[1.0, 1.0]]))
+    with new_figure(len(data.panels), rows=2, sharey=True) as (figure, axes):
+        draw_responses(data, figure, axes)
+        figure.draw_without_rendering()
+        assert axes[0][0].get_yscale() == scale
+        assert axes[0][0].get_ylim()[1] > strongest
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["8 layers", "14 layers"]
