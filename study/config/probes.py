@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from study.config.recipe import Strict
+from study.config.recipe import Positive, Strict
 from study.errors import StudyError
 from study.names import parse_net
 
@@ -32,6 +32,8 @@ class Probes(Strict):
     """Points of the loss surface along each of its two directions: odd, so that the net itself is one."""
     noise: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(strict=False)] = (0.0, 0.01, 0.1, 1.0)
     """Noise on a constructed net, as a part of each filter's norm, from which it is trained on."""
+    rates: Annotated[tuple[Positive, ...], Field(strict=False)] = (1.0, 0.1)
+    """Rates at which it is trained on, as parts of the shallow net's own."""
     continuation: Annotated[float, Field(ge=0, le=10)] = 1.0
     """How long a constructed net is trained on, in lengths of the recipe's training; 0: not at all."""
 
@@ -49,7 +51,7 @@ class Probes(Strict):
             raise ValueError("must be odd")
         return value
 
-    @field_validator("measure", "steps", "noise")
+    @field_validator("measure", "steps", "noise", "rates")
     @classmethod
     def _once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         return tuple(dict.fromkeys(values))

@@ -1,9 +1,10 @@
 """Which probe is due of a run when, and what each puts into its tables."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -223,17 +224,19 @@ def _continuation(subject: Subject, target: int, built: Construction, noises: Se
     recipe, state = scorer.spec.recipe, scorer.state
     total = math.ceil(probes.continuation * state.total)
     rows: list[Row] = []
-    for noise in noises if total else ():
+    for part, noise in itertools.product(probes.rates, noises if total else ()):
+        rate = part * float(recipe.lr)
+        slower = recipe.model_copy(update={"lr": rate})
         noisy = add_noise(built.net, noise, subject.generator("noise", target), blocks=built.inserted)
         batches = TrainBatches(
             scorer.dataset.train, state.normalizer, batch_size=recipe.batch_size, augment=recipe.augment,
             seed=scorer.spec.seed, device=scorer.device,
         )  # fmt: skip
         marks = train_on(
-            replica(noisy, training=True), batches, recipe, total, lambda net: scorer.score(scorer.dataset.train, net),
+            replica(noisy, training=True), batches, slower, total, partial(scorer.score, scorer.dataset.train),
             precision=state.precision, guessing=100 - 100 / scorer.dataset.num_classes, stop=scorer.stop,
         )  # fmt: skip
-        rows += [{"target": target, "noise": noise} | asdict(mark) for mark in marks]
+        rows += [{"target": target, "rate": rate, "noise": noise} | asdict(mark) for mark in marks]
     return rows
 
 

@@ -18,7 +18,9 @@ from study.train import CheckpointPlan, load_checkpoint, run
 CPU = torch.device("cpu")
 DATA = DatasetSpec(name="digits", train_limit=200, test_limit=50)
 PLAN = ProbePlan(
-    probes=Probes(steps=(0, 1, 4), images=60, points=3, noise=(0.0, 0.1), continuation=0.5), names=PROBES, targets=(14,)
+    probes=Probes(steps=(0, 1, 4), images=60, points=3, noise=(0.0, 0.1), rates=(1.0,), continuation=0.5),
+    names=PROBES,
+    targets=(14,),
 )
 
 
@@ -86,6 +88,7 @@ def test_every_table_is_there_and_its_columns_are_equally_long(whole: list[Event
     assert len(tables["surface"]["loss"]) == 2 * 9
     assert tables["construction"]["statistics"] == ["unit", "measured"]
     assert tables["continuation"]["target"] == [14] * 8 + [8] * 4
+    assert set(tables["continuation"]["rate"]) == {0.05}
     assert tables["continuation"]["iteration"] == [0, 1, 2, 3] * 3
 
 
