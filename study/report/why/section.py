@@ -7,10 +7,21 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.why.evidence import Chapter, Evidence
+from study.report.why.gradients import gradients_chapter
+from study.report.why.overfitting import overfitting_chapter
+from study.report.why.responses import responses_chapter
+from study.report.why.shattering import shattering_chapter
+from study.report.why.slowness import slowness_chapter
 
 Chaptered = Callable[[Evidence, Path], Chapter | None]
 
-CHAPTERS: tuple[Chaptered, ...] = ()
+CHAPTERS: tuple[Chaptered, ...] = (
+    overfitting_chapter,
+    gradients_chapter,
+    responses_chapter,
+    shattering_chapter,
+    slowness_chapter,
+)
 """What isn't the cause first, then what is, then what helps."""
 
 
