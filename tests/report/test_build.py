@@ -14,11 +14,11 @@ from study.report.page import prose
 
 from .frames import Truth, diverge, make_study, unfinish
 
-FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates")
+FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates", "why-overfitting", "why-slowness")
 KINDS = ("png", "svg", "pdf", "csv")
 TABLES = (
     "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs", "good-rates", "winners",
-    "robustness",
+    "robustness", "depth-laws", "depth-law-predictions",
 )  # fmt: skip
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 
@@ -96,7 +96,7 @@ def test_the_page_tells_what_a_reader_needs(page, built):
 
 
 def test_the_page_is_accessible(page):
-    assert len(page.alts) == 6
+    assert len(page.alts) == len(FIGURES)
     assert "plain 56 layers" in page.alts[2]
     assert all(len(alt) > 80 and "nan" not in alt for alt in page.alts)
     assert set(page.scopes) == {"row", "col"}

@@ -139,7 +139,8 @@ def _rise(one: Slowness, threshold: float) -> str:
         return f"{who} take fewer iterations to {error} the deeper they are ({rest})."
     text = f"Whether {one.architecture} nets take longer to {error} the deeper they are can't be told ({rest})"
     if fit.slope_high > 0:
-        text += f": what is excluded is a doubling with fewer than {number(fit.doubling_low)} layers"
+        least = min(fit.doubling_low, 10 * max(run.depth for run in one.crossings))  # more would say nothing of these
+        text += f": what is excluded is a doubling with fewer than {number(least)} layers"
     return f"{text}."
 
 
