@@ -3,7 +3,7 @@
 from study.config.grid import Grid
 from study.config.load import grid_text, load_grid, parse_grid, shipped_grids
 from study.config.probes import PROBES, ProbeName, ProbePlan, Probes
-from study.config.recipe import REMEDIES, Recipe
+from study.config.recipe import REMEDIES, UNNORMALISED, Recipe
 from study.config.resolve import resolved
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
@@ -11,6 +11,7 @@ from study.config.tune import Tune
 __all__ = [
     "PROBES",
     "REMEDIES",
+    "UNNORMALISED",
     "DatasetSpec",
     "Grid",
     "ProbeName",

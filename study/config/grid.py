@@ -1,5 +1,6 @@
 """A grid: one file's worth of work."""
 
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from study.config.probes import CHEAP, ProbePlan, Probes
 from study.config.recipe import Recipe, Strict
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
+from study.names import NetName
 
 
 class Grid(Strict):
@@ -35,20 +37,30 @@ class Grid(Strict):
         probes = self.probes
         if probes is None or spec.architecture == "vgg":
             return None
-        seeds = sorted({point.seed for point in self.points})[: probes.seeds]
+        seeds, papers = self.all_seeds[: probes.seeds], self.papers_nets
+        costly = spec.seed in seeds and not (spec.remedies and spec.net in papers)
+        net = str(spec.net)
         names = tuple(
-            name
-            for name in probes.measure
-            if (name in CHEAP or spec.seed in seeds) and str(spec.net) in probes.only.get(name, (str(spec.net),))
+            name for name in probes.measure if (name in CHEAP or costly) and net in probes.only.get(name, (net,))
         )
         deeper = {
-            point.depth
-            for point in self.points
-            if point.architecture == spec.architecture == "plain"
-            and point.net.family == spec.net.family
-            and point.depth > spec.depth
+            one.depth
+            for one in papers
+            if one.architecture == spec.architecture == "plain"
+            and one.family == spec.net.family
+            and one.depth > spec.depth
         }
         return ProbePlan(probes=probes, names=names, targets=tuple(sorted(deeper))) if names else None
+
+    @cached_property
+    def all_seeds(self) -> list[int]:
+        """All seeds, the least first."""
+        return sorted({point.seed for point in self.points})
+
+    @cached_property
+    def papers_nets(self) -> frozenset[NetName]:
+        """Nets that are there without a remedy."""
+        return frozenset(point.net for point in self.points if not point.remedies)
 
     def varying(self) -> list[str]:
         """Return the recipe fields that differ between runs of the same net: what tells their cells apart."""

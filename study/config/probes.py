@@ -25,7 +25,7 @@ class Probes(Strict):
     images: Annotated[int, Field(ge=2, le=65536)] = 256
     """Training images that nets are measured on, an equal share of each class: the same for all nets."""
     seeds: Annotated[int, Field(ge=1)] = 1
-    """Of how many of a net's seeds the costly probes are made: all but responses and gradients."""
+    """Of how many of a net's seeds costly probes (all but responses and gradients) are made; not of its remedies."""
     only: dict[ProbeName, Annotated[tuple[str, ...], Field(strict=False)]] = Field(default_factory=dict)
     """Nets of which a probe is made, such as `surface: [plain-8, plain-56]`; of all nets where it isn't named."""
     points: Annotated[int, Field(ge=3, le=401)] = 41

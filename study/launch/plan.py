@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from study.config import REMEDIES, Grid, Recipe, RunSpec, Tune
+from study.config import REMEDIES, UNNORMALISED, Grid, RunSpec, Tune
 from study.data import Dataset, augmentation
 from study.launch.probed import covers, names
 from study.nets import Complexity, count
@@ -196,11 +196,15 @@ def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:
-    """Say what tells a cell from others of its net: a shortcut of residual ones alone, of remedies those it has."""
+    """Say what tells a cell from others of its net: a shortcut of residual ones alone, of remedies those it has.
+
+    Of SkipInit and Fixup it goes without saying that they have no batch norm.
+    """
     recipe = spec.identity()["recipe"]
-    usual = {field: Recipe.model_fields[field].default for field in REMEDIES}
+    usual = set(REMEDIES) - spec.remedies.keys()
+    implied = {"batch_norm"} if recipe["scaling"] in UNNORMALISED else set()
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
-    fields = [field for field in fields if field not in usual or recipe[field] != usual[field]]
+    fields = [field for field in fields if field not in usual | implied]
     return ", ".join(f"{field}={_shown(recipe[field])}" for field in fields)
 
 

@@ -21,7 +21,7 @@ from study.launch.replicas import replicas_of
 from study.train import Speed
 
 ALIKE = ("lr", "epochs", "iterations", "momentum", "nesterov", "weight_decay", "schedule", "milestones", "gamma",
-         "warmup", "warmup_factor", "warmup_shape", "evaluate_every", "test_views")  # fmt: skip
+         "warmup", "warmup_factor", "warmup_shape", "evaluate_every", "test_views", "initialisation")  # fmt: skip
 """Fields of a recipe that a step's time doesn't depend on."""
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from study.config import REMEDIES
 from study.names import ARCHITECTURES
 
 ENDED = ("finished", "diverged")
@@ -79,12 +80,24 @@ def architectures(frame: pd.DataFrame) -> list[str]:
 def variants(frame: pd.DataFrame) -> list[str]:
     """Return the variants that are judged, sorted; ``""`` is the only one of a grid without further axes.
 
-    Where options of the shortcut are compared, plain nets, which have none, belong to each of them.
+    Where options of the shortcut are compared, plain nets, which have none, belong to each of them. Nets with a remedy
+    are judged by themselves where they are a study of their own, plain and residual; else they stand beside the others.
     """
     known = {str(variant) for variant in frame["variant"]}
     shared = {without_shortcut(variant) for variant in known if without_shortcut(variant) != variant}
     alone = frame.loc[frame["architecture"] == "residual", "variant"]
-    return sorted(variant for variant in known if variant not in shared or (alone == variant).any())
+    found = sorted(variant for variant in known if variant not in shared or (alone == variant).any())
+    return [variant for variant in found if not _stands_beside(frame, variant)] or found
+
+
+def _stands_beside(frame: pd.DataFrame, variant: str) -> bool:
+    """Whether a variant names a remedy and has not both plain and residual nets, of two depths each."""
+    if not any(part.partition("=")[0] in REMEDIES for part in variant.split(", ")):
+        return False
+    mine = frame[frame["variant"] == variant]
+    return not all(
+        mine.loc[mine["architecture"] == architecture, "depth"].nunique() > 1 for architecture in ("plain", "residual")
+    )
 
 
 def of_variant(frame: pd.DataFrame, variant: str) -> pd.DataFrame:

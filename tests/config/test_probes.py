@@ -75,3 +75,14 @@ def test_probes_change_no_run_key_and_stand_in_the_resolved_grid() -> None:
     assert [spec.run_key("f") for spec in bare.runs()] == [spec.run_key("f") for spec in probed.runs()]
     assert "probes" not in resolved(bare)
     assert "measure: [lesion]" in resolved(probed)
+
+
+def test_of_a_remedy_only_the_cheap_ones_are_made_unless_it_is_all_there_is() -> None:
+    text = "name: g\ndataset: digits\nrecipe: {epochs: 1}\nprobes: {}\ngrid: {net: plain-8, initialisation: %s}\n"
+    grid = parse_grid(text % "[he, dirac]", "g.yaml")
+    plans = [grid.probes_of(spec) for spec in grid.runs()]
+    assert [plan.names for plan in plans if plan is not None] == [PROBES, ("responses", "gradients")]
+    alone = parse_grid(text % "dirac", "g.yaml")
+    plan = alone.probes_of(alone.runs()[0])
+    assert plan is not None
+    assert plan.names == PROBES

@@ -48,7 +48,7 @@ include:
         ("residual", "shortcut_scale=0"),
         ("residual", "shortcut_scale=0.5"),
         ("residual", ""),
-        ("residual", "batch_norm=none, scaling=skipinit"),
+        ("residual", "scaling=skipinit"),
         ("plain", "batch_norm=none, activation=tat"),
     ]
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from study.report import cells
@@ -30,3 +31,23 @@ def test_every_run_is_counted_or_excluded_once(digits):
         "plain-8 seed 0": "failed", "resnet-8 seed 0": "still running", "plain-20 seed 0": "no final training error",
     }  # fmt: skip
     assert len(cells.counted(runs)) + len(left) == len(runs)
+
+
+def variant_rows(*cells: tuple[str, str, int]) -> pd.DataFrame:
+    return pd.DataFrame([{"variant": v, "architecture": a, "depth": d} for v, a, d in cells])
+
+
+BASE = [("", "plain", 8), ("", "plain", 20), ("", "residual", 8), ("", "residual", 20)]
+
+
+def test_nets_with_a_remedy_stand_beside_those_that_are_judged() -> None:
+    arm = "initialisation=dirac"
+    beside = [(arm, "plain", 8), (arm, "plain", 20), ("shortcut_scale=0.5", "residual", 20)]
+    assert cells.variants(variant_rows(*BASE, *beside)) == [""]
+    own = [("preactivation=True", kind, depth) for _, kind, depth in BASE]
+    assert cells.variants(variant_rows(*BASE, *own, *beside)) == ["", "preactivation=True"]
+    assert cells.variants(variant_rows(*beside)) == [
+        "initialisation=dirac",
+        "shortcut_scale=0.5",
+    ]  # nothing else is there
+    assert cells.variants(variant_rows(*BASE, ("width=2", "plain", 8))) == ["", "width=2"]
