@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.config import DatasetSpec, Recipe, Tune, parse_grid, shipped_grids
+from study.config import DatasetSpec, Probes, Recipe, Tune, parse_grid, shipped_grids
 from study.config.recipe import Strict
 from study.config.reference import reference
 from tests.conftest import run_study
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("model", [Recipe, Tune, DatasetSpec])
+@pytest.mark.parametrize("model", [Recipe, Tune, DatasetSpec, Probes])
 def test_the_reference_is_that_of_the_code(model: type[Strict]) -> None:
     assert reference(model) in README
 
