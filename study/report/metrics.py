@@ -41,6 +41,7 @@ METRICS: dict[str, Metric] = {
         Metric("final_test_loss", "Final test loss", "nats", "lower"),
         Metric("generalisation_gap", "Generalisation gap", "points", "lower"),
         Metric("step", "Iterations"),
+        Metric("trained_on", "Iterations trained on"),
         Metric("depth", "Layers"),
         Metric("deeper", "Layers of the deeper net"),
         Metric("shallower", "Layers of the shallower net"),
