@@ -47,6 +47,7 @@ METRICS: dict[str, Metric] = {
         Metric("shallower", "Layers of the shallower net"),
         Metric("probability_worse", "P(the deeper net is worse)"),
         Metric("lr", "Learning rate"),
+        Metric("shortcut_scale", "Factor of the shortcut, 0 plain, 1 residual"),
         Metric("parameters", "Parameters"),
         Metric("multiply_adds", "Multiply-adds"),
         Metric("images_per_second", "Training speed", "images/s", "higher"),

@@ -150,7 +150,7 @@ def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
 
 def shape(data: ContinuationData) -> tuple[int, int]:
     """Return the rows and columns of panels."""
-    columns = min(COLUMNS, len(data.drawn))
+    columns = 2 if len(data.drawn) == 4 else min(COLUMNS, len(data.drawn))
     return -(-len(data.drawn) // columns), columns
 
 
