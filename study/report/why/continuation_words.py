@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     panel: Panel
     course: Course
     start: float
-    """Of the solution: the net as built, without noise."""
+    """Of the solution, which is the shallow net's."""
     highest: float
     left_at: float
     """First iteration seen at which the error is above the solution's by more than the smallest effect; NaN if none."""
@@ -55,7 +55,7 @@ def outcomes(data: ContinuationData, resolution: float, smallest: float) -> tupl
         smallest: smallest effect of interest, in points of training error.
     """
     return tuple(
-        _outcome(panel, course, panel.courses[0], resolution, smallest)
+        _outcome(panel, course, panel.own or panel.courses[0], resolution, smallest)
         for panel in data.panels
         for course in panel.courses
     )
@@ -93,7 +93,7 @@ def sentences(
         runs: of one variant, for the rates and the errors of the nets trained from scratch.
         smallest: smallest effect of interest, in points of training error.
     """
-    built = [one for one in found if one.course is one.panel.courses[0]]
+    built = [one for one in found if one.course.noise == 0]
     resolution = c.resolution(runs, METRIC)
     out = (_built(built, smallest), _own(built, resolution, smallest), _noise(data, found, smallest))
     return tuple(text for text in (*out, _scratch(built, runs, resolution, smallest)) if text)
@@ -101,6 +101,8 @@ def sentences(
 
 def _built(built: list[Outcome], smallest: float) -> str:
     """Say of nets as built whether training stays there, those of one fate together."""
+    if not built:
+        return ""
     parts = []
     for fate, words in FATES.items():
         mine = [one for one in built if one.fate == fate]

@@ -2,14 +2,19 @@
 
 import math
 
+from scipy import stats
+
+from study.report.pairs import ALPHA
 from study.report.rule import listed
 from study.report.why.arms import Arm, Effect, rises
 from study.report.why.doses import Doses
 from study.report.why.excess import Excess, bounds, excess
-from study.report.wording import capital, interval, points
+from study.report.wording import capital, interval, p_value, points
 
 MOST_NAMES = 8
 """Remedies that a sentence names; of more, their number."""
+LEAST_RANKED = 5
+"""Variants from which on an order of growths and errors is told: of four, none could be told from chance."""
 
 
 def sentences(found: tuple[Arm, ...], doses: Doses | None, resolution: float, smallest: float) -> tuple[str, ...]:
@@ -23,7 +28,7 @@ def sentences(found: tuple[Arm, ...], doses: Doses | None, resolution: float, sm
     """
     tried = [arm for arm in found if not arm.base or arm.architecture == "residual"]
     plain = next((arm for arm in found if arm.base and arm.architecture == "plain"), None)
-    out = [_rise(plain, smallest), *_effects(tried, smallest), _dose(doses, resolution, smallest)]
+    out = [_rise(plain, smallest), *_effects(tried, smallest), _dose(doses, resolution, smallest), _growth(found)]
     return tuple(text for text in out if text)
 
 
@@ -116,3 +121,27 @@ def _dose(doses: Doses | None, resolution: float, smallest: float) -> str:
     parts += [f"which of the two can't be told at {listed([f'{scale:g}' for scale in unclear])}"] if unclear else []
     seeds = {len(cell) for cell in deep.errors}
     return f"{text}: {', '.join(parts)}{', as far as one seed can tell' if 1 in seeds else ''}."
+
+
+def _growth(found: tuple[Arm, ...]) -> str:
+    """Say whether nets whose gradients grow or shrink more at initialisation end with the higher error.
+
+    Kendall's tau over variants with its exact p-value (Kendall, 1938, Biometrika 30), as `scipy.stats.kendalltau` has
+    it.
+    """
+    deep = max(arm.deep for arm in found)
+    known = [arm for arm in found if arm.deep == deep and arm.growth.n]
+    if len(known) < LEAST_RANKED:
+        return ""
+    away = [round(abs(math.log(arm.growth.estimate)), 4) for arm in known]
+    order = stats.kendalltau(away, [float(arm.deep_errors.mean()) for arm in known])
+    if math.isnan(order.statistic):
+        return ""
+    verdict = "an order that may be chance"
+    if order.pvalue < ALPHA:
+        verdict = f"the farther, the {'higher' if order.statistic > 0 else 'lower'} the error"
+    return (
+        f"Over {len(known)} variants of {deep} layers, how far the growth of gradients a layer at initialisation is "
+        f"from 1 and the final training error have a rank correlation (Kendall's tau) of {order.statistic:.2f} "
+        f"({p_value(float(order.pvalue))}): {verdict}."
+    )

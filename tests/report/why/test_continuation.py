@@ -31,6 +31,13 @@ def test_the_solution_of_a_noisy_net_is_that_of_the_net_as_built():
     assert fates(evidence) == ["stays", "stays", "returns"] * 2
 
 
+def test_without_the_net_as_built_only_noise_is_told(tmp_path):
+    evidence = continued(come_back, noises=(0.01, 1.0))
+    assert fates(evidence) == ["returns", "leaves"] * 2
+    (said,) = continuation_chapter(evidence, tmp_path).sentences
+    assert said.startswith("With noise on the inserted blocks, plain-56 built from plain-8")
+
+
 def test_staying_is_told_with_how_far_the_weights_moved(tmp_path):
     said = continuation_chapter(continued(stay), tmp_path).sentences
     assert "SGD stays there in plain-56 built from plain-8, at rate 0.1 (" in said[0]

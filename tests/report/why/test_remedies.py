@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from study.report.tables import write_table
 from study.report.why.evidence import RUN_COLUMNS
@@ -39,16 +40,34 @@ def test_the_table_has_every_variant(tmp_path):
     assert (tmp_path / "remedies.csv").read_text(encoding="utf-8").count("\n") == 2 + len(REMEDIES) + 1
 
 
-def test_growth_stands_in_the_table_where_gradients_were_measured(tmp_path):
-    runs = remedied(REMEDIES).others
+def with_growth(rates, variants=REMEDIES):
+    """Return a study whose gradients grow so much a layer at initialisation, by variant."""
+    runs = remedied(variants).others
     rows = pd.DataFrame([
-        {**{key: run[key] for key in RUN_COLUMNS}, "step": 0, "layer": layer, "input_gradient": 1.1 ** (10 - layer)}
+        {**{key: run[key] for key in RUN_COLUMNS}, "step": 0, "layer": layer,
+         "input_gradient": rates.get(run["variant"], 1.1) ** (10 - layer)}
         for _, run in runs[runs["net"] == "plain-56"].iterrows()
         for layer in range(10)
     ])  # fmt: skip
-    (table,) = remedies_chapter(remedied(REMEDIES, probes={"gradients": rows}), tmp_path).tables
+    return remedied(variants, probes={"gradients": rows})
+
+
+def test_growth_stands_in_the_table_where_gradients_were_measured(tmp_path):
+    (table,) = remedies_chapter(with_growth({}), tmp_path).tables
     assert list(table.shown["Growth of gradients a layer"][:2]) == ["1.100 (3)", "\u2013"]
     assert "1.211" in table.caption
+
+
+@pytest.mark.parametrize(("rates", "words"), [
+    # Final errors rise in this order; a growth below 1 is as far from it as one above.
+    ((1.01, 1.05, 1.10, 1.20, 0.70), "of 1.00 (p = 0.017): the farther, the higher the error."),
+    ((1.20, 1.01, 1.10, 1.05, 1.15), "an order that may be chance."),
+])  # fmt: skip
+def test_it_is_told_whether_growth_and_error_go_together(rates, words, tmp_path):
+    order = ("initialisation=orthogonal", "preactivation=true", "", "activation=tanh", "batch_norm=none")
+    chapter = remedies_chapter(with_growth(dict(zip(order, rates, strict=True))), tmp_path)
+    assert chapter.sentences[-1].startswith("Over 5 variants of 56 layers")
+    assert chapter.sentences[-1].endswith(words)
 
 
 def test_a_dose_is_told_and_drawn(tmp_path):
