@@ -1,0 +1,232 @@
+"""Training on from a deep net that was built from a shallow one: error by iteration, a line for each noise."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from study.report.cells import resolution, values
+from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
+from study.report.figures.style import SMALL
+from study.report.metrics import axis
+
+Array = NDArray[np.float64]
+METRIC = "final_train_error"
+COLUMNS = 3
+MOST_PANELS = 12
+"""Of more, some evenly between the first and the last are drawn."""
+COMPRESS = 30.0
+"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
+OWN: dict[str, Any] = {"color": "#d55e00", "linewidth": 1.3, "linestyle": (0, (1, 1.4))}
+SCRATCH: dict[str, Any] = {"color": "#3a3a3a", "linewidth": 1.0, "linestyle": (0, (4, 2))}
+
+
+class Course(NamedTuple):
+    """One net trained on: error (seeds, points), at the error of guessing from where the loss stopped being finite."""
+
+    noise: float
+    iteration: Array
+    """(points,)."""
+    errors: Array
+    stopped: tuple[tuple[float, float], ...]
+    """Iteration and error where a seed's loss wasn't finite any more."""
+    moved: float
+    """Distance of the weights from where they began at the end, relative to their norm there, mean over seeds."""
+
+    @property
+    def mean(self) -> Array:
+        """Over seeds, (points,)."""
+        return np.asarray(self.errors.mean(axis=0))
+
+
+class Panel(NamedTuple):
+    """A shallow net built into a deep one and trained on at one rate."""
+
+    shallow: int
+    deep: int
+    rate: float
+    courses: tuple[Course, ...]
+    """By noise."""
+    own: Course | None
+    """The shallow net itself, trained on in the same way."""
+    trained: Array
+    """Final errors of the deep net trained from scratch, (seeds,)."""
+
+
+class ContinuationData(NamedTuple):
+    """All panels, and what their axes share."""
+
+    panels: tuple[Panel, ...]
+    top: float
+    linear: float
+    """Percent up to which the axis of errors is linear, logarithmic above; 0 where all of it is linear."""
+
+    @property
+    def noises(self) -> tuple[float, ...]:
+        """All that there are, growing."""
+        return tuple(sorted({course.noise for panel in self.panels for course in panel.courses}))
+
+    @property
+    def drawn(self) -> tuple[Panel, ...]:
+        """The panels that the figure has room for."""
+        places = np.linspace(0, len(self.panels) - 1, min(len(self.panels), MOST_PANELS)).round().astype(int)
+        return tuple(self.panels[place] for place in places)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow."""
+        parts = [
+            pd.DataFrame({
+                "shallow": panel.shallow, "deep": panel.deep if course is not panel.own else panel.shallow,
+                "lr": panel.rate, "noise": course.noise, "iteration": course.iteration.astype(int),
+                "error": course.mean, "lowest": course.errors.min(0), "highest": course.errors.max(0),
+                "seeds": len(course.errors), "not_finite": len(course.stopped), "moved": course.moved,
+            })
+            for panel in self.panels
+            for course in (*panel.courses, panel.own)
+            if course is not None
+        ]  # fmt: skip
+        return pd.concat(parts, ignore_index=True)
+
+
+def continuation_data(rows: pd.DataFrame, runs: pd.DataFrame) -> ContinuationData | None:
+    """Return the courses by shallow net, target and rate; None where there are none.
+
+    Args:
+        rows: of the probe's table `continuation`; without a column `rate`, all are at their run's own.
+        runs: of one variant, of which the plain nets trained from scratch are compared.
+    """
+    known = rows[rows["error"].notna()] if len(rows) else rows
+    if known.empty:
+        return None
+    given = known["rate"] if "rate" in known else known["lr"]
+    known = known.assign(rate=[float(f"{rate:.4g}") for rate in given])
+    plain = runs[runs["architecture"] == "plain"]
+    panels = []
+    for _, part in known[known["target"] != known["depth"]].groupby(["depth", "target", "rate"]):
+        shallow, deep, rate = int(part["depth"].iloc[0]), int(part["target"].iloc[0]), float(part["rate"].iloc[0])
+        mine = known[(known["depth"] == shallow) & (known["target"] == shallow) & (known["rate"] == rate)]
+        courses = _courses(part)
+        if courses:
+            panels.append(Panel(shallow, deep, rate, courses, next(iter(_courses(mine)), None),
+                                values(plain, deep, METRIC)))  # fmt: skip
+    return ContinuationData(tuple(panels), *_scale(panels, runs)) if panels else None
+
+
+def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
+    found = []
+    for noise, part in rows.groupby("noise"):
+        table = part.pivot_table(index="iteration", columns="run_id", values="error", aggfunc="last")
+        stopped = []
+        for run, mine in part.sort_values("iteration").groupby("run_id"):
+            last = mine.iloc[-1]
+            if np.isnan(last["loss"]):
+                stopped.append((float(last["iteration"]), float(last["error"])))
+                table.loc[table.index > last["iteration"], run] = last["error"]
+        table = table.dropna()
+        if len(table):
+            at = table.index.to_numpy(dtype=np.float64)
+            errors = table.to_numpy(dtype=np.float64).T
+            moved = float(part.sort_values("iteration").groupby("run_id")["distance"].last().mean())
+            found.append(Course(float(str(noise)), at, errors, tuple(stopped), moved))
+    return tuple(found)
+
+
+def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
+    """Return the highest error of all, and up to where the axis is linear."""
+    lines = [course.errors.ravel() for panel in panels for course in (*panel.courses, panel.own) if course is not None]
+    shown = np.concatenate([*lines, *(panel.trained for panel in panels)])
+    top = max(float(shown.max()), 1.0)
+    linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution(runs, METRIC))), 0.1, 1.0))
+    return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+
+
+def shape(data: ContinuationData) -> tuple[int, int]:
+    """Return the rows and columns of panels."""
+    columns = 2 if len(data.drawn) == 4 else min(COLUMNS, len(data.drawn))
+    return -(-len(data.drawn) // columns), columns
+
+
+def draw_continuation(data: ContinuationData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw a panel a shallow net, target and rate, with one key below."""
+    colours = noise_colours(data.noises)
+    columns = shape(data)[1]
+    for place, ax in enumerate(axes.ravel().tolist()):
+        if place >= len(data.drawn):
+            ax.set_axis_off()
+            continue
+        panel = data.drawn[place]
+        _draw_panel(data, panel, ax, colours)
+        ax.set_title(f"plain-{panel.shallow} as plain-{panel.deep}, rate {panel.rate:.3g}", fontsize="medium")
+        if place + columns >= len(data.drawn):
+            ax.set_xlabel(axis("trained_on"))
+            ax.tick_params(labelbottom=True)
+        if place % columns == 0:
+            ax.set_ylabel(axis("train_error"))
+    handles = _key(data, colours)
+    wide = max(2, int(figure.get_figwidth() / 1.65))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), handlelength=2.6,
+                  columnspacing=1.4)  # fmt: skip
+
+
+def noise_colours(noises: Iterable[float]) -> dict[float, str]:
+    """Return a colour for each noise: the construction itself is darkest."""
+    ordered = sorted(noises)
+    places = np.linspace(0.05, 0.88, max(2, len(ordered)))
+    return {noise: to_hex(mpl.colormaps["viridis"](place)) for noise, place in zip(ordered, places, strict=False)}
+
+
+def _draw_panel(data: ContinuationData, panel: Panel, ax: Axes, colours: dict[float, str]) -> None:
+    _axes(data, panel, ax)
+    if len(panel.trained):
+        ax.axhline(float(panel.trained.mean()), zorder=2, **SCRATCH)
+    for course in panel.courses:  # the construction itself is bold, and lies beneath lines that would else be hidden
+        colour = colours[course.noise]
+        ax.plot(course.iteration, course.mean, color=colour, linewidth=1.0 if course.noise else 1.7, marker="o",
+                markersize=2.2, zorder=4, clip_on=False)  # fmt: skip
+        if len(course.errors) > 1:
+            ax.fill_between(course.iteration, course.errors.min(0), course.errors.max(0), color=colour, alpha=0.15,
+                            linewidth=0, zorder=2)  # fmt: skip
+        for at, error in course.stopped:
+            ax.plot(at, error, "x", color=colour, markersize=5, zorder=5, clip_on=False)
+    if panel.own is not None:
+        ax.plot(panel.own.iteration, panel.own.mean, zorder=5, **OWN)
+
+
+def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:
+    """Give a panel an axis of iterations on which 0 and the first few can be seen, and the figure's axis of errors."""
+    if data.linear:
+        top = float(squeeze(data.top, data.linear))
+        squeeze_axis(ax, data.linear, -0.04 * top, min(float(unsqueeze(1.05 * top, data.linear)), 105.0))
+    else:
+        ax.set_ylim(-0.04 * data.top, 1.06 * data.top)
+    last = max(float(course.iteration[-1]) for course in panel.courses)
+    ax.set_xscale("function", functions=(lambda x: squeeze(x, 1.0), lambda x: unsqueeze(x, 1.0)))
+    ax.set_xlim(-0.15, float(unsqueeze(1.03 * squeeze(last, 1.0), 1.0)))
+    ticks = [0.0, *(10.0 ** np.arange(0, np.floor(np.log10(max(last, 1.0))) + 1))]
+    ax.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) < 6 else [0.0, *ticks[1::2]]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.tick_params(axis="x", labelsize=SMALL)
+
+
+def _key(data: ContinuationData, colours: dict[float, str]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colour, linewidth=1.0 if noise else 1.7, marker="o", markersize=2.2,
+               label=f"as built, noise {noise:g}" if noise else "as built")
+        for noise, colour in colours.items()
+    ]  # fmt: skip
+    if any(panel.own is not None for panel in data.drawn):
+        handles.append(Line2D([], [], label="shallow net itself", **OWN))
+    if any(len(panel.trained) for panel in data.drawn):
+        handles.append(Line2D([], [], label="deep net from scratch", **SCRATCH))
+    if any(course.stopped for panel in data.drawn for course in panel.courses):
+        handles.append(Line2D([], [], color="#3a3a3a", marker="x", linewidth=0, label="loss not finite"))
+    return handles

@@ -1,0 +1,234 @@
+"""What repairs a plain net: final errors by remedy, and by the factor of the shortcut."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from study.report.figures.labels import squeeze, squeeze_axis, tick_labels, unsqueeze
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, SMALL, as_text, depth_colours, pale
+from study.report.metrics import axis
+from study.report.statistics import Mean, mean_interval
+
+Array = NDArray[np.float64]
+MOST_ROWS = 40
+"""Of more remedies, those with the lowest and the highest errors are drawn."""
+COMPRESS = 30.0
+"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
+REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
+LONGEST = 44
+"""Characters of a row's name."""
+
+
+class Row(NamedTuple):
+    """A remedy: final training errors of its shallowest and its deepest net, (seeds,)."""
+
+    label: str
+    architecture: str
+    base: bool
+    """Whether these are the nets without a remedy, or with the shortcut alone: lines to compare with."""
+    shallow: int
+    deep: int
+    shallow_errors: Array
+    deep_errors: Array
+    diverged: int
+
+    @property
+    def mean(self) -> Mean:
+        """Of the deep net."""
+        return mean_interval(self.deep_errors)
+
+
+class RemedyData(NamedTuple):
+    """All remedies, the one with the lowest error first, and the axis of errors."""
+
+    rows: tuple[Row, ...]
+    top: float
+    linear: float
+    """Percent up to which the axis is linear, logarithmic above; 0 where all of it is linear."""
+    clipped: bool
+    """Whether some interval reaches past the axis."""
+
+    @property
+    def drawn(self) -> tuple[Row, ...]:
+        """The rows that there is room for."""
+        half = MOST_ROWS // 2
+        return self.rows if len(self.rows) <= MOST_ROWS else (*self.rows[:half], *self.rows[-half:])
+
+    def frame(self) -> pd.DataFrame:
+        """Return what is drawn, tidy: a row a remedy, depth and seed."""
+        return pd.DataFrame([
+            {"remedy": row.label, "architecture": row.architecture, "depth": depth, "error": error,
+             "diverged": row.diverged if depth == row.deep else 0}
+            for row in self.rows
+            for depth, errors in {row.shallow: row.shallow_errors, row.deep: row.deep_errors}.items()
+            for error in errors
+        ])  # fmt: skip
+
+
+class DoseLine(NamedTuple):
+    """Final training errors of nets of one depth by the factor of the shortcut, growing; each (seeds,)."""
+
+    depth: int
+    scales: tuple[float, ...]
+    errors: tuple[Array, ...]
+    diverged: tuple[int, ...]
+
+
+class DoseData(NamedTuple):
+    """A line a depth, and the axis of errors."""
+
+    lines: tuple[DoseLine, ...]
+    top: float
+    linear: float
+
+    def frame(self) -> pd.DataFrame:
+        """Return what is drawn, tidy: a row a depth, factor and seed."""
+        return pd.DataFrame([
+            {"depth": line.depth, "shortcut_scale": scale, "error": error, "diverged": diverged}
+            for line in self.lines
+            for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
+            for error in errors
+        ])  # fmt: skip
+
+
+def remedy_data(rows: Sequence[Row], resolution: float) -> RemedyData:
+    """Return the rows by the error of their deep nets; `resolution` is what one image is worth in percent."""
+    ordered = tuple(sorted(rows, key=lambda row: (row.mean.estimate, row.label)))
+    top, linear = scale(resolution, (errors for row in rows for errors in (row.shallow_errors, row.deep_errors)))
+    ends = [bound for row in rows for bound in (row.mean.low, row.mean.high)]
+    return RemedyData(ordered, top, linear, any(bound < 0 or bound > 1.1 * top for bound in ends))
+
+
+def dose_data(lines: Sequence[DoseLine], resolution: float) -> DoseData:
+    """Return the lines with their axis; `resolution` is what one image is worth in percent."""
+    return DoseData(tuple(lines), *scale(resolution, (cell for line in lines for cell in line.errors)))
+
+
+def scale(resolution: float, cells: Iterable[Array]) -> tuple[float, float]:
+    """Return the highest error, and up to where an axis of errors is linear: 0 where all of it is."""
+    shown = np.concatenate([*cells])
+    top = max(float(shown.max()), 0.5)
+    linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution)), 0.1, 1.0))
+    return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+
+
+def draw_remedies(data: RemedyData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw a row a remedy: its shallow net's mean hollow, the deep net's full with its interval and seeds."""
+    ax: Any = axes[0][0]
+    colours = depth_colours(depth for row in data.rows for depth in (row.shallow, row.deep))
+    for row in data.rows:
+        if row.base:
+            ax.axvline(row.mean.estimate, color=ARCHITECTURE_COLOURS[row.architecture], zorder=1, **REFERENCE)
+    for place, row in enumerate(data.drawn):
+        _draw_row(ax, place, row, colours)
+    ax.set_yticks(range(len(data.drawn)), [as_text(row.label, LONGEST) for row in data.drawn])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(data.drawn) - 0.4, -0.6)
+    ax.grid(axis="x")
+    _error_axis(ax, data)
+    ax.set_xlabel(axis("final_train_error"))
+    handles = _key(data, colours)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), handlelength=2.2)
+
+
+def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
+    mean, marker, colour = row.mean, ARCHITECTURE_MARKERS[row.architecture], colours[row.deep]
+    if row.shallow < row.deep:
+        low = float(row.shallow_errors.mean())
+        ax.plot([low, mean.estimate], [place, place], color=pale(colour, 0.55), linewidth=0.8, zorder=2)
+        ax.plot(low, place, marker, color=colours[row.shallow], markerfacecolor="white", markersize=4.5, zorder=3,
+                clip_on=False)  # fmt: skip
+    if np.isfinite(mean.low):
+        ax.errorbar(mean.estimate, place, xerr=[[mean.estimate - mean.low], [mean.high - mean.estimate]], color=colour,
+                    linewidth=1.1, capsize=2.4, zorder=4)  # fmt: skip
+    ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
+    seeds = np.sort(row.deep_errors)
+    if len(seeds) > 1:
+        ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, markerfacecolor="none", markersize=2.6,
+                markeredgewidth=0.6, zorder=4, clip_on=False)  # fmt: skip
+    if row.diverged:
+        ax.plot(seeds[-1], place - 0.26, "x", color="#c00000", markersize=4.5, zorder=6, clip_on=False)
+
+
+def _error_axis(ax: Axes, data: RemedyData) -> None:
+    """Give the axis of errors, which lies here, the scale of `squeeze_axis`."""
+    high = 1.06 * data.top
+    if not data.linear:
+        ax.set_xlim(-0.03 * high, high)
+        return
+    linear = data.linear
+    top = float(squeeze(data.top, linear))
+    ax.set_xscale("function", functions=(lambda x: squeeze(x, linear), lambda x: unsqueeze(x, linear)))
+    ax.set_xlim(-0.03 * top, float(unsqueeze(1.04 * top, linear)))
+    powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
+    ticks = [0.0, *(step * power for power in powers for step in (1, 3) if step * power <= high)]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _key(data: RemedyData, colours: dict[int, str]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=ARCHITECTURE_COLOURS[row.architecture], label=row.label, **REFERENCE)
+        for row in data.rows
+        if row.base
+    ]
+    deep, shallow = (
+        {getattr(row, name) for row in data.rows if row.shallow < row.deep} for name in ("deep", "shallow")
+    )
+    deep |= {row.deep for row in data.rows if row.shallow == row.deep}
+    handles += [
+        Line2D([], [], color=colour, marker="o", linewidth=0, markersize=5,
+               markerfacecolor="white" if depth in shallow - deep else colour, label=f"{depth} layers")
+        for depth, colour in colours.items()
+    ]  # fmt: skip
+    if any(row.diverged for row in data.drawn):
+        handles.append(Line2D([], [], color="#c00000", marker="x", linewidth=0, markersize=4.5, label="diverged"))
+    return handles
+
+
+def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw error against the factor of the shortcut: a line a depth, with intervals and seeds."""
+    ax: Any = axes[0][0]
+    colours = depth_colours(line.depth for line in data.lines)
+    if data.linear:
+        top = float(squeeze(data.top, data.linear))
+        squeeze_axis(ax, data.linear, -0.04 * top, float(unsqueeze(1.05 * top, data.linear)))
+    else:
+        ax.set_ylim(-0.04 * data.top, 1.08 * data.top)
+    for rank, line in enumerate(data.lines):
+        colour, shift = colours[line.depth], 0.008 * (rank - (len(data.lines) - 1) / 2)
+        x, means = np.array(line.scales) + shift, [mean_interval(cell) for cell in line.errors]
+        ax.plot(x, [mean.estimate for mean in means], color=colour, marker="o", markersize=4, linewidth=1.2, zorder=3,
+                label=f"{line.depth} layers", clip_on=False)  # fmt: skip
+        for place, cell, mean, diverged in zip(x, line.errors, means, line.diverged, strict=True):
+            _draw_dose(ax, place, cell, mean, diverged, colour)
+    scales = sorted({scale for line in data.lines for scale in line.scales})
+    labels = tick_labels([round(1000 * one) for one in scales], np.array(scales), 0.06)
+    ax.set_xticks(scales, [f"{one:g}" if label else "" for one, label in zip(scales, labels, strict=True)])
+    ax.tick_params(axis="x", labelsize=SMALL)
+    ax.set_xlim(-0.06, 1.06)
+    ax.set_xlabel(axis("shortcut_scale"))
+    ax.set_ylabel(axis("final_train_error"))
+    handles = ax.get_legend_handles_labels()[0]
+    if any(any(line.diverged) for line in data.lines):
+        handles.append(Line2D([], [], color="#c00000", marker="x", linewidth=0, markersize=4.5, label="diverged"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+
+
+def _draw_dose(ax: Axes, place: float, cell: Array, mean: Mean, diverged: int, colour: str) -> None:
+    if np.isfinite(mean.low):
+        ax.errorbar(place, mean.estimate, [[mean.estimate - mean.low], [mean.high - mean.estimate]], color=colour,
+                    linewidth=1.0, capsize=2.4, zorder=2)  # fmt: skip
+    if len(cell) > 1:
+        ax.plot(np.full(len(cell), place + 0.018), cell, "o", color=colour, markerfacecolor="none", markersize=2.6,
+                markeredgewidth=0.6, zorder=4, clip_on=False)  # fmt: skip
+    if diverged:
+        ax.plot(place, cell.max(), "x", color="#c00000", markersize=5, zorder=5, clip_on=False)

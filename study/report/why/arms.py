@@ -1,0 +1,156 @@
+"""Nets with a remedy against the paper's plain nets: the rise of each with depth, and what it removes of theirs."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from study.errors import StudyError
+from study.report import cells as c
+from study.report.rule import METRIC
+from study.report.statistics import Contrast, Mean, difference_in_differences, mean_interval
+from study.report.why.evidence import Evidence
+from study.report.why.excess import Excess, Way, excess
+from study.report.why.growth import fit_growth
+
+Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]
+"""On the rise: leaves none, leaves some, removes none, adds to it. `fails`: it's smaller, but the deep net is no better
+than the plain one, as the shallow net is worse. `same`: there is none, with or without the remedy. `alone`: there is
+nothing to compare with."""
+Array = NDArray[np.float64]
+WITHIN: tuple[Way, ...] = ("no more", "less")
+NO_EXCESS = Excess(math.nan, math.nan, math.nan, 0, 0)
+
+
+class Arm(NamedTuple):
+    """One variant of one architecture at the shallowest and the deepest depth that it has; errors are (seeds,)."""
+
+    variant: str
+    """Empty for the paper's nets."""
+    architecture: str
+    shallow: int
+    deep: int
+    """The same where there is one depth only."""
+    deep_net: str
+    shallow_errors: Array
+    deep_errors: Array
+    diverged: int
+    """Seeds of the deep net, which count with the error of guessing."""
+    rates: tuple[float, ...]
+    """Learning rates of the deep net."""
+    rise: Excess
+    """Deep minus shallow."""
+    plain_rise: Excess
+    """The same of the paper's plain nets of these depths."""
+    removed: Contrast
+    """The plain nets' rise minus this one."""
+    beside_plain: Excess
+    """The paper's plain net of the deep depth minus this one's: positive where this one is better."""
+    growth: Mean
+    """Factor by which gradients grow a layer toward the input at initialisation, over seeds of the deep net."""
+    effect: Effect
+
+    @property
+    def base(self) -> bool:
+        """Whether these are the paper's nets."""
+        return not self.variant
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it: ``initialisation=orthogonal (plain-56)``, ``the shortcut (resnet-56)``."""
+        paper = "the shortcut" if self.architecture == "residual" else "nothing"
+        return f"{self.variant or paper} ({self.deep_net})"
+
+    @property
+    def share(self) -> float:
+        """Part of the plain nets' rise that is removed; NaN where they have none."""
+        rise = self.plain_rise
+        return self.removed.estimate / rise.estimate if rises(rise) else math.nan
+
+
+def rises(rise: Excess) -> bool:
+    """Return whether there is a rise: the interval, or with one seed the estimate, is above 0."""
+    return (rise.estimate if math.isnan(rise.low) else rise.low) > 0
+
+
+def arms(evidence: Evidence) -> tuple[Arm, ...]:
+    """Return the paper's plain and residual nets, and every other variant by architecture.
+
+    Plain nets that the options of a shortcut share are the paper's, whatever variant they are told under.
+    """
+    base = evidence.runs
+    others = evidence.others[~evidence.others["run_id"].isin(base["run_id"])]
+    plain = base[base["architecture"] == "plain"]
+    resolution = c.resolution(evidence.others, METRIC)
+    gradients = evidence.probes.get("gradients")
+    found = []
+    for variant, runs in (("", base), *((name, others[others["variant"] == name]) for name in _names(others))):
+        for architecture in c.architectures(runs):
+            mine = runs[runs["architecture"] == architecture]
+            if architecture != "vgg":  # which has no shortcut, nor any of the remedies
+                found.append(_arm(variant, mine, plain, gradients, (resolution, evidence.smallest_effect)))
+    return tuple(found)
+
+
+def _names(runs: pd.DataFrame) -> list[str]:
+    return sorted({str(name) for name in runs["variant"]})
+
+
+def _arm(
+    variant: str, mine: pd.DataFrame, plain: pd.DataFrame, gradients: pd.DataFrame | None, units: tuple[float, float]
+) -> Arm:
+    """Compare one variant; `units` are what one image is worth and the smallest effect."""
+    resolution, smallest = units
+    shallow, deep = c.depths(mine)[0], c.depths(mine)[-1]
+    low, high = (c.values(mine, depth, METRIC) for depth in (shallow, deep))
+    plain_low, plain_high = (c.values(plain, depth, METRIC) for depth in (shallow, deep))
+    several = shallow < deep
+    ends = mine[mine["depth"] == deep]
+    arm = Arm(
+        variant, str(mine["architecture"].iloc[0]), shallow, deep, str(ends["net"].iloc[0]), low, high,
+        int((ends["outcome"] == "diverged").sum()), tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
+        excess(high, low, resolution) if several else NO_EXCESS,
+        excess(plain_high, plain_low, resolution) if several else NO_EXCESS,
+        _removed(plain_high, plain_low, high, low, resolution),
+        excess(plain_high, high, resolution), _growth(gradients, ends), "alone",
+    )  # fmt: skip
+    return arm._replace(effect=_effect(arm, smallest))
+
+
+def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Contrast:
+    if not all(len(cell) for cell in (plain_high, plain_low, high, low)):
+        return Contrast(math.nan, math.nan, math.nan, math.nan, 0)
+    return difference_in_differences(plain_high, plain_low, high, low, resolution)
+
+
+def _effect(arm: Arm, smallest: float) -> Effect:
+    """Judge by intervals; where one seed has none, by the estimates."""
+    if math.isnan(arm.rise.estimate) or math.isnan(arm.removed.estimate):
+        return "alone"
+    none_left, beside = arm.rise.way(smallest) in WITHIN, arm.beside_plain.way(smallest)
+    if none_left and arm.plain_rise.way(smallest) in WITHIN:
+        return "same"
+    one = arm.removed
+    seen = math.isnan(one.low)
+    low, high = (one.estimate - smallest, one.estimate + smallest) if seen else (one.low, one.high)
+    if none_left or low > 0:
+        better: Effect = "removes" if none_left else "partly"
+        return "fails" if beside in WITHIN else "unclear" if beside == "unclear" else better
+    if high < 0:
+        return "worse"
+    return "not" if (one.estimate if seen else high) <= smallest else "unclear"
+
+
+def _growth(gradients: pd.DataFrame | None, ends: pd.DataFrame) -> Mean:
+    """Fit each run's gradients at initialisation (`fit_growth`); runs that can't be fitted are left out."""
+    found = []
+    if gradients is not None and len(gradients):
+        mine = gradients[gradients["run_id"].isin(ends["run_id"]) & (gradients["step"] == 0)]
+        for _, layers in mine.sort_values("layer").groupby("run_id"):
+            try:
+                found.append(fit_growth(layers["input_gradient"].tolist()).rate)
+            except StudyError:  # too shallow, or a gradient that is 0 or not a number
+                continue
+    return mean_interval(found)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from study.report.figures.remedies import (
+    DoseLine,
+    Row,
+    dose_data,
+    draw_doses,
+    draw_remedies,
+    remedy_data,
+)
+from study.report.figures.style import draw_and_save, new_figure
+
+
+def make_row(label, deep, shallow=(1.0, 1.2), diverged=0, depths=(8, 56), base=False, architecture="plain"):
+    return Row(label, architecture, base, *depths, np.array(shallow), np.array(deep), diverged)
+
+
+ROWS = (
+    make_row("no remedy (plain-56)", (40.0, 42.0, 44.0), base=True),
+    make_row("shortcut (resnet-56)", (0.4, 0.5), base=True, architecture="residual"),
+    make_row("width=2 (plain-56)", (1.0, 90.0), diverged=1),
+    make_row("a very long name " * 5, (3.0,)),
+)
+
+
+def test_the_lowest_error_comes_first():
+    data = remedy_data(ROWS, 0.08)
+    assert [row.label[:8] for row in data.rows] == ["shortcut", "a very l", "no remed", "width=2 "]
+    assert data.linear == 0.1
+    assert data.clipped  # the interval of two seeds, one of which diverged
+    assert len(data.frame()) == 4 * 2 + 3 + 2 + 2 + 1
+
+
+def test_errors_of_one_size_stay_on_a_linear_axis():
+    assert remedy_data(ROWS[:1], 0.08).linear == 0 or min(ROWS[0].shallow_errors) < 40 / 30
+    assert remedy_data([make_row("a", (5.0, 6.0), (4.0, 4.0))], 0.08).linear == 0
+
+
+def test_a_row_a_remedy_and_lines_for_those_to_compare_with():
+    data = remedy_data(ROWS, 0.08)
+    with new_figure() as (figure, axes):
+        draw_remedies(data, figure, axes)
+        ax = axes[0][0]
+        labels = [text.get_text() for text in ax.get_yticklabels()]
+        assert labels[0] == "shortcut (resnet-56)"
+        assert all(len(text) < 50 for text in labels)
+        upright = [line for line in ax.lines if list(line.get_xdata()) in ([42.0, 42.0], [0.45, 0.45])]
+        assert len(upright) == 2
+        key = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert key == ["shortcut (resnet-56)", "no remedy (plain-56)", "8 layers", "56 layers", "diverged"]
+
+
+def test_of_very_many_the_ends_are_drawn():
+    data = remedy_data([make_row(f"width={k}", (float(k), k + 1.0)) for k in range(90)], 0.08)
+    assert len(data.drawn) == 40
+    assert (data.drawn[0].label, data.drawn[-1].label) == ("width=0", "width=89")
+
+
+@pytest.mark.parametrize("rows", [
+    ROWS, ROWS[:1], (make_row("one depth", (2.0,), (2.0,), depths=(56, 56)),), (make_row("zeros", (0.0, 0.0), (0.0,)),),
+])  # fmt: skip
+def test_remedies_draw(rows, tmp_path):
+    data = remedy_data(rows, 0.08)
+    draw_and_save(tmp_path, "it", lambda figure, axes: draw_remedies(data, figure, axes), 1, data.frame(), height=2.5)
+    assert (tmp_path / "it.png").stat().st_size > 3000
+
+
+@pytest.mark.parametrize("cells", [
+    ((40.0, 42.0), (3.0, 90.0), (0.4, 0.5)), ((40.0,), (3.0,), (0.4,)), ((2.0, 2.0), (2.0, 2.0), (2.0, 2.0)),
+])  # fmt: skip
+def test_doses_draw(cells, tmp_path):
+    errors = tuple(np.array(cell) for cell in cells)
+    lines = [DoseLine(depth, (0.0, 0.5, 1.0), errors, (0, int(max(cells[1]) == 90), 0)) for depth in (8, 56)]
+    data = dose_data(lines, 0.08)
+    assert len(data.frame()) == 2 * sum(map(len, cells))
+    draw_and_save(tmp_path, "it", lambda figure, axes: draw_doses(data, figure, axes), 1, data.frame(), height=2.5)
+    assert (tmp_path / "it.png").stat().st_size > 3000
