@@ -41,12 +41,13 @@ def dry_run(
     console = Console()
     console.print(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds", highlight=False)
     if runs:
+        probes = ", and what probes take" if grid.probes is not None else ""
         where = (
             f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
         )
         console.print(
             f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, "
-            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started",
+            f"{max(1, round(cost.disk / 1e6)):,} MB of disk{probes}; nothing was started",
             highlight=False,
             soft_wrap=True,
         )

@@ -102,13 +102,13 @@ class RunState:
 
 def design_of(spec: RunSpec) -> Design:
     """Return what a run's net has otherwise than the paper's."""
-    recipe = spec.recipe
+    recipe, residual = spec.recipe, spec.architecture == "residual"
     if spec.architecture == "vgg":
         return PAPER
     return Design(
-        shortcut_scale=recipe.shortcut_scale,
+        shortcut_scale=recipe.shortcut_scale if residual else PAPER.shortcut_scale,
         preactivation=recipe.preactivation,
-        scaling=recipe.scaling,
+        scaling=recipe.scaling if residual else PAPER.scaling,
         normalised=spec.normalised,
         activation=recipe.activation,
         initialisation=recipe.initialisation,

@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from study.report import cells as c
+from study.report.why.construction import construction_chapter
+from study.report.why.continuation import continuation_chapter
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.gradients import gradients_chapter
 from study.report.why.overfitting import overfitting_chapter
+from study.report.why.remedies import remedies_chapter
 from study.report.why.responses import responses_chapter
 from study.report.why.shattering import shattering_chapter
 from study.report.why.slowness import slowness_chapter
@@ -20,7 +23,10 @@ CHAPTERS: tuple[Chaptered, ...] = (
     gradients_chapter,
     responses_chapter,
     shattering_chapter,
+    construction_chapter,
+    continuation_chapter,
     slowness_chapter,
+    remedies_chapter,
 )
 """What isn't the cause first, then what is, then what helps."""
 
