@@ -159,13 +159,9 @@ def _own(built: list[Outcome], resolution: float, smallest: float) -> str:
 
 
 def _some(items: list[str], total: int) -> str:
-    return (
-        listed(items)
-        if len(items) <= FEW
-        else f"all {len(items)} cases"
-        if len(items) == total
-        else (f"{len(items)} of {total} cases")
-    )
+    if len(items) <= FEW:
+        return listed(items)
+    return f"all {total} cases" if len(items) == total else f"{len(items)} of {total} cases"
 
 
 def _noise(data: ContinuationData, found: tuple[Outcome, ...]) -> str:
