@@ -20,8 +20,10 @@ FATES: dict[Fate, str] = {
     "leaves": "leaves it and doesn't come back",
     "unclear": "can't be said to end there or not",
 }
-MOST_ITEMS = 3
+MOST_ITEMS = 4
 """Nets that a sentence tells one by one."""
+FEW = 2
+"""Nets that the sentences after it do."""
 
 
 class Outcome(NamedTuple):
@@ -95,7 +97,7 @@ def sentences(
     """
     built = [one for one in found if one.course.noise == 0]
     resolution = c.resolution(runs, METRIC)
-    out = (_built(built, smallest), _own(built, resolution, smallest), _noise(data, found, smallest))
+    out = (_built(built, smallest), _own(built, resolution, smallest), _noise(data, found))
     return tuple(text for text in (*out, _scratch(built, runs, resolution, smallest)) if text)
 
 
@@ -113,7 +115,8 @@ def _built(built: list[Outcome], smallest: float) -> str:
         elif mine:
             parts.append(f"it {words} in {listed([f'{one.name} ({_course(one)})' for one in mine])}")
     said = "; ".join(parts).replace("it ", "SGD ", 1)
-    return f"Trained on from the solution (where {smallest:g} points count as the same), {said}."
+    single = "; one seed a net, so no intervals" if all(one.final.n == 1 for one in built) else ""
+    return f"Trained on from the solution (where {smallest:g} points count as the same), {said}{single}."
 
 
 def _course(one: Outcome) -> str:
@@ -126,7 +129,7 @@ def _course(one: Outcome) -> str:
         parts.append(f"weights moved by {percent(one.course.moved)}% of their norm")
     if one.course.stopped:
         parts.append(f"the loss stopped being finite in {len(one.course.stopped)} of {len(one.course.errors)}")
-    return ", ".join([*parts, bounds(one.final)])
+    return ", ".join(parts if one.final.n == 1 else [*parts, bounds(one.final)])
 
 
 def _own(built: list[Outcome], resolution: float, smallest: float) -> str:
@@ -140,25 +143,28 @@ def _own(built: list[Outcome], resolution: float, smallest: float) -> str:
             fate = "stays" if way in ("no more", "less") else "leaves" if way == "more" else "unclear"
             errors = f"{points(float(own.mean[0]))}% before, {points(float(own.mean[-1]))}% after"
             ways[fate].append(f"plain-{one.panel.shallow} at rate {one.panel.rate:.3g} ({errors})")
+    total = sum(map(len, ways.values()))
     lost = {one.fate for one in built} & {"leaves", "returns", "unclear"}
     parts = []
     if ways["stays"]:
         so = ": the rate alone doesn't drive a net away" if lost else ""
-        parts.append(f"keeps its error in {_some(ways['stays'])}{so}")
+        parts.append(f"keeps its error in {_some(ways['stays'], total)}{so}")
     if ways["leaves"]:
         parts.append(
-            f"loses its own solution in {_some(ways['leaves'])}: such a rate is too high for the shallow net too"
+            f"loses its own solution in {_some(ways['leaves'], total)}: such a rate is too high for the shallow net too"
         )
     if ways["unclear"]:
-        parts.append(f"may or may not keep its error in {_some(ways['unclear'])}")
+        parts.append(f"may or may not keep its error in {_some(ways['unclear'], total)}")
     return f"The shallow net itself, trained on in the same way, {'; it '.join(parts)}." if parts else ""
 
 
-def _some(items: list[str]) -> str:
-    return listed(items) if len(items) <= MOST_ITEMS else f"{len(items)} cases"
+def _some(items: list[str], total: int) -> str:
+    if len(items) <= FEW:
+        return listed(items)
+    return f"all {total} cases" if len(items) == total else f"{len(items)} of {total} cases"
 
 
-def _noise(data: ContinuationData, found: tuple[Outcome, ...], smallest: float) -> str:
+def _noise(data: ContinuationData, found: tuple[Outcome, ...]) -> str:
     """Say from which noise training finds the solution again."""
     parts = []
     for panel in data.panels:
@@ -177,14 +183,15 @@ def _noise(data: ContinuationData, found: tuple[Outcome, ...], smallest: float) 
             parts.append(f"{mine[0].name}, ends {listed(told)}")
     if not parts:
         return ""
-    if len(parts) > MOST_ITEMS:
-        noisy = [one for one in found if one.course.noise > 0]
-        back = [one for one in noisy if one.fate in ("stays", "improves", "returns")]
-        return (
-            f"With noise on the inserted blocks, training ends within {smallest:g} points of the solution or below in "
-            f"{len(back)} of {len(noisy)} cases."
-        )
+    if len(parts) > FEW:
+        counts = [_count(noise, found) for noise in data.noises if noise > 0]
+        return f"With noise on the inserted blocks, training ends at the solution or below in {listed(counts)}."
     return f"With noise on the inserted blocks, {'; '.join(parts)}."
+
+
+def _count(noise: float, found: tuple[Outcome, ...]) -> str:
+    mine = [one.fate in ("stays", "improves", "returns") for one in found if one.course.noise == noise]
+    return f"{sum(mine)} of {len(mine)} cases from noise {noise:g}"
 
 
 def _noises(some: list[Outcome]) -> str:

@@ -23,6 +23,7 @@ from study.report.why.growth import BATCH_NORM_GROWTH
 from study.report.why.remedy_words import sentences
 from study.report.wording import interval, points
 
+DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 SHORT: dict[Effect, str] = {
     "removes": "removed", "partly": "removed in part", "not": "not removed", "worse": "larger",
     "fails": "smaller, but no lower error", "same": "none, as without", "unclear": "can't be told", "alone": NOTHING,
@@ -145,9 +146,7 @@ def _picture(found: tuple[Arm, ...], resolution: float, evidence: Evidence, fold
     caption += f", lowest first: all training images, clean, evaluation mode; {seeds}. Circles are plain nets, squares "
     caption += "residual ones; broken lines are those without a remedy and those with the shortcut alone"
     caption += f"; the axis is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
-    caption += (
-        "; crosses: a seed diverged and counts with the error of guessing" if any(r.diverged for r in rows) else ""
-    )
+    caption += DIVERGED if any(r.diverged for r in rows) else ""
     caption += "; intervals are cut at the edges of the axis." if data.clipped else "."
     if len(data.drawn) < len(rows):
         caption += f" Of {len(rows)} variants, the {len(data.drawn)} at either end are drawn."
@@ -168,6 +167,7 @@ def _dose_picture(dosed: Doses, resolution: float, evidence: Evidence, folder: P
         f"net; {seeds}"
     )
     caption += f"; the axis of errors is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
+    caption += DIVERGED if any(any(line.diverged) for line in ends) else ""
     caption += (
         ". He et al. 2016 (arXiv 1603.05027, Table 1) have 6.61% test error of ResNet-110 on CIFAR-10 with the whole "
         "shortcut, and 12.35% with 0.5 on shortcut and branch."

@@ -71,12 +71,12 @@ def _effects(tried: list[Arm], smallest: float) -> list[str]:
 
 
 def _one_seed(tried: list[Arm]) -> str:
-    single = [arm for arm in tried if arm.effect != "alone" and math.isnan(arm.removed.low)]
+    judged = [arm for arm in tried if arm.effect != "alone"]
+    single = [arm for arm in judged if math.isnan(arm.removed.low)]
     if not single:
         return ""
-    return (
-        f" {'What' if len(single) == len(tried) else 'Some of what'} is said rests on one seed a net, with no interval."
-    )
+    which = "What" if len(single) == len(judged) else "Some of what"
+    return f" {which} is said rests on one seed a net, with no interval."
 
 
 def _named(some: list[Arm]) -> str:

@@ -71,12 +71,13 @@ def test_a_rate_too_high_for_the_shallow_net_is_told(tmp_path):
 def test_many_rates_are_counted(tmp_path):
     chapter = continuation_chapter(continued(come_back, rates=(0.01, 0.02, 0.04, 0.08)), tmp_path)
     assert "in 8 of 8 cases (rates 0.01 to 0.08)" in chapter.sentences[0]
-    assert "in 8 of 16 cases" in chapter.sentences[2]
+    assert "keeps its error in all 8 cases" in chapter.sentences[1]
+    assert "in 8 of 8 cases from noise 0.01 and 0 of 8 cases from noise 1" in chapter.sentences[2]
 
 
 def test_one_seed_and_a_loss_that_is_not_finite(tmp_path):
     chapter = continuation_chapter(continued(breaks=0, seeds=1, depths=(8,)), tmp_path)
-    assert "one seed, so no interval" in chapter.sentences[0]
+    assert "one seed a net, so no intervals" in chapter.sentences[0]
     assert "the loss stopped being finite in 1 of 1" in chapter.sentences[0]
     assert "nan" not in " ".join(chapter.sentences)
     assert "Crosses" in chapter.pictures[0].caption

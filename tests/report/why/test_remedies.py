@@ -76,6 +76,9 @@ def test_a_dose_is_told_and_drawn(tmp_path):
     assert "as low as with 1 at 0.75, higher at 0, 0.25 and 0.5" in chapter.sentences[-1]
     assert chapter.pictures[1].name == "why-shortcut-scale"
     assert "56 layers, 0.25: 20." in chapter.pictures[1].alt
+    assert "crosses" not in chapter.pictures[1].caption
+    broken = remedies_chapter(remedied(SCALES, diverged="resnet-56 seed 0"), tmp_path)
+    assert "crosses: a seed diverged" in broken.pictures[1].caption
 
 
 def test_one_seed_is_said_to_be_one(tmp_path):
