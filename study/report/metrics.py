@@ -55,6 +55,7 @@ METRICS: dict[str, Metric] = {
         Metric("nonconvex", "Not convex", "% of the basin", "lower"),
         Metric("basin", "Basin", "% of the slice", "higher"),
         Metric("minima", "Minima", "", "lower"),
+        Metric("rank_share", "Effective rank", "% of the channels"),
         Metric("block", "Block taken out, from the input"),
         Metric("blocks_out", "Blocks taken out"),
         Metric("kendall_tau", "Kendall's tau with the trained order"),
