@@ -10,11 +10,14 @@ from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.gradients import gradients_chapter
+from study.report.why.lesion import lesion_chapter
 from study.report.why.overfitting import overfitting_chapter
+from study.report.why.ranks import ranks_chapter
 from study.report.why.remedies import remedies_chapter
 from study.report.why.responses import responses_chapter
 from study.report.why.shattering import shattering_chapter
 from study.report.why.slowness import slowness_chapter
+from study.report.why.surface import surface_chapter
 
 Chaptered = Callable[[Evidence, Path], Chapter | None]
 
@@ -26,6 +29,9 @@ CHAPTERS: tuple[Chaptered, ...] = (
     construction_chapter,
     continuation_chapter,
     slowness_chapter,
+    surface_chapter,
+    lesion_chapter,
+    ranks_chapter,
     remedies_chapter,
 )
 """What isn't the cause first, then what is, then what helps."""
