@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from study.report.cells import architectures, depths
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, depth_colours
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS, depth_colours
 from study.report.metrics import axis
 from study.report.moments import evenly
 
@@ -21,10 +21,10 @@ Array = NDArray[np.float64]
 
 MOST_DEPTHS = 3
 """Depths that have a panel; of more, the shallowest, the deepest and one between."""
-DASHED = (0, (4, 1.5))
-"""Plain nets' lines."""
 
 
+MARKED = 60
+"""Blocks of a net up to which each has a mark."""
 BESIDE = 1.035
 """Factor between the places of two nets without as many blocks."""
 
@@ -157,8 +157,9 @@ def draw_each(data: LesionData, figure: Figure, axes: NDArray[np.object_]) -> No
             # A gap where a block of a plain net can't be taken out, as it changes the map.
             place = _array(np.arange(one.place[0], one.place[-1] + 1))
             mean, low, high = (_with_gaps(one.place, values, place) for values in (one.mean, one.low, one.high))
-            style = DASHED if one.architecture == "plain" else "-"
-            ax.plot(place, mean, color=colour, linestyle=style, linewidth=1.0, marker=marker, markersize=2.8)
+            style = ARCHITECTURE_LINES[one.architecture]
+            size = 2.8 if len(place) <= MARKED else 0
+            ax.plot(place, mean, color=colour, linestyle=style, linewidth=1.0, marker=marker, markersize=size)
             if one.seeds > 1:
                 ax.fill_between(place, low, high, color=colour, alpha=0.18, linewidth=0)
             ring = np.array(one.marked, dtype=bool)
@@ -192,7 +193,7 @@ def _each_key(data: LesionData) -> list[Line2D]:
     kinds = [kind for kind in ARCHITECTURE_COLOURS if any(line.architecture == kind for line in data.each)]
     handles = [
         Line2D([], [], color=ARCHITECTURE_COLOURS[kind], marker=ARCHITECTURE_MARKERS[kind], markersize=3,
-               linestyle=DASHED if kind == "plain" else "-", label=f"{kind} nets")
+               linestyle=ARCHITECTURE_LINES[kind], label=f"{kind} nets")
         for kind in kinds
     ]  # fmt: skip
     if any(any(line.marked) for line in data.each):
@@ -211,7 +212,7 @@ def draw_groups(data: LesionData, figure: Figure, axes: NDArray[np.object_]) -> 
             colour, plain = colours[one.depth], one.architecture == "plain"
             place = one.place * BESIDE ** (rank - (len(data.random) - 1) / 2)  # ranges side by side
             ax.errorbar(place, one.mean, [one.mean - one.low, one.high - one.mean], color=colour, linewidth=1.1,
-                        linestyle=DASHED if plain else "-", marker=ARCHITECTURE_MARKERS[one.architecture],
+                        linestyle=ARCHITECTURE_LINES[one.architecture], marker=ARCHITECTURE_MARKERS[one.architecture],
                         markersize=3.4, markerfacecolor="white" if plain else colour, elinewidth=0.8,
                         capsize=1.8)  # fmt: skip
         count_axis(ax, [float(place) for line in data.random for place in line.place])
@@ -229,7 +230,7 @@ def draw_groups(data: LesionData, figure: Figure, axes: NDArray[np.object_]) -> 
     for (kind, depth, net), _ in data.shuffled.groupby(["architecture", "depth", "net"]):
         nets[str(kind), int(str(depth))] = str(net)
     handles = [
-        Line2D([], [], color=colours[depth], linestyle=DASHED if kind == "plain" else "-", label=net, markersize=3.4,
+        Line2D([], [], color=colours[depth], linestyle=ARCHITECTURE_LINES[kind], label=net, markersize=3.4,
                marker=ARCHITECTURE_MARKERS[kind], markerfacecolor="none" if kind == "plain" else colours[depth])
         for (kind, depth), net in sorted(nets.items())
     ]  # fmt: skip

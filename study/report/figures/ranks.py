@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from study.report.cells import architectures, depths
 from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
 from study.report.metrics import axis
 from study.report.statistics import Mean, mean_interval
 
-DASHED = (0, (4, 1.5))
-"""Plain nets' lines."""
 BESIDE = 0.03
 """Distance between architectures at a depth, as a part of the axis."""
 
@@ -100,7 +98,7 @@ def _draw_stage(data: RankData, ax: Axes, shown: list[Series]) -> None:
         colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
         x = np.array([at[depth] for depth in one.depths]) + rank * BESIDE * reach
         low, mean, high = (np.array([getattr(m, name) for m in one.means]) for name in ("low", "estimate", "high"))
-        ax.plot(x, mean, color=colour, linestyle=DASHED if one.architecture == "plain" else "-", linewidth=1.2,
+        ax.plot(x, mean, color=colour, linestyle=ARCHITECTURE_LINES[one.architecture], linewidth=1.2,
                 marker=marker, markersize=4, zorder=3, label=f"{one.architecture} nets")  # fmt: skip
         some = np.isfinite(low)
         ax.errorbar(x[some], mean[some], [(mean - low)[some], (high - mean)[some]], color=colour, linewidth=0,

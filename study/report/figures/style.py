@@ -76,6 +76,8 @@ PAPER_STYLE: Any = {
 
 ARCHITECTURE_COLOURS = {"plain": "#3a3a3a", "residual": "#0072b2", "vgg": "#009e73"}
 ARCHITECTURE_MARKERS = {"plain": "o", "residual": "s", "vgg": "^"}
+ARCHITECTURE_LINES: dict[str, Any] = {"plain": (0, (4, 1.5)), "residual": "-", "vgg": ":"}
+"""Where colours are those of depths."""
 
 # Lightness falls evenly from end to end, so that deeper is darker in grey print and for every kind of colour vision.
 _DEPTH = LinearSegmentedColormap.from_list("depth", mpl.colormaps["inferno"](np.linspace(0.75, 0.0, 64)))

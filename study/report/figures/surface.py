@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from study.report.cells import depths, net_name
-from study.report.figures.style import SIZE, WIDTH, depth_colours
+from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
 from study.report.metrics import axis
 
 Array = NDArray[np.float64]
@@ -29,8 +29,6 @@ SHADES = "viridis_r"
 BASIN_COLOUR = "#d55e00"
 EDGE_COLOUR = "#5a5a5a"
 KEY_COLUMNS = 6
-DASHED = (0, (4, 1.5))
-"""Plain nets' lines."""
 
 
 class Slice(NamedTuple):
@@ -215,7 +213,7 @@ def draw_slices(data: SurfaceData, figure: Figure, axes: NDArray[np.object_]) ->
     low, high = data.levels[0] / 1.5, data.levels[-1] * 1.5
     for ax, statistics in zip(axes[0], data.statistics, strict=True):
         for one in (one for one in data.slices if one.statistics == statistics):
-            style = DASHED if one.architecture == "plain" else "-"
+            style = ARCHITECTURE_LINES[one.architecture]
             ax.plot(one.a, np.minimum(one.through, 2 * high), color=colours[one.depth], linestyle=style, linewidth=1.2)
         # Not in the contours' orange, which is that of a depth here.
         ax.axhline(data.basin, color=EDGE_COLOUR, linewidth=0.9, linestyle=":", zorder=1)
@@ -238,6 +236,6 @@ def slice_key(data: SurfaceData) -> list[Line2D]:
     colours = depth_colours(one.depth for one in data.slices)
     nets = {one.net: one for one in data.slices}
     return [
-        Line2D([], [], color=colours[one.depth], linestyle=DASHED if one.architecture == "plain" else "-", label=net)
+        Line2D([], [], color=colours[one.depth], linestyle=ARCHITECTURE_LINES[one.architecture], label=net)
         for net, one in nets.items()
     ]

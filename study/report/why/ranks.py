@@ -148,7 +148,7 @@ def _picture(data: RankData, evidence: Evidence, folder: Path) -> Picture:
     ]
     alt = f"Charts of the effective rank in percent of the channels by layers. {'; '.join(cells)}."
     panels = len(data.stages)
-    size = {"columns": panels, "height": 2.5, "width": WIDTH if panels > 1 else 1.2 * COLUMN, "sharey": True}
+    size = {"columns": panels, "height": 2.8, "width": WIDTH if panels > 1 else 1.2 * COLUMN, "sharey": True}
     texts = ("Dimensions that features fill", caption, alt)
     return make_picture(evidence, folder, "ranks", texts, partial(figure.draw_ranks, data), data.frame(), **size)
 
