@@ -69,7 +69,7 @@ class Recipe(Strict):
     shortcut_scale: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Factor of what a shortcut carries; 0 is the plain net (He et al. 2016, arXiv 1603.05027, section 3.1)."""
     preactivation: bool = False
-    """Batch norm and ReLU before each convolution, nothing after the addition (arXiv 1603.05027, Figure 4e)."""
+    """Residual blocks with batch norm and ReLU before each convolution, none after (arXiv 1603.05027, Figure 4e)."""
     scaling: Literal["none", "rezero", "skipinit", "fixup"] = "none"
     """How residual branches are scaled (arXiv 2003.04887, 2002.10444, 1901.09321); the last two without batch norm."""
     initialisation: Literal["he", "xavier", "orthogonal", "delta-orthogonal", "dirac"] = "he"

@@ -95,8 +95,8 @@ class RunSpec(Strict):
         """Return all that decides the result, but for the data's content and the seed, in plain values."""
         recipe = self.recipe.model_dump(mode="json")
         recipe |= {"shortcut": self.shortcut, "family": self.net.family}
-        if self.architecture != "residual":  # without shortcuts, nothing can be said of them
-            recipe |= {"shortcut_scale": 1.0, "scaling": "none"}
+        if self.architecture != "residual":  # without shortcuts, these change nothing
+            recipe |= {"shortcut_scale": 1.0, "scaling": "none", "preactivation": False}
         if not self.normalised:
             recipe["batch_norm"] = "none"
         elif self.recipe.gpus_per_run == 1:

@@ -1,5 +1,6 @@
 """From a name to a net: `build_net("resnet-56", num_classes=10)`."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -35,7 +36,8 @@ def build_net(
         shortcut: option A, B or C (section 3.3); None takes the family's own. A plain net ignores it.
         width: multiplies the number of channels of every layer.
         family: settles depths 50 and 152, which both families have.
-        design: what else differs from the paper's; of a plain net, what it says of shortcuts and branches is ignored.
+        design: what else differs from the paper's; of a plain net, what it says of shortcuts and branches is ignored,
+            and so is pre-activation, which without shortcuts puts the same layers in the same order.
         generator: where weights are drawn from; a net and its plain twin get equal weights from equal generators.
 
     Raises:
@@ -50,6 +52,8 @@ def build_net(
         with torch.device("meta"):  # so that no constructor draws weights, from PyTorch's own generator, in vain
             net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
     else:
+        if net_name.architecture == "plain":
+            design = replace(design, shortcut_scale=1.0, scaling="none", preactivation=False)
         used: Shortcut = "none" if net_name.architecture == "plain" else shortcut or default_shortcut(net_name.family)
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
         with torch.device("meta"):

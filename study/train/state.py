@@ -107,7 +107,7 @@ def design_of(spec: RunSpec) -> Design:
         return PAPER
     return Design(
         shortcut_scale=recipe.shortcut_scale if residual else PAPER.shortcut_scale,
-        preactivation=recipe.preactivation,
+        preactivation=recipe.preactivation and residual,
         scaling=recipe.scaling if residual else PAPER.scaling,
         normalised=spec.normalised,
         activation=recipe.activation,

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from study.report.cells import depths, net_name
+from study.report.figures.layers import name_row
 from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
 from study.report.metrics import axis
 
@@ -175,7 +176,8 @@ def draw_contours(data: SurfaceData, figure: Figure, axes: NDArray[np.object_]) 
                 ax.set_title(net)
             if row == len(data.statistics) - 1:
                 ax.set_xlabel(axis("along_first"))
-        axes[row][0].set_ylabel(f"{statistics} statistics\n{axis('along_second')}")
+        axes[row][0].set_ylabel(axis("along_second"))
+        name_row(axes[row][-1], f"{statistics} statistics")
     norm = LogNorm(data.levels[0], data.levels[-1])
     bar = figure.colorbar(ScalarMappable(norm, SHADES), ax=axes, aspect=28, pad=0.02, extend="both")
     bar.ax.yaxis.set_major_locator(FixedLocator(_powers(data.levels)))
