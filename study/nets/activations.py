@@ -45,18 +45,22 @@ class ShapedSoftplus(nn.Module):
         self.alpha, self.beta, self.gamma, self.delta = alpha, beta, gamma, delta
 
     def forward(self, x: Tensor) -> Tensor:
-        return (F.softplus(x * self.alpha + self.beta) + self.delta) * self.gamma
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # a small difference of numbers near each other
+        return ((F.softplus(wide * self.alpha + self.beta) + self.delta) * self.gamma).to(x.dtype)
 
 
-def build_activation(kind: Activation, depth: int) -> nn.Module:
-    """Return the activation of a net of `depth` weighted layers, the last of which has none."""
+def build_activation(kind: Activation, depth: int, *, in_place: bool = True) -> nn.Module:
+    """Return the activation of a net of `depth` weighted layers, the last of which has none.
+
+    A ReLU may work in place where nothing else needs what comes in.
+    """
     if kind == "tanh":
         return nn.Tanh()
     if kind == "tat":
         return TailoredReLU(tailored_slope(in_a_row(depth - 1)))
     if kind == "dks":
         return ShapedSoftplus(*shape_softplus(ZETA ** (1 / (depth - 1))))
-    return nn.ReLU(inplace=True)
+    return nn.ReLU(inplace=in_place)
 
 
 def gain_of(kind: Activation) -> float:

@@ -19,11 +19,13 @@ def initialise(net: nn.Module, generator: torch.Generator | None = None, design:
     with and without them.
     """
     modules = list(net.named_modules())
-    shared = [module for name, module in modules if "downsample" not in name.split(".")]
-    projections = [module for name, module in modules if "downsample" in name.split(".")]
-    for module in shared + projections:
+    shared = [(name, module) for name, module in modules if "downsample" not in name.split(".")]
+    projections = [(name, module) for name, module in modules if "downsample" in name.split(".")]
+    blocks = {name for name, _ in shared if name.startswith("layer")}
+    for name, module in shared + projections:
         if isinstance(module, nn.Conv2d | nn.Linear):
-            draw(module.weight, design.initialisation, gain_of(design.activation), generator)
+            kind = design.initialisation if design.initialisation != "dirac" or name in blocks else "he"
+            draw(module.weight, kind, gain_of(design.activation), generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -39,18 +41,18 @@ def draw(weight: Tensor, kind: Initialisation, gain: float, generator: torch.Gen
     """Draw a weight (C_out, C_in, k, k) or (C_out, C_in) in place.
 
     - he: N(0, gain^2 / fan_in) (He et al. 2015, arXiv 1502.01852, equation 10).
-    - xavier: N(0, gain^2 / mean of fan_in and fan_out) (Glorot and Bengio 2010, equation 12).
+    - xavier: N(0, 1 / mean of fan_in and fan_out) (Glorot and Bengio 2010, equation 12).
     - orthogonal: filters, as rows, or their transpose, orthonormal, times the gain (Saxe et al. 2014, arXiv 1312.6120).
     - delta-orthogonal: zero but for the kernel's centre, which is orthogonal (Xiao et al. 2018, arXiv 1806.05393,
       algorithm 2), times the gain, and times sqrt(C_out / C_in) where that is above 1, so that a layer of more channels
       keeps their mean square too (Martens et al. 2021, arXiv 2110.01765, section 10).
-    - dirac: the identity, plus a tenth of noise of norm 1 for each filter.
+    - dirac: the identity, plus a tenth of noise of norm 1 for each filter; of layers in blocks, the others are He's.
     """
     if kind == "he":
         fan_in = weight[0].numel()
         weight.normal_(0, gain / math.sqrt(fan_in), generator=generator)
     elif kind == "xavier":
-        nn.init.xavier_normal_(weight, gain, generator=generator)
+        nn.init.xavier_normal_(weight, generator=generator)
     elif kind == "orthogonal":
         nn.init.orthogonal_(weight, gain, generator=generator)
     elif kind == "delta-orthogonal":

@@ -22,7 +22,8 @@ BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[FixupBlock]]] = {
 
 def activate(design: Design, depth: int) -> Activate:
     """Return what makes the activations of a net of `depth` weighted layers."""
-    return partial(build_activation, design.activation, depth)
+    in_place = not design.preactivation  # there, a shortcut carries what comes in
+    return partial(build_activation, design.activation, depth, in_place=in_place)
 
 
 def make_stages(

@@ -88,6 +88,20 @@ def test_a_preactivated_block_is_that_of_the_paper() -> None:
     assert not third.changes
 
 
+@pytest.mark.parametrize("name", ["resnet-14", "resnet-50"])
+@torch.no_grad()
+def test_without_batch_norm_a_preactivated_shortcut_carries_what_came_in(name: str) -> None:
+    """No ReLU may change it on its way: there is no batch norm to make another tensor of it."""
+    for block in blocks(net_of(name, 0.25, preactivation=True, normalised=False).eval()):
+        if not block.changes:
+            width = block.channels_out
+            x = torch.randn(2, width, 4, 4, generator=generator(2))
+            before = x.clone()
+            y = block(x)
+            assert torch.equal(x, before)
+            assert torch.allclose(y, block.branch(F.relu(x)) + x)
+
+
 def test_preactivation_moves_batch_norms_and_adds_none() -> None:
     # The stem's norm (16) goes to the end (64); in stages 2 and 3 one norm of each first block has fewer channels.
     moved = 2 * (64 - 16) + 2 * (16 - 32) + 2 * (32 - 64)
@@ -174,11 +188,19 @@ def test_dirac_weights_pass_their_input_on_with_a_tenth_of_noise() -> None:
     assert torch.allclose(rest.flatten(1).norm(dim=1), torch.full((32,), 0.1), atol=1e-6)
 
 
+def test_only_layers_in_blocks_are_identities() -> None:
+    net = net_of("resnet-14", initialisation="dirac")
+    he = net_of("resnet-14")
+    assert torch.equal(net.conv1.weight, he.conv1.weight)
+    assert float(net.layer1[0].conv1.weight[:, :, 1, 1].detach().diagonal().mean()) == pytest.approx(1, abs=0.1)
+    assert float(net.fc.weight.detach().std()) == pytest.approx(float(he.fc.weight.detach().std()), rel=0.1)
+
+
 def test_xavier_and_he_have_their_deviations() -> None:
-    for kind, fan in (("he", 16 * 9), ("xavier", (16 + 64) / 2 * 9)):
+    for kind, gain, fan in (("he", 1.3, 16 * 9), ("xavier", 1.0, (16 + 64) / 2 * 9)):
         weight = torch.empty(64, 16, 3, 3)
         draw(weight, kind, 1.3, generator())  # type: ignore[arg-type]
-        assert float(weight.std()) == pytest.approx(1.3 / math.sqrt(fan), rel=0.03)
+        assert float(weight.std()) == pytest.approx(gain / math.sqrt(fan), rel=0.03)
 
 
 @pytest.mark.parametrize("activation", ["tat", "dks"])

@@ -35,7 +35,7 @@ def test_the_data_are_told(tmp_path):
     assert all(address[1:] in page.ids for address in page.addresses if address.startswith("#"))
     assert len(set(page.ids)) == len(page.ids)
     # Numbers go on from the results': Figure 6 is the first of the data (five of the runs come before).
-    assert "Figure 6. Classes and splits" in page.text
+    assert "Figure 8. Classes and splits" in page.text
     assert page.text.index("Figure 3.") < page.text.index("Figure 4.") < page.text.index("Figure 7.")
 
 
