@@ -22,7 +22,7 @@ MOST_ROWS = 40
 COMPRESS = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
-LONGEST = 44
+LONGEST = 50
 """Characters of a row's name."""
 
 

@@ -14,6 +14,7 @@ from study.report.statistics import Contrast, Mean, difference_in_differences, m
 from study.report.why.evidence import Evidence
 from study.report.why.excess import Excess, Way, excess
 from study.report.why.growth import fit_growth
+from study.report.why.names import in_words
 
 Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]
 """On the rise: leaves none, leaves some, removes none, adds to it. `fails`: it's smaller, but the deep net is no better
@@ -31,8 +32,8 @@ class Arm(NamedTuple):
     """Empty for the paper's nets."""
     architecture: str
     shallow: int
+    """That of the paper's shallowest plain net where the variant has one depth only and they have a lesser one."""
     deep: int
-    """The same where there is one depth only."""
     deep_net: str
     shallow_errors: Array
     deep_errors: Array
@@ -48,6 +49,8 @@ class Arm(NamedTuple):
     """The plain nets' rise minus this one."""
     beside_plain: Excess
     """The paper's plain net of the deep depth minus this one's: positive where this one is better."""
+    borrowed: bool
+    """Whether the shallow net is the paper's plain one."""
     growth: Mean
     """Factor by which gradients grow a layer toward the input at initialisation, over seeds of the deep net."""
     effect: Effect
@@ -59,9 +62,9 @@ class Arm(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a sentence calls it: ``initialisation=orthogonal (plain-56)``, ``the shortcut (resnet-56)``."""
+        """What a sentence calls it: ``orthogonal weights (plain-56)``, ``the shortcut (resnet-56)``."""
         paper = "the shortcut" if self.architecture == "residual" else "nothing"
-        return f"{self.variant or paper} ({self.deep_net})"
+        return f"{in_words(self.variant) or paper} ({self.deep_net})"
 
     @property
     def share(self) -> float:
@@ -104,8 +107,13 @@ def _arm(
     """Compare one variant; `units` are what one image is worth and the smallest effect."""
     resolution, smallest = units
     shallow, deep = c.depths(mine)[0], c.depths(mine)[-1]
-    low, high = (c.values(mine, depth, METRIC) for depth in (shallow, deep))
-    plain_low, plain_high = (c.values(plain, depth, METRIC) for depth in (shallow, deep))
+    borrowed = shallow == deep and len(plain) > 0 and c.depths(plain)[0] < deep
+    if borrowed:
+        shallow = c.depths(plain)[0]
+    high, plain_low, plain_high = (
+        c.values(runs, depth, METRIC) for runs, depth in ((mine, deep), (plain, shallow), (plain, deep))
+    )
+    low = plain_low if borrowed else c.values(mine, shallow, METRIC)
     several = shallow < deep
     ends = mine[mine["depth"] == deep]
     arm = Arm(
@@ -113,10 +121,16 @@ def _arm(
         int((ends["outcome"] == "diverged").sum()), tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
         excess(high, low, resolution) if several else NO_EXCESS,
         excess(plain_high, plain_low, resolution) if several else NO_EXCESS,
-        _removed(plain_high, plain_low, high, low, resolution),
-        excess(plain_high, high, resolution), _growth(gradients, ends), "alone",
+        _better(plain_high, high, resolution) if borrowed else _removed(plain_high, plain_low, high, low, resolution),
+        excess(plain_high, high, resolution), borrowed, _growth(gradients, ends), "alone",
     )  # fmt: skip
     return arm._replace(effect=_effect(arm, smallest))
+
+
+def _better(plain_high: Array, high: Array, resolution: float) -> Contrast:
+    """Return what is removed of a rise from the same net: the shallow net's error falls out."""
+    one = excess(plain_high, high, resolution)
+    return Contrast(one.estimate, one.low, one.high, math.nan, one.n)
 
 
 def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Contrast:

@@ -20,6 +20,7 @@ from study.report.why.doses import Doses, doses
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.growth import BATCH_NORM_GROWTH
+from study.report.why.names import in_words
 from study.report.why.remedy_words import sentences
 from study.report.wording import interval, points
 
@@ -64,8 +65,8 @@ def remedies_table(found: tuple[Arm, ...]) -> Table:
     columns = {
         "Remedy": [label(arm) for arm in found],
         "Learning rate": [", ".join(f"{rate:g}" for rate in arm.rates) or NOTHING for arm in found],
-        "Layers": [f"{arm.shallow}, {arm.deep}" if arm.shallow < arm.deep else str(arm.deep) for arm in found],
-        "Shallow net (%)": [_spread(arm.shallow_errors, 0) for arm in found],
+        "Layers": [_layers(arm) for arm in found],
+        "Shallow net (%)": [NOTHING if arm.borrowed else _spread(arm.shallow_errors, 0) for arm in found],
         "Deep net (%)": [_spread(arm.deep_errors, arm.diverged) for arm in found],
         "Rise (points)": [_range(arm.rise.estimate, arm.rise.low, arm.rise.high) for arm in found],
         "Removed (points)": [_removed(arm) for arm in found],
@@ -75,7 +76,8 @@ def remedies_table(found: tuple[Arm, ...]) -> Table:
     caption = (
         "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
         "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
-        "same depths, with 95% Welch intervals. A diverged run counts with the error of guessing."
+        "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
+        "without a remedy. A diverged run counts with the error of guessing."
     )
     if any(arm.growth.n for arm in found):
         columns["Growth of gradients a layer"] = [_growth(arm) for arm in found]
@@ -88,9 +90,13 @@ def remedies_table(found: tuple[Arm, ...]) -> Table:
 
 
 def label(arm: Arm) -> str:
-    """Write a remedy with its deep net: ``initialisation=orthogonal (plain-56)``."""
+    """Write a remedy with its deep net: ``orthogonal weights (plain-56)``."""
     paper = {"plain": "no remedy", "residual": "shortcut"}.get(arm.architecture, "unchanged")
-    return f"{arm.variant or paper} ({arm.deep_net})"
+    return f"{in_words(arm.variant) or paper} ({arm.deep_net})"
+
+
+def _layers(arm: Arm) -> str:
+    return f"{arm.shallow}, {arm.deep}" if arm.shallow < arm.deep and not arm.borrowed else str(arm.deep)
 
 
 def _plain(arm: Arm) -> bool:
@@ -130,8 +136,8 @@ def _growth(arm: Arm) -> str:
 
 def _picture(found: tuple[Arm, ...], resolution: float, evidence: Evidence, folder: Path) -> Picture:
     rows = [
-        figure.Row(label(arm), arm.architecture, arm.base, arm.shallow, arm.deep, arm.shallow_errors, arm.deep_errors,
-                   arm.diverged)
+        figure.Row(label(arm), arm.architecture, arm.base, arm.deep if arm.borrowed else arm.shallow, arm.deep,
+                   arm.deep_errors if arm.borrowed else arm.shallow_errors, arm.deep_errors, arm.diverged)
         for arm in found
     ]  # fmt: skip
     data = figure.remedy_data(rows, resolution)

@@ -44,7 +44,7 @@ def test_a_row_a_remedy_and_lines_for_those_to_compare_with():
         ax = axes[0][0]
         labels = [text.get_text() for text in ax.get_yticklabels()]
         assert labels[0] == "shortcut (resnet-56)"
-        assert all(len(text) < 50 for text in labels)
+        assert all(len(text) <= 50 for text in labels)
         upright = [line for line in ax.lines if list(line.get_xdata()) in ([42.0, 42.0], [0.45, 0.45])]
         assert len(upright) == 2
         key = [text.get_text() for text in figure.legends[0].get_texts()]

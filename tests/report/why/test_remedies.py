@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from study.report.tables import write_table
 from study.report.why.evidence import RUN_COLUMNS
+from study.report.why.names import in_words
 from study.report.why.remedies import remedies_chapter
 
 from .probes import make_evidence
@@ -17,11 +20,11 @@ def test_remedies_are_told_by_what_they_do(tmp_path):
     assert "rises by 38.2 points (95% interval" in rise
     left, part = good.split("; a part of the rise is removed by ")
     assert "the shortcut (resnet-56; rise -0" in left
-    assert "initialisation=orthogonal (plain-56; rise" in left
+    assert "orthogonal weights (plain-56; rise" in left
     assert part.startswith("preactivation=true (plain-56; rise")
     assert "49% less" in part
-    assert "The rise is larger with activation=tanh" in bad
-    assert "the deep net is no better, with batch_norm=none" in bad
+    assert "The rise is larger with tanh" in bad
+    assert "the deep net is no better, with no batch norm" in bad
     assert [picture.name for picture in chapter.pictures] == ["why-remedies"]
     assert {path.suffix for path in tmp_path.glob("why-remedies.*")} == {".png", ".svg", ".pdf", ".csv"}
 
@@ -30,9 +33,7 @@ def test_the_table_has_every_variant(tmp_path):
     (table,) = remedies_chapter(remedied(REMEDIES), tmp_path).tables
     assert list(table.shown["Remedy"][:2]) == ["no remedy (plain-56)", "shortcut (resnet-56)"]
     assert (
-        dict(zip(table.shown["Remedy"], table.shown["The rise is"], strict=True))[
-            "initialisation=orthogonal (plain-56)"
-        ]
+        dict(zip(table.shown["Remedy"], table.shown["The rise is"], strict=True))["orthogonal weights (plain-56)"]
         == "removed"
     )
     assert "Growth of gradients a layer" not in table.shown
@@ -120,3 +121,34 @@ def test_a_single_depth_is_not_judged(tmp_path):
 
 def test_there_is_no_chapter_without_a_variant(tmp_path):
     assert remedies_chapter(make_evidence(), tmp_path) is None
+
+
+def test_a_remedy_at_the_deep_net_alone_is_held_against_the_shallow_plain_net(tmp_path):
+    evidence = remedied({"initialisation=orthogonal": GOOD, "activation=tanh": HALF})
+    deep = evidence.others[(evidence.others["variant"] == "") | (evidence.others["depth"] == 56)]
+    chapter = remedies_chapter(replace(evidence, others=deep), tmp_path)
+    (table,) = chapter.tables
+    effects = dict(zip(table.shown["Remedy"], table.shown["The rise is"], strict=True))
+    assert effects["orthogonal weights (plain-56)"] == "removed"
+    rows = table.numbers.set_index("variant")
+    plain = rows[(rows.index == "") & (rows["architecture"] == "plain")].iloc[0]
+    other = rows.loc["activation=tanh"]
+    assert (other["shallow"], other["deep"]) == (8, 56)
+    assert other["rise"] == pytest.approx(other["deep_error"] - plain["shallow_error"])
+    assert other["removed"] == pytest.approx(plain["deep_error"] - other["deep_error"])
+    assert table.shown.set_index("Remedy").loc["tanh (plain-56)", "Layers"] == "56"
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("", ""),
+        ("initialisation=delta-orthogonal", "delta-orthogonal weights"),
+        ("batch_norm=none, initialisation=dirac, activation=dks", "no batch norm + Dirac + DKS"),
+        ("shortcut_scale=0.5", "shortcut times 0.5"),
+        ("scaling=rezero", "ReZero"),
+        ("shortcut=B, width=2", "option B + width=2"),
+    ],
+)
+def test_remedies_have_names(variant, words):
+    assert in_words(variant) == words
