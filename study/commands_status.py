@@ -79,7 +79,7 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
         return
     table = Table(title=seen.name)
     for i, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if i else "left")
+        table.add_column(heading, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
