@@ -4,7 +4,7 @@ Legend: N batch, C channels, H height, W width. He et al. 2015 (arXiv 1512.03385
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,17 @@ Shortcut = Literal["none", "A", "B", "C"]
 def relu() -> nn.Module:
     """Return the paper's activation."""
     return nn.ReLU(inplace=True)
+
+
+class Made(NamedTuple):
+    """How the blocks of a net are made."""
+
+    design: Design = PAPER
+    activation: Activate = relu
+
+
+PAPERS = Made()
+"""As in the paper."""
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
@@ -77,26 +88,18 @@ class Block(nn.Module):
     expansion: int
     downsample: nn.Sequential | None
 
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        stride: int,
-        shortcut: Shortcut,
-        design: Design = PAPER,
-        activation: Activate = relu,
-    ) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
         super().__init__()
         self.shortcut = shortcut
-        self.scale = design.shortcut_scale
+        self.scale = made.design.shortcut_scale
         self.stride = stride
-        self.channels_out = channels_out
-        self.changes = stride != 1 or channels_in != channels_out
+        self.channels_out = channels
+        self.changes = stride != 1 or channels_in != channels
         """Whether what goes out has another shape than what comes in."""
         self.groups = 1
         """Nets whose channels come in, where several are joined."""
-        self.relu = activation()
-        self.alpha = nn.Parameter(torch.zeros(())) if design.gated and shortcut != "none" else None
+        self.relu = made.activation()
+        self.alpha = nn.Parameter(torch.zeros(())) if made.design.gated and shortcut != "none" else None
 
     def settle(self) -> None:
         """Set what the block has of its own to its first value, once convolutions are drawn."""
@@ -141,22 +144,14 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(
-        self,
-        channels_in: int,
-        width: int,
-        stride: int,
-        shortcut: Shortcut,
-        design: Design = PAPER,
-        activation: Activate = relu,
-    ) -> None:
-        super().__init__(channels_in, width, stride, shortcut, design, activation)
-        bias = not design.normalised
+    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+        super().__init__(channels_in, width, stride, shortcut, made)
+        bias = not made.design.normalised
         self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
-        self.bn1 = norm(width, design)
+        self.bn1 = norm(width, made.design)
         self.conv2 = conv3x3(width, width, bias=bias)
-        self.bn2 = norm(width, design)
-        self.downsample = projection(channels_in, width, stride, shortcut, design)
+        self.bn2 = norm(width, made.design)
+        self.downsample = projection(channels_in, width, stride, shortcut, made.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/stride, W/stride)
@@ -172,25 +167,17 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(
-        self,
-        channels_in: int,
-        width: int,
-        stride: int,
-        shortcut: Shortcut,
-        design: Design = PAPER,
-        activation: Activate = relu,
-    ) -> None:
+    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut, design, activation)
-        bias = not design.normalised
+        super().__init__(channels_in, channels_out, stride, shortcut, made)
+        bias = not made.design.normalised
         self.conv1 = conv1x1(channels_in, width, bias=bias)
-        self.bn1 = norm(width, design)
+        self.bn1 = norm(width, made.design)
         self.conv2 = conv3x3(width, width, stride, bias=bias)
-        self.bn2 = norm(width, design)
+        self.bn2 = norm(width, made.design)
         self.conv3 = conv1x1(width, channels_out, bias=bias)
-        self.bn3 = norm(channels_out, design)
-        self.downsample = projection(channels_in, channels_out, stride, shortcut, design)
+        self.bn3 = norm(channels_out, made.design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from study.nets.blocks import Shortcut, conv3x3, global_average, norm
 from study.nets.design import PAPER, Design
 from study.nets.ends import Ends
-from study.nets.stages import activate, make_stages
+from study.nets.stages import how, make_stages
 
 
 class CifarNet(Ends):
@@ -43,12 +43,12 @@ class CifarNet(Ends):
         if n < 1 or rest:
             raise ValueError(f"depth {depth} isn't 6n+2")
         w1, w2, w3 = (max(1, round(channels * width)) for channels in (16, 32, 64))
-        make = activate(design, depth)
+        made = how(design, depth)
         self.conv1 = conv3x3(in_channels, w1, bias=self.biased)
         self.bn1 = norm(w3 if design.preactivation else w1, design)
-        self.relu = make()
+        self.relu = made.activation()
         self.layer1, self.layer2, self.layer3 = make_stages(
-            "basic", w1, (w1, w2, w3), (n, n, n), shortcut=shortcut, design=design, activation=make
+            "basic", w1, (w1, w2, w3), (n, n, n), shortcut=shortcut, made=made
         )
         self.fc = nn.Linear(w3, num_classes)
 

@@ -8,8 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from study.nets.blocks import Activate, Block, Shortcut, conv1x1, conv3x3, projection, relu
-from study.nets.design import PAPER, Design
+from study.nets.blocks import PAPERS, Block, Made, Shortcut, conv1x1, conv3x3, projection
 
 
 class FixupBlock(Block):
@@ -22,24 +21,16 @@ class FixupBlock(Block):
     blocks = 1
     """L."""
 
-    def __init__(
-        self,
-        channels_in: int,
-        width: int,
-        stride: int,
-        shortcut: Shortcut,
-        design: Design = PAPER,
-        activation: Activate = relu,
-    ) -> None:
+    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut, design, activation)
+        super().__init__(channels_in, channels_out, stride, shortcut, made)
         self.convs = nn.ModuleList(self.build(channels_in, width, stride))
         self.before = _scalars(len(self.convs), 0.0)
         """Bias before each convolution."""
         self.after = _scalars(len(self.convs), 0.0)
         """Bias after each convolution; the last one's comes after the factor."""
         self.factor = nn.Parameter(torch.ones(()))
-        self.downsample = projection(channels_in, channels_out, stride, shortcut, design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
 
     def build(self, channels_in: int, width: int, stride: int) -> list[nn.Conv2d]:
         """Return the branch's convolutions, without biases."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from study.nets.blocks import Shortcut, global_average, norm
 from study.nets.design import PAPER, Design
 from study.nets.ends import Ends
-from study.nets.stages import BLOCKS, Kind, activate, make_stages
+from study.nets.stages import BLOCKS, Kind, how, make_stages
 
 STAGES: dict[int, tuple[Kind, tuple[int, int, int, int]]] = {
     18: ("basic", (2, 2, 2, 2)),
@@ -53,13 +53,13 @@ class ImageNetNet(Ends):
         kind, counts = STAGES[depth]
         widths = tuple(max(1, round(channels * width)) for channels in (64, 128, 256, 512))
         last = widths[-1] * BLOCKS[kind][0].expansion
-        make = activate(design, depth)
+        made = how(design, depth)
         self.conv1 = nn.Conv2d(in_channels, widths[0], 7, stride=2, padding=3, bias=self.biased)
         self.bn1 = norm(last if design.preactivation else widths[0], design)
-        self.relu = make()
+        self.relu = made.activation()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = make_stages(
-            kind, widths[0], widths, counts, shortcut=shortcut, design=design, activation=make
+            kind, widths[0], widths, counts, shortcut=shortcut, made=made
         )
         self.fc = nn.Linear(last, num_classes)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from study.nets.activations import build_activation
-from study.nets.blocks import Activate, BasicBlock, Block, Bottleneck, Shortcut
+from study.nets.blocks import BasicBlock, Block, Bottleneck, Made, Shortcut
 from study.nets.design import Design
 from study.nets.fixup import FixupBasic, FixupBlock, FixupBottleneck
 from study.nets.preactivation import PreactivationBasic, PreactivationBottleneck
@@ -20,10 +20,10 @@ BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[FixupBlock]]] = {
 """In the paper's order of layers, in that of He et al. 2016, and without batch norm by Fixup."""
 
 
-def activate(design: Design, depth: int) -> Activate:
-    """Return what makes the activations of a net of `depth` weighted layers."""
+def how(design: Design, depth: int) -> Made:
+    """Return how the blocks of a net of `depth` weighted layers are made."""
     in_place = not design.preactivation  # there, a shortcut carries what comes in
-    return partial(build_activation, design.activation, depth, in_place=in_place)
+    return Made(design, partial(build_activation, design.activation, depth, in_place=in_place))
 
 
 def make_stages(
@@ -33,8 +33,7 @@ def make_stages(
     counts: Sequence[int],
     *,
     shortcut: Shortcut,
-    design: Design,
-    activation: Activate,
+    made: Made,
 ) -> list[nn.Sequential]:
     """Return stages of `counts` blocks each; the first block of a stage takes its stride, 1 in the first stage, else 2.
 
@@ -44,18 +43,17 @@ def make_stages(
         widths: channels of each stage, before a bottleneck's expansion.
         counts: blocks of each stage.
         shortcut: option.
-        design: which order of layers, and what else differs from the paper's.
-        activation: makes an activation.
+        made: which order of layers, and what else differs from the paper's.
     """
     basic, preactivation, fixup = BLOCKS[kind]
-    residual = shortcut != "none"
-    block = fixup if design.scaling == "fixup" and residual else preactivation if design.preactivation else basic
+    by_fixup = made.design.scaling == "fixup" and shortcut != "none"
+    block = fixup if by_fixup else preactivation if made.design.preactivation else basic
     stages = []
     for i, (width, count) in enumerate(zip(widths, counts, strict=True)):
         row: list[nn.Module] = []
         for j in range(count):
             stride = 2 if i > 0 and j == 0 else 1
-            one = block(channels_in, width, stride, shortcut, design, activation)
+            one = block(channels_in, width, stride, shortcut, made)
             if isinstance(one, FixupBlock):
                 one.blocks = sum(counts)
             row.append(one)
