@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from study.report.cells import architectures, depths
 from study.report.figures import layers
-from study.report.figures.layers import LayerLine, layer_lines, lines_frame
+from study.report.figures.layers import LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import END, evenly, label, moments_of
 
@@ -26,20 +26,10 @@ WEIGHTS = ("weight_norm", "effective_lr", "turn")
 class GradientData(NamedTuple):
     """Gradients' norms over those of the last layer, by layers before it: a row an architecture, a column a moment."""
 
-    lines: tuple[LayerLine, ...]
+    lines: LayerLines
     moments: tuple[float, ...]
     all_depths: tuple[int, ...]
     """Those that were measured, of which all or some are drawn."""
-
-    @property
-    def panels(self) -> tuple[str, ...]:
-        """The architectures."""
-        return tuple(dict.fromkeys(line.architecture for line in self.lines))
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        """The depths."""
-        return tuple(sorted({line.depth for line in self.lines}))
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy."""
@@ -49,7 +39,7 @@ class GradientData(NamedTuple):
 class WeightData(NamedTuple):
     """Norm, effective rate and turn of the weights by layer, of the deepest net of each architecture."""
 
-    lines: dict[str, tuple[LayerLine, ...]]
+    lines: dict[str, LayerLines]
     """By column of the probe."""
     nets: tuple[tuple[str, int], ...]
     moments: tuple[float, ...]
@@ -82,7 +72,7 @@ def draw_gradients(data: GradientData, theory: float, figure: Figure, axes: NDAr
     """Draw a row of panels an architecture, a panel a moment; `theory` is the growth a layer of a broken line."""
     colours = layers.colours_of(data.lines)
     farthest = max(float(line.place.max()) for line in data.lines)
-    for row, architecture in enumerate(data.panels):
+    for row, architecture in enumerate(data.lines.panels):
         for column, moment in enumerate(data.moments):
             ax = axes[row][column]
             layers.log_axis(ax, *_limits(data, theory**farthest))

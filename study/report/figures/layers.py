@@ -40,6 +40,26 @@ class LayerLine(NamedTuple):
     seeds: int
 
 
+class LayerLines(tuple[LayerLine, ...]):
+    """Lines of several nets."""
+
+    __slots__ = ()
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """The architectures."""
+        return tuple(dict.fromkeys(line.architecture for line in self))
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """The depths."""
+        return tuple(sorted({line.depth for line in self}))
+
+    def left_out(self, measured: Sequence[int]) -> str:
+        """Return a sentence of a caption on how many of the depths that were measured are drawn, if not all."""
+        return f" Of {len(measured)} depths, {len(self.drawn)} are drawn." if len(self.drawn) < len(measured) else ""
+
+
 def drawn_depths(found: Sequence[int]) -> list[int]:
     """Return the depths that are drawn, of those in order: not too many, and none far beyond the others."""
     near = list(found)
@@ -48,7 +68,7 @@ def drawn_depths(found: Sequence[int]) -> list[int]:
     return [int(depth) for depth in evenly(near, MOST_DEPTHS)]
 
 
-def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool = False) -> tuple[LayerLine, ...]:
+def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool = False) -> LayerLines:
     """Return lines of a column over `place`, by architecture, depth and `moment`.
 
     Seeds that have a value that isn't a number at some place are left out whole, as is one of 0 or less where the mean
@@ -68,7 +88,7 @@ def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool 
                     at = table.index.to_numpy(dtype=np.float64)
                     found.append(LayerLine(architecture, depth, float(str(moment)), at, mean, values.min(1),
                                            values.max(1), values.shape[1]))  # fmt: skip
-    return tuple(found)
+    return LayerLines(found)
 
 
 def lines_frame(lines: Sequence[LayerLine], place: str, column: str) -> pd.DataFrame:

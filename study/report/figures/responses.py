@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from study.report.cells import depths
 from study.report.figures import layers
-from study.report.figures.layers import LayerLine, layer_lines, lines_frame
+from study.report.figures.layers import LayerLine, LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import END
 
@@ -20,20 +20,10 @@ DECADES = 12.0
 class ResponseData(NamedTuple):
     """Deviations of the layers' outputs at the end of training, in order and sorted from large to small."""
 
-    ordered: tuple[LayerLine, ...]
+    ordered: LayerLines
     ranked: tuple[LayerLine, ...]
     all_depths: tuple[int, ...]
     """Those that were measured, of which all or some are drawn."""
-
-    @property
-    def panels(self) -> tuple[str, ...]:
-        """The architectures."""
-        return tuple(dict.fromkeys(line.architecture for line in self.ordered))
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        """The depths."""
-        return tuple(sorted({line.depth for line in self.ordered}))
 
     @property
     def wide(self) -> bool:
@@ -68,7 +58,7 @@ def draw_responses(data: ResponseData, figure: Figure, axes: NDArray[np.object_]
     colours = layers.colours_of(data.ordered)
     low, high = layers.extent(data.ordered)
     for row, (place, lines) in enumerate((("layer", data.ordered), ("layer_rank", data.ranked))):
-        for column, architecture in enumerate(data.panels):
+        for column, architecture in enumerate(data.ordered.panels):
             ax = axes[row][column]
             for line in lines:
                 if line.architecture == architecture:

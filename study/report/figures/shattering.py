@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from study.report.cells import depths
 from study.report.figures import layers
-from study.report.figures.layers import LayerLine, layer_lines, lines_frame
+from study.report.figures.layers import LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import evenly, label, moments_of
 
@@ -23,22 +23,12 @@ WHITE: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, 
 class ShatteringData(NamedTuple):
     """Autocorrelation by distance: a row an architecture, a column a moment."""
 
-    lines: tuple[LayerLine, ...]
+    lines: LayerLines
     moments: tuple[float, ...]
     white: float
     """The autocorrelation of the same gradients in random order."""
     all_depths: tuple[int, ...]
     """Those that were measured, of which all or some are drawn."""
-
-    @property
-    def panels(self) -> tuple[str, ...]:
-        """The architectures."""
-        return tuple(dict.fromkeys(line.architecture for line in self.lines))
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        """The depths."""
-        return tuple(sorted({line.depth for line in self.lines}))
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy."""
@@ -65,7 +55,7 @@ def shattering_data(rows: pd.DataFrame) -> ShatteringData | None:
 def draw_shattering(data: ShatteringData, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a row of panels an architecture, a panel a moment, with the white reference."""
     colours = layers.colours_of(data.lines)
-    for row, architecture in enumerate(data.panels):
+    for row, architecture in enumerate(data.lines.panels):
         for column, moment in enumerate(data.moments):
             ax = axes[row][column]
             for line in data.lines:
@@ -79,7 +69,7 @@ def draw_shattering(data: ShatteringData, figure: Figure, axes: NDArray[np.objec
             ax.set_ylim(min(-0.1, layers.extent(data.lines)[0] - 0.05), 1.04)
             if row == 0:
                 ax.set_title(label(moment))
-            if row == len(data.panels) - 1:
+            if row == len(data.lines.panels) - 1:
                 ax.set_xlabel(axis("distance"))
         axes[row][0].set_ylabel(axis("autocorrelation"))
         layers.name_row(axes[row][-1], f"{architecture} nets")

@@ -73,14 +73,13 @@ def _growth_picture(data: figure.GradientData, evidence: Evidence, folder: Path)
         f"{means}; the first layer, whose input is the image, is left out. The broken line grows by "
         f"{BATCH_NORM_GROWTH:.3f} a layer, as theory has it for batch norm and ReLU without shortcuts ({SOURCE})."
     )
-    if len(data.drawn) < len(data.all_depths):
-        caption += f" Of {len(data.all_depths)} depths, {len(data.drawn)} are drawn."
+    caption += data.lines.left_out(data.all_depths)
     ends = [
         f"{line.architecture} {line.depth} layers {phrase(line.moment)} {number(float(line.mean[-1]))}"
         for line in data.lines
     ]
     alt = f"Charts of gradients by layer. At the layer nearest the input, over the last layer's: {', '.join(ends)}."
-    rows, columns = len(data.panels), len(data.moments)
+    rows, columns = len(data.lines.panels), len(data.moments)
     draw = partial(figure.draw_gradients, data, BATCH_NORM_GROWTH)
     texts = ("Gradients from layer to layer", caption, alt)
     size = {"rows": rows, "columns": columns, "height": 0.9 + 1.45 * rows, "sharex": True, "sharey": True}
@@ -89,7 +88,7 @@ def _growth_picture(data: figure.GradientData, evidence: Evidence, folder: Path)
 
 def _panels(data: figure.GradientData) -> str:
     text = listed([phrase(moment) for moment in data.moments])
-    return text if len(data.panels) == 1 else f"{text}, {' nets above, '.join(data.panels)} nets below"
+    return text if len(data.lines.panels) == 1 else f"{text}, {' nets above, '.join(data.lines.panels)} nets below"
 
 
 def _weight_picture(data: figure.WeightData, evidence: Evidence, folder: Path) -> Picture:

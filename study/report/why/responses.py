@@ -120,14 +120,13 @@ def _picture(data: figure.ResponseData, evidence: Evidence, folder: Path) -> Pic
         f"smallest (below). {means_words(line.seeds for line in data.ordered)}."
     )
     caption += " The axis is logarithmic." * data.wide
-    if len(data.drawn) < len(data.all_depths):
-        caption += f" Of {len(data.all_depths)} depths, {len(data.drawn)} are drawn."
+    caption += data.ordered.left_out(data.all_depths)
     cells = [
         f"{line.architecture} {line.depth} layers {line.mean.mean():.2f} ({line.mean[-1]:.2f} to {line.mean[0]:.2f})"
         for line in data.ranked
     ]
     alt = f"Charts of responses by layer. Mean over layers (smallest to largest): {', '.join(cells)}."
-    columns = len(data.panels)
+    columns = len(data.ordered.panels)
     size = {"rows": 2, "columns": columns, "height": 4.0, "sharex": "col", "sharey": True}
     draw = partial(figure.draw_responses, data)
     return make_picture(evidence, folder, "responses", ("Responses of the layers", caption, alt), draw, data.frame(),

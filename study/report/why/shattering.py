@@ -173,7 +173,7 @@ def _cell(rows: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
 
 
 def _picture(data: figure.ShatteringData, evidence: Evidence, folder: Path) -> Picture:
-    above = f" ({' nets above, '.join(data.panels)} nets below)" if len(data.panels) > 1 else ""
+    above = f" ({' nets above, '.join(data.lines.panels)} nets below)" if len(data.lines.panels) > 1 else ""
     caption = (
         "Autocorrelation of the gradient of a logit in the image, along lines from one image to another, against the "
         f"distance of two points as a share of the line{above}; measured in evaluation mode as by {SOURCE}, between "
@@ -181,11 +181,10 @@ def _picture(data: figure.ShatteringData, evidence: Evidence, folder: Path) -> P
         "paper's theory, at initialisation plain nets decorrelate as 2 to the power of minus their depth, residual "
         f"ones with batch norm as one over its root. {means_words(line.seeds for line in data.lines)}."
     )
-    if len(data.drawn) < len(data.all_depths):
-        caption += f" Of {len(data.all_depths)} depths, {len(data.drawn)} are drawn."
+    caption += data.lines.left_out(data.all_depths)
     cells = [f"{one.architecture} {one.depth} layers {phrase(one.moment)} {one.mean[0]:.2f}" for one in data.lines]
     alt = f"Charts of autocorrelation by distance. At the smallest distance: {', '.join(cells)}."
-    rows, columns = len(data.panels), len(data.moments)
+    rows, columns = len(data.lines.panels), len(data.moments)
     size = {"rows": rows, "columns": columns, "height": 0.8 + 1.6 * rows, "sharex": True, "sharey": True}
     texts = ("How alike gradients at nearby points are", caption, alt)
     return make_picture(evidence, folder, "shattering", texts, partial(figure.draw_shattering, data), data.frame(),

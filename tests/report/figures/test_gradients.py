@@ -17,7 +17,7 @@ def measured(evidence=None, **options):
 def test_gradients_stand_over_the_last_layer_s():
     data = gradient_data(measured(noise=0.0))
     assert data.moments == (0, 1, 100, END)
-    assert data.panels == ("plain", "residual")
+    assert data.lines.panels == ("plain", "residual")
     (line,) = [one for one in data.lines if (one.architecture, one.depth, one.moment) == ("plain", 20, 0)]
     assert line.place.tolist() == list(range(18))  # the last is 0; the first, whose input is the image, is left out
     assert line.mean == pytest.approx(1.2 ** np.arange(18))
@@ -45,7 +45,7 @@ def test_weights_are_the_deepest_nets():
 def test_drawing_one_net_or_several(nets):
     rows = measured(make_evidence(nets, seeds=1))
     data, weights = gradient_data(rows), weight_data(rows)
-    with new_figure(len(data.moments), rows=len(data.panels), sharex=True, sharey=True) as (figure, axes):
+    with new_figure(len(data.moments), rows=len(data.lines.panels), sharex=True, sharey=True) as (figure, axes):
         draw_gradients(data, BATCH_NORM_GROWTH, figure, axes)
         figure.draw_without_rendering()
         assert axes[0][0].get_title() == "initialisation"

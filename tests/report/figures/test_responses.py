@@ -28,7 +28,7 @@ def test_every_seed_is_sorted_on_its_own():
 @pytest.mark.parametrize(("strongest", "scale"), [(3.0, "linear"), (40.0, "log")])
 def test_drawing_holds_every_layer(strongest, scale):
     data = response_data(rows(plain_8=[[1.0, strongest]], residual_8=[[1.0, 2.0]], residual_14=[[1.0, 1.0]]))
-    with new_figure(len(data.panels), rows=2, sharey=True) as (figure, axes):
+    with new_figure(len(data.ordered.panels), rows=2, sharey=True) as (figure, axes):
         draw_responses(data, figure, axes)
         figure.draw_without_rendering()
         assert axes[0][0].get_yscale() == scale

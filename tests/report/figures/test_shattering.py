@@ -19,7 +19,7 @@ def rows(depths=(8, 14), moments=(0.0, END), line=LINE):
 def test_the_point_itself_is_left_out():
     data = shattering_data(rows())
     assert data.white == pytest.approx(-1 / 9)
-    assert (data.panels, data.moments, data.drawn) == (("plain", "residual"), (0, END), (8, 14))
+    assert (data.lines.panels, data.moments, data.lines.drawn) == (("plain", "residual"), (0, END), (8, 14))
     assert data.lines[0].mean.tolist() == LINE[1:]
     assert len(data.frame()) == 2 * 2 * 2 * 3
     assert shattering_data(rows(moments=(0, 1, 10, 100, END))).moments == (0, 10, END)
@@ -28,7 +28,7 @@ def test_the_point_itself_is_left_out():
 
 def test_drawing_holds_every_distance():
     data = shattering_data(rows(range(8, 80, 6)))
-    assert len(data.drawn) == 7
+    assert len(data.lines.drawn) == 7
     assert len(data.all_depths) == 12
     with new_figure(2, rows=2, sharex=True, sharey=True) as (figure, axes):
         draw_shattering(data, figure, axes)
