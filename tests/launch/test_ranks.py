@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from study.config import DatasetSpec, Recipe, RunSpec
+from study.config import DatasetSpec, ProbePlan, Probes, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Event, Finished, Started
 from study.launch import ranks
@@ -170,7 +170,8 @@ def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
 
 def test_what_a_rank_is_told_is_what_it_reads(tmp_path: Path) -> None:
     spec = make_spec(milestones=(0.5, 100), lr=0.1 + 0.2)
-    part = ranks.Part(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path)
+    probes = ProbePlan(probes=Probes(only={"surface": ("plain-8",)}), names=("surface",), targets=(20,))
+    part = ranks.Part(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path, probes)
     assert ranks.Part.read(part.line()) == part
     assert part.line().count(b"\n") == 1
 
