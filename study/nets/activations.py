@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from scipy import optimize
 from torch import Tensor, nn
 
 from study.nets.design import Activation
@@ -88,6 +87,7 @@ def tailored_slope(reached: Callable[[CMap], float], eta: float = ETA) -> float:
         reached: the net's C-map at 0, from that of a layer.
         eta: to be reached. Where even a ReLU takes them less far, its slope, 0, is returned.
     """
+    from scipy import optimize  # a worker does without, but for these nets
 
     def missed(slope: float) -> float:
         return reached(lambda c: leaky_c_map(c, slope)) - eta
@@ -117,6 +117,7 @@ def shape_softplus(slope: float) -> tuple[float, float, float, float]:
     Args:
         slope: above 1; zeta^(1/L) in a plain net of L layers, whose own slope at 1 then is zeta.
     """
+    from scipy import optimize
 
     def missed(point: list[float]) -> list[float]:
         scale, found = _moments(*_settled(*point))

@@ -88,6 +88,8 @@ def is_away(uri: str, error: Exception) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, MlflowException):
         found = database_is_away(error)
+        if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
+            return "another process is writing the same parameters"  # once they are there, equal ones are taken
         if not found and error.error_code in PASSING:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
         return found

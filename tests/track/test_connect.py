@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
-from study.track.connect import connect
+from study.track.connect import connect, is_away
 
 
 @pytest.mark.parametrize("size", [1, 200_000, 400_000])  # bytes; the whole is about 700,000
@@ -26,3 +27,15 @@ def test_killed_while_it_makes_the_database(tmp_path: Path, size: int) -> None:
     client = connect(f"sqlite:///{file}")
     assert [found.name for found in client.search_experiments()] == ["Default"]
     assert not new.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: params.key, params.run_uuid",
+        '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "param_pk"',
+    ],
+)
+def test_parameters_that_another_process_writes_at_this_moment_are_written_again(text: str) -> None:
+    assert "another process" in is_away("sqlite:///mlflow.db", MlflowException(text))
+    assert not is_away("sqlite:///mlflow.db", MlflowException("Changing param values is not allowed"))

@@ -32,8 +32,9 @@ def lesion_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         folder: where figures go.
     """
     rows, orders = _finite(ended(evidence, "lesion")), _finite(ended(evidence, "reordering"))
-    classes = float(evidence.runs["classes"].dropna().min())
-    guessing = 100 * (1 - 1 / classes)
+    if rows.empty and orders.empty:
+        return None
+    guessing = 100 * (1 - 1 / float(evidence.runs["classes"].dropna().min()))
     data = figure.lesion_data(rows, orders, guessing)
     if data is None:
         return None

@@ -45,7 +45,8 @@ def test_effects_rest_on_the_rise_and_on_the_plain_nets(seeds):
 @pytest.mark.parametrize(("train", "effect"), [
     ({("plain", 8): (1.0, 0.1), ("plain", 56): (41.0, 0.1)}, "not"),
     ({("plain", 8): (1.0, 0.1), ("plain", 56): (39.0, 9.0)}, "unclear"),
-    ({("plain", 56): (1.0, 0.1)}, "alone"),
+    ({("plain", 56): (1.0, 0.1)}, "removes"),  # held against the shallow net without a remedy
+    ({("plain", 8): (1.0, 0.1)}, "alone"),
 ])  # fmt: skip
 def test_what_is_not_known_is_not_said(train, effect):
     assert by_name(remedied({"width=2": train}))["width=2", "plain"].effect == effect
