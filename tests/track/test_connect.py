@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from study.track.connect import connect, is_away
 
@@ -37,5 +38,5 @@ def test_killed_while_it_makes_the_database(tmp_path: Path, size: int) -> None:
     ],
 )
 def test_parameters_that_another_process_writes_at_this_moment_are_written_again(text: str) -> None:
-    assert "another process" in is_away("sqlite:///mlflow.db", MlflowException(text))
-    assert not is_away("sqlite:///mlflow.db", MlflowException("Changing param values is not allowed"))
+    assert "another process" in is_away("sqlite:///mlflow.db", MlflowException(text, BAD_REQUEST))
+    assert not is_away("sqlite:///mlflow.db", MlflowException("Changing param values is not allowed", BAD_REQUEST))
