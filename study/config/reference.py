@@ -20,8 +20,6 @@ def reference(model: type[Strict]) -> str:
 def _words(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(word) for word in get_args(annotation)]
-    if get_origin(annotation) is tuple:
-        return _words(get_args(annotation)[0])
     return []
 
 

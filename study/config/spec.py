@@ -77,12 +77,6 @@ class RunSpec(Strict):
         return {field: recipe[field] for field in REMEDIES if recipe[field] != Recipe.model_fields[field].default}
 
     @property
-    def normalised(self) -> bool:
-        """Whether the net has batch norm."""
-        replaced = self.architecture == "residual" and self.recipe.scaling in UNNORMALISED
-        return self.recipe.batch_norm != "none" and not replaced
-
-    @property
     def run_name(self) -> str:
         """Name shown in MLflow: `plain-56 seed 0`."""
         return f"{self.net} seed {self.seed}"
@@ -97,9 +91,9 @@ class RunSpec(Strict):
         recipe |= {"shortcut": self.shortcut, "family": self.net.family}
         if self.architecture != "residual":  # without shortcuts, these change nothing
             recipe |= {"shortcut_scale": 1.0, "scaling": "none", "preactivation": False}
-        if not self.normalised:
+        if recipe["scaling"] in UNNORMALISED:
             recipe["batch_norm"] = "none"
-        elif self.recipe.gpus_per_run == 1:
+        elif recipe["batch_norm"] == "shared" and self.recipe.gpus_per_run == 1:
             recipe["batch_norm"] = "per_gpu"  # the same thing as shared
         return {
             "dataset": self.dataset.content(),

@@ -13,14 +13,11 @@ import threading
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from study.config import ProbePlan, RunSpec
-
-if TYPE_CHECKING:
-    from study.train import Prober
+from study.launch.prober import prober
 
 GONE_SECONDS = 0.5
 """How much later than the loss of a connection the worker's end may be noticed."""
@@ -108,17 +105,6 @@ def follow(part: Part) -> None:
         checkpoint = CheckpointPlan(part.checkpoint)
         for _ in run(part.spec, dataset, device, checkpoint, probe=prober(part.probes), group=group):
             pass  # rank 0 says what happens
-
-
-def prober(plan: ProbePlan | None) -> "Prober":
-    """Return what makes a run's probes; every rank does, since each has to go through the same steps."""
-    from study.train import no_probes
-
-    if plan is None:
-        return no_probes
-    from study.probe import Prober
-
-    return Prober(plan)
 
 
 def _end(code: int) -> None:

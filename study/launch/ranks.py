@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
-from study.launch.follower import Broken, Part, prober
+from study.launch.follower import Broken, Part
+from study.launch.prober import prober
 
 if TYPE_CHECKING:
     import torch

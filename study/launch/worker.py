@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from study.errors import StudyError
 from study.events import Event
-from study.launch.follower import prober
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
+from study.launch.prober import prober
 from study.launch.ranks import RankDied, each_device, run_in_group
 from study.launch.wire import Gone, Wire
 

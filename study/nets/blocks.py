@@ -28,6 +28,8 @@ class Made(NamedTuple):
 
     design: Design = PAPER
     activation: Activate = relu
+    blocks: int = 1
+    """Of the whole net."""
 
 
 PAPERS = Made()
@@ -99,7 +101,7 @@ class Block(nn.Module):
         self.groups = 1
         """Nets whose channels come in, where several are joined."""
         self.relu = made.activation()
-        self.alpha = nn.Parameter(torch.zeros(())) if made.design.gated and shortcut != "none" else None
+        self.alpha = nn.Parameter(torch.zeros(())) if made.design.gated else None
 
     def settle(self) -> None:
         """Set what the block has of its own to its first value, once convolutions are drawn."""

@@ -38,7 +38,7 @@ class CifarNet(Ends):
         Raises:
             ValueError: `depth` isn't 6n+2 with n >= 1.
         """
-        super().__init__(design, shortcut)
+        super().__init__(design)
         n, rest = divmod(depth - 2, 6)
         if n < 1 or rest:
             raise ValueError(f"depth {depth} isn't 6n+2")

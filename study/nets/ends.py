@@ -6,7 +6,6 @@ Legend: N batch, C channels, H height, W width, K classes.
 import torch
 from torch import Tensor, nn
 
-from study.nets.blocks import Shortcut
 from study.nets.design import Design
 
 
@@ -17,10 +16,10 @@ class Ends(nn.Module):
     relu: nn.Module
     fc: nn.Linear
 
-    def __init__(self, design: Design, shortcut: Shortcut) -> None:
+    def __init__(self, design: Design) -> None:
         super().__init__()
         self.design = design
-        self.fixup = design.scaling == "fixup" and shortcut != "none"
+        self.fixup = design.scaling == "fixup"
         if self.fixup:  # a scalar after the first convolution, and one before the linear layer
             self.first_bias = nn.Parameter(torch.zeros(()))
             self.last_bias = nn.Parameter(torch.zeros(()))

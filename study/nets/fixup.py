@@ -18,16 +18,14 @@ class FixupBlock(Block):
     the others are He's times L^(-1 / (2m - 2)).
     """
 
-    blocks = 1
-    """L."""
-
     def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
         channels_out = width * self.expansion
         super().__init__(channels_in, channels_out, stride, shortcut, made)
+        self.blocks = made.blocks
         self.convs = nn.ModuleList(self.build(channels_in, width, stride))
-        self.before = _scalars(len(self.convs), 0.0)
+        self.before = _scalars(len(self.convs))
         """Bias before each convolution."""
-        self.after = _scalars(len(self.convs), 0.0)
+        self.after = _scalars(len(self.convs))
         """Bias after each convolution; the last one's comes after the factor."""
         self.factor = nn.Parameter(torch.ones(()))
         self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
@@ -76,5 +74,5 @@ class FixupBottleneck(FixupBlock):
         return [conv1x1(channels_in, width), conv3x3(width, width, stride), conv1x1(width, 4 * width)]
 
 
-def _scalars(count: int, value: float) -> nn.ParameterList:
-    return nn.ParameterList([nn.Parameter(torch.full((), value)) for _ in range(count)])
+def _scalars(count: int) -> nn.ParameterList:
+    return nn.ParameterList([nn.Parameter(torch.zeros(())) for _ in range(count)])

@@ -47,7 +47,7 @@ class ImageNetNet(Ends):
         Raises:
             ValueError: `depth` isn't one of 18, 34, 50, 101, 152.
         """
-        super().__init__(design, shortcut)
+        super().__init__(design)
         if depth not in STAGES:
             raise ValueError(f"depth {depth} isn't one of {', '.join(map(str, STAGES))}")
         kind, counts = STAGES[depth]

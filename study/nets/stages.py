@@ -9,11 +9,11 @@ from torch import nn
 from study.nets.activations import build_activation
 from study.nets.blocks import BasicBlock, Block, Bottleneck, Made, Shortcut
 from study.nets.design import Design
-from study.nets.fixup import FixupBasic, FixupBlock, FixupBottleneck
+from study.nets.fixup import FixupBasic, FixupBottleneck
 from study.nets.preactivation import PreactivationBasic, PreactivationBottleneck
 
 Kind = Literal["basic", "bottleneck"]
-BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[FixupBlock]]] = {
+BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[Block]]] = {
     "basic": (BasicBlock, PreactivationBasic, FixupBasic),
     "bottleneck": (Bottleneck, PreactivationBottleneck, FixupBottleneck),
 }
@@ -46,17 +46,14 @@ def make_stages(
         made: which order of layers, and what else differs from the paper's.
     """
     basic, preactivation, fixup = BLOCKS[kind]
-    by_fixup = made.design.scaling == "fixup" and shortcut != "none"
-    block = fixup if by_fixup else preactivation if made.design.preactivation else basic
+    block = fixup if made.design.scaling == "fixup" else preactivation if made.design.preactivation else basic
+    made = made._replace(blocks=sum(counts))
     stages = []
     for i, (width, count) in enumerate(zip(widths, counts, strict=True)):
         row: list[nn.Module] = []
         for j in range(count):
             stride = 2 if i > 0 and j == 0 else 1
-            one = block(channels_in, width, stride, shortcut, made)
-            if isinstance(one, FixupBlock):
-                one.blocks = sum(counts)
-            row.append(one)
+            row.append(block(channels_in, width, stride, shortcut, made))
             channels_in = width * block.expansion
         stages.append(nn.Sequential(*row))
     return stages

@@ -72,12 +72,11 @@ def build_by_construction(
     deep = _deeper(shallow, depth)
     known = shallow.state_dict()
     added = _added(shallow, deep)
-    seen = {stage: _stage_statistics(shallow, stage, batches) for stage in {name.split(".")[0] for name in added}}
+    stages = {name.split(".")[0] for name in added} if statistics == "measured" else set()
+    seen = {stage: _stage_statistics(shallow, stage, batches) for stage in stages}
     for name, block in added.items():
-        mean, var = seen[name.split(".")[0]]
-        if statistics == "unit":
-            mean, var = torch.zeros_like(mean), torch.ones_like(var)
-        _make_identity(block, mean, var)
+        unit = torch.zeros(block.channels_out), torch.ones(block.channels_out)
+        _make_identity(block, *seen.get(name.split(".")[0], unit))
         known.update({f"{name}.{key}": value for key, value in block.state_dict().items()})
     deep.load_state_dict(known)
     deep.eval()

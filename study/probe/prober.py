@@ -8,9 +8,9 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from study.config import ProbeName, ProbePlan
+from study.config import CHEAP, ProbeName, ProbePlan
 from study.data import Split, TrainBatches, derived_seed, evaluation_batches
 from study.data.splits import stratified_choice
 from study.errors import StudyError
@@ -18,10 +18,10 @@ from study.events import Column, Probed
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
 from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.identity import Construction, add_noise, build_by_construction
+from study.probe.identity import add_noise, build_by_construction
 from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
 from study.probe.passes import Batch, Held, Passes
-from study.probe.replica import recalibrated, replica
+from study.probe.replica import recalibrated
 from study.probe.responses import measure_responses
 from study.probe.shattered import measure_shattering
 from study.probe.surface import filter_directions, measure_surface, summarise_surface
@@ -67,7 +67,7 @@ class Prober:
         step = scorer.state.step
         if step == scorer.state.total:
             return True
-        if name in ("responses", "gradients"):
+        if name in CHEAP:
             return step in self._plan.probes.steps
         return name == "shattering" and step == 0
 
@@ -210,16 +210,18 @@ def _construction(subject: Subject) -> Tables:
             }  # fmt: skip
             tables["construction"].append(row)
         if target == max(subject.plan.targets):
-            tables["continuation"] = _continuation(subject, target, built, subject.plan.probes.noise)
+            tables["continuation"] = _continuation(
+                subject, target, built.net, built.inserted, subject.plan.probes.noise
+            )
     if subject.plan.targets:  # the shallow net itself, to compare with
-        depth = scorer.spec.depth
-        alone = build_by_construction(subject.net, depth, subject.training_images)
-        tables["continuation"] += _continuation(subject, depth, alone, (0.0,))
+        tables["continuation"] += _continuation(subject, scorer.spec.depth, subject.net, (), (0.0,))
     return tables
 
 
-def _continuation(subject: Subject, target: int, built: Construction, noises: Sequence[float]) -> list[Row]:
-    """Train a constructed net on as it is, and with noise on the blocks that were inserted."""
+def _continuation(
+    subject: Subject, target: int, net: nn.Module, inserted: Sequence[str], noises: Sequence[float]
+) -> list[Row]:
+    """Train a net of depth `target` on, with noise on the blocks that were inserted."""
     scorer, probes = subject.scorer, subject.plan.probes
     recipe, state = scorer.spec.recipe, scorer.state
     total = math.ceil(probes.continuation * state.total)
@@ -227,13 +229,13 @@ def _continuation(subject: Subject, target: int, built: Construction, noises: Se
     for part, noise in itertools.product(probes.rates, noises if total else ()):
         rate = part * float(recipe.lr)
         slower = recipe.model_copy(update={"lr": rate})
-        noisy = add_noise(built.net, noise, subject.generator("noise", target), blocks=built.inserted)
+        noisy = add_noise(net, noise, subject.generator("noise", target), blocks=inserted)
         batches = TrainBatches(
             scorer.dataset.train, state.normalizer, batch_size=recipe.batch_size, augment=recipe.augment,
             seed=scorer.spec.seed, device=scorer.device,
         )  # fmt: skip
         marks = train_on(
-            replica(noisy, training=True), batches, slower, total, partial(scorer.score, scorer.dataset.train),
+            noisy, batches, slower, total, partial(scorer.score, scorer.dataset.train),
             precision=state.precision, guessing=100 - 100 / scorer.dataset.num_classes, stop=scorer.stop,
         )  # fmt: skip
         rows += [{"target": target, "rate": rate, "noise": noise} | asdict(mark) for mark in marks]
@@ -252,8 +254,4 @@ MEASURES: dict[ProbeName, Callable[[Subject], Tables]] = {
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Column]:
-    return {name: [_plain(row[name]) for row in rows] for name in rows[0]}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, Tensor) else value
+    return {name: [row[name] for row in rows] for name in rows[0]}

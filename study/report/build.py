@@ -26,7 +26,6 @@ from study.report.several import Joined
 from study.report.tables import write_table
 from study.report.tuning_section import TuningSection, tuning_section
 from study.report.verdict import Verdict, judge
-from study.report.why.evidence import Chapter
 from study.report.why.section import why_section
 
 if TYPE_CHECKING:
@@ -85,7 +84,8 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     pairs = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
     tables = all_tables(runs, curves, trials, pairs)
     compared = compare_section(comparison, runs, folder / "figures") if comparison is not None else None
-    why = _why(study, folder / "figures") if comparison is None else ()
+    evidence = runs, curves, study.probes, smallest_effect
+    why = why_section(*evidence, folder / "figures") if comparison is None else ()
     more = [*(compared.tables if compared is not None else ()),
             *(table for chapter in why for table in chapter.tables),
             *(table for section in tuned for table in section.tables),
@@ -100,10 +100,6 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
     page = render(study.name, runs, verdicts, pictures, tables, study.words, data, tuned, why, compared)
     (folder / "index.html").write_text(page, encoding="utf-8")
-
-
-def _why(study: Joined, folder: Path) -> tuple[Chapter, ...]:
-    return why_section(study.runs, study.curves, study.probes, study.smallest_effect, folder)
 
 
 def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path) -> list[DataSection]:

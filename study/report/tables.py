@@ -63,7 +63,7 @@ def results(runs: pd.DataFrame) -> Table:
     ]
     for metric in ERRORS:
         columns[axis(metric)] = [
-            _spread(row[f"{metric}_estimate"], row[f"{metric}_sd"], int(row[f"{metric}_n"]))
+            spread(row[f"{metric}_estimate"], row[f"{metric}_sd"], int(row[f"{metric}_n"]))
             for _, row in numbers.iterrows()
         ]
     caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
@@ -162,7 +162,8 @@ def _field(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _spread(mean: float, sd: float, n: int) -> str:
+def spread(mean: float, sd: float, n: int) -> str:
+    """Write a mean over seeds with its deviation and their number: ``54.2 ± 15.5 (3)``, ``1.20 (1)``."""
     if n == 0:
         return NOTHING
     return f"{points(mean, sd)} (1)" if n == 1 else f"{points(mean, sd)} ± {points(sd, mean)} ({n})"

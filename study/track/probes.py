@@ -13,9 +13,6 @@ from study.track.connect import connect
 from study.track.place import tracking_uri
 from study.track.read import load_runs
 
-RUN_COLUMNS = [*words.NET_COLUMNS, "lr"]
-"""What each row says of its run."""
-
 
 def load_probes(experiment: str, uri: str | None = None) -> dict[str, pd.DataFrame]:
     """Return the measurements of a study's runs by table: `gradients`, `surface`, ...
@@ -36,7 +33,7 @@ def read_probes(client: MlflowClient, runs: pd.DataFrame) -> dict[str, pd.DataFr
     measured = runs[runs["probes"] != ""] if "probes" in runs else runs.iloc[:0]
     for _, run in measured[measured["outcome"].isin(words.DONE)].iterrows():
         for name, table in _tables(client, str(run["run_id"])):
-            told = pd.DataFrame({column: run[column] for column in RUN_COLUMNS}, index=table.index)
+            told = pd.DataFrame({column: run[column] for column in words.PROBE_COLUMNS}, index=table.index)
             found.setdefault(name, []).append(pd.concat([told, table], axis="columns"))
     return {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
 

@@ -45,6 +45,8 @@ NAME = "mlflow.runName"
 
 NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
 """Columns that tell a run's points from others'."""
+PROBE_COLUMNS = [*NET_COLUMNS, "lr"]
+"""What a row of a probe's table says of its run, before `step` and the probe's own columns."""
 CURVES = ("train_error", "train_loss", "test_error", "test_loss", "validation_error", "lr", "images_per_second")
 """Metrics by iteration."""
 FINALS = (

@@ -102,16 +102,16 @@ class RunState:
 
 def design_of(spec: RunSpec) -> Design:
     """Return what a run's net has otherwise than the paper's."""
-    recipe, residual = spec.recipe, spec.architecture == "residual"
     if spec.architecture == "vgg":
         return PAPER
+    recipe = spec.identity()["recipe"]  # in which what doesn't bear on the net is as in the paper
     return Design(
-        shortcut_scale=recipe.shortcut_scale if residual else PAPER.shortcut_scale,
-        preactivation=recipe.preactivation and residual,
-        scaling=recipe.scaling if residual else PAPER.scaling,
-        normalised=spec.normalised,
-        activation=recipe.activation,
-        initialisation=recipe.initialisation,
+        shortcut_scale=recipe["shortcut_scale"],
+        preactivation=recipe["preactivation"],
+        scaling=recipe["scaling"],
+        normalised=recipe["batch_norm"] != "none",
+        activation=recipe["activation"],
+        initialisation=recipe["initialisation"],
     )
 
 

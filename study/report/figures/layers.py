@@ -40,6 +40,11 @@ class LayerLine(NamedTuple):
     seeds: int
 
 
+def left_out(drawn: Sequence[int], measured: Sequence[int]) -> str:
+    """Return a sentence of a caption on how many of the depths that were measured are drawn, if not all."""
+    return f" Of {len(measured)} depths, {len(drawn)} are drawn." if len(drawn) < len(measured) else ""
+
+
 class LayerLines(tuple[LayerLine, ...]):
     """Lines of several nets."""
 
@@ -57,7 +62,7 @@ class LayerLines(tuple[LayerLine, ...]):
 
     def left_out(self, measured: Sequence[int]) -> str:
         """Return a sentence of a caption on how many of the depths that were measured are drawn, if not all."""
-        return f" Of {len(measured)} depths, {len(self.drawn)} are drawn." if len(self.drawn) < len(measured) else ""
+        return left_out(self.drawn, measured)
 
 
 def drawn_depths(found: Sequence[int]) -> list[int]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from study.report import cells as c
 from study.report.rule import METRIC, listed
-from study.report.tables import NOTHING, Table, count
+from study.report.statistics import mean_interval
+from study.report.tables import Table, count, spread
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.excess import Excess, bounds, excess, size
 from study.report.wording import points
@@ -179,10 +180,5 @@ def difference(value: float) -> str:
 
 
 def _mean(errors: NDArray[np.float64]) -> str:
-    if not len(errors):
-        return NOTHING
-    mean = float(errors.mean())
-    if len(errors) == 1:
-        return f"{points(mean)} (1)"
-    sd = float(errors.std(ddof=1))
-    return f"{points(mean, sd)} ± {points(sd, mean)} ({len(errors)})"
+    mean = mean_interval(errors)
+    return spread(mean.estimate, mean.sd, mean.n)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.report import cells as c
 from study.report.figures import lesion as figure
+from study.report.figures.layers import left_out
 from study.report.figures.lesion import LesionData, Line
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
@@ -62,7 +63,7 @@ def _each(data: LesionData, evidence: Evidence, folder: Path) -> Picture:
         "and Figure 3). Of a residual block the shortcut stays. Ringed: blocks that change the shape of the map, which "
         f"plain nets can't do without. Dotted: the rise to the error of guessing. {seeds}."
     )
-    caption += f" Of {len(data.all_depths)} depths, {len(data.depths)} are drawn." * _left_out(data)
+    caption += left_out(data.depths, data.all_depths)
     cells = [
         f"{one.net}: mean {points(float(one.mean.mean()))}, largest {points(float(one.mean.max()))} at block "
         f"{one.place[int(one.mean.argmax())]:.0f} of {one.place[-1]:.0f}"
@@ -101,10 +102,6 @@ def _groups(data: LesionData, evidence: Evidence, folder: Path) -> Picture:
     size = {"columns": len(parts), "height": 2.8, "width": WIDTH if len(parts) > 1 else 1.4 * COLUMN, "sharey": True}
     draw, texts = partial(figure.draw_groups, data), ("Without several blocks, or their order", caption, alt)
     return make_picture(evidence, folder, "lesion-groups", texts, draw, data.groups_frame(), **size)
-
-
-def _left_out(data: LesionData) -> bool:
-    return len(data.depths) < len(data.all_depths)
 
 
 def _seeds(lines: tuple[Line, ...], link: str = "") -> str:

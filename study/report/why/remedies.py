@@ -14,7 +14,7 @@ from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
 from study.report.rule import METRIC, listed
 from study.report.statistics import mean_interval
-from study.report.tables import NOTHING, Table
+from study.report.tables import NOTHING, Table, spread
 from study.report.why.arms import Arm, Effect, arms
 from study.report.why.doses import Doses, doses
 from study.report.why.drawing import make_picture
@@ -105,11 +105,7 @@ def _plain(arm: Arm) -> bool:
 
 def _spread(errors: NDArray[np.float64], diverged: int) -> str:
     mean = mean_interval(errors)
-    if mean.n == 0:
-        return NOTHING
-    text = f"{points(mean.estimate)} (1)" if mean.n == 1 else (
-        f"{points(mean.estimate, mean.sd)} ± {points(mean.sd, mean.estimate)} ({mean.n})"
-    )  # fmt: skip
+    text = spread(mean.estimate, mean.sd, mean.n)
     return f"{text}, {diverged} diverged" if diverged else text
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from study.report.why.evidence import RUN_COLUMNS, Evidence
+from study.report.why.evidence import Evidence
+from study.track.words import PROBE_COLUMNS
 
 from ..frames import Truth, make_study
 
@@ -20,7 +21,7 @@ def probe_rows(evidence: Evidence, rows_of) -> pd.DataFrame:
     """Return the rows that `rows_of(run, random)` gives of each run, with what a probe's table says of a run."""
     random = np.random.default_rng(0)
     return pd.DataFrame([
-        {**{key: run[key] for key in RUN_COLUMNS}, **row}
+        {**{key: run[key] for key in PROBE_COLUMNS}, **row}
         for _, run in evidence.runs.iterrows()
         for row in rows_of(run, random)
     ])  # fmt: skip

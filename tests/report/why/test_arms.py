@@ -4,7 +4,7 @@ import pytest
 
 from study.report.statistics import difference_in_differences
 from study.report.why.arms import arms
-from study.report.why.evidence import RUN_COLUMNS
+from study.track.words import PROBE_COLUMNS
 
 from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, WORSE, remedied
 
@@ -83,7 +83,7 @@ def test_plain_nets_that_options_of_the_shortcut_share_are_the_plain_nets():
 def test_growth_of_gradients_is_fitted_at_initialisation():
     evidence = remedied({"width=2": GOOD})
     rows = [
-        {**{key: run[key] for key in RUN_COLUMNS}, "step": step, "layer": layer,
+        {**{key: run[key] for key in PROBE_COLUMNS}, "step": step, "layer": layer,
          "input_gradient": (1.2 if run["variant"] == "" else 1.05) ** (54 - layer) if step == 0 else 1.0}
         for _, run in evidence.others.iterrows() if run["net"] == "plain-56"
         for step in (0, 220)

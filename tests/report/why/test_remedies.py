@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from study.report.tables import write_table
-from study.report.why.evidence import RUN_COLUMNS
 from study.report.why.names import in_words
 from study.report.why.remedies import remedies_chapter
+from study.track.words import PROBE_COLUMNS
 
 from .probes import make_evidence
 from .remedied import GOOD, HALF, PAPER, REMEDIES, SCALES, remedied
@@ -45,7 +45,7 @@ def with_growth(rates, variants=REMEDIES):
     """Return a study whose gradients grow so much a layer at initialisation, by variant."""
     runs = remedied(variants).others
     rows = pd.DataFrame([
-        {**{key: run[key] for key in RUN_COLUMNS}, "step": 0, "layer": layer,
+        {**{key: run[key] for key in PROBE_COLUMNS}, "step": 0, "layer": layer,
          "input_gradient": rates.get(run["variant"], 1.1) ** (10 - layer)}
         for _, run in runs[runs["net"] == "plain-56"].iterrows()
         for layer in range(10)
