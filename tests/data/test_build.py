@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from threading import Event
 
 import numpy as np
 import pytest
@@ -83,20 +85,40 @@ def stop_after(chunks: int):
     return stop
 
 
-def test_a_stop_is_prompt_and_what_was_done_is_kept(many, tmp_path):
+@pytest.fixture
+def stopped(monkeypatch) -> Event:
+    """Is set as soon as the latest pool has been told to drop what it hasn't begun."""
+    event = Event()
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, *args, **kwargs):
+            event.clear()
+            super().__init__(*args, **kwargs)
+
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            event.set()
+            super().shutdown(wait=wait)
+
+    monkeypatch.setattr(build, "ThreadPoolExecutor", Pool)
+    return event
+
+
+def test_a_stop_is_prompt_and_what_was_done_is_kept(many, tmp_path, stopped):
     images, data, files = many
     data["3"] = b"no image"
     out, read = target(tmp_path, len(files)), []
 
-    def slow(file):
+    def after_the_stop(file):
+        if len(read) == build.CHUNK:
+            assert stopped.wait(60)
         read.append(file.name)
         return data[file.name]
 
     with pytest.raises(KeyboardInterrupt):
-        decode_all(files, slow, out, stop_after(1))
-    before = len(read)
-    assert before < len(files)
-    bad = decode_all(files, slow, out, None)
+        decode_all(files, after_the_stop, out, stop_after(1))
+    assert len(read) == 2 * build.CHUNK  # the chunk that was begun, and no other
+    bad = decode_all(files, after_the_stop, out, None)
     assert len(read) == len(files)  # each was read once
     assert bad == {3: "not an image"}
     images[3] = np.zeros((4, 4, 3), np.uint8)
