@@ -1,11 +1,10 @@
 """Bad grids: one error each, with the line, the value and the nearest right word."""
 
 import re
-import time
 
 import pytest
 
-from study.config import load_grid, parse_grid
+from study.config import expand, load_grid, parse_grid
 from study.errors import GridError
 
 GOOD = """\
@@ -182,31 +181,41 @@ def test_nothing_left():
         )
 
 
-def test_an_enormous_product_is_refused_at_once_with_its_size():
+@pytest.fixture
+def walked(monkeypatch) -> list[dict]:
+    """The points of products that were looked at."""
+    points, product = [], expand._product
+
+    def counted(axes):
+        for point in product(axes):
+            points.append(point)
+            yield point
+
+    monkeypatch.setattr(expand, "_product", counted)
+    return points
+
+
+def test_an_enormous_product_is_refused_before_it_is_walked(walked):
     hundred = ", ".join(map(str, range(1, 101)))
     text = GOOD.replace("seed: [0, 1]", f"seed: [{hundred}]\n  warmup: [{hundred}]\n  batch_size: [{hundred}]")
-    start = time.perf_counter()
     with pytest.raises(GridError, match=r"g.yaml:10: 4,000,000 runs are more than 20,000: split the study"):
         parse_grid(text, "g.yaml")
-    assert time.perf_counter() - start < 2
+    assert walked == []
 
 
-def test_an_enormous_include_is_refused_at_once_with_its_size():
+def test_an_enormous_include_is_refused_before_it_is_walked(walked):
     hundred = ", ".join(map(str, range(1, 101)))
     text = GOOD.replace("warmup: 10", f"warmup: [{hundred}]\n    seed: [{hundred}]\n    epochs: [{hundred}]")
-    start = time.perf_counter()
     with pytest.raises(GridError, match=r"g.yaml:17: 2,000,006 runs are more than 20,000: split the study"):
         parse_grid(text, "g.yaml")
-    assert time.perf_counter() - start < 2
+    assert len(walked) == 8  # of the axes alone
 
 
 def test_an_alias_bomb_is_refused_fast():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
-    start = time.perf_counter()
     with pytest.raises(GridError, match=r"g.yaml:\d+: more than 100,000 values, counting what aliases repeat"):
         parse_grid("\n".join(lines), "g.yaml")
-    assert time.perf_counter() - start < 5
 
 
 def test_an_alias_that_repeats_a_value_is_fine():

@@ -4,7 +4,6 @@ import io
 import pickle
 import struct
 import tarfile
-import time
 
 import numpy as np
 import pytest
@@ -145,10 +144,8 @@ def test_offline_says_which_file_belongs_where(name, known, files, monkeypatch, 
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(known, "mirrors", [nobody], raising=False)
     monkeypatch.setattr(known, "url", nobody + "file", raising=False)
-    began = time.monotonic()
     with pytest.raises(DataError) as caught:
         load(name)
-    assert time.monotonic() - began < 5
     folder = tmp_path / "data" / name
     assert caught.match(rf"can't download {files} \(.*refused\); put (it|them) in {folder}\n")
     assert caught.match(rf"dataset: \{{name: {name}, root: DIR\}}")

@@ -49,10 +49,8 @@ def test_a_stop_while_a_database_is_locked(tmp_path: Path, left_alone: Path) -> 
     with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         time.sleep(4)
-        began = time.monotonic()
         launcher.process.send_signal(signal.SIGTERM)
-        assert launcher.process.wait(timeout=60) == 130
-        assert time.monotonic() - began < WITHIN
+        assert launcher.process.wait(timeout=WITHIN) == 130
         database.execute("ROLLBACK")
     assert "Traceback" not in launcher.messages.read_text()
     Launcher(tmp_path, "again", *WORDS).end()
@@ -87,10 +85,8 @@ def test_a_stop_while_the_server_is_away(tmp_path: Path, left_alone: Path, monke
         launcher = in_a_trial(tmp_path)
         server.stop()
         launcher.until_it_says("waiting for MLflow")
-        began = time.monotonic()
         os.killpg(launcher.process.pid, signal.SIGINT)
-        assert launcher.process.wait(timeout=60) == 130
-        assert time.monotonic() - began < WITHIN
+        assert launcher.process.wait(timeout=WITHIN) == 130
         said = launcher.messages.read_text()
         assert "Traceback" not in said
         assert "nothing is lost" in said

@@ -56,10 +56,8 @@ def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, left_alone: Path)
     launcher = at_work(disk, talk)
     filler = fill(disk)
     launcher.until_it_says("waiting for ")
-    began = time.monotonic()
     os.killpg(launcher.process.pid, signal.SIGTERM)
-    assert launcher.process.wait(timeout=60) == 130
-    assert time.monotonic() - began < WITHIN
+    assert launcher.process.wait(timeout=WITHIN) == 130
     assert "Traceback" not in launcher.messages.read_text()
     filler.unlink()
     Launcher(disk, "again", *WORDS, messages=talk).end()

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
@@ -66,10 +65,8 @@ def test_a_launcher_that_is_gone_is_noticed(callers: Callers) -> None:
     with dial(callers.expect("cpu", 1)) as worker:
         assert callers.bell.poll(10)
         callers.connection(1).close()  # type: ignore[union-attr]
-        began = time.monotonic()
         with pytest.raises((EOFError, OSError)):
             worker.recv()
-        assert time.monotonic() - began < 5
 
 
 @given(st.text(max_size=20), st.integers(1, 65535), st.binary(min_size=32, max_size=32), st.text(max_size=20))
