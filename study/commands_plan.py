@@ -32,7 +32,7 @@ def dry_run(
         speeds, unknown = speeds_of(plan.cells, book)
         if unknown:
             speeds |= book.measure(unknown, display.loading)
-    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid.tune)
+    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
     cost = estimate(timed, speeds, book, plan.facts, grid.tune, force)
     _print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
@@ -41,13 +41,12 @@ def dry_run(
     console = Console()
     console.print(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds", highlight=False)
     if runs:
-        probes = ", and what probes take" if grid.probes is not None else ""
         where = (
             f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
         )
         console.print(
             f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, "
-            f"{max(1, round(cost.disk / 1e6)):,} MB of disk{probes}; nothing was started",
+            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started",
             highlight=False,
             soft_wrap=True,
         )

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from study.config import RunSpec, Tune
+from study.config import Grid, RunSpec, Tune
 from study.launch.devices import Workforce
-from study.launch.plan import Cell, CellPlan, DataFacts
+from study.launch.plan import Cell, CellPlan, DataFacts, probe_work
 from study.launch.speed_book import SpeedBook
 from study.train import Speed
 from study.tune import trial_spec
@@ -60,26 +60,29 @@ def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) 
 
 
 def in_seconds(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts,
-               tune: Tune) -> list[CellPlan]:  # fmt: skip
+               grid: Grid) -> list[CellPlan]:  # fmt: skip
     """Return the plans with costs in seconds, where the speed of every net with something left is known."""
     if any(plan.left and book.key(plan.cell.specs[0]) not in speeds for plan in plans):
         return list(plans)
     return [
-        replace(plan, cell=_timed(plan.cell, speeds[book.key(plan.cell.specs[0])], facts, tune)) if plan.left else plan
+        replace(plan, cell=_timed(plan.cell, speeds[book.key(plan.cell.specs[0])], facts, grid)) if plan.left else plan
         for plan in plans
     ]
 
 
-def _timed(cell: Cell, speed: Speed, facts: DataFacts, tune: Tune) -> Cell:
+def _timed(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     """Return a cell with its costs in seconds; a trial's is the mean of those that run together and those alone."""
-    spec = cell.specs[0]
+    spec, tune = cell.specs[0], grid.tune
+    work = probe_work(grid, cell.specs, facts)
+    probes = {seed: one.images * speed.exact + one.steps * speed.step for seed, one in work.items()}
     run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1)
+    cell = replace(cell, run_cost=run, probe_costs=probes)
     if not cell.tuning_key:
-        return replace(cell, run_cost=run)
+        return cell
     shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
     together, alone = (run_seconds(shorter, speed, facts, joined=joined) for joined in (True, False))
     part = 1.0 if tune.seeds > 1 else min(1.0, tune.shared_trials / tune.trials)
-    return replace(cell, run_cost=run, trial_cost=tune.seeds * (part * together + (1 - part) * alone))
+    return replace(cell, trial_cost=tune.seeds * (part * together + (1 - part) * alone))
 
 
 def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts, tune: Tune,
@@ -91,7 +94,7 @@ def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: Speed
     for plan in plans:
         search = part * plan.search_cost(tune.trials) if plan.left else 0.0
         cells.append(search + plan.runs_cost)
-        chains.append((search, plan.cell.run_cost, len(plan.left)))
+        chains.append((search, [plan.cell.cost_of(spec) for spec, _ in plan.left]))
     workers = len(force.devices)
     finish = _finish(chains, workers) + (WORKER_SECONDS if left else 0.0)
     memory = [speeds[book.key(plan.cell.specs[0])].memory for plan in left]
@@ -99,14 +102,14 @@ def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: Speed
     return Estimate(finish, LAUNCHER_MIB + workers * max(memory, default=0.0), disk, tuple(cells))
 
 
-def _finish(chains: Sequence[tuple[float, float, int]], workers: int) -> float:
+def _finish(chains: Sequence[tuple[float, list[float]]], workers: int) -> float:
     """Return when the last of `workers` is done: the most expensive cell first, each run to the first that is free.
 
-    A chain is the seconds of a cell's search, of a run, and the number of runs. A search is shared out evenly.
+    A chain is the seconds of a cell's search, and of its runs. A search is shared out evenly.
     """
     free = [0.0] * workers
     search = sum(chain[0] for chain in chains) / workers
-    for seconds in sorted((run for _, run, count in chains for _ in range(count)), reverse=True):
+    for seconds in sorted((run for _, runs in chains for run in runs), reverse=True):
         heapq.heapreplace(free, free[0] + seconds)
     return search + max(free)
 

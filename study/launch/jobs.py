@@ -50,7 +50,7 @@ class CellState:
     @property
     def cost_left(self) -> float:
         """What is not yet begun costs so much: cells with most of it go first, so that none is left long at the end."""
-        left = len(self.waiting) * self.plan.cell.run_cost
+        left = sum(self.plan.cell.cost_of(spec) for spec in self.waiting)
         if self.tuning:
             trials = self.trials if self.search is None else self.search.left
             left += trials * self.plan.cell.trial_cost

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +15,9 @@ from study.nets import Complexity, count
 from study.track import Record, words
 from study.train import build_spec_net, design_of
 from study.tune import trial_spec, with_point
+
+if TYPE_CHECKING:
+    from study.probe.work import Work
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,18 @@ class Cell:
     """Multiply-adds of a run's training, or its seconds where they were measured."""
     trial_cost: float
     """The same of a trial, all its seeds; 0 where the rate is given."""
+    probe_costs: Mapping[int, float]
+    """The same of the probes of a run, by its seed; of those that have any."""
 
     @property
     def name(self) -> str:
         """`plain-56`, with the variant where there is one."""
         net = str(self.specs[0].net)
         return f"{net} ({self.variant})" if self.variant else net
+
+    def cost_of(self, spec: RunSpec) -> float:
+        """Return what one of its runs costs, probes included."""
+        return self.run_cost + self.probe_costs.get(spec.seed, 0.0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class CellPlan:
     @property
     def runs_cost(self) -> float:
         """What the runs still to do cost."""
-        return len(self.left) * self.cell.run_cost
+        return sum(self.cell.cost_of(spec) for spec, _ in self.left)
 
     def search_cost(self, trials: int) -> float:
         """Return what a search of `trials` trials costs, if the rate is still to be found; 0 otherwise."""
@@ -114,6 +124,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
                 complexity=sizes[size_key],
                 run_cost=training_cost(spec, sizes[size_key], facts),
                 trial_cost=grid.tune.seeds * training_cost(trial, sizes[size_key], facts) if tunes else 0.0,
+                probe_costs=_probe_costs(grid, specs, sizes[size_key], facts),
             )
         )
     return cells
@@ -185,6 +196,24 @@ def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> fl
     """Return the multiply-adds of a training: forward, and twice as many backward."""
     iterations = spec.recipe.total_iterations(facts.train_images)
     return 3.0 * complexity.multiply_adds * iterations * min(spec.recipe.batch_size, facts.train_images)
+
+
+def probe_work(grid: Grid, specs: Iterable[RunSpec], facts: DataFacts) -> "dict[int, Work]":
+    """Return what the probes of runs compute, by the runs' seeds; those without any have no entry."""
+    plans = {spec.seed: (plan, spec) for spec in specs if (plan := grid.probes_of(spec)) is not None}
+    if not plans:
+        return {}
+    from study.probe.work import count_work  # all of the probes, which few grids have
+
+    return {seed: count_work(plan, spec, facts.train_images) for seed, (plan, spec) in plans.items()}
+
+
+def _probe_costs(grid: Grid, specs: list[RunSpec], complexity: Complexity, facts: DataFacts) -> dict[int, float]:
+    step = 3.0 * min(specs[0].recipe.batch_size, facts.train_images)
+    return {
+        seed: complexity.multiply_adds * (work.images + step * work.steps)
+        for seed, work in probe_work(grid, specs, facts).items()
+    }
 
 
 def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:

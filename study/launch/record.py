@@ -91,7 +91,7 @@ class Recorder:
         tags |= told(self._grid.probes_of(spec))
         name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)
-        return Job("run", key, name, spec, state, state.plan.cell.run_cost, run_id, logged)
+        return Job("run", key, name, spec, state, state.plan.cell.cost_of(spec), run_id, logged)
 
     def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> Job:
         """Open a trial as a child of its cell's search; its key is that of its run, within the search."""

@@ -114,7 +114,7 @@ def run_grid(
     apart = hardware.executor != "local" and not store.keeps_folders
     executor, force = choose_place(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
     book = SpeedBook(force, plan.facts)
-    timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid.tune)
+    timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid)
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
         executor.close()

@@ -103,6 +103,6 @@ class SpeedBook:
 
 def _together(speeds: list[Speed]) -> Speed:
     """Return the mean times, and the most memory."""
-    times = ("step", "joined", "image", "start")
+    times = ("step", "joined", "image", "exact", "start")
     means = {part: statistics.fmean(getattr(one, part) for one in speeds) for part in times}
     return Speed(**means, memory=max(one.memory for one in speeds))

@@ -147,7 +147,7 @@ def _shattering(subject: Subject) -> Tables:
 
 def _lesion(subject: Subject) -> Tables:
     net, batches = subject.net, subject.batches
-    counts = _doubling(count_deletable(net))
+    counts = doubling(count_deletable(net))
     rows = [_as_row(one, "each") for one in delete_each(net, batches)]
     drawn = delete_random(net, batches, counts, draws=DRAWS, generator=subject.generator("deletions"))
     tables: Tables = {"lesion": rows + [_as_row(one, "random") for one in drawn]}
@@ -167,7 +167,8 @@ def _as_row(one: Lesion, kind: str) -> Row:
     }  # fmt: skip
 
 
-def _doubling(most: int) -> list[int]:
+def doubling(most: int) -> list[int]:
+    """Return 1, 2, 4, ..., none greater than `most`."""
     return [2**power for power in range(most.bit_length()) if 2**power <= most]
 
 
@@ -196,6 +197,8 @@ def _curvature(subject: Subject) -> Tables:
 
 def _construction(subject: Subject) -> Tables:
     """Build each deeper plain net of the study from this one; train the deepest on, and this one itself."""
+    if not subject.plan.targets:
+        return {}
     scorer = subject.scorer
     split = scorer.dataset.train
     own = scorer.score(split).error
@@ -213,8 +216,8 @@ def _construction(subject: Subject) -> Tables:
             tables["continuation"] = _continuation(
                 subject, target, built.net, built.inserted, subject.plan.probes.noise
             )
-    if subject.plan.targets:  # the shallow net itself, to compare with
-        tables["continuation"] += _continuation(subject, scorer.spec.depth, subject.net, (), (0.0,))
+    # the shallow net itself, to compare with
+    tables["continuation"] += _continuation(subject, scorer.spec.depth, subject.net, (), (0.0,))
     return tables
 
 

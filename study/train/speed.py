@@ -9,6 +9,7 @@ from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
 from study.train.arithmetic import arithmetic
 from study.train.evaluate import evaluate
+from study.train.precision import Precision
 from study.train.state import RunState, build_state, peak_memory_mib
 from study.train.step import Together, prepare
 
@@ -28,6 +29,8 @@ class Speed:
     """The same where several runs train in one, by run."""
     image: float
     """One image of an evaluation."""
+    exact: float
+    """The same in fp32, as probes take it."""
     start: float
     """From the specification to the end of the first steps, which are slow."""
     memory: float
@@ -56,12 +59,13 @@ def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: in
     _wait(device)
     start = time.perf_counter() - began
     step = joined = _time_steps([state], spec, together, device)
-    image = _time_evaluation(state, spec, dataset, device)
+    image = _time_evaluation(state, spec, dataset, device, state.precision)
+    exact = _time_evaluation(state, spec, dataset, device, "fp32")
     if replicas > 1 and state.can_join:
         states = [state, *(build_state(spec, dataset, device) for _ in range(replicas - 1))]
         together.take([prepare(one, spec) for one in states])
         joined = _time_steps(states, spec, together, device) / replicas
-    return Speed(step, joined, image, start, peak_memory_mib(device))
+    return Speed(step, joined, image, exact, start, peak_memory_mib(device))
 
 
 def _time_steps(states: list[RunState], spec: RunSpec, together: Together, device: torch.device) -> float:
@@ -76,14 +80,16 @@ def _time_steps(states: list[RunState], spec: RunSpec, together: Together, devic
     return (time.perf_counter() - began) / steps
 
 
-def _time_evaluation(state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device) -> float:
+def _time_evaluation(
+    state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device, precision: Precision
+) -> float:
     """Return the seconds of an image, in the first batch of the test images; the better of two."""
     times = []
     for _ in range(2):
         began = time.perf_counter()
         batches = evaluation_batches(dataset.test, state.normalizer, augment=spec.recipe.augment, device=device)
         images, labels = next(batches)
-        evaluate(state.net, [(images, labels)], state.precision, device)  # waits for its result
+        evaluate(state.net, [(images, labels)], precision, device)  # waits for its result
         times.append((time.perf_counter() - began) / len(labels))
     return min(times)
 

@@ -9,11 +9,12 @@ from study.launch.devices import Workforce
 from study.launch.estimate import PRUNED, RUN_SECONDS, WORKER_SECONDS, estimate, in_seconds, run_seconds, speeds_of
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.speed_book import SpeedBook
+from study.probe.work import GRADIENT, SURFACES
 from study.train import Speed
 
 FACTS = DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8), validation_images=50)
 TWO = Workforce(["cpu", "cpu"], 1, 1)
-SPEED = Speed(step=0.1, joined=0.08, image=0.001, start=0.5, memory=400.0)
+SPEED = Speed(step=0.1, joined=0.08, image=0.001, exact=0.002, start=0.5, memory=400.0)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def timed(
     book = SpeedBook(force, FACTS)
     made = plans(one)
     speeds = {book.key(plan.cell.specs[0]): speed for plan in made}
-    return in_seconds(made, speeds, book, FACTS, one.tune), speeds, book
+    return in_seconds(made, speeds, book, FACTS, one), speeds, book
 
 
 def test_a_run_is_its_steps_and_evaluations() -> None:
@@ -63,6 +64,29 @@ def test_the_whole_is_shared_out_among_workers() -> None:
     assert crowd.seconds == pytest.approx(run + WORKER_SECONDS)  # no run is split
     assert crowd.memory > whole.memory > alone.memory > 400
     assert whole.disk == alone.disk > 8 * 8 * cells[0].cell.complexity.parameters
+
+
+def test_probes_cost_what_their_work_does() -> None:
+    without, probed = grid(), grid(more="probes: {measure: [gradients, surface], points: 11}")
+    run = timed(without)[0][0].cell.run_cost
+    cells, speeds, book = timed(probed)
+    slopes = 256 * 4 * GRADIENT * SPEED.exact  # at iterations 0, 1, 10 and the end
+    surfaces = SURFACES * 256 * 11**2 * SPEED.exact
+    for plan in cells:
+        first, second = plan.cell.specs
+        assert plan.cell.cost_of(first) == pytest.approx(run + slopes + surfaces)
+        assert plan.cell.cost_of(second) == pytest.approx(run + slopes)
+    whole = estimate(cells, speeds, book, FACTS, probed.tune, TWO)
+    assert whole.worker_seconds == pytest.approx(8 * (run + slopes) + 4 * surfaces)
+    crowd = estimate(cells, speeds, book, FACTS, probed.tune, Workforce(["cpu"] * 100, 1, 1))
+    assert crowd.seconds == pytest.approx(run + slopes + surfaces + WORKER_SECONDS)
+
+
+def test_a_construction_costs_the_training_of_what_is_built() -> None:
+    one = grid(more="probes: {measure: [construction], rates: [1.0], noise: [0.0], continuation: 1}")
+    costs = {str(plan.cell.specs[0].net): plan.cell.probe_costs for plan in timed(one)[0]}
+    assert costs["plain-8"][0] > 20 * SPEED.step * (1 + 11 / 5)  # itself, and plain-14: 11 whole layers to 5
+    assert costs["resnet-14"][0] == 0  # nothing is built of it
 
 
 def test_searches_cost_what_their_trials_do() -> None:
@@ -92,7 +116,7 @@ def test_an_unknown_speed_leaves_multiply_adds() -> None:
     assert not speeds
     assert len(unknown) == 4
     assert all(spec.recipe.lr == 0.01 for spec in unknown.values())
-    assert in_seconds(made, speeds, book, FACTS, one.tune) == made
+    assert in_seconds(made, speeds, book, FACTS, one) == made
 
 
 def test_a_speed_is_that_of_runs_that_differ_in_rate_seed_and_length_alone() -> None:

@@ -23,10 +23,12 @@ def test_speeds_are_of_a_run(net: tuple[str, int], replicas: int, monkeypatch: p
 
 def test_the_part_of_one_gpu_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
-    monkeypatch.setattr(module, "_measure", lambda spec, *_: shapes.append(spec.recipe) or module.Speed(1, 2, 3, 4, 5))
+    monkeypatch.setattr(
+        module, "_measure", lambda spec, *_: shapes.append(spec.recipe) or module.Speed(1, 2, 3, 4, 5, 6)
+    )
     recipe = Recipe(epochs=1, batch_size=64, lr=0.1, gpus_per_run=4)
     data = DatasetSpec(name="digits")
     spec = RunSpec(dataset=data, architecture="plain", depth=8, recipe=recipe, seed=0)
     speed = measure_speed(spec, None, torch.device("cpu"))  # type: ignore[arg-type]
     assert [(one.batch_size, one.gpus_per_run) for one in shapes] == [(16, 1)]
-    assert speed == module.Speed(1, 2, 0.75, 4, 20)  # evaluations are shared out, and each has memory of its own
+    assert speed == module.Speed(1, 2, 0.75, 4, 5, 24)  # evaluations are shared out, and each has memory of its own

@@ -1,0 +1,106 @@
+"""What a run's probes have to compute, counted before any of it is done."""
+
+import math
+from dataclasses import dataclass
+
+from study.config import ProbePlan, RunSpec
+from study.nets.imagenet import STAGES
+from study.probe.continuation import marked
+from study.probe.prober import DRAWS, LINES, POINTS, PRODUCTS, doubling
+
+SURFACES = 2
+"""A slice is measured with running statistics, and with the images' own."""
+CONSTRUCTIONS = 2
+"""A net is built with unit statistics, and with measured ones."""
+GRADIENT, PRODUCT = 3.0, 10.0
+"""Of a gradient, and of the Hessian's product with a vector: forward passes that take as long."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """In units of the run's own net: passes of one image, and steps of training."""
+
+    forward: float = 0.0
+    gradient: float = 0.0
+    """Images whose gradient is taken, the way forward included."""
+    product: float = 0.0
+    """Images over which the Hessian's products with a vector are taken, the ways forward included; at most."""
+    steps: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.forward + other.forward,
+            self.gradient + other.gradient,
+            self.product + other.product,
+            self.steps + other.steps,
+        )
+
+    @property
+    def images(self) -> float:
+        """Forward passes of one image that take as long as all but the steps."""
+        return self.forward + GRADIENT * self.gradient + PRODUCT * self.product
+
+
+def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
+    """Return what a run's probes compute; deeper nets that are built from its net count by their layers."""
+    total = Work()
+    steps = spec.recipe.total_iterations(train_images)
+    images = min(plan.probes.images, train_images)
+    times = len({step for step in plan.probes.steps if step < steps} | {steps})
+    blocks, stages = _blocks(spec)
+    for name in plan.names:
+        if name == "responses":
+            total += Work(forward=2 * images * times)
+        elif name == "gradients":
+            total += Work(gradient=images * times)
+        elif name == "shattering":
+            lines = min(LINES, images // 2)
+            total += Work(forward=2 * images, gradient=2 * lines * POINTS)
+        elif name == "lesion":
+            total += Work(forward=images * _lesions(blocks, blocks - (stages - 1) * (spec.architecture == "plain")))
+        elif name == "surface":
+            total += Work(forward=SURFACES * images * plan.probes.points**2)
+        elif name == "curvature":
+            total += Work(forward=images, product=images * PRODUCTS)
+        else:
+            total += _construction(plan, spec, train_images, steps, stages)
+    return total
+
+
+def _lesions(blocks: int, pool: int) -> float:
+    """Return how many whole nets the nets with some of their blocks are, `pool` of which can be taken out."""
+    counts = doubling(pool)
+    each = pool * (1 - 1 / blocks)
+    random = DRAWS * sum(1 - count / blocks for count in counts)
+    swaps = DRAWS * len(counts) if blocks > 4 else 0  # fewer have no two of one shape in a stage
+    return 3 + each + random + swaps
+
+
+def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int, stages: int) -> Work:
+    """Each deeper net is measured twice; the deepest is trained on, and this net itself."""
+    if not plan.targets:
+        return Work()
+    forward, trained = float(train_images), 0.0
+    probes = plan.probes
+    length = math.ceil(probes.continuation * steps)
+    for target in plan.targets:
+        deeper = _layers(target, stages) / _layers(spec.depth, stages)
+        forward += CONSTRUCTIONS * train_images * (2 * deeper + 1) + train_images * stages
+        if target == max(plan.targets) and length:
+            nets = len(probes.rates) * (deeper * len(probes.noise) + 1)
+            trained = nets * length
+            forward += nets * train_images * len(marked(length))
+    return Work(forward=forward, steps=trained)
+
+
+def _layers(depth: int, stages: int) -> float:
+    """Return the 3x3 layers of a net of basic blocks, in whole ones: the first of a stage after the first is half."""
+    return depth - 2 - (stages - 1) / 2
+
+
+def _blocks(spec: RunSpec) -> tuple[int, int]:
+    """Return how many blocks and stages a net has."""
+    if spec.net.family == "imagenet":
+        counts = STAGES[spec.depth][1]
+        return sum(counts), len(counts)
+    return (spec.depth - 2) // 2, 3
