@@ -1,9 +1,11 @@
-"""Parameters and multiply-adds of a net, counted from the net itself on a device that holds no numbers."""
+"""Parameters and multiply-adds of a net, counted from the net itself while no image goes through it."""
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from study.nets.initialise import allocate
 
 
 class Complexity(NamedTuple):
@@ -18,8 +20,9 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
     """Count a net for images of `image_shape` (C, H, W).
 
     Multiply-adds are those of convolutions and linear layers (the paper's "FLOPs", Table 1); batch norm, additions
-    and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net must be on the meta
-    device: ``with torch.device("meta"): net = build_net(...)``.
+    and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net is built on the meta
+    device, ``with torch.device("meta"): net = build_net(...)``, and comes back with weights that were never written, in
+    memory that nothing was read from: an empty batch on a CPU costs nothing, but meta loads PyTorch's compiler.
     """
     multiply_adds = 0
 
@@ -27,16 +30,17 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
         nonlocal multiply_adds
         if isinstance(module, nn.Conv2d):
             kernel = module.weight[0].numel()  # C_in / groups * k_h * k_w
-            multiply_adds += kernel * output.numel()
+            multiply_adds += kernel * output.shape[1:].numel()
         elif isinstance(module, nn.Linear):
-            multiply_adds += module.in_features * output.numel()
+            multiply_adds += module.in_features * output.shape[1:].numel()
 
     weighted = {name: module for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     handles = [module.register_forward_hook(add) for module in weighted.values()]
     training = net.training
+    allocate(net, torch.device("cpu"))
     try:
         with torch.no_grad():
-            net.eval()(torch.empty(1, *image_shape, device="meta"))
+            net.eval()(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
     finally:
         net.train(training)
         for handle in handles:

@@ -12,6 +12,15 @@ DIRAC_PART = 0.1
 """Of a layer of noise beside an identity (Zagoruyko and Komodakis 2017, arXiv 1706.00388, section 3.1)."""
 
 
+def allocate(net: nn.Module, device: torch.device) -> None:
+    """Give a net that is on the meta device memory on another, whose numbers are still to be written.
+
+    As `nn.Module.to_empty`, which loads PyTorch's compiler for it.
+    """
+    empty = {name: torch.empty(one.shape, dtype=one.dtype, device=device) for name, one in net.state_dict().items()}
+    net.load_state_dict(empty, assign=True)
+
+
 def initialise(net: nn.Module, generator: torch.Generator | None = None, design: Design = PAPER) -> None:
     """Draw all weights anew, in place: biases 0, batch norm weight 1 and bias 0, and what a block has of its own.
 

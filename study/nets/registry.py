@@ -12,7 +12,7 @@ from study.nets.blocks import Shortcut
 from study.nets.cifar import CifarNet
 from study.nets.design import PAPER, Design
 from study.nets.imagenet import ImageNetNet
-from study.nets.initialise import initialise
+from study.nets.initialise import allocate, initialise
 from study.nets.vgg import build_vgg
 
 
@@ -58,6 +58,8 @@ def build_net(
         build = CifarNet if net_name.family == "cifar" else ImageNetNet
         with torch.device("meta"):
             net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width, design=design)
-    net.to_empty(device=torch.get_default_device())
-    initialise(net, generator, design)
+    device = torch.get_default_device()
+    if device.type != "meta":  # where there are no numbers
+        allocate(net, device)
+        initialise(net, generator, design)
     return net

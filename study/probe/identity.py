@@ -19,6 +19,7 @@ from study.names import resolve_net
 from study.nets.blocks import BasicBlock
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
+from study.nets.initialise import allocate
 from study.probe.layers import find_layers
 from study.probe.replica import replica
 from study.probe.sums import channel_sums
@@ -150,7 +151,8 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
             width=_width([conv.out_channels for conv in convs], base),
             design=net.design,
         )
-    return deep.to(net.fc.weight.dtype).to_empty(device=net.fc.weight.device)
+    allocate(deep.to(net.fc.weight.dtype), net.fc.weight.device)
+    return deep
 
 
 def _width(channels: Sequence[int], base: Sequence[int]) -> float:

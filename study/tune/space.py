@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.stats import qmc
-
 from study.config import RunSpec, Tune
 from study.config.tune import PAPER_RATE
 
@@ -79,6 +77,8 @@ def shared_points(tune: Tune) -> list[dict[str, float]]:
     searched = axes(tune)
     paper = tune.low <= PAPER_RATE <= tune.high
     points = [{axis.field: axis.at(0.5) for axis in searched} | {"lr": PAPER_RATE}] if paper else []
+    from scipy.stats import qmc  # half a second that few uses of this package need
+
     places = qmc.Halton(d=len(searched), scramble=True, rng=tune.seed).random(tune.shared_trials)
     points += [{axis.field: axis.at(place) for axis, place in zip(searched, row, strict=True)} for row in places]
     return points[: tune.shared_trials]
