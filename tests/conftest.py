@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from study.cli import main
@@ -70,6 +72,27 @@ def run_study(folder: Path, *words: str, **environment: str) -> subprocess.Compl
         check=False,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="session")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what runs a grid with nothing to disturb it: once for all tests, whichever process they are in."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def undisturbed(grid: str) -> Path:
+        folder = shared / f"left-alone-{zlib.crc32(grid.encode()):08x}"
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "done").exists():
+                folder.mkdir(exist_ok=True)
+                (folder / "g.yaml").write_text(grid)
+                done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
+                assert done.returncode == 0, done.stderr
+                (folder / "done").touch()
+        return folder
+
+    return undisturbed
 
 
 def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

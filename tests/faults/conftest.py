@@ -1,7 +1,6 @@
 """What the tests of faults share."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from torch import nn
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Normalizer
 from study.predict import Predictor
-from tests.faults.whole import SHORT, left_in_peace
 from tests.launch.processes import STARTED
 
 
@@ -24,12 +22,6 @@ def _no_launcher_is_left() -> Iterator[None]:
     yield
     while STARTED:
         STARTED.pop().kill_all()
-
-
-@pytest.fixture(scope="session")
-def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short study that nothing disturbed."""
-    return left_in_peace(tmp_path_factory.mktemp("left-alone"), SHORT)
 
 
 @pytest.fixture

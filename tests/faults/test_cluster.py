@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,21 +15,23 @@ import yaml
 
 from study.track import load_runs
 from tests.conftest import run_study
-from tests.faults.whole import check_whole, left_in_peace
+from tests.faults.scale import injections
+from tests.faults.whole import check_whole
 from tests.launch.clusters import RayCluster
 from tests.launch.processes import Launcher, until_busy
 from tests.postgres import postgres, with_database
 from tests.track.servers import Server
 
-GRID = """
+SEEDS = injections(2, "STUDY_SEEDS")
+GRID = f"""
 name: g
-dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 16, batch_size: 16, lr: tune, precision: fp32}
-tune: {trials: 1, sampler: none, low: 0.01, high: 0.1}
-grid: {architecture: [plain, residual], depth: [8, 14, 20], seed: [0, 1, 2, 3]}
+dataset: {{name: digits, train_limit: 300, test_limit: 100}}
+recipe: {{epochs: 16, batch_size: 16, lr: tune, precision: fp32}}
+tune: {{trials: 1, sampler: none, low: 0.01, high: 0.1}}
+grid: {{architecture: [plain, residual], depth: [8, 14], seed: {list(range(SEEDS))}}}
 """
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-RUNS, BUCKET = 24, "studies"
+CELLS, BUCKET = 4, "studies"
 
 pytest.importorskip("ray", reason="Ray isn't installed")
 pytestmark = pytest.mark.slow
@@ -75,10 +77,11 @@ def deployed(database: str, bucket: str) -> list[str]:
 
 
 def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, left_alone: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's server and Optuna on PostgreSQL, artifacts by the server's proxy in S3; no folder is shared."""
-    here = left_in_peace(tmp_path_factory.mktemp("here"), GRID)
+    here = left_alone(GRID)
+    runs = CELLS * SEEDS
     with (
         postgres() as database,
         s3(tmp_path, monkeypatch) as bucket,
@@ -94,8 +97,8 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         cluster.kill(1)
         said = launcher.end()
         assert "its worker was lost" in said
-        assert f"{RUNS} runs and 6 trials done" in said
-        assert len(load_runs("g", server.address)) == RUNS
+        assert f"{runs} runs and {CELLS} trials done" in said
+        assert len(load_runs("g", server.address)) == runs
         check_whole(tmp_path, here, server.address, database=database, storage=storage)
         # The weights are in the bucket, and what was there to go on from is gone.
         import boto3
@@ -103,7 +106,7 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         names = [found["Key"] for page in pages for found in page["Contents"]]
-        assert sum(name.endswith("/checkpoint/checkpoint.pt") for name in names) == RUNS
+        assert sum(name.endswith("/checkpoint/checkpoint.pt") for name in names) == runs
         assert not [name for name in names if "/resume/" in name]
         done = run_study(tmp_path, "report", "--experiment", "g")
         assert done.returncode == 0, done.stderr

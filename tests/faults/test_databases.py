@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,11 @@ WORDS = ("--workers", "2")
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(SHORT)
+
+
 def in_a_trial(folder: Path) -> Launcher:
     """Start the grid; return when it trains."""
     (folder / "g.yaml").write_text(SHORT)
@@ -29,7 +35,7 @@ def in_a_trial(folder: Path) -> Launcher:
     return launcher
 
 
-def test_databases_locked_by_somebody_else(tmp_path: Path, left_alone: Path) -> None:
+def test_databases_locked_by_somebody_else(tmp_path: Path, undisturbed: Path) -> None:
     """Optuna's and MLflow's, one after the other, for longer than SQLite waits by itself."""
     launcher = in_a_trial(tmp_path)
     for name, called in (("optuna.db", "Optuna's storage"), ("mlflow.db", "MLflow at")):
@@ -41,10 +47,10 @@ def test_databases_locked_by_somebody_else(tmp_path: Path, left_alone: Path) -> 
             database.execute("ROLLBACK")
         wait_for(lambda before=backs: launcher.messages.read_text().count("it is back after") > before)  # type: ignore[misc]
     launcher.end()
-    check_whole(tmp_path, left_alone)
+    check_whole(tmp_path, undisturbed)
 
 
-def test_a_stop_while_a_database_is_locked(tmp_path: Path, left_alone: Path) -> None:
+def test_a_stop_while_a_database_is_locked(tmp_path: Path, undisturbed: Path) -> None:
     launcher = in_a_trial(tmp_path)
     with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -54,11 +60,11 @@ def test_a_stop_while_a_database_is_locked(tmp_path: Path, left_alone: Path) -> 
         database.execute("ROLLBACK")
     assert "Traceback" not in launcher.messages.read_text()
     Launcher(tmp_path, "again", *WORDS).end()
-    check_whole(tmp_path, left_alone)
+    check_whole(tmp_path, undisturbed)
 
 
 def test_a_tracking_server_that_is_stopped_and_started_again(
-    tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Away for seconds here, or for as many as STUDY_AWAY says: a minute, say."""
     with Server(tmp_path) as server:
@@ -70,7 +76,7 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
         server.start()
         said = launcher.end()
         assert "it is back after" in said
-        check_whole(tmp_path, left_alone)
+        check_whole(tmp_path, undisturbed)
 
         server.stop()
         refused = run_study(tmp_path, "run", "--grid", "g.yaml")
@@ -79,7 +85,7 @@ def test_a_tracking_server_that_is_stopped_and_started_again(
     assert f"MLflow can't be reached at {server.address}" in refused.stderr
 
 
-def test_a_stop_while_the_server_is_away(tmp_path: Path, left_alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_while_the_server_is_away(tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         launcher = in_a_trial(tmp_path)
@@ -92,4 +98,4 @@ def test_a_stop_while_the_server_is_away(tmp_path: Path, left_alone: Path, monke
         assert "nothing is lost" in said
         server.start()
         Launcher(tmp_path, "again", *WORDS).end()
-    check_whole(tmp_path, left_alone)
+    check_whole(tmp_path, undisturbed)

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,11 @@ from tests.launch.processes import Launcher, wait_for
 WORDS = ("--workers", "2", "--checkpoint-every", "1")
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(SHORT)
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def at_work(disk: Path, talk: Path) -> Launcher:
     return launcher
 
 
-def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, left_alone: Path) -> None:
+def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, undisturbed: Path) -> None:
     """Runs go on without checkpoints, what they say is kept, and all is there when there is room again."""
     launcher = at_work(disk, talk)
     filler = fill(disk)
@@ -49,10 +54,10 @@ def test_a_disk_that_is_full_for_a_while(disk: Path, talk: Path, left_alone: Pat
     said = launcher.end()
     assert "No space left on device" in said
     assert "it is back after" in said
-    check_whole(disk, left_alone)
+    check_whole(disk, undisturbed)
 
 
-def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, left_alone: Path) -> None:
+def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, undisturbed: Path) -> None:
     launcher = at_work(disk, talk)
     filler = fill(disk)
     launcher.until_it_says("waiting for ")
@@ -61,7 +66,7 @@ def test_a_stop_while_the_disk_is_full(disk: Path, talk: Path, left_alone: Path)
     assert "Traceback" not in launcher.messages.read_text()
     filler.unlink()
     Launcher(disk, "again", *WORDS, messages=talk).end()
-    check_whole(disk, left_alone)
+    check_whole(disk, undisturbed)
 
 
 def test_a_disk_that_is_full_from_the_start(disk: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.scale import injections
-from tests.faults.whole import check_whole, left_in_peace
+from tests.faults.whole import check_whole
 from tests.launch.processes import Launcher, workers
 
 GRID = """
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(GRID)
 
 
 def disturb(folder: Path, draw: random.Random, limit: int) -> int:

@@ -2,12 +2,13 @@
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from study.track import load_runs, load_trials
-from tests.faults.whole import check_whole, left_in_peace
+from tests.faults.whole import check_whole
 from tests.launch.processes import Launcher, uri, wait_for
 from tests.launch.test_two_launchers import done_by
 
@@ -23,8 +24,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(GRID)
 
 
 def test_four_at_once(tmp_path: Path, undisturbed: Path) -> None:

@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from study.train import load_checkpoint
-from tests.faults.whole import check_whole, left_in_peace
+from tests.faults.whole import check_whole
 from tests.launch.processes import Launcher, records, wait_for, workers
 
 GRID = """
@@ -25,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_in_peace(tmp_path_factory.mktemp("undisturbed"), GRID)
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(GRID)
 
 
 def checkpoints(folder: Path) -> list[Path]:

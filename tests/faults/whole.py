@@ -6,7 +6,6 @@ import pandas as pd
 from sqlalchemy import NullPool, create_engine, text
 
 from study.track import load_curves, load_runs, load_trials
-from tests.conftest import run_study
 from tests.launch.processes import records, uri
 
 CURVE = ["net", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]
@@ -23,14 +22,6 @@ grid: {net: [plain-8, resnet-8], seed: [0, 1]}
 TWICE = """
 SELECT run_uuid, key, step, COUNT(*) FROM metrics WHERE step > 0 GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
 """
-
-
-def left_in_peace(folder: Path, grid: str) -> Path:
-    """Run a grid in `folder` with nothing to disturb it; return the folder."""
-    (folder / "g.yaml").write_text(grid)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def check_whole(

@@ -2,13 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.test_stops import WITHIN
-from tests.faults.whole import SHORT, check_whole, left_in_peace
+from tests.faults.whole import SHORT, check_whole
 from tests.launch.clusters import RayCluster
 from tests.launch.processes import Launcher, until_busy
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return left_in_peace(tmp_path_factory.mktemp("here"), SHORT)
+def here(left_alone: Callable[[str], Path]) -> Path:
+    return left_alone(SHORT)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import run_study
-from tests.faults.whole import SHORT, check_whole, left_in_peace
+from tests.faults.whole import SHORT, check_whole
 from tests.launch.processes import Launcher, until_busy, wait_for
 from tests.launch.slurm import slurm
 
@@ -28,8 +28,8 @@ def jobs() -> list[str]:
     return done.stdout.split()
 
 
-def test_a_job_is_cancelled(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    here = left_in_peace(tmp_path_factory.mktemp("here"), SHORT)
+def test_a_job_is_cancelled(tmp_path: Path, left_alone: Callable[[str], Path]) -> None:
+    here = left_alone(SHORT)
     (tmp_path / "g.yaml").write_text(SHORT)
     launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
     until_busy(tmp_path, min(2, os.cpu_count() or 1))  # a core each

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from study.track import load_curves, load_runs, load_trials
-from tests.conftest import run_study
 from tests.launch.processes import Launcher, records, uri, wait_for
 
 GRID = """
@@ -52,13 +51,9 @@ def launch(folder: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(left_alone: Callable[[str], Path]) -> Path:
     """The same grid, run by one launcher alone."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "g.yaml").write_text(GRID)
-    done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    return folder
+    return left_alone(GRID)
 
 
 def check_whole(folder: Path, undisturbed: Path) -> pd.DataFrame:
@@ -114,9 +109,8 @@ def one_at_work_and_one_waiting(launch: Start) -> tuple[Launcher, Launcher]:
 def test_a_second_waits_and_takes_over_when_the_first_is_killed(folder: Path, undisturbed: Path, launch: Start) -> None:
     """With one search left, there is nothing for the second to do until then."""
     first, second = one_at_work_and_one_waiting(launch)
-    wait_for(lambda: in_a_trial(folder))
+    suspend(folder, first)  # so that it is killed in the middle of a trial
     first.kill()
-    assert in_a_trial(folder), "not in the middle of one"
     said = second.end()
     assert done_by(said)[0] == 3
     assert said.count(WAITING) == 1  # once, and not at every look
@@ -155,18 +149,23 @@ def test_one_that_was_suspended_leaves_what_was_taken_over(folder: Path, undistu
 
 
 def suspend(folder: Path, launcher: Launcher) -> None:
-    """Stop a launcher's process, in a moment at which it locks no database."""
+    """Stop a launcher's process, in a trial and at a moment at which it locks no database."""
     wait_for(lambda: in_a_trial(folder))
     for _ in range(20):
         launcher.process.send_signal(signal.SIGSTOP)
         time.sleep(0.2)
-        try:
-            for name in ("mlflow.db", "optuna.db"):
-                with closing(sqlite3.connect(folder / name, timeout=0.5)) as database:
-                    database.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            launcher.process.send_signal(signal.SIGCONT)
-            time.sleep(0.3)
-        else:
+        if not is_locked(folder) and in_a_trial(folder):
             return
-    pytest.fail("it always locks a database")
+        launcher.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+    pytest.fail("it always locks a database, or is between two trials")
+
+
+def is_locked(folder: Path) -> bool:
+    try:
+        for name in ("mlflow.db", "optuna.db"):
+            with closing(sqlite3.connect(folder / name, timeout=0.5)) as database:
+                database.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    return False
