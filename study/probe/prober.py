@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from study.events import Column, Probed
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
 from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.identity import add_noise, build_by_construction
+from study.probe.identity import Statistics, add_noise, build_by_construction
 from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
 from study.probe.passes import Batch, Held, Passes
 from study.probe.replica import recalibrated
@@ -31,6 +31,9 @@ LINES, POINTS = 16, 64
 """Lines between images along which gradients are followed, and points on each."""
 DRAWS = 5
 """Sets of blocks, or orders of them, that are drawn of each size."""
+SURFACES = ("running", "batch")
+"""Statistics with which a slice is measured: the net's own, and those of the images at each point."""
+CONSTRUCTIONS: tuple[Statistics, ...] = get_args(Statistics)
 PRODUCTS, TOLERANCE = 60, 0.02
 """Products of the Hessian with a vector at most, and the relative residual that is near enough."""
 
@@ -177,7 +180,7 @@ def _surface(subject: Subject) -> Tables:
     directions = filter_directions(net, subject.generator("directions"))
     classes = subject.scorer.dataset.num_classes
     tables: Tables = {"surface": [], "surface_summary": []}
-    for statistics in ("running", "batch"):
+    for statistics in SURFACES:
         rows = measure_surface(net, subject.batches, directions, points=points, recalibrate=statistics == "batch")
         found = summarise_surface(rows, classes)
         tables["surface"] += [{"statistics": statistics} | asdict(row) for row in rows]
@@ -204,7 +207,7 @@ def _construction(subject: Subject) -> Tables:
     own = scorer.score(split).error
     tables: Tables = {"construction": [], "continuation": []}
     for target in subject.plan.targets:
-        for statistics in ("unit", "measured"):
+        for statistics in CONSTRUCTIONS:
             built = build_by_construction(subject.net, target, subject.training_images, statistics=statistics)
             row = {
                 "target": target, "statistics": statistics, "largest_difference": built.largest_difference,

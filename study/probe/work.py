@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from study.config import ProbePlan, RunSpec
 from study.nets.imagenet import STAGES
 from study.probe.continuation import marked
-from study.probe.prober import DRAWS, LINES, POINTS, PRODUCTS, doubling
+from study.probe.prober import CONSTRUCTIONS, DRAWS, LINES, POINTS, PRODUCTS, SURFACES, doubling
 
-SURFACES = 2
-"""A slice is measured with running statistics, and with the images' own."""
-CONSTRUCTIONS = 2
-"""A net is built with unit statistics, and with measured ones."""
 GRADIENT, PRODUCT = 3.0, 10.0
 """Of a gradient, and of the Hessian's product with a vector: forward passes that take as long."""
 
@@ -59,7 +55,7 @@ def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
         elif name == "lesion":
             total += Work(forward=images * _lesions(blocks, blocks - (stages - 1) * (spec.architecture == "plain")))
         elif name == "surface":
-            total += Work(forward=SURFACES * images * plan.probes.points**2)
+            total += Work(forward=len(SURFACES) * images * plan.probes.points**2)
         elif name == "curvature":
             total += Work(forward=images, product=images * PRODUCTS)
         else:
@@ -85,7 +81,7 @@ def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int,
     length = math.ceil(probes.continuation * steps)
     for target in plan.targets:
         deeper = _layers(target, stages) / _layers(spec.depth, stages)
-        forward += CONSTRUCTIONS * train_images * (2 * deeper + 1) + train_images * stages
+        forward += len(CONSTRUCTIONS) * train_images * (2 * deeper + 1) + train_images * stages
         if target == max(plan.targets) and length:
             nets = len(probes.rates) * (deeper * len(probes.noise) + 1)
             trained = nets * length

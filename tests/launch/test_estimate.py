@@ -9,7 +9,8 @@ from study.launch.devices import Workforce
 from study.launch.estimate import PRUNED, RUN_SECONDS, WORKER_SECONDS, estimate, in_seconds, run_seconds, speeds_of
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.speed_book import SpeedBook
-from study.probe.work import GRADIENT, SURFACES
+from study.probe.prober import SURFACES
+from study.probe.work import GRADIENT
 from study.train import Speed
 
 FACTS = DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8), validation_images=50)
@@ -71,7 +72,7 @@ def test_probes_cost_what_their_work_does() -> None:
     run = timed(without)[0][0].cell.run_cost
     cells, speeds, book = timed(probed)
     slopes = 256 * 4 * GRADIENT * SPEED.exact  # at iterations 0, 1, 10 and the end
-    surfaces = SURFACES * 256 * 11**2 * SPEED.exact
+    surfaces = len(SURFACES) * 256 * 11**2 * SPEED.exact
     for plan in cells:
         first, second = plan.cell.specs
         assert plan.cell.cost_of(first) == pytest.approx(run + slopes + surfaces)
