@@ -18,6 +18,12 @@ def interval(estimate: float, low: float, high: float) -> str:
     return f"{points(low, estimate, high)} to {points(high, estimate, low)}"
 
 
+def grounds(n: int, interval: str) -> str:
+    """Write what an estimate rests on: ``95% interval 28.0 to 36.2, 3 seeds``, ``one seed, so no interval``."""
+    seeds = "one seed" if n == 1 else f"{n} seeds"
+    return f"95% interval {interval}, {seeds}" if interval else f"{seeds}, so no interval"
+
+
 def p_value(p: float) -> str:
     """Write a p-value with two significant digits: ``p = 0.0042``."""
     if p < 0.0001:

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import run_study
 from tests.faults.scale import injections
 from tests.faults.test_stops import WITHIN
-from tests.faults.whole import SHORT, check_whole
+from tests.faults.whole import ONE_NET, check_whole
 from tests.launch.processes import Launcher, records, wait_for
 from tests.track.servers import Server
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def undisturbed(left_alone: Callable[[str], Path]) -> Path:
-    return left_alone(SHORT)
+    return left_alone(ONE_NET)
 
 
 def in_a_trial(folder: Path) -> Launcher:
     """Start the grid; return when it trains."""
-    (folder / "g.yaml").write_text(SHORT)
+    (folder / "g.yaml").write_text(ONE_NET)
     launcher = Launcher(folder, "launcher", *WORDS)
     wait_for(lambda: any(record.kind == "trial" and record.status == "RUNNING" for record in records(folder)))
     return launcher

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import run_study
 from tests.faults.disks import fill, make_read_only, small_disk
 from tests.faults.test_stops import WITHIN
-from tests.faults.whole import SHORT, check_whole
+from tests.faults.whole import ONE_NET, check_whole
 from tests.launch.processes import Launcher, wait_for
 
 WORDS = ("--workers", "2", "--checkpoint-every", "1")
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def undisturbed(left_alone: Callable[[str], Path]) -> Path:
-    return left_alone(SHORT)
+    return left_alone(ONE_NET)
 
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
     with small_disk(32) as folder:
-        (folder / "g.yaml").write_text(SHORT)
+        (folder / "g.yaml").write_text(ONE_NET)
         yield folder
 
 

@@ -19,6 +19,8 @@ tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid: {net: [plain-8, resnet-8], seed: [0, 1]}
 """
 """A grid in which faults are injected."""
+ONE_NET = SHORT.replace("net: [plain-8, resnet-8], seed: [0, 1]", "net: plain-8, seed: 0")
+"""The same where a search and a run are enough."""
 TWICE = """
 SELECT run_uuid, key, step, COUNT(*) FROM metrics WHERE step > 0 GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
 """

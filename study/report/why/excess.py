@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from numpy.typing import ArrayLike
 
 from study.report.welch import clean, welch
-from study.report.wording import interval, points
+from study.report.wording import grounds, interval, points
 
 Way = Literal["more", "rather more", "no more", "less", "unclear"]
 
@@ -59,10 +59,7 @@ def excess(values: ArrayLike, reference: ArrayLike, resolution: float) -> Excess
 
 def bounds(one: Excess) -> str:
     """Write what it rests on: ``95% interval 28.0 to 36.2, 3 seeds``, ``one seed, so no interval``."""
-    seeds = f"{one.n} seed{'s' * (one.n != 1)}"
-    if math.isnan(one.low):
-        return f"{'one seed' if one.n == 1 else seeds}, so no interval"
-    return f"95% interval {interval(one.estimate, one.low, one.high)}, {seeds}"
+    return grounds(one.n, "" if math.isnan(one.low) else interval(one.estimate, one.low, one.high))
 
 
 def size(one: Excess) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from study.report.statistics import Mean, mean_interval
 from study.report.welch import clean, welch
+from study.report.wording import grounds
 
 ROUNDING = 1e-6
 """Of a logarithm of what a probe measures in single precision."""
@@ -67,6 +68,4 @@ def number(value: float, digits: int = 2) -> str:
 
 def bounds(one: Factor | Mean, write: Callable[[float], str] = number) -> str:
     """Write what a mean rests on: ``95% interval 1.19 to 1.22, 3 seeds``, ``one seed, so no interval``."""
-    if math.isnan(one.low):
-        return "one seed, so no interval"
-    return f"95% interval {write(one.low)} to {write(one.high)}, {one.n} seeds"
+    return grounds(one.n, "" if math.isnan(one.low) else f"{write(one.low)} to {write(one.high)}")

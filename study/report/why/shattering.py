@@ -21,7 +21,7 @@ from study.report.tables import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.factors import ROUNDING, bounds, number
-from study.report.wording import capital
+from study.report.wording import capital, grounds
 
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 
@@ -112,7 +112,7 @@ def _contrast(near: pd.DataFrame) -> list[str]:
     found = difference(_of(near, residual, first), _of(near, plain, first), ROUNDING)
     text = f"There {residual} minus {plain} is {_two(found.estimate)}"
     if math.isnan(found.low):
-        return [f"{text} (one seed, so no interval)."]
+        return [f"{text} ({grounds(1, '')})."]
     text += f" (95% interval {_two(found.low)} to {_two(found.high)}): shortcuts "
     way = "keep" if found.low > 0 else "don't keep" if found.high < 0 else "can't be told to keep"
     return [f"{text}{way} gradients alike."]
