@@ -27,7 +27,7 @@ SHIPPED = {
 
 
 def test_every_shipped_grid_is_listed_here():
-    assert shipped_grids() == sorted([*SHIPPED, "why-digits"])
+    assert shipped_grids() == sorted([*SHIPPED, "slowness-digits", "why-digits"])
 
 
 def test_the_grid_that_asks_why_makes_every_probe_and_tries_remedies():
@@ -44,6 +44,15 @@ def test_the_grid_that_asks_why_makes_every_probe_and_tries_remedies():
     assert len(remedies) == 15  # with none
     assert set().union(*(dict(one) for one in remedies)) == set(REMEDIES)
     assert all(len({spec.seed for spec in grid.runs() if tuple(spec.remedies.items()) == one}) == 3 for one in remedies)
+
+
+def test_the_grid_that_asks_how_slowly_holds_two_depths_out_and_never_changes_the_rate():
+    specs = load_grid("slowness-digits").runs()
+    depths = [spec.depth for spec in specs]
+    assert Counter(depths) == dict.fromkeys((8, 14, 20, 26, 32, 44, 56, 80, 110), 3)
+    assert {str(spec.net) for spec in specs} == {f"plain-{depth}" for depth in depths}
+    assert len({spec.recipe for spec in specs}) == 1
+    assert (specs[0].recipe.schedule, specs[0].recipe.warmup) == ("constant", 0)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -163,13 +163,14 @@ def _law(one: Slowness) -> str:
     if judged is None:
         return f"More depths that get there would tell if that of {one.architecture} nets is exponential or a power."
     fitted = listed([str(depth) for depth in sorted({run.depth for run in one.crossings}) if depth <= judged.up_to])
-    deepest = max(row.depth for row in judged.predictions)
-    rows = {row.law: row for row in judged.predictions if row.depth == deepest}
+    telling = [row for row in judged.predictions if row.law in judged.excluded]
+    depth = min(telling, key=lambda row: row.p).depth if telling else max(row.depth for row in judged.predictions)
+    rows = {row.law: row for row in judged.predictions if row.depth == depth}
     seen = rows["power"]
     text = (
         f"Fitted to {fitted} layers, an exponential law predicts {_steps(rows['exponential'].predicted)} iterations at "
     )
-    text += f"{deepest} layers ({p_value(rows['exponential'].p)}) and a power law {_steps(seen.predicted)} "
+    text += f"{depth} layers ({p_value(rows['exponential'].p)}) and a power law {_steps(seen.predicted)} "
     text += f"({p_value(seen.p)}); there were {'' if seen.crossed else 'more than '}{_steps(seen.observed)}: "
     if len(judged.excluded) == 1:
         text += f"the {judged.excluded[0]} law is excluded"

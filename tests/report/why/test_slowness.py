@@ -73,7 +73,11 @@ def test_an_exponential_rise_is_told_and_predicts_deeper_nets(tmp_path):
     assert len(frame) == 30
     assert frame["crossed"].all()
     assert [table.name for table in chapter.tables] == ["depth-laws", "depth-law-predictions"]
-    assert set(chapter.tables[1].numbers["depth"]) == {56, 68}
+    predictions = chapter.tables[1].numbers
+    assert set(predictions["depth"]) == {56, 68}
+    powers = predictions[(predictions["architecture"] == "plain") & (predictions["law"] == "power")]
+    telling = powers.loc[powers["p"].idxmin()]  # what excludes a law is what is told of it
+    assert f"iterations at {telling['depth']} layers" in law
 
 
 def test_a_power_is_told_from_an_exponential(tmp_path):
