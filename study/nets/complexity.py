@@ -1,5 +1,6 @@
 """Parameters and multiply-adds of a net, counted from the net itself while no image goes through it."""
 
+import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -20,9 +21,9 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
     """Count a net for images of `image_shape` (C, H, W).
 
     Multiply-adds are those of convolutions and linear layers (the paper's "FLOPs", Table 1); batch norm, additions
-    and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net is built on the meta
-    device, ``with torch.device("meta"): net = build_net(...)``, and comes back with weights that were never written, in
-    memory that nothing was read from: an empty batch on a CPU costs nothing, but meta loads PyTorch's compiler.
+    and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net may be on the meta
+    device: ``with torch.device("meta"): net = build_net(...)``. An empty batch goes through a copy of it on the CPU,
+    whose weights nobody writes or reads; on meta each operation is one of PyTorch's compiler, which takes long to load.
     """
     multiply_adds = 0
 
@@ -34,17 +35,13 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
         elif isinstance(module, nn.Linear):
             multiply_adds += module.in_features * output.shape[1:].numel()
 
-    weighted = {name: module for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
-    handles = [module.register_forward_hook(add) for module in weighted.values()]
-    training = net.training
-    allocate(net, torch.device("cpu"))
-    try:
-        with torch.no_grad():
-            net.eval()(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
-    finally:
-        net.train(training)
-        for handle in handles:
-            handle.remove()
+    own = copy.deepcopy(net).eval()
+    allocate(own, torch.device("cpu"))
+    weighted = {name: module for name, module in own.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    for module in weighted.values():
+        module.register_forward_hook(add)
+    with torch.no_grad():
+        own(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
     layers = sum("downsample" not in name.split(".") for name in weighted)
-    parameters = sum(parameter.numel() for parameter in net.parameters())
+    parameters = sum(parameter.numel() for parameter in own.parameters())
     return Complexity(layers, parameters, multiply_adds)

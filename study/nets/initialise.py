@@ -13,7 +13,7 @@ DIRAC_PART = 0.1
 
 
 def allocate(net: nn.Module, device: torch.device) -> None:
-    """Give a net that is on the meta device memory on another, whose numbers are still to be written.
+    """Give a net memory of its own on a device, whose numbers are still to be written; it may have been on meta.
 
     As `nn.Module.to_empty`, which loads PyTorch's compiler for it.
     """

@@ -1,6 +1,8 @@
 """Size of every net: the paper's and torchvision's tables to the last digit, and closed forms."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -102,14 +104,27 @@ def test_an_imagenet_plain_net_costs_what_its_option_a_twin_does(depth):
 
 
 def test_counting_leaves_the_net_as_it_was():
-    with torch.device("meta"):
-        net = build_net("resnet-8", 10)
-    net.train()
+    net = build_net("resnet-8", 10).train()
+    before = {name: one.clone() for name, one in net.state_dict().items()}
     first = count(net, CIFAR_IMAGE)
     assert net.training
     assert not any(module._forward_hooks for module in net.modules())
-    # Hooks left behind would count twice.
+    assert all(torch.equal(one, before[name]) for name, one in net.state_dict().items())
+    assert first == cifar("resnet-8")
     assert count(net, CIFAR_IMAGE) == first
+
+
+def test_counting_does_not_load_the_compiler():
+    code = """
+import sys, torch
+from study.nets import build_net, count
+with torch.device("meta"):
+    net = build_net("resnet-8", 10, shortcut="B")
+count(net, (3, 32, 32))
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_cost_follows_the_image():
