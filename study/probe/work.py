@@ -58,7 +58,7 @@ def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
             total += Work(forward=len(SURFACES) * images * plan.probes.points**2)
         elif name == "curvature":
             total += Work(forward=images, product=images * PRODUCTS)
-        else:
+        elif name == "construction":
             total += _construction(plan, spec, train_images, steps, stages)
     return total
 

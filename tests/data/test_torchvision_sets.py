@@ -144,6 +144,7 @@ def test_offline_says_which_file_belongs_where(name, known, files, monkeypatch, 
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(known, "mirrors", [nobody], raising=False)
     monkeypatch.setattr(known, "url", nobody + "file", raising=False)
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waits for who has refused"))
     with pytest.raises(DataError) as caught:
         load(name)
     folder = tmp_path / "data" / name
