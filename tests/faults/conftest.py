@@ -1,5 +1,6 @@
 """What the tests of faults share."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -19,9 +20,12 @@ def _own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_launcher_is_left() -> Iterator[None]:
+    """End those that a test left; what all of them said is shown where the test failed."""
     yield
     while STARTED:
-        STARTED.pop().kill_all()
+        launcher = STARTED.pop()
+        launcher.kill_all()
+        sys.stdout.write(f"{launcher.messages}:\n{launcher.messages.read_text()}")
 
 
 @pytest.fixture

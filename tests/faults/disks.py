@@ -26,9 +26,9 @@ def small_disk(mebibytes: int) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave no room on a disk; return the file that takes it."""
+    """Leave no room on a disk, or again where some was freed; return the file that takes it."""
     filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
+    with filler.open("ab", buffering=0) as file:
         for size in (2**20, 4096, 1):
             try:
                 while file.write(bytes(size)) == size:
