@@ -18,7 +18,8 @@ from tests.conftest import run_study
 from tests.faults.scale import injections
 from tests.faults.whole import check_whole
 from tests.launch.clusters import RayCluster
-from tests.launch.processes import Launcher, until_busy
+from tests.launch.hold import Hold
+from tests.launch.processes import Launcher
 from tests.postgres import postgres, with_database
 from tests.track.servers import Server
 
@@ -77,11 +78,16 @@ def deployed(database: str, bucket: str) -> list[str]:
 
 
 def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
-    tmp_path: Path, left_alone: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    left_alone: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """MLflow's server and Optuna on PostgreSQL, artifacts by the server's proxy in S3; no folder is shared."""
     here = left_alone(GRID)
     runs = CELLS * SEEDS
+    hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
+    hold.begin()
     with (
         postgres() as database,
         s3(tmp_path, monkeypatch) as bucket,
@@ -93,10 +99,11 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         storage = with_database(database, "optuna")
         words = ("--executor", "ray", "--address", cluster.address, "--workers", "3", "--checkpoint-every", "2")
         launcher = Launcher(tmp_path, "launcher", *words, "--set", f"tune.storage={storage}")
-        until_busy(tmp_path, 3, server.address)
+        hold.until_held(3)
         cluster.kill(1)
+        launcher.until_it_says("its worker was lost")
+        hold.let_go()
         said = launcher.end()
-        assert "its worker was lost" in said
         assert f"{runs} runs and {CELLS} trials done" in said
         assert len(load_runs("g", server.address)) == runs
         check_whole(tmp_path, here, server.address, database=database, storage=storage)

@@ -18,7 +18,11 @@ def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
+PATIENCE = 600.0
+"""Seconds after which a test gives up: a fault of the program, or else of the machine."""
+
+
+def wait_for(what: Callable[[], object], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
@@ -46,21 +50,6 @@ def _heed_signals() -> None:
     """Undo what `nohup`, or a shell's `&`, does to all that is started below it: the program would heed no signal."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-
-
-def until_busy(folder: Path, count: int, address: str | None = None) -> None:
-    """Wait until `count` workers are each in the middle of a run or trial: the same ones at two looks."""
-
-    def running() -> set[str]:
-        found = records(folder, address)
-        return {one.run_id for one in found if one.status == "RUNNING" and one.kind in ("run", "trial")}
-
-    def busy() -> bool:
-        before = running()
-        time.sleep(0.3)
-        return len(before) == count and running() == before
-
-    wait_for(busy)
 
 
 STARTED: list["Launcher"] = []
@@ -107,7 +96,7 @@ class Launcher:
 
     def end(self) -> str:
         """Wait for its end, which must be a good one; return all that it said."""
-        code = self.process.wait(timeout=300)
+        code = self.process.wait(timeout=PATIENCE)
         said = self.messages.read_text()
         assert code == 0, said
         assert "Traceback" not in said

@@ -10,7 +10,8 @@ import pytest
 from tests.faults.test_stops import WITHIN
 from tests.faults.whole import SHORT, check_whole
 from tests.launch.clusters import RayCluster
-from tests.launch.processes import Launcher, until_busy
+from tests.launch.hold import Hold
+from tests.launch.processes import Launcher
 
 pytest.importorskip("ray", reason="Ray isn't installed")
 pytestmark = pytest.mark.slow
@@ -22,7 +23,13 @@ def here(left_alone: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[RayCluster]:
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hold]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield Hold(tmp_path_factory.mktemp("hold"), patch)
+
+
+@pytest.fixture(scope="module")
+def cluster(hold: Hold) -> Iterator[RayCluster]:
     with RayCluster(nodes=2) as made:
         yield made
 
@@ -44,10 +51,13 @@ def test_a_stop_leaves_checkpoints_and_the_same_command_goes_on(
     check_whole(tmp_path, here)
 
 
-def test_a_node_is_lost_and_another_joins(cluster: RayCluster, tmp_path: Path, here: Path) -> None:
+def test_a_node_is_lost_and_another_joins(cluster: RayCluster, hold: Hold, tmp_path: Path, here: Path) -> None:
+    hold.begin()
     running = launcher(tmp_path, cluster, "--checkpoint-every", "0.3")
-    until_busy(tmp_path, 2)
+    hold.until_held(2)
     cluster.kill(0)
+    running.until_it_says("its worker was lost")
     cluster.add()
-    assert "its worker was lost" in running.end()
+    hold.let_go()
+    running.end()
     check_whole(tmp_path, here)

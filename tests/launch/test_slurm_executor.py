@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import run_study
 from tests.faults.whole import SHORT, check_whole
-from tests.launch.processes import Launcher, until_busy, wait_for
+from tests.launch.hold import Hold
+from tests.launch.processes import Launcher, wait_for
 from tests.launch.slurm import slurm
 
 pytestmark = pytest.mark.slow
@@ -28,14 +29,22 @@ def jobs() -> list[str]:
     return done.stdout.split()
 
 
-def test_a_job_is_cancelled(tmp_path: Path, left_alone: Callable[[str], Path]) -> None:
+def test_a_job_is_cancelled(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    left_alone: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     here = left_alone(SHORT)
     (tmp_path / "g.yaml").write_text(SHORT)
+    hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
+    hold.begin()
     launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
-    until_busy(tmp_path, min(2, os.cpu_count() or 1))  # a core each
+    hold.until_held(min(2, os.cpu_count() or 1))  # a core each
     subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
-    said = launcher.end()
-    assert "its worker was lost" in said
+    launcher.until_it_says("its worker was lost")
+    hold.let_go()
+    launcher.end()
     check_whole(tmp_path, here)
     wait_for(lambda: not jobs())
 
