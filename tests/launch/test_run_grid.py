@@ -1,7 +1,6 @@
 """The real program on real digits: stopped, killed, broken, and started again."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +9,8 @@ import pytest
 from study.track import load_curves, load_runs, load_trials
 from tests.conftest import run_study, study_command
 from tests.faults.whole import check_whole
-from tests.launch.processes import uri, wait_for, workers
+from tests.launch.hold import Hold
+from tests.launch.processes import uri, workers
 
 GRID = """
 name: g
@@ -72,23 +72,19 @@ def test_two_workers_give_the_bits_of_one(folder: Path, undisturbed: Path) -> No
     check_whole(folder, undisturbed)
 
 
-def test_a_worker_killed_is_told_and_its_run_goes_on(folder: Path) -> None:
-    process = start(folder, "--workers", "1", "--set", "recipe.epochs=60", "--set", "recipe.lr=0.05")
-    wait_for(lambda: (folder / "mlflow.db").exists() and bool(workers(process)))
-    wait_for(lambda: bool((folder / "mlruns").glob("g/*")) and _running(folder))
-    time.sleep(1)
+def test_a_worker_killed_is_told_and_its_run_goes_on(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
+    hold.begin()
+    process = start(folder, "--workers", "1", "--set", "recipe.lr=0.05")
+    hold.until_held(1)
     workers(process)[0].kill()
+    hold.let_go()
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert "its worker was killed by SIGKILL (out of memory?); it goes on from its last checkpoint" in err
     assert (load_runs("g", uri(folder))["status"] == "FINISHED").all()
-
-
-def _running(folder: Path) -> bool:
-    try:
-        return bool((load_runs("g", uri(folder)).get("status", pd.Series()) == "RUNNING").any())
-    except Exception:
-        return False  # the database is being made
 
 
 def test_divergence_is_a_result_and_not_repeated(folder: Path) -> None:
