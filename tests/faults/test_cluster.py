@@ -87,7 +87,6 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
     here = left_alone(GRID)
     runs = CELLS * SEEDS
     hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
-    hold.begin()
     with (
         postgres() as database,
         s3(tmp_path, monkeypatch) as bucket,
@@ -98,11 +97,11 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         (tmp_path / "g.yaml").write_text(GRID)
         storage = with_database(database, "optuna")
         words = ("--executor", "ray", "--address", cluster.address, "--workers", "3", "--checkpoint-every", "2")
-        launcher = Launcher(tmp_path, "launcher", *words, "--set", f"tune.storage={storage}")
-        hold.until_held(3)
-        cluster.kill(1)
-        launcher.until_it_says("its worker was lost")
-        hold.let_go()
+        with hold:
+            launcher = Launcher(tmp_path, "launcher", *words, "--set", f"tune.storage={storage}")
+            hold.until_held(3)
+            cluster.kill(1)
+            launcher.until_it_says("its worker was lost")
         said = launcher.end()
         assert f"{runs} runs and {CELLS} trials done" in said
         assert len(load_runs("g", server.address)) == runs

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -23,8 +24,7 @@ def patched(name, *args, **kwargs):
             steps += 1
             while steps >= 30 and (here / "hold").exists():
                 (here / f"held-{os.getpid()}").touch()
-                run.heeded(stop)
-                time.sleep(0.05)
+                time.sleep(0.05)  # deaf to whoever asks it to stop
             run.heeded(stop)
         run.heed = heed
     return module
@@ -34,22 +34,26 @@ builtins.__import__ = patched
 
 
 class Hold:
-    """Holds runs after their first iterations, by what each Python process loads that is started from now on."""
+    """Within its block, runs stop after their first iterations, by what each Python process loads.
+
+    They do nothing then, not even put themselves away when they are told to. The end of the block lets all go on.
+    """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        """Hold none yet; `folder` is for this alone."""
+        """Prepare the processes that are started from now on; `folder` is for this alone."""
         self._folder = folder
         (folder / "sitecustomize.py").write_text(HELD)
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
 
-    def begin(self) -> None:
-        """Let no run go on from here."""
+    def __enter__(self) -> "Hold":
         (self._folder / "hold").touch()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        (self._folder / "hold").unlink()
 
     def until_held(self, workers: int) -> None:
         """Wait until this many workers are each in the middle of a run or trial."""
         wait_for(lambda: len(list(self._folder.glob("held-*"))) >= workers)
-
-    def let_go(self) -> None:
-        """Let all go on."""
-        (self._folder / "hold").unlink()

@@ -52,12 +52,11 @@ def test_a_stop_leaves_checkpoints_and_the_same_command_goes_on(
 
 
 def test_a_node_is_lost_and_another_joins(cluster: RayCluster, hold: Hold, tmp_path: Path, here: Path) -> None:
-    hold.begin()
-    running = launcher(tmp_path, cluster, "--checkpoint-every", "0.3")
-    hold.until_held(2)
-    cluster.kill(0)
-    running.until_it_says("its worker was lost")
+    with hold:
+        running = launcher(tmp_path, cluster, "--checkpoint-every", "0.3")
+        hold.until_held(2)
+        cluster.kill(0)
+        running.until_it_says("its worker was lost")
     cluster.add()
-    hold.let_go()
     running.end()
     check_whole(tmp_path, here)

@@ -75,12 +75,10 @@ def test_two_workers_give_the_bits_of_one(folder: Path, undisturbed: Path) -> No
 def test_a_worker_killed_is_told_and_its_run_goes_on(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
-    hold.begin()
-    process = start(folder, "--workers", "1", "--set", "recipe.lr=0.05")
-    hold.until_held(1)
-    workers(process)[0].kill()
-    hold.let_go()
+    with Hold(tmp_path_factory.mktemp("hold"), monkeypatch) as hold:
+        process = start(folder, "--workers", "1", "--set", "recipe.lr=0.05")
+        hold.until_held(1)
+        workers(process)[0].kill()
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert "its worker was killed by SIGKILL (out of memory?); it goes on from its last checkpoint" in err

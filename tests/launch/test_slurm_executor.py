@@ -37,13 +37,11 @@ def test_a_job_is_cancelled(
 ) -> None:
     here = left_alone(SHORT)
     (tmp_path / "g.yaml").write_text(SHORT)
-    hold = Hold(tmp_path_factory.mktemp("hold"), monkeypatch)
-    hold.begin()
-    launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
-    hold.until_held(min(2, os.cpu_count() or 1))  # a core each
-    subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
-    launcher.until_it_says("its worker was lost")
-    hold.let_go()
+    with Hold(tmp_path_factory.mktemp("hold"), monkeypatch) as hold:
+        launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
+        hold.until_held(min(2, os.cpu_count() or 1))  # a core each
+        subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
+        launcher.until_it_says("its worker was lost")
     launcher.end()
     check_whole(tmp_path, here)
     wait_for(lambda: not jobs())
