@@ -39,11 +39,6 @@ def study_command(*words: str) -> list[str]:
     return [sys.executable, "-m", "study.cli", *words]
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run tests: one more than there are cores, since launchers and databases wait a lot."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Compute on one thread, as a worker does on a CPU: sums are taken in one order, and nets this small run faster."""
