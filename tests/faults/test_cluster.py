@@ -96,13 +96,14 @@ def test_a_node_is_lost_from_a_cluster_of_three_with_shared_stores(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         (tmp_path / "g.yaml").write_text(GRID)
         storage = with_database(database, "optuna")
-        words = ("--executor", "ray", "--address", cluster.address, "--workers", "3", "--checkpoint-every", "2")
+        words = ("--executor", "ray", "--address", cluster.address, "--workers", "3", "--checkpoint-every", "0.5")
         with hold:
             launcher = Launcher(tmp_path, "launcher", *words, "--set", f"tune.storage={storage}")
             hold.until_held(3)
             cluster.kill(1)
             launcher.until_it_says("its worker was lost")
         said = launcher.end()
+        assert hold.resumed
         assert f"{runs} runs and {CELLS} trials done" in said
         assert len(load_runs("g", server.address)) == runs
         check_whole(tmp_path, here, server.address, database=database, storage=storage)

@@ -1,4 +1,4 @@
-"""Runs that are held in the middle, wherever they are at work, so that what is killed then has surely not ended."""
+"""Runs that are held right after a checkpoint, wherever they are at work: what is killed then has surely not ended."""
 
 import os
 from pathlib import Path
@@ -9,24 +9,37 @@ import pytest
 from tests.launch.processes import wait_for
 
 HELD = """
-import builtins, os, pathlib, sys, time
+import builtins, os, pathlib, sys, threading, time
 here = pathlib.Path(__file__).parent
 real = builtins.__import__
-steps = 0
+
+def mark(what):
+    (here / f"{what}-{os.getpid()}").touch()
+
+def wrap(run):
+    saved = []
+    run.heeded, run.saving, run.finding = run.heed, run.save_checkpoint, run.find_checkpoint
+    def heed(stop):
+        while saved and (here / "hold").exists():
+            if not any("_send" in thread.name for thread in threading.enumerate()):  # it is in the store, too
+                mark("held")
+            time.sleep(0.05)  # deaf to whoever asks it to stop
+        run.heeded(stop)
+    def save(path, values):
+        run.saving(path, values)
+        saved.append(path)
+    def find(path, device):
+        found = run.finding(path, device)
+        if found.values:
+            mark("resumed")
+        return found
+    run.heed, run.save_checkpoint, run.find_checkpoint = heed, save, find
 
 def patched(name, *args, **kwargs):
     module = real(name, *args, **kwargs)
     run = sys.modules.get("study.train.run")
     if hasattr(run, "heed") and not hasattr(run, "heeded"):
-        run.heeded = run.heed
-        def heed(stop):
-            global steps
-            steps += 1
-            while steps >= 30 and (here / "hold").exists():
-                (here / f"held-{os.getpid()}").touch()
-                time.sleep(0.05)  # deaf to whoever asks it to stop
-            run.heeded(stop)
-        run.heed = heed
+        wrap(run)
     return module
 
 builtins.__import__ = patched
@@ -34,7 +47,7 @@ builtins.__import__ = patched
 
 
 class Hold:
-    """Within its block, runs stop after their first iterations, by what each Python process loads.
+    """Within its block, runs stop after their first checkpoint, by what each Python process loads.
 
     They do nothing then, not even put themselves away when they are told to. The end of the block lets all go on.
     """
@@ -46,6 +59,8 @@ class Hold:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
 
     def __enter__(self) -> "Hold":
+        for mark in self._folder.glob("*-*"):
+            mark.unlink()
         (self._folder / "hold").touch()
         return self
 
@@ -55,5 +70,10 @@ class Hold:
         (self._folder / "hold").unlink()
 
     def until_held(self, workers: int) -> None:
-        """Wait until this many workers are each in the middle of a run or trial."""
+        """Wait until this many workers are each in the middle of a run or trial, and its checkpoint is stored."""
         wait_for(lambda: len(list(self._folder.glob("held-*"))) >= workers)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a run has gone on from a checkpoint since the block was entered."""
+        return any(self._folder.glob("resumed-*"))

@@ -18,7 +18,7 @@ def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-PATIENCE = 600.0
+PATIENCE = 300.0
 """Seconds after which a test gives up: a fault of the program, or else of the machine."""
 
 

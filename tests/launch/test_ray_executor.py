@@ -59,4 +59,5 @@ def test_a_node_is_lost_and_another_joins(cluster: RayCluster, hold: Hold, tmp_p
         running.until_it_says("its worker was lost")
     cluster.add()
     running.end()
+    assert hold.resumed
     check_whole(tmp_path, here)

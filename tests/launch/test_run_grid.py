@@ -76,11 +76,12 @@ def test_a_worker_killed_is_told_and_its_run_goes_on(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Hold(tmp_path_factory.mktemp("hold"), monkeypatch) as hold:
-        process = start(folder, "--workers", "1", "--set", "recipe.lr=0.05")
+        process = start(folder, "--workers", "1", "--checkpoint-every", "0.1", "--set", "recipe.lr=0.05")
         hold.until_held(1)
         workers(process)[0].kill()
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
+    assert hold.resumed
     assert "its worker was killed by SIGKILL (out of memory?); it goes on from its last checkpoint" in err
     assert (load_runs("g", uri(folder))["status"] == "FINISHED").all()
 

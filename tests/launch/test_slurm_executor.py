@@ -43,6 +43,7 @@ def test_a_job_is_cancelled(
         subprocess.run(["scancel", "--signal=KILL", jobs()[0]], check=True)
         launcher.until_it_says("its worker was lost")
     launcher.end()
+    assert hold.resumed
     check_whole(tmp_path, here)
     wait_for(lambda: not jobs())
 
