@@ -1,6 +1,5 @@
 """Workers that hang, crash, find no memory, or meet a fault of the machine: contained to their runs."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from study.track import Store, load_runs
 from tests.conftest import run_study
 from tests.launch.processes import uri
+from tests.launch.sabotage import sabotage
 
 GRID = """
 name: g
@@ -15,10 +15,8 @@ dataset: {name: digits, train_limit: 300, test_limit: 100}
 recipe: {epochs: 1, batch_size: 32, lr: 0.05, precision: fp32}
 grid: {net: plain-8, seed: [0, 1, 2, 3, 4, 5, 6, 7]}
 """
-SABOTAGE = '''
-import builtins, ctypes, os, pathlib, sys, time
-here = pathlib.Path(__file__).parent
-real = builtins.__import__
+FAULTS = '''
+import ctypes, os
 
 def once(seed):
     """Whether this is the first time."""
@@ -45,19 +43,12 @@ def fault(seed):
     if seed == 6 and once(6):
         os.kill(os.getpid(), 15)  # somebody ends this worker
 
-def patched(name, *args, **kwargs):
-    module = real(name, *args, **kwargs)
-    if name == "study.train" and "spawn_main" in " ".join(sys.orig_argv):
-        run = sys.modules["study.train.run"]
-        if not hasattr(run, "whole"):
-            run.whole = run.build_state
-            def build(spec, *rest):
-                fault(spec.seed)
-                return run.whole(spec, *rest)
-            run.build_state = build
-    return module
-
-builtins.__import__ = patched
+def wrap(run):
+    whole = run.build_state
+    def build(spec, *rest):
+        fault(spec.seed)
+        return whole(spec, *rest)
+    run.build_state = build
 '''
 
 pytestmark = pytest.mark.slow
@@ -68,8 +59,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Every fault in one grid: seed 7 alone is left in peace. Return the folder, and what the program said."""
     folder = tmp_path_factory.mktemp("disturbed")
     (folder / "g.yaml").write_text(GRID)
-    (folder / "sitecustomize.py").write_text(SABOTAGE)
-    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    path = sabotage(folder, FAULTS)
     words = ("run", "--grid", "g.yaml", "--workers", "2", "--hang-after", "0.5", "--retries", "1")
     done = run_study(folder, *words, PYTHONPATH=path)
     assert done.returncode == 1, done.stderr

@@ -1,48 +1,37 @@
 """Runs that are held right after a checkpoint, wherever they are at work: what is killed then has surely not ended."""
 
-import os
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
 from tests.launch.processes import wait_for
+from tests.launch.sabotage import sabotage
 
 HELD = """
-import builtins, os, pathlib, sys, threading, time
-here = pathlib.Path(__file__).parent
-real = builtins.__import__
+import os, threading, time
 
 def mark(what):
     (here / f"{what}-{os.getpid()}").touch()
 
 def wrap(run):
     saved = []
-    run.heeded, run.saving, run.finding = run.heed, run.save_checkpoint, run.find_checkpoint
+    heeding, saving, finding = run.heed, run.save_checkpoint, run.find_checkpoint
     def heed(stop):
         while saved and (here / "hold").exists():
             if not any("_send" in thread.name for thread in threading.enumerate()):  # it is in the store, too
                 mark("held")
             time.sleep(0.05)  # deaf to whoever asks it to stop
-        run.heeded(stop)
+        heeding(stop)
     def save(path, values):
-        run.saving(path, values)
+        saving(path, values)
         saved.append(path)
     def find(path, device):
-        found = run.finding(path, device)
+        found = finding(path, device)
         if found.values:
             mark("resumed")
         return found
     run.heed, run.save_checkpoint, run.find_checkpoint = heed, save, find
-
-def patched(name, *args, **kwargs):
-    module = real(name, *args, **kwargs)
-    run = sys.modules.get("study.train.run")
-    if hasattr(run, "heed") and not hasattr(run, "heeded"):
-        wrap(run)
-    return module
-
-builtins.__import__ = patched
 """
 
 
@@ -55,8 +44,7 @@ class Hold:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         """Prepare the processes that are started from now on; `folder` is for this alone."""
         self._folder = folder
-        (folder / "sitecustomize.py").write_text(HELD)
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
+        patch.setenv("PYTHONPATH", sabotage(folder, HELD))
 
     def __enter__(self) -> "Hold":
         for mark in self._folder.glob("*-*"):
