@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from study.data.augment import Augmentation, Draws, augmentation
+from study.data import stream
+from study.data.augment import augmentation
 from study.data.dataset import Split
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
 from study.data.shard import WHOLE, Shard
-from study.data.stream import batch_images
 from study.errors import DataError
 
 AT_ONCE = 1000
@@ -38,6 +38,8 @@ class TrainBatches:
     """Full batches in a pass over the images; the rest of a pass is dropped."""
     batch_size: int
     """Images a batch, all parts together: the whole split where it has fewer than asked for, if all parts are equal."""
+    resident: bool
+    """Whether the images lie on `device`. Then `fetch` is work for the device alone, and a CUDA graph can hold it."""
 
     def __init__(
         self,
@@ -58,46 +60,66 @@ class TrainBatches:
         self._split = split
         self._part = shard.of(slice(0, self.batch_size))
         self._device = device or split.pixels.device
+        self.resident = stream.on_device(split, self._device)
         self._labels = split.labels.to(self._device)
         self._augmentation = augmentation(augment)
         self._normalizer = normalizer.to(self._device)
         self._seed = seed
         self._epoch: int | None = None
-        self._order = torch.empty(0, dtype=torch.int64)
-        self._order_there = self._order  # where the images lie
-        self._draws: Draws = ()
+        self._order = torch.empty(0, dtype=torch.int64)  # of the epoch, on the CPU
+        # Read by `fetch`, and overwritten in place: the order and draws of an epoch, and where the batch begins.
+        self._tables: tuple[Tensor, ...] = ()
+        self._start = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._offsets = torch.arange(self._part.start, self._part.stop, device=self._device)
+        self._sought = 0
         self._next: int | None = None  # the step that `_images` goes on with
         self._images: Iterator[Tensor] = iter(())
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the images (B, C, H, W), float32 in channels_last, and labels (B,) of iteration `step`, from 0.
 
-        B is the shard's part of `batch_size`.
-        Waits for the device only where a new epoch begins.
+        B is the shard's part of `batch_size`. Never waits for the device.
         """
+        self.seek(step)
+        return self.fetch()
+
+    def seek(self, step: int) -> None:
+        """Let `fetch` return the batch of iteration `step`, from 0. Draws for the epoch where a new one begins."""
         epoch, position = divmod(step, self.iterations_per_epoch)
         if epoch != self._epoch:
-            self._shuffle(epoch)
+            self._draw_epoch(epoch)
+        self._start.fill_(position * self.batch_size)
+        self._sought = step
+
+    def fetch(self) -> tuple[Tensor, Tensor]:
+        """Return the batch of the iteration that was sought, as `batch` does."""
+        where = self._offsets + self._start  # (B,)
+        order, *draws = (table.index_select(0, where) for table in self._tables)
+        images = self._split.gather(order) if self.resident else self._streamed()
+        return self._augmentation.apply(images, tuple(draws), self._normalizer), self._labels.index_select(0, order)
+
+    def _streamed(self) -> Tensor:
+        """Return the images (B, C, H, W) uint8 of the iteration that was sought, which are read ahead."""
+        step = self._sought
         if step != self._next:
-            rest = torch.split(self._order_there[position * self.batch_size :], self.batch_size)
-            self._images = batch_images(self._split, [batch[self._part] for batch in rest], self._device)
+            start = step % self.iterations_per_epoch * self.batch_size
+            batches = torch.split(self._order[start:], self.batch_size)
+            self._images = stream.batch_images(self._split, [batch[self._part] for batch in batches], self._device)
         self._next = None  # stays so when reading fails
         images = next(self._images)
         self._next = step + 1
-        start = position * self.batch_size
-        here = slice(start + self._part.start, start + self._part.stop)
-        draws = tuple(draw[here] for draw in self._draws)
-        return self._augmentation.apply(images, draws, self._normalizer), self._labels[self._order[here]]
+        return images
 
-    def _shuffle(self, epoch: int) -> None:
-        """Draw the order and the augmentation of an epoch, and forget those of the last."""
-        n = len(self._split)
+    def _draw_epoch(self, epoch: int) -> None:
+        """Draw the order and the augmentation of an epoch, in place of those of the last."""
         used = self.iterations_per_epoch * self.batch_size
-        order = torch.randperm(n, generator=_generator(self._seed, "order", epoch))
-        self._order_there = order[:used].to(self._split.pixels.device)  # sync point, once an epoch
-        self._order = self._order_there.to(self._device)
-        shape = self._split.image_shape
-        self._draws = _draws(self._augmentation, used, shape, _generator(self._seed, "augment", epoch), self._device)
+        order = torch.randperm(len(self._split), generator=_generator(self._seed, "order", epoch))[:used]
+        draws = self._augmentation.draw(used, self._split.image_shape, _generator(self._seed, "augment", epoch))
+        self._order = order.to(self._split.pixels.device) if not self.resident else order
+        if not self._tables:
+            self._tables = tuple(torch.empty_like(values, device=self._device) for values in (order, *draws))
+        for table, values in zip(self._tables, (order, *draws), strict=True):
+            table.copy_(_pinned(values, self._device), non_blocking=True)
         self._epoch = epoch
         self._next = None
 
@@ -141,7 +163,8 @@ def augmented_batches(
     changes = augmentation(augment)
     device = device or split.pixels.device
     normalizer = normalizer.to(device)
-    draws = _draws(changes, len(split), split.image_shape, _generator(seed, "augmented pass"), device)
+    drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
+    draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
     for here, images, labels in _in_order(split, batch_size, device, shard):
         if len(labels):
             yield changes.apply(images, tuple(draw[here] for draw in draws), normalizer), labels
@@ -153,11 +176,9 @@ def _generator(seed: int, *words: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derived_seed(seed, *words))
 
 
-def _draws(
-    changes: Augmentation, count: int, shape: tuple[int, int, int], generator: torch.Generator, device: torch.device
-) -> Draws:
-    """Draw for `count` images on the CPU and move the draws to `device`."""
-    return tuple(draw.to(device) for draw in changes.draw(count, shape, generator))
+def _pinned(values: Tensor, device: torch.device) -> Tensor:
+    """Return values on the CPU in memory from which they are copied to `device` without a wait."""
+    return values.pin_memory() if device.type == "cuda" else values
 
 
 def _in_order(
@@ -172,5 +193,5 @@ def _in_order(
     size *= shard.size
     heres = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
     labels = split.labels.to(device)
-    for here, images in zip(heres, batch_images(split, heres, device), strict=True):
+    for here, images in zip(heres, stream.batch_images(split, heres, device), strict=True):
         yield here, images, labels[here]

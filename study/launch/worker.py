@@ -74,7 +74,7 @@ class Desk:
         """Serve on a device; one on another machine says `where` it is, and has a folder `scratch` of its own."""
         import torch
 
-        from study.train import Together, settle_cublas
+        from study.train import Stepper, settle_cublas
 
         settle_cublas()
         torch.set_num_threads(threads)
@@ -84,7 +84,9 @@ class Desk:
         self._devices = [torch.device(one) for one in each_device(device)]
         self._device = self._devices[0]
         self._threads = threads
-        self._together = Together(self._device)
+        if self._device.index is not None:
+            torch.cuda.set_device(self._device)
+        self._stepper = Stepper(self._device)
         self._courses: dict[str, Iterator[Event | Step]] = {}
         self._held: tuple[DatasetSpec, Dataset] | None = None
 
@@ -95,13 +97,10 @@ class Desk:
             self._wire.listen(wait=not (self._courses or self._wire.orders))  # a run hears orders for others too
             while self._wire.orders:
                 self._begin(self._wire.orders.pop(0))
-            steps = {task: step for task in list(self._courses) if (step := self._advance(task)) is not None}
-            try:
-                self._together.take(list(steps.values()))
-            except Exception as error:  # contained to these runs, like the others below
-                joined = len(self._courses) > 1
-                for task in steps:
-                    self._fail(task, error, joined=joined)
+            steps = {step: task for task in list(self._courses) if (step := self._advance(task)) is not None}
+            joined = len(self._courses) > 1
+            for step, error in self._stepper.take(list(steps)):
+                self._fail(steps[step], error, joined=joined)
 
     def _begin(self, order: Order | Measure) -> None:
         from study.train import CheckpointPlan, course, measure_speed

@@ -11,7 +11,8 @@ from study.train.schedule import lr_at
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
 from study.train.state import build_optimizer, build_spec_net, design_of
-from study.train.step import Step, Together
+from study.train.step import Step
+from study.train.stepper import Stepper
 
 __all__ = [
     "CheckpointPlan",
@@ -22,7 +23,7 @@ __all__ = [
     "Scorer",
     "Speed",
     "Step",
-    "Together",
+    "Stepper",
     "arithmetic",
     "autocast",
     "build_optimizer",

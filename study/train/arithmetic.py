@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -42,10 +42,21 @@ def arithmetic(device: torch.device, *, deterministic: bool) -> Iterator[None]:
         yield
 
 
+def own_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """Return a new stream of a GPU, whose work runs beside that of others; None for a CPU."""
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+
+def on_stream(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+    """Return the context in which a GPU takes its work on `stream`, or nothing changed for None."""
+    return nullcontext() if stream is None else torch.cuda.stream(stream)
+
+
 def by_recipe(course: Course[P, T]) -> Course[P, T]:
     """Let a run's generator compute each of its parts as its recipe says; between them, PyTorch is as it was.
 
-    Other runs, with other recipes, may have their turn in between.
+    Other runs, with other recipes, may have their turn in between. On a GPU a run has a stream of its own; over several
+    GPUs it keeps to the stream on which their sums are taken.
     """
 
     @wraps(course)
@@ -53,8 +64,9 @@ def by_recipe(course: Course[P, T]) -> Course[P, T]:
         spec: RunSpec, dataset: Dataset, device: torch.device, /, *args: P.args, **kwargs: P.kwargs
     ) -> Iterator[T]:
         parts = course(spec, dataset, device, *args, **kwargs)
+        stream = own_stream(device) if spec.recipe.gpus_per_run == 1 else None
         while True:
-            with arithmetic(device, deterministic=spec.recipe.deterministic):
+            with on_stream(stream), arithmetic(device, deterministic=spec.recipe.deterministic):
                 try:
                     part = next(parts)
                 except StopIteration:

@@ -15,7 +15,8 @@ from study.train.evaluate import Stopped, heed, never
 from study.train.parallel import ALONE, Group
 from study.train.score import Scorer
 from study.train.state import RunState, build_state
-from study.train.step import Step, prepare, take_step
+from study.train.step import Step, prepare
+from study.train.stepper import Stepper
 
 Prober = Callable[[Scorer], Iterator[Probed]]
 """Measures what is due of a run where it stands, and says what it found; it leaves the run as it was."""
@@ -52,11 +53,12 @@ def run(
         OSError: a checkpoint can't be read.
         RuntimeError: another process of the group has gone.
     """
-    for happened in course(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
-        if isinstance(happened, Step):
-            take_step(happened, device)
-        else:
-            yield happened
+    stepper = Stepper(device)
+    for event in course(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
+        if not isinstance(event, Step):
+            yield event
+        elif failed := stepper.take([event]):
+            raise failed[0].error
 
 
 @by_recipe

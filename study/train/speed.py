@@ -7,11 +7,13 @@ import torch
 
 from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
-from study.train.arithmetic import arithmetic
+from study.train.arithmetic import arithmetic, on_stream, own_stream
 from study.train.evaluate import evaluate
+from study.train.graph import WARM_STEPS as WARM_REPLAYS
 from study.train.precision import Precision
 from study.train.state import RunState, build_state, peak_memory_mib
-from study.train.step import Together, prepare
+from study.train.step import prepare
+from study.train.stepper import Stepper
 
 WARM_STEPS = 2
 """The first step sets up libraries, the second is the first with momentum."""
@@ -26,7 +28,7 @@ class Speed:
     step: float
     """One training step, batch and augmentation included."""
     joined: float
-    """The same where several runs train in one, by run."""
+    """The same where several runs train at once, by run."""
     image: float
     """One image of an evaluation."""
     exact: float
@@ -38,7 +40,7 @@ class Speed:
 
 
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
-    """Time a few steps and an evaluation of a run, alone and in one with others; nothing is kept of it.
+    """Time a few steps and an evaluation of a run, alone and at once with others; nothing is kept of it.
 
     The dataset lies as `run` wants it. Takes a second or two for small nets. Of a run over several GPUs, one's part is
     timed: what it takes to average gradients, or to share statistics, is left out.
@@ -52,29 +54,46 @@ def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replica
 
 def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int) -> Speed:
     began = time.perf_counter()
-    state = build_state(spec, dataset, device)
-    together = Together(device)
-    for _ in range(WARM_STEPS):
-        together.take([prepare(state, spec)])
+    state = _build(spec, dataset, device)
+    stepper = Stepper(device)
+    warm = WARM_REPLAYS + 1 if state.replays else WARM_STEPS
+    for _ in range(warm):
+        _take([state], spec, stepper)
     _wait(device)
     start = time.perf_counter() - began
-    step = joined = _time_steps([state], spec, together, device)
+    step = joined = _time_steps([state], spec, stepper, device)
     image = _time_evaluation(state, spec, dataset, device, state.precision)
     exact = _time_evaluation(state, spec, dataset, device, "fp32")
-    if replicas > 1 and state.can_join:
-        states = [state, *(build_state(spec, dataset, device) for _ in range(replicas - 1))]
-        together.take([prepare(one, spec) for one in states])
-        joined = _time_steps(states, spec, together, device) / replicas
+    if replicas > 1 and (state.can_join or state.replays):
+        states = [state, *(_build(spec, dataset, device) for _ in range(replicas - 1))]
+        for _ in range(warm):
+            _take(states, spec, stepper)
+        _wait(device)
+        joined = _time_steps(states, spec, stepper, device) / replicas
     return Speed(step, joined, image, exact, start, peak_memory_mib(device))
 
 
-def _time_steps(states: list[RunState], spec: RunSpec, together: Together, device: torch.device) -> float:
+def _build(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:
+    with on_stream(own_stream(device)):
+        return build_state(spec, dataset, device)
+
+
+def _take(states: list[RunState], spec: RunSpec, stepper: Stepper) -> None:
+    steps = []
+    for state in states:
+        with on_stream(state.stream):
+            steps.append(prepare(state, spec))
+    if failed := stepper.take(steps):
+        raise failed[0].error
+
+
+def _time_steps(states: list[RunState], spec: RunSpec, stepper: Stepper, device: torch.device) -> float:
     """Return the mean seconds of a step: on a shared machine a run meets the slow ones too."""
     began = time.perf_counter()
     steps = 0
     while steps == 0 or time.perf_counter() - began < SECONDS:
         for _ in range(LEAST_STEPS):
-            together.take([prepare(state, spec) for state in states])
+            _take(states, spec, stepper)
         _wait(device)
         steps += LEAST_STEPS
     return (time.perf_counter() - began) / steps

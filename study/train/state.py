@@ -27,6 +27,8 @@ class RunState:
     group: Group
     """The processes that do the run."""
     optimizer: torch.optim.Optimizer
+    rate: Tensor
+    """Learning rate of the next iteration: a scalar on the device, where the optimiser reads it."""
     batches: TrainBatches
     normalizer: Normalizer
     precision: Precision
@@ -36,6 +38,10 @@ class RunState:
     """Whether it can be trained in one with others of its architecture."""
     deterministic: bool
     """Whether its steps are to give equal bits, whatever else is at work."""
+    stream: torch.cuda.Stream | None
+    """Where a GPU does its work, in order; None on a CPU."""
+    replays: bool
+    """Whether an iteration is work for a GPU alone, so that a CUDA graph can hold it."""
     architecture: tuple[object, ...]
     """Equal for nets that differ in their numbers alone."""
     total: int
@@ -62,9 +68,12 @@ class RunState:
         Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. The
         running sums are those of each rank, so that they are added up in the same order whether a run stopped or not.
         """
+        optimizer = self.optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["lr"] = self.rate.item()
         return {
             "net": {name: _own(value) for name, value in self.net.state_dict().items()},
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "precision": self.precision,
             "loss_sum": self.group.each(self.loss_sum),
             "error_sum": self.group.each(self.error_sum),
@@ -84,6 +93,7 @@ class RunState:
         """Take up a checkpoint's values; the run goes on in the number format it began in, whatever machine this is."""
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
+        self._bind_rate()
         self.precision = values["precision"]
         self.loss_sum = self.group.own(values["loss_sum"])
         self.error_sum = self.group.own(values["error_sum"])
@@ -93,6 +103,13 @@ class RunState:
         self.seconds = values["seconds"]
         self.history = [Epoch(**point) for point in values["history"]]
         self.probed = [Probed(**found) for found in values["probed"]]
+
+    def __post_init__(self) -> None:
+        self._bind_rate()
+
+    def _bind_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
 
     def finite(self) -> bool:
         """Whether every parameter is a number. A sync point."""
@@ -162,16 +179,24 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         device=device,
         shard=group.shard,
     )
+    dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
+    on_gpu = device.type == "cuda"
     return RunState(
         net=net,
         model=group.wrap(net),
         group=group,
         optimizer=build_optimizer(net, recipe, device),
+        rate=torch.zeros(
+            (), dtype=torch.float32 if on_gpu else torch.float64, device=device
+        ),  # as SGD's kernels take it
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),
-        can_join=can_join(net) and group.alone and not recipe.deterministic,  # beside others, sums have another order
+        # Beside others, sums have another order; on a GPU, replays side by side are faster.
+        can_join=can_join(net) and group.alone and not recipe.deterministic and not on_gpu,
         deterministic=recipe.deterministic,
+        stream=torch.cuda.current_stream(device) if on_gpu else None,
+        replays=on_gpu and group.alone and batches.resident and not dropout,
         architecture=(
             str(spec.net),
             spec.net.family,
@@ -180,7 +205,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
             design_of(spec),
             dataset.num_classes,
         ),
-        dropout=any(isinstance(module, nn.Dropout) for module in net.modules()),
+        dropout=dropout,
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),
         error_sum=torch.zeros((), dtype=torch.int64, device=device),

@@ -100,7 +100,7 @@ def happenings(place: ArtifactPlace, folder: Path, stop_after: int = 10**6, keep
     for happened in carried(steps, Courier(place, plan.path), keep=keep, stop=stop):
         if isinstance(happened, Step):
             taken += 1
-            take_step(happened, CPU)
+            take_step(happened)
         else:
             yield happened
 

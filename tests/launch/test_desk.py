@@ -104,10 +104,10 @@ def test_a_run_that_breaks_says_so_and_the_next_goes_on(
 
 
 def test_runs_whose_common_step_breaks_all_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def take(*_: object) -> None:
+    def join(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(study.train.Together, "take", take)
+    monkeypatch.setattr("study.train.stepper.join", join)
     heard = serve(order("a", tmp_path), order("b", tmp_path, seed=1))
     failed = [message for message in heard if isinstance(message, Failed)]
     assert [(one.task, one.out_of_memory, one.joined) for one in failed] == [("a", True, True), ("b", True, True)]

@@ -14,7 +14,7 @@ from study.config import Recipe, RunSpec
 from study.data import Dataset
 from study.errors import StudyError
 from study.events import Epoch, Event, Finished, Interrupted
-from study.train import CheckpointPlan, Step, Together, arithmetic, course, load_checkpoint, run, settle_cublas
+from study.train import CheckpointPlan, Step, Stepper, arithmetic, course, load_checkpoint, run, settle_cublas
 from study.train.step import take_step
 from tests.train.conftest import DATA
 
@@ -63,7 +63,7 @@ def test_it_holds_while_its_run_computes_and_not_for_others(digits: Dataset, tmp
 
             step.state.net.register_forward_pre_hook(watch)  # is there for the evaluation too
             assert torch.get_deterministic_debug_mode() == 0
-            take_step(step, CPU)
+            take_step(step)
             assert torch.get_deterministic_debug_mode() == 0
     assert modes == {True: {2}, False: {0}}
 
@@ -115,7 +115,7 @@ def test_runs_given_together_have_the_bits_they_have_alone(digits: Dataset, tmp_
     specs = [make_spec(seed, deterministic=True, precision="bf16") for seed in (0, 1)]
     alone = [losses(list(run(spec, digits, CPU, CheckpointPlan(tmp_path / f"{spec.seed}.pt")))) for spec in specs]
     courses = [course(spec, digits, CPU, CheckpointPlan(tmp_path / f"t{spec.seed}.pt")) for spec in specs]
-    together, events = Together(CPU), [[], []]  # type: tuple[Together, list[list[Event]]]
+    stepper, events = Stepper(CPU), [[], []]  # type: tuple[Stepper, list[list[Event]]]
     for _ in range(13):
         steps = []
         for mine, one in zip(events, courses, strict=True):
@@ -124,7 +124,7 @@ def test_runs_given_together_have_the_bits_they_have_alone(digits: Dataset, tmp_
                     steps.append(happened)
                     break
                 mine.append(happened)
-        together.take(steps)
+        assert stepper.take(steps) == []
     assert [losses(mine) for mine in events] == alone
 
 

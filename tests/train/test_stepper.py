@@ -6,8 +6,8 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset
 from study.events import Diverged, Epoch, Event, Finished
-from study.train import CheckpointPlan, Step, Together, course, load_checkpoint, run
-from study.train import step as module
+from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint, run
+from study.train import stepper as module
 
 CPU = torch.device("cpu")
 DATA = DatasetSpec(name="digits", train_limit=400, test_limit=100)
@@ -31,7 +31,7 @@ def train_together(
         course(spec, data, device, CheckpointPlan(folder / f"{i}.pt", every_seconds=0)) for i, spec in enumerate(specs)
     ]
     events: list[list[Event]] = [[] for _ in specs]
-    together, left, turn = Together(device), set(range(len(specs))), 0
+    stepper, left, turn = Stepper(device), set(range(len(specs))), 0
     while left:
         steps = []
         for i in sorted(left):
@@ -44,7 +44,7 @@ def train_together(
                 events[i].append(happened)
             else:
                 left.remove(i)
-        together.take(steps)
+        assert stepper.take(steps) == []
         turn += 1
     return events
 
@@ -65,7 +65,7 @@ def test_curves_are_those_of_each_run_alone(digits: Dataset, tmp_path: Path, lat
     for i, spec in enumerate(specs):
         alone = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / f"alone-{i}.pt")))
         assert figures(found[i]) == pytest.approx(figures(alone), rel=2e-3)
-        assert [type(e) for e in found[i] if not isinstance(e, module.Step)][-1] is Finished
+        assert [type(e) for e in found[i] if not isinstance(e, Step)][-1] is Finished
         mine, other = (load_checkpoint(tmp_path / f"{name}.pt", CPU) for name in (i, f"alone-{i}"))
         assert mine is not None
         assert other is not None

@@ -1,0 +1,103 @@
+"""The iterations of a run on a GPU as a CUDA graph: all kernels of one are launched at once.
+
+A narrow net is bound by launches: an iteration of resnet-20 on 128 images of 32x32 is 432 kernels, which take an H100
+2.3 ms, and its host 14 ms to launch one by one (bench/README.md). A graph holds fixed addresses: what differs between
+iterations, the rate and where the batch begins in the epoch's order, are scalars that the host writes before each.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+from study.train.state import RunState
+from study.train.step import advance
+
+WARM_STEPS = 3
+"""Iterations of a run before its graph is captured: the first sets up libraries and the momentum."""
+AHEAD = 2
+"""Iterations that the host may be ahead of the device: a stop is soon obeyed, and times are those of the device."""
+
+log = logging.getLogger(__name__)
+
+
+class Graph(Protocol):
+    """Records work for a device once, and does it again."""
+
+    def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
+        """Record what `body` asks of the device on `stream`, without doing it."""
+
+    def replay(self) -> None:
+        """Do it, on the current stream."""
+
+
+class CudaGraph:
+    """A `torch.cuda.CUDAGraph` with memory of its own, so that several can be replayed at the same time."""
+
+    def __init__(self) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+
+    def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
+        # Other threads may pin memory meanwhile: only what this one does must be recordable.
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+            body()
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+
+class Replay:
+    """Takes the iterations of one run, from the fourth on by replays; call it on the run's stream.
+
+    Replays give the bits that the same kernels give one by one. What it captured is the state as it lies: nothing may
+    put other tensors in the place of its parameters, buffers or sums from then on.
+    """
+
+    def __init__(self, state: RunState, graph: Callable[[], Graph] = CudaGraph) -> None:
+        self._state = state
+        self._make_graph = graph
+        self._graph: Graph | None = None
+        self._warm = 0
+        self._pending: deque[torch.cuda.Event] = deque()
+
+    def take(self) -> None:
+        """Take the iteration that the run is ready for, without waiting for its end."""
+        if self._graph is None and self._warm >= WARM_STEPS:
+            self._capture()
+        if self._graph is None:
+            self._advance()
+            self._warm += 1
+        else:
+            self._graph.replay()
+        self._keep_pace()
+
+    def close(self) -> None:
+        """Wait for the iterations taken: others may then have the graph's memory."""
+        if self._state.stream is not None:
+            self._state.stream.synchronize()
+
+    def _advance(self) -> None:
+        advance(self._state, *self._state.batches.fetch())
+
+    def _capture(self) -> None:
+        """Record an iteration; a run that can't be recorded goes on kernel by kernel."""
+        self._state.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
+        graph = self._make_graph()
+        try:
+            graph.capture(self._advance, self._state.stream)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("no CUDA graph, iterations go kernel by kernel: %s", str(error).partition("\n")[0])
+            self._state.replays = False
+        else:
+            self._graph = graph
+
+    def _keep_pace(self) -> None:
+        if self._state.stream is None:
+            return
+        self._pending.append(self._state.stream.record_event())
+        if len(self._pending) > AHEAD:
+            self._pending.popleft().synchronize()

@@ -1,0 +1,119 @@
+"""Takes the iterations of several runs at once: on a GPU side by side, on a CPU as one where nets are alike."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from study.nets import join, part
+from study.train.arithmetic import arithmetic, on_stream
+from study.train.graph import Replay
+from study.train.precision import autocast
+from study.train.state import RunState
+from study.train.step import Step, count, take_step, update
+
+
+class FailedStep(NamedTuple):
+    """An iteration that wasn't taken."""
+
+    step: Step
+    error: Exception
+
+
+class Stepper:
+    """Takes iterations of several runs.
+
+    On a GPU each run has a CUDA graph on a stream of its own, so that each keeps the bits that it has alone. On a CPU,
+    runs of one architecture go through one forward and backward pass; they may be at different iterations and have
+    different rates, and each has the curve that it has alone, to rounding.
+    Legend: R runs, N images of a batch, K classes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._replays: dict[int, tuple[RunState, Replay]] = {}  # holds the states: ids stay theirs
+        self._joined: dict[tuple[int, ...], tuple[Sequence[RunState], nn.Module]] = {}
+
+    def take(self, steps: Sequence[Step]) -> list[FailedStep]:
+        """Take all these iterations; return those that failed, which leave the others as they are.
+
+        What was kept for runs that have none here is let go of.
+        """
+        groups: dict[object, list[Step]] = {}
+        for step in steps:
+            groups.setdefault(_batch_key(step), []).append(step)
+        self._release({id(step.state) for step in steps}, {_ids(group) for group in groups.values()})
+        failed = self._take_replays([step for step in steps if step.batch is None])
+        for group in groups.values():
+            if group[0].batch is None:
+                continue
+            try:
+                if len(group) == 1:
+                    take_step(group[0])
+                else:
+                    self._take_joined(group)
+            except Exception as error:  # contained to these runs
+                failed += [FailedStep(step, error) for step in group]
+        return failed
+
+    def _take_replays(self, steps: Sequence[Step]) -> list[FailedStep]:
+        """Launch an iteration of each run; of the time that takes, each has an equal part."""
+        start = time.monotonic()
+        taken, failed = [], []
+        for step in steps:
+            state = step.state
+            try:
+                with on_stream(state.stream):
+                    self._replays.setdefault(id(state), (state, Replay(state)))[1].take()
+                taken.append(state)
+            except Exception as error:  # contained to this run
+                failed.append(FailedStep(step, error))
+        for state in taken:
+            count(state, (time.monotonic() - start) / len(steps))
+        return failed
+
+    def _take_joined(self, steps: Sequence[Step]) -> None:
+        start = time.monotonic()
+        states = [step.state for step in steps]
+        batches = [step.batch for step in steps if step.batch is not None]
+        key = _ids(steps)
+        if key not in self._joined:
+            self._joined[key] = (states, join([state.net for state in states]))
+        net = self._joined[key][1]
+        images = torch.stack([images for images, _ in batches], 1).flatten(1, 2)  # (N, R C, H, W)
+        labels = torch.stack([labels for _, labels in batches])  # (R, N)
+        with arithmetic(self._device, deterministic=False):  # those that are deterministic aren't joined
+            with autocast(states[0].precision, self._device):
+                logits = net(images.contiguous(memory_format=torch.channels_last))  # (R, N, K)
+            logits = logits.float()
+            losses = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(1)  # (R,)
+            for state in states:
+                state.optimizer.zero_grad(set_to_none=True)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            for i, state in enumerate(states):
+                update(state, losses[i].detach(), logits[i].detach(), labels[i])
+        for state in states:
+            count(state, (time.monotonic() - start) / len(states))
+
+    def _release(self, states: set[int], groups: set[tuple[int, ...]]) -> None:
+        """Let go of the graphs of runs that are not among `states`, and of nets joined in none of these `groups`."""
+        for key in self._replays.keys() - states:
+            self._replays.pop(key)[1].close()
+        for ids in self._joined.keys() - groups:
+            members, _ = self._joined.pop(ids)
+            part([state.net for state in members])
+
+
+def _ids(steps: Sequence[Step]) -> tuple[int, ...]:
+    return tuple(id(step.state) for step in steps)
+
+
+def _batch_key(step: Step) -> object:
+    """Return the key shared by iterations that can run in one forward pass."""
+    state = step.state
+    if not state.can_join or step.batch is None:
+        return id(state)
+    return state.precision, step.batch[0].shape, state.architecture
