@@ -43,7 +43,7 @@ WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Runs at once; default a core or GPU each.")
 ]
 ReplicasOption = Annotated[
-    int | None, typer.Option("--replicas", min=1, max=16, help="Runs of a net trained as one; default 1 or 2.")
+    int | None, typer.Option("--replicas", min=1, max=16, help="Runs that a worker trains at once; default 1 to 4.")
 ]
 RetriesOption = Annotated[
     int,

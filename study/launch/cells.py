@@ -65,13 +65,13 @@ class Cells:
         """Return the number of runs not yet begun."""
         return sum(len(state.waiting) for state in self.states)
 
-    def next_job(self, recorder: Recorder, cell: CellState | None = None) -> Job | None:
+    def next_job(self, recorder: Recorder, beside: CellState | None = None) -> Job | None:
         """Return the next trial of a search begun, or else of the cell with the most work left that has one to give.
 
-        With `cell`, one of that cell alone.
+        With `beside`, one that a worker can train at once with a job of that cell.
         """
         now = time.monotonic()
-        states = self.states if cell is None else [cell]
+        states = self.states if beside is None else [state for state in self.states if state.goes_with(beside)]
         for state in sorted(states, key=lambda state: state.turn, reverse=True):
             if state.broken or (state.asked_in_vain and state.tuning) or now < state.look_again:
                 continue

@@ -33,9 +33,15 @@ class CellState:
     broken: str = ""
     """Why the cell can't go on."""
     replicas: int = 1
-    """Runs or trials of it that a worker trains as one, at most."""
+    """Runs or trials of it that a worker trains at once, at most."""
+    mixes: bool = False
+    """Whether those of other cells may be among them."""
     look_again: float = 0.0
     """When to look again at what another launcher holds, on the monotonic clock."""
+
+    def goes_with(self, other: "CellState") -> bool:
+        """Whether a worker can train runs of both at once."""
+        return self.replicas > 1 and (self is other or (self.mixes and other.mixes))
 
     @property
     def tuning(self) -> bool:

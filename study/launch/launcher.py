@@ -10,7 +10,7 @@ from study.launch.causes import cause_of
 from study.launch.cells import Cells
 from study.launch.display import Display
 from study.launch.hearing import Hearing
-from study.launch.jobs import AT_ONCE_SECONDS, Job
+from study.launch.jobs import AT_ONCE_SECONDS, CellState, Job
 from study.launch.lease import Leases
 from study.launch.limits import Limits
 from study.launch.messages import Failed, Told, ends
@@ -103,7 +103,9 @@ class Launcher:
             self._begin(job)
         for partner in self._pool.partners():
             cell = self._jobs[partner].cell if partner in self._jobs else None
-            job = self._cells.next_job(self._recorder, cell) if cell is not None and cell.replicas > 1 else None
+            if cell is None:
+                continue
+            job = self._next_again(beside=cell) or self._cells.next_job(self._recorder, beside=cell)
             if job is not None:
                 self._begin(job, beside=partner)
         if not self._cells.more():
@@ -112,10 +114,11 @@ class Launcher:
         if idle:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
-    def _next_again(self) -> Job | None:
-        """Return the first run that is to be tried again by now."""
+    def _next_again(self, beside: CellState | None = None) -> Job | None:
+        """Return the first run that is to be tried again by now, which goes with those of the cell `beside`."""
         now = time.monotonic()
-        job = next((job for job in self._again if job.not_before <= now), None)
+        fits = [job for job in self._again if beside is None or job.cell.goes_with(beside)]
+        job = next((job for job in fits if job.not_before <= now), None)
         if job is not None:
             self._again.remove(job)
         return job

@@ -56,7 +56,7 @@ class _Member:
 
 
 class Pool:
-    """Workers that do one run each at a time, or up to `replicas` that train as one."""
+    """Workers that do one run each at a time, or up to `replicas` at once."""
 
     def __init__(self, place: executor.Executor, devices: Sequence[str], replicas: int = 1) -> None:
         """Start a worker of `place` for each entry of `devices`, or ask for as many as may wait there for room."""
@@ -79,13 +79,14 @@ class Pool:
         return "" if any(member.ready for member in self._members) else self._place.wants
 
     def partners(self) -> list[str]:
-        """Return a task of each worker that could do one more of its kind together with it.
+        """Return a task of each worker that could do one more together with it, those with the fewest tasks first.
 
-        There are none while a worker has nothing to do: side by side is faster than together.
+        There are none while a worker has nothing to do: two workers are faster than one that does two tasks.
         """
         if self._replicas == 1 or not all(member.tasks for member in self._members):
             return []
-        return [member.tasks[0] for member in self._members if len(member.tasks) < self._replicas]
+        members = sorted(self._members, key=lambda member: len(member.tasks))
+        return [member.tasks[0] for member in members if len(member.tasks) < self._replicas]
 
     def give(self, order: Order | Measure, beside: str | None = None) -> Mapping[str, str]:
         """Send an order to a worker that waits, or to the one that does the task `beside`.
@@ -117,10 +118,11 @@ class Pool:
                 member.ended.discard(task)
 
     def narrow(self, task: str, *, joined: bool) -> bool:
-        """Do less at once where a task found no memory: each run alone, then fewer workers; return if that can help."""
+        """Do less at once where a task found no memory: fewer a worker, then fewer workers; return if that can help."""
         member = next((member for member in self._members if task in member.tasks), None)
         if joined:
-            self._replicas = 1
+            tasks = len(member.tasks) if member is not None else 1
+            self._replicas = max(1, min(self._replicas, tasks) - 1)
             return True
         if member is None or sum(one.worker.device == member.worker.device for one in self._members) == 1:
             return False

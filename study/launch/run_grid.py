@@ -126,6 +126,7 @@ def run_grid(
     )
     for state in cells.states:
         state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
+        state.mixes = state.replicas > 1 and not force.devices[0].startswith("cpu")
     pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
     recorder = Recorder(store, grid, plan.facts, plan.records, threads=force.threads, apart=apart)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())

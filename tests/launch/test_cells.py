@@ -45,3 +45,19 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
     cells._looked = -1e9  # a while later
     cells.states[0].look_again = cells.states[1].look_again = 0
     assert cells.next_job(recorder) is not None
+
+
+def test_a_partner_is_of_the_same_cell_or_of_any_where_cells_mix(tmp_path: Path, database: str) -> None:
+    leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", owner(), "g")
+    recorder = Recorder(Store("g", database), GRID, FACTS, [])
+    cells = Cells(GRID, plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID), FACTS, lambda *_: None, leases)  # type: ignore[arg-type, return-value]
+    plain, residual = cells.states
+    assert cells.next_job(recorder, beside=residual) is None  # its runs go alone
+    plain.replicas = residual.replicas = 2
+    plain.waiting = plain.waiting[:1]
+    jobs = [cells.next_job(recorder, beside=plain) for _ in range(2)]
+    assert [job.cell if job else None for job in jobs] == [plain, None]
+    plain.mixes = residual.mixes = True
+    job = cells.next_job(recorder, beside=plain)
+    assert job is not None
+    assert job.cell is residual

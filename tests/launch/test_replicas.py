@@ -25,7 +25,12 @@ CPU, GPU = Workforce(["cpu"], 1), Workforce(["cuda:0"], 1)
         (spec("bf16"), CPU, 8, 2),
         (spec("bf16"), CPU, 32, 1),  # no faster there
         (spec("fp32"), CPU, 8, 1),  # to the last bit
-        (spec("bf16"), GPU, 8, 1),  # not measured
+        (spec("bf16"), GPU, 32, 4),
+        (spec("fp32", deterministic=True), GPU, 32, 4),  # each keeps the bits it has alone
+        (spec("bf16", deterministic=True), GPU._replace(replicas=2), 224, 2),
+        (spec("bf16"), GPU, 224, 1),  # one fills the GPU
+        (spec("bf16", "vgg", 16), GPU, 32, 1),
+        (spec("bf16", gpus_per_run=2), Workforce(["cuda:0+cuda:1"], 1), 32, 1),
         (spec("bf16", "vgg", 16), CPU, 8, 1),
         (spec("fp32"), CPU._replace(replicas=4), 32, 4),
         (spec("bf16"), CPU._replace(replicas=1), 8, 1),
