@@ -13,6 +13,7 @@ from study.data import Dataset, load_dataset
 from study.events import Diverged, Epoch, Event, Finished, Interrupted
 from study.train import CheckpointPlan, load_checkpoint, run
 from study.train import stepper as stepper_module
+from study.train.arithmetic import on_stream, own_stream
 from study.train.graph import WARM_STEPS, Replay
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
@@ -159,7 +160,8 @@ def ready(state: RunState) -> RunState:
 
 
 def next_step(state: RunState) -> Step:
-    return prepare(state, make_spec())
+    with on_stream(state.stream):
+        return prepare(state, make_spec())
 
 
 @pytest.mark.gpu
@@ -204,7 +206,8 @@ def test_a_replay_stopped_within_an_epoch_goes_on_to_the_same_bits(digits: Datas
 @needs_gpu
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_replays_wait_for_nothing(digits: Dataset) -> None:
-    state = build_state(make_spec(augment="crop-flip", iterations=100), digits.to(GPU), GPU)
+    with on_stream(own_stream(GPU)):
+        state = build_state(make_spec(augment="crop-flip", iterations=100), digits.to(GPU), GPU)
     stepper = stepper_module.Stepper(GPU)
     for _ in range(WARM_STEPS + 1):
         assert stepper.take([next_step(state)]) == []
