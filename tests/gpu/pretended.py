@@ -211,7 +211,7 @@ def _deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
 def pretended_gpu() -> Iterator[PretendedGpu]:
     """Let there be a GPU in this block, for this thread; its tensors are of no use outside."""
     gpu = PretendedGpu()
-    autocast, load, save = torch.autocast, torch.load, torch.save
+    autocast, load, save, vmap = torch.autocast, torch.load, torch.save, torch._functorch.vmap._flat_vmap
     answers = {
         "is_bf16_supported": True, "get_device_name": "pretended", "max_memory_allocated": 0, "empty_cache": None,
         "mem_get_info": (10**12, 10**12), "set_device": None, "reset_peak_memory_stats": None,
@@ -228,6 +228,10 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
         with torch._C.DisableTorchFunction():
             save(tree_map(lambda x: x.as_subclass(Tensor) if on_gpu(x) else x, values), file)
 
+    def flat_vmap(*args: Any, **kwargs: Any) -> Any:
+        out = vmap(*args, **kwargs)
+        return tree_map(labelled, out) if any(on_gpu(x) for x in tree_iter(args)) else out
+
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     with pytest.MonkeyPatch.context() as patch:
         for name, answer in answers.items():
@@ -237,6 +241,7 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
         patch.setattr(torch, "load", load_there)
         patch.setattr(torch, "save", save_from_there)
         patch.setattr(Tensor, "pin_memory", lambda tensor, *_: gpu.pin(tensor))
+        patch.setattr("torch._functorch.vmap._flat_vmap", flat_vmap)
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # a net's tensors become others
         try:
             with gpu:
