@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from processes import environment_of
 from timing import timed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def study(tree: Path, folder: str, *words: str) -> tuple[float, str]:
     """Run the program of a tree in a folder; return seconds and all that it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "STUDY_CACHE": f"{folder}/cache"}
+    environment = environment_of(tree, STUDY_CACHE=f"{folder}/cache")
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "study.cli", *words],

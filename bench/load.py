@@ -10,7 +10,6 @@ PostgreSQL holds MLflow's tables and the leases; it is started on loopback, unle
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 import psutil
 from load_count import Counted, count_all
+from processes import environment_of
 from sqlalchemy import create_engine, text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,11 +96,11 @@ def database(store: str, address: str | None, folder: Path) -> Iterator[str]:
 
 def study(folder: Path, uri: str, *words: str) -> subprocess.Popen[str]:
     """Start the program in a folder; what it says goes to a file there."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUDY_CACHE": str(folder / "cache")}
+    environment = environment_of(ROOT, STUDY_CACHE=str(folder / "cache"), MLFLOW_TRACKING_URI=uri)
     with (folder / f"{words[0]}.txt").open("w") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "study.cli", *words], text=True, stdout=said, stderr=subprocess.STDOUT,
-            cwd=folder, env=environment | {"MLFLOW_TRACKING_URI": uri},
+            cwd=folder, env=environment,
         )  # fmt: skip
 
 

@@ -5,7 +5,8 @@
 Times a training step of each way on random images, by turns: the nets one after another (what `study run` does, but for
 processes side by side), grouped (channels of all nets in one tensor, a group a net; batch normalisation is by channel,
 so each net keeps its own), and vmapped over stacked parameters. `farthest` is the largest difference of any loss of the
-steps from that of the net alone. On a CPU one thread is used, as by a worker.
+steps from that of the net alone. A way that fails has the reason in its row. On a CPU one thread is
+used, as by a worker.
 """
 
 import argparse
@@ -13,12 +14,15 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from study.nets import build_net, join
+from study.probe.surface import use_native_norms
 
 BATCH, CLASSES, STEPS, WARM = 128, 10, 12, 3
 Step = Callable[[], Tensor]
@@ -75,9 +79,9 @@ def grouped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -
 
 def vmapped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -> Step:
     """Return the same over stacked parameters; batch normalisation keeps no running statistics: training needs none."""
-    torch.func.replace_all_batch_norm_modules_(made[0])
-    for net in made[1:]:
+    for net in made:
         torch.func.replace_all_batch_norm_modules_(net)
+        use_native_norms(net)
     parameters, buffers = torch.func.stack_module_state(made)
     skeleton = copy.deepcopy(made[0]).to("meta")
     optimizer = sgd(list(parameters.values()))
@@ -95,6 +99,39 @@ def vmapped(made: list[nn.Module], images: Tensor, labels: Tensor, bf16: bool) -
         return each.detach()
 
     return step
+
+
+@dataclass
+class Timed:
+    """A way and what its steps came to; `problem` is why there are no more of them."""
+
+    make: Callable[[], Step]
+    step: Step | None = None
+    times: list[float] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    problem: str = ""
+
+    def take(self) -> None:
+        """Take a step; do nothing once one has failed."""
+        if self.problem:
+            return
+        try:
+            self.step = self.step or self.make()
+            began = time.perf_counter()
+            self.losses.append(self.step().cpu())  # waits for the device
+            self.times.append(time.perf_counter() - began)
+        except RuntimeError as error:
+            self.problem = f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/")
+
+    def row(self, alone: "Timed", count: int) -> str:
+        """Return the last three columns, beside the way that trains the nets one by one."""
+        if self.problem:
+            return f"failed: {self.problem} | | |"
+        if alone.problem:
+            return " | | |"
+        ms, base = (1000 * statistics.median(way.times[WARM:]) / count for way in (self, alone))
+        apart = max((a - b).abs().max().item() for a, b in zip(self.losses, alone.losses, strict=True))
+        return f"{ms:.1f} | {base / ms:.2f} | {apart:.1g} |"
 
 
 def main() -> None:
@@ -115,19 +152,15 @@ def main() -> None:
     print("| way | format | ms a step and net | ratio | farthest |\n| --- | --- | ---: | ---: | ---: |")
     for bf16 in (False, True):
         ways = {"one by one": one_by_one, "grouped": grouped, "vmap": vmapped}
-        steps = {name: way(nets(given.net, count, device), images, labels, bf16) for name, way in ways.items()}
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        losses: dict[str, list[Tensor]] = {name: [] for name in ways}
-        for i in range(WARM + STEPS):
-            for name, step in steps.items():
-                began = time.perf_counter()
-                losses[name].append(step().cpu())  # waits for the device
-                times[name] += [time.perf_counter() - began] if i >= WARM else []
-        for name in ways:
-            ms = 1000 * statistics.median(times[name]) / count
-            alone = 1000 * statistics.median(times["one by one"]) / count
-            apart = max((a - b).abs().max().item() for a, b in zip(losses[name], losses["one by one"], strict=True))
-            print(f"| {name} | {'bf16' if bf16 else 'fp32'} | {ms:.1f} | {alone / ms:.2f} | {apart:.1g} |")
+        timed = {
+            name: Timed(partial(way, nets(given.net, count, device), images, labels, bf16))
+            for name, way in ways.items()
+        }
+        for _ in range(WARM + STEPS):
+            for way in timed.values():
+                way.take()
+        for name, way in timed.items():
+            print(f"| {name} | {'bf16' if bf16 else 'fp32'} | {way.row(timed['one by one'], count)}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from processes import environment_of
 from rich.console import Console
 from timing import timed
 
@@ -175,7 +176,7 @@ def server(folder: Path) -> Iterator[str]:
 
 def clock(uri: str, out: Path) -> None:
     """Time `study report` and `study status` as processes of their own, then the report's phases in a third."""
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
+    environment = environment_of(ROOT, MLFLOW_TRACKING_URI=uri)
     for words in (["report", "--out", str(out)], ["status"]):
         start, before = time.perf_counter(), os.times()
         command = [sys.executable, "-m", "study.cli", *words]

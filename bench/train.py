@@ -46,6 +46,8 @@ recipe: {{iterations: {steps}, evaluate_every: {every}, batch_size: {batch}, aug
   precision: {precision}}}
 grid: {{net: {net}, seed: {seeds}}}
 """
+STEPS = {"cpu": 24, "cuda": 400}
+"""Iterations of each run by default: a quarter of them, which is timed at once, takes some tenths of a second."""
 POINTS = 4
 """Points of a run's curve: the first is to warm up, the rest are measured."""
 
@@ -173,6 +175,9 @@ def measure(net: str, root: Path, device: torch.device, given: argparse.Namespac
     """Measure all ways by turns, so that what else the machine does falls on all of them alike."""
     force = choose_workforce(device.type, given.workers, 1000)
     alone = Workforce(force.devices[:1], force.threads)
+    forces = {"one run": alone}
+    if len(force.devices) > 1:
+        forces[f"{len(force.devices)} at once"] = force
     threads, adds = torch.get_num_threads(), multiply_adds(net, given.side)
     found: dict[str, list[Result]] = {}
     peaks = dict.fromkeys(("fp32", "bf16"), 0.0)
@@ -180,7 +185,7 @@ def measure(net: str, root: Path, device: torch.device, given: argparse.Namespac
         peaks = {kind: max(best, product_rate(device, kind, threads)) for kind, best in peaks.items()}
         found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
         for precision in ("fp32", "auto"):
-            for name, workers in (("one run", alone), (f"{len(force.devices)} at once", force)):
+            for name, workers in forces.items():
                 result = ours(net, root, precision, workers, given.steps, given.side)
                 found.setdefault(f"{name}, {precision}", []).append(result)
     rows, base = [], statistics.median(result.speed for result in found["textbook"])
@@ -208,10 +213,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, help="runs at once (default: as study run has it)")
-    parser.add_argument("--steps", type=int, default=24, help="iterations of each run (default: 24)")
+    parser.add_argument("--steps", type=int, help="iterations of each run (default: 24, on a GPU 400)")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each row (default: 3)")
     given = parser.parse_args()
     device = torch.device(given.device)
+    given.steps = given.steps or STEPS[given.device]
     name = torch.cuda.get_device_name() if device.type == "cuda" else environment()["processor"]
     about = f"PyTorch {torch.__version__}, {name}, batches of {BATCH}x3x{given.side}x{given.side}"
     print(f"{about}, medians of {given.repeats}")

@@ -3,34 +3,37 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from PIL import Image
 
 from study.track import list_studies
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.ipynb"))
 MAIN = EXAMPLES[0].with_name("degradation.ipynb")
 
 
-def run_notebook(path: Path, folder: Path) -> dict[str, nbformat.NotebookNode]:
+def run_notebook(path: Path, folder: Path) -> dict[str, Any]:
     """Execute a notebook in a folder and return its cells by their ids."""
+    pytest.importorskip("ipykernel")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
+    nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     ).execute()
     return {cell.id: cell for cell in notebook.cells}
 
 
-def texts(cell: nbformat.NotebookNode) -> str:
+def texts(cell: Any) -> str:
     parts = [output.get("text") or output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
     return "\n".join(parts)
 
 
-def images(cell: nbformat.NotebookNode) -> list[np.ndarray]:
+def images(cell: Any) -> list[np.ndarray]:
     found = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L")) for png in found]
 

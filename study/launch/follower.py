@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from study.config import ProbePlan, RunSpec
+from study.launch.failure import out_of_memory
 from study.launch.prober import prober
 
 GONE_SECONDS = 0.5
@@ -123,8 +124,6 @@ def _end_with_worker(folder: Path) -> None:
 
 
 def _tell(part: Part, error: Exception) -> None:
-    from study.launch.worker import out_of_memory
-
     cause = f"{type(error).__name__}: {error}".splitlines()[0]
     told = Broken(cause, traceback.format_exc(), out_of_memory(error), isinstance(error, OSError))
     partial = part.broken.with_suffix(".partial")

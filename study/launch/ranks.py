@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
+from study.launch.failure import out_of_memory
 from study.launch.follower import Broken, Part
 from study.launch.prober import prober
 
@@ -139,7 +140,7 @@ class _Ranks:
         """Return what broke a run in which `error` was met here: that, or what another rank died of."""
         import torch
 
-        if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError | torch.AcceleratorError):
+        if not isinstance(error, RuntimeError) or isinstance(error, torch.AcceleratorError) or out_of_memory(error):
             return error  # no other rank is to blame for it
         end = time.monotonic() + BLAME_SECONDS
         while time.monotonic() < end:
@@ -168,7 +169,7 @@ class _Ranks:
             if process.poll() is not None and process.returncode != 0
         ]
         # Whoever was killed lost nobody, and nor did one whose error isn't that of a connection.
-        found.sort(key=lambda one: (one[2] is not None, one[2] is not None and one[2].cause.startswith("RuntimeError")))
+        found.sort(key=lambda one: (one[2] is not None, one[2] is not None and _may_be_of_a_connection(one[2])))
         return _as_error(*found[0], self._size) if found else None
 
     def _end_if_stuck(self) -> None:
@@ -202,6 +203,10 @@ def _told(part: Part) -> Broken | None:
         return Broken(**json.loads(part.broken.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
+
+
+def _may_be_of_a_connection(told: Broken) -> bool:
+    return told.cause.startswith("RuntimeError") and not told.out_of_memory
 
 
 def _as_error(part: Part, code: int, told: Broken | None, size: int) -> Exception:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from study.errors import StudyError
 from study.events import Event
+from study.launch.failure import out_of_memory
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
 from study.launch.prober import prober
 from study.launch.ranks import RankDied, each_device, run_in_group
@@ -146,12 +147,14 @@ class Desk:
         import torch
 
         self._courses.pop(task, None)
-        if isinstance(error, torch.AcceleratorError) or (isinstance(error, RankDied) and self._device.type == "cuda"):
+        memory = out_of_memory(error)
+        broken = isinstance(error, torch.AcceleratorError) and not memory  # too little memory breaks no GPU
+        if broken or (isinstance(error, RankDied) and self._device.type == "cuda"):
             raise error  # the GPU is of no more use to this process: another takes its runs over
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         text = "".join(traceback.format_exception(error))
         passing = isinstance(error, OSError)
-        self._wire.say(Failed(task, cause, text, out_of_memory(error), joined, passing))
+        self._wire.say(Failed(task, cause, text, memory, joined, passing))
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()  # so that others on this GPU have what the broken run held
 
@@ -166,10 +169,3 @@ class Desk:
                 raise StudyError(f"the images on {socket.gethostname()} are not those that this study began with")
             self._held = (spec, place(dataset, str(self._device)))
         return self._held[1]
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether a device had too little memory left: a GPU says so by a class of its own, a CPU in words."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

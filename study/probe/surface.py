@@ -17,6 +17,10 @@ from study.probe.replica import replica
 
 Direction = Mapping[str, Tensor]
 """A change of each weight of a net, by name; parameters that aren't named don't change."""
+POINTS_AT_ONCE = 32
+"""Points evaluated in one pass on a GPU, at most: more are no faster."""
+VALUES_AT_ONCE = 2**28
+"""Values of the largest feature map of such a pass, and of its weights, at most: 1 GiB of 32-bit floats."""
 ROUNDING = 1e-6
 """Losses that differ by less, relative to 1 + loss, count as equal: they are sums of 32-bit numbers."""
 
@@ -93,7 +97,7 @@ def measure_surface(
         points: along each direction, an odd number, so that the centre is one.
         recalibrate: whether batch norms use the statistics of the batch.
         at_once: points evaluated in one pass, as groups of channels; by default one on a CPU, which gains nothing by
-            more, and 32 elsewhere.
+            more, and elsewhere as many as `points_at_once` says.
 
     Raises:
         StudyError: an even number of points, or fewer than three; no directions, or more than two; no images.
@@ -103,12 +107,13 @@ def measure_surface(
     if len(directions) not in (1, 2) or not batches:
         raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
     own = replica(net, training=False)
+    use_native_norms(own)
     if recalibrate:
         _use_batch_statistics(own)
     ticks = torch.linspace(-span, span, points, dtype=torch.float64)
     ticks[points // 2] = 0  # exactly
     grid = torch.cartesian_prod(ticks, ticks if len(directions) == 2 else torch.zeros(1, dtype=torch.float64))
-    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else 32)
+    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(own, batches))
     scores = torch.cat([_scores(own, batches, directions, part) for part in torch.split(grid, at_once)])
     count = sum(len(labels) for _, labels in batches)
     return [
@@ -139,6 +144,44 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
     a, b = (n // 2 for n in inner.shape)
     curvatures = tuple(second[a, b].diagonal().tolist())
     return SurfaceSummary(float(inner[a, b]), curvatures, float((loss < basin).double().mean()), minima, nonconvex)
+
+
+@torch.no_grad()
+def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> int:
+    """Return of how many points a pass over one of these batches takes a bounded memory; 1 at least."""
+    largest = 0
+
+    def look(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, output[0].numel())
+
+    hooks = [module.register_forward_hook(look) for module in net.modules()]
+    net(batches[0][0][:2])  # some norms need two
+    for hook in hooks:
+        hook.remove()
+    maps = largest * max(len(labels) for _, labels in batches)
+    weights = sum(weight.numel() for weight in net.parameters())
+    return max(1, min(POINTS_AT_ONCE, VALUES_AT_ONCE // max(maps, weights)))
+
+
+class NativeBatchNorm2d(nn.BatchNorm2d):
+    """Computes without cuDNN, for which PyTorch asks how images lie: in channels_last, `vmap` can't answer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        cudnn = torch.backends.cudnn
+        before = cudnn.enabled
+        cudnn.enabled = False
+        try:
+            return super().forward(x)
+        finally:
+            cudnn.enabled = before
+
+
+def use_native_norms(net: nn.Module) -> None:
+    """Let a net go through `vmap` on a GPU: its batch norms compute without cuDNN; names and values stay."""
+    for module in net.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = NativeBatchNorm2d
 
 
 def _use_batch_statistics(net: nn.Module) -> None:

@@ -95,9 +95,12 @@ def _deterministic() -> Iterator[None]:
     settle_cublas()
     cudnn, mode = torch.backends.cudnn, torch.get_deterministic_debug_mode()
     before = cudnn.deterministic, cudnn.benchmark
+    filling: Any = torch.utils.deterministic
+    fill = filling.fill_uninitialized_memory
     # `use_deterministic_algorithms(True)` in other words, which don't import PyTorch's compiler: that takes a second.
     torch.set_deterministic_debug_mode("error")
     cudnn.deterministic, cudnn.benchmark = True, False
+    filling.fill_uninitialized_memory = False  # a kernel more for each new tensor, which nobody reads before writing
     try:
         yield
     except RuntimeError as error:
@@ -108,6 +111,7 @@ def _deterministic() -> Iterator[None]:
     finally:
         torch.set_deterministic_debug_mode(mode)
         cudnn.deterministic, cudnn.benchmark = before
+        filling.fill_uninitialized_memory = fill
 
 
 def _explained(text: str) -> str | None:

@@ -93,6 +93,8 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{path} was altered: its checksum is another")
     try:
         values: dict[str, Any] = torch.load(BytesIO(data), map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
+        raise  # of the device: the file is whole
     except Exception as error:
         raise DamagedCheckpoint(f"{path} can't be read: {str(error).splitlines()[0]}") from None
     if values.pop("format", None) != FORMAT:

@@ -3,6 +3,7 @@ import torch
 
 from study.data import Normalizer, Split, TrainBatches, augmented_batches, evaluation_batches
 from study.errors import DataError
+from tests.gpu.sync import never_waited_for
 
 AUGMENTATIONS = ("none", "crop-flip", "imagenet")
 
@@ -115,11 +116,8 @@ def test_no_batch_of_nothing(split):
 def test_device_sees_the_same_batches_and_is_never_waited_for(split, augment):
     here, there = make(split, augment), make(split.to("cuda"), augment)
     there.batch(0)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waited_for():
         images, labels = there.batch(3)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     expected, expected_labels = here.batch(3)
     assert torch.equal(labels.cpu(), expected_labels)
     torch.testing.assert_close(images.cpu(), expected, atol=1e-4, rtol=1e-4)

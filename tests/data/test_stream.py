@@ -12,6 +12,7 @@ import torch
 from study.data import Dataset, Normalizer, Split, TrainBatches, augmented_batches, evaluation_batches, place
 from study.data import stream as stream_module
 from study.data.stream import AHEAD, batch_images, on_device
+from tests.gpu.sync import never_waited_for
 
 AUGMENTATIONS = ("none", "crop-flip", "imagenet")
 CPU = torch.device("cpu")
@@ -238,11 +239,8 @@ def test_a_gpu_is_streamed_the_same_batches_and_never_waited_for(split, augment)
     )
     expected = [resident.batch(step) for step in (0, 1, 2, 3, 4, 5, 9, 10)]
     found = [streamed.batch(0)]
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waited_for():
         found += [streamed.batch(step) for step in range(1, 6)]
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     found += [streamed.batch(step) for step in (9, 10)]
     assert all(images.is_cuda and labels.is_cuda for images, labels in found)
     assert all(equal(*pair) for pair in zip(expected, found, strict=True))

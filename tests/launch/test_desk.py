@@ -13,7 +13,7 @@ from study.config import DatasetSpec, Recipe, RunSpec
 from study.events import Finished, Interrupted
 from study.launch.messages import Failed, Measure, Measured, Order, Ready, Stop, Told
 from study.launch.wire import Gone, Wire
-from study.launch.worker import Desk, out_of_memory
+from study.launch.worker import Desk
 
 DATA = DatasetSpec(name="digits", train_limit=200, test_limit=50)
 
@@ -83,7 +83,12 @@ def broken(error: Exception) -> Callable[..., Iterator[object]]:
 
 @pytest.mark.parametrize(
     ("error", "memory"),
-    [(torch.OutOfMemoryError("CUDA out of memory"), True), (ValueError("a bad image"), False)],
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (ValueError("a bad image"), False),
+    ],
 )
 def test_a_run_that_breaks_says_so_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, memory: bool
@@ -113,17 +118,11 @@ def test_runs_whose_common_step_breaks_all_say_so(tmp_path: Path, monkeypatch: p
     assert [(one.task, one.out_of_memory, one.joined) for one in failed] == [("a", True, True), ("b", True, True)]
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError("x"), True),
-        (MemoryError(), True),
-        (
-            RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
-            True,
-        ),
-        (RuntimeError("shapes differ"), False),
-    ],
-)
-def test_what_counts_as_too_little_memory(error: Exception, expected: bool) -> None:
-    assert out_of_memory(error) == expected
+def test_a_gpu_that_is_lost_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another takes its runs over: no operation of this process would succeed again."""
+    error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    monkeypatch.setattr(study.train, "course", broken(error))
+    line = Line(order("a", tmp_path))
+    with pytest.raises(torch.AcceleratorError, match="illegal"):
+        Desk(Wire(line), "cpu", torch.get_num_threads()).serve()  # type: ignore[arg-type]
+    assert not any(isinstance(message, Failed) for message in line.heard)

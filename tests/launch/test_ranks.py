@@ -116,6 +116,12 @@ def test_kinds_of_faults_stay_what_they_are(told: ranks.Broken | None, kind: typ
     assert str(error).startswith("rank 1 of 2 (cuda:1)")
 
 
+def test_no_other_rank_is_to_blame_for_too_little_memory() -> None:
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    unasked = object.__new__(ranks._Ranks)  # has no processes to look at
+    assert unasked.blame(error) is error
+
+
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 80}

@@ -5,9 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from study.errors import StudyError
+from study.nets import build_net
 from study.probe import SurfacePoint, filter_directions, measure_surface, replica, summarise_surface
+from study.probe.surface import points_at_once
 
 
 def directions_of(net: nn.Module, count: int = 2, seed: int = 0) -> list[dict[str, torch.Tensor]]:
@@ -137,3 +140,42 @@ def test_an_imagenet_net(digit_net):
         net, [(images, torch.tensor([0, 1, 2, 3]))], directions_of(net, 1), points=3, recalibrate=True
     )
     assert all(math.isfinite(row.loss) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "images", "side", "points"),
+    [
+        ("plain-56", 1.0, 256, 32, 32),
+        ("plain-20", 4.0, 256, 32, 16),  # maps of 64 channels
+        ("plain-20", 1.0, 256, 96, 7),
+        ("resnet-18", 1.0, 256, 224, 1),
+        ("resnet-50", 1.0, 2, 64, 11),  # its weights are more than its maps
+    ],
+)
+def test_a_pass_takes_no_more_memory_the_larger_nets_and_images_are(name, width, images, side, points):
+    batch = torch.zeros(1, 3, 1, 1).expand(images, 3, side, side), torch.zeros(images, dtype=torch.int64)
+    assert points_at_once(build_net(name, 10, width=width).eval(), [batch]) == points
+
+
+def on_a_fake_gpu(value: torch.Tensor) -> torch.Tensor:
+    layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+    return torch.empty(value.shape, dtype=value.dtype, device="cuda", memory_format=layout)
+
+
+@pytest.mark.skipif(not torch.backends.cudnn.is_available(), reason="a PyTorch without CUDA chooses as for a CPU")
+@pytest.mark.parametrize("recalibrate", [False, True])
+@pytest.mark.parametrize(("name", "side"), [("plain-8", 8), ("resnet-18", 64)])
+def test_the_way_through_pytorch_on_a_gpu(name, side, recalibrate, monkeypatch):
+    """PyTorch's own tensors without values choose operations as on a GPU, where `vmap` refuses some of them."""
+    monkeypatch.setattr("study.probe.surface.replica", lambda net, training: net.train(training))
+    net = build_net(name, 10)
+    before = torch.backends.cudnn.enabled
+    with FakeTensorMode():
+        for module in net.modules():
+            for own in (module._parameters, module._buffers):
+                own.update({key: on_a_fake_gpu(value) for key, value in own.items() if value is not None})
+        batch = on_a_fake_gpu(torch.empty(4, 3, side, side)), torch.empty(4, dtype=torch.int64, device="cuda")
+        directions = [{key: on_a_fake_gpu(weight) for key, weight in net.named_parameters() if weight.ndim > 1}]
+        with pytest.raises(DataDependentOutputException):  # when all is computed and is to be read
+            measure_surface(net, [batch], directions, points=9, recalibrate=recalibrate)
+    assert torch.backends.cudnn.enabled is before

@@ -88,6 +88,21 @@ def test_what_was_set_before_is_put_back(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision) == before
 
 
+@pytest.mark.parametrize("users", [True, False])
+def test_new_memory_is_not_filled(monkeypatch: pytest.MonkeyPatch, users: bool) -> None:
+    """Filling it would be a kernel more for each new tensor; a user's own setting stands outside."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", users)
+
+    def compute() -> None:
+        with arithmetic(CPU, deterministic=True):
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        compute()
+    assert torch.utils.deterministic.fill_uninitialized_memory is users
+
+
 def test_an_operation_that_is_not_deterministic_is_named(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

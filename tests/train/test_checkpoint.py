@@ -131,6 +131,25 @@ def test_both_damaged_is_a_new_beginning(path: Path) -> None:
     assert not list(path.parent.iterdir())
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("CUDA error: out of memory")],
+    ids=repr,
+)
+def test_too_little_memory_is_not_damage(path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Nor is any other fault of a device: the checkpoint stays."""
+
+    def load(*_: object, **__: object) -> object:
+        raise error
+
+    save_checkpoint(path, {"step": 1})
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(type(error)):
+        find_checkpoint(path, CPU)
+    monkeypatch.undo()
+    assert find_checkpoint(path, CPU).values == {"step": 1}
+
+
 def test_nothing_but_plain_values_is_unpickled(path: Path) -> None:
     """A class of somebody else's is refused, whole as the file may be."""
     save_checkpoint(path, {"step": Path("/")})

@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, predict_probabilities, run
 from study.train import predict as module
 from study.train.predict import error_over_views
+from tests.gpu.sync import never_waited_for
 from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
@@ -205,16 +207,12 @@ def test_a_run_ends_with_the_error_over_its_views(digits: Dataset, tmp_path: Pat
 def test_a_gpu_is_never_waited_for(split: Split, normalizer: Normalizer, net: nn.Module, views: str) -> None:
     expected = naive(net, split.images, normalizer, views)
     gpu = torch.device("cuda")
-    there, mean, images = net.to(gpu), normalizer.to(gpu), split.images.to(gpu)
+    there, mean, images = copy.deepcopy(net).to(gpu), normalizer.to(gpu), split.images.to(gpu)
 
     def predict() -> Tensor:
         return predict_probabilities(there, images, mean, augment="imagenet", views=views, device=gpu, precision="fp32")
 
     predict()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waited_for():
         found = predict()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-        net.cpu()
     torch.testing.assert_close(found.cpu(), expected, atol=1e-2, rtol=0)
