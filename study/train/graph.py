@@ -8,7 +8,6 @@ iterations, the rate and where the batch begins in the epoch's order, are scalar
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 
@@ -23,16 +22,6 @@ AHEAD = 2
 log = logging.getLogger(__name__)
 
 
-class Graph(Protocol):
-    """Records work for a device once, and does it again."""
-
-    def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
-        """Record what `body` asks of the device on `stream`, without doing it."""
-
-    def replay(self) -> None:
-        """Do it, on the current stream."""
-
-
 class CudaGraph:
     """A `torch.cuda.CUDAGraph` with memory of its own, so that several can be replayed at the same time."""
 
@@ -40,11 +29,13 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
 
     def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
+        """Record what `body` asks of the GPU on `stream`, without doing it."""
         # Other threads may pin memory meanwhile: only what this one does must be recordable.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             body()
 
     def replay(self) -> None:
+        """Do it, on the current stream."""
         self._graph.replay()
 
 
@@ -55,10 +46,9 @@ class Replay:
     put other tensors in the place of its parameters, buffers or sums from then on.
     """
 
-    def __init__(self, state: RunState, graph: Callable[[], Graph] = CudaGraph) -> None:
+    def __init__(self, state: RunState) -> None:
         self._state = state
-        self._make_graph = graph
-        self._graph: Graph | None = None
+        self._graph: CudaGraph | None = None
         self._warm = 0
         self._pending: deque[torch.cuda.Event] = deque()
 
@@ -84,7 +74,7 @@ class Replay:
     def _capture(self) -> None:
         """Record an iteration; a run that can't be recorded goes on kernel by kernel."""
         self._state.optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
-        graph = self._make_graph()
+        graph = CudaGraph()
         try:
             graph.capture(self._advance, self._state.stream)
         except torch.OutOfMemoryError:

@@ -7,8 +7,8 @@ the program. It sees the functions of PyTorch that Python calls, not what C++ do
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,29 @@ class GpuTensor(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise DeviceMismatch(f"{func.__name__}: a tensor of the pretended GPU outside of its block, or in a thread")
+
+
+class Recorder:
+    """Stands in for `CudaGraph`: calls again what it recorded."""
+
+    def capture(self, body: Callable[[], None], stream: object) -> None:
+        self.replay = body  # a capture does nothing yet
+
+    def replay(self) -> None:
+        raise AssertionError("replayed before it was captured")
+
+
+class PretendedStream:
+    """A stream, or an event: what was asked of it is done, but to wait for it is to wait."""
+
+    def __init__(self, gpu: "PretendedGpu") -> None:
+        self._gpu = gpu
+
+    def record_event(self) -> "PretendedStream":
+        return self
+
+    def synchronize(self) -> None:
+        self._gpu.wait("synchronize")
 
 
 class PretendedGpu(TorchFunctionMode):
@@ -237,6 +260,10 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
         for name, answer in answers.items():
             patch.setattr(torch.cuda, name, lambda *_, answer=answer, **__: answer)
         patch.setattr(torch.cuda, "synchronize", lambda *_: gpu.wait("synchronize"))
+        patch.setattr(torch.cuda, "Stream", lambda *_: PretendedStream(gpu))
+        patch.setattr(torch.cuda, "current_stream", lambda *_: PretendedStream(gpu))
+        patch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+        patch.setattr("study.train.graph.CudaGraph", Recorder)
         patch.setattr(torch, "autocast", lambda _, *args, **kwargs: autocast("cpu", *args, **kwargs))
         patch.setattr(torch, "load", load_there)
         patch.setattr(torch, "save", save_from_there)

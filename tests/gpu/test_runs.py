@@ -15,8 +15,7 @@ from study.data.augment import CropFlip
 from study.events import Epoch, Event, Finished, Probed
 from study.predict import load_predictor
 from study.probe import Prober
-from study.train import CheckpointPlan, Step, Together, course, load_checkpoint
-from study.train.step import take_step
+from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint
 from tests.gpu.pretended import CPU, GPU, DeviceMismatch, PretendedGpu, pretended_gpu
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,18 +24,15 @@ DATA = DatasetSpec(name="digits", train_limit=110, test_limit=30)  # of the firs
 UNLIKE = {"time", "seconds", "images_per_second", "memory_mib"}
 """What two runs that are the same may differ in."""
 
-# Where the host waits, and how often. A resident run with crops and flips, evaluated each epoch:
-AN_EPOCH = {  # its first iteration
-    "data/batches.py TrainBatches._shuffle: copied from the host": 1,  # the order
-    "data/batches.py _draws: copied from the host": 3,  # top, left, flip
-}
+# Where the host waits, and how often; no iteration does. A resident run with crops and flips, evaluated each epoch:
+PACE = {"train/graph.py Replay._keep_pace: synchronize"}  # for the last iteration but two: left out below
 A_POINT = {
     "train/score.py Scorer.measure: item": 2,
     "train/state.py RunState.finite: __bool__": 1,
     "train/evaluate.py evaluate: item": 4,  # error and loss of the test images and of those held out
 }
 STREAMED = {"data/batches.py _in_order: copied from the host": 2}  # at a point too: the labels of either split
-A_CHECKPOINT = {"train/checkpoint.py save_checkpoint: saved": 1}
+A_CHECKPOINT = {"train/checkpoint.py save_checkpoint: saved": 1, "train/state.py RunState.values: item": 1}
 
 RECIPES: dict[str, dict[str, Any]] = {
     "as it comes": {},
@@ -108,17 +104,18 @@ def watched(
     """Do a run, and tell the waits of iterations inside an epoch, of those that begin one, and up to each event."""
     waits: dict[str, Counter[str]] = defaultdict(Counter)
     events: list[Event] = []
+    stepper = Stepper(device)
     for event in course(spec, data, device, CheckpointPlan(path, 1e9), **more):
         if isinstance(event, Step):
             first = "Step" not in waits and "first Step" not in waits  # a run may go on inside an epoch
             begins = event.state.step % event.state.batches.iterations_per_epoch == 0
             doing = "first Step" if begins or first else "Step"
-            take_step(event, device)
+            assert stepper.take([event]) == []
         else:
             doing = type(event).__name__
             events.append(event)
         if gpu is not None:
-            waits[doing] += gpu.waits
+            waits[doing] += Counter({name: n for name, n in gpu.waits.items() if name not in PACE})
             gpu.waits.clear()
     return Outcome(figures(events), tensors_of(path), waits)
 
@@ -139,8 +136,7 @@ def test_a_run_is_that_of_a_cpu_and_no_iteration_waits(
             found = watched(spec, data, GPU, tmp_path / f"{where}.pt", gpu)
         assert found.figures == expected.figures
         assert equal(found.tensors, expected.tensors)
-        assert found.waits["Step"] == {}
-        assert found.waits["first Step"].keys() <= AN_EPOCH.keys()
+        assert found.waits["Step"] == found.waits["first Step"] == {}
         assert found.waits["Epoch"].keys() == A_POINT.keys() | (STREAMED.keys() if where == "streamed" else set())
 
 
@@ -148,9 +144,9 @@ def test_a_run_is_that_of_a_cpu_and_no_iteration_waits(
 def test_where_the_host_waits(digits: Dataset, tmp_path: Path, resident: bool) -> None:
     with pretended_gpu() as gpu:
         waits = watched(make_spec(), place(digits, GPU) if resident else digits, GPU, tmp_path / "c.pt", gpu).waits
-    once = {doing: {name: count / 2 for name, count in waits[doing].items()} for doing in ("first Step", "Epoch")}
-    assert once["first Step"] == AN_EPOCH
-    assert once["Epoch"] == (A_POINT if resident else A_POINT | STREAMED)
+    once = {name: count / 2 for name, count in waits["Epoch"].items()}
+    assert waits["first Step"] == {}
+    assert once == (A_POINT if resident else A_POINT | STREAMED)
     assert waits["Checkpointed"] == A_CHECKPOINT
 
 
@@ -169,32 +165,26 @@ def test_a_run_that_was_stopped_goes_on(digits: Dataset, tmp_path: Path, after: 
     assert found.waits["Step"] == {}
 
 
-def together(specs: list[RunSpec], data: Dataset, device: torch.device, folder: Path) -> Iterator[None]:
-    """Train these as one, and stop before each of their common iterations."""
-    folder.mkdir()
-    courses = [course(spec, data, device, CheckpointPlan(folder / f"{spec.seed}.pt")) for spec in specs]
-    joined = Together(device)
-    while True:
-        steps = [next((event for event in one if isinstance(event, Step)), None) for one in courses]
-        yield
-        if None in steps:
-            return
-        joined.take([step for step in steps if step is not None])
-
-
-def test_runs_joined_in_one(digits: Dataset, tmp_path: Path) -> None:
-    specs = [make_spec(seed) for seed in (0, 1)]
-    list(together(specs, digits, CPU, tmp_path / "cpu"))
+def test_runs_beside_each_other(digits: Dataset, tmp_path: Path) -> None:
+    """Nets that differ, each with the bits that it has alone; no iteration waits but for the last but one."""
+    specs = [make_spec(0), make_spec(1, depth=14, precision="bf16")]
+    for spec in specs:
+        watched(spec, digits, CPU, tmp_path / f"cpu-{spec.seed}.pt")
     with pretended_gpu() as gpu:
         data = place(digits, GPU)
-        waits = []
-        for _ in together(specs, data, GPU, tmp_path / "gpu"):
-            waits.append(gpu.waits.copy())
+        courses = [course(spec, data, GPU, CheckpointPlan(tmp_path / f"gpu-{spec.seed}.pt")) for spec in specs]
+        stepper = Stepper(GPU)
+        while steps := [step for each in courses if (step := next_step(each)) is not None]:
             gpu.waits.clear()
-    assert [bool(count) for count in waits] == [True, False, False, True, False, False, True]  # three an epoch
-    for seed in (0, 1):
-        found, expected = (tensors_of(tmp_path / device / f"{seed}.pt") for device in ("gpu", "cpu"))
+            assert stepper.take(steps) == []
+            assert gpu.waits.keys() <= PACE
+    for spec in specs:
+        found, expected = (tensors_of(tmp_path / f"{device}-{spec.seed}.pt") for device in ("gpu", "cpu"))
         assert equal(found, expected)
+
+
+def next_step(events: Iterator[Event | Step]) -> Step | None:
+    return next((event for event in events if isinstance(event, Step)), None)
 
 
 @pytest.mark.parametrize("views", ["center", "ten-crop", "multi-scale"])
@@ -220,10 +210,10 @@ def test_probes(digits: Dataset, tmp_path: Path) -> None:
 
     def measure(device: torch.device) -> dict[str, Any]:
         events = course(spec, place(digits, device), device, CheckpointPlan(tmp_path / device.type), probe=Prober(plan))
-        found = {}
+        found, stepper = {}, Stepper(device)
         for event in events:
             if isinstance(event, Step):
-                take_step(event, device)
+                assert stepper.take([event]) == []
             elif isinstance(event, Probed):
                 found |= {(event.step, name): columns for name, columns in event.tables.items()}
         return found
@@ -260,7 +250,7 @@ def test_a_wait_that_is_put_into_an_iteration_is_found(
     monkeypatch.setattr(CropFlip, "apply", lambda *given: change(real(*given)))
     with pretended_gpu() as gpu:
         waits = watched(make_spec(), place(digits, GPU), GPU, tmp_path / "c.pt", gpu).waits
-    assert waits["Step"] == {f"data/batches.py TrainBatches.batch: {kind}": 4}
+    assert waits["Step"] == {f"data/batches.py TrainBatches.fetch: {kind}": 4}
 
 
 @pytest.mark.parametrize("where", ["batch", "net", "loss"])
@@ -274,12 +264,14 @@ def test_a_tensor_of_the_host_that_is_put_into_an_iteration_is_found(
 
     def iterate() -> None:
         events = course(make_spec(), place(digits, GPU), GPU, CheckpointPlan(tmp_path / "c.pt"))
-        step = next(event for event in events if isinstance(event, Step))
+        step = next_step(events)
+        assert step is not None
         if where == "net":
             step.state.net.register_forward_pre_hook(lambda _net, inputs: (inputs[0] + on_host,))
         elif where == "loss":
             step.state.loss_sum = torch.zeros(1)
-        take_step(step, GPU)
+        for failed in Stepper(GPU).take([step]):
+            raise failed.error
 
     with pretended_gpu(), pytest.raises(DeviceMismatch):
         iterate()

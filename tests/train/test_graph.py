@@ -1,7 +1,6 @@
 """Steps that are replayed: on a CPU by a recorder in place of a CUDA graph, on a GPU by a real one."""
 
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset
 from study.events import Diverged, Epoch, Event, Finished, Interrupted
-from study.train import CheckpointPlan, load_checkpoint, run
-from study.train import stepper as stepper_module
+from study.train import CheckpointPlan, Stepper, load_checkpoint, run
+from study.train import graph as graph_module
 from study.train.arithmetic import on_stream, own_stream
-from study.train.graph import WARM_STEPS, Replay
+from study.train.graph import WARM_STEPS
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
+from tests.gpu.pretended import Recorder
 from tests.train.test_stepper import train_together
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -25,19 +25,13 @@ run_module = import_module("study.train.run")  # the package has a function of t
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
-class Recorder:
-    """Stands in for a CUDA graph where there is none: calls again what it recorded."""
+class Counted(Recorder):
+    """Counts graphs."""
 
     made = 0
 
     def __init__(self) -> None:
-        Recorder.made += 1
-
-    def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
-        self.replay = body  # a capture does nothing yet
-
-    def replay(self) -> None:
-        raise AssertionError("replayed before it was captured")
+        Counted.made += 1
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +48,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         state.replays, state.can_join = True, False
         return state
 
-    Recorder.made = 0
+    Counted.made = 0
     monkeypatch.setattr(run_module, "build_state", build)
-    monkeypatch.setattr(stepper_module, "Replay", partial(Replay, graph=Recorder))
+    monkeypatch.setattr(graph_module, "CudaGraph", Counted)
 
 
 def make_spec(seed: int = 0, depth: int = 8, **recipe: object) -> RunSpec:
@@ -88,11 +82,11 @@ RECIPES: list[dict[str, object]] = [
 def test_replays_give_the_bits_of_eager_steps(digits: Dataset, tmp_path: Path, recipe: dict[str, object]) -> None:
     spec = make_spec(**recipe)
     replayed = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "replayed.pt")))
-    assert Recorder.made == 1
+    assert Counted.made == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "build_state", build_state)
         eager = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "eager.pt")))
-    assert Recorder.made == 1
+    assert Counted.made == 1
     assert outcome(replayed, tmp_path / "replayed.pt") == outcome(eager, tmp_path / "eager.pt")
 
 
@@ -111,7 +105,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_bits(digits: Dataset,
 def test_different_nets_beside_each_other_keep_the_bits_they_have_alone(digits: Dataset, tmp_path: Path) -> None:
     specs = [make_spec(0), make_spec(1, depth=14, precision="bf16"), make_spec(2, batch_size=32, lr=1e30)]
     found = train_together(specs, digits, tmp_path, late=4)
-    assert Recorder.made == 3
+    assert Counted.made == 3
     for i, spec in enumerate(specs[:2]):
         path = tmp_path / f"alone-{i}.pt"
         alone = list(run(spec, digits, CPU, CheckpointPlan(path)))
@@ -128,7 +122,7 @@ def test_a_run_that_cannot_be_captured_goes_on_kernel_by_kernel(
 
     spec = make_spec(augment="crop-flip")
     replayed = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "replayed.pt")))
-    monkeypatch.setattr(Recorder, "capture", refuse)
+    monkeypatch.setattr(Counted, "capture", refuse)
     eager = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "eager.pt")))
     assert outcome(replayed, tmp_path / "replayed.pt") == outcome(eager, tmp_path / "eager.pt")
     (line,) = [record.message for record in caplog.records]
@@ -139,14 +133,14 @@ def test_a_run_that_cannot_be_captured_goes_on_kernel_by_kernel(
 def test_too_little_memory_for_one_graph_stops_that_run_alone(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(Recorder):
+    class Full(Counted):
         def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
-            if Recorder.made == 2:
+            if Counted.made == 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             super().capture(body, stream)
 
-    monkeypatch.setattr(stepper_module, "Replay", partial(Replay, graph=Full))
-    stepper = stepper_module.Stepper(CPU)
+    monkeypatch.setattr(graph_module, "CudaGraph", Full)
+    stepper = Stepper(CPU)
     states = [ready(build_state(make_spec(seed), digits, CPU)) for seed in (0, 1, 2)]
     for step in range(WARM_STEPS + 1):
         failed = stepper.take([next_step(state) for state in states])
@@ -173,7 +167,7 @@ def test_a_graph_on_a_gpu_gives_the_bits_of_eager_steps(
     spec = make_spec(**{**recipe, "deterministic": True, "iterations": 40})
     there = digits.to(GPU)
     replayed = list(run(spec, there, GPU, CheckpointPlan(tmp_path / "replayed.pt")))
-    monkeypatch.setattr(stepper_module, "Replay", partial(Replay, graph=Recorder))
+    monkeypatch.setattr(graph_module, "CudaGraph", Counted)
     eager = list(run(spec, there, GPU, CheckpointPlan(tmp_path / "eager.pt")))
     assert outcome(replayed, tmp_path / "replayed.pt", GPU) == outcome(eager, tmp_path / "eager.pt", GPU)
 
@@ -208,7 +202,7 @@ def test_a_replay_stopped_within_an_epoch_goes_on_to_the_same_bits(digits: Datas
 def test_replays_wait_for_nothing(digits: Dataset) -> None:
     with on_stream(own_stream(GPU)):
         state = build_state(make_spec(augment="crop-flip", iterations=100), digits.to(GPU), GPU)
-    stepper = stepper_module.Stepper(GPU)
+    stepper = Stepper(GPU)
     for _ in range(WARM_STEPS + 1):
         assert stepper.take([next_step(state)]) == []
     torch.cuda.set_sync_debug_mode("error")
