@@ -2,14 +2,14 @@
 
     python bench/connections.py [--workers 1000] [--messages 200]
 
-The workers are threads of one other process; connections, secret, messages and pool are the real ones.
+The workers are threads of one other process; connections, encryption, messages and pool are the real ones.
 """
 
 import argparse
 import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from threading import Barrier, Thread
 
 from study.events import Epoch
@@ -17,7 +17,7 @@ from study.launch.callers import CalledWorker, Callers
 from study.launch.executor import End, Worker
 from study.launch.messages import Ready, Told
 from study.launch.pool import Pool
-from study.launch.remote import Call
+from study.launch.remote import Call, call_in
 
 POINT = Epoch(391, 1.0, 0.1, 40.0, 1.2, 42.0, 1.3, None, None, 2e4, 10.0, 3e3, 1.8e9)
 
@@ -67,8 +67,7 @@ def work(calls: list[Call], messages: int) -> None:
     all_there = Barrier(len(calls))
 
     def one(call: Call) -> None:
-        line = Client((call.host, call.port), authkey=call.key)
-        line.send_bytes(str(call.number).encode())
+        line = call_in(call)
         line.send(Ready({"host": "n", "code": "c"}))
         all_there.wait()
         for _ in range(messages):

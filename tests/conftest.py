@@ -35,8 +35,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def study_command(*words: str) -> list[str]:
-    """Return the command line of the program in this interpreter."""
-    return [sys.executable, "-m", "study.cli", *words]
+    """Return the command line of the program in this interpreter, which takes no modules from the working folder."""
+    return [sys.executable, "-P", "-m", "study.cli", *words]
 
 
 @pytest.fixture(scope="module")

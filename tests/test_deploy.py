@@ -1,5 +1,6 @@
 """The files under deploy/: their commands are those that tests start by hand, since docker may not be here."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,38 @@ def test_ray_understands_the_cluster_file() -> None:
     util = pytest.importorskip("ray.autoscaler._private.util", reason="Ray isn't installed")
     config = yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text(encoding="utf-8"))
     util.validate_config(config | {"cluster_synced_files": []})  # `ray up` adds that
+
+
+def test_the_image_has_a_user_of_its_own_who_owns_what_it_writes_to() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["study"]
+    assert any(line.startswith("RUN useradd") and line.split("&&")[0].split()[-1] == "study" for line in lines)
+    assert "ENV HOME=/home/study" in lines  # where Ray's autoscaler puts its files: it doesn't ask the user's account
+    owned = next(line for line in lines if "install --directory --owner=study" in line).split()
+    for name, service in COMPOSE["services"].items():
+        assert "user" not in service
+        for volume in service.get("volumes", []) if "build" in service else []:
+            source, _, target = volume.rpartition("}")[2].partition(":")
+            assert target.endswith(":ro") or target in owned or source == "../reports", f"{name}: {volume}"
+
+
+def test_the_checkout_is_mounted_read_only_and_reports_can_be_written() -> None:
+    volumes = COMPOSE["services"]["study"]["volumes"]
+    assert "..:/checkout:ro" in volumes
+    assert (DEPLOY / "../reports").is_dir()  # docker would make it for root
+    assert "../reports:/work/reports" in volumes
+
+
+def test_images_can_be_given_by_digest() -> None:
+    arguments = {"BASE", "USER_ID", "POSTGRES"}
+    text = (DEPLOY / "docker-compose.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\{([A-Z_]+):-", text)) - {"STUDY_DATA"} == arguments
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    base = COMPOSE["services"]["mlflow"]["build"]["args"]["BASE"]
+    assert f"ARG BASE={base.removeprefix('${BASE:-').removesuffix('}')}\nFROM $BASE\n" in dockerfile
+    for service in COMPOSE["services"].values():
+        assert "build" in service or re.fullmatch(r"\$\{[A-Z]+:-[\w:.]+\}", service["image"])
 
 
 def test_the_image_holds_what_the_program_needs(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ ONLY_IN = {
     "optuna": {"tune"},
     "typer": {"cli"},
     "ray": {"launch"},
+    "cryptography": {"launch"},
 }
 NO_TORCH = ("report", "track")
 

@@ -3,22 +3,21 @@
 import os
 import resource
 import secrets
-import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
-from multiprocessing import AuthenticationError, Pipe
-from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 
 from study.launch.devices import threads_of
+from study.launch.door import Door
 from study.launch.environment import code
-from study.launch.remote import Call, credentials, hold_line, objection
+from study.launch.line import KEY_BYTES, LOGIN, WELCOME, Line
+from study.launch.remote import Call, credentials, objection
 
 MOST_FILES = 65536
-BACKLOG = 512
-"""Workers that may call in at the same moment."""
 
 
 class CalledWorker(ABC):
@@ -31,7 +30,7 @@ class CalledWorker(ABC):
         self._callers = callers
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> Line | None:
         """The line to it, once its scheduler has found it a place."""
         return self._callers.connection(self._number)
 
@@ -53,26 +52,33 @@ class CalledWorker(ABC):
 
 
 class Callers:
-    """Listens for workers, each of which has a number and knows a secret."""
+    """Lets workers in, each of which has a number and knows a secret."""
 
     def __init__(self, host: str, shared: Path | None = None) -> None:
-        """Listen; `host` is the name or address of this machine by which workers reach it, unless STUDY_HOST says so.
+        """Listen at one interface of this machine: that of the name or address in STUDY_HOST, or else that of `host`.
 
-        They take over the variables with which the artifact store is reached, and must see the folder `shared`.
+        Workers take over the variables with which the artifact store is reached, and must see the folder `shared`.
+
+        Raises:
+            StudyError: this machine has no such interface, or it is one that no other machine reaches.
         """
-        host = os.environ.get("STUDY_HOST", host)
         _allow_many_lines()
-        self._listener = Listener(("", 0), family="AF_INET", backlog=BACKLOG)
-        self._key = secrets.token_bytes(32)
+        self._door = Door(os.environ.get("STUDY_HOST") or host, self._admit)
+        self._key = secrets.token_bytes(KEY_BYTES)
         self._call = Call(
-            host, int(self._listener.address[1]), self._key, environ=credentials(), shared=str(shared or "")
+            self._door.host,
+            self._door.port,
+            self._key,
+            self._door.certificate,
+            environ=credentials(),
+            shared=str(shared or ""),
         )
         self._bell, self._ringer = Pipe(duplex=False)
         self._lock = Lock()
-        self._arrived: dict[int, Connection] = {}
+        self._lines: dict[int, Line | None] = {}
+        """By number: those that have called in, and None for those that may."""
         self._expected = 0
-        self._closed = False
-        Thread(target=self._listen, daemon=True).start()
+        self._door.open()
 
     @property
     def bell(self) -> Connection:
@@ -82,42 +88,38 @@ class Callers:
     def expect(self, device: str, threads: int) -> Call:
         """Return what a further worker must know to call in."""
         self._expected += 1
+        self._lines[self._expected] = None
         return self._call.by(self._expected, device, threads)
 
-    def connection(self, number: int) -> Connection | None:
+    def connection(self, number: int) -> Line | None:
         """Return the line to a worker, if it has called in."""
-        return self._arrived.get(number)
+        return self._lines.get(number)
 
     def forget(self, number: int) -> None:
-        """Drop a worker that has ended."""
-        self._arrived.pop(number, None)
+        """Drop a worker that has ended, and let it in no more."""
+        with self._lock:
+            line = self._lines.pop(number, None)
+        if line is not None:
+            line.close()
 
     def close(self) -> None:
         """Hear nobody any more."""
-        self._closed = True
-        with suppress(OSError):  # wakes the one that listens
-            socket.create_connection(("127.0.0.1", self._call.port), timeout=1).close()
-        self._listener.close()
+        self._door.close()
+        for number in list(self._lines):
+            self.forget(number)
 
-    def _listen(self) -> None:
-        while not self._closed:
-            with suppress(OSError, EOFError):
-                caller = self._listener.accept()
-                Thread(target=self._admit, args=(caller,), daemon=True).start()  # a slow one keeps no other waiting
-
-    def _admit(self, caller: Connection) -> None:
-        """Let a caller in that knows the secret; it knows then that this launcher does."""
-        try:
-            deliver_challenge(caller, self._key)
-            answer_challenge(caller, self._key)
-            number = int(caller.recv_bytes(32))
-        except (AuthenticationError, OSError, EOFError, ValueError):
-            caller.close()
-            return
-        hold_line(caller)
+    def _admit(self, login: bytes, line: ssl.SSLSocket) -> bool:
+        """Let a caller in that knows the secret, once; it knows this launcher by its certificate."""
+        key, number = LOGIN.unpack(login)
+        if not secrets.compare_digest(key, self._key):
+            return False
         with self._lock:
-            self._arrived[number] = caller
-            self._ringer.send(number)
+            if number not in self._lines or self._lines[number] is not None:
+                return False
+            line.sendall(WELCOME)
+            self._lines[number] = Line(line)
+        self._ringer.send(number)
+        return True
 
 
 class CallingExecutor:

@@ -7,7 +7,7 @@ talked to, a pipe here and a socket from elsewhere. What is said over it is the 
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 LOG_BYTES = 64 * 1024
 """What is kept of the end of a dead worker's log, at most."""
@@ -32,6 +32,25 @@ class End(NamedTuple):
     """The end of what it printed, or what its scheduler says of it."""
 
 
+class Channel(Protocol):
+    """What messages go over: a pipe's `Connection`, or a `Line` from elsewhere."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when there may be something to receive."""
+
+    def send(self, message: Any, /) -> None:
+        """Send a message."""
+
+    def poll(self) -> bool:
+        """Whether there is something to receive."""
+
+    def recv(self) -> Any:
+        """Wait for a message and return it."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
 class Worker(Protocol):
     """A worker process that was asked for."""
 
@@ -40,7 +59,7 @@ class Worker(Protocol):
         """What it computes on: `cpu`, `cuda:0`."""
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> Channel | None:
         """Where it is heard; None until it has called in, which takes as long as a scheduler has no room for it."""
 
     def leave(self) -> None:

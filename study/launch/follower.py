@@ -1,6 +1,6 @@
 """A process that does a run together with a worker, as one of its ranks from 1 on, and ends with it.
 
-It imports no MLflow and no Optuna. What it prints goes to the worker's log.
+It imports no MLflow and no Optuna. What it prints goes to a file, from which the worker takes it.
 """
 
 import faulthandler
@@ -47,6 +47,11 @@ class Part:
         return TypeAdapter(Part).dump_json(self) + b"\n"
 
     @property
+    def name(self) -> str:
+        """How it is called in messages."""
+        return f"rank {self.rank} of {self.spec.recipe.gpus_per_run} ({self.device})"
+
+    @property
     def meeting(self) -> Path:
         """The file at which the ranks meet."""
         return self.folder / "meeting"
@@ -57,6 +62,11 @@ class Part:
         return self.folder / f"{self.rank}.ready"
 
     @property
+    def log(self) -> Path:
+        """The file with all that this rank prints."""
+        return self.folder / f"{self.rank}.log"
+
+    @property
     def broken(self) -> Path:
         """The file that says what broke this rank."""
         return self.folder / f"{self.rank}.broken"
@@ -64,10 +74,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Broken:
-    """What broke a rank: the cause in a line, the whole traceback, and what kind of cause it was, as in `Failed`."""
+    """What broke a rank: the cause in a line, and what kind of cause it was, as in `Failed`."""
 
     cause: str
-    traceback: str
     out_of_memory: bool
     passing: bool
 
@@ -125,7 +134,7 @@ def _end_with_worker(folder: Path) -> None:
 
 def _tell(part: Part, error: Exception) -> None:
     cause = f"{type(error).__name__}: {error}".splitlines()[0]
-    told = Broken(cause, traceback.format_exc(), out_of_memory(error), isinstance(error, OSError))
+    told = Broken(cause, out_of_memory(error), isinstance(error, OSError))
     partial = part.broken.with_suffix(".partial")
     try:
         partial.write_text(json.dumps(asdict(told)), encoding="utf-8")

@@ -15,6 +15,8 @@ from time import sleep
 from study.launch.executor import End, Worker, end_of
 from study.launch.worker import main
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""The variable that does what the option -P does: `multiprocessing` can't be told to add an option."""
 DUMP_SECONDS = 0.5
 """What a silent worker is given to leave the stacks of its threads."""
 
@@ -76,7 +78,7 @@ class LocalExecutor:
         log = Path(self._logs.name) / f"{self._started}.log"
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, device, self._threads, log), daemon=True)
-        with _no_interrupt():
+        with _sheltered():
             process.start()
         theirs.close()
         return LocalWorker(process, ours, device, log)
@@ -95,11 +97,19 @@ class LocalExecutor:
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back: a process started meanwhile never gets it, not even while it still loads its modules."""
+def _sheltered() -> Iterator[None]:
+    """Let processes started meanwhile get no Ctrl-C, and take no modules from the working folder.
+
+    Not even while they load their modules: a user's own `random.py` may lie there.
+    """
+    paths = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     resource_tracker.ensure_running()  # its start, else a part of the first process's, lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.environ.pop(SAFE_PATH)
+        if paths is not None:
+            os.environ[SAFE_PATH] = paths

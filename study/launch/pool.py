@@ -146,15 +146,16 @@ class Pool:
         """
         speaking = {member.worker.connection: member for member in self._members if member.worker.connection}
         bell = self._place.caller
-        for ready in wait([*speaking, bell] if bell else list(speaking), timeout):
-            connection = cast("Connection", ready)
-            if connection is bell:
+        channels = cast("list[Connection]", [*speaking, bell] if bell else list(speaking))
+        for ready in wait(channels, timeout):
+            if bell and ready is bell:
                 bell.recv()  # from the next time on, the caller is heard
                 continue
-            member = speaking[connection]
+            channel = cast("executor.Channel", ready)
+            member = speaking[channel]
             try:
-                while member in self._members and connection.poll():  # a message may have taken it away
-                    yield from self._take_in(member, connection.recv())
+                while member in self._members and channel.poll():  # a message may have taken it away
+                    yield from self._take_in(member, channel.recv())
             except (EOFError, OSError):
                 yield from self._replace(member)
         if time.monotonic() - self._looked >= LOOK_SECONDS:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
+from study.launch.executor import end_of
 from study.launch.failure import out_of_memory
 from study.launch.follower import Broken, Part
 from study.launch.prober import prober
@@ -101,7 +102,6 @@ class _Ranks:
         threads: int,
         probes: ProbePlan | None,
     ) -> None:
-        self._size = 1 + len(devices)
         self._over = False
         self._temporary = tempfile.TemporaryDirectory(prefix="study-ranks-", ignore_cleanup_errors=True)
         folder = Path(self._temporary.name)
@@ -145,6 +145,8 @@ class _Ranks:
         end = time.monotonic() + BLAME_SECONDS
         while time.monotonic() < end:
             if (cause := self._cause()) is not None:
+                for said in self._said():
+                    error.add_note(said)
                 return cause
             time.sleep(POLL_SECONDS)
         return error
@@ -159,7 +161,20 @@ class _Ranks:
             if process.stdin is not None:
                 with suppress(OSError):
                     process.stdin.close()
+        self._pass_on()
         self._temporary.cleanup()
+
+    def _pass_on(self) -> None:
+        """Put what the ranks have printed into this process's log."""
+        for said in self._said():
+            print(said, file=sys.stderr, flush=True)  # noqa: T201
+
+    def _said(self) -> list[str]:
+        """Return what the ranks have printed and nobody has taken yet."""
+        logs = [(part, end_of(part.log).strip()) for part in self._parts]
+        for part, _ in logs:
+            part.log.unlink(missing_ok=True)
+        return [f"{part.name} printed:\n{log}" for part, log in logs if log]
 
     def _cause(self) -> Exception | None:
         """Return what the first rank to break died of: the others lost it, and broke then."""
@@ -170,7 +185,7 @@ class _Ranks:
         ]
         # Whoever was killed lost nobody, and nor did one whose error isn't that of a connection.
         found.sort(key=lambda one: (one[2] is not None, one[2] is not None and _may_be_of_a_connection(one[2])))
-        return _as_error(*found[0], self._size) if found else None
+        return _as_error(*found[0]) if found else None
 
     def _end_if_stuck(self) -> None:
         while not self._over:
@@ -178,6 +193,7 @@ class _Ranks:
             if cause is not None:
                 time.sleep(STUCK_SECONDS)
                 if not self._over:
+                    self._pass_on()
                     print(f"{type(cause).__name__}: {cause}", file=sys.stderr, flush=True)  # noqa: T201 (its log)
                     os._exit(1)
             time.sleep(POLL_SECONDS)
@@ -185,12 +201,15 @@ class _Ranks:
 
 def _start(part: Part) -> "subprocess.Popen[bytes]":
     """Start a rank: not with `multiprocessing`, since a worker is a daemon there and may have no children."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", START],
-        stdin=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        start_new_session=True,  # Ctrl-C doesn't reach it
-    )
+    with part.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START],  # the working folder may hold a `random.py` of the user's
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,  # Ctrl-C doesn't reach it
+        )
     assert process.stdin is not None  # noqa: S101 (it was asked for)
     with suppress(OSError):  # it has just died: `wait` will notice
         process.stdin.write(part.line())
@@ -209,12 +228,11 @@ def _may_be_of_a_connection(told: Broken) -> bool:
     return told.cause.startswith("RuntimeError") and not told.out_of_memory
 
 
-def _as_error(part: Part, code: int, told: Broken | None, size: int) -> Exception:
-    who = f"rank {part.rank} of {size} ({part.device})"
-    if told is None:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return RankDied(f"{who} {how}")
-    kind = MemoryError if told.out_of_memory else RankDied if told.passing else RuntimeError
-    error = kind(f"{who}: {told.cause}")
-    error.add_note(told.traceback)
-    return error
+def _as_error(part: Part, code: int, told: Broken | None) -> Exception:
+    if told is not None:
+        kind = MemoryError if told.out_of_memory else RankDied if told.passing else RuntimeError
+        return kind(f"{part.name}: {told.cause}")
+    if code < 0:
+        return RankDied(f"{part.name} was killed by {signal.Signals(-code).name}")
+    last = ": ".join(["", *end_of(part.log).strip().splitlines()[-1:]])
+    return RankDied(f"{part.name} ended with exit code {code}{last}")

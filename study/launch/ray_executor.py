@@ -2,8 +2,9 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,10 @@ class RayExecutor(CallingExecutor):
         self._ray: Any = ray
         try:
             _knock(address or os.environ.get("RAY_ADDRESS", ""))
-            self._ray.init(
-                address=address or "auto", log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True
-            )
+            with tempfile.TemporaryDirectory() as empty, chdir(empty):  # Ray lets its workers import from this folder
+                self._ray.init(
+                    address=address or "auto", log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True
+                )
         except (OSError, RuntimeError, ValueError) as error:
             where = address or os.environ.get("RAY_ADDRESS", "this machine")
             raise StudyError(f"--executor ray: no cluster at {where}: {first_line(error)}") from None

@@ -2,21 +2,25 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from threading import Event
 
 import psutil
 
-SILENT_SECONDS = 60
-"""A peer that acknowledges nothing for so long is gone, though nobody hung up: its machine has lost power, say."""
+from study.launch.line import LOGIN, Line, dial
+
+CALL_SECONDS = 60.0
+"""How long a worker tries to reach a launcher that turns callers away, since too many call."""
 SCRATCH = "study-runs-"
 """Beginning of the names of workers' temporary folders; their process's number follows."""
 VARIABLE = "STUDY_CALL"
@@ -32,6 +36,8 @@ class Call:
     port: int
     key: bytes = field(repr=False)
     """A secret of this launcher and its workers."""
+    certificate: str
+    """By which workers know the launcher."""
     number: int = 0
     device: str = "cpu"
     threads: int = 1
@@ -51,9 +57,7 @@ def serve(call: Call, terminated: Event | None = None) -> None:
         OSError: it can't be reached.
     """
     os.environ.update(call.environ)
-    connection = Client((call.host, call.port), authkey=call.key)
-    connection.send_bytes(str(call.number).encode())
-    hold_line(connection)
+    connection = call_in(call)
 
     from study.launch.environment import environment
     from study.launch.wire import Gone, Wire
@@ -66,6 +70,24 @@ def serve(call: Call, terminated: Event | None = None) -> None:
     prefix = f"{SCRATCH}{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as scratch, suppress(Gone):
         Desk(Wire(connection, terminated), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
+
+
+def call_in(call: Call) -> Line:
+    """Return the line to the launcher, once it has let this worker in.
+
+    Raises:
+        OSError: it can't be reached.
+    """
+    until = time.monotonic() + CALL_SECONDS
+    while True:
+        try:
+            return dial((call.host, call.port), call.certificate, LOGIN.pack(call.key, call.number))
+        except (ConnectionRefusedError, ssl.SSLCertVerificationError):
+            raise  # it has ended
+        except OSError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.1, 1.0))  # others try again as well
 
 
 def _sweep(folder: Path) -> None:
@@ -115,21 +137,6 @@ def objection(where: Mapping[str, str], code: str) -> str:
 def credentials() -> dict[str, str]:
     """Return the variables of this process that workers need to reach the artifact store."""
     return {name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)}
-
-
-def hold_line(connection: Connection) -> None:
-    """Notice a peer whose machine is gone: a socket, left to itself, would wait for hours or for ever."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as line:
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (
-            ("TCP_KEEPIDLE", SILENT_SECONDS // 4),
-            ("TCP_KEEPINTVL", SILENT_SECONDS // 12),
-            ("TCP_KEEPCNT", 9),
-            ("TCP_USER_TIMEOUT", 1000 * SILENT_SECONDS),
-        ):
-            if hasattr(socket, name):
-                line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 What `sbatch` should know of partition, account or time limit stands in its own variables, such as SBATCH_PARTITION.
 """
 
+import ipaddress
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -11,10 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from study.errors import StudyError
 from study.launch.callers import CalledWorker, Callers, CallingExecutor
+from study.launch.door import way_to
 from study.launch.executor import End, Worker, end_of
 from study.launch.remote import VARIABLE, Call, packed
 
@@ -22,6 +26,8 @@ LOOK_SECONDS = 5.0
 """Between two looks at Slurm's queue."""
 WARN_SECONDS = 60
 """Before a job's time is over, it is told to write a checkpoint."""
+MOST_ASKED = 16
+"""Nodes whose addresses are looked up."""
 COMMAND_SECONDS = 60
 """How long one of Slurm's commands may take."""
 
@@ -66,7 +72,7 @@ class SlurmExecutor(CallingExecutor):
         """
         if not shutil.which("sbatch"):
             raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
-        super().__init__(socket.gethostname(), shared, cpus=cpus, gpus=gpus, memory=memory)
+        super().__init__(_own_address(), shared, cpus=cpus, gpus=gpus, memory=memory)
         self._logs = tempfile.TemporaryDirectory(prefix=".slurm-", dir=shared) if shared is not None else None
         self._looked = 0.0
         self._options = [f"--cpus-per-task={cpus}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
@@ -82,7 +88,7 @@ class SlurmExecutor(CallingExecutor):
         log = Path(self._logs.name) / f"{call.number}.log" if self._logs is not None else None
         words = ["--parsable", "--job-name=study", "--no-requeue", "--export=ALL", f"--signal=B:TERM@{WARN_SECONDS}"]
         words += [*self._options, f"--output={log or os.devnull}"]
-        script = f"#!/bin/sh\nexec '{sys.executable}' -m study.launch.remote\n"
+        script = f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m study.launch.remote\n"
         done = _slurm("sbatch", *words, script=script, environ={VARIABLE: packed(call)})
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:]
@@ -104,6 +110,14 @@ class SlurmExecutor(CallingExecutor):
         super().close()
         if self._logs is not None:
             self._logs.cleanup()
+
+
+def _own_address() -> str:
+    """Return this machine's address on the way to Slurm's nodes; its name where none of them is known by address."""
+    nodes = _slurm("sinfo", "--noheader", "--Node", "--format=%o").stdout.split()
+    ways = [way for node in islice(dict.fromkeys(nodes), MOST_ASKED) if (way := way_to(node))]
+    outward = (way for way in ways if not ipaddress.ip_address(way).is_loopback)
+    return next(outward, ways[0] if ways else socket.gethostname())
 
 
 def _slurm(

@@ -2,10 +2,10 @@
 
 import os
 import time
-from multiprocessing.connection import Connection
 from threading import Event
 from typing import Any
 
+from study.launch.executor import Channel
 from study.launch.messages import Alive, Measure, Order, Stop
 
 POLL_SECONDS = 0.05
@@ -21,7 +21,7 @@ class Gone(BaseException):
 class Wire:
     """Hears orders and words to stop, notices the launcher's end, and says what there is to say."""
 
-    def __init__(self, connection: Connection, terminated: Event | None = None) -> None:
+    def __init__(self, connection: Channel, terminated: Event | None = None) -> None:
         """Take over the connection; `terminated` is set when this process is told to end."""
         self._connection = connection
         self._parent = os.getppid()
@@ -44,7 +44,7 @@ class Wire:
         self._said = time.monotonic()
         try:
             self._connection.send(message)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             raise Gone from None
 
     def listen(self, *, wait: bool) -> None:
@@ -65,7 +65,7 @@ class Wire:
             while wait or self._connection.poll():
                 self._take(self._connection.recv())
                 wait = False
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (EOFError, OSError):
             if wait or not self.terminated:
                 raise Gone from None  # else its runs are being put away: nobody need hear of it
 

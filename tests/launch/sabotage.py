@@ -1,4 +1,4 @@
-"""Code of a test's own in every process of the program that trains, wherever it is started."""
+"""Code of a test's own in processes of the program: of those that train, or by names that the program imports."""
 
 import os
 from pathlib import Path
@@ -18,6 +18,16 @@ def patched(name, *args, **kwargs):
 
 builtins.__import__ = patched
 """
+
+
+TAKEN = ("json", "pickle", "queue", "random", "resource", "select", "signal", "socket", "ssl", "struct",
+         "psutil", "pydantic", "sitecustomize", "study", "torch")  # fmt: skip
+
+
+def shadow(folder: Path) -> None:
+    """Put files into a working folder that have the names of modules, and break whoever imports them."""
+    for name in TAKEN:
+        (folder / f"{name}.py").write_text(f'raise ImportError("{name}.py of the working folder")\n')
 
 
 def sabotage(folder: Path, code: str) -> str:

@@ -1,5 +1,7 @@
 """Where workers run, and what is said where they can't."""
 
+import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
+from study.launch import slurm_executor
 from study.launch.devices import threads_of
 from study.launch.limits import Hardware
 from study.launch.local import LocalExecutor
@@ -78,6 +81,25 @@ def test_without_ray_without_slurm_or_without_a_cluster(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(StudyError, match=r"Ray isn't installed; pip install"):
         choose_place(Hardware(executor="ray"), 8, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "address"),
+    [
+        ("n1 n1 n2", "10.0.0.5"),  # that of the way to another machine, where there is one
+        ("n1", "127.0.0.1"),
+        ("gone n2", "10.0.0.5"),
+        ("gone", "launcher"),
+        ("", "launcher"),
+    ],
+)
+def test_slurms_nodes_say_which_address_they_reach(nodes: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = subprocess.CompletedProcess("sinfo", 0, nodes.replace(" ", "\n"), "")
+    ways = {"n1": "127.0.0.1", "n2": "10.0.0.5", "gone": ""}
+    monkeypatch.setattr(slurm_executor, "_slurm", lambda *_: answer)
+    monkeypatch.setattr(slurm_executor, "way_to", ways.__getitem__)
+    monkeypatch.setattr(socket, "gethostname", lambda: "launcher")
+    assert slurm_executor._own_address() == address
 
 
 def test_a_worker_that_cannot_be_used_ends_the_study(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,21 +98,49 @@ def test_what_breaks_another_rank_is_told(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"rank 1 of 2 \(cpu\): DataError: .*nowhere") as caught:
         list(begin(tmp_path / "c.pt", make_spec(missing)))
     assert not isinstance(caught.value, OSError)
-    assert "Traceback" in caught.value.__notes__[0]
+    assert "Traceback" in printed(caught.value)
+
+
+def printed(error: BaseException) -> str:
+    assert error.__cause__ is not None
+    (said,) = error.__cause__.__notes__
+    assert said.startswith("rank 1 of 2 (cpu) printed:\n")
+    return said
+
+
+def test_what_a_rank_printed_before_it_died_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "START", "import sys; print('first'); sys.exit('last words')")
+    with pytest.raises(RankDied, match=r"rank 1 of 2 \(cpu\) ended with exit code 1: last words$") as caught:
+        list(begin(tmp_path / "c.pt", make_spec()))
+    assert "first\n" in printed(caught.value)
+    assert "last words" in "".join(traceback.format_exception(caught.value))
+    monkeypatch.setattr(ranks, "START", "import ctypes, faulthandler; faulthandler.enable(); ctypes.string_at(0)")
+    with pytest.raises(RankDied, match=r"rank 1 of 2 \(cpu\) was killed by SIGSEGV$") as caught:
+        list(begin(tmp_path / "c.pt", make_spec()))
+    assert "string_at" in printed(caught.value)
+    assert folders() == set()
+
+
+def test_what_a_rank_printed_goes_to_the_log_of_its_worker(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    part = ranks.Part(make_spec(), tmp_path / "c.pt", "cpu", 1, 1, tmp_path)
+    group = ranks._Ranks(part.spec, part.checkpoint, CPUS[1:], 1, None)
+    group._parts[0].log.write_text("a warning\n")
+    group.close()
+    assert capfd.readouterr().err == "rank 1 of 2 (cpu) printed:\na warning\n"
 
 
 @pytest.mark.parametrize(
     ("told", "kind"),
     [
-        (ranks.Broken("OSError: the disk is gone", "", out_of_memory=False, passing=True), RankDied),
-        (ranks.Broken("MemoryError", "", out_of_memory=True, passing=False), MemoryError),
-        (ranks.Broken("ValueError: shapes", "", out_of_memory=False, passing=False), RuntimeError),
+        (ranks.Broken("OSError: the disk is gone", out_of_memory=False, passing=True), RankDied),
+        (ranks.Broken("MemoryError", out_of_memory=True, passing=False), MemoryError),
+        (ranks.Broken("ValueError: shapes", out_of_memory=False, passing=False), RuntimeError),
         (None, RankDied),
     ],
 )
 def test_kinds_of_faults_stay_what_they_are(told: ranks.Broken | None, kind: type[Exception], tmp_path: Path) -> None:
     part = ranks.Part(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
-    error = ranks._as_error(part, 1, told, 2)
+    error = ranks._as_error(part, 1, told)
     assert type(error) is kind
     assert str(error).startswith("rank 1 of 2 (cuda:1)")
 

@@ -12,6 +12,7 @@ from tests.faults.whole import SHORT, check_whole
 from tests.launch.clusters import RayCluster
 from tests.launch.hold import Hold
 from tests.launch.processes import Launcher
+from tests.launch.sabotage import shadow
 
 pytest.importorskip("ray", reason="Ray isn't installed")
 pytestmark = pytest.mark.slow
@@ -36,6 +37,7 @@ def cluster(hold: Hold) -> Iterator[RayCluster]:
 
 def launcher(folder: Path, cluster: RayCluster, *words: str, name: str = "launcher") -> Launcher:
     (folder / "g.yaml").write_text(SHORT)
+    shadow(folder)
     return Launcher(folder, name, "--executor", "ray", "--address", cluster.address, "--workers", "3", *words)
 
 

@@ -11,6 +11,7 @@ from tests.conftest import run_study
 from tests.faults.whole import SHORT, check_whole
 from tests.launch.hold import Hold
 from tests.launch.processes import Launcher, wait_for
+from tests.launch.sabotage import shadow
 from tests.launch.slurm import slurm
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,7 @@ def test_a_job_is_cancelled(
 ) -> None:
     here = left_alone(SHORT)
     (tmp_path / "g.yaml").write_text(SHORT)
+    shadow(tmp_path)
     with Hold(tmp_path_factory.mktemp("hold"), monkeypatch) as hold:
         launcher = Launcher(tmp_path, "launcher", *WORDS, "--checkpoint-every", "0.3")
         hold.until_held(min(2, os.cpu_count() or 1))  # a core each
