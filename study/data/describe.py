@@ -18,8 +18,8 @@ from study.data.seeds import derived_seed
 SAMPLES = 40
 CHUNK = 4096
 DEFINITION = (
-    "on values 0..1 of the original pixels: mean is the mean over images of each image's own mean; "
-    "variance the mean over images of the mean squared distance from that mean; std its square root"
+    "on values 0..1 of the original pixels (8 bits, upright, transparent parts on white): "
+    "mean is the mean over images of each image's own mean; variance the mean over images of the mean squared distance from that mean; std its square root"
 )
 
 
