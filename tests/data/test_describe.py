@@ -22,6 +22,7 @@ def test_a_tree(image_tree, write_image):
     assert found.statistics["classes"] == {"ape": 8, "bee": 6}
     assert found.statistics["height"] == {"least": 12, "median": 12, "greatest": 20}
     assert found.statistics["skipped"] == [{"name": "train/bee/bad.png", "reason": "not an image"}]
+    assert found.statistics["notes"] == ["test: the images of test/", "not read: 1 file (1 .txt): train/ape/notes.txt"]
     assert {len(column) for column in found.table.values()} == {14}
     row = found.table["path"].index("train/ape/05.PNG")
     assert [found.table[key][row] for key in ("name", "class", "height", "width")] == ["05.PNG", "ape", 20, 30]
