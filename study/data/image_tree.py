@@ -101,14 +101,13 @@ def _loose(folder: Path) -> Iterator[Path]:
 
 def _flat(root: Path, folders: list[Path]) -> Tree:
     """Return a tree of classes without splits."""
-    near = [folder.name for folder in folders if _like_a_split(folder.name) and subfolders(folder)]
-    if near:
-        rename = f": rename {some(near)}" if not {name.lower() for name in near} <= {*TEST, *VALIDATION} else ""
+    near = [folder for folder in folders if _like_a_split(folder.name)]
+    if near == folders or any(subfolders(folder) for folder in near):
+        others = [folder.name for folder in near if folder.name.lower() not in TEST + VALIDATION]
+        rename = f": rename {some(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
     unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
     classes = [folder for folder in folders if folder not in unlabelled]
-    if not classes:
-        raise DataError(f"{root} has no folder 'train': {EXPECTED}")
     return Tree(_by_folders(root, root, classes), None, tuple(_not_used(unlabelled, [])))
 
 

@@ -114,6 +114,14 @@ def test_names_like_those_of_splits_are_no_classes(tmp_path, words):
     assert all(word in str(caught.value) for word in words.split())
 
 
+def test_folders_of_unlabelled_images_are_no_classes(tmp_path):
+    make(tmp_path, "train_images/0.png", "test_images/0.png", "train.csv")
+    with pytest.raises(DataError, match=r"has no folder 'train': .*: rename test_images, train_images"):
+        read_tree(tmp_path)
+    make(tmp_path, "bus/0.png", "train_bullet/0.png")  # words of such a name may be a class's
+    assert len(read_tree(tmp_path).train.classes) == 4
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(DataError, match="has no folder 'train'"):
         read_tree(tmp_path)
