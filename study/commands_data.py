@@ -93,6 +93,7 @@ def prepare(options: DataOptions) -> None:
     splits = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits().items())
     shape = "x".join(map(str, dataset.image_shape))
     lines = [f"{dataset.name}: {splits} images of {shape} in {dataset.num_classes} classes ({dataset.fingerprint})"]
+    lines += dataset.notes
     lines += [f"skipped: {len(dataset.skipped)} bad files"] * bool(dataset.skipped)
     lines += [f"decoded again: {damaged} images that had been altered on disk"] * bool(damaged)
     lines += [f"{_mib(folder):.1f} MiB in {folder}" for folder in _kept(spec, dataset)]
@@ -144,8 +145,9 @@ def predict(
     counts = torch.bincount(predictions.probabilities.argmax(1), minlength=len(predictor.classes)).tolist()
     shares = ", ".join(f"{count:,} {name}" for name, count in zip(predictor.classes, counts, strict=True) if count)
     skipped = f"; {len(predictions.skipped)} bad files skipped" if predictions.skipped else ""
+    lines = [f"{found.name} ({found.run_id[:8]}): {len(predictions.ids):,} images: {shares}{skipped}"]
     Console().print(
-        f"{found.name} ({found.run_id[:8]}): {len(predictions.ids):,} images: {shares}{skipped}\nwritten: {out}",
+        "\n".join([*lines, *predictions.notes, f"written: {out}"]),
         highlight=False,
         soft_wrap=True,
         markup=False,
@@ -235,6 +237,8 @@ def _print_statistics(statistics: Any) -> None:
         f"widths {width['least']} to {width['greatest']} (median {width['median']:g}) pixels",
         highlight=False,
     )
+    for note in statistics["notes"]:
+        say.print(note, highlight=False, soft_wrap=True, markup=False)
     if statistics["skipped"]:
         say.print(f"skipped: {len(statistics['skipped'])} bad files, listed in {BAD_FILES}", highlight=False)
 

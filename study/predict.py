@@ -21,7 +21,7 @@ from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
 from study.data.cores import cores
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
-from study.data.files import ImageFile, Listing, open_archive, open_folder
+from study.data.files import ImageFile, Listing, not_read, open_archive, open_folder
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
 from study.train.checkpoint import load_checkpoint
@@ -67,6 +67,8 @@ class Predictions:
     ids: list[str]
     probabilities: Tensor
     skipped: tuple[BadFile, ...]
+    notes: tuple[str, ...] = ()
+    """Which files aren't read: a line, or none."""
 
 
 def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Predictor:
@@ -123,7 +125,7 @@ def predict_files(
         raise BadFilesError(tuple(bad), len(files) + len(listing.bad))
     if not kept:
         raise DataError(f"no image in {place} can be used")
-    return Predictions(kept, torch.cat(found), tuple(bad))
+    return Predictions(kept, torch.cat(found), tuple(bad), not_read(listing.unread))
 
 
 def open_images(place: Path) -> Listing:
@@ -141,7 +143,7 @@ def open_images(place: Path) -> Listing:
     else:
         raise DataError(f"{place} is neither a folder nor a zip archive")
     if not listing.files and not listing.bad:
-        raise DataError(f"{place} has no images")
+        raise DataError("\n".join([f"{place} has no images", *not_read(listing.unread)]))
     return listing
 
 

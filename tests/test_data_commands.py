@@ -100,6 +100,7 @@ def test_bad_images_are_listed_or_skipped(pets: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "a") as archive:
         archive.writestr("test1/31.jpg", b"no image")
         archive.writestr("../32.jpg", photograph(True, 1))
+        archive.writestr("test1/33.heic", b"not read")
     words = [
         "predict",
         "--run",
@@ -117,7 +118,7 @@ def test_bad_images_are_listed_or_skipped(pets: Path, tmp_path: Path) -> None:
     done = run_study(pets, *words, "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert "30 images" in done.stdout
-    assert "2 bad files skipped" in done.stdout
+    assert "2 bad files skipped\nnot read: 1 file (1 .heic): test1/33.heic\n" in done.stdout
     assert len(rows(tmp_path / "s.csv")) == 31
 
 
@@ -165,6 +166,7 @@ def test_statistics_have_the_stated_definition(pets: Path, tmp_path: Path) -> No
     done = stats(pets, "--root", "kaggle", "--out", str(tmp_path / "s"), STUDY_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert "red, green, blue" in done.stdout
+    assert "test: 0.2 (16 of 80 images, stratified by class, by split_seed 0)" in done.stdout
     found = json.loads((tmp_path / "s" / "statistics.json").read_text())
     assert (found["images"], found["channels"]) == (80, ["red", "green", "blue"])
     images = [np.asarray(Image.open(BytesIO(content))) / 255 for content in labelled().values()]
@@ -205,6 +207,7 @@ def test_damaged_sets_are_refused_listed_and_skipped_when_asked(tmp_path: Path) 
     members["train/dog.4.jpg"] = b"not an image"
     members["train/bird.1.jpg"] = photograph(True, 0)
     members["../../evil.jpg"] = photograph(True, 0)
+    members["train/cat.9.heic"] = b"not read"
     pack(tmp_path / "kaggle" / "train.zip", members)
     expected = ["../../evil.jpg", "train/bird.1.jpg", "train/cat.3.jpg", "train/dog.4.jpg"]
     refused = stats(tmp_path, "--root", "kaggle", "--out", "s")
@@ -221,6 +224,9 @@ def test_damaged_sets_are_refused_listed_and_skipped_when_asked(tmp_path: Path) 
     done = run_study(tmp_path, "run", "--grid", "pets.yaml", "--set", "dataset.skip_bad=true")
     assert done.returncode == 0, done.stderr
     assert "4 image files can't be used and are skipped" in done.stderr
+    assert (
+        "test: 0.2 (16 of 78 images, stratified by class, by split_seed 0)\nnot read: 1 file (1 .heic)" in done.stderr
+    )
     assert load_runs("pets", f"sqlite:///{tmp_path / 'mlflow.db'}")["skipped_images"].tolist() == [4]
 
 
@@ -229,6 +235,7 @@ def test_prepare_says_what_it_keeps_and_mends_what_was_altered(pets: Path, tmp_p
     first = run_study(pets, *words, STUDY_CACHE=str(tmp_path))
     assert first.returncode == 0, first.stderr
     assert "58 train, 6 validation, 16 test images of 3x20x20 in 2 classes" in first.stdout
+    assert "\ntest: 0.2 (16 of 80 images, stratified by class, by split_seed 0)\n" in first.stdout
     assert f"MiB in {tmp_path}" in first.stdout.replace("\n", "")
     (images,) = tmp_path.glob("*/images.npy")
     content = bytearray(images.read_bytes())

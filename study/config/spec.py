@@ -25,6 +25,8 @@ class DatasetSpec(Strict):
     """How: short side resized and the centre kept, long side resized and filled up with the mean colour, or both."""
     skip_bad: bool = False
     """Go on without image files that can't be used, and say how many; by default they are an error."""
+    test: Annotated[float, Field(gt=0)] = 0.2
+    """Part of the images (below 1) or number of them that is the test, where the source has none of its own."""
     validation: Annotated[float, Field(ge=0)] = 0.1
     """Part of the training images (below 1) or number of them (1 and above) held out, never trained on."""
     train_limit: Annotated[int, Field(ge=1)] | None = None
@@ -34,7 +36,7 @@ class DatasetSpec(Strict):
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the splits: the same for all runs of a study, so that they are paired."""
 
-    @field_validator("validation")
+    @field_validator("test", "validation")
     @classmethod
     def _whole(cls, value: float) -> float:
         if value >= 1 and value != int(value):
@@ -42,8 +44,8 @@ class DatasetSpec(Strict):
         return value
 
     def content(self) -> dict[str, Any]:
-        """Return what decides which images are used, without where they lie; what was skipped, the data itself says."""
-        return self.model_dump(exclude={"root", "skip_bad"})
+        """Return what decides which images are used, but for what the fingerprint of the data says itself."""
+        return self.model_dump(exclude={"root", "skip_bad", "test"})
 
 
 class RunSpec(Strict):

@@ -25,7 +25,7 @@ from study.data.measure import Measures
 from study.data.source import Progress, image_cache_folder
 from study.errors import DataError
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of what decoding does and of the files kept here: a new one leaves old caches unused."""
 CHECKED = 64
 """Images whose digest is checked when a cache is opened, spread evenly, the last among them."""

@@ -157,6 +157,8 @@ class Dataset:
     """20 hex digits of the content: see `fingerprint`."""
     skipped: tuple[BadFile, ...] = ()
     """Files left out because they can't be used."""
+    notes: tuple[str, ...] = ()
+    """How the images were split, and which files weren't read, a line each."""
 
     @property
     def num_classes(self) -> int:

@@ -6,6 +6,7 @@ other formats, Pillow decodes. `bench/data.py` has the comparison. Legend: H hei
 """
 
 import re
+from contextlib import suppress
 from io import BytesIO
 from typing import Literal
 
@@ -14,12 +15,19 @@ import simplejpeg
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+SUFFIXES = tuple(".jpg .jpeg .jpe .jfif .png .bmp .dib .webp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM")
 """The only decoders let near a file, whatever its name says."""
 JPEG_MARK = b"\xff\xd8\xff"
+ORIENTED = (b"Exif\0\0", b"tiff:Orientation")
+"""What a JPEG that says how its camera was held has somewhere: EXIF, or XMP."""
+UPRIGHT = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
+"""By EXIF's orientation: whether to mirror an image, and then how many quarter turns to make to the left."""
+WHITE_16, WHITE_12 = 2**16 - 1, 2**12 - 1
+BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 322, 323, 339
+"""Tags of TIFF: bits of each channel; 0 if 0 is white; the size of a tile; 2 if values are signed."""
 BLOCK = 256
 """Pixels summed at a time."""
 SLAB = 2**14
@@ -39,26 +47,90 @@ Resize = Literal["crop", "pad", "stretch"]
 
 
 def decode(data: bytes) -> Pixels:
-    """Decode a file to RGB (H, W, 3). Orientation marks of cameras (EXIF) aren't followed.
+    """Decode a file to RGB (H, W, 3) of 8 bits, upright by its EXIF orientation; of several frames the first.
+
+    Grey of 16 bits becomes v / 257, rounded; of colours of 16 bits, Pillow gives v // 256. Transparent parts lie on
+    white, but an image that is transparent everywhere counts as opaque. Colour profiles aren't followed.
 
     Raises:
-        ValueError: more pixels than Pillow's limit, or scans than ours; Pillow raises others for files that it can't
-            read.
+        ValueError: more pixels than Pillow's limit, or scans than ours, or values of which none is known to be white;
+            Pillow raises others for files that it can't read.
     """
     if data.startswith(JPEG_MARK):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
             _refuse_bomb(width, height, data)
             if colours in ("YCbCr", "RGB", "Gray"):
-                rgb: Pixels = simplejpeg.decode_jpeg(data, "RGB")
-                return rgb
+                return _upright(simplejpeg.decode_jpeg(data, "RGB"), _jpeg_orientation(data))
         except BombError:
             raise
         except ValueError:
             pass  # damaged or unusual: Pillow decides which
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         _refuse_bomb(*image.size, data)
-        return np.array(image.convert("RGB"))  # a copy that may be written to, as PyTorch wants it
+        tile = (*_tag(image, TILE_WIDTH), *_tag(image, TILE_LENGTH))
+        if len(tile) == 2:  # a small image may have a tile of any size, which libtiff takes memory for
+            _refuse_bomb(*tile, data)
+        image.load()
+        return _upright(_rgb(image), _orientation(image))
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    """Return a loaded image of any mode as RGB (H, W, 3)."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return _grey(image)
+    if image.mode in ("I", "F") or 2 in _tag(image, SAMPLE_FORMAT):
+        raise ValueError(f"which value is white isn't known (mode {image.mode}): save it with 8 or 16 bits, unsigned")
+    if image.has_transparency_data:
+        image = _on_white(image.convert("LA") if image.mode == "La" else image)
+    return np.array(image.convert("RGB"))  # a copy that may be written to, as PyTorch wants it
+
+
+def _grey(image: Image.Image) -> Pixels:
+    """Return an image of 12 or 16 bits as RGB (H, W, 3)."""
+    white = WHITE_12 if 12 in _tag(image, BITS) else WHITE_16
+    levels = np.rint(np.arange(white + 1) * 255 / white).astype(np.uint8)
+    values = np.asarray(image)
+    grey: Pixels = levels[values]
+    if "transparency" in image.info:
+        grey[values == image.info["transparency"]] = 255
+    if 0 in _tag(image, PHOTOMETRIC):
+        grey = 255 - grey
+    return grey[:, :, None].repeat(3, axis=2)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    if not image.getchannel("A").getbbox():  # as some programs write pixels of 32 bits
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+    return white
+
+
+def _tag(image: Image.Image, tag: int) -> tuple[int, ...]:
+    """Return the values of a tag of a TIFF file; of other files, none."""
+    value = getattr(image, "tag_v2", {}).get(tag, ())
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _jpeg_orientation(data: bytes) -> int:
+    if any(mark in data for mark in ORIENTED):
+        with suppress(Exception), Image.open(BytesIO(data), formats=("JPEG",)) as image:  # as below
+            return _orientation(image)
+    return 1
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return EXIF's orientation; 1, upright, where there is none. Pillow has turned TIFF files already."""
+    with suppress(Exception):  # damaged metadata make Pillow raise nearly anything, and the pixels may be good
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _upright(rgb: Pixels, orientation: int) -> Pixels:
+    mirror, quarters = UPRIGHT.get(orientation, (False, 0))
+    return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if mirror else rgb, quarters))
 
 
 def _scans(data: bytes) -> int:

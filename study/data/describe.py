@@ -18,7 +18,8 @@ from study.data.seeds import derived_seed
 SAMPLES = 40
 CHUNK = 4096
 DEFINITION = (
-    "on values 0..1 of the original pixels: mean is the mean over images of each image's own mean; "
+    "on values 0..1 of the original pixels (8 bits, upright, transparent parts on white): "
+    "mean is the mean over images of each image's own mean; "
     "variance the mean over images of the mean squared distance from that mean; std its square root"
 )
 
@@ -43,8 +44,8 @@ def describe(dataset: Dataset) -> Description:
 
     `statistics` holds dataset, fingerprint, images, channels (their names in order), mean, variance, std (a value a
     channel), definition, classes (images of each), splits (images of each), height and width (least, median, greatest),
-    training (images, mean, variance, std of the training split: what `normalize: channel` uses), and skipped (a name
-    and a reason for each file left out).
+    training (images, mean, variance, std of the training split: what `normalize: channel` uses), skipped (a name
+    and a reason for each file left out), and notes (how the images were split, which files weren't read).
     """
     splits = dataset.splits()
     parts = [split.measures() for split in splits.values()]
@@ -74,6 +75,7 @@ def describe(dataset: Dataset) -> Description:
             "std": list(training.std),
         },
         "skipped": [{"name": bad.name, "reason": bad.reason} for bad in dataset.skipped],
+        "notes": list(dataset.notes),
     }
     samples, labels = _samples(dataset)
     return Description(table, statistics, samples, labels, _mean_image(dataset))

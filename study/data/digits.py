@@ -9,7 +9,6 @@ import torch
 
 from study.data.dataset import Split
 from study.data.source import Progress, Source
-from study.data.splits import take_test
 from study.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ LEVELS = 16
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the digits with one channel, scaled to 0..255; a stratified fifth, chosen by the split seed, is the test.
+    """Return the digits with one channel, scaled to 0..255; there is no test apart from them.
 
     Raises:
         DataError: a root was given, which digits doesn't have; there is no scikit-learn.
@@ -30,8 +29,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     table = np.loadtxt(_file(), delimiter=",")  # (N, 64 + 1), the label last
     pixels = np.round(table[:, :-1] * 255 / LEVELS).astype(np.uint8).reshape(-1, 1, 8, 8)
     everything = Split(torch.from_numpy(pixels), torch.from_numpy(table[:, -1].astype(np.int64)))
-    train, test = take_test(everything, spec.split_seed)
-    return Source(train, test, tuple(map(str, range(10))))
+    return Source(everything, None, tuple(map(str, range(10))))
 
 
 def _file() -> Path:

@@ -1,7 +1,6 @@
 """Dogs vs Cats, as Kaggle ships it: `train.zip` as it comes, read in place, or the `train/` folder it unpacks to.
 
-Kaggle's test1.zip has no labels and is for prediction only, so a stratified fifth of the labelled images, chosen by the
-split seed, is the test.
+Kaggle's test1.zip has no labels and is for prediction only, so the test is taken from the labelled images.
 """
 
 import re
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, Listing, open_archive, open_folder
-from study.data.image_files import decoded_split
+from study.data.files import ImageFile, Listing, listed, not_read, open_archive, open_folder
+from study.data.image_files import decoded_split, need_all
 from study.data.source import Progress, Source, given_folder
-from study.data.splits import take_test
 from study.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog")
 NAME = re.compile(r"(cat|dog)\.(\d{1,9})\.jpg")
 DEFAULT_SIZE = 64
-BUNDLE = "dogs-vs-cats.zip"
-"""What Kaggle's button downloads: an archive of the archives."""
+BUNDLES = "dogs-vs-cats*.zip"
+"""What Kaggle's buttons download, of either edition: an archive of the archives."""
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -40,13 +38,14 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     bad = [*listing.bad, *(BadFile(name, "isn't called cat.N.jpg or dog.N.jpg") for name in wrong)]
     files.sort(key=_order)
     labels = np.asarray([_order(file)[0] for file in files], dtype=np.int64)
-    _need_both(labels, place)
+    missing = [name for label, name in enumerate(CLASSES) if label not in labels]
+    if missing:
+        raise DataError("\n".join([f"no {missing[0]} in {place}: they are {missing[0]}.N.jpg", *listed(bad)]))
     everything, _, skipped = decoded_split(
         files, labels, listing.read, spec, default_size=DEFAULT_SIZE, bad=bad, progress=progress
     )
-    _need_both(everything.labels.numpy(), place)
-    train, test = take_test(everything, spec.split_seed)
-    return Source(train, test, CLASSES, skipped)
+    need_all(CLASSES, everything, place, skipped)
+    return Source(everything, None, CLASSES, skipped, not_read(listing.unread))
 
 
 def open_training(root: Path) -> tuple[Path, Listing]:
@@ -61,8 +60,8 @@ def open_training(root: Path) -> tuple[Path, Listing]:
     archive = root / "train.zip"
     if archive.is_file():
         return archive, open_archive(archive)
-    if (root / BUNDLE).is_file():
-        raise DataError(f"{root / BUNDLE} holds Kaggle's archives: unzip it there, once (not those within)")
+    for bundle in sorted(root.glob(BUNDLES)):
+        raise DataError(f"{bundle} holds Kaggle's archives: unzip it there, once (not those within)")
     raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
 
 
@@ -75,9 +74,3 @@ def _order(file: ImageFile) -> tuple[int, int, str]:
 
 def _base(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _need_both(labels: np.ndarray[tuple[int], np.dtype[np.int64]], place: Path) -> None:
-    for label, name in enumerate(CLASSES):
-        if not (labels == label).any():
-            raise DataError(f"no image of a {name} in {place}: they are {name}.N.jpg")

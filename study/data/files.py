@@ -1,13 +1,16 @@
 """Image files of a data set, where they lie (a folder, or an archive that is read in place), and those that are bad."""
 
+import heapq
 import os
 import re
 import stat
 import threading
+import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from study.data.dataset import BadFile
@@ -20,6 +23,15 @@ MAX_FILE_BYTES = 256 * 2**20
 """Of an image file: a larger one is refused unread."""
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of the others, zipfile unpacks whatever comes at once: of bzip2, gigabytes from a kilobyte."""
+SYSTEM = {
+    "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information",  # Windows
+    "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot",  # Synology, QNAP
+    "lost+found",
+}  # fmt: skip
+"""What systems and storage boxes put into a user's folders, in lower case; the rest of it has hidden names."""
+NAMED = 5
+"""Of many names, those that a message shows."""
 
 
 class ImageFile(NamedTuple):
@@ -43,6 +55,8 @@ class Listing:
     files: list[ImageFile]
     bad: list[BadFile]
     """Members that can't be used, seen without reading them."""
+    unread: list[str]
+    """Names of files that aren't images by their suffix, without what systems make."""
     read: Read
 
 
@@ -57,7 +71,7 @@ class BadFilesError(DataError):
     """A data set with files that can't be used; `bad` has all of them."""
 
     def __init__(self, bad: tuple[BadFile, ...], total: int) -> None:
-        lines = [f"  {one.name}: {one.reason}" for one in bad[:SHOWN]]
+        lines = listed(bad)
         if len(bad) > SHOWN:
             lines.append(f"  and {len(bad) - SHOWN} more; `study data prepare` lists them all")
         super().__init__(
@@ -72,33 +86,73 @@ class BadFilesError(DataError):
         self.bad = bad
 
 
-def list_folder(folder: Path, root: Path) -> Iterator[ImageFile]:
-    """Yield the image files in and below `folder`, named from `root`; hidden ones are passed over. Reads none."""
-    prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
-    pending = [(str(folder), prefix)]
-    while pending:
-        place, prefix = pending.pop()
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append((entry.path, f"{prefix}{entry.name}/"))
-                elif entry.name.lower().endswith(SUFFIXES):
-                    yield _image_file(entry, prefix)
+def is_system(name: str) -> bool:
+    """Whether a file or folder is hidden, or of a name that systems use for their own, such as thumbnails."""
+    return name.startswith(".") or name.casefold() in SYSTEM
 
 
-def _image_file(entry: "os.DirEntry[str]", prefix: str) -> ImageFile:
-    try:
-        status = entry.stat()
-    except OSError:  # a link to nowhere: reading it will say so
-        return ImageFile(prefix + entry.name, 0, 0)
-    return ImageFile(prefix + entry.name, status.st_size, status.st_mtime_ns)
+def sort_key(name: str) -> tuple[str, str]:
+    """Order names alike on Linux and macOS, which spell accents otherwise."""
+    return unicodedata.normalize("NFC", name), name
+
+
+def some(names: Sequence[str]) -> str:
+    """Return a few of many names, as a message shows them."""
+    return f"{printable(', '.join(names[:NAMED]))}{' ...' if len(names) > NAMED else ''}"
+
+
+def kinds_of(names: Iterable[str]) -> str:
+    """Count names by suffix: `3 .heic, 1 .txt`."""
+    kinds = Counter(PurePath(name).suffix.lower() or "without suffix" for name in names)
+    return some([f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))])
+
+
+def not_read(names: Sequence[str]) -> tuple[str, ...]:
+    """Say how many files aren't read, of which kinds, and name some: a line, or none."""
+    files = f"{len(names):,} file{'s' * (len(names) > 1)}"
+    return (f"not read: {files} ({kinds_of(names)}): {some(sorted(names, key=sort_key))}",) if names else ()
+
+
+def listed(bad: Sequence[BadFile]) -> list[str]:
+    """Return a line each for some of the bad files, with its reason."""
+    return [f"  {file.name}: {file.reason}" for file in bad[:SHOWN]]
 
 
 def open_folder(folder: Path, root: Path) -> Listing:
-    """List a folder."""
-    return Listing(list(list_folder(folder, root)), [], lambda file: read_file(root / file.name))
+    """List the files in and below `folder`, named from `root`, without what systems make; read none.
+
+    Links to folders are followed. Each folder is listed once, by the way of the fewest links, and those above `folder`
+    never: they would lead round in a circle, or to other classes.
+    """
+    files, unread = [], []
+    seen = {above.resolve() for place in (folder.absolute(), folder.resolve()) for above in place.parents}
+    pending = [(0, "" if folder == root else folder.relative_to(root).as_posix() + "/", str(folder))]
+    while pending:
+        links, prefix, place = heapq.heappop(pending)
+        real = Path(place).resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        with os.scandir(place) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if is_system(entry.name):
+                    continue
+                if entry.is_dir():
+                    heapq.heappush(pending, (links + entry.is_symlink(), f"{name}/", entry.path))
+                elif is_image(entry.name):
+                    files.append(_image_file(entry, name))
+                else:
+                    unread.append(name)
+    return Listing(files, [], unread, lambda file: read_file(root / file.name))
+
+
+def _image_file(entry: "os.DirEntry[str]", name: str) -> ImageFile:
+    try:
+        status = entry.stat()
+    except OSError:  # a link to nowhere: reading it will say so
+        return ImageFile(name, 0, 0)
+    return ImageFile(name, status.st_size, status.st_mtime_ns)
 
 
 def read_file(path: Path) -> bytes:
@@ -129,12 +183,17 @@ def open_archive(archive: Path) -> Listing:
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise DataError(f"{archive} can't be read: {printable(str(error))}\ndownload it again") from None
     files: dict[str, ImageFile] = {}
-    bad = []
+    bad, unread = [], []
     for member in members:
-        problem = _problem(member)
-        if problem:
+        if _leads_outside(member.orig_filename):
+            bad.append(BadFile(member.filename, "would land outside the folder"))
+        elif member.is_dir() or any(map(is_system, member.filename.split("/"))):
+            continue
+        elif problem := _problem(member):
             bad.append(BadFile(member.filename, problem))
-        elif _is_image(member.filename):
+        elif not is_image(member.filename):
+            unread.append(member.filename)
+        else:
             if member.filename in files:
                 bad.append(BadFile(member.filename, "appears twice in the archive; the first is used"))
             files.setdefault(member.filename, ImageFile(member.filename, member.file_size, member.CRC))
@@ -147,7 +206,7 @@ def open_archive(archive: Path) -> Listing:
         opened: zipfile.ZipFile = local.opened
         return _content(opened, places[file.name])
 
-    return Listing(list(files.values()), bad, read)
+    return Listing(list(files.values()), bad, unread, read)
 
 
 def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -158,20 +217,21 @@ def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return file.read(member.file_size + 1)
 
 
+def _leads_outside(name: str) -> bool:
+    return name.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:", name)) or ".." in re.split(r"[/\\]", name)
+
+
 def _problem(member: zipfile.ZipInfo) -> str:
     """Say why a member of an archive is refused unread, or nothing."""
-    name = member.orig_filename
-    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
-        return "would land outside the folder"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link, not a file"
-    if member.flag_bits & 1 and _is_image(name):
+    if member.flag_bits & 1 and is_image(member.filename):
         return "is encrypted"
-    if member.compress_type not in READ_METHODS and _is_image(name):
+    if member.compress_type not in READ_METHODS and is_image(member.filename):
         return f"is packed by method {member.compress_type}: pack it again with deflate, as is usual"
     return ""
 
 
-def _is_image(name: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return name.lower().endswith(SUFFIXES) and not hidden
+def is_image(name: str) -> bool:
+    """Whether a file is one that is read, by its suffix."""
+    return name.lower().endswith(SUFFIXES)

@@ -1,6 +1,7 @@
 """From labelled image files to a split of those that can be used; the others are refused, or skipped when asked to."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from study.data.cache import decoded_images
 from study.data.dataset import BadFile, Split
-from study.data.files import BadFilesError, ImageFile, Read
+from study.data.files import BadFilesError, ImageFile, Read, listed, some
 from study.data.source import Progress
+from study.errors import DataError
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
@@ -50,3 +52,15 @@ def decoded_split(
     good = np.setdiff1d(np.arange(len(files)), np.fromiter(decoded.bad, dtype=np.int64))
     rows = torch.from_numpy(good)
     return Split(decoded.pixels, torch.from_numpy(labels[good]), rows, decoded.files), good, skipped
+
+
+def need_all(classes: Sequence[str], split: Split, place: Path, skipped: Sequence[BadFile]) -> None:
+    """Make sure that a split has an image of every class.
+
+    Raises:
+        DataError: a class is missing from `split`, the images of `place` that can be used.
+    """
+    present = set(split.labels.tolist())
+    missing = [name for label, name in enumerate(classes) if label not in present]
+    if missing:
+        raise DataError("\n".join([f"no image of {some(missing)} in {place} can be used", *listed(skipped)]))

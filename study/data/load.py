@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
 from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
-from study.data.splits import hold_out, limit
+from study.data.splits import hold_out, limit, take_test
 from study.errors import DataError, nearest, printable
 
 if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only trains may lack
@@ -27,7 +27,8 @@ SIZED = ("dogs-vs-cats", "image-folder")
 def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None) -> Dataset:
     """Load the data set of a specification, or of a name with defaults: `load_dataset("digits")`.
 
-    Limits are applied first, then the validation images are taken out of what is left for training.
+    A source without a test of its own is split first; then limits are applied, and the validation images are taken out
+    of what is left for training.
 
     Args:
         spec: which images, and how they are split.
@@ -59,11 +60,19 @@ def known_names() -> str:
 
 def _split(source: Source, spec: "DatasetSpec") -> Dataset:
     for part, split in (("train", source.train), ("test", source.test)):
-        if not len(split):
+        if split is not None and not len(split):
             raise DataError(f"{spec.name} has no images to {part} {'on' if part == 'train' else 'with'}: add some")
-    classes = len(source.classes)
-    train = limit(source.train, spec.train_limit, classes=classes, seed=spec.split_seed, field="train_limit")
-    test = limit(source.test, spec.test_limit, classes=classes, seed=spec.split_seed, field="test_limit")
-    train, validation = hold_out(train, spec.validation, classes=classes, seed=spec.split_seed)
+    classes, seed, notes = len(source.classes), spec.split_seed, source.notes
+    if source.test is None:
+        train, test = take_test(source.train, spec.test, classes=source.classes, seed=seed)
+        part = f"{len(test):,} of {len(source.train):,} images, stratified by class"
+        notes = (f"test: {spec.test:g} ({part}, by split_seed {seed})", *notes)
+    elif spec.test != type(spec).model_fields["test"].default:
+        raise DataError(f"{spec.name} has images of its own to test with: leave 'test' out")
+    else:
+        train, test = source.train, source.test
+    train = limit(train, spec.train_limit, classes=classes, seed=seed, field="train_limit")
+    test = limit(test, spec.test_limit, classes=classes, seed=seed, field="test_limit")
+    train, validation = hold_out(train, spec.validation, classes=classes, seed=seed)
     mark = fingerprint(train, validation, test, source.classes)
-    return Dataset(spec.name, train, validation, test, source.classes, mark, source.skipped)
+    return Dataset(spec.name, train, validation, test, source.classes, mark, source.skipped, notes)

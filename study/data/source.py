@@ -18,10 +18,13 @@ class Source:
     """All labelled images of a source: what it has for training, and for test."""
 
     train: Split
-    test: Split
+    test: Split | None
+    """None where the source has no test of its own: a part of `train` becomes it."""
     classes: tuple[str, ...]
     skipped: tuple[BadFile, ...] = ()
     """Files left out because they can't be used."""
+    notes: tuple[str, ...] = ()
+    """Which folders are used, and which files aren't read, a line each."""
 
 
 def data_folder(name: str) -> Path:

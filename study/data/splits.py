@@ -4,6 +4,8 @@ Every choice keeps the proportions of the classes, with counts exact by largest 
 machine: the keys it sorts by are raw draws of PCG64, whose stream NumPy guarantees.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,12 +13,9 @@ from torch import Tensor
 
 from study.data.dataset import Split
 from study.data.seeds import derived_seed
-from study.errors import DataError
+from study.errors import DataError, printable
 
 Index = NDArray[np.int64]
-
-
-TEST_PART = 0.2
 
 
 def class_shares(counts: Index, total: int) -> Index:
@@ -38,10 +37,15 @@ def stratified_choice(labels: Index, count: int, seed: int) -> Index:
 
     A smaller count with the same seed chooses, but for rounding, a subset of a larger one's.
     """
+    counts = np.bincount(labels)
+    return _choice(labels, class_shares(counts, count), seed)
+
+
+def _choice(labels: Index, shares: Index, seed: int) -> Index:
+    """Return the increasing positions of `shares` (K,) of the images of each class."""
     keys = np.random.PCG64(seed).random_raw(len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
     chosen = []
-    for label, share in zip(classes, class_shares(counts.astype(np.int64), count), strict=True):
+    for label, share in enumerate(shares):
         members = np.flatnonzero(labels == label)
         chosen.append(members[np.argsort(keys[members], kind="stable")[:share]])
     return np.sort(np.concatenate(chosen)).astype(np.int64)
@@ -49,9 +53,12 @@ def stratified_choice(labels: Index, count: int, seed: int) -> Index:
 
 def split_off(split: Split, count: int, seed: int) -> tuple[Split, Split]:
     """Return `split` without `count` stratified images, and those images."""
-    chosen = stratified_choice(_labels(split), count, seed)
-    kept = np.setdiff1d(np.arange(len(split)), chosen, assume_unique=True)
-    return split.take(torch.from_numpy(kept)), split.take(torch.from_numpy(chosen))
+    return _divide(split, stratified_choice(_labels(split), count, seed))
+
+
+def _divide(split: Split, chosen: Index) -> tuple[Split, Split]:
+    left = np.setdiff1d(np.arange(len(split)), chosen, assume_unique=True)
+    return split.take(torch.from_numpy(left)), split.take(torch.from_numpy(chosen))
 
 
 def limit(split: Split, count: int | None, *, classes: int, seed: int, field: str) -> Split:
@@ -68,9 +75,31 @@ def limit(split: Split, count: int | None, *, classes: int, seed: int, field: st
     return split.take(torch.from_numpy(chosen))
 
 
-def take_test(everything: Split, seed: int) -> tuple[Split, Split]:
-    """Return the training and test images of a source that comes in one piece: a stratified fifth is the test."""
-    return split_off(everything, round(TEST_PART * len(everything)), derived_seed(seed, "test"))
+def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
+    """Return the training and test images of a source that comes in one piece, both with images of every class.
+
+    Args:
+        everything: the images to choose from.
+        amount: a part of them (below 1), or a number of images (1 and above).
+        classes: names of the classes.
+        seed: the split seed.
+
+    Raises:
+        DataError: a class has a single image, or too few images would be tested or trained with.
+    """
+    labels = _labels(everything)
+    counts = np.bincount(labels, minlength=len(classes))
+    single = [classes[label] for label in np.flatnonzero(counts < 2).tolist()]
+    if single:
+        raise DataError(f"test: fewer than two images of {printable(single[0])}: one to train on, and one to test with")
+    count = max(round(amount * len(labels)), len(classes)) if amount < 1 else int(amount)
+    if not len(classes) <= count <= len(labels) - len(classes):
+        raise DataError(
+            f"test: {amount:g} of {len(labels)} images leaves {count} to test with and {len(labels) - count} to train "
+            f"on: at least one image is needed of each of {len(classes)} classes"
+        )
+    shares = np.clip(class_shares(counts, count), 1, counts - 1)
+    return _divide(everything, _choice(labels, shares, derived_seed(seed, "test")))
 
 
 def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[Split, Split | None]:

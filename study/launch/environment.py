@@ -19,7 +19,8 @@ DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec
 TOLD_BY_DATA = frozenset(
     f"data/{name}.py"
     for name in ("build", "cache", "cores", "decode", "describe", "digits", "dogs_vs_cats", "download", "files", "idx",
-                 "image_files", "image_folder", "load", "showcase", "source", "splits", "torchvision_sets")
+                 "image_files", "image_folder", "image_tree", "load", "showcase", "source", "splits",
+                 "torchvision_sets")
 )  # fmt: skip
 """Those of them that read and split images: what they come to is hashed itself, as the fingerprint of the data."""
 SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")

@@ -63,6 +63,8 @@ def make_plan(grid: Grid, display: Display) -> Plan:
 
 def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
     facts = DataFacts.of(dataset)
+    for note in dataset.notes:
+        display.say(note)
     if facts.skipped:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)

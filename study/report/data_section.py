@@ -53,6 +53,7 @@ def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], .
         ("in a class", count_words(parts.counts)),
         ("size", _sizes(parts)),
         ("files skipped", f"{len(known['skipped']):,}" if known["skipped"] else "none"),
+        *(("note", _line(note)) for note in known.get("notes", [])),
     )
 
 

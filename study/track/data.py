@@ -35,7 +35,7 @@ class DatasetRecord:
     """A row an image: name, class, height, width (of the original, in pixels), path, split."""
     statistics: Mapping[str, Any]
     """Plain values: dataset, fingerprint, images, channels, mean, variance, std, definition, classes, splits, height,
-    width, training, skipped."""
+    width, training, skipped, notes."""
     samples: NDArray[np.uint8]
     """(K, H, W, C)."""
     sample_labels: NDArray[np.int64]
@@ -178,3 +178,4 @@ class _Statistics(_Part):
     width: _Range
     training: _Part
     skipped: list[_Skipped]
+    notes: list[str] = []

@@ -1,4 +1,5 @@
 import numpy as np
+from PIL import ExifTags, Image
 
 from study.config import DatasetSpec
 from study.data import describe, load_dataset
@@ -21,6 +22,7 @@ def test_a_tree(image_tree, write_image):
     assert found.statistics["classes"] == {"ape": 8, "bee": 6}
     assert found.statistics["height"] == {"least": 12, "median": 12, "greatest": 20}
     assert found.statistics["skipped"] == [{"name": "train/bee/bad.png", "reason": "not an image"}]
+    assert found.statistics["notes"] == ["test: the images of test/", "not read: 1 file (1 .txt): train/ape/notes.txt"]
     assert {len(column) for column in found.table.values()} == {14}
     row = found.table["path"].index("train/ape/05.PNG")
     assert [found.table[key][row] for key in ("name", "class", "height", "width")] == ["05.PNG", "ape", 20, 30]
@@ -28,6 +30,22 @@ def test_a_tree(image_tree, write_image):
     assert sorted(found.sample_labels[:4].tolist()) == [0, 0, 1, 1]  # the classes take turns
     everything = np.concatenate([split.images.numpy() for split in dataset.splits().values()])
     np.testing.assert_allclose(found.mean_image, everything.mean(0).transpose(1, 2, 0), atol=0.5)
+
+
+def test_statistics_are_of_the_images_as_decoded(image_tree):
+    """Turned upright, 16 bits as 8, transparent parts on white: what is trained on."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(pixels(1, 20, 30)).save(image_tree / "train" / "ape" / "00.png", exif=exif)
+    Image.fromarray(np.full((12, 12), 20000, np.uint16)).save(image_tree / "train" / "ape" / "01.PNG")
+    dataset = load(image_tree, validation=0)
+    found = describe(dataset)
+    row = found.table["path"].index("train/ape/00.png")
+    assert (found.table["height"][row], found.table["width"][row]) == (30, 20)
+    images = [np.rot90(pixels(1, 20, 30), -1), np.full((12, 12, 3), 78), *(pixels(i, 12, 12) for i in range(2, 10))]
+    mean = np.mean([image.mean((0, 1)) / 255 for image in images], axis=0)
+    np.testing.assert_allclose(found.statistics["training"]["mean"], mean, atol=1e-9)
+    np.testing.assert_allclose(dataset.train.statistics().mean, mean, atol=1e-9)
 
 
 def test_images_that_are_no_files(monkeypatch):

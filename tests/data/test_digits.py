@@ -14,10 +14,9 @@ def test_they_are_those_of_scikit_learn():
     source = digits.load(DatasetSpec(name="digits"))
     scans, labels = load_digits(return_X_y=True)
     expected = sorted((*map(int, scan), int(label)) for scan, label in zip(scans, labels, strict=True))
-    found = []
-    for split in (source.train, source.test):
-        levels = np.round(split.pixels[split.rows].flatten(1).double().numpy() * 16 / 255).astype(int)
-        found += [(*scan, label) for scan, label in zip(levels.tolist(), split.labels.tolist(), strict=True)]
+    levels = np.round(source.train.pixels.flatten(1).double().numpy() * 16 / 255).astype(int)
+    found = [(*scan, label) for scan, label in zip(levels.tolist(), source.train.labels.tolist(), strict=True)]
+    assert source.test is None
     assert sorted(found) == expected
 
 

@@ -86,7 +86,20 @@ def test_nothing_there(tmp_path):
 def test_no_dogs(folder):
     for path in (folder / "train").glob("dog.*"):
         path.unlink()
-    with pytest.raises(DataError, match=r"no image of a dog in .*train: they are dog.N.jpg"):
+    with pytest.raises(DataError, match=r"no dog in .*train: they are dog.N.jpg"):
+        load(folder)
+
+
+def test_the_reasons_come_first(folder):
+    for path in (folder / "train").glob("dog.*"):
+        path.write_bytes(b"no image")
+    with pytest.raises(BadFilesError, match="10 of 30 image files"):
+        load(folder)
+    with pytest.raises(DataError, match=r"no image of dog in .*train can be used\n  dog.0.jpg: not an image"):
+        load(folder, skip_bad=True)
+    for path in (folder / "train").glob("dog.*"):
+        path.rename(path.with_name(path.name.replace("dog.", "dog_")))
+    with pytest.raises(DataError, match=r"no dog in .*: they are dog.N.jpg\n  dog_0.jpg: isn't called cat.N.jpg or"):
         load(folder)
 
 
@@ -131,8 +144,17 @@ def test_an_empty_folder_does_not_hide_the_archive(archive):
     assert len(load(archive).train) == 24
 
 
-def test_the_bundle_must_be_unpacked_once(tmp_path):
-    (tmp_path / "dogs-vs-cats.zip").write_bytes(b"")
+def test_the_split_and_what_is_not_read_are_told(folder):
+    assert load(folder).notes == (
+        "test: 0.2 (6 of 30 images, stratified by class, by split_seed 0)",
+        "not read: 1 file (1 .csv): sampleSubmission.csv",
+    )
+    assert len(load(folder, test=9).test) == 9
+
+
+@pytest.mark.parametrize("name", ["dogs-vs-cats", "dogs-vs-cats-redux-kernels-edition", "dogs-vs-cats (1)"])
+def test_the_bundle_must_be_unpacked_once(tmp_path, name):
+    (tmp_path / f"{name}.zip").write_bytes(b"")
     with pytest.raises(DataError, match="unzip it there, once"):
         load(tmp_path)
 

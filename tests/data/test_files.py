@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from study.data.dataset import BadFile
-from study.data.files import SHOWN, BadFilesError, ImageFile, list_folder, open_archive, open_folder
+from study.data.files import SHOWN, BadFilesError, ImageFile, not_read, open_archive, open_folder
 from study.errors import DataError
 
 
@@ -24,13 +24,14 @@ def test_folder_and_archive_list_images_alone(archive, tmp_path):
     listing = open_archive(archive)
     assert names(listing) == ["b.PNG", "train/a.jpg"]
     assert listing.bad == []
+    assert listing.unread == ["notes.txt"]
     root = tmp_path / "out"
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(root)
-    (root / "__MACOSX" / "train" / "a.jpg").unlink()
     assert names(open_folder(root, root)) == ["b.PNG", "train/a.jpg"]
+    assert open_folder(root, root).unread == ["notes.txt"]
     assert {listing.read(file) for file in listing.files} == {b"train/a.jpg", b"b.PNG"}
-    assert [file.name for file in list_folder(root / "train", root)] == ["train/a.jpg"]
+    assert names(open_folder(root / "train", root)) == ["train/a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,65 @@ def test_a_link_to_nowhere_is_listed_so_that_reading_it_tells(tmp_path):
     assert listing.files == [ImageFile("a.jpg", 0, 0)]
     with pytest.raises(FileNotFoundError):
         listing.read(listing.files[0])
+
+
+SYSTEMS = (
+    ".DS_Store", "._b.PNG", ".thumbnails/x.png", "__MACOSX/b.png", "@eaDir/b.PNG/SYNOPHOTO_THUMB_M.jpg",
+    "train/@eaDir/a.jpg/x.jpg", "#recycle/x.jpg", "$RECYCLE.BIN/x.jpg", "System Volume Information/x.jpg",
+    "lost+found/x.jpg", "train/Thumbs.db", "train/desktop.ini", "Temporary Items/x.jpg", ".@__thumb/b.PNG",
+)  # fmt: skip
+
+
+def test_what_systems_make_is_nothing_of_the_users(archive, tmp_path):
+    """One rule for folders and archives: it is neither listed nor named."""
+    with zipfile.ZipFile(archive, "a") as packed:
+        for name in SYSTEMS:
+            packed.writestr(name, b"not the user's")
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "out")
+    for listing in (open_archive(archive), open_folder(tmp_path / "out", tmp_path / "out")):
+        assert names(listing) == ["b.PNG", "train/a.jpg"]
+        assert listing.unread == ["notes.txt"]
+        assert listing.bad == []
+
+
+def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def test_linked_folders_are_followed_once_and_in_no_circle(tmp_path):
+    root, pool = tmp_path / "root", tmp_path / "pool"
+    put(root / "train" / "ape" / "a.jpg")
+    put(root / "train" / "ape" / "z" / "b.jpg")
+    put(root / "train" / "bee" / "other.jpg")
+    put(pool / "c.jpg")
+    put(pool / "deep" / "d.jpg")
+    ape = root / "train" / "ape"
+    (ape / "more").symlink_to(pool)  # out of the tree
+    (ape / "again").symlink_to(pool)  # the same folder twice
+    (ape / "inner").symlink_to(ape / "z")  # one that is there anyway
+    (ape / "self").symlink_to(ape)
+    (ape / "up").symlink_to(root / "train")  # would take in the other class
+    (ape / "top").symlink_to("/")
+    (pool / "back").symlink_to(ape)
+    (ape / "nowhere").symlink_to(tmp_path / "gone")
+    listing = open_folder(ape, root)
+    assert names(listing) == [f"train/ape/{name}" for name in ("a.jpg", "again/c.jpg", "again/deep/d.jpg", "z/b.jpg")]
+    assert listing.unread == ["train/ape/nowhere"]
+    (root / "train" / "cow").symlink_to(pool)  # a class that is a link
+    assert names(open_folder(root / "train" / "cow", root)) == [
+        "train/cow/back/a.jpg", "train/cow/back/z/b.jpg", "train/cow/c.jpg", "train/cow/deep/d.jpg",
+    ]  # fmt: skip
+
+
+def test_files_that_are_not_read_are_counted_and_named():
+    assert not_read([]) == ()
+    assert not_read(["a/x.HEIC"]) == ("not read: 1 file (1 .heic): a/x.HEIC",)
+    many = [f"a/{i}.heic" for i in range(7)] + ["b/\x1b.svg", "b/README"]
+    assert not_read(many) == (
+        "not read: 9 files (7 .heic, 1 .svg, 1 without suffix): a/0.heic, a/1.heic, a/2.heic, a/3.heic, a/4.heic ...",
+    )
 
 
 def test_long_lists_are_cut_and_kept():

@@ -50,6 +50,14 @@ def test_split_seed_chooses_validation_and_test():
     assert one.fingerprint != other.fingerprint
 
 
+def test_a_part_or_a_number_of_images_is_the_test(image_tree):
+    assert load_dataset("digits").notes == ("test: 0.2 (359 of 1,797 images, stratified by class, by split_seed 0)",)
+    assert len(load_dataset(DatasetSpec(name="digits", test=0.5)).test) == 898
+    assert len(load_dataset(DatasetSpec(name="digits", test=100)).test) == 100
+    with pytest.raises(DataError, match="image-folder has images of its own to test with: leave 'test' out"):
+        load_dataset(DatasetSpec(name="image-folder", root=str(image_tree), test=0.5))
+
+
 def test_limits_come_before_validation():
     data = load_dataset(DatasetSpec(name="digits", train_limit=200, test_limit=50, validation=0.25))
     assert (len(data.train), len(data.validation), len(data.test)) == (150, 50, 50)
@@ -70,6 +78,8 @@ def test_limits_come_before_validation():
         (DatasetSpec(name="digits", image_size=16), "'image_size' is for image files"),
         (DatasetSpec(name="image-folder", root="/no/such/folder"), "root '/no/such/folder' doesn't exist"),
         (DatasetSpec(name="image-folder", root=__file__), "isn't a folder"),
+        (DatasetSpec(name="digits", test=9), "test: 9 of 1797 images leaves 9 to test with .* of each of 10 classes"),
+        (DatasetSpec(name="digits", test=1790), "leaves 1790 to test with and 7 to train on"),
         (DatasetSpec(name="digits", train_limit=9), "train_limit: 9 is fewer than the 10 classes"),
         (DatasetSpec(name="digits", test_limit=9), "test_limit: 9 is fewer than the 10 classes"),
         (DatasetSpec(name="digits", train_limit=20, validation=11), "leaves 9 to train on"),
@@ -86,7 +96,7 @@ def test_file_that_may_not_be_read(image_tree, monkeypatch):
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr("pathlib.Path.iterdir", refuse)
-    with pytest.raises(DataError, match=r"image-folder: .*Permission denied.*train"):
+    with pytest.raises(DataError, match=r"image-folder: .*Permission denied.*tree"):
         load_dataset(DatasetSpec(name="image-folder", root=str(image_tree)))
 
 

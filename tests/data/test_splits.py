@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.data.dataset import Split
-from study.data.splits import class_shares, hold_out, limit, split_off, stratified_choice
+from study.data.splits import class_shares, hold_out, limit, split_off, stratified_choice, take_test
 from study.errors import DataError
 
 counts = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -111,3 +111,18 @@ def test_no_validation():
 def test_validation_that_cannot_be_made(amount, message):
     with pytest.raises(DataError, match=message):
         hold_out(numbered([10, 10]), amount, classes=2, seed=0)
+
+
+@pytest.mark.parametrize("counts", [[2, 2], [2, 50], [3, 3, 400], [100, 50]])
+def test_both_parts_have_images_of_every_class(counts):
+    whole = numbered(counts)
+    train, test = take_test(whole, 0.2, classes=["x"] * len(counts), seed=0)
+    assert sorted(positions(train) + positions(test)) == list(range(sum(counts)))
+    for part in (train, test):
+        assert torch.bincount(part.labels, minlength=len(counts)).min() >= 1
+    assert abs(len(test) - 0.2 * sum(counts)) < len(counts)
+
+
+def test_a_class_of_a_single_image_cannot_be_split():
+    with pytest.raises(DataError, match="test: fewer than two images of b: one to train on, and one to test with"):
+        take_test(numbered([5, 1]), 0.2, classes=["a", "b"], seed=0)

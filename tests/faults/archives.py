@@ -37,9 +37,9 @@ def packed(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, **opti
 
 
 def kaggle(**others: bytes) -> dict[str, bytes]:
-    """Return two cats and two dogs below `train/`."""
+    """Return three cats and three dogs below `train/`."""
     first, second, *_ = valid()["jpg"]
-    pictures = {"cat.0": first, "cat.1": second, "dog.0": second, "dog.1": first}
+    pictures = {"cat.0": first, "cat.1": second, "cat.10": first, "dog.0": second, "dog.1": first, "dog.10": second}
     return {f"train/{name}.jpg": content for name, content in pictures.items()} | others
 
 

@@ -45,6 +45,15 @@ def valid() -> dict[str, list[bytes]]:
         ],
         "ppm": [saved(rgb, "PPM"), saved(rgb.convert("L"), "PPM"), saved(rgb.convert("1"), "PPM"),
                 b"P3 2 2 255\n" + b"1 2 3 " * 4, b"P2 # a word\n2 2 65535\n1 2 3 4"],
+        "gif": [saved(palette, "GIF", transparency=1), saved(rgb.convert("L"), "GIF", interlace=1),
+                saved(palette, "GIF", save_all=True, append_images=[palette.rotate(9)])],
+        "tif": [
+            saved(rgb, "TIFF", exif=exif), saved(alpha, "TIFF", compression="tiff_lzw"), saved(palette, "TIFF"),
+            saved(rgb, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=[rgb.rotate(9)]),
+            saved(rgb, "TIFF", compression="jpeg"), saved(rgb.convert("1"), "TIFF", compression="group4"),
+            saved(Image.fromarray((257 * x).astype(np.uint16)), "TIFF", compression="packbits"),
+            saved(rgb.convert("CMYK"), "TIFF"), saved(rgb.convert("LAB"), "TIFF"), saved(rgb.convert("YCbCr"), "TIFF"),
+        ],
     }  # fmt: skip
 
 

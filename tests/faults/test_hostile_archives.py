@@ -64,7 +64,7 @@ def test_whole_archives(tmp_path):
     for content in archives():
         path.write_bytes(content)
         assert reasons(path) == {}
-        assert len(open_archive(path).files) == 4
+        assert len(open_archive(path).files) == 6
 
 
 def load(root: Path, **fields: object) -> Dataset:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import struct
 import subprocess
 import sys
 import zlib
@@ -114,8 +115,21 @@ def jpeg_of_size(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def tiff_of_a_tile(side: int) -> bytes:
+    """Return a TIFF of 16 by 16 pixels in one packed tile that says it has this side."""
+    packed = zlib.compress(bytes(2**20))
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed
+    return start + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 BMP = saved(Image.new("RGB", (4, 4)), "BMP")
+GIF = saved(Image.new("RGB", (4, 4)), "GIF")
 BOMBS = {
+    "gif": GIF[:6] + b"\xff" * 4 + GIF[10:],
+    "tif": tiff_of_a_tile(40_000),
+    "pgm": b"P5 99999 99999 65535\n" + bytes(30),
     "png": png(60_000, 60_000, zlib.compress(bytes(10**6))),
     "jpg": jpeg_of_size(65_500, 65_500),
     "bmp": BMP[:18] + (30_000).to_bytes(4, "little") * 2 + BMP[26:],

@@ -24,7 +24,8 @@ def test_the_data_are_told(tmp_path):
     page, folder = build(tmp_path, make_record(skipped=[("photos/bad.jpg", "not an image")]))
     for wanted in (
         "The data", "60 (48 train, 12 test)", "2 (cat, dog)", "photos/bad.jpg", "not an image", "on values 0..1",
-        "OpenCV's order is the reverse", "Height against width of 60 images",
+        "OpenCV's order is the reverse", "test: 0.2 of the images", "not read: 1 file <b>",
+        "Height against width of 60 images",
     ):  # fmt: skip
         assert wanted in page.text
     assert all(f"figure-data-{name}" in page.ids for name in ("classes", "sizes", "samples", "mean"))

@@ -1,0 +1,215 @@
+"""Which folders of a tree hold the images to train and to test on, and the class of each image in them.
+
+`train/<class>/` with `test/<class>/` or `val/<class>/`, or without; or the classes at the top, `<class>/`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from study.data.dataset import BadFile
+from study.data.files import ImageFile, is_image, is_system, kinds_of, open_folder, read_file, some, sort_key
+from study.errors import DataError, printable
+
+TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
+"""What folders of splits are called, in lower case."""
+EXPECTED = "images are expected in train/<class>/ and test/<class>/, or in <class>/"
+LABELS, SOLUTION = "val_annotations.txt", "LOC_val_solution.csv"
+"""Labels of images that lie together: tiny-imagenet's, in the folder of the split; ImageNet's, above the root."""
+ABOVE = 3
+"""Folders between ImageNet's root, `ILSVRC/Data/CLS-LOC`, and its labels."""
+
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of text: a terminal or a page would obey them."""
+
+
+class Part(NamedTuple):
+    """The labelled images of a split."""
+
+    folder: Path
+    classes: dict[str, list[ImageFile]]
+    """The images of each class, classes and files sorted by name; a class has at least one."""
+    bad: list[BadFile]
+    """Classes and files that can't be used, seen without reading them."""
+    unread: list[str]
+    """Names of files that aren't read: no images by their suffix, or images outside the folders of the classes."""
+
+
+class Tree(NamedTuple):
+    """The labelled images of a tree."""
+
+    train: Part
+    test: Part | None
+    """None where the tree has no labelled images to test on."""
+    notes: tuple[str, ...]
+    """Which folders were taken and which weren't, a line each."""
+
+
+def read_tree(root: Path) -> Tree:
+    """Find the splits of a tree and list their images; decode none.
+
+    A folder without labels, such as ImageNet's `test/`, isn't a split.
+
+    Raises:
+        DataError: no images where they are expected, or names that aren't clear.
+    """
+    folders = subfolders(root)
+    training = _of_role(folders, TRAIN, root)
+    if training is None or _is_class(training, folders):
+        return _flat(root, folders)
+    train = _by_folders(training, root, subfolders(training))
+    test, unlabelled = None, []
+    for role in (TEST, VALIDATION):
+        folder = _of_role(folders, role, root) if test is None else None
+        if folder is not None:
+            test = _labelled(folder, root, train)
+            unlabelled += [folder] if test is None else []
+    used = {training, *unlabelled, *([test.folder] if test else [])}
+    notes = [f"test: the images of {test.folder.name}/"] if test else []
+    return Tree(train, test, (*notes, *_not_used(unlabelled, [folder for folder in folders if folder not in used])))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, links to some included, without what systems make, sorted by name."""
+    entries = (entry for entry in folder.iterdir() if not is_system(entry.name) and entry.is_dir())
+    return sorted(entries, key=lambda entry: sort_key(entry.name))
+
+
+def class_name(name: str) -> str:
+    """Return a class's name as all systems spell it: macOS writes accents as letters of their own."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _of_role(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path | None:
+    named = [folder for folder in folders if folder.name.lower() in role]
+    if len(named) > 1:
+        raise DataError(f"{root} has {' and '.join(f'{folder.name}/' for folder in named)}: keep one of them there")
+    return named[0] if named else None
+
+
+def _is_class(training: Path, folders: Iterable[Path]) -> bool:
+    """Whether a folder called `train` is a class beside others: trains among means of transport."""
+    others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
+    return not subfolders(training) and any(_loose(training)) and any(any(_loose(folder)) for folder in others)
+
+
+def _loose(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if is_image(entry.name) and not is_system(entry.name))
+
+
+def _flat(root: Path, folders: list[Path]) -> Tree:
+    """Return a tree of classes without splits."""
+    near = [folder for folder in folders if _like_a_split(folder.name)]
+    if near == folders or any(subfolders(folder) for folder in near):
+        others = [folder.name for folder in near if folder.name.lower() not in TEST + VALIDATION]
+        rename = f": rename {some(others)}" if others else ""
+        raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
+    unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
+    classes = [folder for folder in folders if folder not in unlabelled]
+    return Tree(_by_folders(root, root, classes), None, tuple(_not_used(unlabelled, [])))
+
+
+def _like_a_split(name: str) -> bool:
+    return not set(re.split(r"[^a-z]+", name.lower())).isdisjoint(TRAIN + TEST + VALIDATION)
+
+
+def _not_used(unlabelled: list[Path], others: list[Path]) -> Iterator[str]:
+    if unlabelled:
+        yield f"not used: {some([f'{folder.name}/' for folder in unlabelled])}, without labels (for `study predict`)"
+    if others:
+        yield f"not used: {some([f'{folder.name}/' for folder in others])}"
+
+
+def _by_folders(folder: Path, root: Path, class_folders: list[Path]) -> Part:
+    """Return the images below the folders of classes.
+
+    Raises:
+        DataError: no such folders, or one whose name would steer a terminal that it is printed on.
+    """
+    where = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    loose = [f"{where}{image.name}" for image in _loose(folder)]
+    if not class_folders:
+        sort = f"; sort the images in {where} into such folders" if loose else ""
+        raise DataError(f"{folder} has no class folders: images are expected in {where}<class>/{sort}")
+    labelled: dict[str, list[ImageFile]] = {}
+    unread: dict[str, list[str]] = {}
+    for place in class_folders:
+        listing = open_folder(place, root)
+        labelled.setdefault(class_name(place.name), []).extend(listing.files)
+        unread.setdefault(class_name(place.name), []).extend(listing.unread)
+    bad = []
+    for name, files in labelled.items():
+        if not files:
+            holds = f" that are read; it holds {kinds_of(unread[name])}" if unread[name] else ""
+            bad.append(BadFile(f"{where}{name}/", f"class folder has no images{holds}"))
+    return _part(folder, labelled, bad, [*loose, *(name for names in unread.values() for name in names)])
+
+
+def _labelled(folder: Path, root: Path, train: Part) -> Part | None:
+    """Return the images of a split to test on, or None if they have no labels.
+
+    A single folder that isn't a class, such as `test/images/`, is no label.
+    """
+    class_folders = subfolders(folder)
+    if len(class_folders) > 1 or any(class_name(place.name) in train.classes for place in class_folders):
+        return _by_folders(folder, root, class_folders)
+    file = _file_of_labels(folder, root)
+    if file is None:
+        return None
+    labels = _labels_in(file)
+    listing = open_folder(folder, root)
+    labelled: dict[str, list[ImageFile]] = {}
+    bad = []
+    for image in listing.files:
+        label = labels.get(Path(image.name).stem)
+        if label is None:
+            bad.append(BadFile(image.name, f"has no label in {file.name}"))
+        else:
+            labelled.setdefault(label, []).append(image)
+    own = [name for name in listing.unread if root / name != file]
+    return _part(folder, labelled, bad, own)
+
+
+def _file_of_labels(folder: Path, root: Path) -> Path | None:
+    """Return the file that has the labels of a split's images, if there is one."""
+    above = [root, *root.absolute().parents[:ABOVE]] if folder.name.lower() in VALIDATION else []
+    files = (folder / LABELS, *(place / SOLUTION for place in above))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _labels_in(file: Path) -> Mapping[str, str]:
+    """Read the class of each image, by its name without suffix: the first two words of each line."""
+    lines = (re.split(r"[\t, ]", line, maxsplit=2) for line in read_file(file).decode(errors="replace").splitlines())
+    return {Path(words[0]).stem: class_name(words[1]) for words in lines if len(words) > 1}
+
+
+def _part(folder: Path, labelled: Mapping[str, list[ImageFile]], bad: list[BadFile], unread: list[str]) -> Part:
+    classes = {name: sorted(labelled[name], key=lambda file: sort_key(file.name)) for name in sorted(labelled)}
+    for name in classes:
+        if STEERING.search(name):
+            raise DataError(f"class folder '{printable(name)}' in {folder} has a control character: rename it")
+    return Part(folder, {name: files for name, files in classes.items() if files}, bad, unread)
+
+
+def differences(train: Part, test: Part | None, root: Path) -> str:
+    """Say why the classes of a tree can't be used, or nothing."""
+    if not train.classes:
+        return f"{root} has no image that is read"
+    if test is not None and set(train.classes) != set(test.classes):
+        only = (
+            (part.folder.name, part.classes.keys() - other.classes) for part, other in ((train, test), (test, train))
+        )
+        listed = "; ".join(f"only in {name}/: {some(sorted(names))}" for name, names in only if names)
+        return f"{root}: classes differ between the splits: {listed}"
+    if len(train.classes) < 2:
+        (name,) = train.classes
+        inner = train.folder / name
+        deeper = f"; if the folders in {inner} are the classes, that is the root" if _has_folders(inner) else ""
+        return f"{root} has one class only ({printable(name)}): there is nothing to tell apart{printable(deeper)}"
+    return ""
+
+
+def _has_folders(folder: Path) -> bool:
+    return folder.is_dir() and bool(subfolders(folder))
