@@ -2,14 +2,14 @@
 
 import re
 
-_PORT = r"\d*(?:[/?#\s'\"),;:.\]}]|$)"
+_PORT = r"(?:\d+(?:[/?#\s'\"),;:.\]}]|$)|$)"
 _PASSWORD = re.compile(
-    rf"(://[^\s/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|\S*@)"  # blanks and slashes may stand in one, and @, unquoted
+    rf"(://[^\n/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|\S*@)"  # blanks and slashes may stand in one, and @, unquoted
 )
 _TOKEN = re.compile(r"(https?://)[^\s/@]*@", re.IGNORECASE)
 _SECRET = re.compile(
     r"([?&;][\w.%-]*(?:passw|pwd|passphrase|token|secret|credential|signature|api_?-?key|access_?-?key|odbc_connect)"
-    r"[\w.%-]*=)[^\s&#]*?(?=['\")\]}>,]*(?:[\s&#]|$))",
+    r"[\w.%-]*=)[^\s&#]*?(?=['\")\]}>,:;.]*(?:[\s&#]|$))",
     re.IGNORECASE,
 )
 

@@ -96,7 +96,8 @@ def _reason(error: Exception) -> str:
         found = database_is_away(error)
         if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
             return "another process is writing the same parameters"  # once they are there, equal ones are taken
-        if not found and error.error_code in PASSING:
+        refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own words are known
+        if not found and not refused and error.error_code in PASSING:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
         return found
     if isinstance(error, requests.RequestException):
