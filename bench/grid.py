@@ -31,7 +31,7 @@ def study(tree: Path, folder: str, *words: str) -> tuple[float, str]:
     environment = environment_of(tree, STUDY_CACHE=f"{folder}/cache")
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "study.cli", *words],
+        [sys.executable, "-m", "study", *words],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -99,7 +99,7 @@ def study(folder: Path, uri: str, *words: str) -> subprocess.Popen[str]:
     environment = environment_of(ROOT, STUDY_CACHE=str(folder / "cache"), MLFLOW_TRACKING_URI=uri)
     with (folder / f"{words[0]}.txt").open("w") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "study.cli", *words], text=True, stdout=said, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "study", *words], text=True, stdout=said, stderr=subprocess.STDOUT,
             cwd=folder, env=environment,
         )  # fmt: skip
 

@@ -179,7 +179,7 @@ def clock(uri: str, out: Path) -> None:
     environment = environment_of(ROOT, MLFLOW_TRACKING_URI=uri)
     for words in (["report", "--out", str(out)], ["status"]):
         start, before = time.perf_counter(), os.times()
-        command = [sys.executable, "-m", "study.cli", *words]
+        command = [sys.executable, "-m", "study", *words]
         subprocess.run(command, env=environment, check=True, capture_output=True)
         after = os.times()
         busy = after.children_user + after.children_system - before.children_user - before.children_system

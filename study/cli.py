@@ -1,11 +1,13 @@
 """The commands: parse, call, print. Heavy imports stand inside them, so that `study --help` answers at once."""
 
 import gc
+import io
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
 
 import typer
 
@@ -13,6 +15,9 @@ from study.cli_data import data_app
 from study.cli_report import compare, report, status
 from study.errors import StudyError, printable
 from study.patience import disk_is_away
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -226,23 +231,46 @@ def main() -> NoReturn:
     """Run a command; an error of the user's becomes one line and exit code 2."""
     gc.set_threshold(50_000, 20, 20)  # imports make no garbage, and looking for it took half a second
     os.environ.setdefault("DO_NOT_TRACK", "true")  # the libraries' telemetry stays off
+    os.environ["MPLBACKEND"] = "agg"  # figures are files: a notebook's kernel names a backend that may not be installed
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command as Ctrl-C does
+    sys.stdout, sys.stderr = _unbreakable(sys.stdout), _unbreakable(sys.stderr)
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
         app()
     except StudyError as error:
         text = "\n".join(map(printable, str(error).split("\n")))  # of a name from a server, say
         typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
-        sys.exit(2)
-    except OSError as error:
-        why = disk_is_away(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        why = disk_is_away(error)  # libraries have errors of their own for a file that couldn't be written
         if not why:
             raise
         typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(0)
+        return 2
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+class _Pipe(io.FileIO):
+    """A pipe; what is written after its reader has left is dropped."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), self.fileno())
+            return memoryview(data).nbytes
+
+
+def _unbreakable(stream: TextIO) -> TextIO:
+    """Return a stream to which a command writes until its end, with an exit code of its own, though `head` has left."""
+    if not isinstance(stream, io.TextIOWrapper) or not stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+        return stream
+    stream.flush()
+    pipe = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+    return io.TextIOWrapper(pipe, stream.encoding, stream.errors, line_buffering=stream.line_buffering)

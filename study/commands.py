@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.commands_status import print_results
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 
 if TYPE_CHECKING:
     from study.launch.limits import Hardware, Limits
@@ -36,7 +36,7 @@ def run(
     from study.launch.display import Display
     from study.launch.rates_from import with_rates_from
     from study.launch.run_grid import run_grid
-    from study.track import look
+    from study.track import look, pages, tracking_uri
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -46,7 +46,7 @@ def run(
         raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
     words = ["study", "tune" if only_search else "run", "--grid", path]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
-    again = shlex.join(words)
+    again = shlex.join(map(without_passwords, words))
     text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
     text += f"# learning rates from study {lr_from}\n" if lr_from else ""
     with Display(Console(stderr=True), quiet=quiet) as display:
@@ -80,7 +80,7 @@ def run(
         return 1
     if only_search:
         train = again.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: mlflow ui")
+        display.say(f"to train at these rates: {train}; every trial: {pages(tracking_uri())}")
     else:
         print_next(grid.name)
     return 0
@@ -133,6 +133,10 @@ def print_rates(name: str) -> None:
 
 def print_next(name: str) -> None:
     """Print where to look now."""
+    from study.track import pages, tracking_uri
+
+    page = shlex.join(["study", "report", "--experiment", name])
     Console(stderr=True).print(
-        f"figures and tables: study report --experiment {name}; every curve: mlflow ui", highlight=False, soft_wrap=True
-    )
+        f"figures and tables: {page}; every curve: {pages(tracking_uri())}",
+        highlight=False, soft_wrap=True, markup=False,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 
 from study.commands_status import newest_study
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 
 if TYPE_CHECKING:
     from study.report import Joined
@@ -82,7 +82,7 @@ def joined(found: Sequence["Study"], wish: Wish) -> "Joined":
     words = ["study", "report", *(word for one in found for word in ("--experiment", one.name))]
     if wish.mlflow_ui:
         found = [replace(one, provenance=one.provenance.with_pages(wish.mlflow_ui)) for one in found]
-    return join(found, shlex.join(words + wish.words()))
+    return join(found, shlex.join(map(without_passwords, words + wish.words())))
 
 
 def folder(names: Sequence[str], out: Path | None) -> Path:

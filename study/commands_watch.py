@@ -52,7 +52,7 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
                 return
             time.sleep(min(every, SURE_SECONDS) if idle else every)
             looks = [look(name) for name in names]
-        except (Unreachable, OSError) as error:
+        except Exception as error:
             why = str(error) if isinstance(error, Unreachable) else disk_is_away(error)
             if not why:
                 raise

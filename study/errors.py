@@ -2,11 +2,24 @@
 
 import re
 
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
+_PORT = r"(?:\d+(?:[/?#\s'\"),;:.\]}]|$)|$)"
+_PASSWORD = re.compile(
+    rf"(://[^\n/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|\S*@)"  # blanks and slashes may stand in one, and @, unquoted
+)
+_TOKEN = re.compile(r"(https?://)[^\s/@]*@", re.IGNORECASE)
+_SECRET = re.compile(
+    r"([?&;][\w.%-]*(?:passw|pwd|passphrase|token|secret|credential|signature|api_?-?key|access_?-?key|odbc_connect)"
+    r"[\w.%-]*=)[^\s&#]*?(?=['\")\]}>,:;.]*(?:[\s&#]|$))",
+    re.IGNORECASE,
+)
 
 
 class StudyError(Exception):
     """Something the user gave is wrong; the message says what, where, and what to do, in a line or two."""
+
+    def __init__(self, message: str) -> None:
+        """Take the message, in which no secret of an address is left."""
+        super().__init__(without_passwords(message))
 
 
 class GridError(StudyError):
@@ -26,8 +39,13 @@ def nearest(word: str, choices: list[str]) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with the passwords of addresses left out: a grid may name Optuna's server with one."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    """Return a text with the secrets of its addresses left out; whatever is printed or stored with one goes through it.
+
+    These are passwords; who logs in at http addresses, since that may be a token; and the values of query keys that are
+    named for a secret. Rather too much is left out than too little.
+    """
+    text = _PASSWORD.sub(r"\1:***@", text)
+    return _SECRET.sub(r"\1***", _TOKEN.sub(r"\1***@", text))
 
 
 def printable(text: str) -> str:

@@ -36,7 +36,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def study_command(*words: str) -> list[str]:
     """Return the command line of the program in this interpreter, which takes no modules from the working folder."""
-    return [sys.executable, "-P", "-m", "study.cli", *words]
+    return [sys.executable, "-P", "-m", "study", *words]
 
 
 @pytest.fixture(scope="module")

@@ -246,6 +246,7 @@ class Cells:
         if not self._only_search:
             specs: list[RunSpec] = [with_point(spec, point) for spec in state.plan.cell.specs]
             state.waiting = [spec for spec in specs if not recorder.was_done(spec)]
+            self.done_elsewhere += len(specs) - len(state.waiting)  # their search was deleted, and came to the same
 
     def _shallower(self, state: CellState) -> CellPlan | None:
         """Return the next shallower cell of the same kind whose rate is searched."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from study.errors import without_passwords
 from study.events import Epoch
 
 
@@ -73,7 +74,7 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line above the progress."""
         if not self.quiet:
-            self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
+            self._print(text)
 
     def say_once(self, text: str) -> None:
         """Print a line that even `--quiet` shows, if it wasn't the last such line."""
@@ -87,7 +88,11 @@ class Display:
 
     def warn(self, text: str) -> None:
         """Print a line that even `--quiet` shows."""
-        self._progress.console.print(text, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        self._print(text, style="yellow")
+
+    def _print(self, text: str, style: str = "") -> None:
+        shown = without_passwords(text)
+        self._progress.console.print(shown, style=style, highlight=False, soft_wrap=True, markup=False)
 
     def started(self, task: str, name: str, cost: float, step: int, total: int) -> None:
         """Show a run's line, its bar where the run goes on; `cost` is the whole run's."""

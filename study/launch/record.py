@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
+from study.errors import without_passwords
 from study.events import Diverged, Finished, Started
 from study.launch.curves import curves_csv
 from study.launch.environment import commit, environment, in_turn, made_by
@@ -222,14 +223,15 @@ class Recorder:
         if self._apart and outcome not in ("interrupted", "failed"):
             self._store.remove_folder(job.run_id, RESUME)
         self._store.end(
-            job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags, reason=reason
-        )
+            job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags,
+            reason=without_passwords(reason),
+        )  # fmt: skip
         job.sent()
 
     def add_log(self, job: Job, text: str, name: str) -> None:
         """Keep what a run that broke had to say."""
         if text:
-            self._store.add_text(job.run_id, text, name)
+            self._store.add_text(job.run_id, without_passwords(text), name)
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Return a run's id, and the last iteration that is logged."""

@@ -26,7 +26,7 @@ from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
-from study.track import Record, Store, describe, owner, study_folder
+from study.track import Record, Store, describe, owner, sqlite_address, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -102,7 +102,7 @@ def run_grid(
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
-    storage = grid.tune.storage or f"sqlite:///{root / 'optuna.db'}"
+    storage = grid.tune.storage or sqlite_address(root / "optuna.db")
     leases = Leases(storage, owner(), grid.name, patience=patience)
     told = {"grid": text, "resolved": resolved(grid), "command": command}
     store.do(describe, store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 from study.report import cells as c
 from study.report.all_tables import all_tables
 from study.report.compare import Comparison
@@ -60,9 +60,8 @@ def build_report(  # noqa: PLR0913
     """
     _check(study_name, runs)
     out = out.resolve()
-    study = Joined(
-        study_name, runs, curves, trials, tuple(datasets), dict(probes or {}), dict(provenance), smallest_effect
-    )
+    told = {key: without_passwords(value) for key, value in provenance.items()}  # also what older versions stored
+    study = Joined(study_name, runs, curves, trials, tuple(datasets), dict(probes or {}), told, smallest_effect)
     with swapped_in(out) as new:
         _write(study, new, style, comparison)
     return out / "index.html"

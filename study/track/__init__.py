@@ -12,7 +12,7 @@ from study.track.artifacts import ArtifactPlace
 from study.track.find import list_studies
 from study.track.look import Look, look
 from study.track.owner import is_gone, owner
-from study.track.place import Unreachable, study_folder, tracking_uri
+from study.track.place import Unreachable, pages, sqlite_address, study_folder, tracking_uri
 from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ __all__ = [
     "load_trials",
     "look",
     "owner",
+    "pages",
     "save_dataset",
+    "sqlite_address",
     "study_folder",
     "study_of",
     "tracking_uri",

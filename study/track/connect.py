@@ -1,14 +1,16 @@
 """MLflow's client, opened with care, and what it raises while nobody answers, in one line."""
 
+import http.client
 import logging
 import os
+import shlex
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import urlparse, urlsplit, urlunsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -21,12 +23,13 @@ from filelock import FileLock
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.version import VERSION
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
 from study.patience import database_is_away, disk_is_away, first_line
 from study.track import database
-from study.track.place import Unreachable, database_path
+from study.track.place import SQLITE, Unreachable, database_path, sqlite_address
 
 PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
 """What MLflow says while it, or the way to it, is broken for a while."""
@@ -34,10 +37,10 @@ PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEED
 
 @lru_cache(maxsize=8)
 def connect(uri: str) -> MlflowClient:
-    """Return a client; creates or migrates a local database.
+    """Return a client; creates a local database, and migrates none.
 
     Raises:
-        StudyError: the address is of no use.
+        StudyError: the address is of no use, or another version of MLflow made the database.
         Unreachable: nobody answers there.
     """
     for name in ("mlflow", "alembic"):
@@ -51,7 +54,10 @@ def connect(uri: str) -> MlflowClient:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path) if path is not None else nullcontext():
-            client = MlflowClient(tracking_uri=uri)
+            if scheme not in ("http", "https"):
+                _check_schema(uri)
+            # With its driver's name, since MLflow makes a folder of what follows sqlite:///, unquoted.
+            client = MlflowClient(tracking_uri=uri.replace(SQLITE, "sqlite+pysqlite:///", 1))
             client.search_experiments(max_results=1)  # opens the database, or fails now, not in the middle of a study
     return client
 
@@ -90,7 +96,8 @@ def _reason(error: Exception) -> str:
         found = database_is_away(error)
         if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
             return "another process is writing the same parameters"  # once they are there, equal ones are taken
-        if not found and error.error_code in PASSING:
+        refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own words are known
+        if not found and not refused and error.error_code in PASSING:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
         return found
     if isinstance(error, requests.RequestException):
@@ -121,12 +128,44 @@ def _make(file: Path) -> None:
 
     new = Path(f"{file}.new")
     new.unlink(missing_ok=True)
-    engine = create_sqlalchemy_engine(f"sqlite:///{new}")
+    engine = create_sqlalchemy_engine(sqlite_address(new))
     try:
         _safe_initialize_tables(engine)
     finally:
         engine.dispose()
     new.rename(file)
+
+
+def _check_schema(uri: str) -> None:
+    """Refuse a database of another version of MLflow, which would migrate some of them by itself, without a copy.
+
+    Raises:
+        StudyError: its tables have another version, older or newer.
+    """
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config, _get_schema_version, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        found = _get_schema_version(engine)
+    finally:
+        engine.dispose()
+    if found is None:  # without tables so far
+        return
+    versions = ScriptDirectory.from_config(_get_alembic_config(""))
+    newest = versions.get_current_head()
+    where = database_path(uri) or uri
+    if found == newest:
+        return
+    if found in {revision.revision for revision in versions.walk_revisions()}:
+        raise StudyError(
+            f"{where} was made by an older MLflow (its tables have version {found}, MLflow {VERSION} has {newest}): "
+            f"make a copy, then bring it up to date: {shlex.join(['mlflow', 'db', 'upgrade', uri])}"
+        )
+    raise StudyError(
+        f"{where} was made by a newer MLflow (MLflow {VERSION} doesn't know version {found} of its tables), "
+        "or by another program: upgrade MLflow, or set MLFLOW_TRACKING_URI to another database"
+    )
 
 
 def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") -> list[Run]:
@@ -144,13 +183,19 @@ def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") 
 def _knock(uri: str) -> None:
     """Ask a server for anything at all: MLflow's own client would try for minutes before it says that none is there.
 
+    Name and password are left to MLflow: here they would be taken for a part of the host's name.
+
     Raises:
         OSError: nobody answers.
     """
+    address = urlsplit(uri)
+    bare = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10):
+        with urllib.request.urlopen(f"{bare.rstrip('/')}/health", timeout=10):
             pass
     except urllib.error.HTTPError:
         pass  # an answer, if not a friendly one: what follows will tell
     except urllib.error.URLError as error:
         raise OSError(error.reason) from None
+    except (ValueError, http.client.HTTPException) as error:  # a port that is no number; an answer that isn't HTTP
+        raise OSError(str(error)) from None

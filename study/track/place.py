@@ -1,12 +1,14 @@
 """Where a study's runs lie: MLflow's own defaults, made explicit, and put right where a study's folder was moved."""
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import quote, unquote, urlparse
+from urllib.request import url2pathname
 
-from study.errors import StudyError
+from study.errors import StudyError, without_passwords
 
 SQLITE = "sqlite:///"
 
@@ -22,14 +24,36 @@ def tracking_uri(folder: Path | None = None) -> str:
     lies beside it.
     """
     given = os.environ.get("MLFLOW_TRACKING_URI")
-    if given:
-        return f"{SQLITE}{Path(given.removeprefix(SQLITE)).resolve()}" if given.startswith(SQLITE) else given
-    return f"{SQLITE}{(folder or Path.cwd()).resolve() / 'mlflow.db'}"
+    if not given:
+        return sqlite_address((folder or Path.cwd()).resolve() / "mlflow.db")
+    path, (_, mark, options) = database_path(given), given.partition("?")
+    return sqlite_address(path.resolve()) + mark + options if path is not None else given
+
+
+def sqlite_address(path: Path) -> str:
+    """Return the address of a local database, as SQLAlchemy's `URL` writes it, which is slow to import."""
+    return SQLITE + quote(str(path), safe=" +/")
 
 
 def database_path(uri: str) -> Path | None:
     """Return the file of a local database, or None for a server."""
-    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0])) if uri.startswith(SQLITE) else None
+
+
+def pages(uri: str) -> str:
+    """Return what shows MLflow's pages: the address of a server, or the command that works in this folder.
+
+    Without an option, `mlflow ui` shows `mlflow.db` of this folder, but where a file store of an older MLflow lies
+    beside it, or another store is set.
+    """
+    path = database_path(uri)
+    if path is None and urlparse(uri).scheme in ("http", "https"):
+        return without_passwords(uri)
+    here = path == Path.cwd() / "mlflow.db"
+    if here and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
+        return "mlflow ui"
+    address = f"{SQLITE}mlflow.db" if here else without_passwords(uri)
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", address])
 
 
 def study_folder(uri: str) -> Path:
@@ -55,7 +79,8 @@ def repair_moved(uri: str) -> None:
     with closing(sqlite3.connect(database_file, timeout=20)) as database:
         rows = database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
         for experiment, location in rows:
-            path = Path(urlparse(str(location)).path) if str(location).startswith(("file:", "/")) else None
+            file = url2pathname(urlparse(str(location)).path) if str(location).startswith("file:") else str(location)
+            path = Path(file) if file.startswith("/") else None
             if path is None or path.exists() or "mlruns" not in path.parts:
                 continue
             inside = path.parts[len(path.parts) - path.parts[::-1].index("mlruns") :]

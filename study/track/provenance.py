@@ -86,7 +86,7 @@ def pages_address(address: str) -> str:
     Raises:
         StudyError: it isn't an http or https address.
     """
-    parts = urlsplit(address)
+    parts = urlsplit(without_passwords(address))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise StudyError(f"'{address}': an http:// or https:// address of MLflow's pages is needed")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

@@ -11,13 +11,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from study.config import Tune
-from study.errors import StudyError, without_passwords
+from study.errors import StudyError
 from study.patience import Patience, first_line
 from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
 from study.tune.space import Point, axes, kept, restored, shared_points
 from study.tune.storage import open_storage
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings would stand in the middle of the progress
 
 QUARTERS = 4
 """A trial reports at the quarters of its course; steps in the storage are quarters, one seed after another."""
@@ -60,8 +60,10 @@ class SearchStore:
         if self._storage is None:
             try:
                 self._storage = open_storage(self._url, self._patience)
+            except StudyError:
+                raise
             except Exception as error:  # drivers of many databases, each with errors of its own
-                reason = f"{without_passwords(self._url)} can't be opened: {first_line(error)}"
+                reason = f"{self._url} can't be opened: {first_line(error)}"
                 raise StudyError(f"Optuna's storage {reason}") from None
         return Search(self._storage, name, tune, seed)
 

@@ -5,11 +5,14 @@ from abc import update_abstractmethods
 from collections.abc import Callable
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy.exc import DatabaseError
+from optuna.storages._rdb.models import BaseModel
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from study.errors import without_passwords
-from study.patience import Patience, database_is_away, disk_is_away
+from study.errors import StudyError, without_passwords
+from study.patience import Patience, database_is_away, disk_is_away, first_line
 
 OPENINGS = 5
 """How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
@@ -24,10 +27,12 @@ class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its bas
         """Open the database at `url`; `patience` says what is done while it is away afterwards.
 
         Raises:
+            StudyError: its tables are those of another version of Optuna.
             sqlalchemy.exc.SQLAlchemyError: it can't be opened.
         """
         local = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
         kept = {} if local else {"pool_pre_ping": True}  # a server that was restarted has closed what was open
+        _check_tables(url, local)
         self._whole = get_storage(RDBStorage(url, engine_kwargs={**local, **kept}))  # with Optuna's own cache
         self._address = without_passwords(url)
         self._patience = patience
@@ -44,7 +49,11 @@ class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its bas
 
 def _patiently(name: str) -> Callable[..., Any]:
     def call(self: PatientStorage, *given: Any, **named: Any) -> Any:
-        return self._patience(lambda: getattr(self._whole, name)(*given, **named), self.away)
+        try:
+            return self._patience(lambda: getattr(self._whole, name)(*given, **named), self.away)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            reason = first_line(error.__cause__ or error)
+            raise StudyError(f"Optuna's storage {self._address}: {reason}") from error
 
     call.__name__, call.__doc__ = name, getattr(BaseStorage, name).__doc__
     return call
@@ -63,3 +72,26 @@ def open_storage(url: str, patience: Patience) -> BaseStorage:
         except DatabaseError:
             time.sleep(0.2 * attempt)
     return PatientStorage(url, patience)
+
+
+def _check_tables(url: str, options: dict[str, Any]) -> None:
+    """Refuse tables of another version of Optuna: it marks those without a version as its own, and fails later.
+
+    Raises:
+        StudyError: a column is missing.
+    """
+    engine = create_engine(url, **options)
+    try:
+        there = inspect(engine)
+        for table in BaseModel.metadata.sorted_tables:
+            if not there.has_table(table.name):
+                continue
+            missing = set(table.columns.keys()) - {column["name"] for column in there.get_columns(table.name)}
+            if missing:
+                raise StudyError(
+                    f"Optuna's storage {url} has tables of another version of Optuna ('{table.name}' lacks "
+                    f"'{min(missing)}'): `optuna storage upgrade --storage {url}` may bring them up to date; else move "
+                    "it away, or name another with tune.storage"
+                )
+    finally:
+        engine.dispose()

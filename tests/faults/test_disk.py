@@ -110,13 +110,20 @@ def test_a_folder_that_cannot_be_written_to(disk: Path, tmp_path: Path) -> None:
 
 
 def test_a_report_on_a_full_disk_leaves_the_old_one(disk: Path) -> None:
+    """Wherever in its making the disk is full: some libraries have errors of their own for that."""
     words = ("--set", "recipe.lr=0.05", "--set", "recipe.epochs=1")
     assert run_study(disk, "run", "--grid", "g.yaml", *words).returncode == 0
     assert run_study(disk, "report").returncode == 0
     page = next((disk / "reports").rglob("index.html"))
     before = page.read_bytes()
-    fill(disk)
-    done = run_study(disk, "report", "--style", "paper")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert page.read_bytes() == before
+    for room in (0, 60, 250):  # KiB; the whole is about 600
+        left = disk / "left"
+        left.write_bytes(bytes(1024 * room))
+        filler = fill(disk)
+        left.unlink()
+        done = run_study(disk, "report", "--style", "paper")
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert page.read_bytes() == before
+        assert [path.name for path in page.parent.parent.iterdir()] == [page.parent.name]
+        filler.unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from study.track import load_runs, load_trials, look, words
+from study.track.connect import connect
 from tests.conftest import run_here, run_study
 from tests.launch.processes import records, uri
 
@@ -42,6 +43,15 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     runs = load_runs("g", uri(tmp_path)).set_index("net")
     assert runs["lr"].to_dict() == chosen["lr"].to_dict()
     assert runs["lr_tuned"].all()
+
+    client = connect(uri(tmp_path))
+    for record in look("g", uri(tmp_path)).records:
+        if record.tags[words.KIND] in ("tuning", "trial"):
+            client.delete_run(record.run_id)
+    done = run_study(tmp_path, "run", "--grid", "g.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "0 runs and 0 trials done, 2 runs were done before" in done.stderr
+    assert "plain-14" in done.stdout
 
     (tmp_path / "h.yaml").write_text(GRID.replace("name: g", "name: h").replace("epochs: 2", "epochs: 3"))
     done = run_study(tmp_path, "run", "--grid", "h.yaml", "--lr-from", "g")

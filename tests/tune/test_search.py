@@ -1,3 +1,8 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -5,6 +10,7 @@ import pytest
 
 from study.config import Tune
 from study.errors import StudyError
+from study.patience import Patience
 from study.tune import SearchStore, shared_points
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 
@@ -219,3 +225,41 @@ def test_a_storage_that_cannot_be_opened_is_one_line(url: str) -> None:
     with pytest.raises(StudyError, match=r"Optuna's storage .* can't be opened: ") as caught:
         SearchStore(url).search("plain-20", TUNE, 0)
     assert len(str(caught.value).splitlines()) == 1
+
+
+OLD_TABLES = """
+CREATE TABLE studies (study_id INTEGER PRIMARY KEY, study_name VARCHAR(512) NOT NULL, direction VARCHAR(8) NOT NULL);
+CREATE TABLE version_info (version_info_id INTEGER PRIMARY KEY, schema_version INTEGER, library_version VARCHAR(256));
+CREATE TABLE trials (trial_id INTEGER PRIMARY KEY, study_id INTEGER, state VARCHAR(8) NOT NULL, value FLOAT,
+    datetime_start DATETIME, datetime_complete DATETIME);
+"""
+"""Of Optuna before 2.4, and no version."""
+
+
+def test_tables_of_an_older_optuna_are_named_and_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript(OLD_TABLES)
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match=r"tables of another version of Optuna \('trials' lacks 'number'\): `optuna"):
+        SearchStore(f"sqlite:///{path}").search("plain-8", TUNE, 0)
+    assert path.read_bytes() == before
+
+
+def test_what_a_database_refuses_for_good_is_a_line(tmp_path: Path) -> None:
+    """And isn't waited for."""
+    store = SearchStore(f"sqlite:///{tmp_path / 'optuna.db'}", Patience())
+    search = store.search("plain-8", TUNE, 0)
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as made:
+        made.execute("ALTER TABLE trials RENAME COLUMN state TO condition")
+        made.commit()
+    with pytest.raises(StudyError, match=r"Optuna's storage sqlite:///.*no such column: trials\.state"):
+        search.ask()
+
+
+def test_optuna_warns_of_nothing_in_the_middle_of_the_progress() -> None:
+    """Not of a package that it misses, either."""
+    code = "import sys; sys.modules['greenlet'] = None\nimport study.tune.search\n"
+    code += "from optuna._gp import batched_lbfgsb as found\nassert not found._greenlet_imports.is_successful()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stderr == ""
