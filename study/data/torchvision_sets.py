@@ -1,12 +1,14 @@
 """CIFAR-10, CIFAR-100 and Fashion-MNIST: torchvision's files, addresses and checksums, read by our own code.
 
-Files may lie in the given folder or in our cache, as they come or unpacked; what is missing is downloaded.
+Files may lie in the given folder or in our cache, as they come or unpacked; what is missing is downloaded. CIFAR-10 may
+also be a tree of image files.
 """
 
 import gzip
 import tarfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from study.data import image_folder
 from study.data.cifar_batches import read_batch, read_names
 from study.data.dataset import Split
 from study.data.download import Remote, fetch, has_md5
@@ -24,6 +27,9 @@ from study.errors import DataError, printable
 if TYPE_CHECKING:
     from study.config import DatasetSpec
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_IMAGES = (50_000, 10_000)
+"""Of its two splits, an equal share of each class."""
 MAX_UNPACKED = 2**30
 """Bytes that an archive of CIFAR may come to: they come to 2**28."""
 
@@ -34,11 +40,15 @@ ReadMember = Callable[[str, str], bytes]
 def load_cifar(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     """Return CIFAR-10 or CIFAR-100 (fine labels), from `cifar-10-batches-py` or `cifar-10-python.tar.gz`, or the like.
 
+    CIFAR-10 is also taken from image files in `train/<class>/` and `test/<class>/`.
+
     Raises:
-        DataError: the files are missing and can't be downloaded, or they are damaged.
+        DataError: the files are missing and can't be downloaded, they are damaged, or a tree isn't all of CIFAR-10.
     """
     from torchvision import datasets  # takes a second to import
 
+    if spec.name == "cifar10" and spec.root is not None and (given_folder(spec.name, spec.root) / "train").is_dir():
+        return _cifar10_tree(spec, progress)
     known = datasets.CIFAR10 if spec.name == "cifar10" else datasets.CIFAR100
     read = _cifar_reader(spec, known, progress)
     meta = known.meta
@@ -48,6 +58,19 @@ def load_cifar(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
         for members in (known.train_list, known.test_list)
     )
     return Source(train, test, names)
+
+
+def _cifar10_tree(spec: "DatasetSpec", progress: Progress | None) -> Source:
+    source = image_folder.load(spec, progress)
+    counts = [split.labels.bincount(minlength=len(source.classes)) for split in (source.train, source.test) if split]
+    expected = [torch.full((len(CIFAR10),), images // len(CIFAR10)) for images in CIFAR10_IMAGES]
+    if source.classes != CIFAR10 or len(counts) != 2 or not all(map(torch.equal, counts, expected)):
+        raise DataError(
+            f"{spec.root} isn't CIFAR-10, which has {CIFAR10_IMAGES[0]:,} images in train/ and {CIFAR10_IMAGES[1]:,} "
+            f"in test/ in ten equal classes, {CIFAR10[0]}/ to {CIFAR10[-1]}/: another tree is an 'image-folder'"
+        )
+    note = "CIFAR-10 as image files: if these were compressed with loss, their pixels are not quite the paper's"
+    return replace(source, notes=(note, *source.notes))
 
 
 def load_fashion(spec: "DatasetSpec", progress: Progress | None = None) -> Source:

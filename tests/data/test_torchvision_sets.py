@@ -8,10 +8,11 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets
 
 from study.config import DatasetSpec
-from study.data import load_dataset
+from study.data import load_dataset, torchvision_sets
 from study.data.cifar_batches import unpickle
 from study.errors import DataError
 
@@ -209,3 +210,20 @@ def test_fashion_cut_short_in_its_packing(fashion, tmp_path):
         (tmp_path / f"{file}.gz").write_bytes(gzip.compress(content)[:-20])
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz can't be read: .*end"):
         load("fashion-mnist", tmp_path)
+
+
+def test_cifar10_from_a_tree_of_image_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(torchvision_sets, "CIFAR10_IMAGES", (20, 10))
+    for part, count in (("train", 2), ("test", 1)):
+        for label, name in enumerate(torchvision_sets.CIFAR10):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (32, 32), (label, 20 * i, 7)).save(tmp_path / part / name / f"{i}.png")
+    data = load("cifar10", tmp_path)
+    assert (data.name, data.classes, data.image_shape) == ("cifar10", torchvision_sets.CIFAR10, (3, 32, 32))
+    assert data.test.labels.tolist() == list(range(10))
+    assert data.test.images[:, 0, 0, 0].tolist() == list(range(10))
+    assert "not quite the paper's" in data.notes[0]
+    (tmp_path / "train" / "cat" / "1.png").rename(tmp_path / "train" / "dog" / "2.png")  # 20 images all the same
+    with pytest.raises(DataError, match="isn't CIFAR-10, which has 20 images in train/ and 10 in test/"):
+        load("cifar10", tmp_path)
