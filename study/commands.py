@@ -9,6 +9,7 @@ from rich.table import Table
 
 from study.commands_status import print_results
 from study.errors import StudyError
+from study.terminal import say, shown
 
 if TYPE_CHECKING:
     from study.launch.limits import Hardware, Limits
@@ -113,26 +114,25 @@ def list_grids() -> None:
     for name in shipped_grids():
         text = grid_text(name)[0].splitlines()
         about = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text))
-        table.add_row(name, str(len(load_grid(name).runs())), about)
+        table.add_row(name, str(len(load_grid(name).runs())), shown(about))
     Console().print(table)
-    Console().print("`study grids show NAME` prints one; `study run --grid NAME` runs it", highlight=False)
+    say("`study grids show NAME` prints one; `study run --grid NAME` runs it")
 
 
 def print_rates(name: str) -> None:
     """Print what the searches of a study found."""
     from study.track import load_found
 
-    table = Table(title=f"{name}: learning rates")
+    table = Table(title=shown(f"{name}: learning rates"))
     for i, heading in enumerate(("net", "learning rate", "besides")):
         table.add_column(heading, justify="right" if i == 1 else "left")
     for one in sorted(load_found(name), key=lambda one: (one.variant, one.net)):
         besides = ", ".join(f"{field} {value:g}" for field, value in one.point.items() if field != "lr")
-        table.add_row(f"{one.net} ({one.variant})" if one.variant else one.net, f"{one.point['lr']:g}", besides)
+        net = f"{one.net} ({one.variant})" if one.variant else one.net
+        table.add_row(shown(net), f"{one.point['lr']:g}", shown(besides))
     Console().print(table)
 
 
 def print_next(name: str) -> None:
     """Print where to look now."""
-    Console(stderr=True).print(
-        f"figures and tables: study report --experiment {name}; every curve: mlflow ui", highlight=False, soft_wrap=True
-    )
+    say(f"figures and tables: study report --experiment {name}; every curve: mlflow ui", error=True)

@@ -14,6 +14,7 @@ from rich.table import Table
 from study.errors import StudyError
 from study.folders import cache_folder
 from study.names import ARCHITECTURES
+from study.terminal import say, shown
 from study.track import Look, StoredRun, list_studies, look, tracking_uri, words
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def status(experiment: str | None) -> None:
     """Print a study's results so far, and how many runs are at work."""
     seen = look(experiment or newest_study())
     counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
-    Console().print(f"{seen.name}: {', '.join(counts) or 'no run yet'}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{seen.name}: {', '.join(counts) or 'no run yet'}")
     print_results(seen, at_once=True)
 
 
@@ -77,18 +78,18 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
     rows = rows_of(seen)
     if not rows:
         return
-    table = Table(title=seen.name)
+    table = Table(title=shown(seen.name))
     for i, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if i else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(shown, row))
     Console().print(table)
     verdicts = verdicts_of(seen, at_once=at_once)
     if verdicts is None:
-        Console().print("verdict: `study report` has that of the results so far", highlight=False, soft_wrap=True)
+        say("verdict: `study report` has that of the results so far")
     for verdict in verdicts or ():
-        Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
-        Console().print(verdict.next_step, highlight=False, soft_wrap=True)
+        say(verdict.line, "bold")
+        say(verdict.next_step)
 
 
 def rows_of(seen: Look) -> list[tuple[str, ...]]:

@@ -1,7 +1,9 @@
+import csv
 import math
 import re
 import shutil
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,25 @@ def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch:
     assert "verdict: `study report` has that of the results so far" in said
     store.end(run, "interrupted")
     assert "verdict:" not in run_here(folder, "status").stdout
+
+
+def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadsheet(folder: Path) -> None:
+    from study.track import Store, words
+
+    store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
+    for record in store.records():
+        if record.kind in ("run", "trial"):
+            store.client.set_tag(record.run_id, words.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
+    status = run_here(folder, "status")
+    assert status.returncode == 0
+    report = run_here(folder, "report")
+    assert report.returncode == 0, report.stderr
+    for said in (status.stdout, report.stdout):
+        assert r"=[red]x[/red] \x1b[2J[/] @" in said
+        assert "\x1b" not in said
+    files = [*(folder / "reports").rglob("*.csv")]
+    assert len(files) > 5
+    for file in files:
+        cells = [cell for row in csv.reader(StringIO(file.read_bytes().decode(), newline="")) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))]
+    assert any("'=[red]x[/red]" in file.read_text() for file in files)
