@@ -75,6 +75,8 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
     With `at_once`, a verdict that has to be worked out anew is left out while runs are at work: it would soon be
     another, and statistics alone take longer to be imported than all of the rest.
     """
+    for line in seen.left_out:
+        say(line, "yellow", error=True)
     rows = rows_of(seen)
     if not rows:
         return
@@ -110,7 +112,7 @@ def _counts(run: StoredRun) -> bool:
 
 def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
     net = runs[0].params["net"]
-    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params["lr"]) for run in runs}))
+    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params.get("lr", "nan")) for run in runs}))
     tuned = all(run.tags.get(words.LR_TUNED) == "true" for run in runs)
     errors = (
         _spread([value for run in runs if not math.isnan(value := run.metrics.get(error, math.nan))])

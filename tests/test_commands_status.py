@@ -12,6 +12,8 @@ from study import commands_status as module
 from study.track import Look, load_runs, look
 from tests.conftest import run_here
 
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
+
 
 def verdicts(seen: Look) -> list[module.Said] | None:
     return module.verdicts_of(seen, at_once=False)
@@ -50,7 +52,7 @@ def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch
     before = verdicts(look("small", uri))
     monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
     store = Store("small", uri)
-    run = store.begin("new", {"depth": 8}, {words.KIND: "trial"})
+    run = store.begin("new", PARAMS, {words.KIND: "trial"})
     seen = look("small", uri)
     assert module.outcomes(seen)["runs and searches at work"] == 1
     with pytest.raises(pytest.fail.Exception):  # a run more is a change
@@ -120,7 +122,7 @@ def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch:
     from study.track import Store, words
 
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = store.begin("r", {"depth": 8}, {words.KIND: "run"})
+    run = store.begin("r", PARAMS, {words.KIND: "run"})
     with monkeypatch.context() as patch:
         patch.setattr(module, "_judge", lambda *_: pytest.fail("worked out"))
         said = run_here(folder, "status").stdout

@@ -67,6 +67,8 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
+    for line in store.left_out if store else ():
+        display.warn(line)
     plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
     for line in made_otherwise(plan.cells, records, facts.fingerprint):
         display.warn(line)

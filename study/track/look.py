@@ -10,6 +10,7 @@ from study.track import words
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.owner import is_gone
 from study.track.place import tracking_uri
+from study.track.sound import sound
 from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Look:
     experiment_id: str
     records: tuple[StoredRun, ...]
     """The newest first."""
+    left_out: tuple[str, ...] = ()
+    """A line for each run that can't be used."""
 
     @property
     def state(self) -> str:
@@ -69,4 +72,5 @@ def look(experiment: str, uri: str | None = None) -> Look:
     """
     uri = uri or tracking_uri()
     experiment_id = find_experiment(experiment, uri)
-    return Look(experiment, uri, experiment_id, tuple(read_runs(experiment_id, uri)))
+    good, lines = sound(read_runs(experiment_id, uri))
+    return Look(experiment, uri, experiment_id, tuple(good), tuple(lines))

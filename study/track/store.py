@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from study.track.find import read_runs, stored
 from study.track.keys import RunKeys
 from study.track.owner import owner, source_tags
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
+from study.track.sound import sound
 from study.track.stored import StoredRun
 
 P = ParamSpec("P")
@@ -78,6 +79,8 @@ class Store:
         self.uri = uri or tracking_uri()
         self.experiment = experiment
         self.patience = Patience()
+        self.left_out: dict[str, None] = {}
+        """A line, once, for each run that was found and can't be used, the oldest first."""
         self._unsure = False
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
@@ -106,20 +109,21 @@ class Store:
 
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
-        return [
-            _record(run)
-            for run in self.do(read_runs, self.experiment_id, self.uri, tags_alone=True)
-            if words.KIND in run.tags
-        ]
+        return self._sound(self.do(read_runs, self.experiment_id, self.uri, tags_alone=True))
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
-        return [_record(run) for run in self.do(self._keys.find, key, kind)]
+        return self._sound(self.do(self._keys.find, key, kind))
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
         wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(stored(run)) for run in self.do(all_runs, self.client, self.experiment_id, wanted)]
+        return self._sound(stored(run) for run in self.do(all_runs, self.client, self.experiment_id, wanted))
+
+    def _sound(self, runs: Iterable[StoredRun]) -> list[Record]:
+        good, lines = sound(runs)
+        self.left_out |= dict.fromkeys(lines)
+        return [_record(run) for run in good]
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run is RUNNING now."""
@@ -293,7 +297,7 @@ def _record(run: StoredRun) -> Record:
         run_id=run.run_id,
         kind=run.tags[words.KIND],
         key=run.tags.get(words.KEY, ""),
-        outcome=run.tags.get(words.OUTCOME, "running"),
+        outcome=run.tags[words.OUTCOME],
         status=run.status,
         tags=run.tags,
     )
