@@ -70,10 +70,13 @@ def run(
     if summary.interrupted:  # results would take seconds, which whoever stops it may not have
         display.warn(f"interrupted, nothing is lost; to go on: {again}")
         return 130
-    if only_search:
-        print_rates(grid.name)
-    elif summary.finished + summary.diverged + summary.earlier:
-        print_results(look(grid.name))
+    try:
+        if only_search:
+            print_rates(grid.name)
+        elif summary.finished + summary.diverged + summary.earlier:
+            print_results(look(grid.name))
+    except StudyError as error:  # renamed or deleted meanwhile
+        display.warn(f"no results to show: {error}")
     if summary.failures:
         display.warn(
             f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {again}"

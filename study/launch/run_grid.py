@@ -26,7 +26,7 @@ from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
-from study.track import Record, Store, describe, owner, study_folder
+from study.track import Record, RunDeletedError, Store, describe, owner, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -183,6 +183,7 @@ def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
         lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")
         if record.status != "RUNNING" or not leases.acquire(lease):
             continue
-        if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
-            store.end(record.run_id, "interrupted")
+        with suppress(RunDeletedError):
+            if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
+                store.end(record.run_id, "interrupted")
         leases.release(lease)

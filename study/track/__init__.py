@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from study.track.provenance import Provenance, describe, load_provenance
     from study.track.read import load_curves, load_runs, load_trials
     from study.track.searches import Found, load_found
-    from study.track.store import Record, Store
+    from study.track.store import Record, RunDeletedError, Store, StudyDeletedError
     from study.track.study import Study, load_study, study_of
     from study.track.weights import Trained, trained
 
@@ -32,9 +32,11 @@ __all__ = [
     "Look",
     "Provenance",
     "Record",
+    "RunDeletedError",
     "Store",
     "StoredRun",
     "Study",
+    "StudyDeletedError",
     "Trained",
     "Unreachable",
     "describe",
@@ -67,7 +69,7 @@ __getattr__ = later(
         "provenance": ("Provenance", "describe", "load_provenance"),
         "read": ("load_curves", "load_runs", "load_trials"),
         "searches": ("Found", "load_found"),
-        "store": ("Record", "Store"),
+        "store": ("Record", "RunDeletedError", "Store", "StudyDeletedError"),
         "study": ("Study", "load_study", "study_of"),
         "weights": ("Trained", "trained"),
     },
