@@ -77,6 +77,8 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
     """
     for line in seen.left_out:
         say(line, "yellow", error=True)
+    if seen.smallest_effect.remark:
+        say(f"smallest effect: {seen.smallest_effect.remark}", "yellow", error=True)
     rows = rows_of(seen)
     if not rows:
         return
@@ -127,7 +129,7 @@ def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
     With `at_once`, None where they would have to be worked out and runs are at work.
     """
     place = cache_folder("status") / f"{_digest([seen.uri, seen.experiment_id])}.json"
-    state = _digest([_form(), seen.smallest_effect, sorted(_ends(seen))])
+    state = _digest([_form(), seen.smallest_effect.points, sorted(_ends(seen))])
     try:
         kept = Kept.model_validate_json(place.read_bytes())
         if kept.state == state:
@@ -136,7 +138,7 @@ def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
         pass  # nothing kept yet, or by another version
     if at_once and seen.at_work:
         return None
-    verdicts = _judge(seen.runs, seen.smallest_effect, seen.trials)
+    verdicts = _judge(seen.runs, seen.smallest_effect.points, seen.trials)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(Kept(state=state, verdicts=verdicts).model_dump_json(), encoding="utf-8")

@@ -16,7 +16,7 @@ from study.launch.messages import RESUME, Order
 from study.launch.pace import Pace
 from study.launch.plan import DataFacts
 from study.launch.probed import covers, names, save_tables, told
-from study.track import Record, RunDeletedError, Store, owner, words
+from study.track import Made, Record, RunDeletedError, Store, describe, owner, words
 from study.tune import Trial, named
 
 
@@ -29,11 +29,14 @@ class Recorder:
         grid: Grid,
         facts: DataFacts,
         records: list[Record],
+        made: Made | None = None,
         *,
         threads: int = 1,
         apart: bool = False,
     ) -> None:
         """Take over what the store has; `threads` is the number of CPU threads that a run computes on.
+
+        `made` is the command that asks for it: it is stored when something begins.
 
         With `apart`, workers share no disk with this process: checkpoints go through the store.
         """
@@ -41,6 +44,8 @@ class Recorder:
         self._store = store
         self._grid = grid
         self._facts = facts
+        self._made = made
+        self._noted = False
         self._environment = environment() | {"threads of a run": str(threads)}
         self._pace = Pace()
         self._begun: dict[tuple[str, str], Record] = {}
@@ -50,6 +55,27 @@ class Recorder:
         """Runs that are results, by key, with the probes that were made of them."""
         for record in records:
             self._note(record)
+
+    def note_effect(self, made: Made | None = None) -> None:
+        """Store the smallest effect that the grid asks for, and which command has begun something, if one has."""
+        store = self._store
+        store.do(
+            describe,
+            store.client,
+            store.experiment_id,
+            made,
+            smallest_effect=self._grid.smallest_effect,
+            results=bool(self._done),
+        )
+
+    def _begins(self) -> dict[str, str]:
+        """Note that something begins, the first time; return the tag of what does."""
+        if self._made is None:
+            return {}
+        if not self._noted:
+            self.note_effect(self._made)
+            self._noted = True
+        return {words.MADE: self._made.id}
 
     def was_done(self, spec: RunSpec) -> bool:
         """Whether a run was a result already when this launcher last looked."""
@@ -117,7 +143,8 @@ class Recorder:
         if record is not None:
             with suppress(RunDeletedError):
                 return self._take_up_tuning(state, record)
-        run_id = self._store.begin(f"{state.plan.cell.name} tuning", *self._of_tuning(state))
+        params, tags = self._of_tuning(state)
+        run_id = self._store.begin(f"{state.plan.cell.name} tuning", params, tags | self._begins())
         for trial in self._store.records_within(state.plan.cell.tuning_key, "trial"):  # of a search that was deleted
             with suppress(RunDeletedError):
                 self._store.set_tags(trial.run_id, {words.PARENT: run_id})
@@ -264,7 +291,7 @@ class Recorder:
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        tags |= {words.DATA: fingerprint, **made_by()}
+        tags |= {words.DATA: fingerprint, **made_by(), **self._begins()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -285,7 +312,8 @@ class Recorder:
 
     def _goes_on(self, record: Record, probes: str) -> None:
         """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
-        tags = {key: in_turn(record.tags.get(key, ""), now) for key, now in made_by().items()}
+        now = made_by() | self._begins()
+        tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(words.PROBES, "") != probes:
             self._store.set_tags(record.run_id, {words.PROBES: probes})
         moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]

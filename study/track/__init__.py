@@ -18,7 +18,7 @@ from study.track.stored import StoredRun
 if TYPE_CHECKING:
     from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
     from study.track.probes import load_probes
-    from study.track.provenance import Provenance, describe, load_provenance
+    from study.track.provenance import Made, Provenance, describe, load_provenance
     from study.track.read import load_curves, load_runs, load_trials
     from study.track.searches import Found, load_found
     from study.track.store import Record, RunDeletedError, Store, StudyDeletedError
@@ -30,6 +30,7 @@ __all__ = [
     "DatasetRecord",
     "Found",
     "Look",
+    "Made",
     "Provenance",
     "Record",
     "RunDeletedError",
@@ -66,7 +67,7 @@ __getattr__ = later(
     {
         "data": ("DatasetRecord", "load_datasets", "save_dataset", "write_files"),
         "probes": ("load_probes",),
-        "provenance": ("Provenance", "describe", "load_provenance"),
+        "provenance": ("Made", "Provenance", "describe", "load_provenance"),
         "read": ("load_curves", "load_runs", "load_trials"),
         "searches": ("Found", "load_found"),
         "store": ("Record", "RunDeletedError", "Store", "StudyDeletedError"),

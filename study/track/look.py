@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from study.track import words
+from study.track.effect import Effect, effect_of
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.owner import is_gone
 from study.track.place import tracking_uri
@@ -44,9 +45,9 @@ class Look:
         return sum(not is_gone(run.tags.get(words.OWNER, "")) for run in running)
 
     @cached_property
-    def smallest_effect(self) -> float:
-        """The smallest effect that the study's verdict calls one, in points."""
-        return float(experiment_tags(self.experiment_id, self.uri).get(words.EFFECT, words.USUAL_EFFECT))
+    def smallest_effect(self) -> Effect:
+        """The smallest effect that the study's verdict calls one."""
+        return effect_of(experiment_tags(self.experiment_id, self.uri))
 
     @property
     def runs(self) -> "pd.DataFrame":
