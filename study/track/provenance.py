@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
-import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -191,8 +190,8 @@ def _tune(runs: Sequence[StoredRun]) -> str:
         for run in runs
         if run.tags.get(words.KIND) == "tuning"
     ]
-    lines = (yaml.safe_dump(found, default_flow_style=True, width=10**6).strip() for found in settings if found)
-    return "\n".join(dict.fromkeys(lines))
+    lines = (", ".join(f"{key}: {' '.join(value.split())}" for key, value in found.items()) for found in settings)
+    return "\n".join(dict.fromkeys(f"{{{line}}}" for line in lines if line))
 
 
 def _part(key: str, i: int) -> str:

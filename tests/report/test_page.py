@@ -157,7 +157,8 @@ def test_runs_are_linked_where_mlflow_has_pages(two, tmp_path):
 def test_how_it_was_made_is_told(two):
     page = Page(two)
     for wanted in (
-        "study run --grid digits study report --experiment two", "name: digits # as given", "runs: 20 tune: - {low: 0.25} nets:",
+        "study run --grid digits study report --experiment two", "name: digits # as given",
+        "runs: 20 tune: - {low: 0.25} nets:",
         "run 'x' is left out",
         "2 x Zen", "2.14.0", "0123456789abcdef0123456789abcdef01234567", "matplotlib", "20 of 24 runs are counted",
         "2026-01-01 00:00 to 2026-01-01 00:02",
