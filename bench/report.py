@@ -51,7 +51,7 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     from study.launch.jobs import CellState
     from study.launch.plan import DataFacts, make_cells, plan_cells
     from study.launch.record import Recorder
-    from study.track import Store, describe
+    from study.track import Made, Store
     from study.tune import Trial, trial_spec
 
     text = GRID.format(steps=steps, seeds=list(range(seeds)))
@@ -59,17 +59,9 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     dataset = load_dataset(grid.points[0].dataset)
     facts = DataFacts.of(dataset)
     store = Store(grid.name, f"sqlite:///{folder / 'mlflow.db'}")
-    describe(
-        store.client,
-        store.experiment_id,
-        grid=text,
-        resolved=text,
-        command="study run --grid bench.yaml",
-        smallest_effect=0.5,
-    )
     with Display(Console(stderr=True), quiet=True) as display:
         record_data(store, dataset, None, [], display)
-    recorder = Recorder(store, grid, facts, [])
+    recorder = Recorder(store, grid, facts, [], Made.now("study run --grid bench.yaml", text))
     random = np.random.default_rng(0)
     for plan in plan_cells(make_cells(grid, facts), facts, [], grid):
         state = CellState(plan, None, [])

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from study.commands_status import print_results
 from study.errors import StudyError, without_passwords
+from study.terminal import say, shown
 
 if TYPE_CHECKING:
     from study.launch.limits import Hardware, Limits
@@ -69,10 +70,13 @@ def run(
     if summary.interrupted:  # results would take seconds, which whoever stops it may not have
         display.warn(f"interrupted, nothing is lost; to go on: {again}")
         return 130
-    if only_search:
-        print_rates(grid.name)
-    elif summary.finished + summary.diverged + summary.earlier:
-        print_results(look(grid.name))
+    try:
+        if only_search:
+            print_rates(grid.name)
+        elif summary.finished + summary.diverged + summary.earlier:
+            print_results(look(grid.name))
+    except StudyError as error:  # renamed or deleted meanwhile
+        display.warn(f"no results to show: {error}")
     if summary.failures:
         display.warn(
             f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {again}"
@@ -113,21 +117,22 @@ def list_grids() -> None:
     for name in shipped_grids():
         text = grid_text(name)[0].splitlines()
         about = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text))
-        table.add_row(name, str(len(load_grid(name).runs())), about)
+        table.add_row(name, str(len(load_grid(name).runs())), shown(about))
     Console().print(table)
-    Console().print("`study grids show NAME` prints one; `study run --grid NAME` runs it", highlight=False)
+    say("`study grids show NAME` prints one; `study run --grid NAME` runs it")
 
 
 def print_rates(name: str) -> None:
     """Print what the searches of a study found."""
     from study.track import load_found
 
-    table = Table(title=f"{name}: learning rates")
+    table = Table(title=shown(f"{name}: learning rates"))
     for i, heading in enumerate(("net", "learning rate", "besides")):
         table.add_column(heading, justify="right" if i == 1 else "left")
     for one in sorted(load_found(name), key=lambda one: (one.variant, one.net)):
         besides = ", ".join(f"{field} {value:g}" for field, value in one.point.items() if field != "lr")
-        table.add_row(f"{one.net} ({one.variant})" if one.variant else one.net, f"{one.point['lr']:g}", besides)
+        net = f"{one.net} ({one.variant})" if one.variant else one.net
+        table.add_row(shown(net), f"{one.point['lr']:g}", shown(besides))
     Console().print(table)
 
 
@@ -136,7 +141,4 @@ def print_next(name: str) -> None:
     from study.track import pages, tracking_uri
 
     page = shlex.join(["study", "report", "--experiment", name])
-    Console(stderr=True).print(
-        f"figures and tables: {page}; every curve: {pages(tracking_uri())}",
-        highlight=False, soft_wrap=True, markup=False,
-    )  # fmt: skip
+    say(f"figures and tables: {page}; every curve: {pages(tracking_uri())}", error=True)

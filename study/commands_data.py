@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from study.errors import StudyError
+from study.spreadsheet import plain_cell, write_frame
+from study.terminal import say, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +59,7 @@ def stats(options: DataOptions, out: Path | None) -> None:
             _list_bad(dataset.skipped, folder)
         record = described(dataset)
         write_files(record, folder)
-        record.table.to_csv(folder / "images.csv", index=False)
+        write_frame(record.table, folder / "images.csv")
         progress("drawing figures", 0.0)
         write_data_figures(
             record.table,
@@ -69,7 +71,7 @@ def stats(options: DataOptions, out: Path | None) -> None:
         )
         progress("drawing figures", 1.0)
     _print_statistics(record.statistics)
-    Console().print(f"written: {folder}", highlight=False, soft_wrap=True)
+    say(f"written: {folder}")
 
 
 def prepare(options: DataOptions) -> None:
@@ -87,9 +89,8 @@ def prepare(options: DataOptions) -> None:
                 dataset = load(spec, progress)
         except BadFilesError as error:
             for bad in error.bad:
-                Console().print(f"{bad.name}: {bad.reason}", highlight=False, soft_wrap=True, markup=False)
+                say(f"{bad.name}: {bad.reason}")
             raise _refusal(error, "they are listed above") from None
-    say = Console()
     splits = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits().items())
     shape = "x".join(map(str, dataset.image_shape))
     lines = [f"{dataset.name}: {splits} images of {shape} in {dataset.num_classes} classes ({dataset.fingerprint})"]
@@ -99,7 +100,7 @@ def prepare(options: DataOptions) -> None:
     lines += [f"{_mib(folder):.1f} MiB in {folder}" for folder in _kept(spec, dataset)]
     lines.append(f"ready ({time.monotonic() - begun:.1f} s)")
     for line in lines:
-        say.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
 
 
 def show(options: DataOptions, augment: str | None, images: int, seed: int, out: Path) -> None:
@@ -117,7 +118,7 @@ def show(options: DataOptions, augment: str | None, images: int, seed: int, out:
     with _writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         draw_augmented(clean, changed, names, augment, out)
-    Console().print(f"written: {out}", highlight=False, soft_wrap=True)
+    say(f"written: {out}")
 
 
 def predict(
@@ -146,12 +147,7 @@ def predict(
     shares = ", ".join(f"{count:,} {name}" for name, count in zip(predictor.classes, counts, strict=True) if count)
     skipped = f"; {len(predictions.skipped)} bad files skipped" if predictions.skipped else ""
     lines = [f"{found.name} ({found.run_id[:8]}): {len(predictions.ids):,} images: {shares}{skipped}"]
-    Console().print(
-        "\n".join([*lines, *predictions.notes, f"written: {out}"]),
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
+    say("\n".join([*lines, *predictions.notes, f"written: {out}"]))
 
 
 def chosen(options: DataOptions) -> "tuple[DatasetSpec, str]":
@@ -210,7 +206,10 @@ def _writing(folder: Path) -> "Iterator[None]":
 def _list_bad(bad: "Iterable[BadFile]", folder: Path) -> None:
     from study.predict import write_csv
 
-    write_csv(folder / BAD_FILES, iter([["name", "reason"], *([one.name, one.reason] for one in bad)]))
+    write_csv(
+        folder / BAD_FILES,
+        ([plain_cell(cell) for cell in row] for row in [("name", "reason"), *((one.name, one.reason) for one in bad)]),
+    )
 
 
 def _refusal(error: "BadFilesError", where: str) -> StudyError:
@@ -220,27 +219,25 @@ def _refusal(error: "BadFilesError", where: str) -> StudyError:
 
 
 def _print_statistics(statistics: Any) -> None:
-    table = Table(title=f"{statistics['dataset']}: {statistics['images']:,} images")
+    table = Table(title=shown(f"{statistics['dataset']}: {statistics['images']:,} images"))
     for heading in ("channel", "mean", "variance", "standard deviation"):
         table.add_column(heading, justify="left" if heading == "channel" else "right")
     rows = zip(*(statistics[key] for key in ("channels", "mean", "variance", "std")), strict=True)
     for channel, *values in rows:
         table.add_row(channel, *(f"{value:.8f}" for value in values))
-    say = Console()
-    say.print(table)
-    say.print(statistics["definition"], highlight=False)
+    Console().print(table)
+    say(statistics["definition"])
     if len(statistics["channels"]) == 3:
-        say.print("channels in the order red, green, blue; OpenCV's is blue, green, red", highlight=False)
+        say("channels in the order red, green, blue; OpenCV's is blue, green, red")
     height, width = statistics["height"], statistics["width"]
-    say.print(
+    say(
         f"heights {height['least']} to {height['greatest']} (median {height['median']:g}), "
-        f"widths {width['least']} to {width['greatest']} (median {width['median']:g}) pixels",
-        highlight=False,
+        f"widths {width['least']} to {width['greatest']} (median {width['median']:g}) pixels"
     )
     for note in statistics["notes"]:
-        say.print(note, highlight=False, soft_wrap=True, markup=False)
+        say(note)
     if statistics["skipped"]:
-        say.print(f"skipped: {len(statistics['skipped'])} bad files, listed in {BAD_FILES}", highlight=False)
+        say(f"skipped: {len(statistics['skipped'])} bad files, listed in {BAD_FILES}")
 
 
 def _kept(spec: "DatasetSpec", dataset: "Dataset") -> list[Path]:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from study.terminal import say, shown
+
 if TYPE_CHECKING:
     from study.launch.estimate import Estimate
     from study.launch.run_grid import Plan
@@ -38,17 +40,14 @@ def dry_run(
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
-    console = Console()
-    console.print(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds", highlight=False)
+    say(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds")
     if runs:
         where = (
             f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
         )
-        console.print(
+        say(
             f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, "
-            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started",
-            highlight=False,
-            soft_wrap=True,
+            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )
     return 0
 
@@ -57,7 +56,7 @@ def _print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None
     from study.launch.display import duration
 
     facts = plan.facts
-    table = Table(title=f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images")
+    table = Table(title=shown(f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images"))
     widest = max(len(cell.cell.name) for cell in plan.cells)
     for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left"):
         table.add_column(
@@ -66,7 +65,7 @@ def _print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None
     for cell, seconds in zip(plan.cells, cost.cells, strict=True):
         begun = sum(record is not None for _, record in cell.left)
         table.add_row(
-            cell.cell.name,
+            shown(cell.cell.name),
             _short(cell.cell.complexity.multiply_adds),
             f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
             f"{cell.point['lr']:g}" if cell.point else "tune",

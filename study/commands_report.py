@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rich.console import Console
-
 from study.commands_status import newest_study
 from study.errors import StudyError, without_passwords
+from study.terminal import say
 
 if TYPE_CHECKING:
     from study.report import Joined
@@ -70,8 +69,8 @@ def write_report(found: Sequence["Study"], wish: Wish) -> None:
     )
     told = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
     for verdict in told["verdicts"]:
-        Console().print(verdict["line"], style="bold", highlight=False, soft_wrap=True, markup=False)
-        Console().print(verdict["next_step"], highlight=False, soft_wrap=True, markup=False)
+        say(verdict["line"], "bold")
+        say(verdict["next_step"])
     say_where(page)
 
 
@@ -93,8 +92,8 @@ def folder(names: Sequence[str], out: Path | None) -> Path:
 
 def say_where(page: Path) -> None:
     """Print the path of a page."""
-    shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
-    Console().print(f"report: {shown}", highlight=False, soft_wrap=True, markup=False)
+    path = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    say(f"report: {path}")
 
 
 def compare(a: str, b: str, out: Path | None) -> None:
@@ -118,9 +117,8 @@ def compare(a: str, b: str, out: Path | None) -> None:
         datasets=study.datasets,
         comparison=found,
     )
-    console = Console()
     for sentence in conclusions(found):
-        console.print(sentence, style="bold", highlight=False, soft_wrap=True, markup=False)
+        say(sentence, "bold")
     for warning in warnings(found):
-        console.print(f"not comparable as they are: {warning}", highlight=False, soft_wrap=True, markup=False)
+        say(f"not comparable as they are: {warning}")
     say_where(page)

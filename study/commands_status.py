@@ -14,6 +14,7 @@ from rich.table import Table
 from study.errors import StudyError
 from study.folders import cache_folder
 from study.names import ARCHITECTURES
+from study.terminal import say, shown
 from study.track import Look, StoredRun, list_studies, look, tracking_uri, words
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def status(experiment: str | None) -> None:
     """Print a study's results so far, and how many runs are at work."""
     seen = look(experiment or newest_study())
     counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
-    Console().print(f"{seen.name}: {', '.join(counts) or 'no run yet'}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{seen.name}: {', '.join(counts) or 'no run yet'}")
     print_results(seen, at_once=True)
 
 
@@ -74,21 +75,25 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
     With `at_once`, a verdict that has to be worked out anew is left out while runs are at work: it would soon be
     another, and statistics alone take longer to be imported than all of the rest.
     """
+    for line in seen.left_out:
+        say(line, "yellow", error=True)
+    if seen.smallest_effect.remark:
+        say(f"smallest effect: {seen.smallest_effect.remark}", "yellow", error=True)
     rows = rows_of(seen)
     if not rows:
         return
-    table = Table(title=seen.name)
+    table = Table(title=shown(seen.name))
     for i, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if i else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(shown, row))
     Console().print(table)
     verdicts = verdicts_of(seen, at_once=at_once)
     if verdicts is None:
-        Console().print("verdict: `study report` has that of the results so far", highlight=False, soft_wrap=True)
+        say("verdict: `study report` has that of the results so far")
     for verdict in verdicts or ():
-        Console().print(verdict.line, style="bold", highlight=False, soft_wrap=True)
-        Console().print(verdict.next_step, highlight=False, soft_wrap=True)
+        say(verdict.line, "bold")
+        say(verdict.next_step)
 
 
 def rows_of(seen: Look) -> list[tuple[str, ...]]:
@@ -109,7 +114,7 @@ def _counts(run: StoredRun) -> bool:
 
 def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
     net = runs[0].params["net"]
-    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params["lr"]) for run in runs}))
+    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params.get("lr", "nan")) for run in runs}))
     tuned = all(run.tags.get(words.LR_TUNED) == "true" for run in runs)
     errors = (
         _spread([value for run in runs if not math.isnan(value := run.metrics.get(error, math.nan))])
@@ -124,7 +129,7 @@ def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
     With `at_once`, None where they would have to be worked out and runs are at work.
     """
     place = cache_folder("status") / f"{_digest([seen.uri, seen.experiment_id])}.json"
-    state = _digest([_form(), seen.smallest_effect, sorted(_ends(seen))])
+    state = _digest([_form(), seen.smallest_effect.points, sorted(_ends(seen))])
     try:
         kept = Kept.model_validate_json(place.read_bytes())
         if kept.state == state:
@@ -133,7 +138,7 @@ def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
         pass  # nothing kept yet, or by another version
     if at_once and seen.at_work:
         return None
-    verdicts = _judge(seen.runs, seen.smallest_effect, seen.trials)
+    verdicts = _judge(seen.runs, seen.smallest_effect.points, seen.trials)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(Kept(state=state, verdicts=verdicts).model_dump_json(), encoding="utf-8")

@@ -4,10 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from study.commands_report import Wish, write_report
 from study.patience import disk_is_away
+from study.terminal import say
 
 if TYPE_CHECKING:
     from study.track import Look
@@ -88,4 +87,4 @@ def _tell(text: str, told: str) -> str:
 
 
 def _say(text: str) -> None:
-    Console(stderr=True).print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{time.strftime('%H:%M:%S')} {text}", error=True)

@@ -156,7 +156,8 @@ def submission(predictions: Predictions, predictor: Predictor, *, probabilities:
     """Yield the rows of Kaggle's file, its heading first: `id,label`.
 
     The label of Dogs vs Cats is 1 for a dog and 0 for a cat, as the competition wants it, of other data sets the
-    class's name. With `probabilities` it's the second class's (the dog's) where there are two, else a column a class.
+    class's name; ids and names stay as they are, since others match them. With `probabilities` it's the second
+    class's (the dog's) where there are two, else a column a class.
     """
     classes, found = predictor.classes, predictions.probabilities
     two = len(classes) == 2

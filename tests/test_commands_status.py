@@ -1,7 +1,9 @@
+import csv
 import math
 import re
 import shutil
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from study import commands_status as module
 from study.track import Look, load_runs, look
 from tests.conftest import run_here
+
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 
 
 def verdicts(seen: Look) -> list[module.Said] | None:
@@ -48,7 +52,7 @@ def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch
     before = verdicts(look("small", uri))
     monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
     store = Store("small", uri)
-    run = store.begin("new", {"depth": 8}, {words.KIND: "trial"})
+    run = store.begin("new", PARAMS, {words.KIND: "trial"})
     seen = look("small", uri)
     assert module.outcomes(seen)["runs and searches at work"] == 1
     with pytest.raises(pytest.fail.Exception):  # a run more is a change
@@ -118,7 +122,7 @@ def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch:
     from study.track import Store, words
 
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = store.begin("r", {"depth": 8}, {words.KIND: "run"})
+    run = store.begin("r", PARAMS, {words.KIND: "run"})
     with monkeypatch.context() as patch:
         patch.setattr(module, "_judge", lambda *_: pytest.fail("worked out"))
         said = run_here(folder, "status").stdout
@@ -127,3 +131,25 @@ def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch:
     assert "verdict: `study report` has that of the results so far" in said
     store.end(run, "interrupted")
     assert "verdict:" not in run_here(folder, "status").stdout
+
+
+def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadsheet(folder: Path) -> None:
+    from study.track import Store, words
+
+    store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
+    for record in store.records():
+        if record.kind in ("run", "trial"):
+            store.client.set_tag(record.run_id, words.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
+    status = run_here(folder, "status")
+    assert status.returncode == 0
+    report = run_here(folder, "report")
+    assert report.returncode == 0, report.stderr
+    for said in (status.stdout, report.stdout):
+        assert r"=[red]x[/red] \x1b[2J[/] @" in said
+        assert "\x1b" not in said
+    files = [*(folder / "reports").rglob("*.csv")]
+    assert len(files) > 5
+    for file in files:
+        cells = [cell for row in csv.reader(StringIO(file.read_bytes().decode(), newline="")) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))]
+    assert any("'=[red]x[/red]" in file.read_text() for file in files)

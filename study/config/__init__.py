@@ -4,7 +4,6 @@ from study.config.grid import Grid
 from study.config.load import grid_text, load_grid, parse_grid, shipped_grids
 from study.config.probes import CHEAP, PROBES, ProbeName, ProbePlan, Probes
 from study.config.recipe import REMEDIES, UNNORMALISED, Recipe
-from study.config.resolve import resolved
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 
@@ -24,6 +23,5 @@ __all__ = [
     "grid_text",
     "load_grid",
     "parse_grid",
-    "resolved",
     "shipped_grids",
 ]

@@ -6,6 +6,7 @@ Other launchers may be at work on the same study: a cell's search, and each run,
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Epoch, Finished, Interrupted
@@ -13,6 +14,7 @@ from study.launch.jobs import CellState, Job
 from study.launch.lease import Leases
 from study.launch.plan import CellPlan, DataFacts, found_point
 from study.launch.record import Recorder
+from study.track import RunDeletedError
 from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
@@ -155,7 +157,8 @@ class Cells:
         """Mark the searches that haven't ended as interrupted, and let other launchers have everything."""
         for state in self.states:
             if state.tuning and state.tuning_id:
-                recorder.end_tuning(state, None)
+                with suppress(RunDeletedError):
+                    recorder.end_tuning(state, None)
         self._leases.release_all()
 
     def _next_run(self, state: CellState, recorder: Recorder) -> Job | None:
@@ -229,17 +232,24 @@ class Cells:
         best = search.best()
         if best is None:
             state.broken = "every trial of its learning-rate search broke"
-            recorder.end_tuning(state, None, broken=state.broken)
+            with suppress(RunDeletedError):
+                recorder.end_tuning(state, None, broken=state.broken)
             self._leases.release(state.lease)
             return []
         point, _ = best
+        again: list[str] = []
         edge = search.edge(point["lr"])
-        recorder.end_tuning(state, best, edge=edge or "")
+        try:
+            recorder.end_tuning(state, best, edge=edge or "")
+        except RunDeletedError:  # Optuna's database has it all
+            state.tuning_id = recorder.begin_tuning(state, None)
+            recorder.end_tuning(state, best, edge=edge or "")
+            again = [f"{state.plan.cell.name}: its search was deleted in MLflow and is there again"]
         self._leases.release(state.lease)
         self._settle(state, point, recorder)
         notes = f", {search.widened} beyond the bounds" if search.widened else ""
         notes += f"; still the {edge} rate tried: widen tune.low and tune.high" if edge else ""
-        return [f"{state.plan.cell.name}: {named(point)} after {search.started} trials{notes}"]
+        return [*again, f"{state.plan.cell.name}: {named(point)} after {search.started} trials{notes}"]
 
     def _settle(self, state: CellState, point: dict[str, float], recorder: Recorder) -> None:
         state.point = self._found[id(state.plan)] = point

@@ -7,8 +7,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from study.errors import without_passwords
+from study.errors import printable
 from study.events import Epoch
+from study.terminal import shown
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Display:
         self.quiet = quiet
         self.live = console.is_terminal and not quiet
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[note]}"),
@@ -61,7 +62,7 @@ class Display:
     def loading(self, what: str, share: float) -> None:
         """Show how much of a download or of decoding is done; where there is no bar, say once what is being done."""
         if what not in self._loading:
-            self._loading[what] = self._progress.add_task(what, total=1.0, note="")
+            self._loading[what] = self._progress.add_task(printable(what), total=1.0, note="")
             if not self.live:
                 self.say(what)
         self._progress.update(self._loading[what], completed=share, visible=share < 1)
@@ -69,12 +70,12 @@ class Display:
     def plan(self, cost: float) -> None:
         """Begin: `cost` is the work ahead, in multiply-adds or seconds, as that of each run is."""
         self._cost = max(cost, 1.0)
-        self._whole = self._progress.add_task("[bold]all", total=self._cost, note="")
+        self._whole = self._progress.add_task("all", total=self._cost, note="")
 
     def say(self, text: str) -> None:
         """Print a line above the progress."""
         if not self.quiet:
-            self._print(text)
+            self._progress.console.print(shown(text), soft_wrap=True)
 
     def say_once(self, text: str) -> None:
         """Print a line that even `--quiet` shows, if it wasn't the last such line."""
@@ -88,16 +89,12 @@ class Display:
 
     def warn(self, text: str) -> None:
         """Print a line that even `--quiet` shows."""
-        self._print(text, style="yellow")
-
-    def _print(self, text: str, style: str = "") -> None:
-        shown = without_passwords(text)
-        self._progress.console.print(shown, style=style, highlight=False, soft_wrap=True, markup=False)
+        self._progress.console.print(shown(text, "yellow"), soft_wrap=True)
 
     def started(self, task: str, name: str, cost: float, step: int, total: int) -> None:
         """Show a run's line, its bar where the run goes on; `cost` is the whole run's."""
         if task not in self._lines:
-            bar = self._progress.add_task(name, total=total, completed=step, note="")
+            bar = self._progress.add_task(printable(name), total=total, completed=step, note="")
             self._lines[task] = _Line(bar, cost, step, total)
 
     def point(self, task: str, point: Epoch) -> None:

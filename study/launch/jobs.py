@@ -91,6 +91,8 @@ class Job:
     pruned: bool = False
     lost: bool = False
     """Another launcher has it now: this one was silent for too long."""
+    deleted: bool = False
+    """Its run was deleted in MLflow while it was at work."""
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     unsent: list[Epoch] = field(default_factory=list)
@@ -101,6 +103,11 @@ class Job:
     tags: dict[str, str] = field(default_factory=dict)
     """What is to be said of it with the next points."""
     sent_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def ours(self) -> bool:
+        """Whether its run in MLflow is this launcher's to write to."""
+        return not self.lost and not self.deleted
 
     @property
     def task(self) -> str:

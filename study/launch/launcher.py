@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from study.errors import StudyError
@@ -13,11 +14,14 @@ from study.launch.hearing import Hearing
 from study.launch.jobs import AT_ONCE_SECONDS, CellState, Job
 from study.launch.lease import Leases
 from study.launch.limits import Limits
-from study.launch.messages import Failed, Told, ends
+from study.launch.messages import Failed, Measured, Told, ends
 from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
 from study.launch.summary import Summary
 from study.patience import GivenUp
+from study.track import RunDeletedError, StudyDeletedError
+
+DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
 
 
 class Launcher:
@@ -64,7 +68,10 @@ class Launcher:
                 while self.hearing.heard:
                     self._handle(self.hearing.heard.popleft())
                     self._drop_lost()
-                self._recorder.flush_due(self._jobs.values())
+                self._flush()
+        except StudyDeletedError as error:
+            self.summary.failures.append(("the study", str(error)))
+            self._pool.kill()
         except GivenUp as error:
             if not self.hearing.stopping:
                 raise
@@ -78,8 +85,8 @@ class Launcher:
     def close_records(self) -> None:
         """Mark what is in flight as interrupted: nothing stays RUNNING when nothing runs."""
         for job in [*self._jobs.values(), *self._again]:
-            if not job.lost:
-                self._recorder.end(job, "interrupted")
+            if job.ours:
+                self._mark(job, "interrupted")
         self._cells.close(self._recorder)
 
     def _goes_on(self) -> bool:
@@ -143,18 +150,38 @@ class Launcher:
             self._again.remove(job)
             self._let_go(job)
 
+    def _flush(self) -> None:
+        try:
+            self._recorder.flush_due(self._jobs.values())
+        except RunDeletedError as error:
+            self._was_deleted(error, over=False)
+
     def _handle(self, message: Message) -> None:
-        if isinstance(message, Died):
-            self._worker_died(message)
-            return
-        job = self._jobs.get(message.task)
-        if job is None:
-            return
+        try:
+            if isinstance(message, Died):
+                self._worker_died(message)
+            elif message.task in self._jobs:
+                self._heard_of(self._jobs[message.task], message)
+        except RunDeletedError as error:
+            self._was_deleted(error, over=ends(message))
+
+    def _was_deleted(self, error: RunDeletedError, *, over: bool) -> None:
+        """End a run that somebody has deleted in MLflow's pages: at once where its worker is through with it."""
+        for job in [job for job in self._jobs.values() if job.run_id == error.run_id]:
+            job.deleted = True
+            if over:
+                self._fail(job, DELETED)
+            else:
+                self._pool.stop(job.task)
+
+    def _heard_of(self, job: Job, message: Told | Measured | Failed) -> None:
         if job.lost and ends(message):
             self._let_go(job)
+        elif job.deleted and ends(message):
+            self._fail(job, DELETED)
         elif isinstance(message, Failed):
             self._failed(job, message)
-        elif isinstance(message, Told) and not job.lost:
+        elif isinstance(message, Told) and job.ours:
             self._take_in(job, message.event)
 
     def _take_in(self, job: Job, event: Event) -> None:
@@ -234,6 +261,8 @@ class Launcher:
             return
         if job.lost:
             self._let_go(job)
+        elif job.deleted:
+            self._fail(job, DELETED)
         elif self.hearing.stopping:
             self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
         elif message.exit_code == 0:
@@ -266,9 +295,14 @@ class Launcher:
         self._release(job)
         self._display.ended(job.task, [], done=0.0)
 
+    def _mark(self, job: Job, outcome: str, reason: str = "") -> None:
+        """Close a run that came to no result, unless it was deleted."""
+        with suppress(RunDeletedError):
+            self._recorder.end(job, outcome, reason=reason)
+
     def _put_back(self, job: Job, why: str) -> None:
         """Leave a run for the next time."""
-        self._recorder.end(job, "interrupted")
+        self._mark(job, "interrupted")
         self._cells.put_back(job)
         self._close(job, [f"{job.name}: {why}"], result=False)
 
@@ -279,7 +313,7 @@ class Launcher:
 
     def _fail(self, job: Job, cause: str) -> None:
         """Show a run that broke, and let the rest go on."""
-        self._recorder.end(job, "failed", reason=cause)
+        self._mark(job, "failed", cause)
         self.summary.failures.append((job.name, cause))
         self._display.warn(f"{job.name}: failed: {cause}")
         broken = self._cells.failed(job, self._recorder)

@@ -29,7 +29,7 @@ class Pace:
         """Flush the jobs whose points have waited enough, the longest wait first, for a few seconds at most."""
         wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / SHARE), LATE_SECONDS)
         began = time.perf_counter()
-        for job in sorted((job for job in jobs if job.due(wait) and not job.lost), key=lambda job: job.sent_at):
+        for job in sorted((job for job in jobs if job.due(wait) and job.ours), key=lambda job: job.sent_at):
             before = time.perf_counter()
             flush(job)
             took = min(time.perf_counter() - before, AT_ONCE_SECONDS)  # whatever it took while MLflow was away

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from study.launch.messages import RESUME, Order
 from study.launch.pace import Pace
 from study.launch.plan import DataFacts
 from study.launch.probed import covers, names, save_tables, told
-from study.track import Record, Store, owner, words
+from study.track import Made, Record, RunDeletedError, Store, describe, owner, words
 from study.tune import Trial, named
 
 
@@ -29,11 +30,14 @@ class Recorder:
         grid: Grid,
         facts: DataFacts,
         records: list[Record],
+        made: Made | None = None,
         *,
         threads: int = 1,
         apart: bool = False,
     ) -> None:
         """Take over what the store has; `threads` is the number of CPU threads that a run computes on.
+
+        `made` is the command that asks for it: it is stored when something begins.
 
         With `apart`, workers share no disk with this process: checkpoints go through the store.
         """
@@ -41,6 +45,8 @@ class Recorder:
         self._store = store
         self._grid = grid
         self._facts = facts
+        self._made = made
+        self._noted = False
         self._environment = environment() | {"threads of a run": str(threads)}
         self._pace = Pace()
         self._begun: dict[tuple[str, str], Record] = {}
@@ -50,6 +56,27 @@ class Recorder:
         """Runs that are results, by key, with the probes that were made of them."""
         for record in records:
             self._note(record)
+
+    def note_effect(self, made: Made | None = None) -> None:
+        """Store the smallest effect that the grid asks for, and which command has begun something, if one has."""
+        store = self._store
+        store.do(
+            describe,
+            store.client,
+            store.experiment_id,
+            made,
+            smallest_effect=self._grid.smallest_effect,
+            results=bool(self._done),
+        )
+
+    def _begins(self) -> dict[str, str]:
+        """Note that something begins, the first time; return the tag of what does."""
+        if self._made is None:
+            return {}
+        if not self._noted:
+            self.note_effect(self._made)
+            self._noted = True
+        return {words.MADE: self._made.id}
 
     def was_done(self, spec: RunSpec) -> bool:
         """Whether a run was a result already when this launcher last looked."""
@@ -78,7 +105,8 @@ class Recorder:
         for record in reversed(self._store.records_within(key, "trial")):
             self._begun["trial", record.key] = record  # the newest stands
             if record.status == "RUNNING":
-                self._store.end(record.run_id, "interrupted")
+                with suppress(RunDeletedError):
+                    self._store.end(record.run_id, "interrupted")
 
     def run_lease(self, spec: RunSpec) -> str:
         """Return the key of the lease under which a run is done."""
@@ -113,9 +141,25 @@ class Recorder:
 
     def begin_tuning(self, state: CellState, record: Record | None) -> str:
         """Open a cell's search, or take up the one of `record`; return its run's id."""
-        if record is not None and not self._store.is_bare(record.run_id):
-            self._store.reopen(record.run_id)
-            return record.run_id
+        if record is not None:
+            with suppress(RunDeletedError):
+                return self._take_up_tuning(state, record)
+        params, tags = self._of_tuning(state)
+        run_id = self._store.begin(f"{state.plan.cell.name} tuning", params, tags | self._begins())
+        for trial in self._store.records_within(state.plan.cell.tuning_key, "trial"):  # of a search that was deleted
+            with suppress(RunDeletedError):
+                self._store.set_tags(trial.run_id, {words.PARENT: run_id})
+        return run_id
+
+    def _take_up_tuning(self, state: CellState, record: Record) -> str:
+        bare = self._store.is_bare(record.run_id)
+        self._store.reopen(record.run_id)
+        if bare:
+            self._store.add_params(record.run_id, self._of_tuning(state)[0])
+        return record.run_id
+
+    def _of_tuning(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the parameters and tags of a cell's search."""
         spec = state.plan.cell.specs[0]
         tags = {
             words.KIND: "tuning",
@@ -128,12 +172,7 @@ class Recorder:
             f"tune_{key}": value
             for key, value in self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"}).items()
         }
-        params = {**self._params(state, spec, seed=self._grid.tune.seed), **tune}
-        if record is not None:
-            self._store.reopen(record.run_id)
-            self._store.add_params(record.run_id, params)
-            return record.run_id
-        return self._store.begin(f"{state.plan.cell.name} tuning", params, tags)
+        return {**self._params(state, spec, seed=self._grid.tune.seed), **tune}, tags
 
     def end_tuning(
         self, state: CellState, best: tuple[dict[str, float], float] | None, *, edge: str = "", broken: str = ""
@@ -238,15 +277,23 @@ class Recorder:
         begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
         if begun is not None and begun.kind == "run" and begun.outcome in words.DONE:
             begun = None  # it lacks a probe, and stays what it is
-        if begun is not None:
-            logged = self._store.reopen(begun.run_id)
-            if not self._store.is_bare(begun.run_id):
-                self._goes_on(begun, probes=tags.get(words.PROBES, ""))
-                return begun.run_id, logged
+        try:
+            if begun is not None:
+                logged = self._store.reopen(begun.run_id)
+                if not self._store.is_bare(begun.run_id):
+                    self._goes_on(begun, probes=tags.get(words.PROBES, ""))
+                    return begun.run_id, logged
+            return self._make(state, spec, name, tags, begun), 0
+        except RunDeletedError:  # while it was taken up or made
+            self._begun.pop((tags[words.KIND], tags[words.KEY]), None)
+            return self._open(state, spec, name, tags)
+
+    def _make(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: Record | None) -> str:
+        """Make a run whole, `begun` if that is only a name yet, or else a new one; return its id."""
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
         tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        tags |= {words.DATA: fingerprint, **made_by()}
+        tags |= {words.DATA: fingerprint, **made_by(), **self._begins()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -263,11 +310,12 @@ class Recorder:
         }
         # Last: a run that has them is whole.
         self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
-        return run_id, 0
+        return run_id
 
     def _goes_on(self, record: Record, probes: str) -> None:
         """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
-        tags = {key: in_turn(record.tags.get(key, ""), now) for key, now in made_by().items()}
+        now = made_by() | self._begins()
+        tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(words.PROBES, "") != probes:
             self._store.set_tags(record.run_id, {words.PROBES: probes})
         moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]

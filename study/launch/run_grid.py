@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from study.config import Grid, resolved
+from study.config import Grid
 from study.data import Dataset, load_dataset
 from study.launch.cells import Cells
 from study.launch.data_record import record_data
@@ -26,7 +26,7 @@ from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
-from study.track import Record, Store, describe, owner, sqlite_address, study_folder
+from study.track import Made, Record, RunDeletedError, Store, owner, sqlite_address, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -69,6 +69,8 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
+    for line in store.left_out if store else ():
+        display.warn(line)
     plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
     for line in made_otherwise(plan.cells, records, facts.fingerprint):
         display.warn(line)
@@ -87,8 +89,8 @@ def run_grid(
 ) -> Summary:
     """Run everything of a grid that isn't a result yet, beside any other launcher that is at work on it.
 
-    `text` and `command` are the grid file and the command line, kept with the study so that it can be made again; with
-    `only_search`, learning rates are found and nothing else is run.
+    `text` and `command` are the grid file and the command line, kept with the study, once something begins, so that it
+    can be made again; with `only_search`, learning rates are found and nothing else is run.
 
     Raises:
         StudyError: the data, MLflow, Optuna's storage or the device can't be used.
@@ -104,8 +106,6 @@ def run_grid(
     checkpoints.mkdir(parents=True, exist_ok=True)
     storage = grid.tune.storage or sqlite_address(root / "optuna.db")
     leases = Leases(storage, owner(), grid.name, patience=patience)
-    told = {"grid": text, "resolved": resolved(grid), "command": command}
-    store.do(describe, store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)
     _close_stale(store, plan.records, leases)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
@@ -117,9 +117,13 @@ def run_grid(
     executor, force = choose_place(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
     book = SpeedBook(force, plan.facts)
     timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid)
+    recorder = Recorder(
+        store, grid, plan.facts, plan.records, Made.now(command, text), threads=force.threads, apart=apart
+    )
     cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
     if not cells.states:
         executor.close()
+        recorder.note_effect()
         return Summary(earlier=cells.done_before)
     most = "up to " if executor.caller else ""
     display.say(
@@ -130,7 +134,6 @@ def run_grid(
         state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
         state.mixes = state.replicas > 1 and not force.devices[0].startswith("cpu")
     pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
-    recorder = Recorder(store, grid, plan.facts, plan.records, threads=force.threads, apart=apart)
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
     patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back
@@ -184,6 +187,7 @@ def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
         lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")
         if record.status != "RUNNING" or not leases.acquire(lease):
             continue
-        if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
-            store.end(record.run_id, "interrupted")
+        with suppress(RunDeletedError):
+            if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
+                store.end(record.run_id, "interrupted")
         leases.release(lease)

@@ -1,5 +1,6 @@
 """How a study was made, for the end of its page: facts, versions, grid, commands, and the runs without a result."""
 
+import json
 import platform
 import shlex
 from collections import Counter
@@ -8,8 +9,11 @@ from importlib import metadata
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+import numpy as np
 import pandas as pd
+import yaml
 
+from study.config import DatasetSpec, Recipe
 from study.report import cells as c
 from study.report.mixture import mixture
 from study.report.rule import listed
@@ -26,7 +30,7 @@ HARDWARE = (
 )  # fmt: skip
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
-OWN_PLACE = ("command", "report_command", "grid", "resolved", "mlflow_ui", "experiment_id", "commit")
+OWN_PLACE = ("command", "report_command", "grid", "tune", "left out", "mlflow_ui", "experiment_id", "commit")
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
 
 
@@ -53,13 +57,17 @@ class Made(NamedTuple):
     versions: tuple[Fact, ...]
     commits: tuple[str, ...]
     grid: str
-    resolved: str
+    """What the commands were given."""
+    as_run: str
+    """What the runs that count were made of, in YAML."""
     commands: tuple[str, ...]
     links: Mapping[str, str]
     """By run id, where its page in MLflow is; empty where that isn't known."""
     counted: int
     total: int
     excluded: tuple[Without, ...]
+    left_out: tuple[str, ...]
+    """A line for each run that can't be used."""
     note: str
     """What a reader must know first, if runs have no result yet."""
     mixed: str
@@ -82,26 +90,31 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
     again = known.get("command", "").splitlines()
     page = known.get("report_command") or shlex.join(["study", "report", "--experiment", study_name])
     return Made(
-        facts=facts(runs),
+        facts=(
+            *facts(runs),
+            *(Fact(name, others.pop(name)) for name in [*others] if name.startswith("smallest effect")),
+        ),
         hardware=tuple(fact for fact in hardware if fact.value),
         versions=(*(Fact(name, value) for name, value in others.items()), Fact("this page", _own_versions())),
         commits=_commits(runs, known),
         grid=known.get("grid", ""),
-        resolved=known.get("resolved", ""),
+        as_run=as_run(runs, known.get("tune", "")),
         commands=(*again, page),
         links=_links(runs, known),
         counted=len(c.counted(runs)),
         total=len(runs),
         excluded=excluded(runs),
+        left_out=tuple(known.get("left out", "").splitlines()),
         note=unfinished_note(runs),
         mixed=mixture(runs),
     )
 
 
 def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
-    """Return data, recipe, seeds and times, each with all the values that the runs have."""
-    out = [_fact(runs, name) for name in (*DATA, *RECIPE) if name in runs]
-    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in runs["seed"]})))))
+    """Return data, recipe and seeds, each with all the values that the runs have which count, and the times of all."""
+    kept = c.counted(runs)
+    out = [_fact(kept, name) for name in (*DATA, *RECIPE) if name in kept]
+    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in kept["seed"]})))))
     hours = float(runs["seconds"].sum()) / 3600
     out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
     begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
@@ -109,6 +122,51 @@ def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
         days = dict.fromkeys(f"{moment:%Y-%m-%d %H:%M}" for moment in (begun.min(), begun.max()))
         out.append(Fact("runs begun (UTC)", " to ".join(days)))
     return tuple(fact for fact in out if fact.value)
+
+
+def as_run(runs: pd.DataFrame, tune: str = "") -> str:
+    """Return what the runs that count were made of, as YAML: what they share, then each net with what it has alone.
+
+    `tune` are the settings of their searches, a line for each that differ. It is read by people, and isn't a
+    grid file: axes are multiplied out.
+    """
+    kept = c.counted(runs)
+    if kept.empty:
+        return ""
+    data = [name for name in ("dataset", *DatasetSpec.model_fields) if name in kept and name not in ("name", "root")]
+    recipe = [name for name in Recipe.model_fields if name in kept]
+    rows = [{name: _plain(run[name]) for name in (*data, *recipe)} for _, run in kept.iterrows()]
+    shared = {name: rows[0][name] for name in rows[0] if all(row[name] == rows[0][name] for row in rows)}
+    nets: dict[str, dict[str, Any]] = {}
+    for (_, run), row in zip(kept.iterrows(), rows, strict=True):
+        variant = {"variant": str(run["variant"])} if run["variant"] else {}
+        others = {name: value for name, value in row.items() if name not in shared and value is not None}
+        net = {"net": str(run["net"]), **variant, **others, "seeds": []}
+        nets.setdefault(json.dumps(net), net)["seeds"].append(int(run["seed"]))
+    parts = {"dataset": data, "recipe": recipe}
+    whole: dict[str, Any] = {
+        part: {name: shared[name] for name in names if shared.get(name) is not None} for part, names in parts.items()
+    }
+    probes = {name for names in kept.get("probes", ()) for name in str(names).split(",") if name}
+    whole |= {"probes": sorted(probes)} if probes else {}
+    text = yaml.safe_dump(
+        whole | {"runs": len(kept)}, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+    )
+    lines = (yaml.safe_dump(net, sort_keys=False, default_flow_style=True, width=10**6) for net in nets.values())
+    searches = "".join(f"- {line}\n" for line in tune.splitlines())
+    return "".join([text, f"tune:\n{searches}" if searches else "", "nets:\n", *(f"- {line}" for line in lines)])
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter, which MLflow keeps as text, as what it was; None where a run hasn't got it."""
+    if not isinstance(value, str):
+        return None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
+    if value in ("", "None"):
+        return None
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(value, value))
+    except ValueError:
+        return value
 
 
 def excluded(runs: pd.DataFrame) -> tuple[Without, ...]:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track import DatasetRecord, Study
 
 
-TEXTS = ("grid", "resolved")
-ALONE = (*TEXTS, "command", "experiment_id")
+LINES = ("command", "tune", "left out")
+ALONE = ("grid", *LINES, "experiment_id")
 """What isn't told of several studies in a line."""
 
 
@@ -80,8 +80,8 @@ def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict[str, str]:
     """Return how they were made: what is the same of all once, the rest with the study's name."""
     made = {one.name: one.provenance.words for one in studies}
-    out = {key: _headed({name: words[key] for name, words in made.items() if key in words}) for key in TEXTS}
-    out["command"] = "\n".join(words["command"] for words in made.values() if "command" in words)
+    out = {key: "\n".join(dict.fromkeys(words[key] for words in made.values() if key in words)) for key in LINES}
+    out["grid"] = _headed({name: words["grid"] for name, words in made.items() if "grid" in words})
     made = {name: {key: words[key] for key in words if key not in ALONE} for name, words in made.items()}
     for key in dict.fromkeys(key for words in made.values() for key in words):
         values = {name: words[key] for name, words in made.items() if key in words}

@@ -12,6 +12,7 @@ from study.report.metrics import axis
 from study.report.statistics import mean_interval
 from study.report.tuning import other_fields, parse_point
 from study.report.wording import points
+from study.spreadsheet import write_frame
 
 ERRORS = ("final_train_error", "final_test_error", "generalisation_gap")
 
@@ -146,7 +147,7 @@ def runs_table(runs: pd.DataFrame) -> Table:
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV with all digits, and as Markdown and LaTeX as it is read."""
     folder.mkdir(parents=True, exist_ok=True)
-    table.numbers.to_csv(folder / f"{table.name}.csv", index=False, lineterminator="\n")
+    write_frame(table.numbers, folder / f"{table.name}.csv")
     (folder / f"{table.name}.md").write_text(markdown(table.shown, table.caption), encoding="utf-8")
     (folder / f"{table.name}.tex").write_text(latex(table.shown, table.caption, table.name), encoding="utf-8")
 

@@ -18,10 +18,10 @@ from study.track.stored import StoredRun
 if TYPE_CHECKING:
     from study.track.data import DatasetRecord, load_datasets, save_dataset, write_files
     from study.track.probes import load_probes
-    from study.track.provenance import Provenance, describe, load_provenance
+    from study.track.provenance import Made, Provenance, describe, load_provenance
     from study.track.read import load_curves, load_runs, load_trials
     from study.track.searches import Found, load_found
-    from study.track.store import Record, Store
+    from study.track.store import Record, RunDeletedError, Store, StudyDeletedError
     from study.track.study import Study, load_study, study_of
     from study.track.weights import Trained, trained
 
@@ -30,11 +30,14 @@ __all__ = [
     "DatasetRecord",
     "Found",
     "Look",
+    "Made",
     "Provenance",
     "Record",
+    "RunDeletedError",
     "Store",
     "StoredRun",
     "Study",
+    "StudyDeletedError",
     "Trained",
     "Unreachable",
     "describe",
@@ -66,10 +69,10 @@ __getattr__ = later(
     {
         "data": ("DatasetRecord", "load_datasets", "save_dataset", "write_files"),
         "probes": ("load_probes",),
-        "provenance": ("Provenance", "describe", "load_provenance"),
+        "provenance": ("Made", "Provenance", "describe", "load_provenance"),
         "read": ("load_curves", "load_runs", "load_trials"),
         "searches": ("Found", "load_found"),
-        "store": ("Record", "Store"),
+        "store": ("Record", "RunDeletedError", "Store", "StudyDeletedError"),
         "study": ("Study", "load_study", "study_of"),
         "weights": ("Trained", "trained"),
     },

@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from study.track import words
+from study.track.effect import Effect, effect_of
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.owner import is_gone
 from study.track.place import tracking_uri
+from study.track.sound import sound
 from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Look:
     experiment_id: str
     records: tuple[StoredRun, ...]
     """The newest first."""
+    left_out: tuple[str, ...] = ()
+    """A line for each run that can't be used."""
 
     @property
     def state(self) -> str:
@@ -41,9 +45,9 @@ class Look:
         return sum(not is_gone(run.tags.get(words.OWNER, "")) for run in running)
 
     @cached_property
-    def smallest_effect(self) -> float:
-        """The smallest effect that the study's verdict calls one, in points."""
-        return float(experiment_tags(self.experiment_id, self.uri).get(words.EFFECT, words.USUAL_EFFECT))
+    def smallest_effect(self) -> Effect:
+        """The smallest effect that the study's verdict calls one."""
+        return effect_of(experiment_tags(self.experiment_id, self.uri))
 
     @property
     def runs(self) -> "pd.DataFrame":
@@ -69,4 +73,5 @@ def look(experiment: str, uri: str | None = None) -> Look:
     """
     uri = uri or tracking_uri()
     experiment_id = find_experiment(experiment, uri)
-    return Look(experiment, uri, experiment_id, tuple(read_runs(experiment_id, uri)))
+    good, lines = sound(read_runs(experiment_id, uri))
+    return Look(experiment, uri, experiment_id, tuple(good), tuple(lines))

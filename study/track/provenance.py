@@ -1,27 +1,30 @@
-"""How a study was made: the grid as it was given and as it was run, and what its runs ran on."""
+"""How a study was made: by which commands, of which grids, and what its runs ran on."""
 
+import hashlib
 import json
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from study.errors import StudyError, without_passwords
 from study.track import words
 from study.track.connect import connect
+from study.track.effect import changed, effect_of
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.place import tracking_uri
+from study.track.sound import warned
 from study.track.stored import StoredRun
 
-GRID = "study.grid"
-"""Tag of the experiment: the text of the grid file, with the changes made on the command line."""
-RESOLVED = "study.grid_resolved"
-"""Tag of the experiment: the grid with every default filled in."""
-COMMAND = "study.command"
 PAGE = "mlflow.experimentKind"
 """Tag by which MLflow's pages open on training runs, not on chats with language models."""
 TAG_LIMIT = 5000
@@ -35,8 +38,11 @@ class Provenance:
     """Facts for the end of a report, in words, and the verdict's smallest effect in points."""
 
     words: dict[str, str]
-    """`command`, `grid` and `resolved` as they were stored; `experiment_id` and, where MLflow's pages have a known
-    address, `mlflow_ui`; the rest are versions and hardware by name. What isn't known is left out."""
+    """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
+    settings of the searches; `smallest effect`, where there is something to say of it; `left out`, a line for each
+    run that can't be used; `experiment_id` and, where
+    MLflow's pages have a known address, `mlflow_ui`; the rest are versions and hardware by name. What isn't known is
+    left out."""
     smallest_effect: float
 
     def with_pages(self, address: str) -> "Provenance":
@@ -48,15 +54,48 @@ class Provenance:
         return replace(self, words=self.words | {"mlflow_ui": pages_address(address)})
 
 
+class Made(BaseModel):
+    """A command that began something of a study."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    command: str
+    """The command line."""
+    grid: str
+    """The text of the grid file, with the changes made on the command line."""
+
+    @classmethod
+    def now(cls, command: str, grid: str) -> "Made":
+        """Return one that is at work now, without the passwords of addresses."""
+        command, grid = (
+            without_passwords(text.encode("utf-8", "backslashreplace").decode()) for text in (command, grid)
+        )
+        return cls(at=datetime.now(UTC), command=command, grid=grid)
+
+    @property
+    def id(self) -> str:
+        """Equal commands on equal grids have one."""
+        return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
+
+
 def describe(
-    client: MlflowClient, experiment_id: str, *, grid: str, resolved: str, command: str, smallest_effect: float
+    client: MlflowClient, experiment_id: str, made: Made | None, *, smallest_effect: float, results: bool
 ) -> None:
-    """Store with the experiment how it was asked for, without the passwords of addresses."""
-    tags = {words.EFFECT: repr(smallest_effect), PAGE: "custom_model_development"}
-    for key, text in ((GRID, grid), (RESOLVED, resolved), (COMMAND, command)):
-        tags |= _in_parts(key, without_passwords(text))
+    """Store with the experiment which command has begun something, if any, and the smallest effect that it asks for.
+
+    With `results` of the study, another smallest effect than before is noted, and isn't used.
+    """
+    before = client.get_experiment(experiment_id).tags
+    tags = {words.EFFECT: changed(before, smallest_effect, results=results), PAGE: "custom_model_development"}
+    if made is not None and f"{words.MADE}.{made.id}" not in before:
+        text = made.model_dump_json()
+        parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)]
+        # The first one last: where it is, all are.
+        tags |= {_part(f"{words.MADE}.{made.id}", i): part for i, part in reversed([*enumerate(parts)])}
     for key, value in tags.items():
-        client.set_experiment_tag(experiment_id, key, value)
+        if before.get(key) != value:
+            client.set_experiment_tag(experiment_id, key, value)
 
 
 def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
@@ -66,18 +105,24 @@ def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
         StudyError: no such experiment.
     """
     experiment_id, uri = find_experiment(experiment, uri), uri or tracking_uri()
-    return provenance_of(experiment_id, read_runs(experiment_id, uri, "run"), uri)
+    return provenance_of(experiment_id, warned(read_runs(experiment_id, uri)), uri)
 
 
-def provenance_of(experiment_id: str, records: Sequence[StoredRun], uri: str) -> Provenance:
-    """Return how a study was made; `records` are what was read of it at `uri`, the newest first."""
+def provenance_of(
+    experiment_id: str, records: Sequence[StoredRun], uri: str, left_out: Sequence[str] = ()
+) -> Provenance:
+    """Return how a study was made.
+
+    `records` are what was read of it at `uri`, the newest first; `left_out` says what couldn't be.
+    """
     tags, client = experiment_tags(experiment_id, uri), connect(uri)
-    found = {"command": _whole(tags, COMMAND), "grid": _whole(tags, GRID), "resolved": _whole(tags, RESOLVED)}
+    (made, broken), effect = _made(tags), effect_of(tags)
+    found = {"command": _command(made, broken, records), "grid": _grids(made), "tune": _tune(records)}
+    found |= {"smallest effect": effect.remark, "left out": "\n".join(left_out)}
     found |= {"experiment_id": experiment_id, "mlflow_ui": pages_address(uri) if uri.startswith("http") else ""}
     runs = [run for run in records if run.tags.get(words.KIND) == "run"]
     found |= _together([one for run in _one_of_each(runs) for one in _environments(client, run.run_id)])
-    effect = float(tags.get(words.EFFECT, words.USUAL_EFFECT))
-    return Provenance({key: value for key, value in found.items() if value}, effect)
+    return Provenance({key: value for key, value in found.items() if value}, effect.points)
 
 
 def pages_address(address: str) -> str:
@@ -92,14 +137,61 @@ def pages_address(address: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
-def _in_parts(key: str, text: str) -> dict[str, str]:
-    """Return a text as tags, and how many they are: what an earlier, longer text left behind isn't read."""
-    parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)] or [""]
-    return {_part(key, i): part for i, part in enumerate(parts)} | {f"{key}.parts": str(len(parts))}
+def _made(tags: Mapping[str, str]) -> tuple[list[Made], list[str]]:
+    """Return the commands that are stored with an experiment, the oldest first, and the tags that can't be read."""
+    made, broken = [], []
+    for key in sorted(tags):
+        if re.fullmatch(rf"{re.escape(words.MADE)}\.[0-9a-f]{{12}}", key):
+            parts = takewhile(lambda part: part is not None, (tags.get(_part(key, i)) for i in count()))
+            try:
+                made.append(Made.model_validate_json("".join(filter(None, parts))))
+            except ValidationError:
+                broken.append(key)
+    return sorted(made, key=lambda one: one.at), broken
 
 
-def _whole(tags: Mapping[str, str], key: str) -> str:
-    return "".join(tags.get(_part(key, i), "") for i in range(int(tags.get(f"{key}.parts", 1))))
+def _command(made: Sequence[Made], broken: Sequence[str], runs: Sequence[StoredRun]) -> str:
+    """Return the commands, a line each, and behind it what it has begun and gone on with of what is there."""
+    began: dict[str, Counter[str]] = defaultdict(Counter)
+    continued: Counter[str] = Counter()
+    for run in runs:
+        kind = run.tags.get(words.KIND, "")
+        first, *later = run.tags.get(words.MADE, "").split(words.TIMES)
+        if kind in ("run", "trial"):
+            began[first][kind] += 1
+            continued.update(set(later) - {first})
+    lines = [f"{one.command}  # {_added(began.pop(one.id, Counter()), continued[one.id])}" for one in made]
+    lines += [f"# the experiment's tag {key} was edited: no command can be read from it" for key in broken]
+    unknown = sum(began.values(), Counter())
+    if unknown and lines:
+        lines.append(f"# {_added(unknown, 0)} by commands that aren't known")
+    return "\n".join(lines)
+
+
+def _added(began: Mapping[str, int], continued: int) -> str:
+    parts = [f"{began[kind]:,} {kind}{'s' * (began[kind] > 1)}" for kind in ("run", "trial") if began.get(kind)]
+    return " and ".join(parts or ["nothing new"]) + (f"; went on with {continued:,}" if continued else "")
+
+
+def _grids(made: Sequence[Made]) -> str:
+    """Return the texts of the grids; of several each under its command."""
+    texts: dict[str, str] = {}
+    for one in made:
+        texts.setdefault(one.grid, one.command)
+    if len(texts) < 2:
+        return "".join(texts)
+    return "\n".join(f"# {command}\n{grid}" for grid, command in texts.items())
+
+
+def _tune(runs: Sequence[StoredRun]) -> str:
+    """Return the settings of the searches, a line for each that differ."""
+    settings = [
+        {key.removeprefix("tune_"): value for key, value in run.params.items() if key.startswith("tune_") and value}
+        for run in runs
+        if run.tags.get(words.KIND) == "tuning"
+    ]
+    lines = (", ".join(f"{key}: {' '.join(value.split())}" for key, value in found.items()) for found in settings)
+    return "\n".join(dict.fromkeys(f"{{{line}}}" for line in lines if line))
 
 
 def _part(key: str, i: int) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from study.track import words
 from study.track.find import find_experiment, read_runs
 from study.track.place import tracking_uri
+from study.track.sound import warned
 from study.track.stored import StoredRun
 
 
@@ -70,7 +71,7 @@ def trials_frame(runs: list[StoredRun]) -> pd.DataFrame:
 
 
 def _runs_of(experiment: str, uri: str | None, kind: str) -> list[StoredRun]:
-    return read_runs(find_experiment(experiment, uri), uri or tracking_uri(), kind)
+    return warned(read_runs(find_experiment(experiment, uri), uri or tracking_uri(), kind))
 
 
 def _whole(runs: list[StoredRun], kind: str) -> list[StoredRun]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from study.track import words
 from study.track.find import find_experiment, read_runs
 from study.track.place import tracking_uri
+from study.track.sound import warned
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,15 @@ def load_found(experiment: str, uri: str | None = None) -> list[Found]:
     Raises:
         StudyError: no such experiment.
     """
-    searches = read_runs(find_experiment(experiment, uri), uri or tracking_uri(), "tuning")
+    searches = warned(read_runs(find_experiment(experiment, uri), uri or tracking_uri(), "tuning"))
     return [
         Found(
             net=run.params["net"],
-            shortcut=run.params["shortcut"],
-            width=float(run.params["width"]),
+            shortcut=run.params.get("shortcut", ""),
+            width=float(run.params.get("width", 1)),
             variant=run.tags.get(words.VARIANT, ""),
             point=json.loads(run.tags[words.CHOSEN]),
         )
         for run in searches
-        if run.tags.get(words.OUTCOME) == "finished"
+        if run.tags[words.OUTCOME] == "finished" and run.params
     ]

@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from study.track.find import read_runs, stored
 from study.track.keys import RunKeys
 from study.track.owner import owner, source_tags
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
+from study.track.sound import sound
 from study.track.stored import StoredRun
 
 P = ParamSpec("P")
@@ -30,6 +32,8 @@ Result = TypeVar("Result")
 
 BATCH = 1000
 """Metrics that MLflow takes in one call, at most."""
+RUN_ID = re.compile("[0-9a-f]{32}")
+"""What MLflow calls a run; keys of ours are shorter."""
 STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -51,6 +55,18 @@ class Record:
     status: str
     tags: Mapping[str, str]
     """Ours, by the names in `words`; those of MLflow itself may be missing."""
+
+
+class RunDeletedError(StudyError):
+    """A run was deleted in MLflow while it was written to."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was deleted in MLflow")
+        self.run_id = run_id
+
+
+class StudyDeletedError(StudyError):
+    """The experiment was deleted in MLflow while runs of it were made."""
 
 
 class Store:
@@ -78,6 +94,8 @@ class Store:
         self.uri = uri or tracking_uri()
         self.experiment = experiment
         self.patience = Patience()
+        self.left_out: dict[str, None] = {}
+        """A line, once, for each run that was found and can't be used, the oldest first."""
         self._unsure = False
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
@@ -85,10 +103,7 @@ class Store:
         if found is None:
             found = self._create()
         if found.lifecycle_stage == "deleted":
-            raise StudyError(
-                f"the MLflow experiment '{experiment}' was deleted: give the grid another name, or restore it with "
-                f"`mlflow experiments restore -x {found.experiment_id}`"
-            )
+            raise _deleted(experiment, found.experiment_id)
         self.experiment_id: str = found.experiment_id
         self.keeps_folders = ArtifactPlace(found.artifact_location, self.uri).is_folder
         """Whether its artifacts lie in folders, not in a store of objects or behind a server."""
@@ -106,20 +121,21 @@ class Store:
 
     def records(self) -> list[Record]:
         """Return every run of the study, the newest first."""
-        return [
-            _record(run)
-            for run in self.do(read_runs, self.experiment_id, self.uri, tags_alone=True)
-            if words.KIND in run.tags
-        ]
+        return self._sound(self.do(read_runs, self.experiment_id, self.uri, tags_alone=True))
 
     def records_of(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind with this key, the newest first."""
-        return [_record(run) for run in self.do(self._keys.find, key, kind)]
+        return self._sound(self.do(self._keys.find, key, kind))
 
     def records_within(self, key: str, kind: str) -> list[Record]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
         wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
-        return [_record(stored(run)) for run in self.do(all_runs, self.client, self.experiment_id, wanted)]
+        return self._sound(stored(run) for run in self.do(all_runs, self.client, self.experiment_id, wanted))
+
+    def _sound(self, runs: Iterable[StoredRun]) -> list[Record]:
+        good, lines = sound(runs)
+        self.left_out |= dict.fromkeys(lines)
+        return [_record(run) for run in good]
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run is RUNNING now."""
@@ -130,7 +146,11 @@ class Store:
         return not self.do(self.client.get_run, run_id).data.params
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Create a run and return its id."""
+        """Create a run and return its id.
+
+        Raises:
+            StudyDeletedError: the experiment was deleted in MLflow's pages.
+        """
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **source_tags()}
         run_id = self.patience(lambda: self._create_run(name, everything), self._away)
         self._keys.add(run_id, tags.get(words.KEY, ""))
@@ -147,7 +167,12 @@ class Store:
                 self._unsure = False
                 return str(found[0].info.run_id)
         self._unsure = True
-        made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        try:
+            made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        except MlflowException:
+            if self.client.get_experiment(self.experiment_id).lifecycle_stage == "deleted":
+                raise _deleted(self.experiment, self.experiment_id) from None
+            raise
         self._unsure = False
         self._places[str(made.info.run_id)] = made.info.artifact_uri
         return str(made.info.run_id)
@@ -156,15 +181,26 @@ class Store:
         """Make a call to MLflow, again while it is away.
 
         Raises:
-            StudyError: MLflow refuses it, as when a run was deleted in its pages.
+            RunDeletedError: its first argument is the id of a run that was deleted in MLflow's pages.
+            StudyError: MLflow refuses it.
         """
         try:
             return self.patience(lambda: call(*given, **named), self._away)
         except MlflowException as error:
+            if given and RUN_ID.fullmatch(str(given[0])) and self._is_deleted(str(given[0])):
+                raise RunDeletedError(str(given[0])) from error
             raise StudyError(f"MLflow at {without_passwords(self.uri)}: {first_line(error)}") from error
 
     def _away(self, error: Exception) -> str:
         return is_away(self.uri, error)
+
+    def _is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, for good or not."""
+        try:
+            run = self.patience(lambda: self.client.get_run(run_id), self._away)
+        except MlflowException as error:
+            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+        return bool(run.info.lifecycle_stage == "deleted")
 
     def reopen(self, run_id: str) -> int:
         """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
@@ -243,11 +279,11 @@ class Store:
 
     def add_file(self, run_id: str, file: Path, folder: str) -> None:
         """Store a file as an artifact."""
-        self.do(lambda: self._place(run_id).repository().log_artifact(str(file), folder))
+        self.do(lambda run_id: self._place(run_id).repository().log_artifact(str(file), folder), run_id)
 
     def add_folder(self, run_id: str, folder: Path) -> None:
         """Store the files of a folder as artifacts."""
-        self.do(lambda: self._place(run_id).repository().log_artifacts(str(folder)))
+        self.do(lambda run_id: self._place(run_id).repository().log_artifacts(str(folder)), run_id)
 
     def place(self, run_id: str) -> ArtifactPlace:
         """Return where a run's artifacts lie, for workers that put their files there themselves."""
@@ -262,6 +298,13 @@ class Store:
         if run_id not in self._places:
             self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
         return ArtifactPlace(self._places[run_id], self.uri)
+
+
+def _deleted(experiment: str, experiment_id: str) -> StudyDeletedError:
+    return StudyDeletedError(
+        f"the MLflow experiment '{experiment}' was deleted: give the grid another name, or restore it with "
+        f"`mlflow experiments restore -x {experiment_id}`"
+    )
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
@@ -293,7 +336,7 @@ def _record(run: StoredRun) -> Record:
         run_id=run.run_id,
         kind=run.tags[words.KIND],
         key=run.tags.get(words.KEY, ""),
-        outcome=run.tags.get(words.OUTCOME, "running"),
+        outcome=run.tags[words.OUTCOME],
         status=run.status,
         tags=run.tags,
     )

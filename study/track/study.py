@@ -45,7 +45,7 @@ def study_of(seen: Look) -> Study:
             seen.trials,
             tuple(datasets_of(client, seen.records)),
             read_probes(client, runs),
-            provenance_of(seen.experiment_id, seen.records, seen.uri),
+            provenance_of(seen.experiment_id, seen.records, seen.uri, seen.left_out),
         )
 
 

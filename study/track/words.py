@@ -30,7 +30,11 @@ PROBES = "study.probes"
 DEVICE = "study.device"
 PRECISION = "study.precision"
 EFFECT, USUAL_EFFECT = "study.smallest_effect", 0.5
-"""Tag of the experiment: the smallest effect that its verdict calls one, in points; and what holds without it."""
+"""Tag of the experiment: the smallest effect that its verdict calls one, in points, and in turn those that were asked
+for after the first result; and what holds without it."""
+MADE = "study.made"
+"""Tag of a run: ids of the commands that began it and went on with it, in turn. Of the experiment, with an id behind
+it: a command."""
 CODE = "study.code"
 """Tag: digest of the code that decides results; of a run that went on under other code, all of them in turn."""
 TORCH = "study.torch"

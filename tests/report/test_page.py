@@ -18,7 +18,8 @@ from .test_build import Page
 BAD = '"><img src=x onerror="alert(1)">javascript:alert(1)<script>alert(2)</script>'
 SMALL = Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("residual", 8): (1, 0.1), ("residual", 20): (1, 0.1)})
 PROVENANCE = {
-    "command": "study run --grid digits", "grid": "name: digits  # as given\n", "resolved": "name: digits\nruns: 12\n",
+    "command": "study run --grid digits", "grid": "name: digits  # as given\n", "tune": "{low: 0.25}",
+    "left out": "run 'x' is left out",
     "mlflow_ui": "https://mlflow.example/team", "experiment_id": "7", "torch": "2.14.0", "processor": "2 x Zen",
 }  # fmt: skip
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -156,7 +157,9 @@ def test_runs_are_linked_where_mlflow_has_pages(two, tmp_path):
 def test_how_it_was_made_is_told(two):
     page = Page(two)
     for wanted in (
-        "study run --grid digits study report --experiment two", "name: digits # as given", "name: digits runs: 12",
+        "study run --grid digits study report --experiment two", "name: digits # as given",
+        "runs: 20 tune: - {low: 0.25} nets:",
+        "run 'x' is left out",
         "2 x Zen", "2.14.0", "0123456789abcdef0123456789abcdef01234567", "matplotlib", "20 of 24 runs are counted",
         "2026-01-01 00:00 to 2026-01-01 00:02",
     ):  # fmt: skip

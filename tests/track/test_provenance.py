@@ -5,8 +5,10 @@ import json
 import pytest
 
 from study.errors import StudyError, without_passwords
-from study.track import Store, describe, load_provenance, words
+from study.track import Made, Store, describe, load_provenance, look, words
 from study.track.provenance import TAG_LIMIT, pages_address
+
+PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 
 
 @pytest.fixture
@@ -14,26 +16,85 @@ def store(database: str) -> Store:
     return Store("s", database)
 
 
-def tell(store: Store, grid: str, resolved: str = "", command: str = "study run") -> None:
-    describe(store.client, store.experiment_id, grid=grid, resolved=resolved, command=command, smallest_effect=0.5)
+def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, *, results: bool = False) -> Made:
+    made = Made.now(command, grid)
+    describe(store.client, store.experiment_id, made, smallest_effect=effect, results=results)
+    return made
 
 
-def test_a_long_grid_is_kept_whole_and_a_shorter_one_replaces_it(store: Store) -> None:
-    long = "".join(f"# line {i}\n" for i in range(1000))
+def begin(store: Store, kind: str, *made: Made) -> str:
+    tags = {words.KIND: kind, words.MADE: words.TIMES.join(one.id for one in made)}
+    return store.begin("r", PARAMS, tags)
+
+
+def test_every_command_is_kept_with_what_it_added(store: Store) -> None:
+    long = "".join(f"# line {i}, größer\n" for i in range(1000))
     assert len(long) > 2 * TAG_LIMIT
-    tell(store, long, long[::-1])
+    first = tell(store, long, "study run --grid a.yaml")
+    second = tell(store, "name: s\n", "study run --grid b.yaml")
+    assert tell(store, long, "study run --grid a.yaml").id == first.id  # once more: it goes on
+    for kind, count in (("run", 2), ("trial", 1)):
+        for _ in range(count):
+            begin(store, kind, first)
+    begin(store, "run", second)
+    begin(store, "run", first, second)
+    begin(store, "tuning", first)
     found = load_provenance("s", store.uri).words
-    assert found["grid"] == long
-    assert found["resolved"] == long[::-1]
-    tell(store, "name: s\n")
+    assert found["command"].splitlines() == [
+        "study run --grid a.yaml  # 3 runs and 1 trial", "study run --grid b.yaml  # 1 run; went on with 1",
+    ]  # fmt: skip
+    assert found["grid"] == f"# study run --grid a.yaml\n{long}\n# study run --grid b.yaml\nname: s\n"
+
+
+def test_one_grid_stands_as_it_was_given(store: Store) -> None:
+    tell(store, "name: s\n", "study tune --grid s.yaml")
+    tell(store, "name: s\n", "study run --grid s.yaml")
     found = load_provenance("s", store.uri).words
     assert found["grid"] == "name: s\n"
-    assert "resolved" not in found
+    assert found["command"].splitlines() == [
+        "study tune --grid s.yaml  # nothing new", "study run --grid s.yaml  # nothing new",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"at": 3}'])
+def test_a_command_that_was_edited_is_named(store: Store, text: str) -> None:
+    made = tell(store, "name: s\n")
+    tell(store, "name: t\n", "study run --grid t.yaml")
+    begin(store, "run", made)
+    store.client.set_experiment_tag(store.experiment_id, f"{words.MADE}.{made.id}", text)
+    assert load_provenance("s", store.uri).words["command"].splitlines() == [
+        "study run --grid t.yaml  # nothing new",
+        f"# the experiment's tag study.made.{made.id} was edited: no command can be read from it",
+        "# 1 run by commands that aren't known",
+    ]
+
+
+def test_the_smallest_effect_from_before_the_first_result_stands(store: Store) -> None:
+    tell(store, "a", effect=0.5)
+    tell(store, "b", effect=1.0)  # there is no result that it could be chosen by
+    assert load_provenance("s", store.uri).smallest_effect == 1.0
+    assert "smallest effect" not in load_provenance("s", store.uri).words
+    for effect in (1.0, 2.0, 2.0, 0.3):
+        tell(store, "b", effect=effect, results=True)
+    found = load_provenance("s", store.uri)
+    assert found.smallest_effect == look("s", store.uri).smallest_effect.points == 1.0
+    told = "1 points, as set before the first result; 2 and then 0.3 was asked for later and isn't used"
+    assert found.words["smallest effect"] == look("s", store.uri).smallest_effect.remark == told
+
+
+@pytest.mark.parametrize("text", ["big", "0.5, x", "nan", "inf", "-1", "0", "1e400", "[red]\x1b"])
+def test_a_smallest_effect_that_is_no_number(store: Store, text: str) -> None:
+    tell(store, "a")
+    store.client.set_experiment_tag(store.experiment_id, words.EFFECT, text)
+    found = load_provenance("s", store.uri)
+    assert found.smallest_effect == 0.5
+    assert "0.5 points, since the experiment's tag study.smallest_effect is '" in found.words["smallest effect"]
+    assert "\x1b" not in found.words["smallest effect"]
 
 
 def test_passwords_are_not_stored(store: Store) -> None:
     secret = "tune: {storage: 'postgresql://me:h:unter2@db:5432/optuna'}"
-    tell(store, secret, secret, f"study run --set {secret}")
+    tell(store, secret, f"study run --set {secret}")
     tags = store.client.get_experiment(store.experiment_id).tags
     assert "unter2" not in json.dumps(tags)
     assert "postgresql://me:***@db:5432/optuna" in load_provenance("s", store.uri).words["grid"]
@@ -46,7 +107,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 def test_every_environment_is_read_once(store: Store) -> None:
     for commit, torch, seed in (("a", "2.13", 0), ("a", "2.13", 1), ("b", "2.14", 0)):
-        run = store.begin("r", {"depth": 8, "seed": seed}, {words.KIND: "run", words.COMMIT: commit})
+        run = store.begin("r", PARAMS | {"seed": seed}, {words.KIND: "run", words.COMMIT: commit})
         store.add_text(run, json.dumps({"torch": torch, "system": "Linux"}), "environment.json")
         store.end(run, "finished")
     found = load_provenance("s", store.uri).words
@@ -55,7 +116,7 @@ def test_every_environment_is_read_once(store: Store) -> None:
 
 
 def test_a_run_that_went_on_elsewhere_has_both_environments(store: Store) -> None:
-    run = store.begin("r", {"depth": 8}, {words.KIND: "run"})
+    run = store.begin("r", PARAMS, {words.KIND: "run"})
     store.add_text(run, json.dumps({"processor": "Zen"}), "environment.json")
     store.add_text(run, json.dumps({"processor": "Xeon"}), "environment-0123abcd.json")
     store.add_text(run, "{}", "spec.json")
@@ -63,7 +124,7 @@ def test_a_run_that_went_on_elsewhere_has_both_environments(store: Store) -> Non
 
 
 def test_runs_without_an_environment_are_passed_over(store: Store) -> None:
-    store.end(store.begin("r", {"depth": 8}, {words.KIND: "run"}), "failed")
+    store.end(store.begin("r", PARAMS, {words.KIND: "run"}), "failed")
     assert load_provenance("s", store.uri).words == {"experiment_id": store.experiment_id}
 
 

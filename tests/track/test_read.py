@@ -139,7 +139,9 @@ def test_curves_have_every_step_once(uri: str) -> None:
 def test_provenance(uri: str) -> None:
     found = load_provenance("small", uri)
     assert found.smallest_effect == 0.5
-    assert found.words["command"] == "study run --grid small.yaml"
+    command = found.words["command"]
+    trials = len(load_trials("small", uri))
+    assert command == f"study run --grid small.yaml  # 8 runs and {trials} trials"
     assert "depth: [8, 14]" in found.words["grid"]
     assert found.words["torch"].startswith("2.")
 

@@ -121,7 +121,9 @@ def test_runs_that_another_begins_are_found(tmp_path: Path, monkeypatch: pytest.
     assert {record.run_id for record in ours.records_of("a", "run")} == set(before[:2])
     mine = begin(ours, "c")
     new = begin(other, "c")
-    slow = other.client.create_run(other.experiment_id, start_time=1, tags={words.KIND: "run", words.KEY: "d"})
+    slow = other.client.create_run(
+        other.experiment_id, start_time=1, tags={words.KIND: "run", words.KEY: "d", words.OUTCOME: "running"}
+    )
     other.client.create_run(other.experiment_id)  # by hand: it has no key
     assert [record.run_id for record in ours.records_of("d", "run")] == [slow.info.run_id]
     assert {record.run_id for record in ours.records_of("c", "run")} == {mine, new}

@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from study.spreadsheet import write_frame
+
 WIDTH = 6.875
 """Text width of a page in two columns (CVPR, where the paper appeared), in inches."""
 COLUMN = 3.25
@@ -184,7 +186,7 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = No
     for kind in FORMATS:
         figure.savefig(folder / f"{name}.{kind}", metadata=undated[kind])
     if data is not None:
-        data.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", encoding="utf-8")
+        write_frame(data, folder / f"{name}.csv")
 
 
 def draw_and_save(
