@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -13,12 +11,10 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from threading import Event
 
-import psutil
+from study.track import scratch_folder
 
 SILENT_SECONDS = 60
 """A peer that acknowledges nothing for so long is gone, though nobody hung up: its machine has lost power, say."""
-SCRATCH = "study-runs-"
-"""Beginning of the names of workers' temporary folders; their process's number follows."""
 VARIABLE = "STUDY_CALL"
 CREDENTIALS = ("MLFLOW_", "AWS_")
 """Beginnings of the variables that workers need to reach the artifact store."""
@@ -62,19 +58,8 @@ def serve(call: Call, terminated: Event | None = None) -> None:
     where = {**environment(), "host": socket.gethostname(), "threads of a run": str(call.threads)}
     if call.shared and not Path(call.shared).exists():
         where["unseen"] = call.shared
-    _sweep(Path(tempfile.gettempdir()))
-    prefix = f"{SCRATCH}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as scratch, suppress(Gone):
+    with scratch_folder("study-runs-") as scratch, suppress(Gone):
         Desk(Wire(connection, terminated), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what workers left here that were killed: their checkpoints are in the store."""
-    for left in folder.glob(f"{SCRATCH}*-*"):
-        number = left.name.removeprefix(SCRATCH).partition("-")[0]
-        with suppress(OSError):
-            if number.isdigit() and left.stat().st_uid == os.getuid() and not psutil.pid_exists(int(number)):
-                shutil.rmtree(left)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from study.track import words
 from study.track.artifacts import ArtifactPlace
 from study.track.find import list_studies
 from study.track.look import Look, look
-from study.track.owner import is_gone, owner
+from study.track.owner import is_gone, owner, scratch_folder
 from study.track.place import Unreachable, study_folder, tracking_uri
 from study.track.stored import StoredRun
 
@@ -51,6 +51,7 @@ __all__ = [
     "look",
     "owner",
     "save_dataset",
+    "scratch_folder",
     "study_folder",
     "study_of",
     "tracking_uri",

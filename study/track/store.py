@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
@@ -21,7 +20,7 @@ from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
 from study.track.keys import RunKeys
-from study.track.owner import owner, source_tags
+from study.track.owner import owner, scratch_folder, source_tags
 from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
 
@@ -232,7 +231,7 @@ class Store:
 
     def add_texts(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Store texts as artifacts, by name."""
-        with TemporaryDirectory() as folder:
+        with scratch_folder("study-files-") as folder:
             for name, text in texts.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
             self.add_folder(run_id, Path(folder))

@@ -1,6 +1,5 @@
 """Workers elsewhere call their launcher: those that know its secret are let in, others keep nobody waiting."""
 
-import os
 import socket
 from collections.abc import Iterator
 from multiprocessing import AuthenticationError
@@ -11,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.launch import remote
 from study.launch.callers import Callers
-from study.launch.remote import SCRATCH, Call, objection, packed, unpacked
+from study.launch.remote import Call, objection, packed, unpacked
 
 
 @pytest.fixture
@@ -74,14 +72,6 @@ def test_a_call_survives_as_a_variable(host: str, port: int, key: bytes, shared:
     call = Call(host, port, key, 3, "cuda:1", 4, shared=shared)
     assert unpacked(packed(call)) == call
     assert str(key) not in repr(call)  # nor is it printed
-
-
-def test_what_killed_workers_left_is_deleted(tmp_path: Path) -> None:
-    names = {f"{SCRATCH}{os.getpid()}-alive": True, f"{SCRATCH}4194304-dead": False, f"{SCRATCH}x-other": True}
-    for name in names:
-        (tmp_path / name / "run").mkdir(parents=True)
-    remote._sweep(tmp_path)
-    assert {name: (tmp_path / name).exists() for name in names} == names
 
 
 def test_what_a_node_must_have() -> None:
