@@ -26,7 +26,7 @@ from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
-from study.track import Record, Store, describe, owner, study_folder
+from study.track import Record, Store, describe, lost_files, owner, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -67,6 +67,8 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
+    if store and (line := lost_files(grid.name, store.uri)):
+        display.warn(line)
     plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
     for line in made_otherwise(plan.cells, records, facts.fingerprint):
         display.warn(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from study.later import later
 from study.track import words
 from study.track.artifacts import ArtifactPlace
-from study.track.find import list_studies
+from study.track.find import list_studies, lost_files
 from study.track.look import Look, look
 from study.track.owner import is_gone, owner, scratch_folder
 from study.track.place import Unreachable, study_folder, tracking_uri
@@ -49,6 +49,7 @@ __all__ = [
     "load_study",
     "load_trials",
     "look",
+    "lost_files",
     "owner",
     "save_dataset",
     "scratch_folder",

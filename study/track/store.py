@@ -21,7 +21,7 @@ from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
 from study.track.keys import RunKeys
 from study.track.owner import owner, scratch_folder, source_tags
-from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
+from study.track.place import artifact_location, database_path, exists, local_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
 
 P = ParamSpec("P")
@@ -251,6 +251,11 @@ class Store:
     def place(self, run_id: str) -> ArtifactPlace:
         """Return where a run's artifacts lie, for workers that put their files there themselves."""
         return self.do(self._place, run_id)
+
+    def has_files(self, run_id: str) -> bool:
+        """Whether a run has its files, as far as is known: folders may be gone, other places aren't looked at."""
+        folder = local_path(self.place(run_id).uri)
+        return folder is None or exists(folder)
 
     def remove_folder(self, run_id: str, folder: str) -> None:
         """Delete a folder of a run's artifacts."""

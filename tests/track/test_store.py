@@ -1,5 +1,3 @@
-import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -169,24 +167,6 @@ def test_two_that_begin_at_once_make_one_study(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0, 0], said
     assert len({out for out, _ in said}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]  # no lock is left
-
-
-def test_a_moved_study_is_found_whole(tmp_path: Path) -> None:
-    """MLflow stores full paths: after a move they are put right, for reading and for new runs."""
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    store = Store("digits", uri(here))
-    run = begin(store)
-    store.add_text(run, json.dumps({"a": 1}), "spec.json")
-    store.end(run, "finished")
-    shutil.move(here, there)
-    moved = Store("digits", uri(there))
-    path = moved.client.download_artifacts(run, "spec.json")
-    assert json.loads(Path(path).read_text()) == {"a": 1}
-    new = begin(moved, "other")
-    moved.add_text(new, "x", "note.txt")
-    assert not here.exists()
-    assert (there / "mlruns" / "digits" / new / "artifacts" / "note.txt").exists()
 
 
 def test_a_deleted_experiment_is_a_clear_error(tmp_path: Path) -> None:
