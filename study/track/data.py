@@ -52,11 +52,11 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
     statistics = record.statistics
     if earlier:
         run_id = earlier
-        store.reopen(run_id)
+        bare = store.reopen(run_id).bare
     else:
         tags = {words.KIND: "dataset", words.KEY: record.fingerprint}
-        run_id = store.begin(f"data: {record.name}", {}, tags)
-    if store.is_bare(run_id):
+        run_id, bare = store.begin(f"data: {record.name}", {}, tags), True
+    if bare:
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
         store.add_dataset(run_id, record.name, record.fingerprint, root, profile)
         params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}
