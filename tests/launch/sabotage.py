@@ -1,4 +1,4 @@
-"""Code of a test's own in every process of the program that loads a module, wherever it is started."""
+"""Code of a test's own in every process of the program that trains, wherever it is started."""
 
 import os
 from pathlib import Path
@@ -10,20 +10,20 @@ real = builtins.__import__
 
 def patched(name, *args, **kwargs):
     module = real(name, *args, **kwargs)
-    loaded = sys.modules.get("MODULE")
-    if hasattr(loaded, "LAST") and not hasattr(loaded, "wrapped"):
-        loaded.wrapped = True
-        wrap(loaded)
+    run = sys.modules.get("study.train.run")
+    if hasattr(run, "course") and not hasattr(run, "wrapped"):
+        run.wrapped = True
+        wrap(run)
     return module
 
 builtins.__import__ = patched
 """
 
 
-def sabotage(folder: Path, code: str, module: str = "study.train.run", last: str = "course") -> str:
-    """Return the PYTHONPATH with which processes call `wrap`, as `code` defines it, on a module once it is loaded.
+def sabotage(folder: Path, code: str) -> str:
+    """Return the PYTHONPATH with which processes call `wrap`, as `code` defines it, on `study.train.run` once loaded.
 
-    That is when it has the name `last`. Functions there may use `here`, the folder.
+    Functions there may use `here`, the folder.
     """
-    (folder / "sitecustomize.py").write_text(code + HOOK.replace("MODULE", module).replace("LAST", last))
+    (folder / "sitecustomize.py").write_text(code + HOOK)
     return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
