@@ -70,7 +70,9 @@ def test_killed_at_each_call_and_started_again(
     for moment in every if asked == "all" else sorted(random.Random(asked).sample(every, int(asked))):
         disturbed = folder(f"{moment}")
         try:
-            assert run(disturbed, moment) == -9
+            code = run(disturbed, moment)
+            come_to = len((disturbed / "moments.txt").read_text().splitlines())
+            assert code == -9 or (code == 0 and come_to < moment)  # a slow machine logs points more often
             assert run(disturbed, 0) == 0
             check_whole(disturbed, undisturbed)
         except Exception as error:
