@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_moved_is_not_deleted(tmp_path: Path, monkeypatch:
 def test_a_mounted_folder_is_refused() -> None:
     """As a container's volume is: it can't change places with another."""
     with small_disk(1) as disk:
-        with pytest.raises(StudyError, match="is a disk of its own.*give a folder in it"), swapped_in(disk):
+        with pytest.raises(StudyError, match=r"is a disk of its own.*give a folder in it"), swapped_in(disk):
             pass
         write(disk / "report", 1)
         assert [path.name for path in disk.iterdir()] == ["report"]
