@@ -89,6 +89,7 @@ def main() -> None:
         state = CellState(plan_cells(cells, facts, [], grid)[0], {"lr": 0.01}, [])
         job = recorder.begin_run(state, cells[0].specs[0])
         recorder.result(job, Finished(10, 1.0, 0.1, 1.0, 2.0, 0.2, None, 2.0, 0.2, 60.0), Path(folder) / "none")
+        recorder.close(job)
         known = [spec.run_key(facts.fingerprint) for spec in grid.runs()[10::10]]
         copy(path, job.run_id, known + [uuid.uuid4().hex[:20] for _ in range(given.runs - len(known) - 1)])
         with timed("read the database", found):

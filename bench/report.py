@@ -70,8 +70,7 @@ def make(folder: Path, seeds: int, steps: int) -> None:
         for number, rate in enumerate(np.geomspace(0.001, 1, grid.tune.trials)):
             trial = Trial(number, {"lr": float(rate)})
             job = recorder.begin_trial(state, trial_spec(spec, trial.point, grid.tune, facts.train_images), trial)
-            loss = _train(recorder, job, facts, 20, random, folder)
-            recorder.objective(job, loss)
+            _train(recorder, job, facts, 20, random, folder)
         point = {"lr": 0.1}
         recorder.end_tuning(state, (point, 0.1))
         for one in plan.cell.specs:
@@ -79,8 +78,8 @@ def make(folder: Path, seeds: int, steps: int) -> None:
         print(f"{plan.cell.name}: {len(plan.cell.specs)} runs written", flush=True)
 
 
-def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder: Path) -> float:  # type: ignore[no-untyped-def]
-    """Pass a run's events to the recorder, in batches of 100 points; return its final loss."""
+def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    """Pass a run's events to the recorder, in batches of 100 points."""
     from study.events import Epoch, Finished, Started
 
     spec, per_epoch = job.spec, facts.train_images // 128
@@ -104,8 +103,8 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
         if i % 100 == 0:
             recorder.flush(job)
     end = Finished(total, final, final / 40, final, min(100.0, final + 7), 0.3, None, final + 6, 0.2, 60.0)
-    recorder.result(job, end, folder / "none")
-    return final / 40
+    recorder.result(job, end, folder / "none", final / 40 if job.kind == "trial" else None)
+    recorder.close(job)
 
 
 PHASES = {

@@ -45,8 +45,10 @@ def studies(asked: Sequence[str]) -> list[str]:
 
 def report(names: Sequence[str], wish: Wish) -> None:
     """Write the report of these studies, print the verdicts, and say where it is."""
-    from study.track import load_study
+    from study.track import load_study, lost_files
 
+    for line in filter(None, map(lost_files, names)):
+        say(line, error=True)
     write_report([load_study(name) for name in names], wish)
 
 

@@ -60,7 +60,7 @@ def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch
     monkeypatch.undo()
     monkeypatch.setenv("STUDY_CACHE", str(folder / "cache"))
     assert verdicts(seen) == before
-    store.log_values(run, {"train_error": 3.0})
+    store.client.log_metric(run, "train_error", 3.0)
     monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
     assert verdicts(look("small", uri)) == before  # its curve goes on, no result is new
 

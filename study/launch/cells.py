@@ -15,7 +15,7 @@ from study.launch.lease import Leases
 from study.launch.plan import CellPlan, DataFacts, found_point
 from study.launch.record import Recorder
 from study.track import RunDeletedError
-from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
+from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
 """Quarters of its course at which a trial is compared with others. The median not at the first: a small rate, which can
@@ -97,10 +97,21 @@ class Cells:
         """Whether a job in flight should go on: a trial that was pruned or broke with one seed needs no others."""
         return job.trial is None or job.cell.search is None or job.cell.search.is_live(job.trial)
 
-    def ended(self, job: Job, event: Finished | Diverged, recorder: Recorder) -> list[str]:
-        """Take in a result; return what to say of it, in lines."""
+    def objective(self, job: Job, event: Finished | Diverged | Interrupted) -> float | None:
+        """Return what a trial that has ended is judged by: a pruned one by the running value of its last point."""
         if job.kind == "run":
-            self._leases.release(job.lease)
+            return None
+        worst = worst_value(self._tune, self._facts.classes)
+        if isinstance(event, Diverged):
+            return worst
+        if isinstance(event, Finished):
+            return objective_value(self._tune, self._facts.classes, vars(event))
+        value = getattr(job.points[-1], self._tune.objective) if job.points else None
+        return min(value, worst) if value is not None and math.isfinite(value) else None
+
+    def ended(self, job: Job, event: Finished | Diverged, value: float | None, recorder: Recorder) -> list[str]:
+        """Take in a result, and what a trial is judged by; return what to say of it, in lines."""
+        if job.kind == "run":
             if isinstance(event, Diverged):
                 return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
             return [
@@ -108,33 +119,23 @@ class Cells:
                 f" (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
             ]
         search, trial = job.cell.search, job.trial
-        if search is None or trial is None:
+        if search is None or trial is None or value is None:
             return []
-        said = "diverged"
-        if isinstance(event, Diverged):
-            value = worst_value(self._tune, self._facts.classes)
-        else:
-            value = objective_value(self._tune, self._facts.classes, vars(event))
-            said = f"{self._tune.objective.replace('_', ' ')} {value:.3g}"
-        recorder.objective(job, value)
+        diverged = isinstance(event, Diverged)
+        said = "diverged" if diverged else f"{self._tune.objective.replace('_', ' ')} {value:.3g}"
         if search.is_live(trial):
-            search.tell(trial, value, diverged=isinstance(event, Diverged))
+            search.tell(trial, value, diverged=diverged)
         return [f"{job.name}: {said}", *self._after_trial(job.cell, recorder)]
 
     def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> list[str]:
-        """Take in a trial that was stopped early; its value is the running one of its last point."""
+        """Take in a trial that was stopped early; return what to say of it, in lines."""
         if job.cell.search is not None and job.trial is not None and job.cell.search.is_live(job.trial):
             job.cell.search.prune(job.trial)
-        value = getattr(job.points[-1], self._tune.objective) if job.points else None
-        if value is not None and math.isfinite(value):
-            recorder.objective(job, min(value, worst_value(self._tune, self._facts.classes)))
         return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.cell, recorder)]
 
     def failed(self, job: Job, recorder: Recorder) -> str:
         """Take in a job that broke; return why its whole cell is lost, where it is."""
-        if job.kind == "run":
-            self._leases.release(job.lease)
-        elif job.cell.search is not None and job.trial is not None:
+        if job.cell.search is not None and job.trial is not None:
             if job.cell.search.is_live(job.trial):
                 job.cell.search.fail(job.trial)
             self._after_trial(job.cell, recorder)
@@ -144,7 +145,6 @@ class Cells:
     def put_back(self, job: Job) -> None:
         """Count a stopped run among those left; a stopped trial stays open in its search."""
         if job.kind == "run":
-            self._leases.release(job.lease)
             job.cell.waiting.append(job.spec)
 
     def lose(self, leases: set[str]) -> None:
@@ -195,12 +195,24 @@ class Cells:
             if not state.tuning:  # another launcher found the rate, or it was found just before this one was stopped
                 return self._next_run(state, recorder)
         assert state.search is not None  # noqa: S101 (opened above)
-        trial = state.search.ask()
-        if trial is None:
-            state.asked_in_vain = True
-            return None
-        spec = trial_spec(cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
-        return recorder.begin_trial(state, spec, trial)
+        while (trial := state.search.ask()) is not None:
+            spec = trial_spec(cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
+            ended = recorder.ended_trial(state, spec, trial)
+            if ended is None:
+                return recorder.begin_trial(state, spec, trial)
+            self._tell_late(state.search, trial, *ended)
+            self._after_trial(state, recorder)
+            if not state.tuning:
+                return self._next_run(state, recorder)
+        state.asked_in_vain = True
+        return None
+
+    def _tell_late(self, search: Search, trial: Trial, outcome: str, value: float) -> None:
+        """Tell a search of a trial that ended just before the launcher that did it."""
+        if outcome == "pruned":
+            search.prune(trial)
+        else:
+            search.tell(trial, value, diverged=outcome == "diverged")
 
     def _begin_search(self, state: CellState, recorder: Recorder) -> bool:
         """Open a cell's search, or take over what another launcher found; return whether either is done."""

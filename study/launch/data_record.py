@@ -14,12 +14,12 @@ LARGE_BYTES = 2**30
 
 
 def record_data(store: Store, dataset: Dataset, root: str | None, records: list[Record], display: Display) -> None:
-    """Write what `dataset` holds to MLflow, unless it is there; `root` is the folder that it came from.
+    """Write what `dataset` holds to MLflow, unless it is there with its files; `root` is the folder that it came from.
 
     Training can do without: what goes wrong here is told, and the next start of the grid tries again.
     """
     known = [record for record in records if record.kind == "dataset" and record.key == dataset.fingerprint]
-    if any(record.outcome == "finished" for record in known):
+    if any(record.outcome == "finished" and store.has_files(record.run_id) for record in known):
         return
     if sum(split.nbytes for split in dataset.splits().values()) > LARGE_BYTES:
         display.say("describing the images, once for each data set")

@@ -89,6 +89,8 @@ class Job:
     unsaved: bool = False
     """Its checkpoint can't be written at present."""
     pruned: bool = False
+    outcome: str = ""
+    """How it ended, once that is logged."""
     lost: bool = False
     """Another launcher has it now: this one was silent for too long."""
     deleted: bool = False

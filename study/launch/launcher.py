@@ -19,7 +19,7 @@ from study.launch.pool import Died, Message, Pool
 from study.launch.record import Recorder
 from study.launch.summary import Summary
 from study.patience import GivenUp
-from study.track import RunDeletedError, StudyDeletedError
+from study.track import RunDeletedError, StudyDeletedError, words
 
 DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
 
@@ -85,7 +85,9 @@ class Launcher:
     def close_records(self) -> None:
         """Mark what is in flight as interrupted: nothing stays RUNNING when nothing runs."""
         for job in [*self._jobs.values(), *self._again]:
-            if job.ours:
+            if job.outcome in words.DONE:
+                self._forget(job)
+            elif job.ours:
                 self._mark(job, "interrupted")
         self._cells.close(self._recorder)
 
@@ -226,22 +228,22 @@ class Launcher:
 
     def _end(self, job: Job, event: Finished | Diverged) -> None:
         """Take in a run or trial that has come to a result."""
-        folder = self._folder(job)
-        outcome = self._recorder.result(job, event, folder / "checkpoint.pt")
+        value = self._cells.objective(job, event)
+        outcome = self._recorder.result(job, event, self._folder(job) / "checkpoint.pt", value)
         if job.kind == "trial":
             self.summary.trials += 1
         elif outcome == "finished":
             self.summary.finished += 1
         else:
             self.summary.diverged += 1
-        self._close(job, self._cells.ended(job, event, self._recorder), result=True)
+        self._close(job, self._cells.ended(job, event, value, self._recorder))
 
     def _interrupted(self, job: Job, event: Interrupted) -> None:
         """Take in a run that stopped with a checkpoint: pruned, or asked to, or its worker was told to end."""
         if job.pruned:
-            self._recorder.end(job, "pruned", reason="behind the cell's other trials", step=event.step)
+            self._recorder.pruned(job, event, self._cells.objective(job, event))
             self.summary.trials += 1
-            self._close(job, self._cells.pruned(job, event, self._recorder), result=True)
+            self._close(job, self._cells.pruned(job, event, self._recorder))
         elif self.hearing.stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
@@ -304,7 +306,7 @@ class Launcher:
         """Leave a run for the next time."""
         self._mark(job, "interrupted")
         self._cells.put_back(job)
-        self._close(job, [f"{job.name}: {why}"], result=False)
+        self._close(job, [f"{job.name}: {why}"])
 
     def _requeue(self, job: Job) -> None:
         """Let the next worker that waits go on with a run."""
@@ -319,14 +321,23 @@ class Launcher:
         broken = self._cells.failed(job, self._recorder)
         if broken:
             self.summary.failures.append((job.cell.plan.cell.name, broken))
-        self._close(job, [], result=False)
+        self._close(job, [])
 
-    def _close(self, job: Job, lines: list[str], *, result: bool) -> None:
+    def _close(self, job: Job, lines: list[str]) -> None:
+        result = job.outcome in words.DONE
+        if result:
+            self._forget(job)
+        if job.kind == "run":
+            self._leases.release(job.lease)
         self._release(job)
         self._stop_unwanted()
         self._display.ended(job.task, lines, done=job.cost if result else 0.0)
-        if result:
-            shutil.rmtree(self._folder(job), ignore_errors=True)  # MLflow has the checkpoint now
+
+    def _forget(self, job: Job) -> None:
+        """Delete what a run needed to go on, and close it: MLflow has its checkpoint now."""
+        shutil.rmtree(self._folder(job), ignore_errors=True)
+        with suppress(RunDeletedError):  # as if it were deleted a moment later
+            self._recorder.close(job)
 
     def _release(self, job: Job) -> None:
         self._pool.release(job.task)

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -14,6 +13,7 @@ from time import sleep
 
 from study.launch.executor import End, Worker, end_of
 from study.launch.worker import main
+from study.track import scratch_folder
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable that does what the option -P does: `multiprocessing` can't be told to add an option."""
@@ -69,7 +69,7 @@ class LocalExecutor:
         """`threads` is the number of CPU threads that each worker computes on."""
         self._context = multiprocessing.get_context("spawn")
         self._threads = threads
-        self._logs = tempfile.TemporaryDirectory(prefix="study-workers-", ignore_cleanup_errors=True)
+        self._logs = scratch_folder("study-workers-")
         self._started = 0
 
     def start(self, device: str) -> LocalWorker:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from study.config import ProbePlan
 from study.events import Probed
-from study.track import Store, words
+from study.track import Store, scratch_folder, words
 
 
 def told(plan: ProbePlan | None) -> dict[str, str]:
@@ -32,7 +31,7 @@ def save_tables(store: Store, run_id: str, probed: Sequence[Probed]) -> None:
         return
     import pandas as pd
 
-    with TemporaryDirectory() as folder:
+    with scratch_folder("study-files-") as folder:
         inner = Path(folder) / words.PROBE_TABLES
         inner.mkdir()
         for name, values in columns.items():

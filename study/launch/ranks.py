@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from study.launch.executor import end_of
 from study.launch.failure import out_of_memory
 from study.launch.follower import Broken, Part
 from study.launch.prober import prober
+from study.track import scratch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +103,7 @@ class _Ranks:
         probes: ProbePlan | None,
     ) -> None:
         self._over = False
-        self._temporary = tempfile.TemporaryDirectory(prefix="study-ranks-", ignore_cleanup_errors=True)
+        self._temporary = scratch_folder("study-ranks-")
         folder = Path(self._temporary.name)
         self._parts = [
             Part(spec, checkpoint.absolute(), str(device), rank, threads, folder, probes)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from study.config import Grid, RunSpec
 from study.errors import without_passwords
-from study.events import Diverged, Finished, Started
+from study.events import Diverged, Finished, Interrupted, Started
 from study.launch.curves import curves_csv
 from study.launch.environment import commit, environment, in_turn, made_by
 from study.launch.jobs import CellState, Job
@@ -49,9 +50,9 @@ class Recorder:
         self._noted = False
         self._environment = environment() | {"threads of a run": str(threads)}
         self._pace = Pace()
-        self._begun: dict[tuple[str, str], Record] = {}
+        self._begun: dict[tuple[str, str, str], Record] = {}
         for record in records:  # the newest first
-            self._begun.setdefault((record.kind, record.key), record)
+            self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
         self._done: dict[str, set[str]] = {}
         """Runs that are results, by key, with the probes that were made of them."""
         for record in records:
@@ -87,7 +88,7 @@ class Recorder:
         """Whether a run is a result by now; looks at what other launchers have logged."""
         key = spec.run_key(self._facts.fingerprint)
         for record in reversed(self._store.records_of(key, "run")):
-            self._begun["run", key] = record  # the newest stands
+            self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
             self._note(record)
         return self.was_done(spec)
 
@@ -101,12 +102,29 @@ class Recorder:
         return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
 
     def take_over(self, key: str) -> None:
-        """Find the trials of a search again, those of other launchers too; end those that one left RUNNING."""
+        """Find the trials of a search again, those of other launchers too; close those that one left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
-            self._begun["trial", record.key] = record  # the newest stands
+            self._begun[_attempt("trial", record.key, record.tags)] = record  # the newest stands
             if record.status == "RUNNING":
                 with suppress(RunDeletedError):
-                    self._store.end(record.run_id, "interrupted")
+                    self._store.settle(record.run_id)
+
+    def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
+        """Return outcome and objective of a trial that has ended, of which its search wasn't told: a launcher died."""
+        tags = {words.TRIAL: str(trial.number)}
+        record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
+        if record is None:
+            return None
+        try:
+            outcome, figures = self._store.outcome_of(record.run_id)
+        except RunDeletedError:
+            return None
+        value = figures.get("objective", math.nan)
+        known = outcome == "pruned" or (outcome in words.DONE and math.isfinite(value))
+        return (outcome, value) if known else None
+
+    def _trial_key(self, state: CellState, spec: RunSpec) -> str:
+        return f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
 
     def run_lease(self, spec: RunSpec) -> str:
         """Return the key of the lease under which a run is done."""
@@ -124,7 +142,7 @@ class Recorder:
 
     def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> Job:
         """Open a trial as a child of its cell's search; its key is that of its run, within the search."""
-        key = f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
+        key = self._trial_key(state, spec)
         tags = {
             words.KIND: "trial",
             words.KEY: key,
@@ -152,9 +170,7 @@ class Recorder:
         return run_id
 
     def _take_up_tuning(self, state: CellState, record: Record) -> str:
-        bare = self._store.is_bare(record.run_id)
-        self._store.reopen(record.run_id)
-        if bare:
+        if self._store.reopen(record.run_id).bare:
             self._store.add_params(record.run_id, self._of_tuning(state)[0])
         return record.run_id
 
@@ -189,9 +205,9 @@ class Recorder:
             words.TRIAL: str(ended),
             words.WIDENED: str(widened),
         }
-        self._store.set_tags(state.tuning_id, tags)
         metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
-        self._store.end(state.tuning_id, "finished", metrics={**metrics, "best_objective": value})
+        metrics["best_objective"] = value
+        self._store.end(state.tuning_id, "finished", metrics=metrics, step=ended, tags=tags)
 
     def order(self, job: Job, folder: Path, every_seconds: float) -> Order:
         """Return what a worker is told to do; `folder` is the run's own, where workers use it themselves."""
@@ -224,12 +240,11 @@ class Recorder:
         self._store.log_points(job.run_id, job.unsent, job.tags)
         job.sent()
 
-    def objective(self, job: Job, value: float) -> None:
-        """Log what a trial is judged by."""
-        self._store.log_values(job.run_id, {"objective": value})
+    def result(self, job: Job, event: Finished | Diverged, checkpoint: Path, objective: float | None = None) -> str:
+        """Log a run that came to a result, with its files, and return the outcome; what is left is to close it.
 
-    def result(self, job: Job, event: Finished | Diverged, checkpoint: Path) -> str:
-        """Close a run that came to a result, with its files; return the outcome."""
+        `objective` is what a trial is judged by.
+        """
         metrics: dict[str, float | None]
         if isinstance(event, Diverged):
             outcome = "diverged"
@@ -245,27 +260,31 @@ class Recorder:
             if checkpoint.exists():
                 self._store.add_file(job.run_id, checkpoint, "checkpoint")
             save_tables(self._store, job.run_id, job.probed)
+        self._note_end(job, outcome, metrics={**metrics, "objective": objective}, step=event.step, reason=reason)
+        if job.kind == "run":
             self._done[job.key] = names(told(self._grid.probes_of(job.spec)))
-        self.end(job, outcome, metrics=metrics, step=event.step, reason=reason)
         return outcome
 
-    def end(
-        self,
-        job: Job,
-        outcome: str,
-        *,
-        metrics: Mapping[str, float | None] | None = None,
-        step: int = 0,
-        reason: str = "",
-    ) -> None:
-        """Log what waits and close a run."""
-        if self._apart and outcome not in ("interrupted", "failed"):
+    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> None:
+        """Log a trial that was stopped early; what is left is to close it."""
+        reason = "behind the cell's other trials"
+        self._note_end(job, "pruned", metrics={"objective": objective}, step=event.step, reason=reason)
+
+    def close(self, job: Job) -> None:
+        """Close a run whose result is logged and known to its search: nothing is needed any more to go on with it."""
+        if self._apart:
             self._store.remove_folder(job.run_id, RESUME)
-        self._store.end(
-            job.run_id, outcome, step=step, metrics=metrics, points=job.unsent, tags=job.tags,
-            reason=without_passwords(reason),
-        )  # fmt: skip
+        self._store.close(job.run_id, job.outcome)
+
+    def end(self, job: Job, outcome: str, *, reason: str = "") -> None:
+        """Log what waits and close a run without a result."""
+        self._note_end(job, outcome, reason=without_passwords(reason))
+        self._store.close(job.run_id, outcome)
+
+    def _note_end(self, job: Job, outcome: str, **said: Any) -> None:
+        self._store.note_end(job.run_id, outcome, points=job.unsent, tags=job.tags, **said)
         job.sent()
+        job.outcome = outcome
 
     def add_log(self, job: Job, text: str, name: str) -> None:
         """Keep what a run that broke had to say."""
@@ -274,18 +293,18 @@ class Recorder:
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Return a run's id, and the last iteration that is logged."""
-        begun = self._begun.get((tags[words.KIND], tags[words.KEY]))
+        begun = self._begun.get(_attempt(tags[words.KIND], tags[words.KEY], tags))
         if begun is not None and begun.kind == "run" and begun.outcome in words.DONE:
             begun = None  # it lacks a probe, and stays what it is
         try:
             if begun is not None:
-                logged = self._store.reopen(begun.run_id)
-                if not self._store.is_bare(begun.run_id):
-                    self._goes_on(begun, probes=tags.get(words.PROBES, ""))
-                    return begun.run_id, logged
+                reopened = self._store.reopen(begun.run_id)
+                if not reopened.bare:
+                    self._goes_on(begun, spec, probes=tags.get(words.PROBES, ""))
+                    return begun.run_id, reopened.step
             return self._make(state, spec, name, tags, begun), 0
         except RunDeletedError:  # while it was taken up or made
-            self._begun.pop((tags[words.KIND], tags[words.KEY]), None)
+            self._begun.pop(_attempt(tags[words.KIND], tags[words.KEY], tags), None)
             return self._open(state, spec, name, tags)
 
     def _make(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: Record | None) -> str:
@@ -299,8 +318,7 @@ class Recorder:
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
         if tags[words.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
-            files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
-            self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
+            self._add_files(run_id, spec)
         images = self._facts.train_images
         sizes = {
             "total_iterations": spec.recipe.total_iterations(images),
@@ -312,12 +330,18 @@ class Recorder:
         self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
         return run_id
 
-    def _goes_on(self, record: Record, probes: str) -> None:
+    def _add_files(self, run_id: str, spec: RunSpec) -> None:
+        files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
+        self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
+
+    def _goes_on(self, record: Record, spec: RunSpec, probes: str) -> None:
         """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
         now = made_by() | self._begins()
         tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(words.PROBES, "") != probes:
             self._store.set_tags(record.run_id, {words.PROBES: probes})
+        if record.kind == "run" and not self._store.has_files(record.run_id):
+            self._add_files(record.run_id, spec)
         moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]
         if tags == {key: record.tags.get(key) for key in tags} and not moved:
             return
@@ -347,3 +371,8 @@ class Recorder:
             "classes": self._facts.classes,
             "multiply_adds": state.plan.cell.complexity.multiply_adds,
         }
+
+
+def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return what tells a run or trial from others: a search may try the same point twice."""
+    return kind, key, tags.get(words.TRIAL, "") if kind == "trial" else ""

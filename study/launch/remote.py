@@ -3,11 +3,9 @@
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import ssl
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,14 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
-import psutil
-
 from study.launch.line import LOGIN, Line, dial
+from study.track import scratch_folder
 
 CALL_SECONDS = 60.0
 """How long a worker tries to reach a launcher that turns callers away, since too many call."""
-SCRATCH = "study-runs-"
-"""Beginning of the names of workers' temporary folders; their process's number follows."""
 VARIABLE = "STUDY_CALL"
 CREDENTIALS = ("MLFLOW_", "AWS_")
 """Beginnings of the variables that workers need to reach the artifact store."""
@@ -66,9 +61,7 @@ def serve(call: Call, terminated: Event | None = None) -> None:
     where = {**environment(), "host": socket.gethostname(), "threads of a run": str(call.threads)}
     if call.shared and not Path(call.shared).exists():
         where["unseen"] = call.shared
-    _sweep(Path(tempfile.gettempdir()))
-    prefix = f"{SCRATCH}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as scratch, suppress(Gone):
+    with scratch_folder("study-runs-") as scratch, suppress(Gone):
         Desk(Wire(connection, terminated), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
 
 
@@ -88,15 +81,6 @@ def call_in(call: Call) -> Line:
             if time.monotonic() > until:
                 raise
         time.sleep(random.uniform(0.1, 1.0))  # others try again as well
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what workers left here that were killed: their checkpoints are in the store."""
-    for left in folder.glob(f"{SCRATCH}*-*"):
-        number = left.name.removeprefix(SCRATCH).partition("-")[0]
-        with suppress(OSError):
-            if number.isdigit() and left.stat().st_uid == os.getuid() and not psutil.pid_exists(int(number)):
-                shutil.rmtree(left)
 
 
 def main() -> None:

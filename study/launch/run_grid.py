@@ -1,10 +1,12 @@
 """From a grid to its runs: load the data, plan against MLflow, start workers, run, close."""
 
+import shutil
 import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from study.config import Grid
 from study.data import Dataset, load_dataset
@@ -16,6 +18,7 @@ from study.launch.hearing import TELL_SECONDS
 from study.launch.launcher import Launcher
 from study.launch.lease import Leases
 from study.launch.limits import Hardware, Limits
+from study.launch.messages import RESUME
 from study.launch.others import made_otherwise
 from study.launch.places import choose_place
 from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
@@ -26,7 +29,17 @@ from study.launch.signals import stopped_by_signals
 from study.launch.speed_book import SpeedBook
 from study.launch.summary import Summary
 from study.patience import GivenUp, Patience
-from study.track import Made, Record, RunDeletedError, Store, owner, sqlite_address, study_folder
+from study.track import (
+    Made,
+    Record,
+    RunDeletedError,
+    Store,
+    lost_files,
+    owner,
+    sqlite_address,
+    study_folder,
+    words,
+)
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -69,8 +82,9 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
-    for line in store.left_out if store else ():
-        display.warn(line)
+    for line in [*store.left_out, lost_files(grid.name, store.uri)] if store else ():
+        if line:
+            display.warn(line)
     plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
     for line in made_otherwise(plan.cells, records, facts.fingerprint):
         display.warn(line)
@@ -106,7 +120,7 @@ def run_grid(
     checkpoints.mkdir(parents=True, exist_ok=True)
     storage = grid.tune.storage or sqlite_address(root / "optuna.db")
     leases = Leases(storage, owner(), grid.name, patience=patience)
-    _close_stale(store, plan.records, leases)
+    _close_stale(store, plan.records, leases, checkpoints)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
         record_data(store, dataset, asked.root, written, display)
@@ -182,14 +196,16 @@ def _search_opener(grid: Grid, storage: str, patience: Patience) -> Callable[[st
     return open_search
 
 
-def _close_stale(store: Store, records: list[Record], leases: Leases) -> None:
-    """Mark runs that a launcher left RUNNING when it was killed: nobody holds a lease of theirs."""
+def _close_stale(store: Store, records: list[Record], leases: Leases, checkpoints: Path) -> None:
+    """Close runs that a launcher left RUNNING when it was killed: nobody holds a lease of theirs."""
     for record in records:
         search = record.key.partition("-")[0]  # a trial's key begins with that of its search
         lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")
         if record.status != "RUNNING" or not leases.acquire(lease):
             continue
         with suppress(RunDeletedError):
-            if store.is_running(record.run_id):  # still: another launcher may have ended it, and then let go
-                store.end(record.run_id, "interrupted")
+            if store.settle(record.run_id) in words.DONE and record.kind in ("run", "trial"):
+                shutil.rmtree(checkpoints / f"{record.kind}-{record.key}", ignore_errors=True)
+                if not store.keeps_folders:
+                    store.remove_folder(record.run_id, RESUME)
         leases.release(lease)

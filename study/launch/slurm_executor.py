@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -21,6 +20,7 @@ from study.launch.callers import CalledWorker, Callers, CallingExecutor
 from study.launch.door import way_to
 from study.launch.executor import End, Worker, end_of
 from study.launch.remote import VARIABLE, Call, packed
+from study.track import scratch_folder
 
 LOOK_SECONDS = 5.0
 """Between two looks at Slurm's queue."""
@@ -73,7 +73,7 @@ class SlurmExecutor(CallingExecutor):
         if not shutil.which("sbatch"):
             raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
         super().__init__(_own_address(), shared, cpus=cpus, gpus=gpus, memory=memory)
-        self._logs = tempfile.TemporaryDirectory(prefix=".slurm-", dir=shared) if shared is not None else None
+        self._logs = scratch_folder(".slurm-", shared) if shared is not None else None
         self._looked = 0.0
         self._options = [f"--cpus-per-task={cpus}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
         self._options += [f"--mem={int(memory * 1024)}M"] if memory is not None else []

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from study.later import later
 from study.track import words
 from study.track.artifacts import ArtifactPlace
-from study.track.find import list_studies
+from study.track.find import list_studies, lost_files
 from study.track.look import Look, look
-from study.track.owner import is_gone, owner
+from study.track.owner import is_gone, owner, scratch_folder
 from study.track.place import Unreachable, pages, sqlite_address, study_folder, tracking_uri
 from study.track.stored import StoredRun
 
@@ -52,9 +52,11 @@ __all__ = [
     "load_study",
     "load_trials",
     "look",
+    "lost_files",
     "owner",
     "pages",
     "save_dataset",
+    "scratch_folder",
     "sqlite_address",
     "study_folder",
     "study_of",

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 from study.track import words
 from study.track.connect import connect
 from study.track.find import find_experiment, read_runs
+from study.track.owner import scratch_folder
 from study.track.place import tracking_uri
 from study.track.store import Store
 from study.track.stored import StoredRun
@@ -52,17 +52,17 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
     statistics = record.statistics
     if earlier:
         run_id = earlier
-        store.reopen(run_id)
+        bare = store.reopen(run_id).bare
     else:
         tags = {words.KIND: "dataset", words.KEY: record.fingerprint}
-        run_id = store.begin(f"data: {record.name}", {}, tags)
-    if store.is_bare(run_id):
+        run_id, bare = store.begin(f"data: {record.name}", {}, tags), True
+    if bare:
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
         store.add_dataset(run_id, record.name, record.fingerprint, root, profile)
         params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}
         store.add_params(run_id, params)
     try:
-        with TemporaryDirectory() as folder:
+        with scratch_folder("study-files-") as folder:
             write_files(record, Path(folder))
             store.add_folder(run_id, Path(folder))
     except BaseException as error:
@@ -120,7 +120,7 @@ def read_files(folder: Path) -> DatasetRecord:
 
 
 def _load(client: MlflowClient, run_id: str) -> DatasetRecord | None:
-    with TemporaryDirectory() as folder:
+    with scratch_folder("study-files-") as folder:
         try:
             for name in (TABLE, STATISTICS, PICTURES):
                 client.download_artifacts(run_id, name, folder)

@@ -70,6 +70,16 @@ def experiment_tags(uri: str, experiment: str) -> dict[str, str]:
         return {str(key): str(value) for key, value in ask(wanted, (int(experiment),))}
 
 
+def artifact_places(uri: str, experiment: str) -> list[str]:
+    """Return where the files of an experiment's finished runs of nets lie."""
+    wanted = (
+        "SELECT artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE experiment_id = ?"
+        f" AND status = 'FINISHED' AND lifecycle_stage = 'active' AND t.key = '{words.KIND}' AND t.value = 'run'"
+    )
+    with _opened(uri) as ask:
+        return [str(place) for (place,) in ask(wanted, (int(experiment),))]
+
+
 def runs(
     uri: str, experiment: str, kind: str | None = None, *, ids: Sequence[str] = (), tags_alone: bool = False
 ) -> list[StoredRun]:

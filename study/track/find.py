@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from study.errors import StudyError
 from study.track import database, words
-from study.track.place import database_path, repair_moved, tracking_uri
+from study.track.place import database_path, exists, local_path, repair_moved, tracking_uri
 from study.track.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -49,6 +49,28 @@ def find_experiment(experiment: str, uri: str | None = None) -> str:
         raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
     repair_moved(uri)
     return found
+
+
+def lost_files(experiment: str, uri: str | None = None) -> str:
+    """Say that finished runs of a study in a local database have no files any more; nothing where all have theirs.
+
+    Raises:
+        StudyError: no such experiment.
+    """
+    uri = uri or tracking_uri()
+    path = database_path(uri)
+    if path is None:
+        return ""
+    found = find_experiment(experiment, uri)
+    places = read_or_ask(uri, lambda: database.artifact_places(uri, found), list[str], list[str]())
+    folders = [folder for place in places if (folder := local_path(place)) is not None]
+    lost = [folder for folder in folders if not exists(folder)]
+    if not lost:
+        return ""
+    return (
+        f"warning: the files of {len(lost)} of {len(folders)} finished runs (checkpoints, probes) are gone from "
+        f"{lost[0].parents[1]}: if the study was moved or copied without its mlruns, put that beside {path}"
+    )
 
 
 def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
-from urllib.request import url2pathname
 
 from study.errors import StudyError, without_passwords
 
@@ -69,30 +68,59 @@ def artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def repair_moved(uri: str) -> None:
-    """Put a moved study's artifact paths right in its local database: MLflow stores them in full, and moves none.
+    """Put artifact paths right in the local database of a study that was moved or copied: MLflow stores them in full.
 
-    A path that is gone is replaced where the same folder is found in `mlruns` beside the database.
+    `mlruns` beside the database holds the files of a study that the database holds, whatever path is stored: that of
+    the folder it was copied from would be written to, that of the folder it was moved from would be made anew. The path
+    of another program's experiment is replaced only where it is gone, or its folder is found in that `mlruns` as well.
     """
     database_file = database_path(uri)
     if database_file is None or not database_file.exists():
         return
     with closing(sqlite3.connect(database_file, timeout=20)) as database:
-        rows = database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
-        for experiment, location in rows:
-            file = url2pathname(urlparse(str(location)).path) if str(location).startswith("file:") else str(location)
-            path = Path(file) if file.startswith("/") else None
-            if path is None or path.exists() or "mlruns" not in path.parts:
-                continue
-            inside = path.parts[len(path.parts) - path.parts[::-1].index("mlruns") :]
-            here = database_file.parent.joinpath("mlruns", *inside)
-            if here.exists():
-                old, new = str(location), here.as_uri()
-                database.execute(
-                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment)
-                )
-                database.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
-                    "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                    (new, len(old) + 1, experiment, len(old), old),
-                )
+        rows = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        moved = [
+            (experiment, old, new)
+            for experiment, name, old in rows
+            if (new := _beside(database_file.parent / "mlruns", str(name), str(old)))
+        ]
+        if not moved or not os.access(database_file, os.W_OK):  # a copy that may only be read
+            return
+        for experiment, old, new in moved:
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, experiment, len(old), old),
+            )
         database.commit()
+
+
+def local_path(location: str) -> Path | None:
+    """Return the folder that an artifact location names, or None for another kind of place."""
+    parts = urlparse(location)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return Path(location) if location.startswith("/") else None
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there, as far as can be seen: another user's folder may be closed to us."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _beside(mlruns: Path, name: str, location: str) -> str:
+    """Return where the files of an experiment lie that `location` says to be elsewhere; nothing where it is right."""
+    path = local_path(location)
+    if path is None or path.is_relative_to(mlruns) or "mlruns" not in path.parts:
+        return ""
+    own = Path("mlruns", name).parts
+    is_study = path.parts[-len(own) :] == own
+    depth = len(own) - 1 if is_study else path.parts[::-1].index("mlruns")
+    here = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
+    if exists(here) and exists(path) and here.samefile(path):
+        return ""
+    return here.as_uri() if is_study or exists(here) or not exists(path) else ""

@@ -3,13 +3,13 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 from mlflow.tracking import MlflowClient
 
 from study.track import words
 from study.track.connect import connect
+from study.track.owner import scratch_folder
 from study.track.place import tracking_uri
 from study.track.read import load_runs
 
@@ -39,7 +39,7 @@ def read_probes(client: MlflowClient, runs: pd.DataFrame) -> dict[str, pd.DataFr
 
 
 def _tables(client: MlflowClient, run_id: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    with TemporaryDirectory() as folder:
+    with scratch_folder("study-files-") as folder:
         try:
             files = sorted(Path(client.download_artifacts(run_id, words.PROBE_TABLES, folder)).glob("*.parquet"))
         except Exception:  # stores raise errors of their own; a report can do without

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count, takewhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 from mlflow.exceptions import MlflowException
@@ -21,6 +20,7 @@ from study.track import words
 from study.track.connect import connect
 from study.track.effect import changed, effect_of
 from study.track.find import experiment_tags, find_experiment, read_runs
+from study.track.owner import scratch_folder
 from study.track.place import tracking_uri
 from study.track.sound import warned
 from study.track.stored import StoredRun
@@ -222,7 +222,7 @@ def _together(environments: list[dict[str, str]]) -> dict[str, str]:
 def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
     """Read the versions and hardware that a run began with and went on with; nothing where they can't be had."""
     found = []
-    with TemporaryDirectory() as folder:
+    with scratch_folder("study-files-") as folder:
         try:
             files = [file.path for file in client.list_artifacts(run_id) if file.path.startswith("environment")]
             for file in files:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -22,16 +21,16 @@ from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away
 from study.track.find import read_runs, stored
 from study.track.keys import RunKeys
-from study.track.owner import owner, source_tags
-from study.track.place import artifact_location, database_path, repair_moved, tracking_uri
+from study.track.owner import owner, scratch_folder, source_tags
+from study.track.place import artifact_location, database_path, exists, local_path, repair_moved, tracking_uri
 from study.track.sound import sound
 from study.track.stored import StoredRun
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-BATCH = 1000
-"""Metrics that MLflow takes in one call, at most."""
+POINTS = 100
+"""Points that are logged in one call, at most: MLflow takes 1000 metrics, and a point must be whole or not there."""
 RUN_ID = re.compile("[0-9a-f]{32}")
 """What MLflow calls a run; keys of ours are shorter."""
 STATUS = {
@@ -42,6 +41,15 @@ STATUS = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
+
+
+class Reopened(NamedTuple):
+    """What a run has that was taken up again."""
+
+    step: int
+    """The last iteration whose point is logged; 0 where none is."""
+    bare: bool
+    """It has no parameters: its launcher was killed before it wrote them, all at once."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class Store:
         self.keeps_folders = ArtifactPlace(found.artifact_location, self.uri).is_folder
         """Whether its artifacts lie in folders, not in a store of objects or behind a server."""
         self._keys = RunKeys(self.experiment_id, self.uri)
+        self._figures: dict[str, set[str]] = {}
+        """Names of the metrics that runs had when they were taken up again."""
         self._places: dict[str, str] = {}
         """Where the artifacts of runs that haven't ended go."""
 
@@ -137,13 +147,10 @@ class Store:
         self.left_out |= dict.fromkeys(lines)
         return [_record(run) for run in good]
 
-    def is_running(self, run_id: str) -> bool:
-        """Whether a run is RUNNING now."""
-        return bool(self.do(self.client.get_run, run_id).info.status == "RUNNING")
-
-    def is_bare(self, run_id: str) -> bool:
-        """Whether a run has no parameters: its launcher was killed before it wrote them, all at once."""
-        return not self.do(self.client.get_run, run_id).data.params
+    def outcome_of(self, run_id: str) -> tuple[str, dict[str, float]]:
+        """Return a run's outcome and its figures as they are now."""
+        data = self._run(run_id).data
+        return data.tags.get(words.OUTCOME, ""), dict(data.metrics)
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id.
@@ -202,13 +209,46 @@ class Store:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
         return bool(run.info.lifecycle_stage == "deleted")
 
-    def reopen(self, run_id: str) -> int:
-        """Take up a run that was cut off; return the last iteration whose point is logged (0: none)."""
+    def _run(self, run_id: str) -> Run:
+        """Return a run as it is now.
+
+        Raises:
+            RunDeletedError: it was deleted, which MLflow doesn't mind here.
+        """
+        run = self.do(self.client.get_run, run_id)
+        if run.info.lifecycle_stage == "deleted":
+            raise RunDeletedError(run_id)
+        return run
+
+    def reopen(self, run_id: str) -> Reopened:
+        """Take up a run that was cut off."""
         self.do(self.client.update_run, run_id, status="RUNNING")
-        self.do(self.client.set_tag, run_id, words.OUTCOME, "running")
-        self.do(self.client.set_tag, run_id, words.OWNER, owner())
-        logged = self.do(self.client.get_metric_history, run_id, "train_error")
-        return max((int(metric.step) for metric in logged), default=0)
+        self.set_tags(run_id, {words.OUTCOME: "running", words.OWNER: owner()})
+        data = self._run(run_id).data
+        self._figures[run_id] = set(data.metrics)
+        return Reopened(max(self._steps(run_id, "train_error"), default=0), not data.params)
+
+    def _steps(self, run_id: str, metric: str) -> set[int]:
+        """Return at which iterations a run that was taken up again had this metric."""
+        if metric not in self._figures.get(run_id, ()):
+            return set()
+        return {int(point.step) for point in self.do(self.client.get_metric_history, run_id, metric)}
+
+    def settle(self, run_id: str) -> str:
+        """Close a run that a killed launcher left RUNNING; return its outcome.
+
+        It is the one that the launcher noted, where only the status is missing; else the run was interrupted. One that
+        has ended meanwhile stays what it is.
+        """
+        run = self._run(run_id)
+        outcome = str(run.data.tags.get(words.OUTCOME, ""))
+        if run.info.status != "RUNNING":
+            return outcome
+        if outcome == "running" or outcome not in STATUS:
+            outcome = "interrupted"
+            self.note_end(run_id, outcome)
+        self.close(run_id, outcome)
+        return outcome
 
     def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         """Log parameters; a value that is logged already must be the same."""
@@ -231,13 +271,14 @@ class Store:
 
     def log_points(self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str] | None = None) -> None:
         """Log points of the curves, and set tags, in one call."""
-        self._log(run_id, _of_points(points), tags or {})
+        self._log(run_id, points, tags or {})
 
-    def log_values(self, run_id: str, values: Mapping[str, float]) -> None:
-        """Log single figures."""
-        self.do(self.client.log_batch, run_id, metrics=_metrics(0, values))
+    def end(self, run_id: str, outcome: str, **said: Any) -> None:
+        """Note how a run ended, with what `note_end` takes, and close it."""
+        self.note_end(run_id, outcome, **said)
+        self.close(run_id, outcome)
 
-    def end(
+    def note_end(
         self,
         run_id: str,
         outcome: str,
@@ -248,27 +289,38 @@ class Store:
         tags: Mapping[str, str] | None = None,
         reason: str = "",
     ) -> None:
-        """Close a run with the last points of its curves and its final figures; the status says if it is a result."""
+        """Log a run's last points, final figures and outcome; it is RUNNING until it is closed.
+
+        A figure that an earlier attempt has logged at this step stands.
+        """
         said = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
-        self._log(run_id, _of_points(points) + _metrics(step, metrics or {}), {**(tags or {}), **said})
+        new = {key: value for key, value in (metrics or {}).items() if step not in self._steps(run_id, key)}
+        self._log(run_id, points, {**(tags or {}), **said}, _metrics(step, new))
+
+    def close(self, run_id: str, outcome: str) -> None:
+        """Give a run the status that goes with its outcome: the last that is done of it."""
         self.do(self.client.set_terminated, run_id, STATUS[outcome])
         self._places.pop(run_id, None)
+        self._figures.pop(run_id, None)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
         self.do(self.client.log_batch, run_id, tags=_tags(tags))
 
-    def _log(self, run_id: str, metrics: list[Metric], tags: Mapping[str, str]) -> None:
-        """Log figures and tags in one call, or as few as MLflow allows."""
-        *full, last = [metrics[start : start + BATCH] for start in range(0, len(metrics), BATCH)] or [[]]
+    def _log(
+        self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str], figures: Sequence[Metric] = ()
+    ) -> None:
+        """Log points, then figures and tags, in one call, or as few as MLflow allows."""
+        *full, last = [points[start : start + POINTS] for start in range(0, len(points), POINTS)] or [[]]
         for some in full:
-            self.do(self.client.log_batch, run_id, metrics=some)
-        if last or tags:
-            self.do(self.client.log_batch, run_id, metrics=last, tags=_tags(tags))
+            self.do(self.client.log_batch, run_id, metrics=_of_points(some))
+        metrics = [*_of_points(last), *figures]
+        if metrics or tags:
+            self.do(self.client.log_batch, run_id, metrics=metrics, tags=_tags(tags))
 
     def add_texts(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Store texts as artifacts, by name."""
-        with TemporaryDirectory() as folder:
+        with scratch_folder("study-files-") as folder:
             for name, text in texts.items():
                 (Path(folder) / name).write_text(text, encoding="utf-8")
             self.add_folder(run_id, Path(folder))
@@ -288,6 +340,11 @@ class Store:
     def place(self, run_id: str) -> ArtifactPlace:
         """Return where a run's artifacts lie, for workers that put their files there themselves."""
         return self.do(self._place, run_id)
+
+    def has_files(self, run_id: str) -> bool:
+        """Whether a run has its files, as far as is known: folders may be gone, other places aren't looked at."""
+        folder = local_path(self.place(run_id).uri)
+        return folder is None or exists(folder)
 
     def remove_folder(self, run_id: str, folder: str) -> None:
         """Delete a folder of a run's artifacts."""

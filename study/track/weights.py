@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -15,6 +14,7 @@ from study.errors import StudyError, nearest
 from study.track import words
 from study.track.connect import connect
 from study.track.find import find_experiment, read_runs, stored
+from study.track.owner import scratch_folder
 from study.track.place import repair_moved, tracking_uri
 from study.track.stored import StoredRun
 
@@ -51,7 +51,7 @@ def trained(run: str, experiment: str | None = None, uri: str | None = None) -> 
     if found.tags.get(words.KIND) != "run" or outcome != "finished":
         what = outcome if found.tags.get(words.KIND) == "run" else "no run of a net"
         raise StudyError(f"run '{name}' ({found.run_id}) is {what}: only a finished run of a net can predict")
-    with TemporaryDirectory() as folder:
+    with scratch_folder("study-files-") as folder:
         try:
             spec = Path(client.download_artifacts(found.run_id, "spec.json", folder))
             kept = Path(client.download_artifacts(found.run_id, "checkpoint", folder))

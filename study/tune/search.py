@@ -116,9 +116,9 @@ class Search:
     def tell(self, trial: Trial, value: float, *, diverged: bool = False) -> list[Trial]:
         """Note how a trial ended with one of its seeds; return those of its other seeds that need not be done now."""
         live = self._live[trial.number]
-        live.set_user_attr(f"value {trial.repeat}", value)
         if diverged:
             live.set_user_attr("diverged", True)
+        live.set_user_attr(f"value {trial.repeat}", value)  # last: a search that is cut off goes on by it
         told = self._told[trial.number]
         told[trial.repeat] = value
         worse = self.tune.pruner == "wilcoxon" and self._compare(trial.number, trial.repeat, value)

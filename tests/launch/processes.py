@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,27 @@ from tests.conftest import study_command
 
 def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+NAMED = "import time; from study.track import owner; print(owner(), flush=True); time.sleep(600)"
+
+
+@contextmanager
+def another_process(*before: str, reaped: bool = True) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Yield a process that lives, with its name as an owner; dead and not reaped it is a zombie.
+
+    What stands `before` on its command line starts it elsewhere than here.
+    """
+    process = subprocess.Popen([*before, sys.executable, "-c", NAMED], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        with process.stdout:
+            name = process.stdout.readline().strip()
+        yield name, process
+    finally:
+        process.kill()
+        if reaped:
+            process.wait()
 
 
 PATIENCE = 300.0

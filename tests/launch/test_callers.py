@@ -19,7 +19,7 @@ from study.launch import door, remote
 from study.launch.callers import Callers
 from study.launch.door import way_to
 from study.launch.line import LOGIN, Line, dial, identity
-from study.launch.remote import SCRATCH, Call, call_in, objection, packed, unpacked
+from study.launch.remote import Call, call_in, objection, packed, unpacked
 
 
 @pytest.fixture
@@ -242,14 +242,6 @@ def test_a_call_survives_as_a_variable(host: str, port: int, key: bytes, certifi
     call = Call(host, port, key, certificate, 3, "cuda:1", 4, shared=shared)
     assert unpacked(packed(call)) == call
     assert str(key) not in repr(call)  # nor is it printed
-
-
-def test_what_killed_workers_left_is_deleted(tmp_path: Path) -> None:
-    names = {f"{SCRATCH}{os.getpid()}-alive": True, f"{SCRATCH}4194304-dead": False, f"{SCRATCH}x-other": True}
-    for name in names:
-        (tmp_path / name / "run").mkdir(parents=True)
-    remote._sweep(tmp_path)
-    assert {name: (tmp_path / name).exists() for name in names} == names
 
 
 def test_what_a_node_must_have() -> None:

@@ -1,11 +1,6 @@
 import multiprocessing
 import os
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
@@ -15,7 +10,8 @@ from sqlalchemy import create_engine, text
 
 from study.errors import StudyError
 from study.launch.lease import Leases
-from study.track import is_gone, owner
+from study.track import owner
+from tests.launch.processes import another_process
 from tests.postgres import postgres
 
 AWAY, OTHER = "a-machine-elsewhere:1:1", "another-machine:1:1"  # of whose processes nothing is known
@@ -43,22 +39,6 @@ def url(tmp_path: Path) -> str:
 
 def leases(url: str, holder: str, clock: Clock, study: str = "s") -> Leases:
     return Leases(url, holder, study, seconds=120, clock=clock)
-
-
-def name_of(process: psutil.Process) -> str:
-    return f"{socket.gethostname()}:{process.pid}:{int(process.create_time())}"
-
-
-@contextmanager
-def another_process(*, reaped: bool = True) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Yield a process that lives, with its name; dead and not reaped it is a zombie."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    try:
-        yield name_of(psutil.Process(process.pid)), process
-    finally:
-        process.kill()
-        if reaped:
-            process.wait()
 
 
 def test_one_has_it_until_it_is_given_back(url: str, clock: Clock) -> None:
@@ -162,15 +142,6 @@ def test_a_live_process_of_this_machine_keeps_it(url: str, clock: Clock) -> None
         mine = leases(url, owner(), clock)
         assert mine.is_held("run a")
         assert not mine.acquire("run a")
-
-
-def test_owners() -> None:
-    me = owner()
-    host, pid, began = me.rsplit(":", 2)
-    assert not is_gone(me)
-    assert is_gone(f"{host}:{pid}:{int(began) - 60}")  # the number has come round: this is another process
-    assert not is_gone(f"x{host}:{pid}:{int(began) - 60}")
-    assert not any(is_gone(name) for name in ("", "what", f"{host}", f"{host}:x:y", f"{host}:{pid}"))
 
 
 def test_studies_in_one_database_do_not_meet(url: str, clock: Clock) -> None:

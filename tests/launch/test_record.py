@@ -48,7 +48,7 @@ def test_a_run_that_is_only_a_name_is_made_whole(store: Store, kind: str, tmp_pa
     (tmp_path / "other").mkdir()
     whole, key = begin(Store("g", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"), kind)
     expected = Store("g", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}").client.get_run(whole)
-    bare = store.begin("x", {}, {words.KIND: kind, words.KEY: key})
+    bare = store.begin("x", {}, {words.KIND: kind, words.KEY: key, words.TRIAL: "0"})
     assert load_runs("g", store.uri).empty  # not shown by halves
     for _ in range(2):  # and what is whole stays as it is
         assert begin(store, kind) == (bare, key)

@@ -100,7 +100,7 @@ def test_a_trial_with_several_seeds_has_a_row_each(tmp_path: Path) -> None:
         for seed in (1001, 1000):
             tags = {words.KIND: "trial", words.TRIAL: str(number), words.POINT: json.dumps({"lr": rate})}
             run = store.begin("t", PARAMS | {"lr": rate, "seed": seed}, tags | {words.PARENT: search})
-            store.log_values(run, {"objective": rate + seed})
+            store.client.log_metric(run, "objective", rate + seed)
             store.end(run, "finished")
     trials = load_trials("s", uri)
     assert list(zip(trials["number"], trials["seed"], strict=True)) == [(0, 1000), (0, 1001), (1, 1000), (1, 1001)]

@@ -1,12 +1,12 @@
-import json
-import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Metric
 
 from study.errors import StudyError
 from study.events import Epoch
@@ -72,10 +72,10 @@ def test_status_in_mlflow(tmp_path: Path, outcome: str, status: str) -> None:
 def test_reopening_says_what_is_logged(tmp_path: Path) -> None:
     store = Store("digits", uri(tmp_path))
     run = begin(store)
-    assert store.reopen(run) == 0
+    assert store.reopen(run) == (0, False)
     store.log_points(run, [POINT, replace(POINT, step=20)])
     store.end(run, "interrupted")
-    assert Store("digits", uri(tmp_path)).reopen(run) == 20
+    assert Store("digits", uri(tmp_path)).reopen(run) == (20, False)
     (record,) = store.records()
     assert (record.outcome, record.status) == ("running", "RUNNING")
 
@@ -106,7 +106,7 @@ def test_runs_are_found_by_their_keys(tmp_path: Path) -> None:
     assert [record.run_id for record in store.records_of("k", "trial")] == [trials[3]]
     assert store.records_of("k", "tuning") == []
     assert [record.run_id for record in store.records_within("k", "trial")] == [trials[1], trials[0]]
-    assert [store.is_running(run) for run in (first, other)] == [False, True]
+    assert [store.settle(run) for run in (first, other)] == ["finished", "interrupted"]
 
 
 MAKING = "from study.track import Store; input(); print(Store('digits').experiment_id)"
@@ -173,24 +173,6 @@ def test_two_that_begin_at_once_make_one_study(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]  # no lock is left
 
 
-def test_a_moved_study_is_found_whole(tmp_path: Path) -> None:
-    """MLflow stores full paths: after a move they are put right, for reading and for new runs."""
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    store = Store("digits", uri(here))
-    run = begin(store)
-    store.add_text(run, json.dumps({"a": 1}), "spec.json")
-    store.end(run, "finished")
-    shutil.move(here, there)
-    moved = Store("digits", uri(there))
-    path = moved.client.download_artifacts(run, "spec.json")
-    assert json.loads(Path(path).read_text()) == {"a": 1}
-    new = begin(moved, "other")
-    moved.add_text(new, "x", "note.txt")
-    assert not here.exists()
-    assert (there / "mlruns" / "digits" / new / "artifacts" / "note.txt").exists()
-
-
 def test_a_deleted_experiment_is_a_clear_error(tmp_path: Path) -> None:
     store = Store("digits", uri(tmp_path))
     store.client.delete_experiment(store.experiment_id)
@@ -231,3 +213,39 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 def test_an_address_of_no_use(address: str) -> None:
     with pytest.raises(StudyError, match="address is needed"):
         Store("digits", address)
+
+
+def test_figures_of_an_attempt_that_was_cut_off_stand(database: str) -> None:
+    """Logged before the outcome was: taken up again, the run comes to the same, but for the time it took."""
+    figures = {"final_train_error": 1.0, "seconds": 5.0}
+    for attempt in (0, 1):
+        store = Store("g", database)
+        if attempt == 0:
+            run = begin(store)
+            store.client.log_batch(run, metrics=[Metric(key, value, 1, 20) for key, value in figures.items()])
+        else:
+            store.reopen(run)
+            store.end(run, "finished", step=20, metrics=figures | {"seconds": 7.0, "final_test_error": 2.0})
+    (row,) = load_runs("g", database).to_dict("records")
+    assert (row["final_train_error"], row["seconds"], row["final_test_error"]) == (1.0, 5.0, 2.0)
+    assert [len(store.client.get_metric_history(run, key)) for key in (*figures, "final_test_error")] == [1, 1, 1]
+    store.reopen(run)
+    store.end(run, "finished", step=40, metrics=figures | {"final_train_error": 0.5})  # a search with more trials
+    assert load_runs("g", database)["final_train_error"].item() == 0.5
+
+
+def test_a_point_is_logged_whole_or_not_at_all(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: what is logged of a run is known by one of its metrics."""
+    store = Store("g", database)
+    run = begin(store)
+    log, calls = store.client.log_batch, []
+
+    def keep(run_id: str, metrics: list[Metric], **more: object) -> None:
+        calls.append(Counter(metric.step for metric in metrics))
+        log(run_id, metrics=metrics, **more)
+
+    monkeypatch.setattr(store.client, "log_batch", keep)
+    store.log_points(run, [replace(POINT, step=step, validation_error=1.0) for step in range(1, 1001)])
+    assert sum(len(call) for call in calls) == 1000
+    assert {count for call in calls for count in call.values()} == {9}
+    assert all(sum(call.values()) <= 1000 for call in calls)

@@ -60,8 +60,8 @@ def test_who_is_at_work(tmp_path: Path) -> None:
     mine, dead, far, ended = (begin(store, key) for key in "abcd")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    here, _, began = store.client.get_run(mine).data.tags[words.OWNER].split(":")
-    store.set_tags(dead, {words.OWNER: f"{here}:{process.pid}:{began}"})
+    host, system, _, began = store.client.get_run(mine).data.tags[words.OWNER].split(":")
+    store.set_tags(dead, {words.OWNER: f"{host}:{system}:{process.pid}:{began}"})
     store.set_tags(far, {words.OWNER: "elsewhere:1:1"})
     store.end(ended, "finished")
     assert look("s", store.uri).at_work == 2
