@@ -22,7 +22,7 @@ grid: {net: [plain-8, resnet-8], seed: [0, 1]}
 ONE_NET = SHORT.replace("net: [plain-8, resnet-8], seed: [0, 1]", "net: plain-8, seed: 0")
 """The same where a search and a run are enough."""
 TWICE = """
-SELECT run_uuid, key, step, COUNT(*) FROM metrics WHERE step > 0 GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
+SELECT run_uuid, key, step, COUNT(*) FROM metrics GROUP BY run_uuid, key, step HAVING COUNT(*) > 1
 """
 
 
