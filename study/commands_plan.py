@@ -45,8 +45,9 @@ def dry_run(
         where = (
             f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
         )
+        gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
         say(
-            f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, "
+            f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, {gpu}"
             f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )
     return 0

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,6 +57,7 @@ def write_report(found: Sequence["Study"], wish: Wish) -> None:
     from study.report import build_report
 
     study = joined(found, wish)
+    say_beforehand(study.words)
     page = build_report(
         study.name,
         study.runs,
@@ -92,6 +93,15 @@ def folder(names: Sequence[str], out: Path | None) -> Path:
     return out or Path("reports") / "+".join(safe)[:200]
 
 
+def say_beforehand(words: Mapping[str, str]) -> None:
+    """Print which runs are left out, and what is to be known of the smallest effect."""
+    for line in words.get("left out", "").splitlines():
+        say(line, "yellow", error=True)
+    for name, value in words.items():
+        if name.startswith("smallest effect"):
+            say(f"{name}: {value}", "yellow", error=True)
+
+
 def say_where(page: Path) -> None:
     """Print the path of a page."""
     path = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
@@ -107,6 +117,7 @@ def compare(a: str, b: str, out: Path | None) -> None:
         raise StudyError(f"'{a}' is one study: give two to compare")
     words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
+    say_beforehand(study.words)
     found = compare_runs(study.runs, (a, b), study.smallest_effect)
     page = build_report(
         study.name,

@@ -3,8 +3,9 @@
 import re
 
 _PORT = r"(?:\d+(?:[/?#\s'\"),;:.\]}]|$)|$)"
-_PASSWORD = re.compile(
-    rf"(://[^\n/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|\S*@)"  # blanks and slashes may stand in one, and @, unquoted
+_PASSWORD = re.compile(  # in which blanks, slashes and @ may stand as they are; but http://host:5000/a@b has none
+    rf"(://[^\n/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|[^\s/]*@)|((?<!http)(?<!https)://[^\n/:]*):\S*@",
+    re.IGNORECASE,
 )
 _TOKEN = re.compile(r"(https?://)[^\s/@]*@", re.IGNORECASE)
 _SECRET = re.compile(
@@ -44,7 +45,7 @@ def without_passwords(text: str) -> str:
     These are passwords; who logs in at http addresses, since that may be a token; and the values of query keys that are
     named for a secret. Rather too much is left out than too little.
     """
-    text = _PASSWORD.sub(r"\1:***@", text)
+    text = _PASSWORD.sub(lambda match: f"{match[1] or match[2]}:***@", text)
     return _SECRET.sub(r"\1***", _TOKEN.sub(r"\1***@", text))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from study.config import Grid, RunSpec, Tune
 from study.launch.devices import Workforce
 from study.launch.plan import Cell, CellPlan, DataFacts, probe_work
+from study.launch.replicas import replicas_of
 from study.launch.speed_book import SpeedBook
 from study.train import Speed
 from study.tune import trial_spec
@@ -30,6 +31,8 @@ class Estimate:
 
     seconds: float
     memory: float
+    gpu: float
+    """Of the GPU of a worker; 0 on a CPU."""
     disk: float
     cells: tuple[float, ...]
     """Worker seconds of each cell of the plan."""
@@ -75,7 +78,7 @@ def _timed(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     spec, tune = cell.specs[0], grid.tune
     work = probe_work(grid, cell.specs, facts)
     probes = {seed: one.images * speed.exact + one.steps * speed.step for seed, one in work.items()}
-    run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1)
+    run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1 or speed.gpu > 0)  # there any nets go together
     cell = replace(cell, run_cost=run, probe_costs=probes)
     if not cell.tuning_key:
         return cell
@@ -97,9 +100,11 @@ def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: Speed
         chains.append((search, [plan.cell.cost_of(spec) for spec, _ in plan.left]))
     workers = len(force.devices)
     finish = _finish(chains, workers) + (WORKER_SECONDS if left else 0.0)
-    memory = [speeds[book.key(plan.cell.specs[0])].memory for plan in left]
+    needed = [(plan.cell.specs[0], speeds[book.key(plan.cell.specs[0])]) for plan in left]
+    memory = max((speed.memory for _, speed in needed), default=0.0)
+    gpu = max((replicas_of(spec, force, facts, speed) * speed.gpu for spec, speed in needed), default=0.0)
     disk = sum(_bytes(plan, facts, tune) for plan in left)
-    return Estimate(finish, LAUNCHER_MIB + workers * max(memory, default=0.0), disk, tuple(cells))
+    return Estimate(finish, LAUNCHER_MIB + workers * memory, gpu, disk, tuple(cells))
 
 
 def _finish(chains: Sequence[tuple[float, list[float]]], workers: int) -> float:

@@ -130,7 +130,8 @@ def run_grid(
     apart = hardware.executor != "local" and not store.keeps_folders
     executor, force = choose_place(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
     book = SpeedBook(force, plan.facts)
-    timed = in_seconds(plan.cells, speeds_of(plan.cells, book)[0], book, plan.facts, grid)
+    speeds, _ = speeds_of(plan.cells, book)
+    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
     recorder = Recorder(
         store, grid, plan.facts, plan.records, Made.now(command, text), threads=force.threads, apart=apart
     )
@@ -145,7 +146,8 @@ def run_grid(
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
     )
     for state in cells.states:
-        state.replicas = replicas_of(state.plan.cell.specs[0], force, plan.facts)
+        spec = state.plan.cell.specs[0]
+        state.replicas = replicas_of(spec, force, plan.facts, speeds.get(book.key(spec)))
         state.mixes = state.replicas > 1 and not force.devices[0].startswith("cpu")
     pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())

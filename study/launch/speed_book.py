@@ -102,7 +102,8 @@ class SpeedBook:
 
 
 def _together(speeds: list[Speed]) -> Speed:
-    """Return the mean times, and the most memory."""
+    """Return the mean times, the most memory, and the least room for it."""
     times = ("step", "joined", "image", "exact", "start")
     means = {part: statistics.fmean(getattr(one, part) for one in speeds) for part in times}
-    return Speed(**means, memory=max(one.memory for one in speeds))
+    memory = {part: max(getattr(one, part) for one in speeds) for part in ("memory", "gpu")}
+    return Speed(**means, **memory, room=min(one.room for one in speeds))

@@ -13,7 +13,7 @@ from study.track.stored import StoredRun
 
 
 def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
-    """Return the runs of a study, a row each; trials are left out.
+    """Return the runs of a study, a row each; trials are left out, and so are, with a warning, runs that can't be read.
 
     Columns: run_id, run_key, name, outcome and status, architecture, depth (int), net, variant, seed (int), lr
     (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,

@@ -12,9 +12,10 @@ from study.config import RunSpec
 from study.data import Dataset, Split, augmented_batches, evaluation_batches
 from study.events import Epoch, Finished
 from study.train.evaluate import Score, evaluate
+from study.train.memory import peak_memory
 from study.train.predict import error_over_views
 from study.train.schedule import lr_at
-from study.train.state import RunState, peak_memory_mib
+from study.train.state import RunState
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Scorer:
             validation_loss=validation.loss if validation else None,
             images_per_second=images / max(self.state.training_seconds, 1e-9),
             seconds=time.monotonic() - clock,
-            memory_mib=peak_memory_mib(self.device),
+            memory_mib=peak_memory(self.device),
             time=time.time(),
         )
         self.state.loss_sum.zero_()

@@ -10,8 +10,9 @@ from study.data import Dataset, evaluation_batches
 from study.train.arithmetic import arithmetic, on_stream, own_stream
 from study.train.evaluate import evaluate
 from study.train.graph import WARM_STEPS as WARM_REPLAYS
+from study.train.memory import gpu_peak, gpu_room, host_peak, reset_gpu_peak
 from study.train.precision import Precision
-from study.train.state import RunState, build_state, peak_memory_mib
+from study.train.state import RunState, build_state
 from study.train.step import prepare
 from study.train.stepper import Stepper
 
@@ -36,7 +37,16 @@ class Speed:
     start: float
     """From the specification to the end of the first steps, which are slow."""
     memory: float
-    """Most held by the process, or by a run on its GPU."""
+    """Most held by the process, of the machine's."""
+    gpu: float = 0.0
+    """Most that a run took of its GPU's memory, beside others where several were measured at once; 0 on a CPU."""
+    room: float = 0.0
+    """What runs may take of it together: the data set, CUDA's context and other processes are left out."""
+
+    @property
+    def fits(self) -> int:
+        """How many such runs a GPU has memory for, with a tenth to spare; 1 at least."""
+        return max(1, int(0.9 * self.room / self.gpu)) if self.gpu else 1
 
 
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
@@ -54,6 +64,7 @@ def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replica
 
 def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int) -> Speed:
     began = time.perf_counter()
+    held = reset_gpu_peak(device)
     state = _build(spec, dataset, device)
     stepper = Stepper(device)
     warm = WARM_REPLAYS + 1 if state.replays else WARM_STEPS
@@ -64,13 +75,15 @@ def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: in
     step = joined = _time_steps([state], spec, stepper, device)
     image = _time_evaluation(state, spec, dataset, device, state.precision)
     exact = _time_evaluation(state, spec, dataset, device, "fp32")
-    if replicas > 1 and (state.can_join or state.replays):
-        states = [state, *(_build(spec, dataset, device) for _ in range(replicas - 1))]
+    at_once = replicas if state.can_join or state.replays else 1
+    if at_once > 1:
+        states = [state, *(_build(spec, dataset, device) for _ in range(at_once - 1))]
         for _ in range(warm):
             _take(states, spec, stepper)
         _wait(device)
-        joined = _time_steps(states, spec, stepper, device) / replicas
-    return Speed(step, joined, image, exact, start, peak_memory_mib(device))
+        joined = _time_steps(states, spec, stepper, device) / at_once
+    gpu = (gpu_peak(device) - held) / at_once
+    return Speed(step, joined, image, exact, start, host_peak(), gpu, gpu_room(device) - held)
 
 
 def _build(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:

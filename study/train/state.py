@@ -1,7 +1,5 @@
 """What a run is made of while it trains, how it starts, and how it is put away and taken up again."""
 
-import resource
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -217,11 +215,3 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
 def _own(value: Tensor) -> Tensor:
     """Return a value without what it shares storage with: a file would hold all of that."""
     return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Return the most memory held so far: of the GPU for a run on one, else of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -15,7 +15,7 @@ from study.data.augment import CropFlip
 from study.events import Epoch, Event, Finished, Probed
 from study.predict import load_predictor
 from study.probe import Prober
-from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint
+from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint, measure_speed
 from tests.gpu.pretended import CPU, GPU, DeviceMismatch, PretendedGpu, pretended_gpu
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -185,6 +185,14 @@ def test_runs_beside_each_other(digits: Dataset, tmp_path: Path) -> None:
 
 def next_step(events: Iterator[Event | Step]) -> Step | None:
     return next((event for event in events if isinstance(event, Step)), None)
+
+
+def test_speed_and_memory_are_measured(digits: Dataset) -> None:
+    with pretended_gpu():
+        speed = measure_speed(make_spec(), place(digits, GPU), GPU, replicas=4)
+    assert min(speed.step, speed.joined, speed.image, speed.memory) > 0
+    assert (speed.gpu, speed.room) == (2, 39)  # a peak of 9 MiB, of which 1 was there before, of four runs
+    assert speed.fits == 17
 
 
 @pytest.mark.parametrize("views", ["center", "ten-crop", "multi-scale"])

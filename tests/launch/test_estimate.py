@@ -64,6 +64,7 @@ def test_the_whole_is_shared_out_among_workers() -> None:
     crowd = estimate(cells, speeds, book, FACTS, one.tune, Workforce(["cpu"] * 100, 1, 1))
     assert crowd.seconds == pytest.approx(run + WORKER_SECONDS)  # no run is split
     assert crowd.memory > whole.memory > alone.memory > 400
+    assert crowd.gpu == 0
     assert whole.disk == alone.disk > 8 * 8 * cells[0].cell.complexity.parameters
 
 

@@ -5,6 +5,7 @@ from study.config import DatasetSpec, Recipe, RunSpec
 from study.launch.devices import Workforce, choose_workforce
 from study.launch.plan import DataFacts
 from study.launch.replicas import replicas_of
+from study.train import Speed
 
 
 def facts(side: int) -> DataFacts:
@@ -41,6 +42,13 @@ CPU, GPU = Workforce(["cpu"], 1), Workforce(["cuda:0"], 1)
 )
 def test_replicas(given: RunSpec, force: Workforce, side: int, expected: int) -> None:
     assert replicas_of(given, force, facts(side)) == expected
+
+
+@pytest.mark.parametrize(("gpu", "room", "expected"), [(10_000, 80_000, 4), (30_000, 80_000, 2), (90_000, 80_000, 1)])
+def test_no_more_go_on_a_gpu_than_it_has_memory_for(gpu: float, room: float, expected: int) -> None:
+    speed = Speed(1, 1, 1, 1, 1, 500, gpu=gpu, room=room)
+    assert replicas_of(spec("bf16"), GPU, facts(32), speed) == expected
+    assert replicas_of(spec("bf16"), GPU._replace(replicas=8), facts(32), speed) == 8  # as asked for
 
 
 @pytest.mark.parametrize(("has", "expected"), [(True, 2), (False, 1)])

@@ -12,6 +12,7 @@ import pytest
 from study.errors import StudyError
 from study.report import place
 from study.report.place import MARKS, swapped_in
+from tests.faults.disks import small_disk
 
 
 def fill(folder: Path, text: str) -> None:
@@ -208,3 +209,12 @@ def test_a_file_that_cannot_be_moved_is_not_deleted(tmp_path: Path, monkeypatch:
     write(out, 3)
     assert (out / "notes").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_mounted_folder_is_refused() -> None:
+    """As a container's volume is: it can't change places with another."""
+    with small_disk(1) as disk:
+        with pytest.raises(StudyError, match=r"is a disk of its own.*give a folder in it"), swapped_in(disk):
+            pass
+        write(disk / "report", 1)
+        assert [path.name for path in disk.iterdir()] == ["report"]

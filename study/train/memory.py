@@ -1,0 +1,40 @@
+"""Memory that a process holds, of the machine and of a GPU, in MiB."""
+
+import resource
+import sys
+
+import torch
+
+MIB = 2**20
+
+
+def host_peak() -> float:
+    """Return the most memory of the machine that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (MIB if sys.platform == "darwin" else 2**10)
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory held: of the GPU since its peak was last reset, for a run on one, else of the process."""
+    return torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else host_peak()
+
+
+def reset_gpu_peak(device: torch.device) -> float:
+    """Give back what PyTorch holds of a GPU for nothing, let its peak begin anew, and return what it still holds."""
+    if device.type != "cuda":
+        return 0.0
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_reserved(device) / MIB
+
+
+def gpu_peak(device: torch.device) -> float:
+    """Return the most that PyTorch has held of a GPU since its peak was reset, the graphs' own memory included."""
+    return torch.cuda.max_memory_reserved(device) / MIB if device.type == "cuda" else 0.0
+
+
+def gpu_room(device: torch.device) -> float:
+    """Return what PyTorch holds of a GPU and could still get: all but CUDA's own context and other processes'."""
+    if device.type != "cuda":
+        return 0.0
+    return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / MIB
