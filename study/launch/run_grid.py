@@ -109,6 +109,7 @@ def run_grid(
     leases = Leases(storage, owner(), grid.name, patience=patience)
     told = {"grid": text, "resolved": resolved(grid), "command": command}
     store.do(describe, store.client, store.experiment_id, **told, smallest_effect=grid.smallest_effect)
+    leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
