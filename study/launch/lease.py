@@ -6,6 +6,7 @@ A lease ends by itself when its holder is silent for long, and at once when that
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -110,6 +111,12 @@ class Leases:
             return False
         return taken
 
+    def sweep(self) -> None:
+        """Delete the leases of launchers that are known to be dead: of a run that is done nobody takes it over."""
+        for holder in {row.holder for row in self._patience(self._others, self._away)}:
+            if is_gone(holder):
+                self._patience(partial(self._delete_of, holder), self._away)
+
     def release(self, key: str) -> None:
         """Give a lease back; nothing happens where it isn't ours."""
         self._release(self._prefix + key)
@@ -128,7 +135,9 @@ class Leases:
         """Return the keys of all leases that other launchers have, which live."""
         found = self._patience(self._others, self._away)
         gone = {holder: is_gone(holder) for holder in {row.holder for row in found}}
-        names = [row.key for row in found if not gone[row.holder] and row.key.startswith(self._prefix)]
+        now = self._clock()
+        live = [row for row in found if row.until >= now and not gone[row.holder]]
+        names = [row.key for row in live if row.key.startswith(self._prefix)]
         return {name.removeprefix(self._prefix) for name in names}
 
     def renew(self) -> set[str]:
@@ -159,8 +168,8 @@ class Leases:
             return connection.execute(_of(name)).first()
 
     def _others(self) -> Sequence[Any]:
-        theirs = (TABLE.c.holder != self._holder) & (TABLE.c.until >= self._clock())
-        wanted = select(TABLE.c.key, TABLE.c.holder).where(
+        theirs = TABLE.c.holder != self._holder
+        wanted = select(TABLE.c.key, TABLE.c.holder, TABLE.c.until).where(
             theirs, TABLE.c.key.startswith(self._prefix, autoescape=True)
         )
         with self._engine.begin() as connection:
@@ -169,6 +178,11 @@ class Leases:
     def _release(self, name: str) -> None:
         self._patience(lambda: self._delete(name), self._away)
         self._held.discard(name)
+
+    def _delete_of(self, holder: str) -> None:
+        own = TABLE.c.key.startswith(self._prefix, autoescape=True)
+        with self._engine.begin() as connection:
+            connection.execute(delete(TABLE).where(TABLE.c.holder == holder, own))
 
     def _delete(self, name: str) -> None:
         with self._engine.begin() as connection:

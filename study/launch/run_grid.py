@@ -120,6 +120,7 @@ def run_grid(
     checkpoints.mkdir(parents=True, exist_ok=True)
     storage = grid.tune.storage or sqlite_address(root / "optuna.db")
     leases = Leases(storage, owner(), grid.name, patience=patience)
+    leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
     if leases.acquire("data"):
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it

@@ -126,6 +126,23 @@ def test_a_dead_process_of_this_machine_loses_it_at_once(url: str, clock: Clock)
     assert mine.is_held("run a")
 
 
+def test_leases_of_dead_processes_are_swept(url: str, clock: Clock) -> None:
+    """And no others, nor those of another study."""
+    with another_process() as (name, _):
+        for study in "ts":
+            assert leases(url, name, clock, study).acquire("run a")
+    assert leases(url, AWAY, clock).acquire("run b")
+    with another_process() as (name, _):
+        assert leases(url, name, clock).acquire("run c")
+        mine = leases(url, owner(), clock)
+        assert mine.acquire("run d")
+        clock.now += 121  # they are silent, but not known to be dead
+        mine.sweep()
+    with create_engine(url).connect() as connection:
+        left = connection.execute(text("SELECT key FROM study_leases ORDER BY key")).scalars().all()
+    assert left == ["s/run b", "s/run c", "s/run d", "t/run a"]
+
+
 def test_one_that_nobody_has_reaped_is_dead_too(url: str, clock: Clock) -> None:
     """In a container without an init, killed processes stay as zombies."""
     with another_process(reaped=False) as (name, process):
