@@ -3,7 +3,7 @@
 import shutil
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +71,20 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
-    return _plan(grid, load_dataset(grid.points[0].dataset, progress=display.loading), display)
+    dataset = load_dataset(grid.points[0].dataset, progress=display.loading)
+    plan = _plan(grid, dataset, display)
+    _say_notes(dataset.notes, display)
+    return plan
+
+
+def _say_notes(notes: Iterable[str], display: Display) -> None:
+    """Say how the images were split and which files aren't read: once nothing stands in the way of the study."""
+    for note in notes:
+        display.say(note)
 
 
 def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
     facts = DataFacts.of(dataset)
-    for note in dataset.notes:
-        display.say(note)
     if facts.skipped:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
@@ -126,6 +133,7 @@ def run_grid(
         written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
         record_data(store, dataset, asked.root, written, display)
         leases.release("data")
+    notes = dataset.notes
     del dataset  # the workers load it themselves
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
@@ -141,6 +149,7 @@ def run_grid(
         executor.close()
         recorder.note_effect()
         return Summary(earlier=cells.done_before)
+    _say_notes(notes, display)
     most = "up to " if executor.caller else ""
     display.say(
         f"workers: {most}{len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "

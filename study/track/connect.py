@@ -56,8 +56,7 @@ def connect(uri: str) -> MlflowClient:
         with _alone(path) if path is not None else nullcontext():
             if scheme not in ("http", "https"):
                 _check_schema(uri)
-            # With its driver's name, since MLflow makes a folder of what follows sqlite:///, unquoted.
-            client = MlflowClient(tracking_uri=uri.replace(SQLITE, "sqlite+pysqlite:///", 1))
+            client = MlflowClient(tracking_uri=_with_driver(uri))
             client.search_experiments(max_results=1)  # opens the database, or fails now, not in the middle of a study
     return client
 
@@ -123,17 +122,22 @@ def _alone(file: Path) -> Iterator[None]:
 
 
 def _make(file: Path) -> None:
-    """Make MLflow's tables beside the file and rename them to it: ended halfway, MLflow could never finish them."""
-    from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine  # a second, seldom needed
+    """Make MLflow's tables beside the file and rename them to it: ended halfway, MLflow could never finish them.
+
+    Its first experiment too, into which it would write the folder's name unquoted.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # a second, seldom needed
 
     new = Path(f"{file}.new")
     new.unlink(missing_ok=True)
-    engine = create_sqlalchemy_engine(sqlite_address(new))
-    try:
-        _safe_initialize_tables(engine)
-    finally:
-        engine.dispose()
+    store = SqlAlchemyStore(_with_driver(sqlite_address(new)), (file.parent / "mlruns").as_uri())
+    store.engine.dispose()
     new.rename(file)
+
+
+def _with_driver(uri: str) -> str:
+    """Return a local database's address with its driver: MLflow makes a folder of what follows sqlite:///, unquoted."""
+    return uri.replace(SQLITE, "sqlite+pysqlite:///", 1)
 
 
 def _check_schema(uri: str) -> None:

@@ -13,7 +13,7 @@ from study.track import Store, StoredRun, Unreachable, list_studies, look, words
 from study.track.connect import all_runs
 from study.track.find import experiment_tags, find_experiment, read_runs, stored
 from tests.postgres import postgres
-from tests.track.test_store import POINT
+from tests.track.test_store import PARAMS, POINT
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,10 @@ def plain(run: StoredRun) -> dict[str, Any]:
 @pytest.mark.slow
 def test_what_is_read_is_what_mlflows_client_gives(address: str) -> None:
     store = Store("s", address)
-    runs = [store.begin("r%", {"a": "?", "b": None}, {words.KIND: "run", words.KEY: key}) for key in ("k", "k", "k2")]
+    runs = [
+        store.begin("r%", PARAMS | {"a": "?", "b": None}, {words.KIND: "run", words.KEY: key})
+        for key in ("k", "k", "k2")
+    ]
     trial = store.begin("t", {"a": 1}, {words.KIND: "trial", words.KEY: "k"})
     store.add_dataset(runs[0], "digits", "abc", None, {})
     store.client.log_metric(runs[0], "nan", float("nan"), step=2)
