@@ -1,5 +1,8 @@
 """What somebody may do in MLflow's pages while a grid trains: delete, restore, rename, and edit tags."""
 
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +22,24 @@ recipe: {epochs: 6, batch_size: 16, lr: 0.05, precision: fp32}
 grid: {net: plain-8, seed: [0, 1, 2]}
 """
 WORDS = ("--checkpoint-every", "0")
+DELETES = """
+import sys
+from pathlib import Path
+from study.cli import main
+from study.track import Store, words
+
+kind, close = sys.argv.pop(1), Store.close
+
+def delete_and_close(store, run_id, outcome):
+    if not Path("gone").exists() and store.client.get_run(run_id).data.tags[words.KIND] == kind:
+        Path("gone").touch()
+        store.client.delete_run(run_id)
+    close(store, run_id, outcome)
+
+Store.close = delete_and_close
+main()
+"""
+"""`study run` in which the first run of a kind is deleted when only its end is still to be noted."""
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +113,21 @@ def test_a_search_and_its_trial_that_are_deleted(tmp_path: Path, monkeypatch: py
     assert set(trials["low"]) == {0.01}  # they are the search's that is there now
     assert load_runs("g", uri(tmp_path))["lr"].tolist() == [search.point["lr"]]
     assert {record.status for record in records(tmp_path)} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("kind", ["run", "trial", "tuning"])
+def test_what_is_deleted_between_its_result_and_its_end(tmp_path: Path, kind: str) -> None:
+    """A run is begun anew by the next command, a trial's result stands in its search, a search is made again."""
+    (tmp_path / "g.yaml").write_text(ONE_NET.replace("epochs: 40", "epochs: 6"))
+    command = [sys.executable, "-c", DELETES, kind, "run", "--grid", "g.yaml", "--workers", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, (tmp_path / "gone").exists()) == (0, True), done.stderr
+    again = Launcher(tmp_path, "again").end()
+    assert f"{int(kind == 'run')} runs and 0 trials done" in again
+    kinds = Counter(record.kind for record in records(tmp_path))
+    assert kinds == {"dataset": 1, "tuning": 1, "trial": 2 - (kind == "trial"), "run": 1}
+    assert {record.status for record in records(tmp_path)} == {"FINISHED"}
+    assert not [path for path in (tmp_path / "mlruns" / ".checkpoints").rglob("*") if path.is_file()]
 
 
 def test_an_experiment_that_is_deleted_and_restored(
