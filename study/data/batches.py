@@ -66,7 +66,7 @@ class TrainBatches:
         self._normalizer = normalizer.to(self._device)
         self._seed = seed
         self._epoch: int | None = None
-        self._order = torch.empty(0, dtype=torch.int64)  # of the epoch, on the CPU
+        self._order = torch.empty(0, dtype=torch.int64)  # of the epoch, where images that are streamed lie
         # Read by `fetch`, and overwritten in place: the order and draws of an epoch, and where the batch begins.
         self._tables: tuple[Tensor, ...] = ()
         self._start = torch.zeros((), dtype=torch.int64, device=self._device)
@@ -115,7 +115,7 @@ class TrainBatches:
         used = self.iterations_per_epoch * self.batch_size
         order = torch.randperm(len(self._split), generator=_generator(self._seed, "order", epoch))[:used]
         draws = self._augmentation.draw(used, self._split.image_shape, _generator(self._seed, "augment", epoch))
-        self._order = order.to(self._split.pixels.device) if not self.resident else order
+        self._order = order if self.resident else order.to(self._split.pixels.device)
         if not self._tables:
             self._tables = tuple(torch.empty_like(values, device=self._device) for values in (order, *draws))
         for table, values in zip(self._tables, (order, *draws), strict=True):

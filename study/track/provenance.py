@@ -39,10 +39,9 @@ class Provenance:
 
     words: dict[str, str]
     """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
-    settings of the searches; `smallest effect`, where there is something to say of it; `left out`, a line for each
-    run that can't be used; `experiment_id` and, where
-    MLflow's pages have a known address, `mlflow_ui`; the rest are versions and hardware by name. What isn't known is
-    left out."""
+    settings of the searches; `smallest effect`, where there is something to say of it; `left out`, a line for each run
+    that can't be used; `experiment_id` and, where MLflow's pages have a known address, `mlflow_ui`; the rest are
+    versions and hardware by name. What isn't known is left out."""
     smallest_effect: float
 
     def with_pages(self, address: str) -> "Provenance":

@@ -179,14 +179,13 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
     )
     dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
     on_gpu = device.type == "cuda"
+    rate_dtype = torch.float32 if on_gpu else torch.float64  # as SGD's kernels take it
     return RunState(
         net=net,
         model=group.wrap(net),
         group=group,
         optimizer=build_optimizer(net, recipe, device),
-        rate=torch.zeros(
-            (), dtype=torch.float32 if on_gpu else torch.float64, device=device
-        ),  # as SGD's kernels take it
+        rate=torch.zeros((), dtype=rate_dtype, device=device),
         batches=batches,
         normalizer=normalizer,
         precision=resolve_precision(recipe.precision, device),

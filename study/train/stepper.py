@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from study.nets import join, part
 from study.train.arithmetic import arithmetic, on_stream
@@ -42,14 +42,14 @@ class Stepper:
 
         What was kept for runs that have none here is let go of.
         """
+        replayed = [step for step in steps if step.batch is None]
         groups: dict[object, list[Step]] = {}
         for step in steps:
-            groups.setdefault(_batch_key(step), []).append(step)
-        self._release({id(step.state) for step in steps}, {_ids(group) for group in groups.values()})
-        failed = self._take_replays([step for step in steps if step.batch is None])
+            if step.batch is not None:
+                groups.setdefault(_batch_key(step.state, step.batch[0]), []).append(step)
+        self._release({id(step.state) for step in replayed}, {_ids(group) for group in groups.values()})
+        failed = self._take_replays(replayed)
         for group in groups.values():
-            if group[0].batch is None:
-                continue
             try:
                 if len(group) == 1:
                     take_step(group[0])
@@ -111,9 +111,6 @@ def _ids(steps: Sequence[Step]) -> tuple[int, ...]:
     return tuple(id(step.state) for step in steps)
 
 
-def _batch_key(step: Step) -> object:
+def _batch_key(state: RunState, images: Tensor) -> object:
     """Return the key shared by iterations that can run in one forward pass."""
-    state = step.state
-    if not state.can_join or step.batch is None:
-        return id(state)
-    return state.precision, step.batch[0].shape, state.architecture
+    return (state.precision, images.shape, state.architecture) if state.can_join else id(state)
