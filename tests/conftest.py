@@ -75,14 +75,18 @@ def run_study(folder: Path, *words: str, **environment: str) -> subprocess.Compl
 
 
 @pytest.fixture(scope="session")
-def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a temporary folder that all processes of the tests have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def left_alone(shared_folder: Path) -> Callable[[str], Path]:
     """Return what runs a grid with nothing to disturb it: once for all tests, whichever process they are in."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
 
     def undisturbed(grid: str) -> Path:
-        folder = shared / f"left-alone-{zlib.crc32(grid.encode()):08x}"
+        folder = shared_folder / f"left-alone-{zlib.crc32(grid.encode()):08x}"
         with FileLock(f"{folder}.lock"):
             if not (folder / "done").exists():
                 folder.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -75,14 +74,11 @@ def golden_texts(name: str) -> Texts:
 
 
 @pytest.fixture(scope="session")
-def built_texts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Texts]:
+def built_texts(shared_folder: Path) -> Callable[[str], Texts]:
     """Return what gives the texts of a study's report, which is built once, whichever process asks for it."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
 
     def texts(name: str) -> Texts:
-        folder: Path = shared / f"golden-{name}"
+        folder = shared_folder / f"golden-{name}"
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
                 build(name, folder)
