@@ -105,7 +105,8 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["study", *words])
-        patch.setenv("DO_NOT_TRACK", "true")
+        for name, value in {"DO_NOT_TRACK": "true", "MPLBACKEND": "agg"}.items():  # `main` sets them for good
+            patch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main()
     return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
