@@ -13,11 +13,11 @@ from multiprocessing.connection import Connection
 from threading import Barrier, Thread
 
 from study.events import Epoch
-from study.launch.callers import CalledWorker, Callers
-from study.launch.executor import End, Worker
+from study.launch.executors.base import End, Worker
+from study.launch.executors.listener import CalledWorker, Callers
+from study.launch.executors.remote import Call, call_in
 from study.launch.messages import Ready, Told
-from study.launch.pool import Pool
-from study.launch.remote import Call, call_in
+from study.launch.scheduler.worker_pool import Pool
 
 POINT = Epoch(391, 1.0, 0.1, 40.0, 1.2, 42.0, 1.3, None, None, 2e4, 10.0, 3e3, 1.8e9)
 

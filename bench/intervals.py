@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from study.report.statistics import (
+from study.statistics.interval import (
     bootstrap_interval,
     difference,
     difference_in_differences,

@@ -67,9 +67,9 @@ def main() -> None:
     from study.config import parse_grid
     from study.data import load_dataset
     from study.events import Finished
-    from study.launch.jobs import CellState
-    from study.launch.plan import DataFacts, make_cells, plan_cells
-    from study.launch.record import Recorder
+    from study.launch.plan.cells import DataFacts, make_cells, plan_cells
+    from study.launch.scheduler.job import CellState
+    from study.launch.scheduler.run_logger import Recorder
     from study.nets import build_net, count
     from study.track import Store, look
     from study.track.connect import all_runs

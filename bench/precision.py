@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.statistics import holm
-from study.report.welch import welch
+from study.statistics.interval import holm
+from study.statistics.welch import welch
 from study.track import load_curves, load_runs
 
 RESOLUTION = 100 / 1437  # of the error, in points: one of the training images of digits

@@ -46,11 +46,11 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     """Write the study to `folder`/mlflow.db as `study run` would."""
     from study.config import parse_grid
     from study.data import load_dataset
-    from study.launch.data_record import record_data
+    from study.launch.dataset_record import record_data
     from study.launch.display import Display
-    from study.launch.jobs import CellState
-    from study.launch.plan import DataFacts, make_cells, plan_cells
-    from study.launch.record import Recorder
+    from study.launch.plan.cells import DataFacts, make_cells, plan_cells
+    from study.launch.scheduler.job import CellState
+    from study.launch.scheduler.run_logger import Recorder
     from study.track import Made, Store
     from study.tune import Trial, trial_spec
 
@@ -108,7 +108,7 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
 
 
 PHASES = {
-    "study.commands_status.list_studies": "find the study",
+    "study.cli.status.list_studies": "find the study",
     "study.track.look.find_experiment": "find the study",
     "study.track.look.read_runs": "read runs",
     "study.track.study.connect": "open the store",
@@ -129,7 +129,7 @@ PHASES = {
 def phases(out: Path) -> None:
     """Write the report of the newest study as the command does, and print the seconds of each phase."""
     start = time.perf_counter()
-    import study.commands_report as commands
+    import study.cli.report as commands
 
     modules = {name: importlib.import_module(name.rpartition(".")[0]) for name in PHASES}
     spent = {"import": time.perf_counter() - start}

@@ -94,7 +94,9 @@ class Timers:
 
     def watch(self) -> None:
         """Time the program's parts from now on."""
-        from study.launch import cells, lease, record
+        from study.launch.scheduler import lease
+        from study.launch.scheduler import queue as cells
+        from study.launch.scheduler import run_logger as record
         from study.track import store
 
         classes = {"lease": lease.Leases, "record": record.Recorder, "store": store.Store, "cells": cells.Cells,
@@ -149,9 +151,9 @@ def simulate(place: Place, folder: Path, given: argparse.Namespace) -> dict[str,
     from rich.console import Console
 
     from study.config import parse_grid
-    from study.launch import jobs
     from study.launch.display import Display
-    from study.launch.limits import Hardware
+    from study.launch.executors.limits import Hardware
+    from study.launch.scheduler import job as jobs
 
     clock, timers, watched = Clock(), Timers(), Watched()
     work = Workload(given.points, given.run_seconds, given.checkpoint_mib, given.checkpoint_seconds)

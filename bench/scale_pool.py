@@ -9,7 +9,7 @@ from pathlib import Path
 
 from study.events import Checkpointed, Epoch, Event, Finished, Interrupted, Started
 from study.launch.messages import Measure, Order, Told
-from study.launch.pool import Message
+from study.launch.scheduler.worker_pool import Message
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Clock:
         return self.now
 
     monotonic = __call__
-    """So that it can stand for the module `time` in `study.launch.jobs`."""
+    """So that it can stand for the module `time` in `study.launch.scheduler.job`."""
 
 
 class MadeUpPool:
-    """The interface of `study.launch.pool.Pool`, without processes."""
+    """The interface of `study.launch.scheduler.worker_pool.Pool`, without processes."""
 
     def __init__(self, workers: int, work: Workload, clock: Clock, template: Path) -> None:
         """Have so many workers wait; a run's checkpoint is a link to the file `template`."""

@@ -29,11 +29,11 @@ from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizon
 
 from study.config import parse_grid
 from study.events import Epoch, Finished, Started
-from study.launch.devices import Workforce, choose_workforce
 from study.launch.environment import environment
-from study.launch.local import LocalExecutor
+from study.launch.executors.devices import Workforce, choose_workforce
+from study.launch.executors.local import LocalExecutor
 from study.launch.messages import Order, Told
-from study.launch.pool import Pool
+from study.launch.scheduler.worker_pool import Pool
 from study.nets import build_net, count
 from study.train.precision import resolve_precision
 

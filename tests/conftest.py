@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from study.cli import main
+from study.cli.app import main
 from tests.train.pair import Pair
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business

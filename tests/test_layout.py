@@ -13,15 +13,14 @@ FILES = sorted(STUDY.rglob("*.py"))
 MAX_LINES = 500
 
 # What each part may import of the program. A part without a rule fails: give it one.
-BOTTOM = {"errors", "names", "events", "config", "later", "folders", "patience", "terminal", "spreadsheet"}
+BOTTOM = {"errors", "names", "events", "config", "later", "retry", "terminal", "spreadsheet"}
 ARROWS: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
     "later": set(),
-    "patience": {"errors"},
+    "retry": {"errors"},
     "terminal": {"errors"},
     "spreadsheet": set(),
-    "folders": set(),
     "names": BOTTOM,
     "events": BOTTOM,
     "config": BOTTOM | {"grids"},
@@ -32,12 +31,13 @@ ARROWS: dict[str, set[str]] = {
     "tune": BOTTOM,
     "probe": BOTTOM | {"nets", "data", "train"},
     "track": BOTTOM,
-    "report": BOTTOM | {"track"},
-    "predict": BOTTOM | {"nets", "data", "train"},
+    "statistics": {"errors"},
+    "verdict": BOTTOM | {"statistics"},
+    "report": BOTTOM | {"track", "statistics", "verdict"},
+    "inference": BOTTOM | {"nets", "data", "train"},
     "launch": BOTTOM | {"train", "tune", "track", "data", "nets", "probe"},
 }
-ARROWS["commands"] = set(ARROWS)  # what the command line does; with `cli` the only part that may call everything
-ARROWS["cli"] = set(ARROWS)
+ARROWS["cli"] = set(ARROWS)  # the only part that may call everything
 # Packages that only these parts may import, wherever in a file the import stands.
 ONLY_IN = {
     "mlflow": {"track"},
@@ -46,7 +46,7 @@ ONLY_IN = {
     "ray": {"launch"},
     "cryptography": {"launch"},
 }
-NO_TORCH = ("report", "track")
+NO_TORCH = ("statistics", "verdict", "report", "track")
 
 
 class Import(NamedTuple):
@@ -66,9 +66,9 @@ MODULES = {module_name(path): path for path in FILES}
 
 
 def part(module: str) -> str:
-    """Return the part of the program that a module belongs to: `cli` for `study.cli` and `study.cli_data` alike."""
+    """Return the part of the program that a module belongs to: `nets` for `study.nets.blocks`."""
     name = module.split(".")[1] if "." in module else ""
-    return "cli" if name == "__main__" else name.split("_")[0] if name.startswith(("cli_", "commands_")) else name
+    return "cli" if name == "__main__" else name
 
 
 @cache
@@ -155,7 +155,7 @@ def test_reading_results_needs_no_torch(module):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if part(module_name(path)) in ("cli", "commands")], ids=lambda path: path.name
+    "path", [path for path in FILES if part(module_name(path)) == "cli"], ids=lambda path: path.name
 )
 def test_the_command_line_loads_nothing_heavy(path):
     # `study --help` must answer at once: heavy imports stand inside the commands.

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.config.paths import base_folder, cache_folder
 from study.data.dataset import BadFile, Split
 from study.errors import DataError, printable
-from study.folders import base_folder, cache_folder
 
 Progress = Callable[[str, float], None]
 """Called with what is being done ("decoding images") and how much of it is done, from 0 to 1."""

@@ -10,25 +10,25 @@ from pathlib import Path
 
 from study.config import Grid
 from study.data import Dataset, load_dataset
-from study.launch.cells import Cells
-from study.launch.data_record import record_data
+from study.launch.dataset_record import record_data
 from study.launch.display import Display
-from study.launch.estimate import in_seconds, speeds_of
-from study.launch.hearing import TELL_SECONDS
-from study.launch.launcher import Launcher
-from study.launch.lease import Leases
-from study.launch.limits import Hardware, Limits
+from study.launch.estimate.benchmark import SpeedBook
+from study.launch.estimate.cost import in_seconds, speeds_of
+from study.launch.executors.choose import choose_place
+from study.launch.executors.limits import Hardware, Limits
+from study.launch.executors.replicas import replicas_of
 from study.launch.messages import RESUME
-from study.launch.others import made_otherwise
-from study.launch.places import choose_place
-from study.launch.plan import CellPlan, DataFacts, make_cells, plan_cells
-from study.launch.pool import Pool
-from study.launch.record import Recorder
-from study.launch.replicas import replicas_of
-from study.launch.signals import stopped_by_signals
-from study.launch.speed_book import SpeedBook
+from study.launch.plan.cells import CellPlan, DataFacts, make_cells, plan_cells
+from study.launch.plan.stale_runs import made_otherwise
+from study.launch.scheduler.hearing import TELL_SECONDS
+from study.launch.scheduler.lease import Leases
+from study.launch.scheduler.queue import Cells
+from study.launch.scheduler.run_logger import Recorder
+from study.launch.scheduler.scheduler import Launcher
+from study.launch.scheduler.signals import stopped_by_signals
+from study.launch.scheduler.worker_pool import Pool
 from study.launch.summary import Summary
-from study.patience import GivenUp, Patience
+from study.retry import GivenUp, Patience
 from study.track import (
     Made,
     Record,

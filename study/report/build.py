@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.errors import StudyError, without_passwords
-from study.report import cells as c
-from study.report.all_tables import all_tables
-from study.report.compare import Comparison
-from study.report.compare_section import compare_section
+from study.report.comparison import Comparison
+from study.report.comparison_section import compare_section
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import Style, depth_colours
 from study.report.gallery import Picture, draw_figures
-from study.report.made import unfinished_note
+from study.report.joined import Joined
 from study.report.mixture import mixture
 from study.report.page import render
-from study.report.place import swapped_in
-from study.report.rule import SMALLEST_EFFECT
-from study.report.several import Joined
-from study.report.tables import write_table
+from study.report.provenance import unfinished_note
+from study.report.publish import swapped_in
+from study.report.tables.all import all_tables
+from study.report.tables.results import write_table
 from study.report.tuning_section import TuningSection, tuning_section
-from study.report.verdict import Verdict, judge
 from study.report.why.section import why_section
+from study.verdict import selection as c
+from study.verdict.rule import SMALLEST_EFFECT
+from study.verdict.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from study.track import DatasetRecord

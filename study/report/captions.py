@@ -11,7 +11,7 @@ from study.report.figures.probabilities import ProbabilityData
 from study.report.figures.rate_panels import RateData
 from study.report.figures.speed import SpeedData
 from study.report.metrics import METRICS
-from study.report.rule import listed
+from study.verdict.rule import listed
 
 
 def _seeds(counts: set[int]) -> str:

@@ -9,7 +9,7 @@ from study.report.data_figures import DataParts, count_words, draw_data_figures,
 from study.report.figures.sizes import RULE, Size, SizeData
 from study.report.gallery import Picture
 from study.report.metrics import axis
-from study.report.tables import Table
+from study.report.tables.results import Table
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track import DatasetRecord

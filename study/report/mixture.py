@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from study.report import cells as c
-from study.report.rule import listed
+from study.verdict import selection as c
+from study.verdict.rule import listed
 
 MADE = (
     ("code", "by code"),

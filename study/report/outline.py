@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from study.report.compare_section import CompareSection
+from study.report.comparison_section import CompareSection
 from study.report.data_section import DataSection
 from study.report.gallery import Picture, slug
-from study.report.tables import Table
+from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.verdict import Verdict
 from study.report.why.evidence import Chapter
+from study.verdict.verdict import Verdict
 
 FOLDED = 40
 """Rows from which on a table is folded up."""

@@ -7,16 +7,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from study.report.compare_section import CompareSection
+from study.report.comparison_section import CompareSection
 from study.report.data_section import DataSection
 from study.report.gallery import Picture
-from study.report.made import made
 from study.report.metrics import METRICS
 from study.report.outline import outline
-from study.report.tables import Table
+from study.report.provenance import made
+from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.verdict import Verdict
 from study.report.why.evidence import Chapter
+from study.verdict.verdict import Verdict
 
 DEFINITIONS = (
     ("train_error", "as trained: the running average over the images since the last point, augmented, in training "

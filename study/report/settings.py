@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from study.report.several import label
-from study.report.tables import NOTHING
+from study.report.joined import label
+from study.report.tables.results import NOTHING
 
 Kind = Literal["setting", "consequence", "circumstance"]
 

@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.captions import rates_alt, rates_caption
-from study.report.edges import find_edges
 from study.report.figures import rate_panels as figure
 from study.report.figures.style import COLUMN, WIDTH, draw_and_save
 from study.report.gallery import Picture, slug
-from study.report.robustness import Choice, choices
-from study.report.tables import Table
-from study.report.tuning import LEAST_TOLERANCE, Compared, Searched, by_trial, compare, other_fields, search_of
-from study.report.tuning_tables import good_table, robustness_table, winners_table
+from study.report.tables.results import Table
+from study.report.tables.searches import good_table, robustness_table, winners_table
 from study.report.tuning_words import Facts, sentences
+from study.verdict import selection as c
+from study.verdict.edges import find_edges
+from study.verdict.rate_sensitivity import Choice, choices
+from study.verdict.searches import LEAST_TOLERANCE, Compared, Searched, by_trial, compare, other_fields, search_of
 
 
 class TuningSection(NamedTuple):

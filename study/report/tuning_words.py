@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from study.report.robustness import Choice
-from study.report.rule import listed
-from study.report.tuning import Compared, Same, Searched
-from study.report.wording import interval, points
+from study.verdict.rate_sensitivity import Choice
+from study.verdict.rule import listed
+from study.verdict.searches import Compared, Same, Searched
+from study.verdict.text import interval, points
 
 FAR = 2.0
 """Factor between two winners' rates from which on it is told."""

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from study.errors import without_passwords
-from study.patience import first_line
+from study.retry import first_line
 from study.track.place import Unreachable
 
 

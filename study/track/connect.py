@@ -27,7 +27,7 @@ from mlflow.version import VERSION
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
-from study.patience import database_is_away, disk_is_away, first_line
+from study.retry import database_is_away, disk_is_away, first_line
 from study.track import database
 from study.track.place import SQLITE, Unreachable, database_path, sqlite_address
 

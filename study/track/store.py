@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, without_passwords
 from study.events import Epoch
-from study.patience import Patience, first_line
+from study.retry import Patience, first_line
 from study.track import words
 from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away

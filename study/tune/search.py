@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.config import Tune
 from study.errors import StudyError
-from study.patience import Patience, first_line
+from study.retry import Patience, first_line
 from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
 from study.tune.space import Point, axes, kept, restored, shared_points
 from study.tune.storage import open_storage

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
-from study.patience import Patience, database_is_away, disk_is_away, first_line
+from study.retry import Patience, database_is_away, disk_is_away, first_line
 
 OPENINGS = 5
 """How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""

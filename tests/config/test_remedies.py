@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from study.config import REMEDIES, Recipe, RunSpec, parse_grid
 from study.errors import GridError
-from study.launch.plan import DataFacts, make_cells
+from study.launch.plan.cells import DataFacts, make_cells
 from study.train import design_of
 
 GRID = "name: g\ndataset: digits\nrecipe: {epochs: 1}\n"

@@ -9,7 +9,7 @@ from torch import nn
 
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Normalizer
-from study.predict import Predictor
+from study.inference import Predictor
 from tests.launch.processes import STARTED
 
 

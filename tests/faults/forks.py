@@ -22,9 +22,9 @@ from mlflow.tracking import MlflowClient
 from optuna.storages import BaseStorage
 from sqlalchemy import Connection, Engine, event
 
-import study.launch.local
+import study.launch.executors.local
 import study.launch.run_grid
-from study.cli import main
+from study.cli.app import main
 from study.tune.storage import PatientStorage
 
 LOADED = (
@@ -34,7 +34,7 @@ LOADED = (
     "pyarrow.parquet",
     "scipy.stats",
     "sqlalchemy.dialects.sqlite",
-    "study.commands",
+    "study.cli.run",
     "study.probe",
     "study.report",
     "study.track.study",
@@ -104,7 +104,7 @@ def work(connection: Pipe, *given: Any) -> None:
     WORK(connection, *given)
 
 
-WORK = study.launch.local.main
+WORK = study.launch.executors.local.main
 
 
 def begin(folder: Path, moment: int, words: list[str]) -> None:
@@ -114,8 +114,8 @@ def begin(folder: Path, moment: int, words: list[str]) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
     fork = multiprocessing.get_context("fork")
-    study.launch.local.main = work
-    study.launch.local.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined, assignment]
+    study.launch.executors.local.main = work
+    study.launch.executors.local.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined, assignment]
     Moments(Path("moments.txt"), moment)
     sys.argv = ["study", *words]
     main()

@@ -25,7 +25,7 @@ WORDS = ("--checkpoint-every", "0")
 DELETES = """
 import sys
 from pathlib import Path
-from study.cli import main
+from study.cli.app import main
 from study.track import Store, words
 
 kind, close = sys.argv.pop(1), Store.close

@@ -16,7 +16,7 @@ from study.data import BadFilesError, Dataset, load_dataset
 from study.data.build import RECORD, Target, decode_all
 from study.data.files import MAX_FILE_BYTES, open_archive
 from study.errors import DataError
-from study.predict import Predictions, open_images, predict_files
+from study.inference import Predictions, open_images, predict_files
 
 from .archives import DIRECTORY, METHODS, archives, damaged_archive, kaggle, packed, places, set_field
 from .images import put

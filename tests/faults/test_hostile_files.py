@@ -13,7 +13,7 @@ import study
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
 from study.errors import DataError, StudyError
-from study.predict import load_predictor, open_images, predict_files
+from study.inference import load_predictor, open_images, predict_files
 
 from .harm import Harm
 from .limits import within

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from study.commands_report import folder
+from study.cli.report import folder
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.describe import describe
 from study.errors import DataError
-from study.predict import Predictions, Predictor, submission, write_csv
+from study.inference import Predictions, Predictor, submission, write_csv
 from study.report import build_report, join
 from study.report.gallery import slug
 from tests.report.data import Record

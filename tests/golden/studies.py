@@ -18,8 +18,8 @@ from study.train import CheckpointPlan, load_checkpoint, run
 from tests.report.conftest import DIGITS, PAPER
 from tests.report.data import make_record
 from tests.report.frames import diverge, make_study, make_trial, unfinish
-from tests.report.paper_tables.studies import CIFAR
 from tests.report.studies import TRUTH, Loaded, loaded, shifted
+from tests.report.tables.paper.studies import CIFAR
 from tests.report.test_page import PROVENANCE
 from tests.report.why import (
     test_construction,

@@ -13,7 +13,7 @@ from study.config import PROBES, DatasetSpec, ProbePlan, Probes, Recipe, RunSpec
 from study.data import Dataset, load_dataset, place
 from study.data.augment import CropFlip
 from study.events import Epoch, Event, Finished, Probed
-from study.predict import load_predictor
+from study.inference import load_predictor
 from study.probe import Prober
 from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint, measure_speed
 from tests.gpu.pretended import CPU, GPU, DeviceMismatch, PretendedGpu, pretended_gpu

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from study.launch.lease import Leases
 from study.launch.run_grid import _close_stale
+from study.launch.scheduler.lease import Leases
 from study.track import Store, words
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}

@@ -11,7 +11,7 @@ from study.errors import StudyError
 from study.nets import build_net
 from study.nets.initialise import initialise
 from study.probe import measure_gradients, measure_turns
-from study.report.why.growth import BATCH_NORM_GROWTH, fit_growth
+from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
 
 
 def fully_connected(depth: int, width: int, seed: int) -> nn.Module:

@@ -9,7 +9,7 @@ import pytest
 from study.report import build_report
 from study.report.outline import FOLDED, MOST, Listing
 from study.report.page import POLICY
-from study.report.tables import Table
+from study.report.tables.results import Table
 
 from .data import make_record
 from .frames import Truth, make_study, unfinish

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from study.events import Probed
-from study.launch.probed import save_tables, tables
+from study.launch.plan.probe_tags import save_tables, tables
 from study.track import Store, load_probes, words
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 3, "lr": 0.05, "iterations_per_epoch": 10}

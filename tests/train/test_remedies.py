@@ -9,8 +9,8 @@ import torch
 from study.config import Recipe, RunSpec
 from study.data import Dataset
 from study.events import Epoch, Finished
+from study.inference import load_predictor
 from study.nets import PAPER
-from study.predict import load_predictor
 from study.train import CheckpointPlan, Group, build_spec_net, design_of, run
 from study.train.state import build_state
 from tests.train.conftest import DATA

@@ -10,7 +10,7 @@ import pytest
 
 from study.config import Tune
 from study.errors import StudyError
-from study.patience import Patience
+from study.retry import Patience
 from study.tune import SearchStore, shared_points
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 

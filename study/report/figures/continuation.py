@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import resolution, values
 from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
 from study.report.figures.style import SMALL
 from study.report.metrics import axis
+from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
 METRIC = "final_train_error"

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, counted, depths
 from study.report.figures.frames import one_variant
 from study.report.figures.paper_curves import PaperLine, paper_lines
 from study.report.figures.style import Style, depth_colours
+from study.verdict.selection import architectures, counted, depths
 
 Array = NDArray[np.float64]
 SPLITS = {"train": "train_error", "test": "test_error"}

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, counted, depths, resolution, values
 from study.report.figures.frames import one_variant
 from study.report.figures.labels import depth_axis, depth_places, squeeze, squeeze_axis, unsqueeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
 from study.report.metrics import axis
-from study.report.statistics import Mean, mean_interval
+from study.statistics.interval import Mean, mean_interval
+from study.verdict.selection import architectures, counted, depths, resolution, values
 
 METRICS = ("final_train_error", "final_test_error")
 COMPRESS = 30.0

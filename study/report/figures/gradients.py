@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures import layers
 from study.report.figures.layers import LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import END, evenly, label, moments_of
+from study.verdict.selection import architectures, depths
 
 MOST_MOMENTS = 5
 """Panels beside each other."""

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures.style import WIDTH, depth_colours
 from study.report.moments import evenly
+from study.verdict.selection import architectures, depths
 
 Array = NDArray[np.float64]
 MOST_DEPTHS = 7

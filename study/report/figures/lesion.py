@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS, depth_colours
 from study.report.metrics import axis
 from study.report.moments import evenly
+from study.verdict.selection import architectures, depths
 
 Array = NDArray[np.float64]
 

@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures import layers
 from study.report.figures.final_errors import COMPRESS
 from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
 from study.report.figures.style import ARCHITECTURE_MARKERS, depth_colours
 from study.report.metrics import axis
+from study.verdict.selection import architectures, depths
 
 LINEAR = 1.0
 """Percent up to which squeezed axes are linear."""

@@ -12,10 +12,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, counted, depths, values
 from study.report.figures.frames import one_variant
 from study.report.figures.style import SIZE, axes_or_new
 from study.report.metrics import axis
+from study.verdict.selection import architectures, counted, depths, values
 
 Array = NDArray[np.float64]
 Estimate = Callable[[Array, Array], float]

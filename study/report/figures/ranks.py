@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
 from study.report.metrics import axis
-from study.report.statistics import Mean, mean_interval
+from study.statistics.interval import Mean, mean_interval
+from study.verdict.selection import architectures, depths
 
 BESIDE = 0.03
 """Distance between architectures at a depth, as a part of the axis."""

@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, depths
 from study.report.figures.frames import one_variant
 from study.report.figures.labels import squeeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
 from study.report.metrics import axis
-from study.report.tuning import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
+from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
+from study.verdict.selection import architectures, depths
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from study.report.figures.labels import squeeze, squeeze_axis, tick_labels, unsqueeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, SMALL, as_text, depth_colours, pale
 from study.report.metrics import axis
-from study.report.statistics import Mean, mean_interval
+from study.statistics.interval import Mean, mean_interval
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40

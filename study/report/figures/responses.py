@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.cells import depths
 from study.report.figures import layers
 from study.report.figures.layers import LayerLine, LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import END
+from study.verdict.selection import depths
 
 DECADES = 12.0
 """Ratio of the strongest to the weakest response from which on an axis is logarithmic."""

@@ -9,11 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import depths
 from study.report.figures import layers
 from study.report.figures.layers import LayerLines, layer_lines, lines_frame
 from study.report.metrics import axis
 from study.report.moments import evenly, label, moments_of
+from study.verdict.selection import depths
 
 MOST_MOMENTS = 3
 """Panels beside each other."""

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import architectures, counted, depths, values
 from study.report.figures.frames import one_variant
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
 from study.report.metrics import axis
+from study.verdict.selection import architectures, counted, depths, values
 
 METRICS = ("seconds", "images_per_second")
 DECADES = 6.0

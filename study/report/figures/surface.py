@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.cells import depths, net_name
 from study.report.figures.layers import name_row
 from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
 from study.report.metrics import axis
+from study.verdict.selection import depths, net_name
 
 Array = NDArray[np.float64]
 

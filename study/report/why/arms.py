@@ -8,13 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.errors import StudyError
-from study.report import cells as c
-from study.report.rule import METRIC
-from study.report.statistics import Contrast, Mean, difference_in_differences, mean_interval
 from study.report.why.evidence import Evidence
 from study.report.why.excess import Excess, Way, excess
-from study.report.why.growth import fit_growth
 from study.report.why.names import in_words
+from study.statistics.growth import fit_growth
+from study.statistics.interval import Contrast, Mean, difference_in_differences, mean_interval
+from study.verdict import selection as c
+from study.verdict.rule import METRIC
 
 Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]
 """On the rise: leaves none, leaves some, removes none, adds to it. `fails`: it's smaller, but the deep net is no better

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report import cells as c
-from study.report.rule import METRIC, listed
-from study.report.statistics import mean_interval
-from study.report.tables import Table, count, spread
+from study.report.tables.results import Table, count, spread
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.excess import Excess, bounds, excess, size
-from study.report.wording import points
+from study.statistics.interval import mean_interval
+from study.verdict import selection as c
+from study.verdict.rule import METRIC, listed
+from study.verdict.text import points
 
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}

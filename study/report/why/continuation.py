@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures import continuation as figure
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
-from study.report.rule import METRIC
-from study.report.tables import NOTHING, Table, count
+from study.report.tables.results import NOTHING, Table, count
 from study.report.why.continuation_words import Outcome, outcomes, percent, sentences
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
-from study.report.wording import interval, points
+from study.verdict import selection as c
+from study.verdict.rule import METRIC
+from study.verdict.text import interval, points
 
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 SHORT = {"stays": "stays", "improves": "improves", "returns": "leaves, comes back", "leaves": "leaves",

@@ -5,12 +5,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures.continuation import ContinuationData, Course, Panel
-from study.report.rule import METRIC, listed
-from study.report.tables import count
+from study.report.tables.results import count
 from study.report.why.excess import Excess, bounds, excess, size
-from study.report.wording import points
+from study.verdict import selection as c
+from study.verdict.rule import METRIC, listed
+from study.verdict.text import points
 
 Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]
 FATES: dict[Fate, str] = {

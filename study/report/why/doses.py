@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures.remedies import DoseLine
-from study.report.rule import METRIC
 from study.report.why.evidence import Evidence
+from study.verdict import selection as c
+from study.verdict.rule import METRIC
 
 FIELD = "shortcut_scale"
 

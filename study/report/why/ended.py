@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report import cells as c
 from study.report.moments import END, at_moments
-from study.report.statistics import Difference, difference
 from study.report.why.evidence import Evidence
+from study.statistics.interval import Difference, difference
+from study.verdict import selection as c
 
 Values = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 from numpy.typing import ArrayLike
 
-from study.report.welch import clean, welch
-from study.report.wording import grounds, interval, points
+from study.statistics.welch import clean, welch
+from study.verdict.text import grounds, interval, points
 
 Way = Literal["more", "rather more", "no more", "less", "unclear"]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from study.report.statistics import Mean, mean_interval
-from study.report.welch import clean, welch
-from study.report.wording import grounds
+from study.statistics.interval import Mean, mean_interval
+from study.statistics.welch import clean, welch
+from study.verdict.text import grounds
 
 ROUNDING = 1e-6
 """Of a logarithm of what a probe measures in single precision."""

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from study.errors import StudyError
-from study.report import cells as c
 from study.report.moments import moments_of, phrase
-from study.report.rule import listed
 from study.report.why.factors import Factor, bounds, factor_interval, number
-from study.report.why.growth import BATCH_NORM_GROWTH, fit_growth
-from study.report.wording import capital
+from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
+from study.verdict import selection as c
+from study.verdict.rule import listed
+from study.verdict.text import capital
 
 SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 EXPLOSION = 2.0

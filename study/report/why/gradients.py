@@ -10,14 +10,14 @@ from study.report.figures import gradients as figure
 from study.report.figures.layers import means_words
 from study.report.gallery import Picture
 from study.report.moments import at_moments, label, phrase
-from study.report.rule import listed
-from study.report.tables import NOTHING, Table
+from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.factors import Factor, number
 from study.report.why.gradient_words import SOURCE, NetGrowth, growths, rate_text, sentences
-from study.report.why.growth import BATCH_NORM_GROWTH
-from study.report.wording import capital
+from study.statistics.growth import BATCH_NORM_GROWTH
+from study.verdict.rule import listed
+from study.verdict.text import capital
 
 
 def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:

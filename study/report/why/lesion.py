@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures import lesion as figure
 from study.report.figures.layers import left_out
 from study.report.figures.lesion import LesionData, Line
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
-from study.report.rule import listed
-from study.report.tables import NOTHING, Table
+from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import ended
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.lesion_words import by_run, sentences
-from study.report.wording import points
+from study.verdict import selection as c
+from study.verdict.rule import listed
+from study.verdict.text import points
 
 RESOLUTION = 0.1
 """Of a mean over blocks and images, in percent."""

@@ -8,7 +8,7 @@ from scipy import stats
 
 from study.report.figures.lesion import block_places
 from study.report.why.ended import Against, against, deepest_pair
-from study.report.wording import interval, points
+from study.verdict.text import interval, points
 
 PAPER = "Veit et al. 2016"
 CLEAR = 5.0

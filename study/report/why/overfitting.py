@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures import overfitting as figure
 from study.report.figures.style import COLUMN
 from study.report.gallery import Picture
-from study.report.statistics import Difference, difference
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
-from study.report.wording import interval, points
+from study.statistics.interval import Difference, difference
+from study.verdict import selection as c
+from study.verdict.text import interval, points
 
 ERRORS = ("final_test_error", "final_train_error", "generalisation_gap")
 

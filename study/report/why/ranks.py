@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures import ranks as figure
 from study.report.figures.ranks import RankData
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
-from study.report.rule import listed
-from study.report.tables import NOTHING, Table
+from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import Against, against, deepest_pair, ended, plain_ends
 from study.report.why.evidence import Chapter, Evidence
-from study.report.wording import interval, points
+from study.verdict import selection as c
+from study.verdict.rule import listed
+from study.verdict.text import interval, points
 
 PAPER = "Orhan and Pitkow 2017"
 RESOLUTION = 0.1

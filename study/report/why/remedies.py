@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report import cells as c
 from study.report.figures import remedies as figure
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.gallery import Picture
-from study.report.rule import METRIC, listed
-from study.report.statistics import mean_interval
-from study.report.tables import NOTHING, Table, spread
+from study.report.tables.results import NOTHING, Table, spread
 from study.report.why.arms import Arm, Effect, arms
 from study.report.why.doses import Doses, doses
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
-from study.report.why.growth import BATCH_NORM_GROWTH
 from study.report.why.names import in_words
 from study.report.why.remedy_words import sentences
-from study.report.wording import interval, points
+from study.statistics.growth import BATCH_NORM_GROWTH
+from study.statistics.interval import mean_interval
+from study.verdict import selection as c
+from study.verdict.rule import METRIC, listed
+from study.verdict.text import interval, points
 
 DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 SHORT: dict[Effect, str] = {

@@ -4,12 +4,12 @@ import math
 
 from scipy import stats
 
-from study.report.pairs import ALPHA
-from study.report.rule import listed
 from study.report.why.arms import Arm, Effect, rises
 from study.report.why.doses import Doses
 from study.report.why.excess import Excess, bounds, excess
-from study.report.wording import capital, interval, p_value, points
+from study.verdict.pairs import ALPHA
+from study.verdict.rule import listed
+from study.verdict.text import capital, interval, p_value, points
 
 MOST_NAMES = 8
 """Remedies that a sentence names; of more, their number."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.figures import responses as figure
 from study.report.figures.layers import means_words
 from study.report.gallery import Picture
@@ -14,6 +13,7 @@ from study.report.moments import END, at_moments
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.factors import Factor, bounds, factor_between, factor_interval, number
+from study.verdict import selection as c
 
 PAPER = "the paper (section 4.2, Figure 7)"
 

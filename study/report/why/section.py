@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
 from study.report.why.evidence import Chapter, Evidence
@@ -18,6 +17,7 @@ from study.report.why.responses import responses_chapter
 from study.report.why.shattering import shattering_chapter
 from study.report.why.slowness import slowness_chapter
 from study.report.why.surface import surface_chapter
+from study.verdict import selection as c
 
 Chaptered = Callable[[Evidence, Path], Chapter | None]
 

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report import cells as c
 from study.report.figures import shattering as figure
 from study.report.figures.layers import means_words
 from study.report.gallery import Picture
 from study.report.moments import at_moments, label, moments_of, phrase
-from study.report.statistics import Mean, difference, mean_interval
-from study.report.tables import NOTHING, Table
+from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.factors import ROUNDING, bounds, number
-from study.report.wording import capital, grounds
+from study.statistics.interval import Mean, difference, mean_interval
+from study.verdict import selection as c
+from study.verdict.text import capital, grounds
 
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from study.errors import StudyError
-from study.report import cells as c
 from study.report.figures import slowness as figure
 from study.report.figures.style import COLUMN
 from study.report.gallery import Picture
-from study.report.rule import listed
-from study.report.tables import NOTHING, Table
-from study.report.why.depth_laws import (
+from study.report.tables.results import NOTHING, Table
+from study.report.why.drawing import make_picture
+from study.report.why.evidence import Chapter, Evidence
+from study.report.why.factors import number
+from study.statistics.depth_laws import (
     LAWS,
     Crossing,
     DepthFit,
@@ -24,10 +25,9 @@ from study.report.why.depth_laws import (
     fit_depth_law,
     judge_depth_laws,
 )
-from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import number
-from study.report.wording import p_value
+from study.verdict import selection as c
+from study.verdict.rule import listed
+from study.verdict.text import p_value
 
 THRESHOLDS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
 """Training errors, in percent, of which the chapter takes one."""

@@ -5,10 +5,10 @@ import math
 import pandas as pd
 
 from study.report.figures.surface import STATISTICS
-from study.report.rule import listed
 from study.report.why.ended import Against, Values, against, deepest_pair, plain_ends
 from study.report.why.factors import number
-from study.report.wording import capital, interval
+from study.verdict.rule import listed
+from study.verdict.text import capital, interval
 
 PAPER = "Li et al. 2018"
 CLEAR = 10.0

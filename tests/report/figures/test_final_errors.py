@@ -6,7 +6,7 @@ from study.report import figures
 from study.report.figures.final_errors import depth_data, draw_both, draw_depth
 from study.report.figures.labels import squeeze
 from study.report.figures.style import draw_and_save, new_figure
-from study.report.statistics import Mean
+from study.statistics.interval import Mean
 
 from ..frames import Truth, diverge, make_study
 

@@ -4,7 +4,7 @@ import pytest
 from study.report.figures.gradients import draw_gradients, draw_weights, gradient_data, moment_colours, weight_data
 from study.report.figures.style import new_figure
 from study.report.moments import END, at_moments
-from study.report.why.growth import BATCH_NORM_GROWTH
+from study.statistics.growth import BATCH_NORM_GROWTH
 
 from ..why.probes import gradient_rows, make_evidence, with_probe
 

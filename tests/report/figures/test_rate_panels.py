@@ -6,7 +6,7 @@ from study.report import figures
 from study.report.captions import rates_alt, rates_caption
 from study.report.figures import rate_panels as figure
 from study.report.figures.style import new_figure
-from study.report.tuning import by_trial, other_fields, search_of
+from study.verdict.searches import by_trial, other_fields, search_of
 
 from ..frames import Truth, make_study, make_trial
 

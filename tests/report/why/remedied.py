@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from study.report import cells as c
 from study.report.why.evidence import Evidence
+from study.verdict import selection as c
 
 from ..frames import Truth, diverge, make_study
 

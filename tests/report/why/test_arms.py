@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.statistics import difference_in_differences
 from study.report.why.arms import arms
+from study.statistics.interval import difference_in_differences
 from study.track.words import PROBE_COLUMNS
 
 from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, WORSE, remedied

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from study.report.statistics import difference
 from study.report.why.excess import Excess, bounds, excess, size
+from study.statistics.interval import difference
 
 
 def test_an_excess_is_welchs():

@@ -1,0 +1,1 @@
+"""Where worker processes run: on this machine, on Ray, on Slurm."""

@@ -1,0 +1,1 @@
+"""What of a grid is done, to be continued and to do."""

@@ -1,0 +1,1 @@
+"""Worker processes: train runs and send their events."""

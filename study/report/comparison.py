@@ -1,0 +1,187 @@
+"""Two studies side by side: what they set differently, and what that changes net by net and with depth.
+
+Everything is B minus A, by the same statistics as the verdict: Welch's interval and test over seeds for a net, the
+difference in differences for the change with depth, with Holm's adjustment over the nets of an error, and over the
+architectures and variants for the changes with depth. Seeds are taken as independent, also where both studies have the
+same ones: with equal weights at the start that is on the safe side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from study.report.joined import label, shared_runs
+from study.report.settings import Setting, counted_settings, settings
+from study.statistics.interval import (
+    Contrast,
+    Difference,
+    Mean,
+    difference,
+    difference_in_differences,
+    holm,
+    mean_interval,
+)
+from study.verdict import selection as c
+
+METRICS = ("final_train_error", "final_test_error")
+
+
+class Couple(NamedTuple):
+    """A variant of A and the one of B that it is set against, as the joined frames name them."""
+
+    a: str
+    b: str
+    shown: str
+    """What tells it from other couples; empty where there is one."""
+
+
+class NetChange(NamedTuple):
+    """A net that both studies have: B minus A."""
+
+    variant: str
+    architecture: str
+    depth: int
+    net: str
+    metric: str
+    a: Mean
+    b: Mean
+    change: Difference
+    p_holm: float
+
+
+class DepthChange(NamedTuple):
+    """Training error of the deepest common net minus that of the shallowest, in A, in B, and B's minus A's."""
+
+    variant: str
+    architecture: str
+    shallow_net: str
+    deep_net: str
+    a: Difference
+    b: Difference
+    change: Contrast
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two studies say of each other."""
+
+    names: tuple[str, str]
+    smallest_effect: float
+    couples: tuple[Couple, ...]
+    differing: tuple[Setting, ...]
+    agreeing: int
+    """Settings with the same values in both."""
+    nets: tuple[NetChange, ...]
+    depths: tuple[DepthChange, ...]
+    shared: int
+    """Runs that both have: one training, not two."""
+
+    def of(self, metric: str) -> list[NetChange]:
+        """Return the changes in one error."""
+        return [one for one in self.nets if one.metric == metric]
+
+
+def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
+    """Compare two studies whose runs stand in one frame, as `join` puts them."""
+    kept = c.counted(runs)
+    couples = _couples(kept, names)
+    common = [_common(kept, couple) for couple in couples]
+    nets = [one for metric in METRICS for one in _nets(common, couples, metric)]
+    used = pd.concat([frame for pair in common for frame in pair]) if common else kept
+    if used.empty:
+        used = kept
+    found = settings(used, names)
+    return Comparison(
+        names,
+        smallest_effect,
+        tuple(couples),
+        tuple(one for one in found if one.differs),
+        sum(not one.differs for one in counted_settings(found)),
+        tuple(nets),
+        tuple(_depths(common, couples)),
+        shared_runs(kept),
+    )
+
+
+def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
+    """Pair variants of the same name; where there are none, a study's only variant goes with each of the other's."""
+    mine = [_variants(kept, name) for name in names]
+    both = [variant for variant in mine[0] if variant in mine[1]]
+    if both:
+        pairs = [(variant, variant) for variant in both]
+    elif min(map(len, mine)) == 1:
+        pairs = [(a, b) for a in mine[0] for b in mine[1]]
+    else:
+        pairs = []
+    return [
+        Couple(label(names[0], a), label(names[1], b), (a if a == b else f"{a or 'all'} / {b or 'all'}")
+               if len(pairs) > 1 else "")
+        for a, b in pairs
+    ]  # fmt: skip
+
+
+def _variants(kept: pd.DataFrame, name: str) -> list[str]:
+    """Return a study's own variants, without its name."""
+    whole = label(name)
+    mine = [variant for variant in c.variants(kept) if variant == whole or variant.startswith(f"{whole}, ")]
+    return [variant.removeprefix(whole).removeprefix(", ") for variant in mine]
+
+
+def _common(kept: pd.DataFrame, couple: Couple) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs of both variants whose net the other has too."""
+    a, b = (c.of_variant(kept, variant) for variant in (couple.a, couple.b))
+    nets = {*zip(a["architecture"], a["depth"], strict=True)} & {*zip(b["architecture"], b["depth"], strict=True)}
+    first, second = (
+        frame[[net in nets for net in zip(frame["architecture"], frame["depth"], strict=True)]] for frame in (a, b)
+    )
+    return first, second
+
+
+def _nets(
+    common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple], metric: str
+) -> list[NetChange]:
+    out = []
+    for couple, (a, b) in zip(couples, common, strict=True):
+        step = _resolution(a, b, metric)
+        for architecture in c.architectures(a):
+            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
+            for depth in c.depths(first):
+                cells = [c.values(frame, depth, metric) for frame in (first, second)]
+                net = c.net_name(first, architecture, depth)
+                means = mean_interval(cells[0]), mean_interval(cells[1])
+                change = difference(cells[1], cells[0], step)
+                out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
+    adjusted = holm([one.change.p for one in out])
+    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+
+
+def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple]) -> list[DepthChange]:
+    metric, out = METRICS[0], []
+    for couple, (a, b) in zip(couples, common, strict=True):
+        step = _resolution(a, b, metric)
+        for architecture in c.architectures(a):
+            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
+            found = c.depths(first)
+            if len(found) < 2:
+                continue
+            (a_deep, a_shallow), (b_deep, b_shallow) = (
+                [c.values(frame, depth, metric) for depth in (found[-1], found[0])] for frame in (first, second)
+            )
+            shallow, deep = (c.net_name(first, architecture, depth) for depth in (found[0], found[-1]))
+            out.append(
+                DepthChange(
+                    couple.shown, architecture, shallow, deep, difference(a_deep, a_shallow, step),
+                    difference(b_deep, b_shallow, step),
+                    difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step), float("nan"),
+                )
+            )  # fmt: skip
+    adjusted = holm([one.change.p for one in out])
+    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+
+
+def _resolution(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> float:
+    """Return what one image is worth in percent in the study with fewer images."""
+    return max(c.resolution(frame, metric) for frame in (a, b))

@@ -1,0 +1,241 @@
+"""How a study was made, for the end of its page: facts, versions, grid, commands, and the runs without a result."""
+
+import json
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from study.config import DatasetSpec, Recipe
+from study.report.mixture import mixture
+from study.verdict import selection as c
+from study.verdict.rule import listed
+
+RECIPE = (
+    "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
+    "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
+    "deterministic", "gpus_per_run", "batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation",
+    "activation",
+)  # fmt: skip
+DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
+HARDWARE = (
+    "device", "processor", "cpu capability", "threads of a run", "memory", "gpu", "driver", "cuda", "cudnn", "system",
+)  # fmt: skip
+LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
+"""What a report's numbers and figures come from."""
+OWN_PLACE = ("command", "report_command", "grid", "tune", "left out", "mlflow_ui", "experiment_id", "commit")
+"""Words of the provenance that the page shows elsewhere than in the list of versions."""
+
+
+class Fact(NamedTuple):
+    """A line of how the study was made."""
+
+    name: str
+    value: str
+
+
+class Without(NamedTuple):
+    """A run that isn't counted, with why and how far it came."""
+
+    name: str
+    run_id: str
+    reason: str
+
+
+class Made(NamedTuple):
+    """All that the end of the page tells."""
+
+    facts: tuple[Fact, ...]
+    hardware: tuple[Fact, ...]
+    versions: tuple[Fact, ...]
+    commits: tuple[str, ...]
+    grid: str
+    """What the commands were given."""
+    as_run: str
+    """What the runs that count were made of, in YAML."""
+    commands: tuple[str, ...]
+    links: Mapping[str, str]
+    """By run id, where its page in MLflow is; empty where that isn't known."""
+    counted: int
+    total: int
+    excluded: tuple[Without, ...]
+    left_out: tuple[str, ...]
+    """A line for each run that can't be used."""
+    note: str
+    """What a reader must know first, if runs have no result yet."""
+    mixed: str
+    """What the runs that are compared have unlike beside their settings, if anything."""
+
+
+def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> Made:
+    """Gather how a study was made from its runs and from what was stored with it.
+
+    Args:
+        study_name: its name.
+        runs: all its runs.
+        provenance: words by name, as `load_provenance` gives them, and `report_command`, which makes the page again;
+            all may be missing.
+    """
+    known = {str(key): str(value) for key, value in provenance.items() if value}
+    others = {key: value for key, value in known.items() if key not in OWN_PLACE}
+    hardware = [_fact(runs, "device")] if "device" in runs else []
+    hardware += [Fact(name, others.pop(name)) for name in HARDWARE if name in others]
+    again = known.get("command", "").splitlines()
+    page = known.get("report_command") or shlex.join(["study", "report", "--experiment", study_name])
+    return Made(
+        facts=(
+            *facts(runs),
+            *(Fact(name, others.pop(name)) for name in [*others] if name.startswith("smallest effect")),
+        ),
+        hardware=tuple(fact for fact in hardware if fact.value),
+        versions=(*(Fact(name, value) for name, value in others.items()), Fact("this page", _own_versions())),
+        commits=_commits(runs, known),
+        grid=known.get("grid", ""),
+        as_run=as_run(runs, known.get("tune", "")),
+        commands=(*again, page),
+        links=_links(runs, known),
+        counted=len(c.counted(runs)),
+        total=len(runs),
+        excluded=excluded(runs),
+        left_out=tuple(known.get("left out", "").splitlines()),
+        note=unfinished_note(runs),
+        mixed=mixture(runs),
+    )
+
+
+def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
+    """Return data, recipe and seeds, each with all the values that the runs have which count, and the times of all."""
+    kept = c.counted(runs)
+    out = [_fact(kept, name) for name in (*DATA, *RECIPE) if name in kept]
+    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in kept["seed"]})))))
+    hours = float(runs["seconds"].sum()) / 3600
+    out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
+    begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
+    if len(begun):
+        days = dict.fromkeys(f"{moment:%Y-%m-%d %H:%M}" for moment in (begun.min(), begun.max()))
+        out.append(Fact("runs begun (UTC)", " to ".join(days)))
+    return tuple(fact for fact in out if fact.value)
+
+
+def as_run(runs: pd.DataFrame, tune: str = "") -> str:
+    """Return what the runs that count were made of, as YAML: what they share, then each net with what it has alone.
+
+    `tune` are the settings of their searches, a line for each that differ. It is read by people, and isn't a
+    grid file: axes are multiplied out.
+    """
+    kept = c.counted(runs)
+    if kept.empty:
+        return ""
+    data = [name for name in ("dataset", *DatasetSpec.model_fields) if name in kept and name not in ("name", "root")]
+    recipe = [name for name in Recipe.model_fields if name in kept]
+    rows = [{name: _plain(run[name]) for name in (*data, *recipe)} for _, run in kept.iterrows()]
+    shared = {name: rows[0][name] for name in rows[0] if all(row[name] == rows[0][name] for row in rows)}
+    nets: dict[str, dict[str, Any]] = {}
+    for (_, run), row in zip(kept.iterrows(), rows, strict=True):
+        variant = {"variant": str(run["variant"])} if run["variant"] else {}
+        others = {name: value for name, value in row.items() if name not in shared and value is not None}
+        net = {"net": str(run["net"]), **variant, **others, "seeds": []}
+        nets.setdefault(json.dumps(net), net)["seeds"].append(int(run["seed"]))
+    parts = {"dataset": data, "recipe": recipe}
+    whole: dict[str, Any] = {
+        part: {name: shared[name] for name in names if shared.get(name) is not None} for part, names in parts.items()
+    }
+    probes = {name for names in kept.get("probes", ()) for name in str(names).split(",") if name}
+    whole |= {"probes": sorted(probes)} if probes else {}
+    text = yaml.safe_dump(
+        whole | {"runs": len(kept)}, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+    )
+    lines = (yaml.safe_dump(net, sort_keys=False, default_flow_style=True, width=10**6) for net in nets.values())
+    searches = "".join(f"- {line}\n" for line in tune.splitlines())
+    return "".join([text, f"tune:\n{searches}" if searches else "", "nets:\n", *(f"- {line}" for line in lines)])
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter, which MLflow keeps as text, as what it was; None where a run hasn't got it."""
+    if not isinstance(value, str):
+        return None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
+    if value in ("", "None"):
+        return None
+    try:
+        return json.loads({"True": "true", "False": "false"}.get(value, value))
+    except ValueError:
+        return value
+
+
+def excluded(runs: pd.DataFrame) -> tuple[Without, ...]:
+    """Return the runs that aren't counted, with why, how far they came, and what they said of a failure."""
+    left_out = c.excluded(runs)
+    rows = {str(run["run_id"]): run for _, run in runs.iterrows()}
+    return tuple(Without(run.name, run.run_id, _why(rows[run.run_id], run.reason)) for run in left_out)
+
+
+def unfinished_note(runs: pd.DataFrame) -> str:
+    """Return which runs have no result yet, in a sentence or two; empty where all have one."""
+    outcomes = Counter(str(outcome) for outcome in runs["outcome"] if outcome not in c.ENDED)
+    if not outcomes:
+        return ""
+    running, total = outcomes.pop("running", 0), len(runs)
+    told = []
+    if running:
+        told.append(f"{running:,} of {total:,} runs {'is' if running == 1 else 'are'} still running")
+    if outcomes:
+        ended = listed([f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items())])
+        many = sum(outcomes.values())
+        told.append(f"{many:,} of {total:,} runs {'has' if many == 1 else 'have'} no result ({ended})")
+    return f"{' and '.join(told)}. All that is said here rests on the {len(c.counted(runs)):,} runs that are counted."
+
+
+def run_address(pages: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of a run in MLflow's pages; empty where `pages` isn't one of pages."""
+    if urlsplit(pages).scheme not in ("http", "https"):
+        return ""
+    return f"{pages.rstrip('/')}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def _links(runs: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
+    pages, experiment_id = known.get("mlflow_ui", ""), known.get("experiment_id", "")
+    if not pages or not experiment_id:
+        return {}
+    found = {str(run_id): run_address(pages, experiment_id, str(run_id)) for run_id in runs["run_id"]}
+    return {run_id: address for run_id, address in found.items() if address}
+
+
+def _why(run: "pd.Series[Any]", reason: str) -> str:
+    done, whole = (run.get(key) for key in ("step", "total_iterations"))
+    if run["outcome"] not in c.ENDED and done is not None and pd.notna(done) and whole:
+        reason += f" after {int(done):,} of {int(whole):,} iterations"
+    said = run.get("reason")
+    return f"{reason} ({said})" if isinstance(said, str) and said else reason
+
+
+def _commits(runs: pd.DataFrame, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the program's commits in words, those of the runs before the one that was stored with the study."""
+    found = {str(commit) for commit in runs["commit"].dropna()} if "commit" in runs else set()
+    found |= set(known.get("commit", "").split("; ")) if not found - {""} else set()
+    return tuple(
+        f"{commit.removesuffix('-dirty')} with changes that weren't committed" if commit.endswith("-dirty") else commit
+        for commit in sorted(found - {""})
+    )
+
+
+def _own_versions() -> str:
+    import study
+
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    return f"study {study.__version__}, Python {platform.python_version()}, {libraries}"
+
+
+def _fact(runs: pd.DataFrame, name: str) -> Fact:
+    present = runs[name].dropna()
+    if pd.api.types.is_numeric_dtype(present):
+        words = [f"{value:,.15g}" for value in sorted(set(present))]
+    else:
+        words = sorted({str(value) for value in present} - {"", "None", "nan"})
+    return Fact(name.replace("_", " "), ", ".join(words))

@@ -1,0 +1,86 @@
+"""What a difference is too small for, and how many seeds would settle it: equivalence and power."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from study.statistics.welch import CONFIDENCE, clean, variance, welch
+
+MOST_SEEDS = 100
+"""Seeds a net up to which a number is told; `MOST_SEEDS` + 1 stands for more."""
+POWER = 0.8
+MOST_SHIFT = 30.0
+"""Noncentrality up to which the noncentral t is computed."""
+
+
+class Equivalence(NamedTuple):
+    """Whether the difference of two nets is smaller than the smallest effect of interest."""
+
+    low: float
+    high: float
+    """90% interval: within the region on both sides where `p` is below 0.05."""
+    p: float
+    """Of two one-sided tests: a small one says that the difference is within the region to both sides."""
+    p_below: float
+    """One-sided: a small one says that the deeper net isn't worse by the smallest effect or more."""
+
+
+def equivalence(deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float) -> Equivalence:
+    """(seeds of the deep net,), (seeds of the shallow net,) -> two one-sided tests against -`smallest` and `smallest`.
+
+    Schuirmann's procedure (1987, J. Pharmacokinetics and Biopharmaceutics 15) with Welch's standard error, as
+    `difference` has it. A deeper net that is better by far isn't equivalent, but its `p_below` is small. Fewer than two
+    seeds in either net: NaN.
+    """
+    found = welch([clean(deep), clean(shallow)], [1.0, -1.0], resolution)
+    if math.isnan(found.error):
+        return Equivalence(math.nan, math.nan, math.nan, math.nan)
+    below, above = found.p_below(smallest), 1 - found.p_below(-smallest)
+    return Equivalence(*found.interval(2 * CONFIDENCE - 1), max(below, above), below)
+
+
+def seeds_needed(
+    deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float, *, tests: int = 1
+) -> int | None:
+    """(seeds of the deep net,), (seeds of the shallow net,) -> least seeds a net that would settle the pair.
+
+    Assumes that the difference and the spreads seen are the true ones and that errors are normal: a guess from few
+    seeds, and the spread of three is often off by half. If the difference is `smallest` or more, settled is: the
+    two-sided test at 5% over `tests` (the first step of Holm's, its hardest) shows it, with an estimate of at least
+    `smallest`. If it is less, settled is: the 95% interval ends below `smallest`. Either with a probability of 80%, by
+    the noncentral t distribution with Satterthwaite's degrees of freedom (Cohen, 1988, chapter 2; Harrison and Brady,
+    2004, Stata Journal 4).
+
+    Returns:
+        The seeds of each net, at most `MOST_SEEDS` + 1, which stands for more; None with fewer than two seeds.
+    """
+    a, b = clean(deep), clean(shallow)
+    if min(len(a), len(b)) < 2:
+        return None
+    estimate, spreads = float(a.mean() - b.mean()), (variance(a, resolution), variance(b, resolution))
+    n = np.arange(2, MOST_SEEDS + 1)
+    enough = _power(estimate, spreads, n, smallest, tests) >= POWER
+    return int(n[enough.argmax()]) if enough.any() else MOST_SEEDS + 1
+
+
+def _power(
+    estimate: float, variances: tuple[float, float], n: NDArray[np.int_], smallest: float, tests: int
+) -> NDArray[np.float64]:
+    """(sizes,) -> (sizes,) the probability that n seeds a net settle a true difference of `estimate`."""
+    total = sum(variances)
+    error = np.sqrt(total / n)
+    freedom = (n - 1) / sum((one / total) ** 2 for one in variances)
+    tail = (1 - CONFIDENCE) / 2
+    if estimate >= smallest:
+        least = np.maximum(stats.t.ppf(1 - tail / tests, freedom), smallest / error)
+        return _above(least, freedom, estimate / error)
+    return _above(stats.t.ppf(1 - tail, freedom), freedom, (smallest - estimate) / error)
+
+
+def _above(least: NDArray[np.float64], freedom: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return P(T > least) of the noncentral t; of a shift that it can't be computed for, of the normal."""
+    found = stats.nct.sf(least, freedom, np.minimum(shift, MOST_SHIFT))
+    return np.asarray(np.where((shift < MOST_SHIFT) & np.isfinite(found), found, stats.norm.sf(least - shift)))

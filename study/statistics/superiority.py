@@ -1,0 +1,54 @@
+"""How often a run of the deeper net ends worse than a run of the shallower one."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from study.statistics.welch import CONFIDENCE, clean
+
+
+class Probability(NamedTuple):
+    """Probability of degradation: that a deep run has the larger error, ties counting half."""
+
+    estimate: float
+    low: float
+    high: float
+    n_deep: int
+    n_shallow: int
+
+
+def probability_of_degradation(deep: ArrayLike, shallow: ArrayLike) -> Probability:
+    """(seeds of the deep net,), (seeds of the shallow net,) -> P(deep > shallow) + P(deep = shallow) / 2.
+
+    The estimate is Mann and Whitney's U over the number of pairs (1947, Annals of Mathematical Statistics 18), the
+    P(A > B) of Bouthillier et al. (2021, arXiv 2103.03098). The interval is Clopper and Pearson's (1934, Biometrika 26)
+    of a share among as many trials as the net with fewer seeds has: no distribution gives U / (n m) a larger variance
+    than such a share's (Birnbaum and Klose, 1957, Annals of Mathematical Statistics 28), and where one net's seeds are
+    all equal, as at 0.00%, U is such a share. Full separation thus leaves 0.29 to 1 at three seeds and 0.48 to 1 at
+    five, never an interval without width.
+
+    bench/intervals.py measures a coverage of 98% and more at 3, 5 and 10 seeds, whatever the spreads: it errs to the
+    safe side. Newcombe's score interval (2006, Statistics in Medicine 25, method 5) covers 93-97% there, but as little
+    as 77% where one net doesn't spread and the truth is 0.8; Brunner and Munzel's t on the logit scale has no width
+    under full separation unless one is invented. Fewer than two seeds in either net: no interval; none in one: NaN.
+    """
+    a, b = clean(deep), clean(shallow)
+    if min(len(a), len(b)) == 0:
+        return Probability(math.nan, math.nan, math.nan, len(a), len(b))
+    step = a[:, None] - b[None, :]
+    share = float(((step > 0) + 0.5 * (step == 0)).mean())
+    trials = min(len(a), len(b))
+    if trials < 2:
+        return Probability(share, math.nan, math.nan, len(a), len(b))
+    return Probability(share, *_clopper_pearson(share * trials, trials), len(a), len(b))
+
+
+def _clopper_pearson(successes: float, trials: int) -> tuple[float, float]:
+    """Return the interval of a share; successes need not be whole, as U / (n m) steps finer than a share."""
+    tail = (1 - CONFIDENCE) / 2
+    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes >= trials else float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
+    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))

@@ -1,0 +1,56 @@
+"""Where the curve of error against depth turns: the depth of least mean training error, and which nets are worse."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from study.verdict import selection as c
+from study.verdict.pairs import ALPHA, Pair
+
+
+class Turn(NamedTuple):
+    """The depth of least mean error, and what is beyond doubt about the others."""
+
+    depth: int
+    net: str
+    error: float
+    """Mean over its seeds, in percent."""
+    equal: tuple[str, ...]
+    """Shallower nets with the same mean."""
+    deeper: tuple[str, ...]
+    """All deeper nets: none if the least error is the deepest net's, and the curve doesn't turn."""
+    tested: tuple[str, ...]
+    """Deeper nets that could be tested against it."""
+    worse: tuple[str, ...]
+    """Deeper nets that are worse beyond doubt."""
+    shallower_worse: tuple[str, ...]
+    """Shallower nets that are worse beyond doubt: up to here depth helps."""
+
+
+def turn(
+    kept: pd.DataFrame, planned: Mapping[int, str], found: Sequence[Pair], metric: str, smallest: float
+) -> Turn | None:
+    """Return where the curve of an architecture turns; None where fewer than two depths have a result.
+
+    Of equal means the deepest counts: up to there depth does no harm. Beyond doubt is a difference of at least
+    `smallest` with p below 0.05 after Holm's adjustment over all pairs, which holds for any pair, also for those with a
+    net that is chosen for its least error.
+    """
+    means = {depth: float(values.mean()) for depth in sorted(planned)
+             if len(values := c.values(kept, depth, metric))}  # fmt: skip
+    if len(means) < 2:
+        return None
+    least = min(means.values())
+    same = [depth for depth, mean in means.items() if math.isclose(mean, least, abs_tol=1e-9)]
+    depth = same[-1]
+    tested = [pair.deep_net for pair in found if pair.shallow == depth and not math.isnan(pair.p_holm)]
+    worse = [pair.deep_net for pair in found if pair.shallow == depth and pair.worse(smallest)]
+    before = [pair.shallow_net for pair in found
+              if pair.deep == depth and pair.p_holm < ALPHA and pair.difference.estimate <= -smallest]  # fmt: skip
+    return Turn(
+        depth, planned[depth], least, tuple(planned[one] for one in same[:-1]),
+        tuple(planned[one] for one in means if one > depth), tuple(tested), tuple(worse),
+        tuple(before),
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Every shallow net against every deeper one of its architecture, with Holm's adjustment inside the architecture."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import pandas as pd
+
+from study.statistics.interval import (
+    Bootstrap,
+    Difference,
+    Equivalence,
+    Permutation,
+    Probability,
+    bootstrap_interval,
+    difference,
+    equivalence,
+    holm,
+    permutation_test,
+    probability_of_degradation,
+    seeds_needed,
+)
+from study.verdict.selection import resolution, values, with_gap
+
+ALPHA = 0.05
+
+
+class Pair(NamedTuple):
+    """A deep net against a shallow one; a positive difference means that the deep net errs more.
+
+    The verdict rests on `difference` and `p_holm`; the rest is told beside them.
+    """
+
+    variant: str
+    architecture: str
+    metric: str
+    shallow: int
+    deep: int
+    shallow_net: str
+    deep_net: str
+    difference: Difference
+    p_holm: float
+    bootstrap: Bootstrap
+    permutation: Permutation
+    probability: Probability
+    equivalence: Equivalence
+    needed: int | None
+    """Least seeds a net that would settle an undecided pair; None of a decided one and of one without a spread."""
+
+    def worse(self, smallest: float) -> bool:
+        """Tell whether the deep net is shown to err more, by the smallest effect at least."""
+        return self.p_holm < ALPHA and self.difference.estimate >= smallest
+
+    def harmless(self, smallest: float) -> bool:
+        """Tell whether it is excluded that the deep net errs more by the smallest effect."""
+        return self.difference.high < smallest
+
+
+def pairs(
+    cells: pd.DataFrame, planned: Mapping[int, str], metric: str, smallest: float, *, others: Sequence[float] = ()
+) -> list[Pair]:
+    """Compare all depths of one architecture in one variant.
+
+    `planned` are the depths, with their nets' names, that the study has runs of, ended or not: a pair that can't be
+    tested yet still counts in Holm's adjustment. So do `others`, the p-values of further tests of the same claim.
+    `smallest` is the smallest effect of interest, in points.
+    """
+    if cells.empty:
+        return []
+    cells, step = with_gap(cells), resolution(cells, metric)
+    couples = list(combinations(sorted(planned), 2))
+    seeds = [(values(cells, deep, metric), values(cells, shallow, metric)) for shallow, deep in couples]
+    found = [difference(*both, step) for both in seeds]
+    adjusted = holm([*(one.p for one in found), *others])[: len(found)]
+    first = cells.iloc[0]
+    out = []
+    for (shallow, deep), both, one, p in zip(couples, seeds, found, adjusted, strict=True):
+        pair = Pair(
+            str(first["variant"]), str(first["architecture"]), metric, shallow, deep, planned[shallow], planned[deep],
+            one, p, bootstrap_interval(*both), permutation_test(*both), probability_of_degradation(*both),
+            equivalence(*both, smallest, step), None,
+        )  # fmt: skip
+        if not pair.worse(smallest) and not pair.harmless(smallest):
+            tests = len(couples) + len(others)
+            pair = pair._replace(needed=seeds_needed(*both, smallest, step, tests=tests))
+        out.append(pair)
+    return out

@@ -1,0 +1,132 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import study
+from study.config import shipped_grids
+from tests.conftest import run_here, run_study
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['study', '--help']\n"
+        "from study.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'mlflow', 'optuna', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert run_study(tmp_path, "--version").stdout == f"study {study.__version__}\n"
+    out = run_study(tmp_path, "--help").stdout
+    for word in ("run", "report", "status", "nets", "grids", "130 interrupted", "--install-completion"):
+        assert word in out
+
+
+def test_no_color_and_pipes_get_plain_text(tmp_path: Path) -> None:
+    for words in (["nets", "plain-8"], ["grids"], ["--help"], ["run", "--grid", "none.yaml"]):
+        done = run_study(tmp_path, *words, NO_COLOR="1")
+        assert "\x1b[3" not in done.stdout + done.stderr  # no colours
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--grid", "none.yaml"], "error: none.yaml: no such file"),
+        (["run", "--grid", "digitz"], "did you mean 'digits'?"),
+        (["run", "--grid", "digits", "--set", "recipe.lr=x"], "'lr' should be"),
+        (["run", "--grid", "digits", "--set", "lr"], "a setting looks like recipe.lr=0.1"),
+        (["run", "--grid", "digits", "--device", "tpu"], "there are auto, cpu, cuda and cuda:N"),
+        (["run", "--grid", "dogs-vs-cats"], "root"),
+        (["run", "--nonsense"], "No such option"),
+        (["grids", "show", "digitz"], "did you mean 'digits'?"),
+        (["nets", "plain-21"], "nearest 20 and 26"),
+        (["report"], "no study at sqlite:///"),
+        (["report", "-e", "x"], "no study is called 'x'"),
+        (["status"], "no study at sqlite:///"),
+    ],
+)
+def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
+    done = run_here(tmp_path, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) <= 1
+
+
+def test_nets_table(tmp_path: Path) -> None:
+    out = run_here(tmp_path, "nets").stdout
+    row = next(line for line in out.splitlines() if re.search(r"\bresnet-20\b", line))
+    assert ("269,722" in row, "40,551,040" in row) == (True, True)
+    assert "4,089,184,256" in next(line for line in out.splitlines() if "resnet-50" in line)
+    assert "273,066" not in out
+    small = run_here(tmp_path, "nets", "plain-20", "--size", "8").stdout
+    assert "2,535,040" in small  # a sixteenth of the convolutions' 40,550,400, and the linear layer's 640
+
+
+def test_grids(tmp_path: Path) -> None:
+    out = run_here(tmp_path, "grids").stdout
+    assert all(name in out for name in shipped_grids())
+    shown = run_here(tmp_path, "grids", "show", "digits").stdout
+    assert shown == (Path(study.__file__).parent / "grids" / "digits.yaml").read_text()
+
+
+def test_dry_run_does_nothing(tmp_path: Path) -> None:
+    done = run_study(tmp_path, "run", "--grid", "digits", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "left to do: 24 runs and their searches" in done.stdout
+    assert re.search(r"about \d+.* on \d+ workers? \(cpu\), [\d.]+ GiB of memory, \d+ MB of disk", done.stdout)
+    assert "plain-56" in done.stdout
+    assert not list(tmp_path.iterdir())  # not even a database
+
+
+@pytest.mark.parametrize("words", [["status"], ["grids"], ["--version"], ["nets", "plain-8"]])
+def test_a_reader_that_leaves_changes_no_exit_code(small_study: Path, words: list[str]) -> None:
+    """As `head` does, of output and messages; and the program is a module too."""
+    command = [sys.executable, "-m", "study", *words]
+    with subprocess.Popen(command, cwd=small_study, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    with subprocess.Popen([*command, "--nonsense"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+    assert process.returncode == 2
+
+
+def test_status_and_report(small_study: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{small_study / 'mlflow.db'}"
+    status = run_study(tmp_path, "status", MLFLOW_TRACKING_URI=uri)
+    assert status.returncode == 0, status.stderr
+    assert "plain-14" in status.stdout
+    # As in a notebook, whose kernel knows a backend that this environment may not have.
+    report = run_study(tmp_path, "report", MLFLOW_TRACKING_URI=uri, MPLBACKEND="module://no_such_package.backend")
+    assert report.returncode == 0, report.stderr
+    assert "report: reports/small/index.html" in report.stdout.replace("\n", "")
+    page = (tmp_path / "reports" / "small" / "index.html").read_text()
+    verdict = json.loads((tmp_path / "reports" / "small" / "verdict.json").read_text())
+    assert "plain-14" in page
+    assert "study run --grid small.yaml" in page
+    assert verdict
+    assert "Traceback" not in report.stderr + status.stderr
+
+
+def test_report_needs_neither_torch_nor_optuna(small_study: Path, tmp_path: Path) -> None:
+    for module in ("torch", "optuna"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError('not in a report')\n")
+    done = run_study(
+        tmp_path,
+        "report",
+        MLFLOW_TRACKING_URI=f"sqlite:///{small_study / 'mlflow.db'}",
+        PYTHONPATH=f"{tmp_path}:{Path(study.__file__).parents[1]}",
+    )
+    assert done.returncode == 0, done.stderr

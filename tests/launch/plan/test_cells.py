@@ -1,0 +1,153 @@
+from collections.abc import Mapping
+
+import pytest
+
+from study.config import Grid, parse_grid
+from study.launch.plan.cells import DataFacts, make_cells, plan_cells, tuning_key
+from study.track import Record, words
+
+FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
+
+
+def grid(recipe: str = "{epochs: 10, lr: 0.1}", rest: str = "") -> Grid:
+    return parse_grid(
+        f"name: g\ndataset: digits\nrecipe: {recipe}\n"
+        f"grid:\n  architecture: [plain, residual]\n  depth: [8, 20]\n  seed: [0, 1]\n{rest}",
+        "g.yaml",
+    )
+
+
+def record(kind: str, key: str, outcome: str, tags: Mapping[str, str] | None = None) -> Record:
+    return Record("id-" + key, kind, key, outcome, "FINISHED", {**(tags or {})})
+
+
+def test_cells_hold_the_seeds_of_a_net() -> None:
+    cells = make_cells(grid(), FACTS)
+    assert [cell.name for cell in cells] == ["plain-8", "plain-20", "resnet-8", "resnet-20"]
+    assert [[spec.seed for spec in cell.specs] for cell in cells] == [[0, 1]] * 4
+    assert {cell.variant for cell in cells} == {""}
+
+
+def test_cost_is_of_the_crops_that_a_net_sees() -> None:
+    text = (
+        "name: g\ndataset: {name: image-folder, root: ., image_size: 256}\n"
+        "recipe: {epochs: 1, augment: imagenet, shortcut: B}\ngrid: {net: [resnet-18], augment: [imagenet, none]}\n"
+    )
+    facts = DataFacts("f", train_images=1000, test_images=100, classes=1000, image_shape=(3, 256, 256))
+    crops, whole = make_cells(parse_grid(text, "g.yaml"), facts)
+    assert crops.complexity.multiply_adds == 1_814_073_344  # torchvision's, of 224 pixels
+    assert whole.complexity.multiply_adds > 1.3 * crops.complexity.multiply_adds
+
+
+def test_cost_is_forward_and_twice_as_much_backward() -> None:
+    cell = make_cells(grid(), FACTS)[0]
+    # 7 full batches of 128 an epoch
+    assert cell.run_cost == 3 * cell.complexity.multiply_adds * 70 * 128
+    assert cell.trial_cost == 0
+    tuned = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5}\n"), FACTS)[0]
+    assert tuned.trial_cost == tuned.run_cost / 2
+    seeds = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5, seeds: 3}\n"), FACTS)[0]
+    assert seeds.trial_cost == 3 * tuned.trial_cost
+
+
+def test_variants_name_what_varies() -> None:
+    cells = make_cells(grid(rest="  batch_size: [64, 128]\n  width: [1, 2]\n"), FACTS)
+    assert [cell.variant for cell in cells[:4]] == [
+        "batch_size=64, width=1",
+        "batch_size=64, width=2",
+        "batch_size=128, width=1",
+        "batch_size=128, width=2",
+    ]
+    assert cells[0].name == "plain-8 (batch_size=64, width=1)"
+
+
+def test_plain_nets_stand_once_beside_all_options_of_the_shortcut() -> None:
+    cells = make_cells(grid(rest="  shortcut: [A, B]\n"), FACTS)
+    assert [cell.name for cell in cells if cell.specs[0].architecture == "plain"] == ["plain-8", "plain-20"]
+    assert [cell.name for cell in cells if cell.specs[0].depth == 20][1:] == [
+        "resnet-20 (shortcut=A)",
+        "resnet-20 (shortcut=B)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        ("finished", "done"),
+        ("diverged", "done"),
+        ("failed", "continue"),
+        ("interrupted", "continue"),
+        ("running", "continue"),
+    ],
+)
+def test_what_mlflow_has_is_not_done_again(outcome: str, state: str) -> None:
+    g = grid()
+    first = g.runs()[0]
+    plans = plan_cells(make_cells(g, FACTS), FACTS, [record("run", first.run_key("f"), outcome)], g)
+    assert len(plans[0].done) == (state == "done")
+    assert [r.outcome for _, r in plans[0].left if r] == ([outcome] if state == "continue" else [])
+    assert sum(len(plan.left) for plan in plans) == 8 - (state == "done")
+
+
+def test_a_result_counts_whatever_else_was_tried() -> None:
+    g = grid()
+    key = g.runs()[0].run_key("f")
+    for records in (
+        [record("run", key, "finished"), record("run", key, "failed")],
+        [record("run", key, "failed"), record("run", key, "finished")],
+    ):
+        assert len(plan_cells(make_cells(g, FACTS), FACTS, records, g)[0].done) == 1
+
+
+def test_other_data_is_another_run() -> None:
+    g = grid()
+    records = [record("run", spec.run_key("other fingerprint"), "finished") for spec in g.runs()]
+    assert not any(plan.done for plan in plan_cells(make_cells(g, FACTS), FACTS, records, g))
+
+
+def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
+    g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8}\n")
+    cells = make_cells(g, FACTS)
+    found = {words.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', words.TRIAL: "8", words.EDGE: ""}
+    run = g.runs()[1].with_recipe(lr=0.02, warmup=5)
+    records = [record("tuning", cells[0].tuning_key, "finished", found), record("run", run.run_key("f"), "finished")]
+    plan = plan_cells(cells, FACTS, records, g)[0]
+    assert plan.point == {"lr": 0.02, "warmup": 5.0}
+    assert [r.key for r in plan.done] == [run.run_key("f")]
+    assert [(spec.recipe.lr, spec.recipe.warmup) for spec, _ in plan.left] == [(0.02, 5)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "trials", "widened", "edge", "known"),
+    [
+        ("finished", "8", "0", "", True),
+        ("finished", "10", "2", "", True),
+        ("finished", "4", "0", "", False),
+        ("finished", "9", "2", "", False),  # those beyond the bounds come on top of those asked for
+        ("finished", "12", "4", "highest", True),  # widened as far as is allowed
+        ("finished", "10", "2", "highest", False),  # it may be widened further now
+        ("interrupted", "8", "0", "", False),
+    ],
+)
+def test_an_unfinished_or_shorter_search_goes_on(
+    outcome: str, trials: str, widened: str, edge: str, known: bool
+) -> None:
+    g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
+    cells = make_cells(g, FACTS)
+    tags = {words.CHOSEN: '{"lr": 0.02}', words.TRIAL: trials, words.WIDENED: widened, words.EDGE: edge}
+    plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g)[0]
+    assert (plan.point == {"lr": 0.02}) is known
+    assert (plan.search_cost(8) == 0) is known
+    assert plan.tuning is not None
+
+
+def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
+    g = grid("{epochs: 10, lr: tune}")
+    spec = g.runs()[0]
+    key = tuning_key(spec, g.tune, "f")
+    same = {"trials": 99, "shared": 5, "widen": 0, "storage": "postgresql://h/x"}
+    assert tuning_key(spec, g.tune.model_copy(update=same), "f") == key
+    for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "tpe"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
+        assert tuning_key(spec, g.tune.model_copy(update=change), "f") != key, change
+    assert tuning_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
+    assert tuning_key(g.runs()[-1], g.tune, "f") != key

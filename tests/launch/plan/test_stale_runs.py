@@ -1,0 +1,137 @@
+"""What `study run` says of runs that were made otherwise than they would be now."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from study.config import parse_grid
+from study.launch.environment import code
+from study.launch.plan.cells import CellPlan, DataFacts, make_cells, plan_cells
+from study.launch.plan.stale_runs import made_otherwise
+from study.track import Record, Store, load_runs, words
+from tests.conftest import run_study
+from tests.launch.processes import uri
+
+FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
+GRID = parse_grid(
+    "name: g\ndataset: digits\nrecipe: {epochs: 10}\ngrid: {net: [plain-8, plain-14], seed: [0, 1]}\n", "g.yaml"
+)
+NOW = {words.CODE: code(), words.TORCH: torch.__version__, words.DATA: "f"}
+
+
+def plan(*made: tuple[str, dict[str, str]]) -> tuple[list[CellPlan], list[Record]]:
+    """Return the grid set against runs of these outcomes, whose tags are those of now but for what is given."""
+    specs = [spec for cell in make_cells(GRID, FACTS) for spec in cell.specs]
+    records = [
+        Record(f"r{i}", "run", spec.run_key("f"), outcome, "FINISHED", NOW | tags)
+        for i, (spec, (outcome, tags)) in enumerate(zip(specs, made, strict=False))
+    ]
+    return plan_cells(make_cells(GRID, FACTS), FACTS, records, GRID), records
+
+
+def test_runs_made_as_now_are_not_told() -> None:
+    assert made_otherwise(*plan(("finished", {}), ("diverged", {}), ("interrupted", {})), "f") == []
+    assert made_otherwise(*plan(), "f") == []
+
+
+def test_other_code_and_another_pytorch_are_one_line() -> None:
+    both = {words.CODE: "aaa", words.TORCH: "2.0"}
+    found = plan(("finished", {words.CODE: "aaa"}), ("finished", {}), ("finished", both), ("interrupted", {}))
+    assert made_otherwise(*found, "f") == [
+        f"warning: 2 of 4 runs were made by other code (aaa; now {code()}) or with another PyTorch (2.0; now "
+        f"{torch.__version__}): 2 stand as they are; give the grid another name to make all again"
+    ]
+
+
+def test_runs_that_were_cut_off_are_told_apart() -> None:
+    cut = ("interrupted", {words.CODE: "bbb"})
+    (line,) = made_otherwise(*plan(("finished", {words.CODE: "aaa"}), ("finished", {}), cut, cut), "f")
+    assert f"3 of 4 runs were made by other code (aaa / bbb; now {code()})" in line
+    assert ": 1 stands as it is and 2 cut off go on where they stopped;" in line
+    (line,) = made_otherwise(*plan(cut), "f")
+    assert "1 of 1 runs was made" in line
+    assert ": 1 cut off goes on where it stopped;" in line
+
+
+def test_a_run_that_already_went_on_by_other_code_counts_and_many_values_are_few() -> None:
+    (line,) = made_otherwise(*plan(("finished", {words.CODE: f"aaa, {code()}"})), "f")
+    assert f"(aaa, {code()}; now {code()})" in line
+    several = [("finished", {words.CODE: str(i) * 3}) for i in range(4)]
+    (line,) = made_otherwise(*plan(*several), "f")
+    assert "(000 / 111 / 222 and 1 more; now" in line
+
+
+def test_runs_of_other_data_are_counted() -> None:
+    cells, _ = plan()
+    other = [Record(f"r{i}", "run", f"k{i}", "finished", "FINISHED", NOW | {words.DATA: "e"}) for i in range(2)]
+    trial = Record("t", "trial", "k", "finished", "FINISHED", NOW | {words.DATA: "e"})
+    cut = Record("c", "run", "k", "interrupted", "KILLED", NOW | {words.DATA: "e"})
+    assert made_otherwise(cells, [*other, trial, cut], "f") == [
+        "warning: 2 runs of this study are of other data (e; now f) and do not count as done; "
+        "give the grid another name to keep them apart"
+    ]
+    (line,) = made_otherwise(cells, other[:1], "f")
+    assert "1 run of this study is of other data (e; now f) and does not count" in line
+
+
+IMAGES = """
+name: g
+dataset: {name: image-folder, root: ROOT, image_size: 8, validation: 0}
+recipe: {epochs: 1, batch_size: 4}
+grid: {net: plain-8, seed: [0, 1]}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of a few images, run to its end."""
+    folder = tmp_path_factory.mktemp("images")
+    draw = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name in ("ape", "bee"):
+            (folder / "tree" / part / name).mkdir(parents=True)
+            for i in range(4):
+                pixels = draw.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / "tree" / part / name / f"{i}.png")
+    (folder / "g.yaml").write_text(IMAGES.replace("ROOT", str(folder / "tree")))
+    done = run_study(folder, "run", "--grid", "g.yaml", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    return folder
+
+
+def test_code_of_an_earlier_release_is_told_when_a_grid_is_run_again(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    store = Store("g", uri(folder))
+    first = next(record for record in store.records() if record.kind == "run")
+    store.set_tags(first.run_id, {words.CODE: "0123456789ab"})
+    done = run_study(folder, "run", "--grid", "g.yaml", "--device", "cpu", "--quiet")
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert warnings == [
+        f"warning: 1 of 2 runs was made by other code (0123456789ab; now {code()}): 1 stands as it is; "
+        "give the grid another name to make all again"
+    ]
+
+
+def test_one_pixel_of_one_image_makes_other_runs(finished: Path) -> None:
+    before = load_runs("g", uri(finished))
+    assert len(before) == 2
+    path = finished / "tree" / "train" / "bee" / "2.png"
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[3, 4, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    done = run_study(finished, "run", "--grid", "g.yaml", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert len(warnings) == 1
+    assert "2 runs of this study are of other data" in warnings[0]
+    assert "2 runs and 0 trials done" in done.stderr
+    after = load_runs("g", uri(finished))
+    assert len(after) == 4
+    assert after["run_key"].is_unique
+    assert after["fingerprint"].nunique() == 2

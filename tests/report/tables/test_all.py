@@ -1,0 +1,36 @@
+import pandas as pd
+
+from study.report.tables.all import all_tables
+from study.verdict import judge
+from tests.report.frames import unfinish
+from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+
+NONE = pd.DataFrame()
+
+
+def names(runs, trials=NONE, found=(), curves=NONE):
+    return [table.name for table in all_tables(runs, curves, trials, list(found))]
+
+
+def test_a_study_has_the_tables_that_it_has_rows_for(digits):
+    (verdict,) = judge(digits.runs)
+    assert names(digits.runs, digits.trials, verdict.plain.train) == [
+        "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs",
+    ]  # fmt: skip
+    assert "training-errors" in names(cifar_runs())
+    assert "shortcuts" in names(imagenet_runs("AB"))
+    assert "plain-residual" not in names(digits.runs[digits.runs["architecture"] == "plain"])
+
+
+def test_captions_say_what_and_when():
+    for runs in (cifar_runs(), imagenet_runs("ABC")):
+        tables = {table.name: table for table in all_tables(runs, NONE, NONE, [])}
+        for name in ("results", "plain-residual", "errors"):
+            assert "after the last iteration" in tables[name].caption
+            assert "standard deviation over seeds" in tables[name].caption
+        assert all(table.caption.endswith(".") for table in tables.values())
+
+
+def test_before_any_result_there_are_runs_alone(digits):
+    waiting = unfinish(digits, "plain-8 seed 0", "running").runs.iloc[:1]
+    assert names(waiting, curves=digits.curves) == ["unfinished", "architectures", "runs"]

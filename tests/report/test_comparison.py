@@ -1,0 +1,133 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.report import compare_runs, conclusions, join, warnings
+from study.report.comparison_words import sentences
+from study.statistics.interval import difference, difference_in_differences
+from tests.report.frames import Truth
+from tests.report.studies import TRUTH, Loaded, loaded, shifted
+
+TRAIN = "final_train_error"
+
+
+def found(a: Loaded, b: Loaded):
+    return compare_runs(join([a, b], "").runs, (a.name, b.name), 0.5)
+
+
+def cell(study: Loaded, architecture: str, depth: int, metric: str = TRAIN):
+    runs = study.runs
+    return runs.loc[(runs["architecture"] == architecture) & (runs["depth"] == depth), metric].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def pair():
+    a, b = loaded("a"), loaded("b", shifted(12.0), seed=1, normalize="none")
+    return a, b, found(a, b)
+
+
+def test_nets_are_compared_by_the_reports_own_statistics(pair):
+    a, b, result = pair
+    assert [(one.net, one.metric) for one in result.nets[:4]] == [
+        (net, TRAIN) for net in ("plain-8", "plain-20", "resnet-8", "resnet-20")
+    ]
+    assert len(result.nets) == 8
+    for one in result.nets:
+        first, second = (cell(study, one.architecture, one.depth, one.metric) for study in (a, b))
+        step = 100 / (1293 if one.metric == TRAIN else 360)
+        assert one.change == difference(second, first, step)
+        assert one.change.estimate == pytest.approx(second.mean() - first.mean())
+        assert one.p_holm >= one.change.p
+    (deep,) = [one for one in result.of(TRAIN) if one.net == "plain-20"]
+    assert deep.p_holm < 0.05
+
+
+def test_what_depth_costs_is_a_difference_in_differences(pair):
+    a, b, result = pair
+    plain, residual = result.depths
+    assert (plain.shallow_net, plain.deep_net, residual.deep_net) == ("plain-8", "plain-20", "resnet-20")
+    cells = [cell(study, "plain", depth) for study in (b, a) for depth in (20, 8)]
+    assert plain.change == difference_in_differences(*cells, 100 / 1293)
+    assert plain.change.estimate == pytest.approx(plain.b.estimate - plain.a.estimate)
+    assert plain.change.estimate == pytest.approx(7.0, abs=0.5)
+    assert plain.change.low < plain.change.estimate < plain.change.high
+    first, second = conclusions(result)
+    assert "From plain-8 to plain-20" in first
+    assert first.endswith("depth costs more in b than in a.")
+    assert "depth costs" in second
+    assert "more in b" not in second
+
+
+def test_settings_that_differ_and_those_that_agree(pair):
+    result = pair[2]
+    assert [(one.name, one.a, one.b, one.kind) for one in result.differing] == [
+        ("normalize", "channel", "none", "setting")
+    ]
+    assert result.agreeing >= 10
+    assert "One setting differs between a and b: normalize (channel; none)" in sentences(result)[0]
+    assert warnings(result) == ()
+
+
+def test_what_is_not_comparable_is_said():
+    a = loaded("a")
+    b = loaded("b", dataset="cifar10", fingerprint="g" * 20, total_iterations=440, lr_tuned=False, batch_size="64",
+               classes=100)  # fmt: skip
+    result = found(a, b)
+    told = " ".join(warnings(result))
+    for wanted in ("the data sets differ (a: digits; b: cifar10)", "(a: 220; b: 440 iterations)", "tuned for each net"):
+        assert wanted in told
+    assert "settings differ" in sentences(result)[0]
+    assert "No difference can be put down to one of them alone" in sentences(result)[0]
+    images = found(a, loaded("b", fingerprint="g" * 20, train_images=900))
+    assert "the images aren't the same (a: 1,293; b: 900 training images)" in warnings(images)[0]
+
+
+def test_no_common_nets():
+    other = Truth({("plain", 32): (5.0, 0.2), ("plain", 44): (6.0, 0.2)}, trials=0)
+    result = found(loaded("a"), loaded("b", other))
+    assert result.nets == result.depths == ()
+    assert conclusions(result) == ("a and b have no net in common, so nothing is compared.",)
+    assert sentences(result)
+
+
+def test_one_common_depth():
+    other = Truth({("plain", 20): (15.0, 0.2)}, trials=0)
+    result = found(loaded("a"), loaded("b", other))
+    assert result.depths == ()
+    (told,) = conclusions(result)
+    assert "no two depths of an architecture in common" in told
+    assert "plain-20 by" in told
+
+
+def test_one_seed_has_numbers_and_no_claim():
+    lone = Truth(TRUTH.train, seeds=1, trials=0)
+    result = found(loaded("a", lone), loaded("b", lone, seed=1))
+    assert all(math.isnan(one.p_holm) and math.isnan(one.change.low) for one in result.nets)
+    assert not any(np.isnan(one.change.estimate) for one in result.nets)
+    assert all("without an interval" in sentence for sentence in conclusions(result))
+    assert any("With one seed in a study there is no interval" in sentence for sentence in sentences(result))
+    assert "significant" not in " ".join((*conclusions(result), *sentences(result)))
+
+
+def test_the_same_training_in_both_is_said():
+    a = loaded("a")
+    twin = Loaded("b", a.runs, a.curves, a.trials, a.provenance)
+    result = found(a, twin)
+    assert result.shared == len(a.runs)
+    assert "12 runs are the same training in both" in " ".join(sentences(result))
+    assert all(one.change.estimate == 0 for one in result.nets)
+
+
+def test_variants_are_matched_by_name_or_one_with_all():
+    a, b = loaded("a"), loaded("b", seed=1)
+    both = [type(a)(one.name, one.runs.assign(variant="width=2"), one.curves, one.trials, one.provenance)
+            for one in (a, b)]  # fmt: skip
+    assert [couple.shown for couple in found(*both).couples] == [""]
+    wide = b.runs.assign(variant="width=1"), b.runs.assign(variant="width=2")
+    several = type(b)("b", pd.concat(wide), b.curves, b.trials, b.provenance)
+    result = found(a, several)
+    assert [couple.b for couple in result.couples] == ["study=b, width=1", "study=b, width=2"]
+    assert {one.variant for one in result.depths} == {"all / width=1", "all / width=2"}
+    assert len(result.of(TRAIN)) == 8
