@@ -1,0 +1,3 @@
+from tests.report.conftest import digits, paper
+
+__all__ = ["digits", "paper"]
