@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from study.statistics.interval import holm
 from study.statistics.welch import welch
-from study.track import load_curves, load_runs
+from study.track.frames import load_curves, load_runs
 
 RESOLUTION = 100 / 1437  # of the error, in points: one of the training images of digits
 FORMATS = ("fp32", "bf16")

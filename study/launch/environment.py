@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 import study
-from study.track import words
+from study.track import tags as tag
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
 DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec.py")
@@ -69,13 +69,13 @@ def torch_version() -> str:
 
 def made_by() -> dict[str, str]:
     """Return the tags of what, beside a run's key, decides its result."""
-    return {words.CODE: code(), words.TORCH: torch_version()}
+    return {tag.CODE: code(), tag.TORCH: torch_version()}
 
 
 def in_turn(before: str, now: str) -> str:
     """Return the values of a tag that held one after another."""
-    known = before.split(words.TIMES) if before else []
-    return before if known[-1:] == [now] else words.TIMES.join([*known, now])
+    known = before.split(tag.SEPARATOR) if before else []
+    return before if known[-1:] == [now] else tag.SEPARATOR.join([*known, now])
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.report.gallery import Picture
 from study.report.tables.results import Table
-from study.track import words
+from study.track.tags import PROBE_COLUMNS
 
 
 class Chapter(NamedTuple):
@@ -35,7 +35,7 @@ class Evidence:
     others: pd.DataFrame
     """Runs that count of all variants, these included."""
     probes: Mapping[str, pd.DataFrame]
-    """By table (`gradients`, ...): rows of all variants, with `words.PROBE_COLUMNS`, step (int) and the probe's own."""
+    """By table (`gradients`, ...): rows of all variants, with `PROBE_COLUMNS`, step (int) and the probe's own."""
     smallest_effect: float
     """In points of training error."""
 
@@ -43,5 +43,5 @@ class Evidence:
         """Return a probe's rows of the variant that is judged; empty where it wasn't measured."""
         found = self.probes.get(table)
         if found is None:
-            return pd.DataFrame(columns=[*words.PROBE_COLUMNS, "step"])
+            return pd.DataFrame(columns=[*PROBE_COLUMNS, "step"])
         return found[found["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)

@@ -7,18 +7,13 @@ import pandas as pd
 import pytest
 
 from study.errors import StudyError
-from study.track import (
-    Store,
-    Unreachable,
-    load_curves,
-    load_datasets,
-    load_provenance,
-    load_runs,
-    load_study,
-    load_trials,
-    look,
-    words,
-)
+from study.track import tags as tag
+from study.track.datasets import load_datasets
+from study.track.frames import load_curves, load_runs, load_study, load_trials
+from study.track.provenance import load_provenance
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
+from study.track.uri import Unreachable
 
 from .test_store import POINT, begin, uri
 
@@ -37,10 +32,10 @@ def test_one_look_is_equal_to_all_the_others(small_study: Path) -> None:
 def test_the_state_changes_with_whatever_is_logged(tmp_path: Path) -> None:
     store = Store("s", uri(tmp_path))
     run = begin(store)
-    states = [look("s", store.uri).state]
+    states = [take_snapshot("s", store.uri).state]
 
     def note() -> None:
-        states.append(look("s", store.uri).state)
+        states.append(take_snapshot("s", store.uri).state)
 
     store.log_points(run, [POINT])
     note()
@@ -51,7 +46,7 @@ def test_the_state_changes_with_whatever_is_logged(tmp_path: Path) -> None:
     begin(store, "other")
     note()
     assert len(set(states)) == len(states)
-    assert look("s", store.uri).state == states[-1]
+    assert take_snapshot("s", store.uri).state == states[-1]
 
 
 def test_who_is_at_work(tmp_path: Path) -> None:
@@ -60,12 +55,12 @@ def test_who_is_at_work(tmp_path: Path) -> None:
     mine, dead, far, ended = (begin(store, key) for key in "abcd")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    host, system, _, began = store.client.get_run(mine).data.tags[words.OWNER].split(":")
-    store.set_tags(dead, {words.OWNER: f"{host}:{system}:{process.pid}:{began}"})
-    store.set_tags(far, {words.OWNER: "elsewhere:1:1"})
+    host, system, _, began = store.client.get_run(mine).data.tags[tag.OWNER].split(":")
+    store.set_tags(dead, {tag.OWNER: f"{host}:{system}:{process.pid}:{began}"})
+    store.set_tags(far, {tag.OWNER: "elsewhere:1:1"})
     store.end(ended, "finished")
-    assert look("s", store.uri).at_work == 2
-    assert set(look("s", store.uri).runs["run_id"]) == {mine, dead, far, ended}
+    assert take_snapshot("s", store.uri).active == 2
+    assert set(take_snapshot("s", store.uri).runs["run_id"]) == {mine, dead, far, ended}
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -73,4 +68,4 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no study is called 't'"):
         load_study("t", uri(tmp_path))
     with pytest.raises(Unreachable, match=r"can't be reached at http://127\.0\.0\.1:9"):
-        look("s", "http://127.0.0.1:9")
+        take_snapshot("s", "http://127.0.0.1:9")

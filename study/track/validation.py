@@ -1,7 +1,7 @@
-"""Which runs can be used: in MLflow's pages tags can be edited, and other programs may have put runs there."""
+"""Check which runs can be used: tags can be edited in MLflow's pages, and other programs may have put runs there."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,8 +18,8 @@ from pydantic import (
 
 from study.errors import printable
 from study.names import Architecture
-from study.track import words
-from study.track.stored import StoredRun
+from study.track import tags as tag
+from study.track.database import StoredRun
 
 SHOWN = 60
 """Characters of a value that a line shows."""
@@ -38,10 +38,12 @@ Whole = Annotated[Int, Field(ge=0, le=LARGEST)]
 Count = Annotated[Whole, BeforeValidator(lambda value: value or 0)]
 Number = Annotated[FiniteFloat, Strict()]
 """In JSON, where a text isn't one."""
+Bounds = Annotated[tuple[Number, Number], AfterValidator(_rising)]
+Outcome = Literal["running", "finished", "diverged", "pruned", "failed", "interrupted"]
 
 
 class Point(BaseModel):
-    """What a search tries and finds; its fields are checked as a recipe checks them."""
+    """Hyper-parameters that a search tries; the same checks as a recipe's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,26 +54,24 @@ class Point(BaseModel):
 
 
 class _Tags(BaseModel):
-    outcome: Annotated[Literal["running", "finished", "diverged", "pruned", "failed", "interrupted"],
-                       Field(alias=words.OUTCOME)]  # fmt: skip
+    outcome: Outcome = Field(alias=tag.OUTCOME)
 
 
 class _Trial(_Tags):
-    number: Annotated[Whole, Field(alias=words.TRIAL)] = 0
-    point: Annotated[Json[Point] | None, Field(alias=words.POINT)] = None
+    number: Whole = Field(0, alias=tag.TRIAL)
+    point: Json[Point] | None = Field(None, alias=tag.POINT)
 
 
 class _Search(_Tags):
-    bounds: Annotated[Json[Annotated[tuple[Number, Number], AfterValidator(_rising)]] | None,
-                      Field(alias=words.BOUNDS)] = None  # fmt: skip
-    chosen: Annotated[Json[Point] | None, Field(alias=words.CHOSEN)] = None
-    trials: Annotated[Whole, Field(alias=words.TRIAL)] = 0
-    widened: Annotated[Whole, Field(alias=words.WIDENED)] = 0
-    edge: Annotated[Literal["", "lowest", "highest"], Field(alias=words.EDGE)] = ""
+    bounds: Json[Bounds] | None = Field(None, alias=tag.BOUNDS)
+    chosen: Json[Point] | None = Field(None, alias=tag.CHOSEN)
+    trials: Whole = Field(0, alias=tag.TRIAL)
+    widened: Whole = Field(0, alias=tag.WIDENED)
+    edge: Literal["", "lowest", "highest"] = Field("", alias=tag.EDGE)
 
 
 class _FinishedSearch(_Search):
-    chosen: Annotated[Json[Point], Field(alias=words.CHOSEN)]
+    chosen: Json[Point] = Field(alias=tag.CHOSEN)
 
 
 class _Params(BaseModel):
@@ -98,55 +98,55 @@ class _SearchParams(_Params):
 KINDS: dict[str, type[_Tags]] = {"run": _Tags, "trial": _Trial, "tuning": _Search, "dataset": _Tags}
 
 
-def sound(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:
+def check_runs(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:
     """Return the runs of a study that can be used, and a line for each of the others that says why it is left out.
 
-    Runs that have none of a study's tags aren't of it, and nothing is said of them.
+    Runs without any of a study's tags belong to another program: nothing is said of them.
     """
-    good, lines = [], []
+    usable, lines = [], []
     for run in runs:
         fault = _fault(run)
         if not fault:
-            good.append(run)
+            usable.append(run)
         elif any(key.startswith("study.") for key in run.tags):
             lines.append(f"run '{printable(run.name or run.run_id)}' ({run.run_id[:8]}) is left out: {fault}")
-    return good, lines
+    return usable, lines
 
 
-def warned(runs: Iterable[StoredRun]) -> list[StoredRun]:
+def usable_runs(runs: Iterable[StoredRun]) -> list[StoredRun]:
     """Return the runs of a study that can be used, and warn of each other."""
-    good, lines = sound(runs)
+    usable, lines = check_runs(runs)
     for line in lines:
         warnings.warn(line, stacklevel=3)
-    return good
+    return usable
 
 
 def _fault(run: StoredRun) -> str:
-    kind = run.tags.get(words.KIND)
+    kind = run.tags.get(tag.KIND)
     if kind not in KINDS:
-        return _said("tag", words.KIND, kind, f"it should be one of {', '.join(KINDS)}")
+        return _describe("tag", tag.KIND, kind, f"it should be one of {', '.join(KINDS)}")
     model = KINDS[kind]
-    if kind == "tuning" and run.tags.get(words.OUTCOME) == "finished":
+    if kind == "tuning" and run.outcome == "finished":
         model = _FinishedSearch
-    fault = _refused("tag", model, run.tags)
-    if not fault and run.params and kind != "dataset":  # one that is being made at this moment has none yet
-        fault = _refused("parameter", _SearchParams if kind == "tuning" else _Params, run.params)
+    fault = _first_fault("tag", model, run.tags)
+    if not fault and run.params and kind != "dataset":  # a run that is just being created has no parameters yet
+        fault = _first_fault("parameter", _SearchParams if kind == "tuning" else _Params, run.params)
     return fault
 
 
-def _refused(what: str, model: type[BaseModel], values: Any) -> str:
+def _first_fault(what: str, model: type[BaseModel], values: Mapping[str, str]) -> str:
     """Return what is wrong with the first of the values that a model refuses."""
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
-        return _said(what, key, values.get(key), first["msg"].removeprefix("Value error, "))
+        return _describe(what, key, values.get(key), first["msg"].removeprefix("Value error, "))
     return ""
 
 
-def _said(what: str, key: str, value: str | None, why: str) -> str:
+def _describe(what: str, key: str, value: str | None, fault: str) -> str:
     if value is None:
         return f"it has no {what} {key}"
     shown = printable(value if len(value) <= SHOWN else f"{value[: SHOWN - 3]}...")
-    return f"its {what} {key} is '{shown}': {why}"
+    return f"its {what} {key} is '{shown}': {fault}"

@@ -13,16 +13,17 @@ from mlflow.tracking import MlflowClient
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from study.track import words
-from study.track.connect import connect
+from study.track import tags as tag
+from study.track.client import connect
+from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
-from study.track.owner import scratch_folder
-from study.track.place import tracking_uri
+from study.track.scratch import scratch_folder
 from study.track.store import Store
-from study.track.stored import StoredRun
+from study.track.uri import tracking_uri
 
 TABLE, STATISTICS, PICTURES = "images.parquet", "statistics.json", "pictures.npz"
-COLUMNS = ("name", "class", "height", "width", "path", "split")
+SIZES = ("height", "width")
+COLUMNS = ("name", "class", *SIZES, "path", "split")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +46,16 @@ class DatasetRecord:
 
 
 def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earlier: str = "") -> None:
-    """Write a data set as a run of its own; it counts as written once the run has ended.
+    """Store a data set as a run of its own; it counts as stored once the run has ended.
 
-    `root` is the folder it came from, `earlier` the id of a run in which this was begun and not ended.
+    `root` is the folder it came from, `earlier` the id of a run in which this was begun and not finished.
     """
     statistics = record.statistics
     if earlier:
         run_id = earlier
         bare = store.reopen(run_id).bare
     else:
-        tags = {words.KIND: "dataset", words.KEY: record.fingerprint}
+        tags = {tag.KIND: "dataset", tag.KEY: record.fingerprint}
         run_id, bare = store.begin(f"data: {record.name}", {}, tags), True
     if bare:
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
@@ -83,14 +84,14 @@ def load_datasets(experiment: str, uri: str | None = None) -> list[DatasetRecord
 
 
 def datasets_of(client: MlflowClient, records: Sequence[StoredRun]) -> list[DatasetRecord]:
-    """Return the data sets of a study, the oldest first; `records` are what was read of it, the newest first."""
-    found: dict[str, DatasetRecord] = {}
+    """Return the data sets of a study, the oldest first; `records` are its runs of all kinds, the newest first."""
+    by_fingerprint: dict[str, DatasetRecord] = {}
     for run in reversed(records):
-        if run.tags.get(words.KIND) == "dataset" and run.tags.get(words.OUTCOME) == "finished":
+        if run.kind == "dataset" and run.outcome == "finished":
             record = _load(client, run.run_id)
             if record is not None:
-                found[record.fingerprint] = record
-    return list(found.values())
+                by_fingerprint[record.fingerprint] = record
+    return list(by_fingerprint.values())
 
 
 def write_files(record: DatasetRecord, folder: Path) -> None:
@@ -113,9 +114,9 @@ def read_files(folder: Path) -> DatasetRecord:
     # From bytes: of a damaged file the readers would leave a handle open.
     with np.load(io.BytesIO((folder / PICTURES).read_bytes()), allow_pickle=False) as pictures:
         samples, labels, mean_image = (pictures[name] for name in ("samples", "sample_labels", "mean_image"))
-    known = _Statistics.model_validate(statistics)
-    record = DatasetRecord(known.dataset, known.fingerprint, table, statistics, samples, labels, mean_image)
-    _check(record, known)
+    checked = _Statistics.model_validate(statistics)
+    record = DatasetRecord(checked.dataset, checked.fingerprint, table, statistics, samples, labels, mean_image)
+    _check(record, checked)
     return record
 
 
@@ -129,21 +130,22 @@ def _load(client: MlflowClient, run_id: str) -> DatasetRecord | None:
             return None
 
 
-def _check(record: DatasetRecord, known: "_Statistics") -> None:
-    """Make sure that table and pictures fit the statistics, so that whoever shows them may rely on their form."""
+def _check(record: DatasetRecord, statistics: "_Statistics") -> None:
+    """Check that table and pictures fit the statistics, so that a report can rely on their form."""
     table, samples, labels = record.table, record.samples, record.sample_labels
-    lengths = {len(values) for part in (known, known.training) for values in (part.mean, part.variance, part.std)}
+    lengths = {
+        len(values) for part in (statistics, statistics.training) for values in (part.mean, part.variance, part.std)
+    }
     fits = {
-        "channels": lengths == {len(known.channels)},
-        "sizes": len(table) > 0
-        and all(table[s].dtype.kind in "iu" and table[s].min() > 0 for s in ("height", "width")),
-        "table": set(table["class"]) <= set(known.classes) and set(table["split"]) <= set(known.splits),
+        "channels": lengths == {len(statistics.channels)},
+        "sizes": len(table) > 0 and all(table[s].dtype.kind in "iu" and table[s].min() > 0 for s in SIZES),
+        "table": set(table["class"]) <= set(statistics.classes) and set(table["split"]) <= set(statistics.splits),
         "samples": samples.dtype == np.uint8 and samples.ndim == 4 and samples.size > 0,
         "sample labels": labels.shape == samples.shape[:1] and labels.dtype.kind in "iu",
         "mean image": record.mean_image.dtype == np.uint8 and record.mean_image.shape == samples.shape[1:],
     }
     problems = [name for name, fine in fits.items() if not fine]
-    if problems or not 0 <= labels.min() <= labels.max() < len(known.classes):
+    if problems or not 0 <= labels.min() <= labels.max() < len(statistics.classes):
         raise ValueError(f"not a data set's files: {', '.join(problems) or 'sample labels'}")
 
 

@@ -1,4 +1,4 @@
-"""MLflow's client, opened with care, and what it raises while nobody answers, in one line."""
+"""Connect to MLflow, and turn what it raises while nobody answers into one line."""
 
 import http.client
 import logging
@@ -15,12 +15,11 @@ from urllib.parse import urlparse, urlsplit, urlunsplit
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported, like the next
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run, else
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # its own would take minutes, in which nothing is heard
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # its default would block for minutes
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
 import requests
 from filelock import FileLock
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.version import VERSION
@@ -29,10 +28,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.errors import StudyError, without_passwords
 from study.retry import database_is_away, disk_is_away, first_line
 from study.track import database
-from study.track.place import SQLITE, Unreachable, database_path, sqlite_address
+from study.track.uri import SQLITE, Unreachable, database_path, sqlite_uri
 
 PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
-"""What MLflow says while it, or the way to it, is broken for a while."""
+"""Codes of errors that pass: MLflow, or the way to it, is broken for a while."""
 
 
 @lru_cache(maxsize=8)
@@ -50,10 +49,10 @@ def connect(uri: str) -> MlflowClient:
     scheme = urlparse(uri).scheme.partition("+")[0]  # what follows names a driver
     if path is None and scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
         raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
-    with answering(uri):
+    with translate_errors(uri):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path) if path is not None else nullcontext():
+        with _locked(path) if path is not None else nullcontext():
             if scheme not in ("http", "https"):
                 _check_schema(uri)
             client = MlflowClient(tracking_uri=_with_driver(uri))
@@ -62,8 +61,8 @@ def connect(uri: str) -> MlflowClient:
 
 
 @contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """Turn whatever MLflow raises in this block while it is away into one line.
+def translate_errors(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow raises in this block while it is away into one line of ours.
 
     Raises:
         Unreachable: nobody answers at `uri`, now or in the middle of the block.
@@ -71,9 +70,9 @@ def answering(uri: str) -> Iterator[None]:
     """
     try:
         if uri.startswith("http"):
-            _knock(uri)
+            _check_server(uri)
         elif database.is_readable(uri) and database_path(uri) is None:
-            database.knock(uri)
+            database.check_connection(uri)
         yield
     except ImportError as error:
         raise StudyError(f"{uri}: {error}; pip install '.[postgresql]', and write postgresql+psycopg2://") from None
@@ -82,23 +81,23 @@ def answering(uri: str) -> Iterator[None]:
         raise Unreachable(f"MLflow can't be reached at {without_passwords(uri)}: {reason}") from None
 
 
-def is_away(uri: str, error: Exception) -> str:
-    """Say why MLflow can't be used now, or nothing where the cause won't pass by itself or by making room on a disk."""
+def transient_mlflow_error(uri: str, error: Exception) -> str:
+    """Return why MLflow can't be used now, or "" unless the cause passes by itself or by making room on a disk."""
     if isinstance(error, Unreachable):
         return str(error)
-    found = _reason(error)
-    return found and f"MLflow at {database_path(uri) or without_passwords(uri)}: {found}"
+    reason = _reason(error)
+    return reason and f"MLflow at {database_path(uri) or without_passwords(uri)}: {reason}"
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, MlflowException):
-        found = database_is_away(error)
+        reason = database_is_away(error)
         if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
-            return "another process is writing the same parameters"  # once they are there, equal ones are taken
-        refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own words are known
-        if not found and not refused and error.error_code in PASSING:
+            return "another process is writing the same parameters"  # once they are there, equal ones are accepted
+        refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own errors are known
+        if not reason and not refused and error.error_code in PASSING:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
-        return found
+        return reason
     if isinstance(error, requests.RequestException):
         refused = error.response is not None and error.response.status_code < 500
         return "" if refused else "it doesn't answer"
@@ -106,8 +105,8 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Let one process make the database, and others wait for it: MLflow's own making of tables isn't safe for two."""
+def _locked(file: Path) -> Iterator[None]:
+    """Let one process create the database while others wait: MLflow's own creation of tables isn't safe for two."""
     path = Path(f"{file}.lock")
     if file.exists() and not path.exists():
         yield
@@ -115,28 +114,28 @@ def _alone(file: Path) -> Iterator[None]:
     with FileLock(path):
         try:
             if not file.exists():
-                _make(file)
+                _create(file)
             yield
         finally:
             path.unlink(missing_ok=True)
 
 
-def _make(file: Path) -> None:
-    """Make MLflow's tables beside the file and rename them to it: ended halfway, MLflow could never finish them.
+def _create(file: Path) -> None:
+    """Create MLflow's tables in another file and rename it: if interrupted, MLflow could never finish them.
 
-    Its first experiment too, into which it would write the folder's name unquoted.
+    This creates its first experiment too, into which it would write the folder's name unquoted.
     """
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # a second, seldom needed
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes a second, seldom needed
 
     new = Path(f"{file}.new")
     new.unlink(missing_ok=True)
-    store = SqlAlchemyStore(_with_driver(sqlite_address(new)), (file.parent / "mlruns").as_uri())
+    store = SqlAlchemyStore(_with_driver(sqlite_uri(new)), (file.parent / "mlruns").as_uri())
     store.engine.dispose()
     new.rename(file)
 
 
 def _with_driver(uri: str) -> str:
-    """Return a local database's address with its driver: MLflow makes a folder of what follows sqlite:///, unquoted."""
+    """Return a local database's address with its driver: MLflow creates the folder after sqlite:/// unquoted."""
     return uri.replace(SQLITE, "sqlite+pysqlite:///", 1)
 
 
@@ -151,43 +150,29 @@ def _check_schema(uri: str) -> None:
 
     engine = create_sqlalchemy_engine(uri)
     try:
-        found = _get_schema_version(engine)
+        version = _get_schema_version(engine)
     finally:
         engine.dispose()
-    if found is None:  # without tables so far
-        return
-    versions = ScriptDirectory.from_config(_get_alembic_config(""))
-    newest = versions.get_current_head()
+    migrations = ScriptDirectory.from_config(_get_alembic_config(""))
+    newest = migrations.get_current_head()
     where = database_path(uri) or uri
-    if found == newest:
+    if version in (None, newest):  # None: without tables so far
         return
-    if found in {revision.revision for revision in versions.walk_revisions()}:
+    if version in {revision.revision for revision in migrations.walk_revisions()}:
         raise StudyError(
-            f"{where} was made by an older MLflow (its tables have version {found}, MLflow {VERSION} has {newest}): "
+            f"{where} was made by an older MLflow (its tables have version {version}, MLflow {VERSION} has {newest}): "
             f"make a copy, then bring it up to date: {shlex.join(['mlflow', 'db', 'upgrade', uri])}"
         )
     raise StudyError(
-        f"{where} was made by a newer MLflow (MLflow {VERSION} doesn't know version {found} of its tables), "
+        f"{where} was made by a newer MLflow (MLflow {VERSION} doesn't know version {version} of its tables), "
         "or by another program: upgrade MLflow, or set MLFLOW_TRACKING_URI to another database"
     )
 
 
-def all_runs(client: MlflowClient, experiment_id: str, filter_string: str = "") -> list[Run]:
-    """Return every run of an experiment that the filter lets through, the newest first."""
-    runs: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], filter_string, max_results=5000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+def _check_server(uri: str) -> None:
+    """Send a server any request: MLflow's own client would try for minutes before it says that none is there.
 
-
-def _knock(uri: str) -> None:
-    """Ask a server for anything at all: MLflow's own client would try for minutes before it says that none is there.
-
-    Name and password are left to MLflow: here they would be taken for a part of the host's name.
+    Name and password are left out: urllib would take them for a part of the host's name.
 
     Raises:
         OSError: nobody answers.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from study.track.place import database_path, pages, sqlite_address, tracking_uri
+from study.track.uri import database_path, sqlite_uri, tracking_uri, ui_hint
 from tests.conftest import run_here, run_study
 from tests.track.servers import Server
 
@@ -38,7 +38,7 @@ TINY += " --set dataset.train_limit=200 --set dataset.test_limit=50"
 def test_addresses_are_those_of_sqlalchemy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    address = sqlite_address(folder / "mlflow.db")
+    address = sqlite_uri(folder / "mlflow.db")
     assert address == URL.create("sqlite", database=str(folder / "mlflow.db")).render_as_string()
     assert make_url(address).database == str(folder / "mlflow.db")
     assert database_path(address) == folder / "mlflow.db"
@@ -53,7 +53,7 @@ def test_addresses_are_those_of_sqlalchemy(name: str, tmp_path: Path, monkeypatc
 def test_options_of_an_address_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///a.db?timeout=5")
-    assert tracking_uri() == f"{sqlite_address(tmp_path.resolve() / 'a.db')}?timeout=5"
+    assert tracking_uri() == f"{sqlite_uri(tmp_path.resolve() / 'a.db')}?timeout=5"
     assert database_path(tracking_uri()) == tmp_path.resolve() / "a.db"
 
 
@@ -61,20 +61,20 @@ def test_what_shows_mlflows_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert pages(tracking_uri()) == "mlflow ui"
+    assert ui_hint(tracking_uri()) == "mlflow ui"
     (tmp_path / "mlruns" / "models").mkdir(parents=True)
-    assert pages(tracking_uri()) == "mlflow ui"
+    assert ui_hint(tracking_uri()) == "mlflow ui"
     (tmp_path / "mlruns" / "0").mkdir()
     (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
     with_option = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
-    assert pages(tracking_uri()) == with_option
+    assert ui_hint(tracking_uri()) == with_option
     (tmp_path / "mlruns" / "0" / "meta.yaml").unlink()
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:///other.db")
-    assert pages(tracking_uri()) == with_option
-    elsewhere = sqlite_address(tmp_path / "a b" / "mlflow.db")
-    assert shlex.split(pages(elsewhere)) == ["mlflow", "ui", "--backend-store-uri", elsewhere]
-    assert pages("http://bob:pw@mlflow:5000") == "http://***@mlflow:5000"
-    assert "pw" not in pages("postgresql://bob:pw@host/mlflow")
+    assert ui_hint(tracking_uri()) == with_option
+    elsewhere = sqlite_uri(tmp_path / "a b" / "mlflow.db")
+    assert shlex.split(ui_hint(elsewhere)) == ["mlflow", "ui", "--backend-store-uri", elsewhere]
+    assert ui_hint("http://bob:pw@mlflow:5000") == "http://***@mlflow:5000"
+    assert "pw" not in ui_hint("postgresql://bob:pw@host/mlflow")
 
 
 @pytest.mark.slow

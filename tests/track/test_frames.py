@@ -4,7 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.track import Store, list_studies, load_curves, load_provenance, load_runs, load_trials, words
+from study.track import tags as tag
+from study.track.find import list_studies
+from study.track.frames import load_curves, load_runs, load_trials
+from study.track.provenance import load_provenance
+from study.track.store import Store
+from study.track.tags import FINALS
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "iterations_per_epoch": 10}
 
@@ -55,7 +60,7 @@ def test_the_columns_of_trials(uri: str) -> None:
     trials = load_trials("small", uri)
     assert list(trials.columns) == [
         *("architecture", "depth", "net", "variant", "number", "seed", "lr", "objective", "value", "state", "step"),
-        *("chosen", "edge", "low", "high", "point", "began", *words.FINALS, "run_id"),
+        *("chosen", "edge", "low", "high", "point", "began", *FINALS, "run_id"),
     ]
     for _, search in trials.groupby("net"):
         assert list(search["number"]) == list(range(len(search)))
@@ -94,12 +99,12 @@ def test_a_trial_with_several_seeds_has_a_row_each(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     store = Store("s", uri)
     rates, numbers = (0.1, 0.2), (0, 1)
-    search = store.begin("plain-8 tuning", PARAMS | {"lr": "tune"}, {words.KIND: "tuning", words.BOUNDS: "[0.01, 1.0]"})
-    store.set_tags(search, {words.CHOSEN: json.dumps({"lr": 0.2}), words.EDGE: "highest"})
+    search = store.begin("plain-8 tuning", PARAMS | {"lr": "tune"}, {tag.KIND: "tuning", tag.BOUNDS: "[0.01, 1.0]"})
+    store.set_tags(search, {tag.CHOSEN: json.dumps({"lr": 0.2}), tag.EDGE: "highest"})
     for number, rate in reversed(list(zip(numbers, rates, strict=True))):
         for seed in (1001, 1000):
-            tags = {words.KIND: "trial", words.TRIAL: str(number), words.POINT: json.dumps({"lr": rate})}
-            run = store.begin("t", PARAMS | {"lr": rate, "seed": seed}, tags | {words.PARENT: search})
+            tags = {tag.KIND: "trial", tag.TRIAL: str(number), tag.POINT: json.dumps({"lr": rate})}
+            run = store.begin("t", PARAMS | {"lr": rate, "seed": seed}, tags | {tag.PARENT: search})
             store.client.log_metric(run, "objective", rate + seed)
             store.end(run, "finished")
     trials = load_trials("s", uri)
@@ -115,11 +120,11 @@ def test_two_searches_of_a_net_are_told_apart(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     store = Store("s", uri)
     for high in (1.0, 2.0):
-        tags = {words.KIND: "tuning", words.CELL: "c", words.BOUNDS: f"[0.01, {high}]"}
-        search = store.begin("plain-8 tuning", PARAMS, tags | {words.CHOSEN: json.dumps({"lr": high})})
+        tags = {tag.KIND: "tuning", tag.CELL: "c", tag.BOUNDS: f"[0.01, {high}]"}
+        search = store.begin("plain-8 tuning", PARAMS, tags | {tag.CHOSEN: json.dumps({"lr": high})})
         for rate in (1.0, 2.0):
-            tags = {words.KIND: "trial", words.CELL: "c", words.TRIAL: "0", words.POINT: json.dumps({"lr": rate})}
-            store.end(store.begin("t", PARAMS | {"lr": rate}, tags | {words.PARENT: search}), "finished")
+            tags = {tag.KIND: "trial", tag.CELL: "c", tag.TRIAL: "0", tag.POINT: json.dumps({"lr": rate})}
+            store.end(store.begin("t", PARAMS | {"lr": rate}, tags | {tag.PARENT: search}), "finished")
     trials = load_trials("s", uri)
     assert (trials["chosen"] == (trials["lr"] == trials["high"])).all()
     assert sorted(trials["high"]) == [1.0, 1.0, 2.0, 2.0]

@@ -7,18 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.track import (
-    DatasetRecord,
-    Store,
-    list_studies,
-    load_datasets,
-    load_runs,
-    load_trials,
-    save_dataset,
-    words,
-    write_files,
-)
-from study.track.data import read_files
+from study.track import tags as tag
+from study.track.datasets import DatasetRecord, load_datasets, read_files, save_dataset, write_files
+from study.track.find import list_studies
+from study.track.frames import load_runs, load_trials
+from study.track.store import Store
 from tests.track.test_store import begin, uri
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -107,7 +100,7 @@ def test_what_is_half_written_is_not_read_and_written_again(tmp_path: Path, monk
             save_dataset(store, RECORD, root=None)
     (record,) = store.records()
     assert (record.kind, record.key, record.outcome) == ("dataset", RECORD.fingerprint, "failed")
-    assert record.tags[words.REASON] == "no space left"
+    assert record.tags[tag.REASON] == "no space left"
     assert load_datasets("digits", uri(tmp_path)) == []
     save_dataset(store, RECORD, root=None, earlier=record.run_id)
     assert len(load_datasets("digits", uri(tmp_path))) == 1

@@ -14,9 +14,12 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.store.db.utils import _get_alembic_config
 
 from study.errors import StudyError
-from study.track import Store, list_studies, look, words
-from study.track.connect import connect, is_away
-from study.track.place import database_path
+from study.track import tags as tag
+from study.track.client import connect, transient_mlflow_error
+from study.track.find import list_studies
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
+from study.track.uri import database_path
 from tests.conftest import run_here
 from tests.track.servers import Guarded, Server
 
@@ -25,7 +28,7 @@ from tests.track.servers import Guarded, Server
 def test_killed_while_it_makes_the_database(tmp_path: Path, size: int) -> None:
     file = tmp_path / "mlflow.db"
     new = Path(f"{file}.new")
-    code = f"from study.track.connect import connect; connect('sqlite:///{file}')"
+    code = f"from study.track.client import connect; connect('sqlite:///{file}')"
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         while process.poll() is None and not (new.exists() and new.stat().st_size >= size):
             time.sleep(0.001)
@@ -47,8 +50,10 @@ def test_killed_while_it_makes_the_database(tmp_path: Path, size: int) -> None:
     ],
 )
 def test_parameters_that_another_process_writes_at_this_moment_are_written_again(text: str) -> None:
-    assert "another process" in is_away("sqlite:///mlflow.db", MlflowException(text, BAD_REQUEST))
-    assert not is_away("sqlite:///mlflow.db", MlflowException("Changing param values is not allowed", BAD_REQUEST))
+    assert "another process" in transient_mlflow_error("sqlite:///mlflow.db", MlflowException(text, BAD_REQUEST))
+    assert not transient_mlflow_error(
+        "sqlite:///mlflow.db", MlflowException("Changing param values is not allowed", BAD_REQUEST)
+    )
 
 
 def with_version(uri: str, version: str) -> Path:
@@ -98,10 +103,10 @@ def test_name_and_password_in_a_servers_address_are_mlflows(tmp_path: Path) -> N
         uri = f"http://bob:p%20w%2F%25@{guard.host}"
         store = Store("s", uri)
         params = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
-        run = store.begin("r", params, {words.KIND: "run"})
+        run = store.begin("r", params, {tag.KIND: "run"})
         store.add_text(run, "text", "a.txt")
         assert list_studies(uri) == ["s"]
-        assert [record.run_id for record in look("s", uri).records] == [run]
+        assert [record.run_id for record in take_snapshot("s", uri).records] == [run]
         assert [found.path for found in store.client.list_artifacts(run)] == ["a.txt"]
         assert guard.refused == 0
         connect.cache_clear()
