@@ -105,7 +105,7 @@ def prepare(options: DataOptions) -> None:
 
 def show(options: DataOptions, augment: str | None, images: int, seed: int, out: Path) -> None:
     """Draw images with and without augmentation."""
-    from study.data.showcase import augmented_views
+    from study.data.describe import augmented_views
     from study.report.figures.augmented import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):

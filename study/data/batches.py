@@ -8,6 +8,7 @@ Legend: N images of the split, B images of a batch, C channels, H height, W widt
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,13 +18,34 @@ from study.data.augment import augmentation
 from study.data.dataset import Split
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
-from study.data.shard import WHOLE, Shard
 from study.errors import DataError
 
 AT_ONCE = 1000
 """Images that a net is shown at once when it is scored, at most."""
 PIXELS_AT_ONCE = AT_ONCE * 64 * 64
 """Pixels of them, at most: a run that is asked to stop ends between two of these."""
+
+
+class Shard(NamedTuple):
+    """One process's part of every batch: all of it where there is one process, as by default."""
+
+    rank: int = 0
+    """Number of the process, from 0."""
+    size: int = 1
+    """How many processes there are."""
+
+    def of(self, batch: slice) -> slice:
+        """Return the part of a batch, given where it stands, that is this process's.
+
+        The parts lie one after another in the order of the ranks, overlap nowhere and leave nothing out; their lengths
+        differ by one at most, so that some are empty where there are fewer images than processes.
+        """
+        count = batch.stop - batch.start
+        first, last = (batch.start + count * rank // self.size for rank in (self.rank, self.rank + 1))
+        return slice(first, last)
+
+
+WHOLE = Shard()
 
 
 class TrainBatches:

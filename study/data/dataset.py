@@ -171,8 +171,8 @@ class Dataset:
 
     def splits(self) -> dict[str, Split]:
         """Return the splits there are, by name."""
-        found = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in found.items() if split is not None}
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
     def to(self, device: torch.device | str) -> "Dataset":
         """Return the data set with every split on `device`."""

@@ -139,9 +139,9 @@ def _scans(data: bytes) -> int:
     if most <= MAX_SCANS:  # nearly all files
         return most
     scans, place = 0, len(JPEG_MARK) - 1
-    while scans <= MAX_SCANS and (found := MARK.search(data, place)) and found[0] != END:
-        scans += found[0] == SCAN
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    while scans <= MAX_SCANS and (mark := MARK.search(data, place)) and mark[0] != END:
+        scans += mark[0] == SCAN
+        place = mark.end() + int.from_bytes(data[mark.end() : mark.end() + 2], "big")
     return scans
 
 

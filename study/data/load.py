@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
+from study.data import cifar, digits, fashion_mnist, image_sources
 from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit, take_test
@@ -14,11 +14,11 @@ if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only
 
 LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "digits": digits.load,
-    "cifar10": torchvision_sets.load_cifar,
-    "cifar100": torchvision_sets.load_cifar,
-    "fashion-mnist": torchvision_sets.load_fashion,
-    "dogs-vs-cats": dogs_vs_cats.load,
-    "image-folder": image_folder.load,
+    "cifar10": cifar.load,
+    "cifar100": cifar.load,
+    "fashion-mnist": fashion_mnist.load,
+    "dogs-vs-cats": image_sources.load_dogs_vs_cats,
+    "image-folder": image_sources.load_image_folder,
 }
 SIZED = ("dogs-vs-cats", "image-folder")
 """Sources whose images are resized; the others have a size of their own."""

@@ -1,4 +1,4 @@
-"""Where a data set lies, and how images that don't fit on the device get there: read ahead by a thread.
+"""Put a data set on the device, or stream the images that don't fit there: a thread reads ahead.
 
 Legend: B images of a batch, C channels, H height, W width.
 """

@@ -18,10 +18,11 @@ DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec
 """Files and folders of the program that, with a run's key, decide its result."""
 TOLD_BY_DATA = frozenset(
     f"data/{name}.py"
-    for name in ("build", "cache", "cores", "decode", "describe", "digits", "dogs_vs_cats", "download", "files", "idx",
-                 "image_files", "image_folder", "image_tree", "load", "showcase", "source", "splits",
-                 "torchvision_sets")
-)  # fmt: skip
+    for name in (
+        "cache cifar cifar_batches decode decode_all describe digits download fashion_mnist files image_sources "
+        "image_tree load source splits"
+    ).split()
+)
 """Those of them that read and split images: what they come to is hashed itself, as the fingerprint of the data."""
 SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")
 """Beginnings of variables by which libraries choose among kernels, which round differently."""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from study.data import build
-from study.data.build import BAD, GOOD, PENDING, RECORD, Target, decode_all, holds, keep_done, threads
+from study.data.decode_all import BAD, GOOD, PENDING, RECORD, Target, decode_all, holds, keep_done, threads
 from study.data.files import ImageFile
 
 from .conftest import pixels

@@ -1,4 +1,4 @@
-"""Decoding all files of a data set by all cores into arrays on disk, so that a stop loses nothing that is done.
+"""Decode all files of a data set on all cores into arrays on disk, so that a stop loses nothing that is done.
 
 Each image gets a row in `pixels` and a record: its state, size, sums and a digest. After a stop or a crash, rows whose
 digest holds are kept and the others are decoded. Legend: M files, S side of the square images.
@@ -6,6 +6,7 @@ digest holds are kept and the others are decoded. Legend: M files, S side of the
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -17,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.data.cores import cores
 from study.data.decode import Pixels, Resize, decode, mean_colour, reason, square, sums
 from study.data.files import MAX_FILE_BYTES, ImageFile, Read, TooLargeError
 from study.data.source import Progress
@@ -25,7 +25,7 @@ from study.data.source import Progress
 CHUNK = 32
 """Images a task of the pool decodes."""
 MOST_THREADS = 32
-"""Beyond these, threads wait for Python's lock: what they do outside it is some ten times what they do inside."""
+"""More threads would wait for Python's lock: they work some ten times as long outside it as inside."""
 SMALL_BYTES = 8192
 """Mean size below which most of decoding is done inside Python's lock: threads would only wait for each other."""
 PENDING, GOOD, BAD = 0, 1, 2
@@ -56,7 +56,7 @@ class Target:
 
 
 def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress: Progress | None) -> Failures:
-    """Decode what isn't done of `files` into `target`; return the rows that can't be decoded, each with its reason."""
+    """Decode the pending `files` into `target`; return the rows that can't be decoded, each with its reason."""
     failures = keep_done(target)
     todo = np.flatnonzero(target.records["state"] == PENDING)
     done = len(files) - len(todo)
@@ -66,7 +66,7 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
 
     with target.reasons.open("a", encoding="utf-8") as reasons:
 
-        def told(rows: NDArray[np.int64], failed: Failures) -> None:
+        def record(rows: NDArray[np.int64], failed: Failures) -> None:
             nonlocal done
             for row, why in failed.items():
                 reasons.write(json.dumps([row, why]) + "\n")
@@ -77,31 +77,31 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
             if progress is not None:
                 progress("decoding images", done / len(files))
 
-        _in_chunks(decode_chunk, todo, threads(files), told)
+        _in_chunks(decode_chunk, todo, threads(files), record)
     return failures
 
 
 def keep_done(target: Target) -> Failures:
-    """Mark as to do whatever an earlier attempt left unsure; return its bad files, with their reasons."""
-    known: Failures = {}
-    told = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
-    for line in told.splitlines():
+    """Mark whatever an earlier attempt left in doubt as pending; return its bad files, with their reasons."""
+    reasons: Failures = {}
+    lines = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
+    for line in lines.splitlines():
         try:
             row, why = json.loads(line)
-            known[int(row)] = str(why)
+            reasons[int(row)] = str(why)
         except (ValueError, TypeError, OverflowError):
             continue  # cut off in the middle
     records = target.records
     forget_damaged(target.pixels, records)
     bad = np.flatnonzero(records["state"] == BAD).tolist()
     for row in bad:
-        if row not in known:
+        if row not in reasons:
             records["state"][row] = PENDING
-    return {row: known[row] for row in bad if row in known}
+    return {row: reasons[row] for row in bad if row in reasons}
 
 
 def forget_damaged(pixels: Pixels, records: Records) -> None:
-    """Mark as to do the images (M, S, S, 3) that aren't as they were written, in `records` (M,)."""
+    """Mark the images (M, S, S, 3) that aren't as they were written as pending, in `records` (M,)."""
 
     def check(rows: NDArray[np.int64]) -> Failures:
         for row in rows.tolist():
@@ -109,14 +109,19 @@ def forget_damaged(pixels: Pixels, records: Records) -> None:
                 records["state"][row] = PENDING
         return {}
 
-    _in_chunks(check, np.flatnonzero(records["state"] == GOOD), cores())
+    _in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores())
+
+
+def available_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS, Windows
 
 
 def threads(files: Sequence[ImageFile]) -> int:
     """Return how many threads decode: the processors this process may use, within reason, and one for small files."""
     if sum(file.size_bytes for file in files) < SMALL_BYTES * len(files):
         return 1
-    return min(cores(), MOST_THREADS)
+    return min(available_cores(), MOST_THREADS)
 
 
 def holds(pixels: Pixels, record: Any) -> bool:
@@ -128,9 +133,9 @@ def _in_chunks(
     work: Callable[[NDArray[np.int64]], Failures],
     rows: NDArray[np.int64],
     workers: int,
-    told: Callable[[NDArray[np.int64], Failures], None] | None = None,
+    on_done: Callable[[NDArray[np.int64], Failures], None] | None = None,
 ) -> None:
-    """Call `work` on chunks of `rows` in threads, and `told` here with each chunk's outcome; a stop drops the rest."""
+    """Call `work` on chunks of `rows` in threads, and `on_done` here with the outcome; a stop drops the rest."""
     # One core a thread: PyTorch would start more of its own in each, and they would wait for one another.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     with warnings.catch_warnings():
@@ -141,8 +146,8 @@ def _in_chunks(
                 chunk = rows[start : start + CHUNK]
                 tasks[pool.submit(work, chunk)] = chunk
             for task in as_completed(tasks):
-                if told is not None:
-                    told(tasks[task], task.result())
+                if on_done is not None:
+                    on_done(tasks[task], task.result())
                 else:
                     task.result()
         finally:
