@@ -11,8 +11,8 @@ SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "
 INTRODUCTION = """\
 # Reference: the fields of a grid file
 
-Every field of `recipe:` may be an axis under `grid:`, and an entry of `include:` may set it. Section numbers without a paper
-are those of He et al. 2015 (arXiv 1512.03385).
+Every field of `recipe:` may be an axis under `grid:`, and an entry of `include:` may set it. Section numbers without a
+paper are those of He et al. 2015 (arXiv 1512.03385).
 """
 
 
