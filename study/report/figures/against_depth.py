@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
-from study.statistics.interval import Mean, mean_interval
+from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths, values
 
 COLUMNS = ("architecture", "depth", "value", "mean", "sd", "low", "high", "seeds")
@@ -19,7 +19,7 @@ BESIDE = 0.03
 
 
 def seeds_by_depth(
-    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Mean] = mean_interval
+    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval
 ) -> pd.DataFrame:
     """Return a row a seed: its value of a metric, with the mean, deviation, interval and seeds of its net.
 
@@ -31,7 +31,7 @@ def seeds_by_depth(
         for depth in depths(nets):
             seeds = values(nets, depth, metric)
             mean = interval(seeds)
-            summary = (mean.estimate, mean.sd, mean.low, mean.high, mean.n)
+            summary = (mean.estimate, mean.sd, mean.low, mean.high, mean.seeds)
             rows += [(architecture, depth, float(value), *summary) for value in seeds]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

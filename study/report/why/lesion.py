@@ -17,8 +17,7 @@ from study.report.why.ended import ended
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.lesion_words import by_run, sentences
 from study.verdict import selection as c
-from study.verdict.rule import listed
-from study.verdict.text import points
+from study.verdict.text import listed, points
 
 RESOLUTION = 0.1
 """Of a mean over blocks and images, in percent."""

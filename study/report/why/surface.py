@@ -14,10 +14,9 @@ from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import ended
 from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import number
 from study.report.why.surface_words import sentences
 from study.verdict import selection as c
-from study.verdict.rule import listed
+from study.verdict.text import listed, number
 
 
 def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
