@@ -13,8 +13,9 @@ from study.errors import StudyError, without_passwords
 from study.report.comparison import Comparison
 from study.report.comparison_section import compare_section
 from study.report.data_section import DataSection, data_section
+from study.report.figures.drawing import Picture
 from study.report.figures.style import Style, depth_colours
-from study.report.gallery import Picture, draw_figures
+from study.report.gallery import draw_figures
 from study.report.joined import Joined
 from study.report.mixture import mixture
 from study.report.page import render

@@ -11,8 +11,8 @@ import pandas as pd
 from study.report.comparison import Comparison, DepthChange, NetChange
 from study.report.comparison_words import conclusions, sentences, warnings
 from study.report.figures.compare import CompareData, compare_data, draw_both
+from study.report.figures.drawing import Picture, slug
 from study.report.figures.style import draw_and_save
-from study.report.gallery import Picture, slug
 from study.report.metrics import METRICS
 from study.report.tables.results import NOTHING, Table
 from study.statistics.interval import Interval

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import continuation as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table, count
 from study.report.why.continuation_words import Outcome, outcomes, percent, sentences
 from study.report.why.drawing import make_picture

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import gradients as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import at_moments, label, phrase
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture

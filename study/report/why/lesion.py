@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import lesion as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import left_out
 from study.report.figures.lesion import LesionData, Line
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import ended

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.report.figures import overfitting as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
-from study.report.gallery import Picture
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence
 from study.statistics.interval import Interval

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import ranks as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.ranks import RankData
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import Against, against, deepest_pair, ended, plain_ends

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.figures import remedies as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table, spread
 from study.report.why.arms import Arm, Effect, arms
 from study.report.why.doses import Doses, doses

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import responses as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import END, at_moments
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.figures import shattering as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import at_moments, label, moments_of, phrase
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture

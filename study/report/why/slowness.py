@@ -9,8 +9,8 @@ import pandas as pd
 
 from study.errors import StudyError
 from study.report.figures import slowness as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.evidence import Chapter, Evidence

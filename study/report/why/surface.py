@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import surface as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.surface import Slice, SurfaceData
-from study.report.gallery import Picture
 from study.report.metrics import axis
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
