@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, without_passwords
 from study.events import Epoch
-from study.retry import Patience, first_line
+from study.retry import Retry, first_line
 from study.track import tags as tag
 from study.track.artifacts import ArtifactPlace
 from study.track.client import connect, transient_mlflow_error
@@ -82,14 +82,14 @@ class Store:
         return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
 
     def __init__(self, experiment: str, uri: str | None = None) -> None:
-        """Open the experiment, or create it. Afterwards, `patience` decides how long MLflow is waited for: not at all.
+        """Open the experiment, or create it. Afterwards, `retry` decides how long MLflow is waited for: not at all.
 
         Raises:
             StudyError: MLflow can't be reached, or the experiment was deleted there.
         """
         self.uri = uri or tracking_uri()
         self.experiment = experiment
-        self.patience = Patience()
+        self.retry = Retry()
         self.left_out: dict[str, None] = {}
         """A line, once, for each run that can't be used, in the order in which they were read."""
         self._creation_failed = False
@@ -145,7 +145,7 @@ class Store:
             StudyDeletedError: the experiment was deleted in MLflow's pages.
         """
         all_tags = {**tags, tag.NAME: name, tag.OUTCOME: "running", tag.OWNER: this_process(), **_source_tags()}
-        run_id = self.patience(lambda: self._create_run(name, all_tags), self._transient_error)
+        run_id = self.retry(lambda: self._create_run(name, all_tags), self._transient_error)
         self._keys.add(run_id, tags.get(tag.KEY, ""))
         if params:
             self.add_params(run_id, params)
@@ -172,14 +172,14 @@ class Store:
         return run_id
 
     def do(self, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Call MLflow, and retry as long as `patience` does.
+        """Call MLflow, and retry as long as `retry` does.
 
         Raises:
             RunDeletedError: its first argument is the id of a run that was deleted in MLflow's pages.
             StudyError: MLflow refuses it.
         """
         try:
-            return self.patience(lambda: call(*args, **kwargs), self._transient_error)
+            return self.retry(lambda: call(*args, **kwargs), self._transient_error)
         except MlflowException as error:
             if args and RUN_ID.fullmatch(str(args[0])) and self._is_deleted(str(args[0])):
                 raise RunDeletedError(str(args[0])) from error
@@ -191,7 +191,7 @@ class Store:
     def _is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted, for good or not."""
         try:
-            run = self.patience(lambda: self.client.get_run(run_id), self._transient_error)
+            run = self.retry(lambda: self.client.get_run(run_id), self._transient_error)
         except MlflowException as error:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
         return bool(run.info.lifecycle_stage == "deleted")
