@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.data import build
+from study.data import decode_all as module
 from study.data.decode_all import BAD, GOOD, PENDING, RECORD, Target, decode_all, holds, keep_done, threads
 from study.data.files import ImageFile
 
@@ -25,7 +25,7 @@ def target(tmp_path, count: int, size: int = 4) -> Target:
 
 @pytest.fixture
 def many():
-    images = [pixels(i, 4, 4) for i in range(build.CHUNK * 3 + 5)]
+    images = [pixels(i, 4, 4) for i in range(module.CHUNK * 3 + 5)]
     data = {str(i): encoded(image) for i, image in enumerate(images)}
     return images, data, [ImageFile(name, len(content), 0) for name, content in data.items()]
 
@@ -67,7 +67,7 @@ def test_the_number_of_threads_changes_nothing(many, tmp_path, monkeypatch):
     _, data, files = many
     results = []
     for count in (1, 7):
-        monkeypatch.setattr(build, "threads", lambda _, count=count: count)
+        monkeypatch.setattr(module, "threads", lambda _, count=count: count)
         out = target(tmp_path, len(files))
         decode_all(files, lambda file: data[file.name], out, None)
         results.append((out.pixels.tobytes(), out.records.tobytes()))
@@ -100,7 +100,7 @@ def stopped(monkeypatch) -> Event:
             event.set()
             super().shutdown(wait=wait)
 
-    monkeypatch.setattr(build, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
     return event
 
 
@@ -110,14 +110,14 @@ def test_a_stop_is_prompt_and_what_was_done_is_kept(many, tmp_path, stopped):
     out, read = target(tmp_path, len(files)), []
 
     def after_the_stop(file):
-        if len(read) == build.CHUNK:
+        if len(read) == module.CHUNK:
             assert stopped.wait(60)
         read.append(file.name)
         return data[file.name]
 
     with pytest.raises(KeyboardInterrupt):
         decode_all(files, after_the_stop, out, stop_after(1))
-    assert len(read) == 2 * build.CHUNK  # the chunk that was begun, and no other
+    assert len(read) == 2 * module.CHUNK  # the chunk that was begun, and no other
     bad = decode_all(files, after_the_stop, out, None)
     assert len(read) == len(files)  # each was read once
     assert bad == {3: "not an image"}
