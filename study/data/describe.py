@@ -32,7 +32,7 @@ DEFINITION = (
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What `study data stats` writes and a report shows of a data set."""
+    """What `study data stats` writes and a report shows about a data set."""
 
     table: dict[str, list[Any]]
     """Columns of equal length, a row an image: name, class, height, width (original, in pixels), path, split."""
@@ -125,7 +125,7 @@ def augmented_views(
 ) -> tuple[Pixels, Pixels, list[str]]:
     """Return clean views (N, H, W, C), augmented ones (N, V, H, W, C), and the class of each image.
 
-    They go through the batches that training uses, normalised, and back to grey levels for the eye.
+    They are made by the batches that training uses, and converted back to grey levels.
     """
     generator = torch.Generator().manual_seed(derived_seed(seed, "showcase"))
     chosen = torch.randperm(len(dataset.train), generator=generator)[:images]

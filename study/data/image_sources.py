@@ -27,7 +27,7 @@ from study.data.files import (
     read_file,
     some,
 )
-from study.data.image_tree import differences, read_tree
+from study.data.image_tree import class_problem, read_tree
 from study.data.source import Progress, Source, given_folder
 from study.errors import DataError
 
@@ -54,11 +54,11 @@ def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> 
     root = given_folder(spec.name, spec.root)
     tree = read_tree(root)
     parts = [part for part in (tree.train, tree.test) if part is not None]
-    bad = [bad for part in parts for bad in part.bad]
+    bad = [file for part in parts for file in part.bad]
     files = [file for part in parts for members in part.classes.values() for file in members]
     notes = (*tree.notes, *not_read([name for part in parts for name in part.unread]))
-    if problem := differences(tree.train, tree.test, root):
-        if bad and not spec.skip_bad:  # what is wrong with them may be why
+    if problem := class_problem(tree.train, tree.test, root):
+        if bad and not spec.skip_bad:  # they may be the cause
             raise BadFilesError(tuple(bad), len(files) + len(bad))
         raise DataError("\n".join([problem, *listed(bad), *notes]))
     classes = tuple(tree.train.classes)
@@ -81,7 +81,7 @@ def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> 
 
 
 def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the labelled photographs, square with side `spec.image_size` (64 by default), cats first, by number.
+    """Return the labelled photographs, made square with side `spec.image_size` (64 by default), cats first, by number.
 
     Raises:
         DataError: no train.zip or train/, a damaged archive, or a class without a usable image.
@@ -141,16 +141,16 @@ def decode_split(
     bad: Sequence[BadFile] = (),
     progress: Progress | None = None,
 ) -> tuple[Split, NDArray[np.int64], tuple[BadFile, ...]]:
-    """Decode `files` and return the usable ones, their positions in `files` (N,), and what was skipped.
+    """Decode `files`; return the usable images, their positions in `files` (N,), and the skipped files.
 
     Args:
         files: the image files, M of them.
         labels: a class for each (M,).
-        read: gives the bytes of a file.
-        spec: says the size, how it's reached, and whether bad files may be skipped.
-        default_size: side of the square images in pixels where `spec` doesn't say.
-        bad: what is known to be bad already.
-        progress: told what is done, and how far.
+        read: returns the bytes of a file.
+        spec: has the size, the way of resizing, and whether bad files are skipped.
+        default_size: side of the square images in pixels if `spec` has none.
+        bad: files that are known to be unusable already.
+        progress: called with the current task and the part of it that is done.
 
     Raises:
         BadFilesError: files can't be used, and `spec.skip_bad` isn't set.
@@ -168,10 +168,10 @@ def decode_split(
 
 
 def check_classes(classes: Sequence[str], split: Split, place: Path, skipped: Sequence[BadFile]) -> None:
-    """Make sure that a split has an image of every class.
+    """Check that a split has an image of every class.
 
     Raises:
-        DataError: a class is missing from `split`, the images of `place` that can be used.
+        DataError: a class is missing from `split`, the usable images of `place`.
     """
     present = set(split.labels.tolist())
     missing = [name for label, name in enumerate(classes) if label not in present]

@@ -28,11 +28,11 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     """Load the data set of a specification, or of a name with defaults: `load_dataset("digits")`.
 
     A source without a test of its own is split first; then limits are applied, and the validation images are taken out
-    of what is left for training.
+    of the remaining training images.
 
     Args:
         spec: which images, and how they are split.
-        progress: told what is done, and how far, while files are downloaded or decoded.
+        progress: called with the current task and the part of it that is done, while files are downloaded or decoded.
 
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.
