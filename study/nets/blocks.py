@@ -23,17 +23,16 @@ def relu() -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
-class Made(NamedTuple):
-    """How the blocks of a net are made."""
+class BlockSettings(NamedTuple):
+    """Settings that all blocks of a net share; the defaults are the paper's."""
 
     design: Design = PAPER
     activation: Activate = relu
     blocks: int = 1
-    """Of the whole net."""
+    """Number of blocks of the whole net."""
 
 
-PAPERS = Made()
-"""As in the paper."""
+PAPER_BLOCKS = BlockSettings()
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
@@ -90,21 +89,23 @@ class Block(nn.Module):
     expansion: int
     downsample: nn.Sequential | None
 
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
         super().__init__()
         self.shortcut = shortcut
-        self.scale = made.design.shortcut_scale
+        self.scale = settings.design.shortcut_scale
         self.stride = stride
         self.channels_out = channels
         self.changes = stride != 1 or channels_in != channels
         """Whether what goes out has another shape than what comes in."""
         self.groups = 1
         """Nets whose channels come in, where several are joined."""
-        self.relu = made.activation()
-        self.alpha = nn.Parameter(torch.zeros(())) if made.design.gated else None
+        self.relu = settings.activation()
+        self.alpha = nn.Parameter(torch.zeros(())) if settings.design.gated else None
 
-    def settle(self) -> None:
-        """Set what the block has of its own to its first value, once convolutions are drawn."""
+    def set_first_values(self) -> None:
+        """Set the block's own parameters to their first values, after convolutions are drawn."""
         if self.alpha is not None:
             nn.init.zeros_(self.alpha)
 
@@ -146,14 +147,16 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
-        super().__init__(channels_in, width, stride, shortcut, made)
-        bias = not made.design.normalised
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
+        super().__init__(channels_in, width, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
-        self.bn1 = norm(width, made.design)
+        self.bn1 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, bias=bias)
-        self.bn2 = norm(width, made.design)
-        self.downsample = projection(channels_in, width, stride, shortcut, made.design)
+        self.bn2 = norm(width, settings.design)
+        self.downsample = projection(channels_in, width, stride, shortcut, settings.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/stride, W/stride)
@@ -169,17 +172,19 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut, made)
-        bias = not made.design.normalised
+        super().__init__(channels_in, channels_out, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv1x1(channels_in, width, bias=bias)
-        self.bn1 = norm(width, made.design)
+        self.bn1 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, stride, bias=bias)
-        self.bn2 = norm(width, made.design)
+        self.bn2 = norm(width, settings.design)
         self.conv3 = conv1x1(width, channels_out, bias=bias)
-        self.bn3 = norm(channels_out, made.design)
-        self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
+        self.bn3 = norm(channels_out, settings.design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, settings.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W)

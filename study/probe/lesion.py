@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.nets.blocks import Block
-from study.probe.replica import replica
+from study.probe.subject import copy_net
 from study.train.evaluate import Score, evaluate
 
 Batches = Sequence[tuple[Tensor, Tensor]]
@@ -151,7 +151,7 @@ def kendall_tau(order: Sequence[int]) -> float:
 
 def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
     """Return a copy of the net, and where its blocks stand."""
-    own = replica(net, training=False)
+    own = copy_net(net, training=False)
     places = [
         _Place(f"{name}.{i}", stage, i, block)
         for name, stage in own.named_children()

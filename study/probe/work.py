@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from study.config import ProbePlan, RunSpec
 from study.nets.imagenet import STAGES
-from study.probe.continuation import marked
+from study.probe.continuation import marked_iterations
 from study.probe.prober import CONSTRUCTIONS, DRAWS, LINES, POINTS, PRODUCTS, SURFACES, doubling
 
 GRADIENT, PRODUCT = 3.0, 10.0
@@ -85,7 +85,7 @@ def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int,
         if target == max(plan.targets) and length:
             nets = len(probes.rates) * (deeper * len(probes.noise) + 1)
             trained = nets * length
-            forward += nets * train_images * len(marked(length))
+            forward += nets * train_images * len(marked_iterations(length))
     return Work(forward=forward, steps=trained)
 
 

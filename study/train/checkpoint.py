@@ -3,10 +3,10 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -33,12 +33,11 @@ class DamagedCheckpoint(StudyError):
     """A file that isn't what this program wrote: cut short, altered, or no checkpoint at all."""
 
 
-@dataclass
-class Found:
+class Found(NamedTuple):
     """The newest checkpoint that is whole, and what was wrong with newer ones."""
 
-    values: dict[str, Any] | None = None
-    damaged: list[str] = field(default_factory=list)
+    values: dict[str, Any] | None
+    damaged: tuple[str, ...]
 
 
 def previous(path: Path) -> Path:
@@ -108,15 +107,13 @@ def find_checkpoint(path: Path, device: torch.device) -> Found:
     Raises:
         OSError: one can't be read.
     """
-    found = Found()
-    for one in (path, previous(path)):
+    damaged: list[str] = []
+    for file in (path, previous(path)):
         try:
-            found.values = load_checkpoint(one, device)
+            return Found(load_checkpoint(file, device), tuple(damaged))
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as error:
-            found.damaged.append(str(error))
-            one.unlink()  # else it would be kept as the one before the next, in place of a whole one
-        else:
-            return found
-    return found
+            damaged.append(str(error))
+            file.unlink()  # else it would be kept as the one before the next, in place of a whole one
+    return Found(None, tuple(damaged))

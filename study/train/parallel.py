@@ -89,21 +89,21 @@ class Group:
         return values if self.alone else values[self.rank].clone()
 
     def agree(self, ask: Callable[[], bool]) -> bool:
-        """Return what `ask` says on rank 0; it isn't asked on others."""
+        """Return what `ask` returns on rank 0; the other ranks don't call it."""
         if self.alone:
             return ask()
         answer = torch.tensor(self.rank == 0 and ask())  # on the CPU, where nothing waits for a GPU
         dist.broadcast(answer, 0)
         return bool(answer)
 
-    def first(self, look: Callable[[], T]) -> T:
-        """Do something on rank 0, and only when that is done on the others."""
+    def first(self, do: Callable[[], T]) -> T:
+        """Call `do` on rank 0, and only when that has returned on the other ranks."""
         if self.rank > 0:
             self.agree(bool)
-        found = look()
+        result = do()
         if self.rank == 0:
             self.agree(bool)
-        return found
+        return result
 
 
 ALONE = Group()

@@ -7,14 +7,14 @@ import torch
 
 from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
-from study.train.arithmetic import arithmetic, on_stream, own_stream
+from study.train.arithmetic import Precision, arithmetic
 from study.train.evaluate import evaluate
 from study.train.graph import WARM_STEPS as WARM_REPLAYS
 from study.train.memory import gpu_peak, gpu_room, host_peak, reset_gpu_peak
-from study.train.precision import Precision
 from study.train.state import RunState, build_state
 from study.train.step import prepare
 from study.train.stepper import Stepper
+from study.train.stream import on_stream, own_stream
 
 WARM_STEPS = 2
 """The first step sets up libraries, the second is the first with momentum."""

@@ -1,4 +1,4 @@
-"""What a run is made of while it trains, how it starts, and how it is put away and taken up again."""
+"""The state of a run while it trains: how it is built, saved and restored."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,8 +10,8 @@ from study.config import Recipe, RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch, Probed
 from study.nets import PAPER, Design, build_net, can_join
+from study.train.arithmetic import Precision, resolve_precision
 from study.train.parallel import ALONE, Group
-from study.train.precision import Precision, resolve_precision
 from study.train.shared_norm import share_statistics
 
 
@@ -80,7 +80,7 @@ class RunState:
             "training_seconds": self.training_seconds,
             "seconds": self.seconds,
             "history": [asdict(point) for point in self.history],
-            "probed": [asdict(found) for found in self.probed],
+            "probed": [asdict(probed) for probed in self.probed],
             "mean": self.normalizer.mean,
             "std": self.normalizer.std,
             "classes": list(self.classes),
@@ -88,7 +88,7 @@ class RunState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Take up a checkpoint's values; the run goes on in the number format it began in, whatever machine this is."""
+        """Restore a checkpoint's values; the run keeps the number format it began in, whatever machine this is."""
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
         self._bind_rate()
@@ -100,7 +100,7 @@ class RunState:
         self.training_seconds = values["training_seconds"]
         self.seconds = values["seconds"]
         self.history = [Epoch(**point) for point in values["history"]]
-        self.probed = [Probed(**found) for found in values["probed"]]
+        self.probed = [Probed(**probed) for probed in values["probed"]]
 
     def __post_init__(self) -> None:
         self._bind_rate()
@@ -116,7 +116,7 @@ class RunState:
 
 
 def design_of(spec: RunSpec) -> Design:
-    """Return what a run's net has otherwise than the paper's."""
+    """Return the modifications of the paper's architecture that a run's recipe asks for."""
     if spec.architecture == "vgg":
         return PAPER
     recipe = spec.identity()["recipe"]  # in which what doesn't bear on the net is as in the paper
@@ -212,5 +212,5 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
 
 
 def _own(value: Tensor) -> Tensor:
-    """Return a value without what it shares storage with: a file would hold all of that."""
+    """Return a copy of a value that shares its storage with others: a file would hold all of that storage."""
     return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value

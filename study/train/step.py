@@ -9,10 +9,10 @@ from torch import Tensor
 
 from study.config import RunSpec
 from study.data import derived_seed
-from study.train.arithmetic import arithmetic, on_stream
-from study.train.precision import autocast
+from study.train.arithmetic import arithmetic, autocast
 from study.train.schedule import lr_at
 from study.train.state import RunState
+from study.train.stream import on_stream
 
 
 @dataclass(frozen=True, eq=False)
