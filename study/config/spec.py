@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from study.config.recipe import REMEDIES, UNNORMALISED, Recipe, Strict
+from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe, Strict
 from study.names import NetName, default_shortcut, resolve_net
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
@@ -73,10 +73,10 @@ class RunSpec(Strict):
         return default_shortcut(self.net.family)
 
     @property
-    def remedies(self) -> dict[str, Any]:
+    def modifications(self) -> dict[str, Any]:
         """The fields in which the net isn't the paper's, with their values."""
         recipe = self.identity()["recipe"]
-        return {field: recipe[field] for field in REMEDIES if recipe[field] != Recipe.model_fields[field].default}
+        return {field: recipe[field] for field in MODIFICATIONS if recipe[field] != Recipe.model_fields[field].default}
 
     @property
     def run_name(self) -> str:

@@ -22,7 +22,7 @@ def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed)
 
 
-def bisected(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
+def bisect(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
     """Return the best point with each field moved to the middle of the wider gap between it and its neighbours tried.
 
     A field's neighbours are the values next to the best one's, or the bounds.
