@@ -15,7 +15,7 @@ from study.cli.console import print_verdicts, warn
 from study.cli.options import ReportFolderOption
 from study.cli.status import newest_study
 from study.errors import StudyError, without_passwords
-from study.retry import disk_is_away
+from study.retry import transient_disk_error
 from study.terminal import say
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def write_while_running(names: Sequence[str], options: ReportOptions, every: flo
             time.sleep(min(every, IDLE_SECONDS) if idle_looks else every)
             looks = [look(name) for name in names]
         except Exception as error:
-            why = str(error) if isinstance(error, Unreachable) else disk_is_away(error)
+            why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
             if not why:
                 raise
             message = say_once(f"{why}; trying again every {every:g} s", message)

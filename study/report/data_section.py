@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from study.report.data_figures import DataParts, count_words, draw_data_figures, size
+from study.report.figures.drawing import Picture
 from study.report.figures.sizes import RULE, Size, SizeData
-from study.report.gallery import Picture
 from study.report.metrics import axis
 from study.report.tables.results import Table
 

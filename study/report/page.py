@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from study.report.comparison_section import CompareSection
 from study.report.data_section import DataSection
-from study.report.gallery import Picture
+from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
 from study.report.outline import outline
 from study.report.provenance import made
