@@ -1,4 +1,4 @@
-"""The program `study`: its commands, and what becomes of errors."""
+"""The program `study`: its commands, and how errors are shown."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""From a grid file's axes to its runs: the product, less what is excluded, and what is included."""
+"""Expand a grid file's axes to its runs: the product without `exclude`, plus `include`."""
 
 import itertools
 import math
@@ -82,7 +82,11 @@ def _check_axes(source: Source, base: Point, axes: dict[str, list[Any]]) -> None
 
 
 def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place: Place) -> RunSpec:
-    """Build the run at a point, or say what about it is wrong and where."""
+    """Build the run at a point.
+
+    Raises:
+        GridError: what about the point is wrong, and where.
+    """
     point = dict(point)
     fields = {key: point.pop(key) for key in list(point) if key in Recipe.model_fields}
     recipe = _recipe(source, {**base, **fields}, place if fields or ("recipe",) not in source.lines else ("recipe",))
@@ -127,7 +131,7 @@ def _check_net(spec: RunSpec) -> None:
 
 
 def _line_of(source: Source, place: Place, key: str, bad: Any) -> str:
-    """Return where an axis's bad value stands: its own line if the values are on lines of their own."""
+    """Return the file and line of an axis's bad value: its own line if the values are on lines of their own."""
     values = _values(source, (*place, key)) if (*place, key) in source.lines else []
     return source.where((*place, key, values.index(bad)) if bad in values else (*place, key))
 
@@ -235,7 +239,7 @@ def _matches(point: Point, entries: list[dict[str, list[Any]]]) -> bool:
 
 
 def _position(point: Point, axes: dict[str, list[Any]]) -> str:
-    """Return where a point stands among the axes, whichever way its net is spelled."""
+    """Return a key of a point's values on the axes, the same for both spellings of its net."""
     spelled = _both_spellings(point)
     return repr([float(v) if type(v) is int else v for v in (spelled.get(key) for key in axes)])
 

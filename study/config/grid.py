@@ -33,7 +33,7 @@ class Grid(Strict):
         return list(self.points)
 
     def probes_of(self, spec: RunSpec) -> ProbePlan | None:
-        """Return what is measured of one of the runs; None where nothing is."""
+        """Return the probes of one of the runs; None if it has none."""
         probes = self.probes
         if probes is None or spec.architecture == "vgg":
             return None

@@ -1,4 +1,4 @@
-"""What one run is: data set, net, recipe and seed, and the keys that say whether two runs are the same."""
+"""The specification of a run: data set, net, recipe and seed, and the keys by which equal runs are found."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ class DatasetSpec(Strict):
         return value
 
     def content(self) -> dict[str, Any]:
-        """Return what decides which images are used, but for what the fingerprint of the data says itself."""
+        """Return the fields that decide which images are used, except those that the data's fingerprint covers."""
         return self.model_dump(exclude={"root", "skip_bad", "test"})
 
 

@@ -46,7 +46,7 @@ def conv1x1(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool 
 
 
 def norm(channels: int, design: Design = PAPER) -> nn.Module:
-    """Return batch norm, or what stands in its place in a net without."""
+    """Return batch norm, or an identity in a net without batch norm."""
     return nn.BatchNorm2d(channels) if design.normalised else nn.Identity()
 
 
@@ -98,9 +98,9 @@ class Block(nn.Module):
         self.stride = stride
         self.channels_out = channels
         self.changes = stride != 1 or channels_in != channels
-        """Whether what goes out has another shape than what comes in."""
+        """Whether the output has another shape than the input."""
         self.groups = 1
-        """Nets whose channels come in, where several are joined."""
+        """Number of nets whose channels are in the input, if several are joined."""
         self.relu = settings.activation()
         self.alpha = nn.Parameter(torch.zeros(())) if settings.design.gated else None
 
@@ -114,27 +114,27 @@ class Block(nn.Module):
         raise RuntimeError(f"{type(self).__name__} defines no branch")
 
     def skip(self, x: Tensor) -> Tensor:
-        """Return what the shortcut carries past the branch."""
+        """Return the shortcut's output before scaling."""
         if self.downsample is not None:
             projected: Tensor = self.downsample(x)
             return projected
         return pad_shortcut(x, self.channels_out, self.stride, self.groups)
 
     def add(self, out: Tensor, x: Tensor) -> Tensor:
-        """Return a branch's output with what the shortcut carries of x added to it; of a plain net, as it is."""
+        """Add the shortcut's output for x to a branch's output; in a plain net, return the branch's output alone."""
         if self.shortcut == "none":
             return out
         if self.alpha is not None:
             out = out * self.alpha
-        return out + self.carried(x)
+        return out + self.scaled_skip(x)
 
-    def carried(self, x: Tensor) -> Tensor:
-        """Return what the shortcut adds."""
+    def scaled_skip(self, x: Tensor) -> Tensor:
+        """Return the shortcut's output, times its factor."""
         return self.skip(x) if self.scale == 1 else self.skip(x) * self.scale
 
     def without_branch(self, x: Tensor) -> Tensor:
-        """Return what a residual block gives whose branch is taken out."""
-        activated: Tensor = self.relu(self.carried(x))
+        """Return the output of a residual block without its branch."""
+        activated: Tensor = self.relu(self.scaled_skip(x))
         return activated
 
     def forward(self, x: Tensor) -> Tensor:

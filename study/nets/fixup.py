@@ -37,7 +37,7 @@ class FixupBlock(Block):
         raise RuntimeError(f"{type(self).__name__} has no convolutions")
 
     def set_first_values(self) -> None:
-        """Scale what has been drawn, and set the scalars."""
+        """Scale the drawn weights, and set the scalars."""
         convs = [cast(nn.Conv2d, conv) for conv in self.convs]
         with torch.no_grad():
             for conv in convs[:-1]:

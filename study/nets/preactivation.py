@@ -22,7 +22,7 @@ class PreactivationBlock(Block):
         self.downsample = projection(channels_in, channels, stride, shortcut, settings.design)
 
     def without_branch(self, x: Tensor) -> Tensor:
-        return self.carried(self.relu(self.bn1(x)) if self.changes else x)
+        return self.scaled_skip(self.relu(self.bn1(x)) if self.changes else x)
 
     def forward(self, x: Tensor) -> Tensor:
         active: Tensor = self.relu(self.bn1(x))

@@ -90,14 +90,14 @@ class StagedNet(nn.Module):
                 nn.init.zeros_(own)
 
     def begin(self, x: Tensor) -> Tensor:
-        """Return what goes into the first block, from the first convolution's output."""
+        """Return the first block's input, from the first convolution's output."""
         if self.design.preactivation:
             return x
         active: Tensor = self.relu(x + self.first_bias if self.fixup else self.bn1(x))
         return active
 
     def end(self, x: Tensor) -> Tensor:
-        """Return what is averaged, from the last block's output (N, C, H, W)."""
+        """Return the features to average (N, C, H, W), from the last block's output."""
         if not self.design.preactivation:
             return x
         active: Tensor = self.relu(self.bn1(x))

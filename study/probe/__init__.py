@@ -1,5 +1,6 @@
 """Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
 
+from study.probe.construction import Construction, add_noise, build_by_construction
 from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
 from study.probe.gradients import (
     LayerGradient,
@@ -7,11 +8,10 @@ from study.probe.gradients import (
     measure_gradients,
     measure_turns,
 )
-from study.probe.identity import Construction, add_noise, build_by_construction
 from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
 from study.probe.prober import Prober
 from study.probe.responses import Response, measure_responses
-from study.probe.shattered import Correlation, Shattering, measure_shattering
+from study.probe.shattering import Correlation, Shattering, measure_shattering
 from study.probe.subject import Layer, copy_net, find_layers, recalibrated
 from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
 

@@ -1,4 +1,4 @@
-"""Which probe is due of a run when, and what each puts into its tables."""
+"""The probes of a run: which are due at an iteration, and the tables that each makes."""
 
 import itertools
 import math
@@ -14,13 +14,13 @@ from study.config import CHEAP, ProbeName, ProbePlan
 from study.data import TrainBatches, derived_seed
 from study.errors import StudyError
 from study.events import Column, Probed
+from study.probe.construction import Statistics, add_noise, build_by_construction
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
 from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.identity import Statistics, add_noise, build_by_construction
 from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
 from study.probe.responses import measure_responses
-from study.probe.shattered import measure_shattering
+from study.probe.shattering import measure_shattering
 from study.probe.subject import Subject
 from study.probe.surface import filter_directions, measure_surface, summarise_surface
 from study.train import Scorer, build_spec_net, lr_at
@@ -46,7 +46,7 @@ class Prober:
         self._plan = plan
 
     def __call__(self, scorer: Scorer) -> Iterator[Probed]:
-        """Yield what each probe finds that is due at the run's iteration and wasn't made yet.
+        """Yield the result of each probe that is due at the run's iteration and wasn't made yet.
 
         A probe that doesn't apply to the net has no tables. The net stays as it is.
 

@@ -186,7 +186,7 @@ class Subject:
         return recalibrated(self.net, self.batches)
 
     def generator(self, *words: str | int) -> torch.Generator:
-        """Return the source of a draw: the same for every run, so that nets see the same where they can."""
+        """Return a generator seeded by words, the same for every run, so that nets see the same draws."""
         return torch.Generator().manual_seed(derived_seed(0, "probe", *words))
 
     def _clean(self, split: Split, size: int | None) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""What a run's probes have to compute, counted before any of it is done."""
+"""The cost of a run's probes, counted before they are made."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Work:
 
 
 def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
-    """Return what a run's probes compute; deeper nets that are built from its net count by their layers."""
+    """Return the work of a run's probes; deeper nets that are built from its net count by their layers."""
     total = Work()
     steps = spec.recipe.total_iterations(train_images)
     images = min(plan.probes.images, train_images)

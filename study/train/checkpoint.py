@@ -16,7 +16,7 @@ MARK = b"sha256:"
 MARKED = len(MARK) + 64
 """Bytes of the comment at the end of the file: the mark and the checksum in hexadecimal digits."""
 FORMAT = 2
-"""What a checkpoint holds; another number where that changes."""
+"""Version of a checkpoint's content; increase it when that changes."""
 LENGTH = 2
 """Bytes before it in which a zip archive says how long its comment is."""
 
@@ -34,7 +34,7 @@ class DamagedCheckpoint(StudyError):
 
 
 class Found(NamedTuple):
-    """The newest checkpoint that is whole, and what was wrong with newer ones."""
+    """The newest intact checkpoint (None if there is none), and why newer ones were refused."""
 
     values: dict[str, Any] | None
     damaged: tuple[str, ...]
@@ -78,7 +78,7 @@ def save_checkpoint(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint if it is what was written. Nothing but tensors and plain values is unpickled.
+    """Read a checkpoint after comparing its checksum. Nothing but tensors and plain values is unpickled.
 
     Raises:
         DamagedCheckpoint: it isn't.

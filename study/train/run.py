@@ -123,7 +123,7 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
 
 
 def _probe(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iterator[Probed]:
-    """Yield what is measured at this iteration; the run's time stands still meanwhile."""
+    """Yield the probes of this iteration; their time isn't counted as the run's."""
     start = time.monotonic()
     try:
         for probed in probe(scorer):
@@ -147,11 +147,11 @@ class _Checkpointer:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for one."""
+        """Whether it is time for a checkpoint."""
         return self._state.group.agree(lambda: time.monotonic() - self._written >= self._checkpoint.every_seconds)
 
     def save(self) -> Checkpointed | Unsaved:
-        """Write one; where it can't be written, the run goes on, and those before it stand."""
+        """Write a checkpoint; if it can't be written, the run goes on and the previous one is kept."""
         state, path = self._state, self._checkpoint.path
         state.seconds = time.monotonic() - self.clock
         self._written = time.monotonic()

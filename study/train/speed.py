@@ -1,4 +1,4 @@
-"""How fast a run would go on this device: a few of its steps, timed."""
+"""The speed of a run on this device: a few of its steps, timed."""
 
 import time
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Speed:
 
 
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
-    """Time a few steps and an evaluation of a run, alone and at once with others; nothing is kept of it.
+    """Time a few steps and an evaluation of a run, alone and beside others; its result is discarded.
 
     The dataset lies as `run` wants it. Takes a second or two for small nets. Of a run over several GPUs, one's part is
     timed: what it takes to average gradients, or to share statistics, is left out.

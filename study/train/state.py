@@ -17,11 +17,11 @@ from study.train.shared_norm import share_statistics
 
 @dataclass
 class RunState:
-    """All that changes during a run, and what it is computed with."""
+    """Everything that changes during a run, and the objects that it is computed with."""
 
     net: nn.Module
     model: nn.Module
-    """What is called in training: the net, or what averages its gradients over the ranks."""
+    """The module called in training: the net, or a wrapper that averages its gradients over the ranks."""
     group: Group
     """The processes that do the run."""
     optimizer: torch.optim.Optimizer
@@ -33,13 +33,13 @@ class RunState:
     dropout: bool
     """Whether the net draws random numbers while it trains (VGG's does)."""
     can_join: bool
-    """Whether it can be trained in one with others of its architecture."""
+    """Whether it can be trained in one forward pass with others of its architecture."""
     deterministic: bool
     """Whether its steps are to give equal bits, whatever else is at work."""
     stream: torch.cuda.Stream | None
     """Where a GPU does its work, in order; None on a CPU."""
     replays: bool
-    """Whether an iteration is work for a GPU alone, so that a CUDA graph can hold it."""
+    """Whether an iteration is work for the GPU alone, so that a CUDA graph can record it."""
     architecture: tuple[object, ...]
     """Equal for nets that differ in their numbers alone."""
     total: int
@@ -61,7 +61,7 @@ class RunState:
     image_shape: tuple[int, int, int] = (0, 0, 0)
 
     def values(self) -> dict[str, Any]:
-        """Return what a checkpoint holds: tensors and plain values.
+        """Return the content of a checkpoint: tensors and plain values.
 
         Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. The
         running sums are those of each rank, so that they are added up in the same order whether a run stopped or not.
@@ -147,7 +147,7 @@ def build_spec_net(
 
 
 def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """Return what changes a net's weights; its rate before any drop is the recipe's, which has been found by now."""
+    """Return a net's optimiser with the recipe's rate, which is a number by now, not `tune`."""
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
     return torch.optim.SGD(
         net.parameters(),

@@ -25,7 +25,7 @@ class Step:
 
 
 def prepare(state: RunState, spec: RunSpec) -> Step:
-    """Set the rate of a run's next iteration, and fetch its batch where the host has a part in that."""
+    """Set the rate of a run's next iteration; fetch its batch unless the device does so in the step."""
     start = time.monotonic()
     state.rate.fill_(lr_at(state.step, spec.recipe, state.total))
     if state.dropout:

@@ -1,4 +1,4 @@
-"""Takes the iterations of several runs at once: on a GPU side by side, on a CPU as one where nets are alike."""
+"""Takes iterations of several runs at once: side by side on a GPU, in one forward pass on a CPU if nets are alike."""
 
 import time
 from collections.abc import Sequence

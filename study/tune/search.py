@@ -20,7 +20,7 @@ from study.tune.trial import Trial
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings would stand in the middle of the progress
 
 QUARTERS = 4
-"""A trial reports at the quarters of its course; steps in the storage are quarters, one seed after another."""
+"""A trial reports at each quarter of its training; steps in the storage are quarters, one seed after another."""
 HALF_DECADE = 10**0.5
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -85,7 +85,7 @@ class Search:
             self._study.enqueue_trial(to_storage(point, self.tune), skip_if_exists=True)
 
     def ask(self) -> Trial | None:
-        """Return what to try next, or None: nothing before a running trial ends, or nothing at all."""
+        """Return the next trial and seed, or None if a running trial must end first, or if all are done."""
         if not self._queue:
             trial = self._next()
             if trial is None:
@@ -94,13 +94,13 @@ class Search:
         return self._queue.pop(0)
 
     def report(self, trial: Trial, quarter: int, value: float) -> bool:
-        """Note a trial's running training loss at a quarter of its course; return whether it should be stopped."""
+        """Record a trial's running training loss at a quarter of its training; return whether it should be stopped."""
         if self.tune.pruner in ("none", "wilcoxon"):
             return False
         return self._compare(trial.number, trial.repeat * QUARTERS + quarter, value)
 
     def tell(self, trial: Trial, value: float, *, diverged: bool = False) -> list[Trial]:
-        """Note how a trial ended with one of its seeds; return those of its other seeds that need not be done now."""
+        """Record a trial's value for one of its seeds; return the other seeds that needn't be run any more."""
         live = self._live[trial.number]
         if diverged:
             live.set_user_attr("diverged", True)
@@ -115,17 +115,17 @@ class Search:
         return []
 
     def prune(self, trial: Trial) -> list[Trial]:
-        """Note that a trial was stopped early; return those of its other seeds that need not be done now."""
+        """Record that a trial was stopped early; return the other seeds that needn't be run any more."""
         self._study.tell(self._live.pop(trial.number), state=TrialState.PRUNED)
         return self._drop(trial)
 
     def fail(self, trial: Trial) -> list[Trial]:
-        """Note that a trial broke: it counts as tried, and its point isn't chosen."""
+        """Record that a trial failed: it counts as tried, and its point isn't chosen."""
         self._study.tell(self._live.pop(trial.number), state=TrialState.FAIL)
         return self._drop(trial)
 
     def is_live(self, trial: Trial) -> bool:
-        """Whether a trial is still wanted: it hasn't ended with another of its seeds."""
+        """Whether a trial hasn't ended yet (another of its seeds may have ended it)."""
         return trial.number in self._live
 
     @property
@@ -189,7 +189,7 @@ class Search:
         return bisect(self.tune, best and best[0], (from_storage(trial.params, self.tune) for trial in tried))
 
     def _wider(self) -> dict[str, float] | None:
-        """Return the next point outside, where the best rate is the last one tried on its side and more are allowed."""
+        """Return the next point outside if the best rate is the last one tried on its side and more are allowed."""
         best = self.best()
         if best is None or self.started - self.widened < self.tune.trials or self.widened >= self.tune.widen:
             return None
@@ -203,11 +203,11 @@ class Search:
         return None if point in failed else point
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """Return the sampler of one trial: by the trial's number, so that a resumed search agrees."""
+        """Return the sampler of one trial, seeded by the trial's number, so that a resumed search draws the same."""
         return sampler(self.tune, (self._seed + number) % 2**32)
 
     def _with_point(self, trial: optuna.Trial) -> optuna.Trial:
-        """Give a begun trial its point: what it has already, or what it was enqueued with, or the sampler's.
+        """Set the parameters of a begun trial: those it has, those it was enqueued with, or the sampler's.
 
         The bounds are wide enough for an enqueued point.
         """

@@ -1,4 +1,4 @@
-"""What is searched: the rate and other fields of the recipe, each on its scale, and the points that all cells share."""
+"""The search space: the rate and other fields of the recipe, each on its scale, and points that all cells share."""
 
 import math
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Axis:
         return f"1 - {self.field}" if self.scale == "log complement" else self.field
 
     def to_storage(self, value: float) -> float:
-        """Return what stands for a value in Optuna's storage; of a complement, the same turns it back."""
+        """Return the number that Optuna's storage holds for a value; of a complement, it is its own inverse."""
         return round(1 - value, 12) if self.scale == "log complement" else value
 
     def from_storage(self, stored: float) -> float:
@@ -44,7 +44,7 @@ class Axis:
         return self.to_storage(rounded(high * (low / high) ** place))
 
     def place(self, value: float) -> float:
-        """Return where a value lies: the inverse of `at`."""
+        """Return the place of a value: the inverse of `at`."""
         if self.scale == "whole":
             return (value - self.low) / (self.high - self.low)
         if self.scale == "log":
@@ -54,7 +54,7 @@ class Axis:
 
 
 def axes(tune: Tune) -> tuple[Axis, ...]:
-    """Return what is searched, the rate first."""
+    """Return the searched fields, the rate first."""
     searched = [Axis("lr", tune.low, tune.high, "log")]
     for field, scale in (("weight_decay", "log"), ("momentum", "log complement"), ("warmup", "whole")):
         bounds = getattr(tune, field)
@@ -85,12 +85,12 @@ def shared_points(tune: Tune) -> list[dict[str, float]]:
 
 
 def to_storage(point: Point, tune: Tune) -> dict[str, float]:
-    """Return a point as it stands in Optuna's storage."""
+    """Return a point as Optuna's storage holds it."""
     return {axis.parameter: axis.to_storage(point[axis.field]) for axis in axes(tune)}
 
 
 def from_storage(parameters: Point, tune: Tune) -> dict[str, float]:
-    """Return the point that stands in Optuna's storage."""
+    """Return the point that Optuna's storage holds."""
     return {axis.field: axis.from_storage(parameters[axis.parameter]) for axis in axes(tune)}
 
 

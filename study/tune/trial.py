@@ -45,7 +45,7 @@ def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repea
 
 
 def objective_value(tune: Tune, classes: int, values: dict[str, float | None]) -> float:
-    """Return what a trial that came to its end is judged by; capped, so that one wild value doesn't bend the search.
+    """Return the value of a completed trial; capped, so that one wild value doesn't bend the search.
 
     Args:
         tune: the search's settings.
