@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -31,6 +32,8 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Engine, NullPool, create_engine
 
+import study
+
 LOADED = (
     "alembic.command",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -40,19 +43,10 @@ LOADED = (
     "seaborn",
     "sklearn.datasets",
     "sqlalchemy.dialects.sqlite",
-    "study.cli.app",
-    "study.cli.data",
-    "study.cli.plan",
-    "study.cli.run",
-    "study.launch.run_grid",
-    "study.nets",
-    "study.probe",
-    "study.report",
-    "study.track.study",
-    "study.train",
     "torch._dynamo",
 )
-"""What the program loads when it first needs it."""
+"""What the program loads of others when it first needs it; all of its own modules come before."""
+NOT_LOADED = ("study.__main__", "study.launch.executors.ray")
 READ_AT_LOAD = ("PYTHON", "MPL", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "LD_", "LC_", "LANG", "TZ", "XDG_", "HOME")
 """Beginnings of the names of variables of which a fork would take no note."""
 LATER = ("PYTHONPATH", "MPLBACKEND")
@@ -338,8 +332,9 @@ def _copy_tables() -> None:
 def main() -> NoReturn:
     """Load everything, then fork."""
     line = socket.socket(fileno=int(sys.argv[1]))
-    for module in LOADED:
-        import_module(module)
+    own = [module.name for module in pkgutil.walk_packages(study.__path__, "study.")]
+    for name in (*(name for name in own if name not in NOT_LOADED), *LOADED):
+        import_module(name)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _copy_tables()

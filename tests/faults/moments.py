@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from optuna.storages import BaseStorage
 from sqlalchemy import Connection, Engine, event
 
-from study.tune.storage import PatientStorage
+from study.tune.storage import RetryingStorage
 
 READS = ("_", "get_", "search_", "list_", "download_", "check_", "read_", "is_", "tracking_uri")
 """Beginnings of the names of calls that change nothing."""
@@ -28,7 +28,7 @@ class Moments:
         """Write their names to `file`; end this process at the last."""
         self._file, self._last, self._count = file, last, 0
         self._changed = True
-        storage = [(PatientStorage, name) for name in BaseStorage.__abstractmethods__]
+        storage = [(RetryingStorage, name) for name in BaseStorage.__abstractmethods__]
         files = [(LocalArtifactRepository, name) for name in ("log_artifact", "log_artifacts", "delete_artifacts")]
         files.append((shutil, "rmtree"))
         for owner, name in [*((MlflowClient, name) for name in dir(MlflowClient)), *storage, *files]:

@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from study.cli.report import folder
+from study.cli.report import report_folder
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.describe import describe
 from study.errors import DataError
 from study.inference import Predictions, Predictor, submission, write_csv
 from study.report import build_report, join
-from study.report.gallery import slug
+from study.report.figures.drawing import slug
 from tests.report.data import Record
 from tests.report.frames import Truth, make_study
 from tests.report.studies import loaded
@@ -127,7 +127,7 @@ HOSTILE = ("../../up", "/etc/passwd", "a/b", "<script>", "\x1b[2J", "..", "", "x
 @pytest.mark.parametrize("name", HOSTILE)
 def test_report_folders_stay_below_reports(name):
     """A study may come from a stranger's MLflow, with any name: its report's folder is one below `reports`."""
-    for found in (folder([name], None), folder([name, "b"], None)):
+    for found in (report_folder([name], None), report_folder([name, "b"], None)):
         assert found.parent == Path("reports")
         assert found.name.isprintable()
         assert found.name not in (".", "..")

@@ -105,7 +105,7 @@ class Desk:
                 self._fail(steps[step], error, joined=joined)
 
     def _begin(self, order: Order | Measure) -> None:
-        from study.train import CheckpointPlan, course, measure_speed
+        from study.train import CheckpointPlan, measure_speed, run_steps
 
         try:
             dataset = self._dataset(order)
@@ -121,7 +121,7 @@ class Desk:
                     order.spec, dataset, self._devices, plan, probes=order.probes, threads=self._threads, stop=stop
                 )
             else:
-                steps = course(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
+                steps = run_steps(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
             if order.artifacts is not None:
                 from study.launch.worker.checkpoint_sync import Courier, carried
 
