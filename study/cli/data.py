@@ -209,7 +209,7 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
     with loading() as progress, fetch_checkpoint(run, study) as net:
-        predictor = load_predictor(RunSpec.model_validate(net.spec), net.checkpoint, device)
+        predictor = load_predictor(RunSpec.model_validate(net.spec), net.path, device)
         try:
             predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:
