@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
-from study.data.cores import cores
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
+from study.data.decode_all import available_cores
 from study.data.files import ImageFile, Listing, not_read, open_archive, open_folder
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
@@ -210,7 +210,7 @@ def _decoded(
             return reason(error)
         return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
 
-    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(available_cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
             with warnings.catch_warnings():

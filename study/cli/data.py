@@ -76,7 +76,7 @@ def stats(
     from study.data import BadFilesError, load_dataset
     from study.launch.dataset_record import described
     from study.report import write_data_figures
-    from study.track import write_files
+    from study.track.datasets import write_files
 
     spec, _ = DataOptions(dataset, root, grid, image_size, resize, skip_bad).chosen()
     folder = out or Path("reports") / f"{spec.name}-data"
@@ -166,7 +166,7 @@ def show(
 ) -> None:
     """Draw training images with their augmentation, to see that it's right."""
     from study.data import load_dataset
-    from study.data.showcase import augmented_views
+    from study.data.describe import augmented_views
     from study.report.figures.augmented import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):
@@ -204,12 +204,12 @@ def predict(
     from study.config import RunSpec
     from study.data import BadFilesError
     from study.inference import load_predictor, predict_files, submission, write_csv
-    from study.track import trained
+    from study.track.checkpoint import fetch_checkpoint
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
-    with loading() as progress, trained(run, study) as net:
-        predictor = load_predictor(RunSpec.model_validate(net.spec), net.checkpoint, device)
+    with loading() as progress, fetch_checkpoint(run, study) as net:
+        predictor = load_predictor(RunSpec.model_validate(net.spec), net.path, device)
         try:
             predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:

@@ -21,7 +21,8 @@ from study.terminal import say
 if TYPE_CHECKING:
     from study.report import Joined
     from study.report.figures.style import Style
-    from study.track import Look, Study
+    from study.track.frames import Study
+    from study.track.snapshot import Snapshot
 
 IDLE_SECONDS = 5.0
 """Where nothing is at work, another look so much later: between two runs there is a moment without any."""
@@ -79,7 +80,7 @@ def compare(
 ) -> None:
     """Set two studies side by side: what differs in settings, net by net and with depth."""
     from study.report import build_report, compare_runs, conclusions, join, warnings
-    from study.track import load_study
+    from study.track.frames import load_study
 
     if a == b:
         raise StudyError(f"'{a}' is one study: give two to compare")
@@ -107,9 +108,10 @@ def compare(
 
 def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
     """Write the report of these studies, print the verdicts, and say where it is."""
-    from study.track import load_study, lost_files
+    from study.track.find import missing_files_warning
+    from study.track.frames import load_study
 
-    for line in filter(None, map(lost_files, names)):
+    for line in filter(None, map(missing_files_warning, names)):
         say(line, error=True)
     write_report([load_study(name) for name in names], options)
 
@@ -172,52 +174,59 @@ def write_while_running(names: Sequence[str], options: ReportOptions, every: flo
     Raises:
         StudyError: no such study, or it has come to its end without a result.
     """
-    from study.track import Unreachable, look, study_of
+    from study.track.frames import complete_study
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import Unreachable
 
-    looks = [look(name) for name in names]
-    message, written, idle_looks = "", "", 0
+    snapshots = [take_snapshot(name) for name in names]
+    message, written, idle_snapshots = "", "", 0
     while True:
         try:
-            state = "".join(seen.state for seen in looks)
-            idle_looks = 0 if any(seen.at_work for seen in looks) else idle_looks + 1
-            waiting = "" if idle_looks > 1 else reason_to_wait(looks)
+            state = "".join(snapshot.state for snapshot in snapshots)
+            idle_snapshots = 0 if any(snapshot.active for snapshot in snapshots) else idle_snapshots + 1
+            waiting = "" if idle_snapshots > 1 else reason_to_wait(snapshots)
             if state != written and not waiting:
-                write_report([study_of(seen) for seen in looks], options)
+                write_report([complete_study(snapshot) for snapshot in snapshots], options)
                 written = state
-                message = say_once(progress_of(looks), message)
+                message = say_once(progress_of(snapshots), message)
             elif waiting:
                 message = say_once(waiting, message)
-            if idle_looks > 1:
+            if idle_snapshots > 1:
                 say_with_time("no run is at work any more: watching ends")
                 return
-            time.sleep(min(every, IDLE_SECONDS) if idle_looks else every)
-            looks = [look(name) for name in names]
+            time.sleep(min(every, IDLE_SECONDS) if idle_snapshots else every)
+            snapshots = [take_snapshot(name) for name in names]
         except Exception as error:
             why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
             if not why:
                 raise
             message = say_once(f"{why}; trying again every {every:g} s", message)
-            idle_looks = 0
+            idle_snapshots = 0
             time.sleep(every)
 
 
-def reason_to_wait(looks: Sequence["Look"]) -> str:
+def reason_to_wait(snapshots: Sequence["Snapshot"]) -> str:
     """Return what is missing for a report; empty where some run counts."""
     from study.verdict import counted
 
-    if any(len(counted(seen.runs)) for seen in looks):
+    if any(len(counted(snapshot.runs)) for snapshot in snapshots):
         return ""
-    names = ", ".join(f"'{seen.name}'" for seen in looks)
-    return f"waiting: no run of {names} has ended yet ({sum(seen.at_work for seen in looks)} runs and searches at work)"
+    names = ", ".join(f"'{snapshot.name}'" for snapshot in snapshots)
+    return f"waiting: no run of {names} has ended yet ({active_runs(snapshots)})"
 
 
-def progress_of(looks: Sequence["Look"]) -> str:
+def progress_of(snapshots: Sequence["Snapshot"]) -> str:
     """Return how many runs are counted, and how many are at work."""
     from study.verdict import counted
 
-    runs = [seen.runs for seen in looks]
+    runs = [snapshot.runs for snapshot in snapshots]
     ended, total = sum(len(counted(frame)) for frame in runs), sum(map(len, runs))
-    return f"{ended} of {total} runs counted, {sum(seen.at_work for seen in looks)} runs and searches at work"
+    return f"{ended} of {total} runs counted, {active_runs(snapshots)}"
+
+
+def active_runs(snapshots: Sequence["Snapshot"]) -> str:
+    """Write how many runs and searches are at work."""
+    return f"{sum(snapshot.active for snapshot in snapshots)} runs and searches at work"
 
 
 def say_once(text: str, last: str) -> str:

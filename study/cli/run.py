@@ -121,7 +121,8 @@ def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
 
 def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:
     """Print what a launcher has done and what to do next; return the exit code."""
-    from study.track import look, pages, tracking_uri
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import tracking_uri, ui_hint
 
     ended = summary.finished + summary.diverged
     earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
@@ -135,7 +136,7 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
         if only_search:
             print_rates(name)
         elif ended + summary.earlier:
-            print_results(look(name))
+            print_results(take_snapshot(name))
     except StudyError as error:  # renamed or deleted meanwhile
         display.warn(f"no results to show: {error}")
     if summary.failures:
@@ -145,19 +146,19 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
         return 1
     if only_search:
         train = command.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: {pages(tracking_uri())}")
+        display.say(f"to train at these rates: {train}; every trial: {ui_hint(tracking_uri())}")
     else:
         report = shlex.join(["study", "report", "--experiment", name])
-        say(f"figures and tables: {report}; every curve: {pages(tracking_uri())}", error=True)
+        say(f"figures and tables: {report}; every curve: {ui_hint(tracking_uri())}", error=True)
     return 0
 
 
 def print_rates(name: str) -> None:
     """Print what the searches of a study found."""
-    from study.track import load_found
+    from study.track.frames import load_search_results
 
     rows = []
-    for search in sorted(load_found(name), key=lambda search: (search.variant, search.net)):
+    for search in sorted(load_search_results(name), key=lambda search: (search.variant, search.net)):
         besides = ", ".join(f"{field} {value:g}" for field, value in search.point.items() if field != "lr")
         net = f"{search.net} ({search.variant})" if search.variant else search.net
         rows.append((net, f"{search.point['lr']:g}", besides))

@@ -30,7 +30,7 @@ from study.verdict.rule import SMALLEST_EFFECT
 from study.verdict.verdict import Verdict, judge
 
 if TYPE_CHECKING:
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 
 def build_report(  # noqa: PLR0913

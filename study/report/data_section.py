@@ -12,7 +12,7 @@ from study.report.metrics import axis
 from study.report.tables.results import Table
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 SHOWN = 20
 """Rows of a long table that the page shows; its CSV has all."""

@@ -10,7 +10,7 @@ from study.report.data_section import DataSection
 from study.report.figures.drawing import Picture, slug
 from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.why.evidence import Chapter
+from study.report.why.chapter import Chapter
 from study.verdict.verdict import Verdict
 
 FOLDED = 40

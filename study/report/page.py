@@ -15,7 +15,7 @@ from study.report.outline import outline
 from study.report.provenance import made
 from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.why.evidence import Chapter
+from study.report.why.chapter import Chapter
 from study.verdict.verdict import Verdict
 
 DEFINITIONS = (

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from study.cli.status import result_rows
-from study.track import Store, load_runs, look, words
+from study.track import tags as tag
+from study.track.frames import load_runs
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
 from tests.conftest import run_here
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
@@ -35,7 +38,7 @@ def test_a_result_that_changes_is_seen(folder: Path) -> None:
 def test_a_run_at_work_changes_no_result(folder: Path) -> None:
     first = run_here(folder, "status").stdout.splitlines()
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = store.begin("new", PARAMS, {words.KIND: "run"})
+    run = store.begin("new", PARAMS, {tag.KIND: "run"})
     at_work = run_here(folder, "status").stdout.splitlines()
     assert at_work == [f"{first[0]}, 1 runs and searches at work", *first[1:]]
     store.end(run, "interrupted")
@@ -45,7 +48,7 @@ def test_a_run_at_work_changes_no_result(folder: Path) -> None:
 def test_a_study_without_a_result_has_no_table(folder: Path) -> None:
     store = Store("begun", f"sqlite:///{folder / 'mlflow.db'}")
     assert run_here(folder, "status", "-e", "begun").stdout == "begun: no run yet\n"
-    store.begin("new", PARAMS, {words.KIND: "run"})
+    store.begin("new", PARAMS, {tag.KIND: "run"})
     assert run_here(folder, "status", "-e", "begun").stdout == "begun: 1 runs and searches at work\n"
 
 
@@ -57,7 +60,7 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
     # What a report leaves out, or counts in its own way: a run without an end, one of the same seed as another,
     # a diverged one, and another variant.
     params = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "lr": 0.5, "iterations_per_epoch": 5}
-    store.begin("no end", params, {words.KIND: "run", words.VARIANT: ""})
+    store.begin("no end", params, {tag.KIND: "run", tag.VARIANT: ""})
     for seed, outcome, variant, errors in (
         (0, "finished", "", {"final_train_error": 40.0, "final_test_error": 50.0}),
         (7, "diverged", "", {"final_train_error": 90.0, "final_test_error": 90.0}),
@@ -65,9 +68,9 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
         (8, "finished", "", {}),
         (0, "finished", "width=2", {"final_train_error": 1.5}),
     ):
-        tags = {words.KIND: "run", words.VARIANT: variant, words.LR_TUNED: str(seed == 0).lower()}
+        tags = {tag.KIND: "run", tag.VARIANT: variant, tag.LR_TUNED: str(seed == 0).lower()}
         store.end(store.begin("r", {**params, "seed": seed}, tags), outcome, metrics=errors)
-    rows = result_rows(look("small", uri).runs)
+    rows = result_rows(take_snapshot("small", uri).runs)
     expected = []
     for row in results_table(load_runs("small", uri)).to_dict("records"):
         spreads = []
@@ -84,7 +87,7 @@ def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadshe
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
     for record in store.records():
         if record.kind in ("run", "trial"):
-            store.client.set_tag(record.run_id, words.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
+            store.client.set_tag(record.run_id, tag.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
     status = run_here(folder, "status")
     assert status.returncode == 0
     report = run_here(folder, "report")
