@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from study.cli.console import print_verdicts, warn
-from study.cli.options import ReportFolderOption
 from study.cli.status import newest_study
 from study.errors import StudyError, without_passwords
 from study.retry import transient_disk_error
@@ -49,7 +48,7 @@ def report(
         list[str] | None,
         typer.Option("--experiment", "-e", help="The study; default the newest. Repeatable: several on one page."),
     ] = None,
-    out: ReportFolderOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
     style: Annotated[
         Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
     ] = "house",
