@@ -106,7 +106,7 @@ def prepare(options: DataOptions) -> None:
 def show(options: DataOptions, augment: str | None, images: int, seed: int, out: Path) -> None:
     """Draw images with and without augmentation."""
     from study.data.showcase import augmented_views
-    from study.report.figures.augmented import draw_augmented
+    from study.report.figures.dataset import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")

@@ -58,18 +58,7 @@ def write_report(found: Sequence["Study"], wish: Wish) -> None:
 
     study = joined(found, wish)
     say_beforehand(study.words)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        folder([one.name for one in found], wish.out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        probes=study.probes,
-        style=wish.style,
-    )
+    page = build_report(study, folder([one.name for one in found], wish.out), style=wish.style)
     told = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
     for verdict in told["verdicts"]:
         say(verdict["line"], "bold")
@@ -119,17 +108,7 @@ def compare(a: str, b: str, out: Path | None) -> None:
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     say_beforehand(study.words)
     found = compare_runs(study.runs, (a, b), study.smallest_effect)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        folder([a, b], out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        comparison=found,
-    )
+    page = build_report(study, folder([a, b], out), comparison=found)
     for sentence in conclusions(found):
         say(sentence, "bold")
     for warning in warnings(found):

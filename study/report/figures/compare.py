@@ -1,5 +1,6 @@
 """Final error of two studies against depth: the first solid, the second dashed, a colour an architecture."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.final_errors import METRICS, DepthData, Series, depth_data
+from study.report.figures.drawing import Drawing
+from study.report.figures.final_errors import ERRORS, DepthData, Series, depth_data
 from study.report.figures.labels import depth_axis, depth_places, squeeze_axis
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, as_text
-from study.report.metrics import axis
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, as_text, panel_width
+from study.report.metrics import METRICS, axis
 
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 """Line styles of the first study and of the second."""
@@ -41,7 +43,7 @@ class CompareData(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that a study has a series of."""
-        return tuple(metric for metric in METRICS if any(metric in study.metrics for study in self.studies))
+        return tuple(metric for metric in ERRORS if any(metric in study.metrics for study in self.studies))
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn: a row a study, net, metric and seed."""
@@ -93,3 +95,34 @@ def draw_both(data: CompareData, figure: Figure, axes: NDArray[np.object_]) -> N
         for i, name in enumerate(data.names)
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3)
+
+
+def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Drawing | None:
+    """Return the final errors of two studies' runs; None where one of them has none."""
+    data = compare_data(a, b, names)
+    if not all(study.series for study in data.studies):
+        return None
+    texts = (f"Final error against depth, {names[0]} and {names[1]}", compare_caption(data), compare_alt(data))
+    return Drawing(
+        "compare", texts, partial(draw_both, data), data.frame(), len(data.metrics), 2.8, panel_width(len(data.metrics))
+    )
+
+
+def compare_caption(data: CompareData) -> str:
+    """Return the caption."""
+    a, b = data.names
+    return (
+        f"Error after the last iteration against depth: training error on the whole training split, clean images, "
+        f"evaluation mode (left), and test error (right). {a}: solid lines, full marks; {b}: dashed, hollow. "
+        "Means over seeds with 95% t intervals, where there are two seeds or more."
+    )
+
+
+def compare_alt(data: CompareData) -> str:
+    """Tell every mean."""
+    parts = []
+    for name, study in zip(data.names, data.studies, strict=True):
+        for one in study.series:
+            cells = [f"{depth} layers {mean.estimate:.2f}%" for depth, mean in zip(one.depths, one.means, strict=True)]
+            parts.append(f"{name}, {METRICS[one.metric].label}, {one.architecture} nets: {', '.join(cells)}.")
+    return f"Chart of final error against depth of two studies. {' '.join(parts)}"

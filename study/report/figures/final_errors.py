@@ -1,6 +1,8 @@
 """Final error against depth, the one picture of a study: every seed a point, with the mean and its interval."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
-from study.report.figures.labels import depth_axis, depth_places, squeeze, squeeze_axis, unsqueeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
-from study.report.metrics import axis
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import (
+    depth_axis,
+    depth_places,
+    one_variant,
+    seeds_words,
+    squeeze,
+    squeeze_axis,
+    unsqueeze,
+)
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new, panel_width
+from study.report.metrics import METRICS, axis
 from study.statistics.interval import Mean, mean_interval
 from study.verdict.selection import architectures, counted, depths, resolution, values
 
-METRICS = ("final_train_error", "final_test_error")
+ERRORS = ("final_train_error", "final_test_error")
 COMPRESS = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 
@@ -47,7 +57,7 @@ class DepthData(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that have a series."""
-        return tuple(metric for metric in METRICS if any(one.metric == metric for one in self.series))
+        return tuple(metric for metric in ERRORS if any(one.metric == metric for one in self.series))
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy: a row a seed, with its net's mean, deviation, interval and number of seeds."""
@@ -103,7 +113,7 @@ def depth_data(runs: pd.DataFrame, interval: Interval = mean_interval) -> DepthD
     limits: dict[str, tuple[float, float]] = {}
     linear: dict[str, float] = {}
     clipped = False
-    for metric in METRICS:
+    for metric in ERRORS:
         shown = []
         for architecture in architectures(kept):
             mine = kept[kept["architecture"] == architecture]
@@ -170,3 +180,42 @@ def draw_both(data: DepthData, figure: Figure, axes: NDArray[np.object_]) -> Non
         draw_depth(data, ax, metric)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def depth_caption(data: DepthData) -> str:
+    """Return the caption of final error against depth."""
+    counts = {mean.n for one in data.series for mean in one.means}
+    text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
+    text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
+    text += f". {seeds_words(counts)}"
+    if counts != {1}:
+        text += ", full marks, with 95% t intervals"
+    text += "; every seed is a hollow mark"
+    if data.clipped:
+        text += "; intervals are cut at the edges of the axes"
+    for metric, linear in data.linear.items():
+        words = METRICS[metric].label.removeprefix("Final ")
+        text += f"; the axis of {words} is linear up to {linear:g}% and logarithmic above"
+    return text + "."
+
+
+def depth_alt(data: DepthData) -> str:
+    """Tell every mean with its interval."""
+    parts = []
+    for one in data.series:
+        cells = []
+        for depth, mean in zip(one.depths, one.means, strict=True):
+            bounds = "" if math.isnan(mean.low) else f" ({mean.low:.2f} to {mean.high:.2f})"
+            cells.append(f"{depth} layers {mean.estimate:.2f}%{bounds}")
+        parts.append(f"{METRICS[one.metric].label}, {one.architecture} nets: {', '.join(cells)}.")
+    return f"Chart of final error against depth. {' '.join(parts)}"
+
+
+def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
+    """Return the final errors of one variant; None where none is known."""
+    data = depth_data(runs)
+    if not data.series:
+        return None
+    texts = ("Final error against depth", depth_caption(data), depth_alt(data))
+    columns = len(data.metrics)
+    return Drawing("depth", texts, partial(draw_both, data), data.frame(), columns, 2.8, panel_width(columns))

@@ -1,5 +1,6 @@
 """What depth costs: the time of a run and the images trained on in a second, by net."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
-from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
-from study.report.metrics import axis
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import depth_axis, depth_places, one_variant
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new, panel_width
+from study.report.metrics import METRICS, axis
 from study.verdict.selection import architectures, counted, depths, values
 
-METRICS = ("seconds", "images_per_second")
+COSTS = ("seconds", "images_per_second")
 DECADES = 6.0
 """Ratio of the greatest to the least value from which on an axis is logarithmic."""
 UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
@@ -42,7 +43,7 @@ class SpeedData(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that have a series."""
-        return tuple(metric for metric in METRICS if any(one.metric == metric for one in self.series))
+        return tuple(metric for metric in COSTS if any(one.metric == metric for one in self.series))
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy: a row a run and metric, with its net's median; times in seconds."""
@@ -66,7 +67,7 @@ def speed_data(runs: pd.DataFrame) -> SpeedData:
     kept = counted(runs)
     kept = kept[kept["outcome"] == "finished"]
     series = []
-    for metric in (name for name in METRICS if name in kept):
+    for metric in (name for name in COSTS if name in kept):
         for architecture in architectures(kept):
             mine = kept[(kept["architecture"] == architecture) & (kept[metric] > 0)]
             seeds = tuple(values(mine, depth, metric) for depth in depths(mine))
@@ -148,3 +149,34 @@ def draw_both(data: SpeedData, figure: Figure, axes: NDArray[np.object_]) -> Non
         draw_speed(data, ax, metric)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def speed_caption(data: SpeedData) -> str:
+    """Return the caption of what depth costs."""
+    shown = {"seconds": "Time of a run", "images_per_second": "images trained on in a second"}
+    text = " (left) and ".join(shown[metric] for metric in data.metrics)
+    text = text[:1].upper() + text[1:] + (" (right)" if len(data.metrics) > 1 else "")
+    text += " against depth; every finished run is a hollow mark, lines join the medians"
+    if len(data.devices) > 1:
+        text += f". Runs were on {len(data.devices)} kinds of device, whose speeds differ"
+    return text + "."
+
+
+def speed_alt(data: SpeedData) -> str:
+    """Tell every median."""
+    parts = []
+    for one in data.series:
+        metric = METRICS[one.metric]
+        cells = [f"{depth} layers {value:,.4g}" for depth, value in zip(one.depths, one.medians, strict=True)]
+        parts.append(f"{metric.axis}, {one.architecture} nets: {', '.join(cells)}.")
+    return f"Chart of time and speed against depth, medians. {' '.join(parts)}"
+
+
+def speed_drawing(runs: pd.DataFrame) -> Drawing | None:
+    """Return time and speed of one variant; None where neither is known."""
+    data = speed_data(runs)
+    if not data.series:
+        return None
+    texts = ("What depth costs", speed_caption(data), speed_alt(data))
+    columns = len(data.metrics)
+    return Drawing("speed", texts, partial(draw_both, data), data.frame(), columns, 2.4, panel_width(columns))

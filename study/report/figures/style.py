@@ -163,6 +163,11 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
     mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
 
 
+def panel_width(columns: int) -> float:
+    """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
+    return WIDTH if columns > 1 else 1.2 * COLUMN
+
+
 def as_text(name: str, longest: int = 24) -> str:
     """Return a name from outside as a label shows it: no mathematics in it, on one line, cut in the middle if long."""
     shown = "".join(letter if letter.isprintable() else " " for letter in name).strip()

@@ -1,6 +1,7 @@
 """The learning-rate search: every trial's training error against its rate, a panel a depth."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
-from study.report.figures.labels import squeeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import one_variant, squeeze
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
 from study.report.metrics import axis
+from study.verdict.rule import listed
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
 
@@ -264,3 +266,70 @@ def _nets_key(data: RateData) -> list[Line2D]:
                linewidth=0 if data.fields else 0.7, label=f"{name} nets")
         for name in ARCHITECTURE_COLOURS if any(net.architecture == name for net in data.nets)
     ]  # fmt: skip
+
+
+def rates_caption(data: RateData) -> str:
+    """Return the caption of the learning-rate search."""
+    counts = {len(net.lr) for net in data.nets}
+    number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    text = f"Final training error of each trial (clean images, evaluation mode) by learning rate; {number} trials a net"
+    if any(np.nanmax(net.high - net.low, initial=0) > 0 for net in data.nets):
+        text += "; marks are means over a trial's seeds, thin lines reach from the lowest to the highest"
+    if data.compressed:
+        text += "; the axis of errors is linear up to 1% and logarithmic above"
+    text += _rates_marks(data)
+    if data.fields:
+        text += f". The points differ in {listed([name.replace('_', ' ') for name in data.fields])} too"
+    return text + "."
+
+
+def _rates_marks(data: RateData) -> str:
+    """Say what stands for a trial that did not come to its end, for the chosen rate and for the good range."""
+    text, pruned = "", [e for net in data.nets for e, s in zip(net.error, net.state, strict=True) if s == "pruned"]
+    if any(np.isfinite(pruned)):
+        text += "; hollow marks were pruned and stand at their running training error then, as trained"
+    if any(np.isnan(pruned)):
+        text += f"; {'those' if any(np.isfinite(pruned)) else 'hollow marks'} above the highest error "
+        text += "have none" if any(np.isfinite(pruned)) else "were pruned and have no error"
+    if "diverged" in data.states:
+        text += "; crosses at the top diverged and have no place on the axis"
+    if any(any(net.chosen) for net in data.nets):
+        text += "; a ring marks the rate that the search chose"
+    if any(net.good for net in data.nets):
+        text += (
+            f"; bars below span the rates within {data.tolerance:g} point{'s' * (data.tolerance != 1)} of a net's best"
+        )
+    if data.bounds:
+        text += f"; broken lines are the bounds asked for, {data.bounds[0]:.4g} and {data.bounds[1]:.4g}"
+    return text
+
+
+def rates_alt(data: RateData) -> str:
+    """Tell the least error and the chosen rate of every net."""
+    parts = []
+    for net in data.nets:
+        full = [i for i, state in enumerate(net.state) if state == "complete"]
+        name = f"{net.architecture} {net.depth} layers"
+        if not full:
+            parts.append(f"{name} none that came to its end")
+            continue
+        best = min(full, key=lambda i: float(net.error[i]))
+        chosen = [f", chosen {net.lr[i]:.3g}" for i, one in enumerate(net.chosen) if one][:1]
+        parts.append(f"{name} {net.error[best]:.2f}% at {net.lr[best]:.3g}{''.join(chosen)}")
+    diverged = sum(state == "diverged" for net in data.nets for state in net.state)
+    return f"Charts of training error by learning rate. Least error: {'; '.join(parts)}. Diverged trials: {diverged}."
+
+
+def rates_drawing(data: RateData) -> Drawing:
+    """Return the figure of all searches of a variant."""
+    rows, columns = shape(data)
+    return Drawing(
+        "rates",
+        ("Training error against learning rate", rates_caption(data), rates_alt(data)),
+        partial(draw_panels, data),
+        data.frame(),
+        columns,
+        height(data),
+        WIDTH if columns > 1 else COLUMN,
+        {"rows": rows, "sharex": True, "sharey": True},
+    )

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.captions import rates_alt, rates_caption
-from study.report.figures import rate_panels as figure
+from study.report.figures import rates as figure
+from study.report.figures.rates import rates_alt, rates_caption
 from study.report.figures.style import new_figure
 from study.verdict.searches import by_trial, other_fields, search_of
 
