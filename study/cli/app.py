@@ -14,7 +14,7 @@ import typer
 from study.cli.data_options import data_app
 from study.cli.report_options import compare, report, status
 from study.errors import StudyError, printable
-from study.retry import disk_is_away
+from study.retry import transient_disk_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -247,7 +247,7 @@ def _exit_code() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        why = disk_is_away(error)  # libraries have errors of their own for a file that couldn't be written
+        why = transient_disk_error(error)  # libraries have errors of their own for a file that couldn't be written
         if not why:
             raise
         typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from study.cli.report import Wish, write_report
-from study.retry import disk_is_away
+from study.retry import transient_disk_error
 from study.terminal import say
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
             time.sleep(min(every, SURE_SECONDS) if idle else every)
             looks = [look(name) for name in names]
         except Exception as error:
-            why = str(error) if isinstance(error, Unreachable) else disk_is_away(error)
+            why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
             if not why:
                 raise
             told = _tell(f"{why}; trying again every {every:g} s", told)

@@ -210,8 +210,9 @@ def _told(
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: named tuples as mappings, NaN as null."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
+    as_mapping = getattr(value, "record", None) or getattr(value, "_asdict", None)
+    if as_mapping is not None:
+        value = as_mapping()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

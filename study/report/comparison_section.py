@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.report.comparison import Comparison, DepthChange, NetChange
-from study.report.figures.compare import compare_drawing
+from study.report.figures.final_errors import compare_drawing
 from study.report.metrics import METRICS
 from study.report.page import Part
 from study.report.tables.pairs import estimate_with_interval, interval_or_dash, p_or_dash, points_or_dash
@@ -52,7 +52,7 @@ def conclusions(found: Comparison) -> tuple[str, ...]:
 def sentences(found: Comparison) -> tuple[str, ...]:
     """Return what the page says below the conclusion."""
     settings = [setting for setting in found.differing if setting.kind == "setting"]
-    lone = [net.net for net in found.of("final_train_error") if min(net.a.n, net.b.n) == 1]
+    lone = [net.net for net in found.of("final_train_error") if min(net.a.seeds, net.b.seeds) == 1]
     differing = [f"{setting.name.replace('_', ' ')} ({setting.a}; {setting.b})" for setting in settings]
     return _write("sentences", found, differing=differing, lone=list(dict.fromkeys(lone)))
 
@@ -93,7 +93,7 @@ def nets_table(found: Comparison) -> Table:
     numbers = pd.DataFrame(
         [
             {key: getattr(net, key) for key in ("variant", "net", "architecture", "depth", "metric")}
-            | {f"{study}_{key}": value for study in ("a", "b") for key, value in getattr(net, study)._asdict().items()}
+            | {f"{study}_{key}": value for study in ("a", "b") for key, value in getattr(net, study).record().items()}
             | {key: getattr(net.change, key) for key in (*BOUNDS, "p")}
             | {"p_holm": net.p_holm}
             for net in found.nets
@@ -119,7 +119,7 @@ def depths_table(found: Comparison) -> Table:
         [
             {key: getattr(pair, key) for key in ("variant", "architecture", "shallow_net", "deep_net")}
             | {f"{study}_{key}": getattr(getattr(pair, study), key) for study in ("a", "b") for key in BOUNDS}
-            | {key: getattr(pair.change, key) for key in (*BOUNDS, "p", "n")}
+            | pair.change.record()
             | {"p_holm": pair.p_holm}
             for pair in found.depths
         ]

@@ -27,9 +27,8 @@ from study.report.text import write
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
-from study.verdict.rule import listed
 from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of
-from study.verdict.text import interval, points
+from study.verdict.text import interval, listed, points
 
 FAR = 2.0
 """Factor between two winners' rates from which on it is told."""

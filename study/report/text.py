@@ -8,8 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from study.verdict.rule import listed
-from study.verdict.text import capital, interval, p_value, points
+from study.verdict.text import capital, interval, listed, p_value, points
 
 
 @cache

@@ -27,11 +27,11 @@ from mlflow.version import VERSION
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
-from study.retry import database_is_away, disk_is_away, first_line
+from study.retry import first_line, transient_database_error, transient_disk_error
 from study.track import database
 from study.track.place import SQLITE, Unreachable, database_path, sqlite_address
 
-PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
+TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
 """What MLflow says while it, or the way to it, is broken for a while."""
 
 
@@ -92,17 +92,17 @@ def is_away(uri: str, error: Exception) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, MlflowException):
-        found = database_is_away(error)
+        found = transient_database_error(error)
         if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
             return "another process is writing the same parameters"  # once they are there, equal ones are taken
         refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own words are known
-        if not found and not refused and error.error_code in PASSING:
+        if not found and not refused and error.error_code in TRANSIENT:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)
         return found
     if isinstance(error, requests.RequestException):
         refused = error.response is not None and error.response.status_code < 500
         return "" if refused else "it doesn't answer"
-    return database_is_away(error) or disk_is_away(error)
+    return transient_database_error(error) or transient_disk_error(error)
 
 
 @contextmanager

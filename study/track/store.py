@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, without_passwords
 from study.events import Epoch
-from study.retry import Patience, first_line
+from study.retry import Retry, first_line
 from study.track import words
 from study.track.artifacts import ArtifactPlace
 from study.track.connect import all_runs, connect, is_away
@@ -94,14 +94,14 @@ class Store:
         return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
 
     def __init__(self, experiment: str, uri: str | None = None) -> None:
-        """Open the experiment, or create it. `patience` says what is done while MLflow is away afterwards: nothing.
+        """Open the experiment, or create it. `retry` says what is done while MLflow is away afterwards: nothing.
 
         Raises:
             StudyError: MLflow can't be reached, or the experiment was deleted there.
         """
         self.uri = uri or tracking_uri()
         self.experiment = experiment
-        self.patience = Patience()
+        self.retry = Retry()
         self.left_out: dict[str, None] = {}
         """A line, once, for each run that was found and can't be used, the oldest first."""
         self._unsure = False
@@ -159,7 +159,7 @@ class Store:
             StudyDeletedError: the experiment was deleted in MLflow's pages.
         """
         everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **source_tags()}
-        run_id = self.patience(lambda: self._create_run(name, everything), self._away)
+        run_id = self.retry(lambda: self._create_run(name, everything), self._away)
         self._keys.add(run_id, tags.get(words.KEY, ""))
         if params:
             self.add_params(run_id, params)
@@ -192,7 +192,7 @@ class Store:
             StudyError: MLflow refuses it.
         """
         try:
-            return self.patience(lambda: call(*given, **named), self._away)
+            return self.retry(lambda: call(*given, **named), self._away)
         except MlflowException as error:
             if given and RUN_ID.fullmatch(str(given[0])) and self._is_deleted(str(given[0])):
                 raise RunDeletedError(str(given[0])) from error
@@ -204,7 +204,7 @@ class Store:
     def _is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted, for good or not."""
         try:
-            run = self.patience(lambda: self.client.get_run(run_id), self._away)
+            run = self.retry(lambda: self.client.get_run(run_id), self._away)
         except MlflowException as error:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
         return bool(run.info.lifecycle_stage == "deleted")

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.config import Tune
 from study.errors import StudyError
-from study.retry import Patience, first_line
+from study.retry import Retry, first_line
 from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
 from study.tune.space import Point, axes, kept, restored, shared_points
 from study.tune.storage import open_storage
@@ -42,13 +42,13 @@ class Trial:
 class SearchStore:
     """Optuna's database, opened when the first search is asked for."""
 
-    def __init__(self, url: str, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, retry: Retry | None = None) -> None:
         """Take note of the address; it must not be MLflow's (both keep their schema version in the same table).
 
-        `patience` says what is done while the database is away once it was opened: by default nothing.
+        Once it is open, calls are repeated as `retry` says while the database is unavailable: by default not at all.
         """
         self._url = url
-        self._patience = patience or Patience()
+        self._retry = retry or Retry()
         self._storage: BaseStorage | None = None
 
     def search(self, name: str, tune: Tune, seed: int) -> "Search":
@@ -59,7 +59,7 @@ class SearchStore:
         """
         if self._storage is None:
             try:
-                self._storage = open_storage(self._url, self._patience)
+                self._storage = open_storage(self._url, self._retry)
             except StudyError:
                 raise
             except Exception as error:  # drivers of many databases, each with errors of its own

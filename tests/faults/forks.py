@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, event
 import study.launch.executors.local
 import study.launch.run_grid
 from study.cli.app import main
-from study.tune.storage import PatientStorage
+from study.tune.storage import RetryingStorage
 
 LOADED = (
     "alembic.command",
@@ -55,7 +55,7 @@ class Moments:
         """Write their names to `file`; end this process at the last."""
         self._file, self._last, self._count = file, last, 0
         self._changed = True
-        storage = [(PatientStorage, name) for name in BaseStorage.__abstractmethods__]
+        storage = [(RetryingStorage, name) for name in BaseStorage.__abstractmethods__]
         files = [(LocalArtifactRepository, name) for name in ("log_artifact", "log_artifacts", "delete_artifacts")]
         files.append((shutil, "rmtree"))
         for owner, name in [*((MlflowClient, name) for name in dir(MlflowClient)), *storage, *files]:

@@ -18,7 +18,7 @@ from study.launch.scheduler.queue import Cells
 from study.launch.scheduler.run_logger import Recorder
 from study.launch.scheduler.worker_pool import Died, Message, Pool
 from study.launch.summary import Summary
-from study.retry import GivenUp
+from study.retry import RetryTimeout
 from study.track import RunDeletedError, StudyDeletedError, words
 
 DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
@@ -72,7 +72,7 @@ class Launcher:
         except StudyDeletedError as error:
             self.summary.failures.append(("the study", str(error)))
             self._pool.kill()
-        except GivenUp as error:
+        except RetryTimeout as error:
             if not self.hearing.stopping:
                 raise
             self._display.warn(f"stopped while waiting for {error}")

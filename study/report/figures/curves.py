@@ -25,8 +25,8 @@ from study.report.figures.drawing import Drawing
 from study.report.figures.labels import label_ends, one_variant, seeds_words
 from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
 from study.report.metrics import METRICS, axis
-from study.verdict.rule import listed
 from study.verdict.selection import architectures, counted, depths
+from study.verdict.text import listed
 
 SPLITS = {"train": "train_error", "test": "test_error"}
 PAPER_TOP = 20.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
 from study.report.metrics import axis
-from study.statistics.interval import Mean, mean_interval
+from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths
 
 BESIDE = 0.03
@@ -26,7 +26,7 @@ class Series(NamedTuple):
     channels: int
     depths: tuple[int, ...]
     seeds: tuple[NDArray[np.float64], ...]
-    means: tuple[Mean, ...]
+    means: tuple[Interval, ...]
 
 
 class RankData(NamedTuple):
@@ -51,7 +51,7 @@ class RankData(NamedTuple):
         """Return what is drawn, tidy: a row a seed, with its net's mean and interval."""
         rows = [
             {"architecture": one.architecture, "stage": one.stage, "channels": one.channels, "depth": depth,
-             "share": float(value), "mean": mean.estimate, "low": mean.low, "high": mean.high, "seeds": mean.n}
+             "share": float(value), "mean": mean.estimate, "low": mean.low, "high": mean.high, "seeds": mean.seeds}
             for one in self.series
             for depth, cell, mean in zip(one.depths, one.seeds, one.means, strict=True)
             for value in cell

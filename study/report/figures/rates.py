@@ -16,9 +16,9 @@ from study.report.figures.drawing import Drawing
 from study.report.figures.labels import one_variant, squeeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
 from study.report.metrics import axis
-from study.verdict.rule import listed
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
+from study.verdict.text import listed
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}

@@ -163,6 +163,12 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
     mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
 
 
+def key_below(figure: Figure, ax: Axes) -> None:
+    """Put the key of all panels, which is that of one of them, below them."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
 def panel_width(columns: int) -> float:
     """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
     return WIDTH if columns > 1 else 1.2 * COLUMN

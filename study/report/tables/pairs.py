@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS
 from study.report.tables.writer import NOTHING, Column, Table, variant_column
-from study.statistics.interval import MOST_SEEDS
+from study.statistics.power import MOST_SEEDS
 from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
 
@@ -70,9 +70,10 @@ def p_or_dash(p: float) -> str:
 
 
 def _row(pair: Pair) -> dict[str, Any]:
-    row = {**pair._asdict(), **pair.difference._asdict()}
+    row = pair.record() | pair.difference.record()
     for name in ("bootstrap", "permutation", "probability", "equivalence"):
-        row |= {f"{name}_{key}": value for key, value in getattr(pair, name)._asdict().items()}
+        numbers = row[name] if isinstance(row[name], dict) else row[name]._asdict()
+        row |= {f"{name}_{key}": value for key, value in numbers.items()}
     return row
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from study.report.metrics import FINAL_ERRORS, axis
 from study.report.paper import Figure, Split, dataset_of, load_paper, shortcut_of, unlike_paper
 from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
-from study.statistics.interval import Mean, difference, mean_interval
+from study.statistics.interval import Interval, mean_interval
+from study.statistics.welch import difference
 from study.verdict import selection as c
 
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -37,7 +38,7 @@ class Cell(NamedTuple):
     runs: pd.DataFrame
     column: str
     """Of the error."""
-    mean: Mean
+    mean: Interval
     best: float
     measure: str
     """Views of an image, as a recipe's `test_views` names them."""
@@ -129,8 +130,8 @@ def _mean_column(heading: str, name: str) -> Column:
     return Column(heading, [f"{name}_{part}" for part in ("estimate", "sd", "n")], two_decimals)
 
 
-def _mean_numbers(name: str, mean: Mean) -> dict[str, float]:
-    return {f"{name}_{part}": value for part, value in mean._asdict().items()}
+def _mean_numbers(name: str, mean: Interval) -> dict[str, float]:
+    return {f"{name}_{part}": value for part, value in mean.record().items()}
 
 
 def errors_table(runs: pd.DataFrame) -> Table:

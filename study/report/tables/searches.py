@@ -10,9 +10,8 @@ from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
 from study.report.tables.writer import NOTHING, Column, Table, number
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.rule import listed
 from study.verdict.searches import Best, Compared, Searched
-from study.verdict.text import points
+from study.verdict.text import listed, points
 
 FIELDS = {"lr": "rate", "weight_decay": "weight decay"}
 OBJECTIVES = {"train_loss": "training loss", "train_error": "training error", "validation_error": "validation error"}
@@ -210,7 +209,7 @@ def robustness_table(facts: Facts) -> Table:
 def _choice_row(choice: Choice) -> dict[str, Any]:
     row: dict[str, Any] = {"rates": choice.name, **(choice.point or {}), "shallow": choice.shallow, "deep": choice.deep}
     for kind, rise in (*choice.rises.items(), ("contrast", choice.contrast)):
-        row |= {f"{kind}_{part}": value for part, value in rise._asdict().items()} if rise is not None else {}
+        row |= {f"{kind}_{part}": value for part, value in rise.record().items()} if rise is not None else {}
     status = {"judged": choice.judged, "status": choice.status, "reason": choice.reason}
     return row | status | {"part_of_training": choice.part}
 
@@ -225,7 +224,7 @@ def _name(choice: Choice, facts: Facts) -> str:
 def _seeds(choice: Choice) -> str:
     """Write the fewest and the most seeds of the nets whose rise is told."""
     rises = [choice.rises[kind] for kind in ("plain", "residual") if kind in choice.rises]
-    counts = sorted({n for rise in rises for n in (rise.n_deep, rise.n_shallow)})
+    counts = sorted({n for rise in rises for n in rise.n})
     return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from study.report.moments import END, at_moments
 from study.report.why.evidence import Evidence
-from study.statistics.interval import Difference, difference
+from study.statistics.interval import Interval
+from study.statistics.welch import difference
 from study.verdict import selection as c
 
 Values = NDArray[np.float64]
@@ -23,7 +24,7 @@ class Against(NamedTuple):
     values: Values
     others: Values
 
-    def difference(self, resolution: float) -> Difference:
+    def difference(self, resolution: float) -> Interval:
         """Return the difference of means, with Welch's interval."""
         return difference(self.values, self.others, resolution)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from study.report.gallery import Picture
+from study.report.figures.drawing import Picture
 from study.report.tables.results import Table
 from study.track import words
 

@@ -7,18 +7,17 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import lesion as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import left_out
 from study.report.figures.lesion import LesionData, Line
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import ended
 from study.report.why.evidence import Chapter, Evidence
 from study.report.why.lesion_words import by_run, sentences
 from study.verdict import selection as c
-from study.verdict.rule import listed
-from study.verdict.text import points
+from study.verdict.text import listed, points
 
 RESOLUTION = 0.1
 """Of a mean over blocks and images, in percent."""

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import ranks as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.ranks import RankData
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import Against, against, deepest_pair, ended, plain_ends
 from study.report.why.evidence import Chapter, Evidence
 from study.verdict import selection as c
-from study.verdict.rule import listed
-from study.verdict.text import interval, points
+from study.verdict.text import interval, listed, points
 
 PAPER = "Orhan and Pitkow 2017"
 RESOLUTION = 0.1
@@ -132,7 +131,7 @@ def _alone(rows: pd.DataFrame) -> str:
 
 
 def _picture(data: RankData, evidence: Evidence, folder: Path) -> Picture:
-    counts = sorted({mean.n for one in data.series for mean in one.means})
+    counts = sorted({mean.seeds for one in data.series for mean in one.means})
     seeds = "One seed a net" if counts == [1] else "Hollow: seeds; full: their mean with its 95% interval"
     if counts[-1] > 1:
         seeds += f" ({counts[0]} seeds)" if len(counts) == 1 else f" ({counts[0]} to {counts[-1]} seeds)"

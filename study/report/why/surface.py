@@ -7,17 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import surface as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.surface import Slice, SurfaceData
-from study.report.gallery import Picture
 from study.report.metrics import axis
 from study.report.tables.results import NOTHING, Table
 from study.report.why.drawing import make_picture
 from study.report.why.ended import ended
 from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import number
 from study.report.why.surface_words import sentences
 from study.verdict import selection as c
-from study.verdict.rule import listed
+from study.verdict.text import listed, number
 
 
 def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:

@@ -6,9 +6,7 @@ import pandas as pd
 
 from study.report.figures.surface import STATISTICS
 from study.report.why.ended import Against, Values, against, deepest_pair, plain_ends
-from study.report.why.factors import number
-from study.verdict.rule import listed
-from study.verdict.text import capital, interval
+from study.verdict.text import capital, interval, listed, number
 
 PAPER = "Li et al. 2018"
 CLEAR = 10.0
