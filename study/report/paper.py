@@ -124,19 +124,17 @@ class Paper(Strict):
 
     def figures(self) -> list[Figure]:
         """Return every error, in the order of the file."""
-        return [
-            Figure(
-                dataset=group.dataset, net=row.net, shortcut=row.shortcut, split=group.split, measure=group.measure,
-                error=row.error, runs=row.runs, sd=row.sd, best=row.best, bound=row.bound, reading=group.reading,
-                low=row.low, high=row.high, place=f"{group.place}, {group.column}" if group.column else group.place,
-            )
-            for group in self.errors for row in group.rows
-        ]  # fmt: skip
+        figures = []
+        for group in self.errors:
+            place = f"{group.place}, {group.column}" if group.column else group.place
+            shared = group.model_dump(include={"dataset", "split", "measure", "reading"}) | {"place": place}
+            figures += [Figure(**row.model_dump(), **shared) for row in group.rows]
+        return figures
 
     def find(self, dataset: str, net: str, shortcut: str, split: Split, measure: str) -> Figure | None:
         """Return the error of a net: of the same measure if the paper has one, else of another (look at `measure`)."""
-        found = [one for one in self.figures() if one[:4] == (dataset, net, shortcut, split)]
-        return min(found, key=lambda one: one.measure != measure, default=None)
+        figures = [figure for figure in self.figures() if figure[:4] == (dataset, net, shortcut, split)]
+        return min(figures, key=lambda figure: figure.measure != measure, default=None)
 
     def size(self, dataset: str, net: str, quantity: Quantity) -> float | None:
         """Return the parameters or multiply-adds of a net, rounded as the paper prints them."""
@@ -148,7 +146,7 @@ class Paper(Strict):
 
     def recipe(self, dataset: str) -> PaperRecipe:
         """Return how the nets of a data set were trained."""
-        return next(one for one in self.recipes if one.dataset == dataset)
+        return next(recipe for recipe in self.recipes if recipe.dataset == dataset)
 
 
 @cache
@@ -197,10 +195,10 @@ def unlike_paper(cells: Iterable[pd.DataFrame]) -> str:
     texts = []
     for data in sorted({str(dataset_of(run)) for run in runs}):
         recipe = load_paper().recipe(data)
-        mine = pd.DataFrame([run for run in runs if dataset_of(run) == data])
-        found = "; ".join(str(one) for one in differences(mine, recipe))
-        if found:
-            texts.append(f"Unlike the paper ({recipe.place}; its values in brackets): {found}.")
+        unlike = differences(pd.DataFrame([run for run in runs if dataset_of(run) == data]), recipe)
+        if unlike:
+            parts = "; ".join(map(str, unlike))
+            texts.append(f"Unlike the paper ({recipe.place}; its values in brackets): {parts}.")
         else:
             texts.append(f"The recipe is the paper's ({recipe.place}), as far as runs tell.")
     return " ".join(texts)
@@ -208,21 +206,26 @@ def unlike_paper(cells: Iterable[pd.DataFrame]) -> str:
 
 def differences(runs: pd.DataFrame, recipe: PaperRecipe) -> list[Unlike]:
     """Return each part of the recipe in which some run differs from the paper's."""
-    numbers = {
-        "iterations": ("total_iterations", (recipe.iterations,)), "batch size": ("batch_size", (recipe.batch_size,)),
-        "training images": ("train_images", recipe.train_images), "test images": ("test_images", (recipe.test_images,)),
-        "momentum": ("momentum", (recipe.momentum,)), "weight decay": ("weight_decay", (recipe.weight_decay,)),
-    }  # fmt: skip
-    found = [_number(runs, name, column, wanted) for name, (column, wanted) in numbers.items()]
-    found += [_rate(runs, recipe), _word(runs, "augmentation", "augment", recipe.augment),
-              _word(runs, "normalisation", "normalize", recipe.normalize)]  # fmt: skip
-    found += [*_schedule(runs, recipe), *_warmup(runs, recipe), *_others(runs, recipe)]
-    return [one for one in found if one is not None]
+    parts = (
+        _number(runs, "iterations", "total_iterations", (recipe.iterations,)),
+        _number(runs, "batch size", "batch_size", (recipe.batch_size,)),
+        _number(runs, "training images", "train_images", recipe.train_images),
+        _number(runs, "test images", "test_images", (recipe.test_images,)),
+        _number(runs, "momentum", "momentum", (recipe.momentum,)),
+        _number(runs, "weight decay", "weight_decay", (recipe.weight_decay,)),
+        _rate(runs, recipe),
+        _word(runs, "augmentation", "augment", recipe.augment),
+        _word(runs, "normalisation", "normalize", recipe.normalize),
+        *_schedule(runs, recipe),
+        *_warmup(runs, recipe),
+        *_others(runs, recipe),
+    )
+    return [part for part in parts if part is not None]
 
 
 def _values(runs: pd.DataFrame, column: str) -> list[float]:
-    kept = pd.to_numeric(runs[column], errors="coerce").dropna() if column in runs else pd.Series(dtype=float)
-    return sorted(set(kept.astype(float)))
+    known = pd.to_numeric(runs[column], errors="coerce").dropna() if column in runs else pd.Series(dtype=float)
+    return sorted(set(known.astype(float)))
 
 
 def _range(values: list[float]) -> str:
@@ -243,11 +246,11 @@ def _word(runs: pd.DataFrame, name: str, column: str, wanted: str) -> Unlike | N
 
 
 def _rate(runs: pd.DataFrame, recipe: PaperRecipe) -> Unlike | None:
-    found = _number(runs, "learning rate", "lr", (recipe.lr,))
+    rate = _number(runs, "learning rate", "lr", (recipe.lr,))
     tuned = runs["lr_tuned"].astype(bool).any()
-    if found is None and tuned:
+    if rate is None and tuned:
         return Unlike("learning rate", "tuned", f"{recipe.lr:g}")
-    return found._replace(ours=f"{found.ours}, tuned") if found is not None and tuned else found
+    return rate._replace(ours=f"{rate.ours}, tuned") if rate is not None and tuned else rate
 
 
 def _schedule(runs: pd.DataFrame, recipe: PaperRecipe) -> Iterator[Unlike]:

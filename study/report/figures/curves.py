@@ -448,7 +448,7 @@ def curves_alt(data: CurveData) -> str:
     text = f"Line chart of error by iteration, up to {data.last:,.0f} iterations."
     for split in data.splits:
         lines = data.ends[data.ends["split"] == split]
-        told = [f"{kind} {depth} layers {error:.2f}%" for kind, depth, error in
-                zip(lines["architecture"], lines["depth"], lines["error"], strict=True)]  # fmt: skip
-        text += f" {METRICS[SPLITS[split]].label} at the last point: {', '.join(told)}."
+        rows = zip(lines["architecture"], lines["depth"], lines["error"], strict=True)
+        cells = [f"{kind} {depth} layers {error:.2f}%" for kind, depth, error in rows]
+        text += f" {METRICS[SPLITS[split]].label} at the last point: {', '.join(cells)}."
     return text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -146,13 +146,12 @@ def _draw_bars(table: pd.DataFrame, data: CountData, ax: Axes) -> None:
     places = {name: place for place, name in enumerate(data.counts.index)}
     splits = data.splits
     frame = pd.DataFrame({"class": table["class"].map(places), "split": table["split"]})
-    sns.countplot(
-        frame, y="class", hue="split", order=range(len(places)), hue_order=splits, orient="y", saturation=1,
-        palette={split: _colour(split) for split in splits}, legend=False, ax=ax,
-    )  # fmt: skip
-    for bars, split in zip(ax.containers, splits, strict=True):
-        bars.set_label(split)
-        ax.bar_label(cast("BarContainer", bars), fmt="{:,.0f}", fontsize=SIZE - 2, padding=1.5)
+    colours = {split: _colour(split) for split in splits}
+    bars: dict[str, Any] = {"orient": "y", "saturation": 1, "palette": colours, "legend": False}
+    sns.countplot(frame, y="class", hue="split", order=range(len(places)), hue_order=splits, ax=ax, **bars)
+    for container, split in zip(ax.containers, splits, strict=True):
+        container.set_label(split)
+        ax.bar_label(cast("BarContainer", container), fmt="{:,.0f}", fontsize=SIZE - 2, padding=1.5)
     ax.set_yticks(range(len(places)), [as_text(str(name)) for name in places])
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")

@@ -27,6 +27,7 @@ LINEAR = 1.0
 """Percent below which a compressed axis of errors is linear (`squeeze`)."""
 COMPRESS = 20.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
+MARK: dict[str, Any] = {"linestyle": "none", "marker": "o"}
 TICKS = (0, 1, 3, 10, 30, 90)
 FLOOR = 0.16
 """Part of a panel's height below an error of 0, where the good ranges lie."""
@@ -34,27 +35,15 @@ ROOF = 0.14
 """Part above the highest error, where trials stand that have none."""
 
 
-class Trials(NamedTuple):
-    """The trials of one net, all (trials,): rate, error with its least and greatest seed, and state."""
-
-    architecture: str
-    depth: int
-    lr: NDArray[np.float64]
-    error: NDArray[np.float64]
-    """Final training error; of a pruned trial the running one when it was stopped, NaN where that isn't known."""
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    state: tuple[str, ...]
-    chosen: tuple[bool, ...]
-    good: tuple[float, float] | None
-
-
 class RateData(NamedTuple):
     """All nets' trials, common limits, and what the caption says."""
 
-    nets: tuple[Trials, ...]
-    depths: tuple[int, ...]
+    trials: pd.DataFrame
+    """Tidy, a row a trial: architecture, depth, lr, state, error (final training error; of a pruned trial the running
+    one when it was stopped, NaN where that isn't known), that of the lowest and highest seed, whether it was chosen,
+    and its net's good range, good_from and good_to."""
     rates: tuple[float, float]
+    """Limits."""
     top: float
     """The highest error that has a place on the axis."""
     compressed: bool
@@ -65,27 +54,24 @@ class RateData(NamedTuple):
     """What else varies between the trials."""
 
     @property
+    def depths(self) -> list[int]:
+        """All depths."""
+        return depths(self.trials)
+
+    @property
     def has_roof(self) -> bool:
         """Whether some trial has no place on the axis of errors."""
-        return any(
-            s == "diverged" or np.isnan(e) for net in self.nets for s, e in zip(net.state, net.error, strict=True)
-        )
+        return bool(((self.trials["state"] == "diverged") | self.trials["error"].isna()).any())
 
     @property
     def states(self) -> set[str]:
         """All states that trials have."""
-        return {state for net in self.nets for state in net.state}
+        return set(self.trials["state"])
 
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a trial; a rate is good that lies in its net's good range."""
-        return pd.concat([
-            pd.DataFrame({
-                "architecture": net.architecture, "depth": net.depth, "lr": net.lr, "state": net.state,
-                "error": net.error, "lowest": net.low, "highest": net.high, "chosen": net.chosen,
-                "good_from": net.good[0] if net.good else np.nan, "good_to": net.good[1] if net.good else np.nan,
-            })
-            for net in self.nets
-        ], ignore_index=True)  # fmt: skip
+    @property
+    def within(self) -> str:
+        """The tolerance in words: ``1 point``."""
+        return f"{self.tolerance:g} point{'s' * (self.tolerance != 1)}"
 
 
 def rates(
@@ -127,38 +113,33 @@ def rates(
 def rate_data(
     trials: pd.DataFrame, nets: Sequence[Searched], tolerance: float, fields: tuple[str, ...]
 ) -> RateData | None:
-    """Return the ended trials (`tuning.by_trial`) by net; None where there are none."""
+    """Return the ended trials (`searches.by_trial`) by net; None where there are none."""
     ended = trials[trials["state"].isin(ENDED) & trials["lr"].notna()]
     if ended.empty:
         return None
-    shown = []
+    frames = []
     for net in nets:
-        mine = ended[(ended["architecture"] == net.architecture) & (ended["depth"] == net.depth)].sort_values("lr")
-        if len(mine):
-            whole = mine["state"] != "pruned"
-            final, low, high = mine["error"].where(whole, mine["running"]), mine["error_low"], mine["error_high"]
-            shown.append(Trials(
-                net.architecture, net.depth, _array(mine["lr"]), _array(final),
-                _array(low.where(whole)), _array(high.where(whole)), tuple(mine["state"]),
-                tuple(bool(one) for one in mine["chosen"]),
-                (net.good.low, net.good.high) if net.good is not None else None,
-            ))  # fmt: skip
-    placed = [np.concatenate([net.error, net.high])[np.array([*net.state, *net.state]) != "diverged"] for net in shown]
-    known = np.concatenate(placed)
+        rows = ended[(ended["architecture"] == net.architecture) & (ended["depth"] == net.depth)].sort_values("lr")
+        whole = rows["state"] != "pruned"
+        frame = rows[["architecture", "depth", "lr", "state"]].assign(
+            error=rows["error"].where(whole, rows["running"]).astype(float),
+            lowest=rows["error_low"].where(whole).astype(float),
+            highest=rows["error_high"].where(whole).astype(float),
+            chosen=rows["chosen"].astype(bool),
+            good_from=net.good.low if net.good is not None else np.nan,
+            good_to=net.good.high if net.good is not None else np.nan,
+        )
+        frames.append(frame)
+    shown = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+    known = shown.loc[shown["state"] != "diverged", ["error", "highest"]].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     top = max(float(known.max()), LINEAR) if len(known) else LINEAR
     compressed = len(known) > 0 and top > COMPRESS * max(LINEAR / 2, float(known.min()))
-    rates = float(ended["lr"].min()) / 1.4, float(ended["lr"].max()) * 1.4
     bounds = None
     if ended["outside"].any() and ended["low"].notna().any():
         bounds = float(ended["low"].min()), float(ended["high"].max())
-    return RateData(
-        tuple(shown), tuple(depths(ended)), rates, top, compressed, bounds, tolerance, fields
-    )  # fmt: skip
-
-
-def _array(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    return column.to_numpy(dtype=np.float64)
+    limits = float(ended["lr"].min()) / 1.4, float(ended["lr"].max()) * 1.4
+    return RateData(shown, limits, top, compressed, bounds, tolerance, fields)
 
 
 def shape(data: RateData) -> tuple[int, int]:
@@ -184,24 +165,25 @@ def draw_rates(data: RateData, ax: Axes, depth: int) -> None:
     ax.set_ylim(-FLOOR * room, top + roof * room)
     for bound in data.bounds or ():
         ax.axvline(bound, color="#8a8a8a", linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
-    for rank, one in enumerate(net for net in data.nets if net.depth == depth):
-        colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-        state, y = np.array(one.state), place(one.error)
-        full, pruned, diverged = (state == name for name in ENDED)
-        high = np.where(diverged | (pruned & np.isnan(y)), top + (0.7 - 0.35 * rank) * roof * room, y)
+    nets = data.trials[data.trials["depth"] == depth].groupby("architecture", sort=False)
+    for rank, (kind, net) in enumerate(nets):
+        look: dict[str, Any] = {"color": ARCHITECTURE_COLOURS[str(kind)], "zorder": 3}
+        marker, y = ARCHITECTURE_MARKERS[str(kind)], place(net["error"].to_numpy())
+        full, pruned, diverged = (net["state"].to_numpy() == state for state in ENDED)
+        lr, high = net["lr"].to_numpy(), top + (0.7 - 0.35 * rank) * roof * room
+        y = np.where(diverged | (pruned & np.isnan(y)), high, y)
         line = "none" if data.fields else "-"
-        ax.plot(one.lr[full], high[full], color=colour, marker=marker, markersize=3.2, linewidth=0.7, zorder=3,
-                linestyle=line)  # fmt: skip
-        ax.vlines(one.lr[full], place(one.low[full]), place(one.high[full]), color=colour, linewidth=0.7, zorder=2)
-        ax.plot(one.lr[pruned], high[pruned], marker, color=colour, markerfacecolor="white", markersize=3.2,
-                markeredgewidth=0.8, zorder=3)  # fmt: skip
-        ax.plot(one.lr[diverged], high[diverged], "x", color=colour, markersize=3.8, markeredgewidth=1.0, zorder=3)
-        at = np.array(one.chosen)
-        ax.plot(one.lr[at], high[at], "o", color=colour, markerfacecolor="none", markersize=7.5, markeredgewidth=0.8,
-                zorder=4)  # fmt: skip
-        if one.good is not None:
-            ax.hlines(-(0.45 + 0.27 * rank) * FLOOR * room, *one.good, color=colour, linewidth=2.2, zorder=3,
-                      capstyle="round")  # fmt: skip
+        ax.plot(lr[full], y[full], marker=marker, markersize=3.2, linewidth=0.7, linestyle=line, **look)
+        lowest, highest = (place(net[end].to_numpy()[full]) for end in ("lowest", "highest"))
+        ax.vlines(lr[full], lowest, highest, linewidth=0.7, **look | {"zorder": 2})
+        ax.plot(lr[pruned], y[pruned], marker, markerfacecolor="white", markersize=3.2, markeredgewidth=0.8, **look)
+        ax.plot(lr[diverged], y[diverged], "x", markersize=3.8, markeredgewidth=1.0, **look)
+        ring = {"markerfacecolor": "none", "markersize": 7.5, "markeredgewidth": 0.8}
+        at = net["chosen"].to_numpy()
+        ax.plot(lr[at], y[at], "o", **ring, **look | {"zorder": 4})
+        good = net[["good_from", "good_to"]].iloc[0]
+        if good.notna().all():
+            ax.hlines(-(0.45 + 0.27 * rank) * FLOOR * room, *good, linewidth=2.2, capstyle="round", **look)
     ax.axhline(0, color="#bdbdbd", linewidth=0.5, zorder=1)
     _ticks(data, ax)
     ax.set_title(f"{depth} layers")
@@ -243,80 +225,72 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
 
 def _key(data: RateData) -> list[Line2D]:
     """Return what the legend shows: only what the figure has."""
-    handles = _nets_key(data)
-    grey: dict[str, Any] = {"color": "#555555"}
-    plural = "s" * (data.tolerance != 1)
-    alone: dict[str, Any] = {**grey, "linestyle": "none"}
-    if any(any(net.chosen) for net in data.nets):
-        handles.append(Line2D([], [], marker="o", markerfacecolor="none", markersize=7.5, label="chosen rate", **alone))
-    if any(net.good for net in data.nets):
-        handles.append(Line2D([], [], linewidth=2.2, label=f"best + {data.tolerance:g} point{plural}", **grey))
-    if "pruned" in data.states:
-        handles.append(Line2D([], [], marker="o", markerfacecolor="white", markersize=3.2, label="pruned", **alone))
-    if "diverged" in data.states:
-        handles.append(Line2D([], [], marker="x", markersize=3.8, label="diverged", **alone))
-    if data.bounds:
-        handles.append(Line2D([], [], linewidth=0.6, linestyle=(0, (4, 2)), label="bounds asked for", **grey))
-    return handles
+    looks: list[tuple[object, str, dict[str, Any]]] = [
+        (
+            data.trials["chosen"].any(),
+            "chosen rate",
+            {**MARK, "marker": "o", "markerfacecolor": "none", "markersize": 7.5},
+        ),
+        (data.trials["good_from"].notna().any(), f"best + {data.within}", {"linewidth": 2.2}),
+        ("pruned" in data.states, "pruned", {**MARK, "markerfacecolor": "white", "markersize": 3.2}),
+        ("diverged" in data.states, "diverged", MARK | {"marker": "x", "markersize": 3.8}),
+        (data.bounds, "bounds asked for", {"linewidth": 0.6, "linestyle": (0, (4, 2))}),
+    ]
+    grey = [Line2D([], [], color="#555555", label=label, **look) for there, label, look in looks if there]
+    return [*_nets_key(data), *grey]
 
 
 def _nets_key(data: RateData) -> list[Line2D]:
+    width = 0 if data.fields else 0.7
+    looks = {
+        kind: {"color": colour, "marker": ARCHITECTURE_MARKERS[kind]} for kind, colour in ARCHITECTURE_COLOURS.items()
+    }
     return [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[name], marker=ARCHITECTURE_MARKERS[name], markersize=3.2,
-               linewidth=0 if data.fields else 0.7, label=f"{name} nets")
-        for name in ARCHITECTURE_COLOURS if any(net.architecture == name for net in data.nets)
-    ]  # fmt: skip
+        Line2D([], [], markersize=3.2, linewidth=width, label=f"{kind} nets", **look)
+        for kind, look in looks.items()
+        if (data.trials["architecture"] == kind).any()
+    ]
 
 
 def rates_caption(data: RateData) -> str:
     """Return the caption of the learning-rate search."""
-    counts = {len(net.lr) for net in data.nets}
+    counts = set(data.trials.groupby(["architecture", "depth"]).size())
     number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    pruned = data.trials.loc[data.trials["state"] == "pruned", "error"]
+    some, lacking = pruned.notna().any(), pruned.isna().any()
+    notes = (
+        (
+            (data.trials["highest"] > data.trials["lowest"]).any(),
+            "marks are means over a trial's seeds, thin lines reach from the lowest to the highest",
+        ),
+        (data.compressed, "the axis of errors is linear up to 1% and logarithmic above"),
+        (some, "hollow marks were pruned and stand at their running training error then, as trained"),
+        (lacking and some, "those above the highest error have none"),
+        (lacking and not some, "hollow marks above the highest error were pruned and have no error"),
+        ("diverged" in data.states, "crosses at the top diverged and have no place on the axis"),
+        (data.trials["chosen"].any(), "a ring marks the rate that the search chose"),
+        (data.trials["good_from"].notna().any(), f"bars below span the rates within {data.within} of a net's best"),
+        (data.bounds, "broken lines are the bounds asked for, {:.4g} and {:.4g}".format(*data.bounds or (0, 0))),
+    )
     text = f"Final training error of each trial (clean images, evaluation mode) by learning rate; {number} trials a net"
-    if any(np.nanmax(net.high - net.low, initial=0) > 0 for net in data.nets):
-        text += "; marks are means over a trial's seeds, thin lines reach from the lowest to the highest"
-    if data.compressed:
-        text += "; the axis of errors is linear up to 1% and logarithmic above"
-    text += _rates_marks(data)
+    text += "".join(f"; {note}" for there, note in notes if there)
     if data.fields:
         text += f". The points differ in {listed([name.replace('_', ' ') for name in data.fields])} too"
     return text + "."
 
 
-def _rates_marks(data: RateData) -> str:
-    """Say what stands for a trial that did not come to its end, for the chosen rate and for the good range."""
-    text, pruned = "", [e for net in data.nets for e, s in zip(net.error, net.state, strict=True) if s == "pruned"]
-    if any(np.isfinite(pruned)):
-        text += "; hollow marks were pruned and stand at their running training error then, as trained"
-    if any(np.isnan(pruned)):
-        text += f"; {'those' if any(np.isfinite(pruned)) else 'hollow marks'} above the highest error "
-        text += "have none" if any(np.isfinite(pruned)) else "were pruned and have no error"
-    if "diverged" in data.states:
-        text += "; crosses at the top diverged and have no place on the axis"
-    if any(any(net.chosen) for net in data.nets):
-        text += "; a ring marks the rate that the search chose"
-    if any(net.good for net in data.nets):
-        text += (
-            f"; bars below span the rates within {data.tolerance:g} point{'s' * (data.tolerance != 1)} of a net's best"
-        )
-    if data.bounds:
-        text += f"; broken lines are the bounds asked for, {data.bounds[0]:.4g} and {data.bounds[1]:.4g}"
-    return text
-
-
 def rates_alt(data: RateData) -> str:
     """Tell the least error and the chosen rate of every net."""
     parts = []
-    for net in data.nets:
-        full = [i for i, state in enumerate(net.state) if state == "complete"]
-        name = f"{net.architecture} {net.depth} layers"
-        if not full:
-            parts.append(f"{name} none that came to its end")
-            continue
-        best = min(full, key=lambda i: float(net.error[i]))
-        chosen = [f", chosen {net.lr[i]:.3g}" for i, one in enumerate(net.chosen) if one][:1]
-        parts.append(f"{name} {net.error[best]:.2f}% at {net.lr[best]:.3g}{''.join(chosen)}")
-    diverged = sum(state == "diverged" for net in data.nets for state in net.state)
+    for (kind, depth), net in data.trials.groupby(["architecture", "depth"], sort=False):
+        full = net[net["state"] == "complete"]
+        told = " none that came to its end"
+        if len(full):
+            best = full.loc[full["error"].idxmin()]
+            told = f" {best['error']:.2f}% at {best['lr']:.3g}"
+            told += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
+        parts.append(f"{kind} {depth} layers{told}")
+    diverged = (data.trials["state"] == "diverged").sum()
     return f"Charts of training error by learning rate. Least error: {'; '.join(parts)}. Diverged trials: {diverged}."
 
 
@@ -327,7 +301,7 @@ def rates_drawing(data: RateData) -> Drawing:
         "rates",
         ("Training error against learning rate", rates_caption(data), rates_alt(data)),
         partial(draw_panels, data),
-        data.frame(),
+        data.trials,
         columns,
         height(data),
         WIDTH if columns > 1 else COLUMN,

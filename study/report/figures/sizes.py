@@ -117,11 +117,10 @@ def joint_figure(data: SizeData) -> Iterator[Figure]:
         joint: dict[str, Any] = {"alpha": 0.8 if len(frame) <= FEW else 0.35, "s": 12, "linewidth": 0}
         if many:
             joint = {"bins": (edges, edges), "norm": LogNorm(), "vmin": None, "vmax": None, "cmap": SHADES}
-        grid = sns.jointplot(
-            frame, x="width", y="height", kind="hist" if many else "scatter", height=SIDE, ratio=6, color=COLOUR,
-            joint_kws={"rasterized": True, **joint},
-            marginal_kws={"bins": edges, "linewidth": 0, "alpha": 0.8},
-        )  # fmt: skip
+        looks = {"joint_kws": {"rasterized": True, **joint}}
+        looks |= {"marginal_kws": {"bins": edges, "linewidth": 0, "alpha": 0.8}}
+        kind = "hist" if many else "scatter"
+        grid = sns.jointplot(frame, x="width", y="height", kind=kind, height=SIDE, ratio=6, color=COLOUR, **looks)
         _finish(grid, edges, many=many)
         yield grid.figure
         plt.close(grid.figure)

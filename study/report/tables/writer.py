@@ -187,9 +187,8 @@ def _marked(text: str) -> str:
 
 
 def _padded(cells: list[str], widths: list[int], right: list[bool]) -> str:
-    padded = (cell.rjust(width) if side else cell.ljust(width)
-              for cell, width, side in zip(cells, widths, right, strict=True))  # fmt: skip
-    return f"| {' | '.join(padded)} |"
+    aligned = zip(cells, widths, right, strict=True)
+    return f"| {' | '.join(cell.rjust(width) if side else cell.ljust(width) for cell, width, side in aligned)} |"
 
 
 def _row(cells: Iterable[str]) -> str:
