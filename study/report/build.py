@@ -27,7 +27,7 @@ from study.report.tables.pairs import pairs_table
 from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
 from study.report.tables.results import rates_table, results, runs_table, trials_table, unfinished_table
 from study.report.tables.writer import with_rows, write_table
-from study.report.why.evidence import Chapter
+from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
 from study.verdict import selection as c
 from study.verdict.verdict import Verdict, judge

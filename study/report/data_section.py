@@ -24,7 +24,7 @@ from study.report.page import Part
 from study.report.tables.writer import Column, Table, with_rows
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 SHOWN = 20
 """Rows of a long table that the page shows; its CSV has all."""

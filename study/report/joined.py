@@ -9,7 +9,8 @@ import pandas as pd
 from study.verdict.rule import SMALLEST_EFFECT
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord, Study
+    from study.track.datasets import DatasetRecord
+    from study.track.frames import Study
 
 
 LINES = ("command", "tune", "left out")
@@ -23,7 +24,7 @@ class Joined:
 
     name: str
     runs: pd.DataFrame
-    """As `study.track.load_runs` gives them."""
+    """As `study.track.frames.load_runs` gives them."""
     curves: pd.DataFrame
     trials: pd.DataFrame
     datasets: tuple["DatasetRecord", ...] = ()

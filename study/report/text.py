@@ -8,7 +8,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from study.verdict.text import capital, interval, listed, p_value, points
+from study.report.moments import phrase
+from study.statistics.interval import Interval
+from study.verdict.text import bounds, capital, grounds, listed, more_or_less, number, p_value, points, size
+
+
+def _grounds_in(estimate: Interval, form: str) -> str:
+    """Write what an estimate rests on, its bounds in a format such as ``.3f``."""
+    return grounds(estimate, lambda bound: format(bound, form))
 
 
 @cache
@@ -21,11 +28,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "points": points,
+        "points": lambda *values: points(*map(float, values)),
+        "number": number,
+        "count": lambda value: f"{value:,.0f}",
         "p": p_value,
         "listed": lambda items: listed(list(items)),
         "capital": capital,
-        "ends": lambda estimate: interval(estimate.estimate, estimate.low, estimate.high),
+        "size": size,
+        "ends": bounds,
+        "grounds": grounds,
+        "grounds_in": _grounds_in,
+        "more_or_less": more_or_less,
+        "moment": phrase,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
     }

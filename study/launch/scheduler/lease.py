@@ -29,7 +29,7 @@ from sqlalchemy.pool import NullPool
 
 from study.errors import StudyError, without_passwords
 from study.retry import Retry, transient_database_error, transient_disk_error
-from study.track import is_gone
+from study.track.processes import is_dead
 
 LOCKED_SECONDS = 5.0
 """How long SQLite waits by itself for others that write."""
@@ -103,7 +103,7 @@ class Leases:
                     taken = True
                 else:
                     free = or_(TABLE.c.holder == self._holder, TABLE.c.until < now)
-                    if is_gone(found.holder):
+                    if is_dead(found.holder):
                         free = or_(free, TABLE.c.holder == found.holder)
                     changed = connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**mine))
                     taken = changed.rowcount == 1
@@ -114,7 +114,7 @@ class Leases:
     def sweep(self) -> None:
         """Delete the leases of launchers that are known to be dead: of a run that is done nobody takes it over."""
         for holder in {row.holder for row in self._retry(self._others, self._away)}:
-            if is_gone(holder):
+            if is_dead(holder):
                 self._retry(partial(self._delete_of, holder), self._away)
 
     def release(self, key: str) -> None:
@@ -129,12 +129,12 @@ class Leases:
     def is_held(self, key: str) -> bool:
         """Whether a launcher that lives, this one or another, has the lease of `key`."""
         found = self._retry(lambda: self._find(self._prefix + key), self._away)
-        return found is not None and found.until >= self._clock() and not is_gone(found.holder)
+        return found is not None and found.until >= self._clock() and not is_dead(found.holder)
 
     def held_elsewhere(self) -> set[str]:
         """Return the keys of all leases that other launchers have, which live."""
         found = self._retry(self._others, self._away)
-        gone = {holder: is_gone(holder) for holder in {row.holder for row in found}}
+        gone = {holder: is_dead(holder) for holder in {row.holder for row in found}}
         now = self._clock()
         live = [row for row in found if row.until >= now and not gone[row.holder]]
         names = [row.key for row in live if row.key.startswith(self._prefix)]

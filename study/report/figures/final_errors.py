@@ -80,7 +80,7 @@ def depth(
     """Draw final error against depth: every seed hollow, the mean of a net full, with its 95% interval.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant; those that count are drawn.
+        runs: a row a run, as `study.track.frames.load_runs` returns them, of one variant; those that count are drawn.
         ax: where to draw; by default new axes.
         metric: final_train_error or final_test_error.
         interval: from the errors of a net's seeds, (seeds,), to its mean and interval.

@@ -80,7 +80,7 @@ def rates(
     """Draw every trial's training error against its learning rate, for the nets of one depth.
 
     Args:
-        trials: a row a trial and seed, as `study.track.load_trials` returns them, of one variant.
+        trials: a row a trial and seed, as `study.track.frames.load_trials` returns them, of one variant.
         ax: where to draw; by default new axes.
         depth: of the nets; by default the deepest.
         tolerance: points above a net's best error within which a rate is good.
@@ -178,7 +178,7 @@ def draw_rates(data: RateData, ax: Axes, depth: int) -> None:
         ax.vlines(lr[full], lowest, highest, linewidth=0.7, **look | {"zorder": 2})
         ax.plot(lr[pruned], y[pruned], marker, markerfacecolor="white", markersize=3.2, markeredgewidth=0.8, **look)
         ax.plot(lr[diverged], y[diverged], "x", markersize=3.8, markeredgewidth=1.0, **look)
-        ring = {"markerfacecolor": "none", "markersize": 7.5, "markeredgewidth": 0.8}
+        ring: dict[str, Any] = {"markerfacecolor": "none", "markersize": 7.5, "markeredgewidth": 0.8}
         at = net["chosen"].to_numpy()
         ax.plot(lr[at], y[at], "o", **ring, **look | {"zorder": 4})
         good = net[["good_from", "good_to"]].iloc[0]
@@ -241,7 +241,6 @@ def _key(data: RateData) -> list[Line2D]:
 
 
 def _nets_key(data: RateData) -> list[Line2D]:
-    width = 0 if data.fields else 0.7
     looks = {
         kind: {"color": colour, "marker": ARCHITECTURE_MARKERS[kind]} for kind, colour in ARCHITECTURE_COLOURS.items()
     }
@@ -286,7 +285,7 @@ def rates_alt(data: RateData) -> str:
         full = net[net["state"] == "complete"]
         told = " none that came to its end"
         if len(full):
-            best = full.loc[full["error"].idxmin()]
+            best = full.sort_values("error", kind="stable").iloc[0]
             told = f" {best['error']:.2f}% at {best['lr']:.3g}"
             told += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
         parts.append(f"{kind} {depth} layers{told}")

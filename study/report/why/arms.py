@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.errors import StudyError
-from study.report.why.evidence import Evidence
+from study.report.why.chapter import Evidence
 from study.report.why.names import in_words
 from study.statistics.growth import fit_growth
 from study.statistics.interval import Direction, Interval, mean_interval

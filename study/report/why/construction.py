@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.tables.results import Table, count, spread
-from study.report.why.evidence import Chapter, Evidence
+from study.report.why.chapter import Chapter, Evidence
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import excess
 from study.verdict import selection as c

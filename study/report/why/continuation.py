@@ -14,9 +14,9 @@ from study.report.figures import continuation as figure
 from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.tables.results import NOTHING, Table, count
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.continuation_words import Outcome, outcomes, percent, sentences
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
 from study.verdict.text import interval, points

@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.report.figures.drawing import Picture, slug
 from study.report.figures.style import WIDTH, draw_and_save
-from study.report.why.evidence import Evidence
+from study.report.why.chapter import Evidence
 
 
 def make_picture(

@@ -11,8 +11,8 @@ from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
 from study.report.moments import at_moments, label, phrase
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.report.why.gradient_words import SOURCE, NetGrowth, growths, rate_text, sentences
 from study.statistics.growth import BATCH_NORM_GROWTH
 from study.statistics.interval import Interval

@@ -10,8 +10,8 @@ import pandas as pd
 from study.report.figures import overfitting as figure
 from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.statistics.interval import Interval
 from study.statistics.welch import difference
 from study.verdict import selection as c

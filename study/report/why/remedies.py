@@ -13,9 +13,9 @@ from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
 from study.report.tables.results import NOTHING, Table, spread
 from study.report.why.arms import Arm, Effect, arms
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.doses import Doses, doses
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.report.why.names import in_words
 from study.report.why.remedy_words import sentences
 from study.statistics.growth import BATCH_NORM_GROWTH

@@ -10,8 +10,8 @@ from study.report.figures import responses as figure
 from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
 from study.report.moments import END, at_moments
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.statistics.interval import Interval, geometric_mean
 from study.statistics.welch import ratio
 from study.verdict import selection as c

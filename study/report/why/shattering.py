@@ -16,8 +16,8 @@ from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
 from study.report.moments import at_moments, label, moments_of, phrase
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import ROUNDING, difference
 from study.verdict import selection as c

@@ -12,8 +12,8 @@ from study.report.figures import slowness as figure
 from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.statistics.depth_laws import (
     LAWS,
     Crossing,

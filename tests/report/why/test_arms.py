@@ -4,7 +4,7 @@ import pytest
 
 from study.report.why.arms import arms
 from study.statistics.welch import difference_in_differences
-from study.track.words import PROBE_COLUMNS
+from study.track.tags import PROBE_COLUMNS
 
 from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, WORSE, remedied
 
