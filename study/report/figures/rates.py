@@ -226,13 +226,9 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
 def _key(data: RateData) -> list[Line2D]:
     """Return what the legend shows: only what the figure has."""
     looks: list[tuple[object, str, dict[str, Any]]] = [
-        (
-            data.trials["chosen"].any(),
-            "chosen rate",
-            {**MARK, "marker": "o", "markerfacecolor": "none", "markersize": 7.5},
-        ),
+        (data.trials["chosen"].any(), "chosen rate", MARK | {"markerfacecolor": "none", "markersize": 7.5}),
         (data.trials["good_from"].notna().any(), f"best + {data.within}", {"linewidth": 2.2}),
-        ("pruned" in data.states, "pruned", {**MARK, "markerfacecolor": "white", "markersize": 3.2}),
+        ("pruned" in data.states, "pruned", MARK | {"markerfacecolor": "white", "markersize": 3.2}),
         ("diverged" in data.states, "diverged", MARK | {"marker": "x", "markersize": 3.8}),
         (data.bounds, "bounds asked for", {"linewidth": 0.6, "linestyle": (0, (4, 2))}),
     ]
@@ -241,14 +237,10 @@ def _key(data: RateData) -> list[Line2D]:
 
 
 def _nets_key(data: RateData) -> list[Line2D]:
-    looks = {
-        kind: {"color": colour, "marker": ARCHITECTURE_MARKERS[kind]} for kind, colour in ARCHITECTURE_COLOURS.items()
-    }
-    return [
-        Line2D([], [], markersize=3.2, linewidth=width, label=f"{kind} nets", **look)
-        for kind, look in looks.items()
-        if (data.trials["architecture"] == kind).any()
-    ]
+    colours, markers = ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
+    kinds = [kind for kind in colours if (data.trials["architecture"] == kind).any()]
+    mark: dict[str, Any] = {"markersize": 3.2, "linewidth": 0 if data.fields else 0.7}
+    return [Line2D([], [], label=f"{kind} nets", color=colours[kind], marker=markers[kind], **mark) for kind in kinds]
 
 
 def rates_caption(data: RateData) -> str:
