@@ -167,7 +167,7 @@ def show(
     """Draw training images with their augmentation, to see that it's right."""
     from study.data import load_dataset
     from study.data.describe import augmented_views
-    from study.report.figures.augmented import draw_augmented
+    from study.report.figures.dataset import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")
