@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.errors import StudyError, without_passwords
-from study.report.comparison import Comparison
 from study.report.comparison_section import compare_section
 from study.report.data_section import DataSection, data_section
 from study.report.figures.style import Style, depth_colours
@@ -25,6 +24,7 @@ from study.report.tables.results import write_table
 from study.report.tuning_section import TuningSection, tuning_section
 from study.report.why.section import why_section
 from study.verdict import selection as c
+from study.verdict.comparison import Comparison
 from study.verdict.rule import SMALLEST_EFFECT
 from study.verdict.verdict import Verdict, judge
 

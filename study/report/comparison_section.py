@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.report.comparison import Comparison, DepthChange, NetChange
 from study.report.comparison_words import conclusions, sentences, warnings
 from study.report.figures.compare import CompareData, compare_data, draw_both
 from study.report.figures.style import draw_and_save
@@ -17,6 +16,7 @@ from study.report.metrics import METRICS
 from study.report.tables.results import NOTHING, Table
 from study.statistics.interval import Interval
 from study.verdict import selection as c
+from study.verdict.comparison import Comparison, DepthChange, NetChange
 from study.verdict.text import interval, p_value, points
 
 BOUNDS = ("estimate", "low", "high")

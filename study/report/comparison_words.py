@@ -2,7 +2,7 @@
 
 import math
 
-from study.report.comparison import Comparison, DepthChange, NetChange
+from study.verdict.comparison import Comparison, DepthChange, NetChange
 from study.verdict.pairs import ALPHA
 from study.verdict.text import interval, listed, p_value, points
 

@@ -14,8 +14,8 @@ from study.report.tables.results import Table
 from study.report.tables.searches import good_table, robustness_table, winners_table
 from study.report.tuning_words import Facts, sentences
 from study.verdict import selection as c
-from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
+from study.verdict.rule import find_edges
 from study.verdict.searches import LEAST_TOLERANCE, Compared, Searched, by_trial, compare, other_fields, search_of
 
 

@@ -25,7 +25,7 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
         train, test, option = beside(cell, "train"), beside(cell, "test"), shortcut_of(first)
         compared += [cell] if test.figure else []
         number = {
-            "variant": c.without_shortcut(variant), "net": first["net"], "depth": int(first["depth"]),
+            "variant": c.plain_variant(variant), "net": first["net"], "depth": int(first["depth"]),
             "option": option, "parameters": first["parameters"], "multiply_adds": first["multiply_adds"],
             **{f"final_train_error_{part}": value for part, value in train.mean.record().items()},
             **{f"final_test_error_{part}": value for part, value in test.mean.record().items()},
