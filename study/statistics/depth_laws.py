@@ -156,7 +156,7 @@ def fit_depth_law(crossings: Sequence[Crossing], law: Law) -> DepthFit:
         spread=line.spread,
         log_likelihood=line.log_likelihood,
         runs=len(crossings),
-        censored=sum(not one.crossed for one in crossings),
+        censored=sum(not run.crossed for run in crossings),
     )
 
 
@@ -169,13 +169,13 @@ def judge_depth_laws(crossings: Sequence[Crossing], up_to: int) -> Judgement:
     Raises:
         StudyError: too few runs to fit (`fit_depth_law`), or none deeper.
     """
-    fitted = [one for one in crossings if one.depth <= up_to]
-    depths = sorted({one.depth for one in crossings if one.depth > up_to})
+    fitted = [run for run in crossings if run.depth <= up_to]
+    depths = sorted({run.depth for run in crossings if run.depth > up_to})
     if not depths:
         raise StudyError(f"no net is deeper than {up_to} layers: none is left to predict")
     lines = {law: _fit(fitted, law) for law in LAWS}
     rows = [
-        _predict(lines[law], law, [one for one in crossings if one.depth == depth]) for law in LAWS for depth in depths
+        _predict(lines[law], law, [run for run in crossings if run.depth == depth]) for law in LAWS for depth in depths
     ]
     likely = {law: sum(row.log_density for row in rows if row.law == law) for law in LAWS}
     excluded = tuple(law for law in LAWS if min(row.p for row in rows if row.law == law) * len(depths) < 1 - LEVEL)
@@ -186,10 +186,10 @@ def _predict(line: _Line, law: Law, runs: Sequence[Crossing]) -> Prediction:
     """Compare what the line says of one depth with its runs."""
     at = np.array([1.0, _x(runs[0].depth, law)])
     expected = float(at @ line.beta)
-    seen = float(np.mean([math.log(one.step) for one in runs]))
+    seen = float(np.mean([math.log(run.step) for run in runs]))
     scale = math.sqrt(line.spread**2 / len(runs) + float(at @ line.covariance @ at))
     t = stats.t(line.free, expected, scale)
-    crossed = all(one.crossed for one in runs)
+    crossed = all(run.crossed for run in runs)
     above = float(t.sf(seen))
     density = float(t.logpdf(seen)) if crossed else float(t.logsf(seen))
     p = 2 * min(above, 1 - above) if crossed else above
@@ -208,11 +208,11 @@ def _x(depth: int, law: Law) -> float:
 
 
 def _fit(crossings: Sequence[Crossing], law: Law) -> _Line:
-    seen = np.array([one.crossed for one in crossings], dtype=bool)
-    if seen.sum() < 3 or len({one.depth for one in crossings if one.crossed}) < 2:
+    seen = np.array([run.crossed for run in crossings], dtype=bool)
+    if seen.sum() < 3 or len({run.depth for run in crossings if run.crossed}) < 2:
         raise StudyError("no law of depth can be fitted: it takes three runs that cross the threshold, at two depths")
-    x = np.array([[1.0, _x(one.depth, law)] for one in crossings])  # (n, 2)
-    y = np.log([one.step for one in crossings])
+    x = np.array([[1.0, _x(run.depth, law)] for run in crossings])  # (n, 2)
+    y = np.log([run.step for run in crossings])
     inverse = np.linalg.inv(x[seen].T @ x[seen])
     beta = inverse @ x[seen].T @ y[seen]
     n = int(seen.sum())

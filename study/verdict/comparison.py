@@ -106,13 +106,13 @@ class Comparison:
 
 def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
     """Compare two studies whose runs stand in one frame, as `join` puts them."""
-    kept = c.counted(runs)
-    couples = _couples(kept, names)
-    common = [_common(kept, couple) for couple in couples]
+    counted = c.counted(runs)
+    couples = _couples(counted, names)
+    common = [_common(counted, couple) for couple in couples]
     nets = [one for metric in METRICS for one in _nets(common, couples, metric)]
-    used = pd.concat([frame for pair in common for frame in pair]) if common else kept
+    used = pd.concat([frame for pair in common for frame in pair]) if common else counted
     if used.empty:
-        used = kept
+        used = counted
     found = compare_settings(used, names)
     return Comparison(
         names,
@@ -122,13 +122,13 @@ def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: fl
         sum(not setting.differs for setting in found if setting.kind == "setting"),
         tuple(nets),
         tuple(_depths(common, couples)),
-        shared_runs(kept),
+        shared_runs(counted),
     )
 
 
-def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
+def _couples(counted: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
     """Pair variants of the same name; where there are none, a study's only variant goes with each of the other's."""
-    mine = [_variants(kept, name) for name in names]
+    mine = [_variants(counted, name) for name in names]
     both = [variant for variant in mine[0] if variant in mine[1]]
     if both:
         pairs = [(variant, variant) for variant in both]
@@ -143,15 +143,15 @@ def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
     ]  # fmt: skip
 
 
-def _variants(kept: pd.DataFrame, name: str) -> list[str]:
+def _variants(counted: pd.DataFrame, name: str) -> list[str]:
     """Return a study's own variants, without its name."""
-    own = [variant for variant in c.variants(kept) if is_of_study(variant, name)]
+    own = [variant for variant in c.variants(counted) if is_of_study(variant, name)]
     return [variant.removeprefix(labelled(name)).removeprefix(", ") for variant in own]
 
 
-def _common(kept: pd.DataFrame, couple: Couple) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _common(counted: pd.DataFrame, couple: Couple) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the runs of both variants whose net the other has too."""
-    a, b = (c.of_variant(kept, variant) for variant in (couple.a, couple.b))
+    a, b = (c.of_variant(counted, variant) for variant in (couple.a, couple.b))
     nets = {*zip(a["architecture"], a["depth"], strict=True)} & {*zip(b["architecture"], b["depth"], strict=True)}
     first, second = (
         frame[[net in nets for net in zip(frame["architecture"], frame["depth"], strict=True)]] for frame in (a, b)

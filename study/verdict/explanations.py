@@ -15,7 +15,7 @@ from study.verdict.convergence import SHARE, fall_at_end, trainings_needed
 from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice
 from study.verdict.rule import Edges, Finding, edge_words
-from study.verdict.shortcut_effect import Remedies
+from study.verdict.shortcut_effect import ShortcutEffects
 from study.verdict.words import say
 
 Outcome = Literal["excluded", "not excluded", "open"]
@@ -56,9 +56,9 @@ class Facts(NamedTuple):
     variant: str
     smallest: float
     findings: tuple[Finding, ...]
-    remedies: Remedies
+    effects: ShortcutEffects
     runs: pd.DataFrame
-    kept: pd.DataFrame
+    counted: pd.DataFrame
     edges: Edges
     searched: bool
     """Whether the searches of its rates are known."""
@@ -68,11 +68,11 @@ class Facts(NamedTuple):
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, if the study has such nets."""
-        return next((one for one in self.findings if one.architecture == architecture), None)
+        return next((finding for finding in self.findings if finding.architecture == architecture), None)
 
     def cells(self, architecture: str) -> pd.DataFrame:
         """Return the counted runs of an architecture."""
-        return self.kept[self.kept["architecture"] == architecture]
+        return self.counted[self.counted["architecture"] == architecture]
 
 
 def explain(facts: Facts) -> tuple[Explanation, ...]:
@@ -139,7 +139,7 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | Non
     """Hold the fall of training error at the end against the difference, and find longer trainings of the study."""
     fall = None
     if facts.curves is not None and not facts.curves.empty:
-        fall = fall_at_end(facts.curves, facts.kept, finding.architecture, headline.deep)
+        fall = fall_at_end(facts.curves, facts.counted, finding.architecture, headline.deep)
     numbers, pace = dict[str, Any](), math.nan
     if fall is not None:
         pace = trainings_needed(headline.difference.estimate, fall.high)

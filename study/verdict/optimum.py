@@ -30,7 +30,7 @@ class Turn(NamedTuple):
 
 
 def turn(
-    kept: pd.DataFrame, planned: Mapping[int, str], found: Sequence[Pair], metric: str, smallest: float
+    counted: pd.DataFrame, planned: Mapping[int, str], pairs: Sequence[Pair], metric: str, smallest: float
 ) -> Turn | None:
     """Return where the curve of an architecture turns; None where fewer than two depths have a result.
 
@@ -39,18 +39,18 @@ def turn(
     net that is chosen for its least error.
     """
     means = {depth: float(values.mean()) for depth in sorted(planned)
-             if len(values := c.values(kept, depth, metric))}  # fmt: skip
+             if len(values := c.values(counted, depth, metric))}  # fmt: skip
     if len(means) < 2:
         return None
     least = min(means.values())
     same = [depth for depth, mean in means.items() if math.isclose(mean, least, abs_tol=1e-9)]
     depth = same[-1]
-    tested = [pair.deep_net for pair in found if pair.shallow == depth and not math.isnan(pair.p_holm)]
-    worse = [pair.deep_net for pair in found if pair.shallow == depth and pair.worse(smallest)]
-    before = [pair.shallow_net for pair in found
+    tested = [pair.deep_net for pair in pairs if pair.shallow == depth and not math.isnan(pair.p_holm)]
+    worse = [pair.deep_net for pair in pairs if pair.shallow == depth and pair.worse(smallest)]
+    before = [pair.shallow_net for pair in pairs
               if pair.deep == depth and pair.p_holm < ALPHA and pair.difference.estimate <= -smallest]  # fmt: skip
     return Turn(
-        depth, planned[depth], least, tuple(planned[one] for one in same[:-1]),
-        tuple(planned[one] for one in means if one > depth), tuple(tested), tuple(worse),
+        depth, planned[depth], least, tuple(planned[other] for other in same[:-1]),
+        tuple(planned[other] for other in means if other > depth), tuple(tested), tuple(worse),
         tuple(before),
     )  # fmt: skip

@@ -66,14 +66,14 @@ def pairs(
     cells, step = with_gap(cells), resolution(cells, metric)
     couples = list(combinations(sorted(planned), 2))
     seeds = [(values(cells, deep, metric), values(cells, shallow, metric)) for shallow, deep in couples]
-    found = [difference(*both, step) for both in seeds]
-    adjusted = holm([*(one.p for one in found), *others])[: len(found)]
+    changes = [difference(*both, step) for both in seeds]
+    adjusted = holm([*(change.p for change in changes), *others])[: len(changes)]
     first = cells.iloc[0]
     out = []
-    for (shallow, deep), both, one, p in zip(couples, seeds, found, adjusted, strict=True):
+    for (shallow, deep), both, change, p in zip(couples, seeds, changes, adjusted, strict=True):
         pair = Pair(
             str(first["variant"]), str(first["architecture"]), metric, shallow, deep, planned[shallow], planned[deep],
-            one, p, bootstrap_interval(*both), permutation_test(*both), probability_of_superiority(*both),
+            change, p, bootstrap_interval(*both), permutation_test(*both), probability_of_superiority(*both),
             equivalence(*both, smallest, step), None,
         )  # fmt: skip
         if not pair.worse(smallest) and not pair.harmless(smallest):

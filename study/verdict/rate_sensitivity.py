@@ -15,7 +15,7 @@ from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
 from study.verdict.rule import METRIC, Edges, find
 from study.verdict.searches import ENDED
-from study.verdict.shortcut_effect import UNLIKE, remedies
+from study.verdict.shortcut_effect import UNLIKE, shortcut_effects
 
 ENDS = ("plain", "residual")
 
@@ -64,9 +64,9 @@ def choices(
         if key is None:
             continue
         numbers = trials.loc[(trials["key"] == key) & trials["state"].isin(("complete", "diverged"))]
-        kept = as_runs(seeds, numbers, planned)
+        counted = as_runs(seeds, numbers, planned)
         point = trials.loc[trials["key"] == key, "point"].iloc[0]
-        out.append(_choice(name, point, planned, kept, ends, smallest))
+        out.append(_choice(name, point, planned, counted, ends, smallest))
     return tuple(out) if len(out) > 1 else ()
 
 
@@ -96,17 +96,18 @@ def paper_point(trials: pd.DataFrame) -> str | None:
 
 def as_runs(seeds: pd.DataFrame, trials: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the seeds of `trials` as runs that count, with what the study's runs say of the data."""
-    keys = set(trials[["architecture", "depth", "number", "lr"]].itertuples(index=False, name=None))
-    mine = [key in keys for key in seeds[["architecture", "depth", "number", "lr"]].itertuples(index=False, name=None)]
-    kept = seeds[pd.Series(mine, index=seeds.index, dtype=bool)]
-    kept = kept.assign(outcome=["diverged" if state == "diverged" else "finished" for state in kept["state"]])
-    kept = kept.assign(
-        total_iterations=kept["step"].where(kept["outcome"] == "finished"),  # a diverged one was stopped before
+    columns = ["architecture", "depth", "number", "lr"]
+    keys = set(trials[columns].itertuples(index=False, name=None))
+    chosen = [key in keys for key in seeds[columns].itertuples(index=False, name=None)]
+    counted = seeds[pd.Series(chosen, index=seeds.index, dtype=bool)]
+    counted = counted.assign(outcome=["diverged" if state == "diverged" else "finished" for state in counted["state"]])
+    counted = counted.assign(
+        total_iterations=counted["step"].where(counted["outcome"] == "finished"),  # a diverged one was stopped before
         start_time=pd.Timestamp(0),
     )
     data = runs.drop_duplicates(["architecture", "depth"])
-    columns = ["architecture", "depth", "dataset", "train_images", "test_images"]
-    return c.counted(kept.merge(data[columns], on=["architecture", "depth"], how="left"))
+    of_data = ["architecture", "depth", "dataset", "train_images", "test_images"]
+    return c.counted(counted.merge(data[of_data], on=["architecture", "depth"], how="left"))
 
 
 def _nets(frame: pd.DataFrame) -> "pd.Series[str]":
@@ -127,19 +128,19 @@ def _choice(
     name: str,
     point: Mapping[str, float] | None,
     planned: pd.DataFrame,
-    kept: pd.DataFrame,
+    counted: pd.DataFrame,
     ends: tuple[int, int],
     smallest: float,
     edges: Edges | None = None,
 ) -> Choice:
     shallow, deep = ends
-    findings = find(planned, kept, smallest, edges)
-    lacking = remedies(kept, findings).lacking
-    found = {one.architecture: one for one in findings if one.architecture in ENDS}
-    fair = [kind for kind, one in found.items() if not one.reason.startswith("unequal")]
-    step = c.resolution(kept, METRIC)
+    findings = find(planned, counted, smallest, edges)
+    lacking = shortcut_effects(counted, findings).lacking
+    by_architecture = {finding.architecture: finding for finding in findings if finding.architecture in ENDS}
+    fair = [kind for kind, finding in by_architecture.items() if not finding.reason.startswith("unequal")]
+    step = c.resolution(counted, METRIC)
     deeps, shallows = (
-        {kind: c.values(kept[kept["architecture"] == kind], depth, METRIC) for kind in fair}
+        {kind: c.values(counted[counted["architecture"] == kind], depth, METRIC) for kind in fair}
         for depth in (deep, shallow)
     )
     rises = {kind: difference(deeps[kind], shallows[kind], step) for kind in fair}
@@ -148,18 +149,18 @@ def _choice(
         contrast = difference_in_differences(
             deeps["plain"], shallows["plain"], deeps["residual"], shallows["residual"], step
         )
-    judged = found[next(kind for kind in ENDS if kind in found)]
+    judged = by_architecture[next(kind for kind in ENDS if kind in by_architecture)]
     says = judged.reason in ("", "imprecise")
     return Choice(
         name, point, shallow, deep, rises, contrast, judged.status if says else "", judged.reason,
-        judged.architecture, _part(kept, planned),
+        judged.architecture, _part(counted, planned),
     )  # fmt: skip
 
 
-def _part(kept: pd.DataFrame, runs: pd.DataFrame) -> float:
+def _part(counted: pd.DataFrame, runs: pd.DataFrame) -> float:
     """Return the iterations of what is judged as a part of the runs'."""
     full = runs[["architecture", "depth", "total_iterations"]].drop_duplicates(["architecture", "depth"])
-    both = kept.merge(full, on=["architecture", "depth"], suffixes=("", "_full"))
+    both = counted.merge(full, on=["architecture", "depth"], suffixes=("", "_full"))
     both = both[(both["total_iterations"] > 0) & (both["total_iterations_full"] > 0)]
     parts = both["total_iterations"] / both["total_iterations_full"]
     return float(parts.median()) if len(parts) else math.nan

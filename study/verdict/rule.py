@@ -70,7 +70,7 @@ class Finding:
 
     def match(self, pair: Pair, among: tuple[Pair, ...]) -> Pair | None:
         """Return the pair of the same two depths in another metric or architecture."""
-        return next((one for one in among if (one.shallow, one.deep) == (pair.shallow, pair.deep)), None)
+        return next((other for other in among if (other.shallow, other.deep) == (pair.shallow, pair.deep)), None)
 
 
 @dataclass(frozen=True)
@@ -101,64 +101,64 @@ class Slack:
         return all(self.of(depth) == 0 for depth in sorted(depths)[1:])
 
 
-def find(runs: pd.DataFrame, kept: pd.DataFrame, smallest: float, edges: Edges | None = None) -> tuple[Finding, ...]:
+def find(runs: pd.DataFrame, counted: pd.DataFrame, smallest: float, edges: Edges | None = None) -> tuple[Finding, ...]:
     """Apply the rule to each architecture of one variant.
 
     Args:
         runs: all runs of the variant, ended or not.
-        kept: those that count.
+        counted: those that count.
         smallest: smallest effect of interest, in points.
         edges: nets whose tuned rate is the last one tried on a side.
     """
-    return tuple(_finding(runs, kept, name, smallest, edges or {}) for name in c.architectures(runs))
+    return tuple(_finding(runs, counted, name, smallest, edges or {}) for name in c.architectures(runs))
 
 
-def _finding(runs: pd.DataFrame, kept: pd.DataFrame, architecture: str, smallest: float, edges: Edges) -> Finding:
+def _finding(runs: pd.DataFrame, counted: pd.DataFrame, architecture: str, smallest: float, edges: Edges) -> Finding:
     runs = runs[runs["architecture"] == architecture]
-    kept = kept[kept["architecture"] == architecture]
+    counted = counted[counted["architecture"] == architecture]
     planned = {depth: c.net_name(runs, architecture, depth) for depth in c.depths(runs)}
-    rise = jonckheere([c.values(kept, depth, METRIC) for depth in planned])
-    withheld = _withheld(planned, kept)
+    rise = jonckheere([c.values(counted, depth, METRIC) for depth in planned])
+    withheld = _withheld(planned, counted)
     if withheld is not None:
         untested = Trend(math.nan, math.nan, rise.groups, rise.n)  # no number of a comparison that isn't fair
         return Finding(architecture, "inconclusive", *withheld, None, (), (), (), untested, None)
     others = () if math.isnan(rise.p) else (rise.p,)
-    train = tuple(pairs(kept, planned, METRIC, smallest, others=others))
-    test, gap = (tuple(pairs(kept, planned, key, smallest)) for key in ("final_test_error", "generalisation_gap"))
+    train = tuple(pairs(counted, planned, METRIC, smallest, others=others))
+    test, gap = (tuple(pairs(counted, planned, key, smallest)) for key in ("final_test_error", "generalisation_gap"))
     if others:
         rise = rise._replace(p_holm=holm([*(pair.difference.p for pair in train), rise.p])[-1])
-    loose = slack(edges, kept, architecture, METRIC)
-    status, reason, detail = _status(planned, kept, train, rise, smallest, Slack({}))
+    loose = slack(edges, counted, architecture, METRIC)
+    status, reason, detail = _status(planned, counted, train, rise, smallest, Slack({}))
     headline = _headline(train, status, smallest, Slack({}))
     if status != "inconclusive":
-        if _status(planned, kept, train, rise, smallest, loose)[0] == status:
+        if _status(planned, counted, train, rise, smallest, loose)[0] == status:
             headline = _headline(train, status, smallest, loose)
         else:
             detail = edge_words(planned, edges, architecture, _harmful(train, planned, status, smallest, loose))
             status, reason = "inconclusive", "edge"
-    turned = turn(kept, planned, train, METRIC, smallest)
+    turned = turn(counted, planned, train, METRIC, smallest)
     return Finding(architecture, status, reason, detail, headline, train, test, gap, rise, turned)
 
 
-def _withheld(names: Mapping[int, str], kept: pd.DataFrame) -> tuple[Reason, str] | None:
+def _withheld(names: Mapping[int, str], counted: pd.DataFrame) -> tuple[Reason, str] | None:
     """Return why the nets can't be compared at all, and the nets that it is about."""
     if len(names) < 2:
         return "one depth", next(iter(names.values()))
     for column, reason, unit in ALIKE:
-        if kept[column].nunique() > 1:
-            return reason, _by_amount(kept, column, unit)
+        if counted[column].nunique() > 1:
+            return reason, _by_amount(counted, column, unit)
     return None
 
 
 def _status(
-    names: Mapping[int, str], kept: pd.DataFrame, train: tuple[Pair, ...], rise: Trend, smallest: float, loose: Slack
+    names: Mapping[int, str], counted: pd.DataFrame, train: tuple[Pair, ...], rise: Trend, smallest: float, loose: Slack
 ) -> tuple[Status, Reason, str]:
     """Return the status, the reason for an inconclusive one and the nets that it is about."""
     if any(loose.still_worse(pair, smallest) for pair in train):
         return "shown", "", ""
     if rise.p_holm < ALPHA and _ends(train).difference.estimate >= smallest and loose.orders(list(names)):
         return "shown", "", ""
-    seeds = {depth: len(c.values(kept, depth, METRIC)) for depth in names}
+    seeds = {depth: len(c.values(counted, depth, METRIC)) for depth in names}
     few: tuple[tuple[int, Reason], ...] = ((0, "no result"), (1, "one seed"))
     for count, reason in few:
         lacking = [names[depth] for depth in sorted(names) if seeds[depth] == count]
@@ -199,25 +199,25 @@ def _headline(train: tuple[Pair, ...], status: Status, smallest: float, loose: S
     return ends
 
 
-def _by_amount(kept: pd.DataFrame, column: str, unit: str) -> str:
+def _by_amount(counted: pd.DataFrame, column: str, unit: str) -> str:
     """Say which nets have which value of a column: ``220 iterations: plain-8 and plain-20; 440 iterations: ...``."""
     parts = []
-    for amount in sorted(set(kept[column].dropna())):
-        nets = listed(list(dict.fromkeys(kept.loc[kept[column] == amount, "net"])))
+    for amount in sorted(set(counted[column].dropna())):
+        nets = listed(list(dict.fromkeys(counted.loc[counted[column] == amount, "net"])))
         parts.append(f"{amount:,.0f} {unit}: {nets}" if unit else f"{amount}: {nets}")
     return "; ".join(parts)
 
 
-def find_edges(kept: pd.DataFrame, trials: pd.DataFrame | None) -> dict[tuple[str, int], Side]:
+def find_edges(counted: pd.DataFrame, trials: pd.DataFrame | None) -> dict[tuple[str, int], Side]:
     """Return the nets whose rate was tuned by one of these searches and lies on the edge of it.
 
     Args:
-        kept: the counted runs of one variant.
+        counted: the counted runs of one variant.
         trials: its trials, a row a trial (`tuning.by_trial`); None where they aren't known.
     """
-    if trials is None or trials.empty or kept.empty:
+    if trials is None or trials.empty or counted.empty:
         return {}
-    tuned = kept[kept["lr_tuned"].astype(bool)]
+    tuned = counted[counted["lr_tuned"].astype(bool)]
     nets = set(tuned[["architecture", "depth"]].itertuples(index=False, name=None))
     return {
         (architecture, int(depth)): str(side)  # type: ignore[misc]
@@ -226,10 +226,10 @@ def find_edges(kept: pd.DataFrame, trials: pd.DataFrame | None) -> dict[tuple[st
     }
 
 
-def slack(edges: Edges, kept: pd.DataFrame, architecture: str, metric: str) -> Slack:
-    """Return what the nets of an architecture could gain; `kept` are its counted runs."""
+def slack(edges: Edges, counted: pd.DataFrame, architecture: str, metric: str) -> Slack:
+    """Return what the nets of an architecture could gain; `counted` are its counted runs."""
     depths = [depth for kind, depth in edges if kind == architecture]
-    found = {depth: c.values(kept, depth, metric) for depth in depths}
+    found = {depth: c.values(counted, depth, metric) for depth in depths}
     return Slack({depth: float(values.mean()) for depth, values in found.items() if len(values)})
 
 

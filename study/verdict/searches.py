@@ -245,20 +245,20 @@ def scattered_range(ended: pd.DataFrame, tolerance: float) -> Good | None:
 
 def compare(trials: pd.DataFrame, architecture: str) -> Compared | None:
     """Compare the deepest with the shallowest net of an architecture; None where there are no two depths."""
-    mine = trials[trials["architecture"] == architecture]
-    found = c.depths(mine)
+    own = trials[trials["architecture"] == architecture]
+    found = c.depths(own)
     if len(found) < 2:
         return None
-    ended = mine[mine["state"].isin(ENDED)].drop_duplicates(["depth", "key"])
+    ended = own[own["state"].isin(ENDED)].drop_duplicates(["depth", "key"])
     shallow, deep = (ended[ended["depth"] == depth].set_index("key") for depth in (found[0], found[-1]))
     same, pruned = [], []
     keys = [key for key in shallow.sort_values("lr").index if key in deep.index]
-    for one, other in ((shallow.loc[key], deep.loc[key]) for key in keys):
-        if np.isnan(one["error"]) or np.isnan(other["error"]):
-            pruned.append(one["point"])
+    for first, second in ((shallow.loc[key], deep.loc[key]) for key in keys):
+        if np.isnan(first["error"]) or np.isnan(second["error"]):
+            pruned.append(first["point"])
             continue
-        lost = (one["state"] == "diverged", other["state"] == "diverged")
+        lost = (first["state"] == "diverged", second["state"] == "diverged")
         state = {(False, False): "complete", (True, True): "both", (True, False): "shallow"}.get(lost, "deep")
-        same.append(Same(one["point"], float(one["error"]), float(other["error"]), state))
-    first, last = (c.net_name(mine, architecture, depth) for depth in (found[0], found[-1]))
+        same.append(Same(first["point"], float(first["error"]), float(second["error"]), state))
+    first, last = (c.net_name(own, architecture, depth) for depth in (found[0], found[-1]))
     return Compared(architecture, first, last, tuple(same), tuple(pruned))

@@ -14,7 +14,7 @@ UNLIKE = "plain and residual nets were not trained"
 
 
 @dataclass(frozen=True)
-class Remedy:
+class ShortcutEffect:
     """What the shortcuts remove of the rise in training error between two depths that both architectures have."""
 
     shallow: int
@@ -27,64 +27,66 @@ class Remedy:
 
 
 @dataclass(frozen=True)
-class Remedies:
+class ShortcutEffects:
     """The difference in differences of one variant."""
 
-    headline: Remedy | None
+    headline: ShortcutEffect | None
     """At the depths of the plain headline, where both architectures have them, else between the outermost ones."""
-    depths: tuple[Remedy, ...]
+    depths: tuple[ShortcutEffect, ...]
     """Every common depth against the shallowest common one."""
     lacking: str
     """Why there is none; empty where there is."""
 
 
-NOTHING = Remedies(None, (), "")
+NOTHING = ShortcutEffects(None, (), "")
 
 
-def remedies(kept: pd.DataFrame, findings: Sequence[Finding], edges: Edges | None = None) -> Remedies:
+def shortcut_effects(counted: pd.DataFrame, findings: Sequence[Finding], edges: Edges | None = None) -> ShortcutEffects:
     """Compare the rises of plain and residual nets at every depth that both have with two seeds at least.
 
     (deep - shallow) of plain nets minus that of residual nets, in points of training error; positive: the shortcuts
     remove so much. Nothing is said where the two weren't trained alike.
     """
-    found = {one.architecture: one for one in findings}
-    if "plain" not in found or "residual" not in found:
+    by_architecture = {finding.architecture: finding for finding in findings}
+    if "plain" not in by_architecture or "residual" not in by_architecture:
         return NOTHING
-    for one in (found["plain"], found["residual"]):
-        if one.reason in UNFAIR:
-            return Remedies(None, (), f"{one.architecture} nets were not trained alike")
-    kinds = {kind: kept[kept["architecture"] == kind] for kind in ("plain", "residual")}
+    for finding in (by_architecture["plain"], by_architecture["residual"]):
+        if finding.reason in UNFAIR:
+            return ShortcutEffects(None, (), f"{finding.architecture} nets were not trained alike")
+    kinds = {kind: counted[counted["architecture"] == kind] for kind in ("plain", "residual")}
     for column, unit in (("total_iterations", "for the same number of iterations"),
                          ("train_images", "on the same training images"),
                          ("dataset", "on the same data")):  # fmt: skip
         values = [set(kind[column].dropna()) for kind in kinds.values()]
         if values[0] != values[1] and all(len(kind) for kind in kinds.values()):
-            return Remedies(None, (), f"{UNLIKE} {unit}")
+            return ShortcutEffects(None, (), f"{UNLIKE} {unit}")
     common = [depth for depth in c.depths(kinds["plain"])
               if all(len(c.values(kind, depth, METRIC)) >= 2 for kind in kinds.values())]  # fmt: skip
     if len(common) < 2:
         lacking = "plain and residual nets have fewer than two depths in common with two seeds each"
-        return Remedies(None, (), lacking)
-    all_ = [_remedy(kept, kinds, common[0], deep, edges or {}) for deep in common[1:]]
-    adjusted = holm([one.contrast.p for one in all_])
-    depths = tuple(replace(one, p_holm=p) for one, p in zip(all_, adjusted, strict=True))
-    headline = found["plain"].headline
+        return ShortcutEffects(None, (), lacking)
+    effects = [_effect(counted, kinds, common[0], deep, edges or {}) for deep in common[1:]]
+    adjusted = holm([effect.contrast.p for effect in effects])
+    depths = tuple(replace(effect, p_holm=p) for effect, p in zip(effects, adjusted, strict=True))
+    headline = by_architecture["plain"].headline
     if headline is None or not {headline.shallow, headline.deep} <= set(common):
-        return Remedies(depths[-1], depths, "")
+        return ShortcutEffects(depths[-1], depths, "")
     if headline.shallow == common[0]:
-        return Remedies(next(one for one in depths if one.deep == headline.deep), depths, "")
-    return Remedies(_remedy(kept, kinds, headline.shallow, headline.deep, edges or {}), depths, "")
+        return ShortcutEffects(next(effect for effect in depths if effect.deep == headline.deep), depths, "")
+    return ShortcutEffects(_effect(counted, kinds, headline.shallow, headline.deep, edges or {}), depths, "")
 
 
-def _remedy(kept: pd.DataFrame, kinds: dict[str, pd.DataFrame], shallow: int, deep: int, edges: Edges) -> Remedy:
+def _effect(
+    counted: pd.DataFrame, kinds: dict[str, pd.DataFrame], shallow: int, deep: int, edges: Edges
+) -> ShortcutEffect:
     plain_deep, plain_shallow, residual_deep, residual_shallow = (
         c.values(kinds[kind], depth, METRIC) for kind in kinds for depth in (deep, shallow)
     )
-    resolution = c.resolution(kept, METRIC)
+    resolution = c.resolution(counted, METRIC)
     contrast = difference_in_differences(plain_deep, plain_shallow, residual_deep, residual_shallow, resolution)
     plain, residual = (slack(edges, kinds[kind], kind, METRIC) for kind in kinds)
     # Less error of the deep plain or the shallow residual net lowers the contrast, of the other two it raises it.
     less = plain.of(deep) + residual.of(shallow)
     more = plain.of(shallow) + residual.of(deep)
     edge = (contrast.low > 0 >= contrast.low - less) or (contrast.high < 0 <= contrast.high + more)
-    return Remedy(shallow, deep, contrast, contrast.p, edge)
+    return ShortcutEffect(shallow, deep, contrast, contrast.p, edge)

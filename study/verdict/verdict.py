@@ -13,7 +13,7 @@ from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import SMALLEST_EFFECT, Finding, find, find_edges
 from study.verdict.searches import by_trial
-from study.verdict.shortcut_effect import Remedy, remedies
+from study.verdict.shortcut_effect import ShortcutEffect, shortcut_effects
 from study.verdict.variant import Variant
 from study.verdict.words import say, say_each
 
@@ -32,11 +32,11 @@ class Verdict:
     variant: str
     smallest_effect: float
     findings: tuple[Finding, ...]
-    remedy: Remedy | None
+    remedy: ShortcutEffect | None
     """What the shortcuts remove at the depths of the plain headline."""
     no_remedy: str
     """Why nothing is said of a remedy; empty where it is."""
-    remedies: tuple[Remedy, ...]
+    remedies: tuple[ShortcutEffect, ...]
     """The same at every depth that both architectures have, against the shallowest of them."""
     explanations: tuple[Explanation, ...]
     """Other explanations of a rise that is shown, with what the numbers say of each."""
@@ -50,7 +50,7 @@ class Verdict:
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, None where the study has no such net."""
-        return next((one for one in self.findings if one.architecture == architecture), None)
+        return next((finding for finding in self.findings if finding.architecture == architecture), None)
 
     @property
     def plain(self) -> Finding | None:
@@ -77,35 +77,45 @@ def judge(
         trials: the searches' trials, as `load_trials` gives them; without them nothing is known of rates on an edge.
         curves: as `load_curves` gives them; without them nothing is said of what was still learned at the end.
     """
-    found = [_facts(runs, variant, smallest_effect, trials, curves) for variant in c.variants(runs)]
-    return [_verdict(one._replace(longer=_longer(one, found))) for one in found]
+    every = [_facts(runs, variant, smallest_effect, trials, curves) for variant in c.variants(runs)]
+    return [_verdict(facts._replace(longer=_longer(facts, every))) for facts in every]
 
 
 def _facts(
     runs: pd.DataFrame, variant: str, smallest: float, trials: pd.DataFrame | None, curves: pd.DataFrame | None
 ) -> Facts:
-    mine = c.of_variant(runs, variant)
-    kept = c.counted(mine)
+    own = c.of_variant(runs, variant)
+    counted = c.counted(own)
     seeds = c.of_variant(trials, variant) if trials is not None else None
     rows = by_trial(seeds) if seeds is not None else None
-    edges = find_edges(kept, rows)
-    findings = find(mine, kept, smallest, edges)
+    edges = find_edges(counted, rows)
+    findings = find(own, counted, smallest, edges)
     others: tuple[Choice, ...] = ()
     searched = rows is not None and not rows.empty
     if seeds is not None and rows is not None and searched:
-        others = choices(mine, seeds, rows, smallest, edges)
+        others = choices(own, seeds, rows, smallest, edges)
     lines = c.of_variant(curves, variant) if curves is not None else None
     return Facts(
-        variant, smallest, findings, remedies(kept, findings, edges), mine, kept, edges, searched, others, lines, ()
+        variant,
+        smallest,
+        findings,
+        shortcut_effects(counted, findings, edges),
+        own,
+        counted,
+        edges,
+        searched,
+        others,
+        lines,
+        (),
     )
 
 
-def _longer(one: Facts, found: list[Facts]) -> tuple[Longer, ...]:
+def _longer(facts: Facts, every: list[Facts]) -> tuple[Longer, ...]:
     """Return the variants that differ from one in the length of training alone, and are longer; shortest first."""
     out = []
-    for other in found:
-        if other.variant != one.variant and _but_length(other) == _but_length(one):
-            times = other.kept["total_iterations"].median() / one.kept["total_iterations"].median()
+    for other in every:
+        if other.variant != facts.variant and _but_length(other) == _but_length(facts):
+            times = other.counted["total_iterations"].median() / facts.counted["total_iterations"].median()
             if times > 1:
                 out.append(Longer(other.variant, float(times), other.findings))
     return tuple(sorted(out, key=lambda longer: longer.times))
@@ -117,14 +127,14 @@ def _but_length(facts: Facts) -> Variant:
 
 def _verdict(facts: Facts) -> Verdict:
     explanations = explain(facts)
-    names = {(kind, depth): c.net_name(facts.kept, kind, depth) for kind, depth in facts.edges}
+    names = {(kind, depth): c.net_name(facts.counted, kind, depth) for kind, depth in facts.edges}
     return Verdict(
         variant=facts.variant,
         smallest_effect=facts.smallest,
         findings=facts.findings,
-        remedy=facts.remedies.headline,
-        no_remedy=facts.remedies.lacking,
-        remedies=facts.remedies.depths,
+        remedy=facts.effects.headline,
+        no_remedy=facts.effects.lacking,
+        remedies=facts.effects.depths,
         explanations=explanations,
         edges={names[key]: side for key, side in facts.edges.items()},
         line=say("line", facts),
@@ -135,14 +145,14 @@ def _verdict(facts: Facts) -> Verdict:
 
 def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
     explained = any(explanation.name == "learning rate" for explanation in explanations)
-    rates = None if explained or facts.kept.empty else rate_setting(facts.kept)
-    diverged = facts.kept.loc[facts.kept["outcome"] == "diverged", "name"].astype(str).tolist()
+    rates = None if explained or facts.counted.empty else rate_setting(facts.counted)
+    diverged = facts.counted.loc[facts.counted["outcome"] == "diverged", "name"].astype(str).tolist()
     return say_each("sentences", facts, explanations, rates, diverged, c.excluded(facts.runs))
 
 
 def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
     unfinished = facts.runs["outcome"].isin(["interrupted", "running", "failed"]).any()
-    finished = set(facts.kept[c.CELL].itertuples(index=False, name=None))
+    finished = set(facts.counted[c.CELL].itertuples(index=False, name=None))
     waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
     both = (facts.finding("plain"), facts.finding("residual"))
     open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]

@@ -12,7 +12,7 @@ from study.statistics.power import MOST_SEEDS
 from study.verdict import text
 from study.verdict.pairs import ALPHA, Pair
 from study.verdict.rule import UNFAIR
-from study.verdict.shortcut_effect import UNLIKE, Remedy
+from study.verdict.shortcut_effect import UNLIKE, ShortcutEffect
 
 MANY_SEEDS = 30
 """Past so many seeds for a net, a smaller spread is the better advice."""
@@ -63,6 +63,6 @@ def _flipped(d: Interval) -> Interval:
     return Interval(-d.estimate, -d.high, -d.low, d.p, d.n)
 
 
-def _significant(effect: Remedy, sign: int) -> bool:
+def _significant(effect: ShortcutEffect, sign: int) -> bool:
     """Whether the shortcuts remove of the rise (1), or add to it (-1), at every rate."""
     return effect.p_holm < ALPHA and sign * effect.contrast.estimate > 0 and not effect.edge

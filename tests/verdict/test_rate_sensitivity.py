@@ -9,7 +9,7 @@ from study.verdict import selection as c
 from study.verdict.rate_sensitivity import as_runs, best_shared, choices, paper_point
 from study.verdict.rule import find
 from study.verdict.searches import by_trial
-from study.verdict.shortcut_effect import remedies
+from study.verdict.shortcut_effect import shortcut_effects
 from tests.report.frames import Truth, make_study, make_trial
 
 RATES = (0.01, 0.1, 1.0)
@@ -64,7 +64,7 @@ def test_tuned_is_what_the_rule_says_of_the_runs(runs):
     findings = find(runs, c.counted(runs), 0.5)
     assert one.status == findings[0].status == "shown"
     assert one.rises["plain"] == findings[0].train[0].difference
-    assert one.contrast == remedies(c.counted(runs), findings).headline.contrast
+    assert one.contrast == shortcut_effects(c.counted(runs), findings).headline.contrast
 
 
 def test_one_seed_gives_numbers_without_a_claim(runs):

@@ -5,12 +5,12 @@ from study.statistics.welch import difference_in_differences
 from study.verdict import judge
 from study.verdict import selection as c
 from study.verdict.rule import find
-from study.verdict.shortcut_effect import remedies
+from study.verdict.shortcut_effect import shortcut_effects
 
 
 def found(runs, edges=None):
     kept = c.counted(runs)
-    return remedies(kept, find(runs, kept, 0.5, edges), edges)
+    return shortcut_effects(kept, find(runs, kept, 0.5, edges), edges)
 
 
 def test_every_common_depth_against_the_shallowest(paper):
