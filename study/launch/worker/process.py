@@ -38,6 +38,7 @@ def main(connection: Connection, device: str, threads: int, log: Path | None = N
     _be_killed_first()
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # which the server of forks holds back
     with contextlib.suppress(Gone):
         Desk(Wire(connection, terminated), device, threads).serve()
 

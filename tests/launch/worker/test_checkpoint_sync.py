@@ -12,8 +12,8 @@ from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
+from study.launch.worker import checkpoint_sync as module
 from study.launch.worker.checkpoint_sync import WEIGHTS, Courier, carried
-from study.launch.worker.process import checkpoint_sync as module
 from study.track.artifacts import ArtifactPlace
 from study.track.uri import Unreachable
 from study.train import CheckpointPlan, Step, load_checkpoint, run_steps
