@@ -11,7 +11,7 @@ from study.errors import StudyError
 from study.track import database
 from study.track import tags as tag
 from study.track.client import connect
-from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs, to_stored_run
+from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from tests.track.test_store import POINT
@@ -26,7 +26,7 @@ def uri(small_study: Path) -> str:
 def test_runs_are_those_of_mlflows_client(uri: str, kind: str | None) -> None:
     experiment = find_experiment("small", uri)
     wanted = f"tags.`{tag.KIND}` = '{kind}'" if kind else ""
-    expected = [asdict(to_stored_run(run)) for run in search_runs(connect(uri), experiment, wanted)]
+    expected = [asdict(run) for run in search_runs(connect(uri), experiment, wanted)]
     found = [asdict(run) for run in read_runs(experiment, uri, kind)]
     assert len(found) > 0
     assert found == expected
@@ -42,7 +42,7 @@ def test_odd_values_and_deleted_runs(database: str) -> None:
     gone = store.begin("gone", {"a": 1}, {tag.KIND: "run"})
     store.client.delete_run(gone)
     (found,) = read_runs(store.experiment_id, database)
-    (expected,) = [to_stored_run(one) for one in search_runs(store.client, store.experiment_id)]
+    (expected,) = search_runs(store.client, store.experiment_id)
     assert repr(found) == repr(expected)  # NaN isn't equal to itself
     assert found.metrics["up"] == 1.0
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from mlflow.entities import Metric
 
-from study.track import history
+from study.track import database, history
 from study.track.frames import curves_frame, load_curves, load_runs
 from study.track.history import History, read_histories
 from study.track.store import Store
@@ -88,8 +88,8 @@ def test_a_store_of_another_kind_is_asked_a_metric_at_a_time(odd: Store) -> None
 def test_many_runs_come_in_several_queries(odd: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [record.run_id for record in odd.records()]
     whole = read_histories(odd.client, ids, CURVES)
-    monkeypatch.setattr(history, "SQL_RUNS", 1)
-    monkeypatch.setattr(history, "SQL_VALUES", 2)
+    monkeypatch.setattr(database, "RUNS_PER_QUERY", 1)
+    monkeypatch.setattr(database, "VALUES_PER_FETCH", 2)
     assert same(read_histories(odd.client, ids, CURVES), whole)
 
 

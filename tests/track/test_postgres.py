@@ -11,7 +11,7 @@ import pytest
 from study.errors import StudyError
 from study.track import tags as tag
 from study.track.database import StoredRun
-from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs, to_stored_run
+from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from study.track.uri import Unreachable
@@ -43,7 +43,7 @@ def test_what_is_read_is_what_mlflows_client_gives(address: str) -> None:
     store.client.delete_run(runs[2])
     store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, "0.5")
     for kind, wanted in ((None, ""), ("run", f"tags.`{tag.KIND}` = 'run'")):
-        expected = [to_stored_run(run) for run in search_runs(store.client, store.experiment_id, wanted)]
+        expected = search_runs(store.client, store.experiment_id, wanted)
         found = read_runs(store.experiment_id, address, kind)
         assert [plain(run) for run in found] == [plain(run) for run in expected]
     assert math.isnan(take_snapshot("s", address).records[-1].metrics["nan"])

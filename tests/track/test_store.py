@@ -119,7 +119,7 @@ MAKING = "from study.track.store import Store; input(); print(Store('digits').ex
 @pytest.mark.parametrize("at_once", [1, 500])
 def test_runs_that_another_begins_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Only what has come since the last look is asked for; whoever began it, and whenever it says that it did."""
-    monkeypatch.setattr(database, "AT_ONCE", at_once)
+    monkeypatch.setattr(database, "IDS_PER_QUERY", at_once)
     ours, other = Store("s", uri(tmp_path)), Store("s", uri(tmp_path))
     before = [begin(other, key) for key in ("a", "a", "b")]
     assert {record.run_id for record in ours.records_of("a", "run")} == set(before[:2])
