@@ -127,7 +127,7 @@ def run(
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
     from study.cli import run as commands
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
 
     text = (grid, tuple(changes or ()))
     if dry_run:
@@ -160,7 +160,7 @@ def tune(
 ) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
     from study.cli import run as commands
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
 
     hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     limits = Limits(retries, checkpoint_every, 60 * hang_after)

@@ -18,10 +18,10 @@ def dry_run(
     """Print the plan of a grid; what isn't known of its nets' speeds yet is measured first."""
     from study.config import load_grid
     from study.launch.display import Display, duration
-    from study.launch.estimate.benchmark import SpeedBook
-    from study.launch.estimate.cost import estimate, in_seconds, speeds_of
-    from study.launch.executors.devices import choose_workforce
-    from study.launch.plan.reuse_rates import with_rates_from
+    from study.launch.estimate.benchmark import SpeedCache
+    from study.launch.estimate.cost import costs_in_seconds, estimate, known_speeds
+    from study.launch.executors.devices import choose_workers
+    from study.launch.plan.cells import with_rates_from
     from study.launch.run_grid import make_plan
 
     grid = load_grid(path, changes)
@@ -29,22 +29,21 @@ def dry_run(
         grid = with_rates_from(grid, lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        force = choose_workforce(device, workers, plan.jobs, replicas, plan.gpus_per_run)
-        book = SpeedBook(force, plan.facts)
-        speeds, unknown = speeds_of(plan.cells, book)
+        crew = choose_workers(device, workers, plan.jobs, replicas, plan.gpus_per_run)
+        cache = SpeedCache(crew, plan.facts)
+        speeds, unknown = known_speeds(plan.cells, cache)
         if unknown:
-            speeds |= book.measure(unknown, display.loading)
-    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
-    cost = estimate(timed, speeds, book, plan.facts, grid.tune, force)
+            speeds |= cache.measure(unknown, display.loading)
+    timed = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
+    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, crew)
     _print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
     say(f"left to do: {runs} runs{searches}, {_short(adds)} multiply-adds")
     if runs:
-        where = (
-            f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)} ({', '.join(dict.fromkeys(force.devices))})"
-        )
+        count = len(crew.devices)
+        where = f"{count} worker{'s' * (count > 1)} ({', '.join(dict.fromkeys(crew.names))})"
         gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
         say(
             f"about {duration(cost.seconds)} on {where}, {cost.memory / 1024:.1f} GiB of memory, {gpu}"
@@ -58,7 +57,7 @@ def _print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None
 
     facts = plan.facts
     table = Table(title=shown(f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images"))
-    widest = max(len(cell.cell.name) for cell in plan.cells)
+    widest = max(len(cell.name) for cell in plan.cells)
     for heading in ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left"):
         table.add_column(
             heading, justify="left" if heading == "net" else "right", min_width=widest * (heading == "net")
@@ -66,9 +65,9 @@ def _print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None
     for cell, seconds in zip(plan.cells, cost.cells, strict=True):
         begun = sum(record is not None for _, record in cell.left)
         table.add_row(
-            shown(cell.cell.name),
-            _short(cell.cell.complexity.multiply_adds),
-            f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
+            shown(cell.name),
+            _short(cell.complexity.multiply_adds),
+            f"{cell.specs[0].recipe.total_iterations(facts.train_images):,}",
             f"{cell.point['lr']:g}" if cell.point else "tune",
             *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
             "" if cell.point else f"<= {trials}",

@@ -12,7 +12,7 @@ from study.errors import StudyError, without_passwords
 from study.terminal import say, shown
 
 if TYPE_CHECKING:
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
 
 PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
@@ -35,7 +35,7 @@ def run(
     """Run a grid, or its searches alone, then print its results, verdict and what to do next."""
     from study.config import grid_text, parse_grid
     from study.launch.display import Display
-    from study.launch.plan.reuse_rates import with_rates_from
+    from study.launch.plan.cells import with_rates_from
     from study.launch.run_grid import run_grid
     from study.track import look, pages, tracking_uri
 

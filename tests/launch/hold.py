@@ -19,7 +19,7 @@ def wrap(run):
     heeding, saving, finding = run.heed, run.save_checkpoint, run.find_checkpoint
     def heed(stop):
         while saved and (here / "hold").exists():
-            if not any("_send" in thread.name for thread in threading.enumerate()):  # it is in the store, too
+            if not any("_upload" in thread.name for thread in threading.enumerate()):  # it is in the store, too
                 mark("held")
             time.sleep(0.05)  # deaf to whoever asks it to stop
         heeding(stop)

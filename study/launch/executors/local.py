@@ -11,27 +11,28 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from time import sleep
 
-from study.launch.executors.base import End, Worker, end_of
+from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.worker.failure import log_tail
 from study.launch.worker.process import main
 from study.track import scratch_folder
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable that does what the option -P does: `multiprocessing` can't be told to add an option."""
 DUMP_SECONDS = 0.5
-"""What a silent worker is given to leave the stacks of its threads."""
+"""A hanging worker gets so long to print the stacks of its threads."""
 
 
 class LocalWorker:
     """A spawned process: forks don't mix with threads and CUDA."""
 
-    def __init__(self, process: SpawnProcess, connection: Connection, device: str, log: Path) -> None:
-        """Take over a process that was started, and the log that it writes."""
+    def __init__(self, process: SpawnProcess, connection: Connection, devices: Devices, log: Path) -> None:
+        """Take over a process that was started, and its log."""
         self.process = process
         self.connection = connection
-        self.device = device
+        self.devices = devices
         self._log = log
 
-    def leave(self) -> None:
+    def terminate(self) -> None:
         """Send SIGTERM; see `Worker`."""
         self.process.terminate()
 
@@ -39,56 +40,56 @@ class LocalWorker:
         """Send SIGKILL."""
         self.process.kill()
 
-    def dump(self) -> None:
-        """Send SIGUSR1, at which it leaves the stacks in its log."""
+    def dump_stacks(self) -> None:
+        """Send SIGUSR1, at which it prints the stacks to its log."""
         with suppress(OSError, TypeError):
             os.kill(self.process.pid or 0, signal.SIGUSR1)
             sleep(DUMP_SECONDS)
 
-    def end(self, seconds: float) -> End:
-        """Wait, kill where it takes too long, and read its log."""
+    def wait(self, seconds: float) -> Exit:
+        """Wait, kill it if it takes too long, and read its log; see `Worker`."""
         self.process.join(max(0.0, seconds))
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        text = end_of(self._log)
+        text = log_tail(self._log)
         with suppress(OSError):
             self._log.unlink()
-        return End(self.process.exitcode, text)
+        return Exit(self.process.exitcode, text)
 
 
 class LocalExecutor:
     """Starts workers on this machine."""
 
-    at_once = 1_000_000
-    """They are there at once."""
-    wants = ""
-    caller = None
+    max_pending = 1_000_000
+    """They all start at once."""
+    resources = ""
+    accept = None
 
     def __init__(self, threads: int) -> None:
-        """`threads` is the number of CPU threads that each worker computes on."""
+        """`threads` is the number of CPU threads of each worker."""
         self._context = multiprocessing.get_context("spawn")
         self._threads = threads
         self._logs = scratch_folder("study-workers-")
         self._started = 0
 
-    def start(self, device: str) -> LocalWorker:
+    def start(self, devices: Devices) -> LocalWorker:
         """Start a worker."""
         self._started += 1
         log = Path(self._logs.name) / f"{self._started}.log"
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, device, self._threads, log), daemon=True)
+        process = self._context.Process(target=main, args=(theirs, devices, self._threads, log), daemon=True)
         with _sheltered():
             process.start()
         theirs.close()
-        return LocalWorker(process, ours, device, log)
+        return LocalWorker(process, ours, devices, log)
 
-    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
+    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
         """Return nothing: the end of a process is the end of its pipe."""
         return []
 
-    def objection(self, where: Mapping[str, str]) -> str:
-        """Object to nothing: it's this machine."""
+    def rejection(self, info: Mapping[str, str]) -> str:
+        """Refuse nobody: this is the same machine."""
         return ""
 
     def close(self) -> None:
@@ -98,7 +99,7 @@ class LocalExecutor:
 
 @contextmanager
 def _sheltered() -> Iterator[None]:
-    """Let processes started meanwhile get no Ctrl-C, and take no modules from the working folder.
+    """Start processes that get no Ctrl-C, and import no modules from the working folder.
 
     Not even while they load their modules: a user's own `random.py` may lie there.
     """

@@ -53,10 +53,10 @@ def test_the_launchers_own_environment_stays_as_it_was(before: str | None, monke
         monkeypatch.setenv(SAFE_PATH, before)
     executor = LocalExecutor(threads=1)
     try:
-        worker = executor.start("cpu")
+        worker = executor.start(("cpu",))
         assert os.environ.get(SAFE_PATH) == before
         worker.kill()
-        worker.end(30)
+        worker.wait(30)
         worker.connection.close()
     finally:
         executor.close()
