@@ -53,7 +53,7 @@ def launch(folder: str, grid: str, changes: tuple[str, ...]) -> None:
     from study.config import load_grid
     from study.launch.display import Display
     from study.launch.run_grid import run_grid
-    from study.track import Store
+    from study.track.store import Store
     from study.tune import Search
 
     os.chdir(folder)

@@ -16,16 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from study.statistics.interval import (
-    bootstrap_interval,
-    difference,
-    difference_in_differences,
-    equivalence,
-    holm,
-    permutation_test,
-    probability_of_degradation,
-    trend,
-)
+from study.statistics.resampling import bootstrap_interval, permutation_test
+from study.statistics.superiority import probability_of_superiority
+from study.statistics.trend import trend
+from study.statistics.welch import difference, difference_in_differences, equivalence, holm
 
 Array = NDArray[np.float64]
 SEEDS = (3, 5, 10)
@@ -81,7 +75,7 @@ def coverage(truth: Truth, n: int, draws: int) -> list[float]:
         welch, boot = difference(deep, shallow, RESOLUTION), bootstrap_interval(deep, shallow)
         contrast = difference_in_differences(deep, shallow, *twin, RESOLUTION)
         same = equivalence(deep, shallow, 0.5, RESOLUTION)
-        often = probability_of_degradation(deep, shallow)
+        often = probability_of_superiority(deep, shallow)
         other = newcombe(often.estimate, n)
         held = [(one.low <= truth.difference <= one.high) for one in (welch, contrast, boot, same)]
         hits += [*held, often.low <= truth.probability <= often.high, other[0] <= truth.probability <= other[1]]

@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.statistics.interval import holm
-from study.statistics.welch import welch
-from study.track import load_curves, load_runs
+from study.statistics.welch import holm, welch
+from study.track.frames import load_curves, load_runs
 
 RESOLUTION = 100 / 1437  # of the error, in points: one of the training images of digits
 FORMATS = ("fp32", "bf16")
@@ -48,15 +47,14 @@ def compare(runs: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
             there[there["precision"] == kind].pivot(index="seed", columns="step", values="train_error").to_numpy(float)
             for kind in FORMATS
         ]
-        found.append((str(net), ends, lines, welch(ends, (-1.0, 1.0), RESOLUTION)))
+        found.append((str(net), ends, lines, welch(ends, (-1.0, 1.0), RESOLUTION).interval()))
     rows = []
-    for (net, ends, lines, difference), p in zip(found, holm([one[3].p() for one in found]), strict=True):
-        low, high = difference.interval()
+    for (net, ends, lines, difference), p in zip(found, holm([one[3].p for one in found]), strict=True):
         fp32, bf16 = (f"{end.mean():.2f} ± {end.std(ddof=1):.2f}" for end in ends)
         noise = [distance for line in lines for distance in halves(line)]
         rows.append(
-            f"| {net} | {fp32} | {bf16} | {difference.estimate:+.2f} ({low:.2f} to {high:.2f}) | {p:.2g} "
-            f"| {farthest(*lines):.1f} | {np.mean(noise):.1f} (up to {max(noise):.1f}) |"
+            f"| {net} | {fp32} | {bf16} | {difference.estimate:+.2f} ({difference.low:.2f} to {difference.high:.2f}) "
+            f"| {p:.2g} | {farthest(*lines):.1f} | {np.mean(noise):.1f} (up to {max(noise):.1f}) |"
         )
     return rows
 

@@ -51,7 +51,8 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     from study.launch.plan.cells import DataFacts, plan_cells
     from study.launch.scheduler.job import CellState
     from study.launch.scheduler.run_logger import RunLogger
-    from study.track import Made, Store
+    from study.track.provenance import Command
+    from study.track.store import Store
     from study.tune import Trial, trial_spec
 
     text = GRID.format(steps=steps, seeds=list(range(seeds)))
@@ -61,7 +62,7 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     store = Store(grid.name, f"sqlite:///{folder / 'mlflow.db'}")
     with Display(Console(stderr=True), quiet=True) as display:
         record_data(store, dataset, None, [], display)
-    run_logger = RunLogger(store, grid, facts, [], Made.now("study run --grid bench.yaml", text))
+    run_logger = RunLogger(store, grid, facts, [], Command.now("study run --grid bench.yaml", text))
     random = np.random.default_rng(0)
     for cell in plan_cells(grid, facts, []):
         state = CellState(cell, None, [])
@@ -109,11 +110,11 @@ def _train(run_logger, job, facts, steps: int, random: np.random.Generator, fold
 
 PHASES = {
     "study.cli.status.list_studies": "find the study",
-    "study.track.look.find_experiment": "find the study",
-    "study.track.look.read_runs": "read runs",
-    "study.track.study.connect": "open the store",
-    "study.track.study.read_curves": "read histories",
-    "study.track.study.datasets_of": "read data sets",
+    "study.track.snapshot.find_experiment": "find the study",
+    "study.track.snapshot.read_runs": "read runs",
+    "study.track.client.connect": "open the store",
+    "study.track.frames.read_curves": "read histories",
+    "study.track.datasets.datasets_of": "read data sets",
     "study.report.build.judge": "statistics",
     "study.report.tuning_section.choices": "statistics",
     "study.report.build.draw_figures": "figures",

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
-from study.data.cores import cores
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
+from study.data.decode_all import available_cores
 from study.data.files import ImageFile, Listing, not_read, open_archive, open_folder
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
@@ -209,7 +209,7 @@ def _decoded(
             return reason(error)
         return shown if channels == 3 else np.rint(shown @ LUMINANCE).astype(np.uint8)[:, :, None]
 
-    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(available_cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
             with warnings.catch_warnings():

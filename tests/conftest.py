@@ -114,7 +114,7 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from study.track.connect import connect  # takes seconds to import, and most tests need no MLflow
+    from study.track.client import connect  # takes seconds to import, and most tests need no MLflow
 
     path = tmp_path_factory.mktemp("new") / "mlflow.db"
     connect(f"sqlite:///{path}")

@@ -14,7 +14,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from study.retry import Retry, RetryTimeout, transient_database_error, transient_disk_error
-from study.track.connect import is_away
+from study.track.client import transient_mlflow_error
 
 
 def refused(wanted: str, *, locked: bool = False) -> OperationalError:
@@ -162,10 +162,10 @@ def test_what_a_database_says_while_it_is_away(error: Exception, expected: str) 
     ],
 )
 def test_what_mlflow_says_while_it_is_away(error: Exception, expected: str) -> None:
-    found = is_away("sqlite:////x/mlflow.db", error)
+    found = transient_mlflow_error("sqlite:////x/mlflow.db", error)
     assert found.startswith(expected)
     assert bool(found) == bool(expected)
 
 
 def test_a_password_is_not_told() -> None:
-    assert "secret" not in is_away("postgresql://me:secret@there/db", FULL)
+    assert "secret" not in transient_mlflow_error("postgresql://me:secret@there/db", FULL)

@@ -42,7 +42,7 @@ def stats(options: DataOptions, out: Path | None) -> None:
     from study.data import BadFilesError
     from study.launch.dataset_record import described
     from study.report import write_data_figures
-    from study.track import write_files
+    from study.track.datasets import write_files
 
     spec, _ = chosen(options)
     folder = out or Path("reports") / f"{spec.name}-data"
@@ -105,7 +105,7 @@ def prepare(options: DataOptions) -> None:
 
 def show(options: DataOptions, augment: str | None, images: int, seed: int, out: Path) -> None:
     """Draw images with and without augmentation."""
-    from study.data.showcase import augmented_views
+    from study.data.describe import augmented_views
     from study.report.figures.augmented import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):
@@ -131,12 +131,12 @@ def predict(
     from study.config import RunSpec
     from study.data import BadFilesError
     from study.inference import load_predictor, predict_files, submission, write_csv
-    from study.track import trained
+    from study.track.checkpoint import fetch_checkpoint
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
-    with _loading() as progress, trained(run, study) as found:
-        predictor = load_predictor(RunSpec.model_validate(found.spec), found.checkpoint, device)
+    with _loading() as progress, fetch_checkpoint(run, study) as found:
+        predictor = load_predictor(RunSpec.model_validate(found.spec), found.path, device)
         try:
             predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:

@@ -15,7 +15,7 @@ from study.terminal import say
 if TYPE_CHECKING:
     from study.report import Joined
     from study.report.figures.style import Style
-    from study.track import Study
+    from study.track.frames import Study
 
 
 class Wish(NamedTuple):
@@ -45,9 +45,10 @@ def studies(asked: Sequence[str]) -> list[str]:
 
 def report(names: Sequence[str], wish: Wish) -> None:
     """Write the report of these studies, print the verdicts, and say where it is."""
-    from study.track import load_study, lost_files
+    from study.track.find import missing_files_warning
+    from study.track.frames import load_study
 
-    for line in filter(None, map(lost_files, names)):
+    for line in filter(None, map(missing_files_warning, names)):
         say(line, error=True)
     write_report([load_study(name) for name in names], wish)
 
@@ -111,7 +112,7 @@ def say_where(page: Path) -> None:
 def compare(a: str, b: str, out: Path | None) -> None:
     """Write the page of two studies side by side and print what it comes to."""
     from study.report import build_report, compare_runs, conclusions, join, warnings
-    from study.track import load_study
+    from study.track.frames import load_study
 
     if a == b:
         raise StudyError(f"'{a}' is one study: give two to compare")

@@ -37,7 +37,8 @@ def run(
     from study.launch.display import Display
     from study.launch.plan.cells import with_rates_from
     from study.launch.run_grid import run_grid
-    from study.track import look, pages, tracking_uri
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import tracking_uri, ui_hint
 
     file, place = grid_text(path)
     grid = parse_grid(file, place, changes)
@@ -74,7 +75,7 @@ def run(
         if only_search:
             print_rates(grid.name)
         elif summary.finished + summary.diverged + summary.earlier:
-            print_results(look(grid.name))
+            print_results(take_snapshot(grid.name))
     except StudyError as error:  # renamed or deleted meanwhile
         display.warn(f"no results to show: {error}")
     if summary.failures:
@@ -84,7 +85,7 @@ def run(
         return 1
     if only_search:
         train = again.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: {pages(tracking_uri())}")
+        display.say(f"to train at these rates: {train}; every trial: {ui_hint(tracking_uri())}")
     else:
         print_next(grid.name)
     return 0
@@ -124,12 +125,12 @@ def list_grids() -> None:
 
 def print_rates(name: str) -> None:
     """Print what the searches of a study found."""
-    from study.track import load_found
+    from study.track.frames import load_search_results
 
     table = Table(title=shown(f"{name}: learning rates"))
     for i, heading in enumerate(("net", "learning rate", "besides")):
         table.add_column(heading, justify="right" if i == 1 else "left")
-    for one in sorted(load_found(name), key=lambda one: (one.variant, one.net)):
+    for one in sorted(load_search_results(name), key=lambda one: (one.variant, one.net)):
         besides = ", ".join(f"{field} {value:g}" for field, value in one.point.items() if field != "lr")
         net = f"{one.net} ({one.variant})" if one.variant else one.net
         table.add_row(shown(net), f"{one.point['lr']:g}", shown(besides))
@@ -138,7 +139,7 @@ def print_rates(name: str) -> None:
 
 def print_next(name: str) -> None:
     """Print where to look now."""
-    from study.track import pages, tracking_uri
+    from study.track.uri import tracking_uri, ui_hint
 
     page = shlex.join(["study", "report", "--experiment", name])
-    say(f"figures and tables: {page}; every curve: {pages(tracking_uri())}", error=True)
+    say(f"figures and tables: {page}; every curve: {ui_hint(tracking_uri())}", error=True)

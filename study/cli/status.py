@@ -15,7 +15,12 @@ from study.config.paths import cache_folder
 from study.errors import StudyError
 from study.names import ARCHITECTURES
 from study.terminal import say, shown
-from study.track import Look, StoredRun, list_studies, look, tracking_uri, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.find import list_studies
+from study.track.snapshot import Snapshot, take_snapshot
+from study.track.tags import DONE
+from study.track.uri import tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +44,7 @@ class Kept(BaseModel):
 
 def status(experiment: str | None) -> None:
     """Print a study's results so far, and how many runs are at work."""
-    seen = look(experiment or newest_study())
+    seen = take_snapshot(experiment or newest_study())
     counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
     say(f"{seen.name}: {', '.join(counts) or 'no run yet'}")
     print_results(seen, at_once=True)
@@ -57,19 +62,19 @@ def newest_study() -> str:
     return names[0]
 
 
-def outcomes(seen: Look) -> dict[str, int]:
+def outcomes(seen: Snapshot) -> dict[str, int]:
     """Return how many runs have ended, and in which way, and how many runs and trials are at work."""
-    runs = [run.tags.get(words.OUTCOME) for run in seen.records if run.tags.get(words.KIND) == "run"]
-    trials = [run for run in seen.records if run.tags.get(words.KIND) == "trial"]
+    runs = [run.tags.get(tag.OUTCOME) for run in seen.records if run.tags.get(tag.KIND) == "run"]
+    trials = [run for run in seen.records if run.tags.get(tag.KIND) == "trial"]
     ended = ("finished", "diverged", "failed", "interrupted")
     return {
         **{f"runs {outcome}": runs.count(outcome) for outcome in ended},
-        "trials done": sum(run.tags.get(words.OUTCOME) in words.DONE for run in trials),
-        "runs and searches at work": seen.at_work,
+        "trials done": sum(run.tags.get(tag.OUTCOME) in DONE for run in trials),
+        "runs and searches at work": seen.active,
     }
 
 
-def print_results(seen: Look, *, at_once: bool = False) -> None:
+def print_results(seen: Snapshot, *, at_once: bool = False) -> None:
     """Print the table of results and the verdicts of a study.
 
     With `at_once`, a verdict that has to be worked out anew is left out while runs are at work: it would soon be
@@ -96,26 +101,26 @@ def print_results(seen: Look, *, at_once: bool = False) -> None:
         say(verdict.next_step)
 
 
-def rows_of(seen: Look) -> list[tuple[str, ...]]:
+def rows_of(seen: Snapshot) -> list[tuple[str, ...]]:
     """Return a row a net and variant, of the runs that a report counts: rates, and means and deviations of errors."""
     cells: dict[tuple[str, int, int], dict[str, StoredRun]] = {}
     for run in sorted(seen.records, key=lambda run: run.start_time):
         if _counts(run):
             kind = run.params["architecture"]
-            place = run.tags.get(words.VARIANT, ""), ARCHITECTURES.index(kind), int(run.params["depth"])
+            place = run.tags.get(tag.VARIANT, ""), ARCHITECTURES.index(kind), int(run.params["depth"])
             cells.setdefault(place, {})[run.params["seed"]] = run  # the latest of a seed
     return [_row(variant, list(by_seed.values())) for (variant, _, _), by_seed in sorted(cells.items())]
 
 
 def _counts(run: StoredRun) -> bool:
-    ended = run.tags.get(words.KIND) == "run" and run.tags.get(words.OUTCOME) in ("finished", "diverged")
+    ended = run.tags.get(tag.KIND) == "run" and run.tags.get(tag.OUTCOME) in ("finished", "diverged")
     return ended and bool(run.params) and not math.isnan(run.metrics.get("final_train_error", math.nan))
 
 
 def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
     net = runs[0].params["net"]
     rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params.get("lr", "nan")) for run in runs}))
-    tuned = all(run.tags.get(words.LR_TUNED) == "true" for run in runs)
+    tuned = all(run.tags.get(tag.LR_TUNED) == "true" for run in runs)
     errors = (
         _spread([value for run in runs if not math.isnan(value := run.metrics.get(error, math.nan))])
         for error in ("final_train_error", "final_test_error")
@@ -123,7 +128,7 @@ def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
     return f"{net} ({variant})" if variant else net, rates + " tuned" * tuned, *errors, str(len(runs))
 
 
-def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
+def verdicts_of(seen: Snapshot, *, at_once: bool) -> list[Said] | None:
     """Return the verdicts of a study: those kept, if no run or search has ended since, else worked out and kept.
 
     With `at_once`, None where they would have to be worked out and runs are at work.
@@ -136,7 +141,7 @@ def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
             return kept.verdicts
     except (OSError, ValidationError):
         pass  # nothing kept yet, or by another version
-    if at_once and seen.at_work:
+    if at_once and seen.active:
         return None
     verdicts = _judge(seen.runs, seen.smallest_effect.points, seen.trials)
     try:
@@ -153,7 +158,7 @@ def _judge(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame")
     return [Said(verdict.line, verdict.next_step) for verdict in judge(runs, smallest_effect, trials)]
 
 
-def _ends(seen: Look) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
+def _ends(seen: Snapshot) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
     """Return what results rest on: how each run ended, in numbers and words."""
     return [
         (run.run_id, run.status, {} if run.status == "RUNNING" else dict(sorted(run.metrics.items())),

@@ -9,7 +9,7 @@ from study.retry import transient_disk_error
 from study.terminal import say
 
 if TYPE_CHECKING:
-    from study.track import Look
+    from study.track.snapshot import Snapshot
 
 SURE_SECONDS = 5.0
 """Where nothing is at work, another look so much later: between two runs there is a moment without any."""
@@ -30,18 +30,20 @@ def watch(names: Sequence[str], wish: Wish, every: float) -> None:
 
 
 def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
-    from study.track import Unreachable, look, study_of
+    from study.track.frames import complete_study
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import Unreachable
 
-    looks = [look(name) for name in names]
+    looks = [take_snapshot(name) for name in names]
     told, shown, idle = "", "", 0
     while True:
         try:
             state = "".join(one.state for one in looks)
-            at_work = sum(one.at_work for one in looks)
+            at_work = sum(one.active for one in looks)
             idle = 0 if at_work else idle + 1
             waiting = "" if idle > 1 else _waiting(looks)
             if state != shown and not waiting:
-                write_report([study_of(one) for one in looks], wish)
+                write_report([complete_study(one) for one in looks], wish)
                 shown = state
                 told = _tell(_standing(looks), told)
             elif waiting:
@@ -50,7 +52,7 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
                 _say("no run is at work any more: watching ends")
                 return
             time.sleep(min(every, SURE_SECONDS) if idle else every)
-            looks = [look(name) for name in names]
+            looks = [take_snapshot(name) for name in names]
         except Exception as error:
             why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
             if not why:
@@ -60,23 +62,23 @@ def _watch(names: Sequence[str], wish: Wish, every: float) -> None:
             time.sleep(every)
 
 
-def _waiting(looks: Sequence["Look"]) -> str:
+def _waiting(looks: Sequence["Snapshot"]) -> str:
     """Say what is missing for a report; empty where some run counts."""
     from study.verdict import counted
 
     if any(len(counted(one.runs)) for one in looks):
         return ""
     names = ", ".join(f"'{one.name}'" for one in looks)
-    return f"waiting: no run of {names} has ended yet ({sum(one.at_work for one in looks)} runs and searches at work)"
+    return f"waiting: no run of {names} has ended yet ({sum(one.active for one in looks)} runs and searches at work)"
 
 
-def _standing(looks: Sequence["Look"]) -> str:
+def _standing(looks: Sequence["Snapshot"]) -> str:
     """Say how far the runs are."""
     from study.verdict import counted
 
     runs = [one.runs for one in looks]
     ended, total = sum(len(counted(frame)) for frame in runs), sum(map(len, runs))
-    return f"{ended} of {total} runs counted, {sum(one.at_work for one in looks)} runs and searches at work"
+    return f"{ended} of {total} runs counted, {sum(one.active for one in looks)} runs and searches at work"
 
 
 def _tell(text: str, told: str) -> str:

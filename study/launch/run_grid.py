@@ -27,17 +27,13 @@ from study.launch.scheduler.scheduler import REPORT_WAIT_SECONDS, Scheduler, Sum
 from study.launch.scheduler.signals import stopped_by_signals
 from study.launch.scheduler.worker_pool import WorkerPool
 from study.retry import Retry, RetryTimeout
-from study.track import (
-    Made,
-    Record,
-    RunDeletedError,
-    Store,
-    lost_files,
-    owner,
-    sqlite_address,
-    study_folder,
-    words,
-)
+from study.track.database import StoredRun
+from study.track.find import missing_files_warning
+from study.track.processes import this_process
+from study.track.provenance import Command
+from study.track.store import RunDeletedError, Store
+from study.track.tags import DONE
+from study.track.uri import sqlite_uri, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -50,7 +46,7 @@ class Plan:
 
     facts: DataFacts
     cells: list[Cell]
-    records: list[Record]
+    records: list[StoredRun]
 
     @property
     def jobs(self) -> int:
@@ -87,7 +83,7 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
-    for line in [*store.left_out, lost_files(grid.name, store.uri)] if store else ():
+    for line in [*store.left_out, missing_files_warning(grid.name, store.uri)] if store else ():
         if line:
             display.warn(line)
     plan = Plan(facts, plan_cells(grid, facts, records), records)
@@ -129,8 +125,8 @@ def run_grid(
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
-    storage = grid.tune.storage or sqlite_address(root / "optuna.db")
-    leases = Leases(storage, owner(), grid.name, retry=retry)
+    storage = grid.tune.storage or sqlite_uri(root / "optuna.db")
+    leases = Leases(storage, this_process(), grid.name, retry=retry)
     leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
     _record_data(store, dataset, data.root, leases, display)
@@ -143,7 +139,7 @@ def run_grid(
     speeds, _ = known_speeds(plan.cells, cache)
     cells = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
     run_logger = RunLogger(
-        store, grid, plan.facts, plan.records, Made.now(command, text), threads=workers.threads, apart=apart
+        store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
     open_search = _search_opener(grid, storage, retry)
     queue = WorkQueue(grid, cells, plan.facts, open_search, leases, run_logger, only_search=only_search)
@@ -225,7 +221,7 @@ def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str
     return open_search
 
 
-def _close_stale(store: Store, records: list[Record], leases: Leases, checkpoints: Path) -> None:
+def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:
     """Close runs that a killed launcher left RUNNING: those whose lease nobody holds."""
     for record in records:
         search = record.key.partition("-")[0]  # a trial's key begins with that of its search
@@ -233,7 +229,7 @@ def _close_stale(store: Store, records: list[Record], leases: Leases, checkpoint
         if record.status != "RUNNING" or not leases.acquire(lease):
             continue
         with suppress(RunDeletedError):
-            if store.settle(record.run_id) in words.DONE and record.kind in ("run", "trial"):
+            if store.settle(record.run_id) in DONE and record.kind in ("run", "trial"):
                 shutil.rmtree(checkpoints / f"{record.kind}-{record.key}", ignore_errors=True)
                 if not store.keeps_folders:
                     store.remove_folder(record.run_id, RESUME)

@@ -13,8 +13,9 @@ from study.errors import StudyError, without_passwords
 from study.report.comparison import Comparison
 from study.report.comparison_section import compare_section
 from study.report.data_section import DataSection, data_section
+from study.report.figures.drawing import Picture
 from study.report.figures.style import Style, depth_colours
-from study.report.gallery import Picture, draw_figures
+from study.report.gallery import draw_figures
 from study.report.joined import Joined
 from study.report.mixture import mixture
 from study.report.page import render
@@ -29,7 +30,7 @@ from study.verdict.rule import SMALLEST_EFFECT
 from study.verdict.verdict import Verdict, judge
 
 if TYPE_CHECKING:
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 
 def build_report(  # noqa: PLR0913
@@ -133,8 +134,9 @@ def _searches(section: TuningSection) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: named tuples as mappings, NaN as null."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
+    as_mapping = getattr(value, "record", None) or getattr(value, "_asdict", None)
+    if as_mapping is not None:
+        value = as_mapping()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -11,7 +11,7 @@ from study.report.figures.probabilities import ProbabilityData
 from study.report.figures.rate_panels import RateData
 from study.report.figures.speed import SpeedData
 from study.report.metrics import METRICS
-from study.verdict.rule import listed
+from study.verdict.text import listed
 
 
 def _seeds(counts: set[int]) -> str:
@@ -88,7 +88,7 @@ def curves_alt(data: CurveData) -> str:
 
 def depth_caption(data: DepthData) -> str:
     """Return the caption of final error against depth."""
-    counts = {mean.n for one in data.series for mean in one.means}
+    counts = {mean.seeds for one in data.series for mean in one.means}
     text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
     text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
     text += f". {_seeds(counts)}"

@@ -14,15 +14,8 @@ import pandas as pd
 
 from study.report.joined import label, shared_runs
 from study.report.settings import Setting, counted_settings, settings
-from study.statistics.interval import (
-    Contrast,
-    Difference,
-    Mean,
-    difference,
-    difference_in_differences,
-    holm,
-    mean_interval,
-)
+from study.statistics.interval import Interval, mean_interval
+from study.statistics.welch import difference, difference_in_differences, holm
 from study.verdict import selection as c
 
 METRICS = ("final_train_error", "final_test_error")
@@ -45,9 +38,9 @@ class NetChange(NamedTuple):
     depth: int
     net: str
     metric: str
-    a: Mean
-    b: Mean
-    change: Difference
+    a: Interval
+    b: Interval
+    change: Interval
     p_holm: float
 
 
@@ -58,9 +51,9 @@ class DepthChange(NamedTuple):
     architecture: str
     shallow_net: str
     deep_net: str
-    a: Difference
-    b: Difference
-    change: Contrast
+    a: Interval
+    b: Interval
+    change: Interval
     p_holm: float
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 from study.report.comparison import Comparison, DepthChange, NetChange
 from study.report.comparison_words import conclusions, sentences, warnings
 from study.report.figures.compare import CompareData, compare_data, draw_both
+from study.report.figures.drawing import Picture, slug
 from study.report.figures.style import draw_and_save
-from study.report.gallery import Picture, slug
 from study.report.metrics import METRICS
 from study.report.tables.results import NOTHING, Table
-from study.statistics.interval import Difference, Mean
+from study.statistics.interval import Interval
 from study.verdict import selection as c
 from study.verdict.text import interval, p_value, points
 
@@ -60,7 +60,7 @@ def nets_table(found: Comparison) -> Table:
         [
             {"variant": one.variant, "net": one.net, "architecture": one.architecture, "depth": one.depth,
              "metric": one.metric}
-            | {f"{part}_{key}": value for part in ("a", "b") for key, value in getattr(one, part)._asdict().items()}
+            | {f"{part}_{key}": value for part in ("a", "b") for key, value in getattr(one, part).record().items()}
             | {key: getattr(one.change, key) for key in (*BOUNDS, "p")} | {"p_holm": one.p_holm}
             for one in rows
         ]
@@ -89,7 +89,7 @@ def depths_table(found: Comparison) -> Table:
             {"variant": one.variant, "architecture": one.architecture, "shallow_net": one.shallow_net,
              "deep_net": one.deep_net}
             | {f"{part}_{key}": getattr(getattr(one, part), key) for part in ("a", "b") for key in BOUNDS}
-            | {key: getattr(one.change, key) for key in (*BOUNDS, "p", "n")} | {"p_holm": one.p_holm}
+            | one.change.record() | {"p_holm": one.p_holm}
             for one in rows
         ]
     )  # fmt: skip
@@ -141,13 +141,13 @@ def _change(rows: Sequence[NetChange | DepthChange], found: Comparison) -> dict[
     }
 
 
-def _mean(mean: Mean) -> str:
-    if mean.n == 0:
+def _mean(mean: Interval) -> str:
+    if mean.seeds == 0:
         return NOTHING
-    return f"{mean.estimate:.2f}" + (f" ± {mean.sd:.2f}" if mean.n > 1 else "") + f" ({mean.n})"
+    return f"{mean.estimate:.2f}" + (f" ± {mean.sd:.2f}" if mean.seeds > 1 else "") + f" ({mean.seeds})"
 
 
-def _bounds(d: Difference) -> str:
+def _bounds(d: Interval) -> str:
     if np.isnan(d.estimate):
         return NOTHING
     return points(d.estimate, d.low, d.high) + ("" if np.isnan(d.low) else f" ({interval(d.estimate, d.low, d.high)})")

@@ -4,8 +4,7 @@ import math
 
 from study.report.comparison import Comparison, DepthChange, NetChange
 from study.verdict.pairs import ALPHA
-from study.verdict.rule import listed
-from study.verdict.text import interval, p_value, points
+from study.verdict.text import interval, listed, p_value, points
 
 SHOWN = 6
 """Fields or nets that a sentence names, before it counts the rest."""
@@ -36,7 +35,7 @@ def sentences(found: Comparison) -> tuple[str, ...]:
             for text in [_nets(found, metric)]
             if text and (found.depths or metric != "final_train_error")
         ]
-        lone = [one.net for one in found.of("final_train_error") if min(one.a.n, one.b.n) == 1]
+        lone = [one.net for one in found.of("final_train_error") if min(one.a.seeds, one.b.seeds) == 1]
         if lone:
             out.append(
                 f"With one seed in a study there is no interval and no test: {_some(list(dict.fromkeys(lone)))}."

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from study.report.figures import data as data_figures
 from study.report.figures import sizes as size_figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import FORMATS, WIDTH, draw_and_save, save
-from study.report.gallery import Picture
-from study.verdict.rule import listed
+from study.verdict.text import listed
 
 NAMED = 5
 """Images or classes that a caption names."""

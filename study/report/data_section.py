@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from study.report.data_figures import DataParts, count_words, draw_data_figures, size
+from study.report.figures.drawing import Picture
 from study.report.figures.sizes import RULE, Size, SizeData
-from study.report.gallery import Picture
 from study.report.metrics import axis
 from study.report.tables.results import Table
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 SHOWN = 20
 """Rows of a long table that the page shows; its CSV has all."""

@@ -1,58 +1,16 @@
 """Figures of a study's runs: drawn, saved in every format with their data, and described."""
 
-import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study.report import captions
-from study.report.embed import data_uri
 from study.report.figures import curve_panels, final_errors, probabilities, speed
+from study.report.figures.drawing import Drawing, Picture, slug
 from study.report.figures.error_curves import curve_data, ends, split_very_deep
-from study.report.figures.style import COLUMN, FORMATS, WIDTH, Style, draw_and_save
-
-LONGEST_SLUG = 120
-"""Characters of a variant's name in that of a file."""
-
-
-class Picture(NamedTuple):
-    """A saved figure and what the page says of it."""
-
-    name: str
-    variant: str
-    title: str
-    caption: str
-    alt: str
-    image: str
-    """A data: address, so that ids of one figure never meet those of another."""
-    files: tuple[str, ...]
-    """In every format, and the numbers that it shows as CSV."""
-    share: float = 1.0
-    """Of the page's width that it takes up."""
-
-    @classmethod
-    def of(cls, folder: Path, name: str, variant: str, texts: tuple[str, str, str], share: float = 1.0) -> "Picture":
-        """Take in a figure that was saved in `folder` as `name`; `texts` are its title, caption and alternative."""
-        files = tuple(f"figures/{name}.{kind}" for kind in (*FORMATS, "csv"))
-        return cls(name, variant, *texts, data_uri(folder, name), files, share)
-
-
-class Drawing(NamedTuple):
-    """A figure to be drawn: its name, texts and data, and what `draw_and_save` needs."""
-
-    name: str
-    texts: tuple[str, str, str]
-    """Title, caption and alternative text."""
-    draw: Callable[..., None]
-    data: pd.DataFrame
-    columns: int
-    height: float
-    width: float
-    options: dict[str, Any]
+from study.report.figures.style import COLUMN, WIDTH, Style
 
 
 def draw_figures(
@@ -64,11 +22,8 @@ def draw_figures(
     """
     variant = str(runs["variant"].iloc[0])
     suffix = f"-{slug(variant)}" if variant else ""
-    pictures = []
-    for one in (*_of_runs(runs), *_of_curves(runs, curves, colours, style)):
-        name = f"{one.name}{suffix}"
-        draw_and_save(folder, name, one.draw, one.columns, one.data, height=one.height, width=one.width, **one.options)
-        pictures.append(Picture.of(folder, name, variant, one.texts, min(1.0, one.width / WIDTH)))
+    drawings = (*_of_runs(runs), *_of_curves(runs, curves, colours, style))
+    pictures = [drawing.save(folder, variant) for drawing in drawings]
     order = ("depth", "degradation", "curves", "very-deep", "probability", "speed")
     return sorted(pictures, key=lambda picture: order.index(picture.name.removesuffix(suffix)))
 
@@ -117,11 +72,3 @@ def _of_curves(runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str]
 def _wide(columns: int) -> float:
     """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
     return WIDTH if columns > 1 else 1.2 * COLUMN
-
-
-def slug(text: str) -> str:
-    """Return a text as a part of a file name: ``batch_size=64, width=2`` -> ``batch_size-64-width-2``."""
-    found = re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")
-    if len(found) > LONGEST_SLUG:  # a file system has a limit, and the start alone might be another's too
-        found = f"{found[:LONGEST_SLUG]}-{hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:8]}"
-    return found

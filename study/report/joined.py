@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord, Study
+    from study.track.datasets import DatasetRecord
+    from study.track.frames import Study
 
 
 LINES = ("command", "tune", "left out")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from study.verdict import selection as c
-from study.verdict.rule import listed
+from study.verdict.text import listed
 
 MADE = (
     ("code", "by code"),

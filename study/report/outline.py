@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from study.report.comparison_section import CompareSection
 from study.report.data_section import DataSection
-from study.report.gallery import Picture, slug
+from study.report.figures.drawing import Picture, slug
 from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.why.evidence import Chapter
+from study.report.why.chapter import Chapter
 from study.verdict.verdict import Verdict
 
 FOLDED = 40

@@ -9,13 +9,13 @@ from markupsafe import Markup, escape
 
 from study.report.comparison_section import CompareSection
 from study.report.data_section import DataSection
-from study.report.gallery import Picture
+from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
 from study.report.outline import outline
 from study.report.provenance import made
 from study.report.tables.results import Table
 from study.report.tuning_section import TuningSection
-from study.report.why.evidence import Chapter
+from study.report.why.chapter import Chapter
 from study.verdict.verdict import Verdict
 
 DEFINITIONS = (

@@ -16,7 +16,7 @@ import yaml
 from study.config import DatasetSpec, Recipe
 from study.report.mixture import mixture
 from study.verdict import selection as c
-from study.verdict.rule import listed
+from study.verdict.text import listed
 
 RECIPE = (
     "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",

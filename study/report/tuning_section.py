@@ -8,8 +8,8 @@ import pandas as pd
 
 from study.report.captions import rates_alt, rates_caption
 from study.report.figures import rate_panels as figure
+from study.report.figures.drawing import Picture, slug
 from study.report.figures.style import COLUMN, WIDTH, draw_and_save
-from study.report.gallery import Picture, slug
 from study.report.tables.results import Table
 from study.report.tables.searches import good_table, robustness_table, winners_table
 from study.report.tuning_words import Facts, sentences

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.rule import listed
 from study.verdict.searches import Compared, Same, Searched
-from study.verdict.text import interval, points
+from study.verdict.text import interval, listed, points
 
 FAR = 2.0
 """Factor between two winners' rates from which on it is told."""

@@ -1,9 +1,9 @@
-"""Means, differences and differences of differences over seeds, with intervals that hold for few and equal values.
+"""The one shape that every estimate has, and means with their intervals.
 
 Errors are counts of images, so equal values over seeds don't mean that nothing varies: a mean over N images is rounded
-to 100/N percent. Every comparison takes this `resolution` and lets no cell's variance fall below resolution^2 / 12,
-the variance of that rounding (Sheppard, 1898, Proc. London Math. Soc. 29). Nothing is then divided by zero, and no
-p-value is zero because three seeds happened to agree.
+to 100/N percent. Every comparison (`welch`) takes this `resolution` and lets no cell's variance fall below
+resolution^2 / 12, the variance of that rounding (Sheppard, 1898, Proc. London Math. Soc. 29). Nothing is then divided
+by zero, and no p-value is zero because three seeds happened to agree.
 
 The verdict rests on Welch's intervals and tests: of those here they alone stay near their level from three seeds on,
 whatever the spreads. bench/intervals.py measures a coverage of 93-96% of normal errors with spreads of up to 4 to 1,
@@ -11,120 +11,97 @@ and of 92-95% of exponential ones, where bootstrap intervals have 75-92% (bench/
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from study.statistics.power import MOST_SEEDS, Equivalence, equivalence, seeds_needed
-from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interval, permutation_test
-from study.statistics.superiority import Probability, probability_of_degradation
-from study.statistics.trend import Trend, trend
-from study.statistics.welch import CONFIDENCE, clean, welch
-
-__all__ = [
-    "CONFIDENCE", "MOST_SEEDS", "Bootstrap", "Contrast", "Difference", "Equivalence", "Mean", "Permutation",
-    "Probability", "Trend", "bootstrap_interval", "difference", "difference_in_differences", "equivalence", "holm",
-    "mean_interval", "permutation_test", "probability_of_degradation", "seeds_needed", "trend",
-]  # fmt: skip
+CONFIDENCE = 0.95
+"""Level of every interval in the report, unless it says another."""
+Direction = Literal["more", "rather more", "no more", "less", "unclear"]
 
 
-class Mean(NamedTuple):
-    """Mean over seeds: its t interval, the standard deviation (n - 1) and the number of seeds."""
-
-    estimate: float
-    sd: float
-    low: float
-    high: float
-    n: int
-
-
-class Difference(NamedTuple):
-    """Mean of the deep net minus mean of the shallow net; `p` is two-sided, as the interval is."""
+class Interval(NamedTuple):
+    """An estimate with its 95% interval; NaN where there is none."""
 
     estimate: float
     low: float
     high: float
-    p: float
-    n_deep: int
-    n_shallow: int
+    p: float = math.nan
+    """Of a true value of zero, two-sided; NaN where that isn't tested."""
+    n: tuple[int, ...] = ()
+    """Seeds of each cell that it is of: one for a mean, two for a difference, four for a difference in differences."""
+    sd: float = math.nan
+    """Standard deviation (n - 1) of a mean's values."""
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the first cell, which the estimate is about; the others are what it is compared with."""
+        return self.n[0] if self.n else 0
+
+    def direction(self, smallest: float) -> Direction:
+        """Say which way a difference is; without an interval, by the estimate alone.
+
+        `more` is by more than the smallest effect, `rather more` above 0 but perhaps by less than it, `no more` at most
+        by it, `less` below 0 by more than it.
+        """
+        low, high = (self.estimate, self.estimate) if math.isnan(self.low) else (self.low, self.high)
+        if math.isnan(self.estimate):
+            return "unclear"
+        if low > smallest:
+            return "more"
+        if high < -smallest:
+            return "less"
+        if high <= smallest:
+            return "no more"
+        return "rather more" if low > 0 else "unclear"
+
+    def record(self) -> dict[str, float]:
+        """Return the numbers under the names that they have in verdict.json and the tables' CSV files."""
+        if len(self.n) == 1:
+            return {"estimate": self.estimate, "sd": self.sd, "low": self.low, "high": self.high, "n": self.seeds}
+        numbers = {"estimate": self.estimate, "low": self.low, "high": self.high, "p": self.p}
+        if len(self.n) == 2:
+            return numbers | {"n_deep": self.n[0], "n_shallow": self.n[1]}
+        return numbers | {"n": min(self.n, default=0)}
 
 
-class Contrast(NamedTuple):
-    """What the shortcuts remove: (deep - shallow) of plain nets minus that of residual nets; `p` is two-sided."""
-
-    estimate: float
-    low: float
-    high: float
-    p: float
-    n: int
+def clean(values: ArrayLike) -> NDArray[np.float64]:
+    """Return (n,) the values without NaN."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return array[~np.isnan(array)]
 
 
-def mean_interval(values: ArrayLike) -> Mean:
+def mean_interval(values: ArrayLike) -> Interval:
     """(seeds,) -> mean with Student's t interval (Student, 1908, Biometrika 6).
 
     NaN values are left out. One value has no deviation and no interval (NaN); no value has no mean either.
     """
-    kept = clean(values)
-    n = len(kept)
-    if n == 0:
-        return Mean(math.nan, math.nan, math.nan, math.nan, 0)
-    mean = float(kept.mean())
-    if n == 1:
-        return Mean(mean, math.nan, math.nan, math.nan, 1)
-    sd = float(kept.std(ddof=1))
+    known = clean(values)
+    n = len(known)
+    if n < 2:
+        return Interval(float(known[0]) if n else math.nan, math.nan, math.nan, n=(n,))
+    mean, sd = float(known.mean()), float(known.std(ddof=1))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
-    return Mean(mean, sd, mean - half, mean + half, n)
+    return Interval(mean, mean - half, mean + half, n=(n,), sd=sd)
 
 
-def difference(deep: ArrayLike, shallow: ArrayLike, resolution: float) -> Difference:
-    """(seeds of the deep net,), (seeds of the shallow net,) -> difference of means.
+def geometric_mean(values: ArrayLike) -> Interval:
+    """(seeds,) -> geometric mean, with Student's t interval of the logarithms.
 
-    Welch's unequal-variances interval and two-sided test (Welch, 1947, Biometrika 34), with each cell's variance not
-    below that of rounding to `resolution` percent. Fewer than two seeds in either cell: no interval and no p (NaN).
+    Values that aren't above 0 and finite are left out, as those of a run that diverged.
     """
-    groups = [clean(deep), clean(shallow)]
-    found = welch(groups, [1.0, -1.0], resolution)
-    if math.isnan(found.error):
-        return Difference(found.estimate, math.nan, math.nan, math.nan, len(groups[0]), len(groups[1]))
-    low, high = found.interval()
-    return Difference(found.estimate, low, high, found.p(), len(groups[0]), len(groups[1]))
+    return exponential(mean_interval(logarithms(values)))
 
 
-def difference_in_differences(
-    plain_deep: ArrayLike,
-    plain_shallow: ArrayLike,
-    residual_deep: ArrayLike,
-    residual_shallow: ArrayLike,
-    resolution: float,
-) -> Contrast:
-    """Four times (seeds,) -> (plain deep - plain shallow) - (residual deep - residual shallow).
-
-    A linear contrast of four independent means with Satterthwaite's degrees of freedom (Satterthwaite, 1946,
-    Biometrics Bulletin 2), two-sided, with the same least variance as `difference`. `n` is the smallest cell's.
-    """
-    groups = [clean(cell) for cell in (plain_deep, plain_shallow, residual_deep, residual_shallow)]
-    found = welch(groups, [1.0, -1.0, -1.0, 1.0], resolution)
-    n = min(len(group) for group in groups)
-    if math.isnan(found.error):
-        return Contrast(found.estimate, math.nan, math.nan, math.nan, n)
-    low, high = found.interval()
-    return Contrast(found.estimate, low, high, found.p(), n)
+def logarithms(values: ArrayLike) -> NDArray[np.float64]:
+    """Return (n,) the logarithms of the values that are above 0 and finite."""
+    known = clean(values)
+    return np.asarray(np.log(known[(known > 0) & np.isfinite(known)]))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """(m,) -> (m,) p-values adjusted by Holm's step-down rule (Holm, 1979, Scand. J. Statist. 6).
-
-    A NaN, a test that was planned and couldn't be made, stays NaN and counts as the largest: a cell without seeds
-    never makes the other tests easier.
-    """
-    p = np.asarray(p_values, dtype=float)
-    planned = np.where(np.isnan(p), 1.0, p)
-    order = np.argsort(planned, kind="stable")
-    factors = len(p) - np.arange(len(p))
-    stepped = np.minimum(1.0, np.maximum.accumulate(planned[order] * factors))
-    adjusted = np.empty_like(planned)
-    adjusted[order] = stepped
-    return [float(value) for value in np.where(np.isnan(p), np.nan, adjusted)]
+def exponential(interval: Interval) -> Interval:
+    """Return the interval of a factor from that of its logarithm."""
+    estimate, low, high = (math.exp(bound) for bound in interval[:3])
+    return Interval(estimate, low, high, n=interval.n)

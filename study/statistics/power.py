@@ -1,45 +1,17 @@
-"""What a difference is too small for, and how many seeds would settle it: equivalence and power."""
-
-import math
-from typing import NamedTuple
+"""How many seeds would settle a difference: the power of Welch's test."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from study.statistics.welch import CONFIDENCE, clean, variance, welch
+from study.statistics.interval import CONFIDENCE, clean
+from study.statistics.welch import variance
 
 MOST_SEEDS = 100
 """Seeds a net up to which a number is told; `MOST_SEEDS` + 1 stands for more."""
 POWER = 0.8
 MOST_SHIFT = 30.0
 """Noncentrality up to which the noncentral t is computed."""
-
-
-class Equivalence(NamedTuple):
-    """Whether the difference of two nets is smaller than the smallest effect of interest."""
-
-    low: float
-    high: float
-    """90% interval: within the region on both sides where `p` is below 0.05."""
-    p: float
-    """Of two one-sided tests: a small one says that the difference is within the region to both sides."""
-    p_below: float
-    """One-sided: a small one says that the deeper net isn't worse by the smallest effect or more."""
-
-
-def equivalence(deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float) -> Equivalence:
-    """(seeds of the deep net,), (seeds of the shallow net,) -> two one-sided tests against -`smallest` and `smallest`.
-
-    Schuirmann's procedure (1987, J. Pharmacokinetics and Biopharmaceutics 15) with Welch's standard error, as
-    `difference` has it. A deeper net that is better by far isn't equivalent, but its `p_below` is small. Fewer than two
-    seeds in either net: NaN.
-    """
-    found = welch([clean(deep), clean(shallow)], [1.0, -1.0], resolution)
-    if math.isnan(found.error):
-        return Equivalence(math.nan, math.nan, math.nan, math.nan)
-    below, above = found.p_below(smallest), 1 - found.p_below(-smallest)
-    return Equivalence(*found.interval(2 * CONFIDENCE - 1), max(below, above), below)
 
 
 def seeds_needed(
@@ -72,7 +44,7 @@ def _power(
     """(sizes,) -> (sizes,) the probability that n seeds a net settle a true difference of `estimate`."""
     total = sum(variances)
     error = np.sqrt(total / n)
-    freedom = (n - 1) / sum((one / total) ** 2 for one in variances)
+    freedom = (n - 1) / sum((part / total) ** 2 for part in variances)
     tail = (1 - CONFIDENCE) / 2
     if estimate >= smallest:
         least = np.maximum(stats.t.ppf(1 - tail / tests, freedom), smallest / error)
@@ -82,5 +54,5 @@ def _power(
 
 def _above(least: NDArray[np.float64], freedom: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return P(T > least) of the noncentral t; of a shift that it can't be computed for, of the normal."""
-    found = stats.nct.sf(least, freedom, np.minimum(shift, MOST_SHIFT))
-    return np.asarray(np.where((shift < MOST_SHIFT) & np.isfinite(found), found, stats.norm.sf(least - shift)))
+    upper = stats.nct.sf(least, freedom, np.minimum(shift, MOST_SHIFT))
+    return np.asarray(np.where((shift < MOST_SHIFT) & np.isfinite(upper), upper, stats.norm.sf(least - shift)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from study.statistics.welch import CONFIDENCE, clean
+from study.statistics.interval import CONFIDENCE, clean
 
 LEAST_BCA = 5
 """Seeds that each net needs for BCa."""

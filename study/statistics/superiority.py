@@ -1,26 +1,15 @@
 """How often a run of the deeper net ends worse than a run of the shallower one."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from study.statistics.welch import CONFIDENCE, clean
+from study.statistics.interval import CONFIDENCE, Interval, clean
 
 
-class Probability(NamedTuple):
-    """Probability of degradation: that a deep run has the larger error, ties counting half."""
-
-    estimate: float
-    low: float
-    high: float
-    n_deep: int
-    n_shallow: int
-
-
-def probability_of_degradation(deep: ArrayLike, shallow: ArrayLike) -> Probability:
+def probability_of_superiority(deep: ArrayLike, shallow: ArrayLike) -> Interval:
     """(seeds of the deep net,), (seeds of the shallow net,) -> P(deep > shallow) + P(deep = shallow) / 2.
 
     The estimate is Mann and Whitney's U over the number of pairs (1947, Annals of Mathematical Statistics 18), the
@@ -36,14 +25,14 @@ def probability_of_degradation(deep: ArrayLike, shallow: ArrayLike) -> Probabili
     under full separation unless one is invented. Fewer than two seeds in either net: no interval; none in one: NaN.
     """
     a, b = clean(deep), clean(shallow)
-    if min(len(a), len(b)) == 0:
-        return Probability(math.nan, math.nan, math.nan, len(a), len(b))
+    n = len(a), len(b)
+    if min(n) == 0:
+        return Interval(math.nan, math.nan, math.nan, n=n)
     step = a[:, None] - b[None, :]
     share = float(((step > 0) + 0.5 * (step == 0)).mean())
-    trials = min(len(a), len(b))
-    if trials < 2:
-        return Probability(share, math.nan, math.nan, len(a), len(b))
-    return Probability(share, *_clopper_pearson(share * trials, trials), len(a), len(b))
+    trials = min(n)
+    low, high = _clopper_pearson(share * trials, trials) if trials > 1 else (math.nan, math.nan)
+    return Interval(share, low, high, n=n)
 
 
 def _clopper_pearson(successes: float, trials: int) -> tuple[float, float]:

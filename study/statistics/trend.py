@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from study.statistics.welch import clean
+from study.statistics.interval import clean
 
 MOST_STATES = 20_000
 """Up to so many states the distribution with ties is counted out; 4 depths of 10 seeds have 14,641."""

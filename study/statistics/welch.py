@@ -1,4 +1,4 @@
-"""A weighted sum of independent means with unequal variances, by Welch's and Satterthwaite's t."""
+"""Differences of means of cells with unequal variances, by Welch's and Satterthwaite's t, and many such tests."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-CONFIDENCE = 0.95
-"""Level of every interval in the report, unless it says another."""
+from study.statistics.interval import CONFIDENCE, Interval, clean, exponential, logarithms
+
+ROUNDING = 1e-6
+"""Of a logarithm of what a probe measures in single precision."""
 
 
 class Welch(NamedTuple):
@@ -18,25 +20,35 @@ class Welch(NamedTuple):
     estimate: float
     error: float
     freedom: float
+    n: tuple[int, ...]
 
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    def bounds(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return the two-sided t interval."""
         half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error
         return self.estimate - half, self.estimate + half
-
-    def p(self) -> float:
-        """Return the two-sided p-value of a true value of zero."""
-        return 2 * float(stats.t.sf(abs(self.estimate) / self.error, self.freedom))
 
     def p_below(self, bound: float) -> float:
         """Return the one-sided p-value of a true value of `bound` or more."""
         return float(stats.t.cdf((self.estimate - bound) / self.error, self.freedom))
 
+    def interval(self) -> Interval:
+        """Return the estimate with its 95% interval and the two-sided p-value of a true value of zero."""
+        if math.isnan(self.error):
+            return Interval(self.estimate, math.nan, math.nan, n=self.n)
+        p = 2 * float(stats.t.sf(abs(self.estimate) / self.error, self.freedom))
+        return Interval(self.estimate, *self.bounds(), p, self.n)
 
-def clean(values: ArrayLike) -> NDArray[np.float64]:
-    """Return (n,) the values without NaN."""
-    array = np.asarray(values, dtype=np.float64).ravel()
-    return array[~np.isnan(array)]
+
+class Equivalence(NamedTuple):
+    """Whether the difference of two nets is smaller than the smallest effect of interest."""
+
+    low: float
+    high: float
+    """90% interval: within the region on both sides where `p` is below 0.05."""
+    p: float
+    """Of two one-sided tests: a small one says that the difference is within the region to both sides."""
+    p_below: float
+    """One-sided: a small one says that the deeper net isn't worse by the smallest effect or more."""
 
 
 def variance(values: NDArray[np.float64], resolution: float) -> float:
@@ -44,21 +56,102 @@ def variance(values: NDArray[np.float64], resolution: float) -> float:
     return max(float(values.var(ddof=1)), resolution**2 / 12)
 
 
-def welch(groups: Sequence[NDArray[np.float64]], weights: Sequence[float], resolution: float) -> Welch:
-    """(cells,) of (seeds,), (cells,) -> the weighted sum of means.
+def welch(cells: Sequence[ArrayLike], weights: Sequence[float], resolution: float) -> Welch:
+    """(cells,) of (seeds,), (cells,) -> the weighted sum of means, without values that are NaN.
 
     Raises:
         ValueError: `resolution` isn't positive.
     """
     if not resolution > 0:
         raise ValueError(f"a resolution is a positive number of percent, not {resolution}")
-    if any(len(group) == 0 for group in groups):
-        return Welch(math.nan, math.nan, math.nan)
+    groups = [clean(cell) for cell in cells]
+    n = tuple(len(group) for group in groups)
+    if min(n) == 0:
+        return Welch(math.nan, math.nan, math.nan, n)
     estimate = sum(w * float(group.mean()) for w, group in zip(weights, groups, strict=True))
-    if any(len(group) < 2 for group in groups):
-        return Welch(estimate, math.nan, math.nan)
+    if min(n) < 2:
+        return Welch(estimate, math.nan, math.nan, n)
     parts = [w**2 * variance(g, resolution) / len(g) for w, g in zip(weights, groups, strict=True)]
     total = sum(parts)
     # Divided by the total first: squares of tiny variances would underflow.
-    freedom = 1 / sum((part / total) ** 2 / (len(g) - 1) for part, g in zip(parts, groups, strict=True))
-    return Welch(estimate, math.sqrt(total), freedom)
+    freedom = 1 / sum((part / total) ** 2 / (count - 1) for part, count in zip(parts, n, strict=True))
+    return Welch(estimate, math.sqrt(total), freedom, n)
+
+
+def difference(deep: ArrayLike, shallow: ArrayLike, resolution: float) -> Interval:
+    """(seeds of the deep net,), (seeds of the shallow net,) -> difference of means.
+
+    Welch's unequal-variances interval and two-sided test (Welch, 1947, Biometrika 34), with each cell's variance not
+    below that of rounding to `resolution` percent. Fewer than two seeds in either cell: no interval and no p (NaN).
+    """
+    return welch([deep, shallow], [1.0, -1.0], resolution).interval()
+
+
+def difference_in_differences(
+    plain_deep: ArrayLike,
+    plain_shallow: ArrayLike,
+    residual_deep: ArrayLike,
+    residual_shallow: ArrayLike,
+    resolution: float,
+) -> Interval:
+    """Four times (seeds,) -> (plain deep - plain shallow) - (residual deep - residual shallow).
+
+    A linear contrast of four independent means with Satterthwaite's degrees of freedom (Satterthwaite, 1946,
+    Biometrics Bulletin 2), two-sided, with the same least variance as `difference`.
+    """
+    cells = [plain_deep, plain_shallow, residual_deep, residual_shallow]
+    return welch(cells, [1.0, -1.0, -1.0, 1.0], resolution).interval()
+
+
+def excess(values: ArrayLike, reference: ArrayLike, resolution: float) -> Interval:
+    """(seeds,), (seeds of the reference,) -> the difference of means; a single reference is taken as given.
+
+    Args:
+        values: errors in percent; NaN are left out.
+        reference: errors in percent to compare with.
+        resolution: what one image is worth in percent.
+    """
+    given = clean(reference)
+    if len(given) != 1 or len(clean(values)) < 2:
+        return difference(values, given, resolution)
+    mean = welch([values], [1.0], resolution).interval()
+    estimate, low, high = (bound - float(given[0]) for bound in mean[:3])
+    return Interval(estimate, low, high, n=(mean.seeds, 1))
+
+
+def ratio(deep: ArrayLike, shallow: ArrayLike) -> Interval:
+    """(seeds of one net,), (seeds of another,) -> the ratio of geometric means, Welch's interval of the logarithms.
+
+    `n` is that of the net with fewer seeds. Values that aren't above 0 and finite are left out.
+    """
+    logs = difference(logarithms(deep), logarithms(shallow), ROUNDING)
+    return exponential(logs._replace(n=(min(logs.n),)))
+
+
+def equivalence(deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float) -> Equivalence:
+    """(seeds of the deep net,), (seeds of the shallow net,) -> two one-sided tests against -`smallest` and `smallest`.
+
+    Schuirmann's procedure (1987, J. Pharmacokinetics and Biopharmaceutics 15) with Welch's standard error, as
+    `difference` has it. A deeper net that is better by far isn't equivalent, but its `p_below` is small. Fewer than two
+    seeds in either net: NaN.
+    """
+    seen = welch([deep, shallow], [1.0, -1.0], resolution)
+    if math.isnan(seen.error):
+        return Equivalence(math.nan, math.nan, math.nan, math.nan)
+    below, above = seen.p_below(smallest), 1 - seen.p_below(-smallest)
+    return Equivalence(*seen.bounds(2 * CONFIDENCE - 1), max(below, above), below)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """(m,) -> (m,) p-values adjusted by Holm's step-down rule (Holm, 1979, Scand. J. Statist. 6).
+
+    A NaN, a test that was planned and couldn't be made, stays NaN and counts as the largest: a cell without seeds
+    never makes the other tests easier.
+    """
+    p = np.asarray(p_values, dtype=float)
+    planned = np.where(np.isnan(p), 1.0, p)
+    order = np.argsort(planned, kind="stable")
+    factors = len(p) - np.arange(len(p))
+    adjusted = np.empty_like(planned)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(planned[order] * factors))
+    return [float(value) for value in np.where(np.isnan(p), np.nan, adjusted)]

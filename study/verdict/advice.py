@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from study.statistics.interval import MOST_SEEDS
+from study.statistics.power import MOST_SEEDS
 from study.verdict import selection as c
 from study.verdict.facts import Explanation, Facts
 from study.verdict.rule import UNFAIR, Finding
@@ -63,7 +63,7 @@ def _more_seeds(finding: Finding, smallest: float) -> str:
         pair = min(worse, key=lambda one: one.needed or math.inf)
     else:
         pair = max(open_, key=lambda one: one.needed or 0)
-    needed = max(pair.needed or 0, min(pair.difference.n_deep, pair.difference.n_shallow) + 1)
+    needed = max(pair.needed or 0, min(pair.difference.n) + 1)
     if needed > MANY_SEEDS:
         number = f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else f"about {needed}"
         return (

@@ -1,31 +1,19 @@
 """Whether a net was still learning when its training ended: the fall of its training error at the end."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from study.statistics.interval import mean_interval
+from study.statistics.interval import Interval, mean_interval
 
 SHARE = 0.2
 """The last part of training over which the fall is measured: after the last drop of the rate in common schedules."""
 LEAST_POINTS = 3
 
 
-class Fall(NamedTuple):
-    """By how many points running training error fell over the last `SHARE` of training; negative: it rose."""
-
-    estimate: float
-    """Mean over seeds."""
-    low: float
-    high: float
-    """Student's 95% interval over seeds; NaN for one seed."""
-    n: int
-
-
-def fall_at_end(curves: pd.DataFrame, runs: pd.DataFrame, architecture: str, depth: int) -> Fall | None:
-    """Return the fall of a net's running training error at the end of its training.
+def fall_at_end(curves: pd.DataFrame, runs: pd.DataFrame, architecture: str, depth: int) -> Interval | None:
+    """Return by how many points a net's running training error fell at the end of training; negative: it rose.
 
     Of each run a straight line is fitted by least squares to the points of the last `SHARE` of its iterations; its
     slope times their number is the fall. Runs that diverged or have fewer than `LEAST_POINTS` points there are left
@@ -45,10 +33,7 @@ def fall_at_end(curves: pd.DataFrame, runs: pd.DataFrame, architecture: str, dep
         if last["step"].nunique() >= LEAST_POINTS:
             slope = np.polyfit(last["step"] / total, last["train_error"], 1)[0]
             falls.append(-float(slope) * SHARE)
-    if not falls:
-        return None
-    mean = mean_interval(falls)
-    return Fall(mean.estimate, mean.low, mean.high, mean.n)
+    return mean_interval(falls) if falls else None
 
 
 def trainings_needed(difference: float, fall: float) -> float:

@@ -7,13 +7,14 @@ import math
 
 import pandas as pd
 
+from study.statistics.interval import Interval
 from study.verdict import selection as c
-from study.verdict.convergence import SHARE, Fall, fall_at_end, trainings_needed
+from study.verdict.convergence import SHARE, fall_at_end, trainings_needed
 from study.verdict.facts import Explanation, Facts, Outcome
 from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.rule import Finding, edge_words, listed
-from study.verdict.text import interval, points
+from study.verdict.rule import Finding, edge_words
+from study.verdict.text import bounds, interval, listed, points, size
 
 
 def explain(facts: Facts) -> tuple[Explanation, ...]:
@@ -38,8 +39,7 @@ def _overfitting(finding: Finding, headline: Pair, facts: Facts) -> Explanation 
                 if len(values := c.values(cells, depth, "generalisation_gap"))}  # fmt: skip
     told = listed([f"{points(mean)} at {depth}" for depth, mean in by_depth.items()])
     rise = f"the rise in {finding.architecture} nets"
-    bounds = f"{points(d.estimate, d.low, d.high)} points (95% interval {interval(d.estimate, d.low, d.high)})"
-    change = f"by {bounds} from {gap.shallow_net} to {gap.deep_net}"
+    change = f"by {size(d)} points (95% interval {bounds(d)}) from {gap.shallow_net} to {gap.deep_net}"
     if d.high < facts.smallest:
         text = (
             f"Overfitting does not explain {rise}: the deeper net is worse on the images that it was trained on, and "
@@ -55,7 +55,7 @@ def _overfitting(finding: Finding, headline: Pair, facts: Facts) -> Explanation 
         )
         text += f"is open: test error minus training error changes {change}"
     text += f". In points by depth it is {told}."
-    numbers = {"gap_by_depth": by_depth, "change": d._asdict(), "training_rise": headline.difference._asdict()}
+    numbers = {"gap_by_depth": by_depth, "change": d.record(), "training_rise": headline.difference.record()}
     return Explanation("overfitting", finding.architecture, "excluded", text, numbers)
 
 
@@ -99,7 +99,7 @@ def _rate(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
         "edges": {names[depth]: side for depth, side in edges.items()},
         "rise_at_shared_rates": {
             one.name: {"lr": one.point["lr"], "shallow": one.shallow, "deep": one.deep,
-                       **one.rises[finding.architecture]._asdict()}
+                       **one.rises[finding.architecture].record()}
             for one in others if one.point is not None
         },
     }  # fmt: skip
@@ -112,11 +112,11 @@ def _other_rates(architecture: str, cells: pd.DataFrame, others: list[Choice]) -
     told = []
     for one in others:
         d = one.rises[architecture]
-        bounds = "" if math.isnan(d.low) else f" (95% interval {interval(d.estimate, d.low, d.high)})"
-        seeds = f", {d.n_deep} seed{'s' * (d.n_deep != 1)}" if math.isnan(d.low) else ""
+        ends = "" if math.isnan(d.low) else f" (95% interval {bounds(d)})"
+        seeds = f", {d.seeds} seed{'s' * (d.seeds != 1)}" if math.isnan(d.low) else ""
         name = "best shared" if one.name == "shared" else "paper's"
         rate = one.point["lr"] if one.point is not None else math.nan
-        told.append(f"{points(d.estimate, d.low, d.high)}{bounds} at the {name} rate ({rate:.4g}{seeds})")
+        told.append(f"{size(d)}{ends} at the {name} rate ({rate:.4g}{seeds})")
     deep, shallow = (c.net_name(cells, architecture, depth) for depth in (others[0].deep, others[0].shallow))
     return f"Where both have the same rate, {deep} minus {shallow} is, in points, {listed(told)}."
 
@@ -128,7 +128,11 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | Non
         fall = fall_at_end(facts.curves, facts.kept, finding.architecture, headline.deep)
     parts, numbers, d = [], dict[str, object](), headline.difference
     if fall is not None:
-        numbers |= {"share_of_training": SHARE, "fall": fall._asdict(), "difference": d._asdict()}
+        numbers |= {
+            "share_of_training": SHARE,
+            "fall": {key: value for key, value in fall.record().items() if key != "sd"},
+            "difference": d.record(),
+        }
         parts.append(_fall_words(headline, fall))
         numbers["trainings_needed_at_least"] = trainings_needed(d.estimate, fall.high)
     statuses = []
@@ -139,14 +143,13 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | Non
             continue
         statuses.append(other.status)
         e = pair.difference
-        bounds = f"{points(e.estimate, e.low, e.high)} points ({interval(e.estimate, e.low, e.high)})"
         verdict = other.status if other.status != "inconclusive" else "not settled"
         parts.append(
-            f"With {one.times:.3g} times the iterations ({one.variant}) the difference is {bounds}: degradation is "
-            f"{verdict} there."
+            f"With {one.times:.3g} times the iterations ({one.variant}) the difference is {size(e)} points "
+            f"({bounds(e)}): degradation is {verdict} there."
         )
         numbers.setdefault("longer", []).append(  # type: ignore[attr-defined]
-            {"variant": one.variant, "times": one.times, "status": other.status, **e._asdict()}
+            {"variant": one.variant, "times": one.times, "status": other.status, **e.record()}
         )
     if not parts:
         return None
@@ -156,7 +159,7 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | Non
     return Explanation("training length", finding.architecture, status, " ".join(parts), numbers)
 
 
-def _fall_words(headline: Pair, fall: Fall) -> str:
+def _fall_words(headline: Pair, fall: Interval) -> str:
     """Say how much the deep net still learned, and how long the difference would take at the fastest pace of that."""
     falls = fall.estimate >= 0
     low, high = (fall.low, fall.high) if falls else (-fall.high, -fall.low)

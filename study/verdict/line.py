@@ -2,10 +2,11 @@
 
 import math
 
+from study.statistics.interval import Interval
 from study.verdict.facts import Facts
-from study.verdict.pairs import Pair
+from study.verdict.pairs import ALPHA, Pair
 from study.verdict.rule import Finding
-from study.verdict.text import evidence, interval, minus, points, shown_by
+from study.verdict.text import bounds, p_value, points, size
 
 VERDICTS = {
     "one seed": "Inconclusive",
@@ -39,7 +40,7 @@ def short(finding: Finding, smallest: float) -> str:
     if finding.status == "shown" and pair is not None:
         d = pair.difference
         return (
-            f"{kind} nets train worse with depth: {pair.deep_net} ends with {points(d.estimate, d.low, d.high)} points "
+            f"{kind} nets train worse with depth: {pair.deep_net} ends with {size(d)} points "
             f"more training error than {pair.shallow_net} ({shown_by(finding, pair)})"
         )
     if finding.status == "refuted" and pair is not None:
@@ -73,7 +74,7 @@ def _without_claim(pair: Pair | None) -> str:
         return ""
     d = pair.difference
     ending = ", without an interval" if math.isnan(d.low) else f" ({evidence(pair)})"
-    estimate = points(d.estimate, d.low, d.high)
+    estimate = size(d)
     return f"; {pair.deep_net} minus {pair.shallow_net} is {estimate} points of training error{ending}"
 
 
@@ -82,7 +83,7 @@ def _plain(plain: Finding, facts: Facts) -> str:
     if plain.status == "shown" and pair is not None:
         d = pair.difference
         return (
-            f"Degradation shown: {pair.deep_net} ends with {points(d.estimate, d.low, d.high)} points more training "
+            f"Degradation shown: {pair.deep_net} ends with {size(d)} points more training "
             f"error than {pair.shallow_net} ({shown_by(plain, pair)})"
         )
     if plain.status == "refuted" and pair is not None:
@@ -110,12 +111,44 @@ def _removed(facts: Facts) -> str:
     if facts.remedies.headline is None:
         return ""
     d = facts.remedies.headline.contrast
-    numbers = f"{points(d.estimate, d.low, d.high)} points ({interval(d.estimate, d.low, d.high)})"
+    numbers = f"{size(d)} points ({bounds(d)})"
     if facts.remedies.headline.edge:
         return f"; that the shortcuts change it is not shown, as a rate on the edge of its search may: {numbers}"
     if d.low > 0:
         return f"; the shortcuts remove {numbers}"
     if d.high < 0:
-        flipped = f"{points(-d.estimate, d.low, d.high)} points ({interval(-d.estimate, -d.high, -d.low)})"
+        flipped = f"{points(-d.estimate, d.low, d.high)} points ({bounds(Interval(-d.estimate, -d.high, -d.low))})"
         return f"; with shortcuts the rise is larger by {flipped}"
     return f"; that the shortcuts remove any of it is not shown: {numbers}"
+
+
+def seeds(pair: Pair) -> str:
+    """Write the seeds of a pair: ``3 seeds each``, ``3 and 2 seeds``."""
+    deep, shallow = pair.difference.n
+    if deep == shallow:
+        return f"{deep} seed{'s' * (deep != 1)} each"
+    return f"{deep} and {shallow} seeds"
+
+
+def minus(pair: Pair, metric: str = "training error", *, p: bool = True) -> str:
+    """Write a difference: ``plain-56 minus plain-8 is 32.1 points of training error (95% interval ...)``."""
+    d = pair.difference
+    estimate = size(d)
+    return f"{pair.deep_net} minus {pair.shallow_net} is {estimate} points of {metric} ({evidence(pair, p=p)})"
+
+
+def evidence(pair: Pair, *, p: bool = True) -> str:
+    """Write what a difference rests on: interval, p-value and seeds; what is refuted rests on the interval alone."""
+    d = pair.difference
+    if math.isnan(d.low):
+        return seeds(pair)
+    return f"95% interval {bounds(d)}, {f'{p_value(pair.p_holm)} after Holm, ' * p}{seeds(pair)}"
+
+
+def shown_by(finding: Finding, pair: Pair) -> str:
+    """Write the evidence for a rise that is shown: of the pair itself, or of the order of all depths."""
+    if pair.p_holm < ALPHA:
+        return evidence(pair)
+    d, rise = pair.difference, finding.trend
+    ends = "" if math.isnan(d.low) else f"95% interval {bounds(d)}, "
+    return f"{ends}{seeds(pair)}; {p_value(rise.p_holm)} after Holm for the rise over {rise.groups} depths"

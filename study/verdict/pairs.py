@@ -2,24 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.statistics.interval import (
-    Bootstrap,
-    Difference,
-    Equivalence,
-    Permutation,
-    Probability,
-    bootstrap_interval,
-    difference,
-    equivalence,
-    holm,
-    permutation_test,
-    probability_of_degradation,
-    seeds_needed,
-)
+from study.statistics.interval import Interval
+from study.statistics.power import seeds_needed
+from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interval, permutation_test
+from study.statistics.superiority import probability_of_superiority
+from study.statistics.welch import Equivalence, difference, equivalence, holm
 from study.verdict.selection import resolution, values, with_gap
 
 ALPHA = 0.05
@@ -38,11 +29,11 @@ class Pair(NamedTuple):
     deep: int
     shallow_net: str
     deep_net: str
-    difference: Difference
+    difference: Interval
     p_holm: float
     bootstrap: Bootstrap
     permutation: Permutation
-    probability: Probability
+    probability: Interval
     equivalence: Equivalence
     needed: int | None
     """Least seeds a net that would settle an undecided pair; None of a decided one and of one without a spread."""
@@ -54,6 +45,11 @@ class Pair(NamedTuple):
     def harmless(self, smallest: float) -> bool:
         """Tell whether it is excluded that the deep net errs more by the smallest effect."""
         return self.difference.high < smallest
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields as verdict.json and the table of pairs have them: a probability has no p-value."""
+        probability = {key: value for key, value in self.probability.record().items() if key != "p"}
+        return self._asdict() | {"probability": probability}
 
 
 def pairs(
@@ -77,7 +73,7 @@ def pairs(
     for (shallow, deep), both, one, p in zip(couples, seeds, found, adjusted, strict=True):
         pair = Pair(
             str(first["variant"]), str(first["architecture"]), metric, shallow, deep, planned[shallow], planned[deep],
-            one, p, bootstrap_interval(*both), permutation_test(*both), probability_of_degradation(*both),
+            one, p, bootstrap_interval(*both), permutation_test(*both), probability_of_superiority(*both),
             equivalence(*both, smallest, step), None,
         )  # fmt: skip
         if not pair.worse(smallest) and not pair.harmless(smallest):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.config.tune import PAPER_RATE
-from study.statistics.interval import Contrast, Difference, difference, difference_in_differences
+from study.statistics.interval import Interval
+from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
 from study.verdict.edges import Edges
 from study.verdict.rule import METRIC, find
@@ -29,9 +30,9 @@ class Choice(NamedTuple):
     """The point that all nets share; None where each has its own."""
     shallow: int
     deep: int
-    rises: Mapping[str, Difference]
+    rises: Mapping[str, Interval]
     """Deep minus shallow by architecture; an architecture whose nets weren't trained alike is left out."""
-    contrast: Contrast | None
+    contrast: Interval | None
     """Rise of plain nets minus that of residual nets; None where it wouldn't be fair or one of them lacks."""
     status: str
     """What the rule says of `judged`; empty where it can't say anything."""

@@ -23,11 +23,13 @@ from typing import Literal
 
 import pandas as pd
 
-from study.statistics.interval import Trend, holm, trend
+from study.statistics.trend import Trend, trend
+from study.statistics.welch import holm
 from study.verdict import selection as c
 from study.verdict.edges import Edges, Slack, slack
 from study.verdict.optimum import Turn, turn
 from study.verdict.pairs import ALPHA, Pair, pairs
+from study.verdict.text import listed
 
 Status = Literal["shown", "refuted", "inconclusive"]
 Reason = Literal["", "one seed", "one depth", "no result", "unequal training", "unequal data", "edge", "imprecise"]
@@ -184,8 +186,3 @@ def edge_words(names: Mapping[int, str], edges: Edges, architecture: str, depths
             many = len(nets) > 1
             parts.append(f"the rate{'s' * many} of {listed(nets)} {'are' if many else 'is'} the {side} tried")
     return " and ".join(parts)
-
-
-def listed(words: list[str]) -> str:
-    """Join words as a list in a sentence: ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from study.verdict import selection as c
 from study.verdict.explanations import rates_words
 from study.verdict.facts import Explanation, Facts
-from study.verdict.line import short
+from study.verdict.line import minus, short
 from study.verdict.pairs import ALPHA
-from study.verdict.rule import Finding, listed
+from study.verdict.rule import Finding
 from study.verdict.shortcut_effect import Remedy
-from study.verdict.text import capital, interval, minus, p_value, points, probability
+from study.verdict.text import bounds, capital, listed, p_value, points, probability, size
 
 
 def sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
@@ -95,8 +95,8 @@ def _shortcuts(facts: Facts) -> list[str]:
     told = []
     for rank, one in enumerate(found.depths):
         d = one.contrast
-        bounds = f"{'95% interval ' * (rank == 0)}{interval(d.estimate, d.low, d.high)}"
-        told.append(f"{points(d.estimate, d.low, d.high)}{' points' * (rank == 0)} at {one.deep} ({bounds})")
+        ends = f"{'95% interval ' * (rank == 0)}{bounds(d)}"
+        told.append(f"{size(d)}{' points' * (rank == 0)} at {one.deep} ({ends})")
     text = "What the shortcuts remove of the training error"
     if min(one.contrast.estimate for one in found.depths) < -0.005:
         text += " (below zero: add to it)"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from study.statistics.interval import Contrast, difference_in_differences, holm
+from study.statistics.interval import Interval
+from study.statistics.welch import difference_in_differences, holm
 from study.verdict import selection as c
 from study.verdict.edges import Edges, slack
 from study.verdict.rule import METRIC, UNFAIR, Finding
@@ -19,7 +20,7 @@ class Remedy:
 
     shallow: int
     deep: int
-    contrast: Contrast
+    contrast: Interval
     p_holm: float
     """Adjusted over the depths that are compared with the shallowest; a headline between two others stands alone."""
     edge: bool = False

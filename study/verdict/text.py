@@ -1,10 +1,9 @@
-"""How numbers, intervals and pairs of nets are written in a sentence."""
+"""How numbers, intervals and lists are written in a sentence."""
 
 import math
+from collections.abc import Callable, Sequence
 
-from study.statistics.interval import Probability
-from study.verdict.pairs import ALPHA, Pair
-from study.verdict.rule import Finding
+from study.statistics.interval import Interval
 
 
 def points(value: float, *others: float) -> str:
@@ -18,10 +17,31 @@ def interval(estimate: float, low: float, high: float) -> str:
     return f"{points(low, estimate, high)} to {points(high, estimate, low)}"
 
 
-def grounds(n: int, interval: str) -> str:
-    """Write what an estimate rests on: ``95% interval 28.0 to 36.2, 3 seeds``, ``one seed, so no interval``."""
-    seeds = "one seed" if n == 1 else f"{n} seeds"
-    return f"95% interval {interval}, {seeds}" if interval else f"{seeds}, so no interval"
+def size(d: Interval) -> str:
+    """Write an estimate in points: ``32.1``."""
+    return points(d.estimate, d.low, d.high)
+
+
+def bounds(d: Interval) -> str:
+    """Write the interval of an estimate in points: ``28.0 to 36.2``."""
+    return interval(*d[:3])
+
+
+def grounds(d: Interval, write: Callable[[float], str] | None = None) -> str:
+    """Write what an estimate rests on: ``95% interval 28.0 to 36.2, 3 seeds``, ``one seed, so no interval``.
+
+    `write` is how a bound is written, where that isn't in points.
+    """
+    seeds = "one seed" if d.seeds == 1 else f"{d.seeds} seeds"
+    if math.isnan(d.low):
+        return f"{seeds}, so no interval"
+    return f"95% interval {f'{write(d.low)} to {write(d.high)}' if write else bounds(d)}, {seeds}"
+
+
+def more_or_less(d: Interval) -> str:
+    """Write a difference without a sign: ``3.1 points more``, ``0.20 points less``."""
+    bound = 0.0 if math.isnan(d.low) else max(abs(d.low), abs(d.high))
+    return f"{points(abs(d.estimate), bound)} points {'less' if d.estimate < 0 else 'more'}"
 
 
 def p_value(p: float) -> str:
@@ -33,43 +53,26 @@ def p_value(p: float) -> str:
     return f"p = {p:.2f}" if p >= 0.1 else f"p = {float(f'{p:.2g}'):.6f}".rstrip("0")
 
 
-def probability(one: Probability) -> str:
+def probability(d: Interval) -> str:
     """Write a probability with its interval: ``1.00 (95% interval 0.29 to 1.00)``."""
-    bounds = "" if math.isnan(one.low) else f" (95% interval {one.low:.2f} to {one.high:.2f})"
-    return f"{one.estimate:.2f}{bounds}"
+    ends = "" if math.isnan(d.low) else f" (95% interval {d.low:.2f} to {d.high:.2f})"
+    return f"{d.estimate:.2f}{ends}"
 
 
-def seeds(pair: Pair) -> str:
-    """Write the seeds of a pair: ``3 seeds each``, ``3 and 2 seeds``."""
-    deep, shallow = pair.difference.n_deep, pair.difference.n_shallow
-    if deep == shallow:
-        return f"{deep} seed{'s' * (deep != 1)} each"
-    return f"{deep} and {shallow} seeds"
+def number(value: float, digits: int = 2) -> str:
+    """Write a number with so many significant digits, never as a power of ten up to a million: ``0.0031``, ``420``."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    text = f"{value:.{digits - 1}e}"
+    if not 1e-6 <= abs(value) < 1e6:
+        return text
+    rounded = float(text)
+    return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
-def minus(pair: Pair, metric: str = "training error", *, p: bool = True) -> str:
-    """Write a difference: ``plain-56 minus plain-8 is 32.1 points of training error (95% interval ...)``."""
-    d = pair.difference
-    estimate = points(d.estimate, d.low, d.high)
-    return f"{pair.deep_net} minus {pair.shallow_net} is {estimate} points of {metric} ({evidence(pair, p=p)})"
-
-
-def evidence(pair: Pair, *, p: bool = True) -> str:
-    """Write what a difference rests on: interval, p-value and seeds; what is refuted rests on the interval alone."""
-    d = pair.difference
-    if math.isnan(d.low):
-        return seeds(pair)
-    bounds = interval(d.estimate, d.low, d.high)
-    return f"95% interval {bounds}, {f'{p_value(pair.p_holm)} after Holm, ' * p}{seeds(pair)}"
-
-
-def shown_by(finding: Finding, pair: Pair) -> str:
-    """Write the evidence for a rise that is shown: of the pair itself, or of the order of all depths."""
-    if pair.p_holm < ALPHA:
-        return evidence(pair)
-    d, rise = pair.difference, finding.trend
-    bounds = "" if math.isnan(d.low) else f"95% interval {interval(d.estimate, d.low, d.high)}, "
-    return f"{bounds}{seeds(pair)}; {p_value(rise.p_holm)} after Holm for the rise over {rise.groups} depths"
+def listed(words: Sequence[str]) -> str:
+    """Join words as a list in a sentence: ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def capital(text: str) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from study.cli import status as module
-from study.track import Look, load_runs, look
+from study.track.frames import load_runs
+from study.track.snapshot import Snapshot, take_snapshot
 from tests.conftest import run_here
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 
 
-def verdicts(seen: Look) -> list[module.Said] | None:
+def verdicts(seen: Snapshot) -> list[module.Said] | None:
     return module.verdicts_of(seen, at_once=False)
 
 
@@ -36,7 +37,7 @@ def test_what_was_said_is_kept_until_a_run_ends(folder: Path, monkeypatch: pytes
     monkeypatch.setattr(module, "_judge", lambda *given: calls.append(1) or real(*given))
     assert run_here(folder, "status").stdout == first.stdout
     assert not calls
-    from study.track import Store
+    from study.track.store import Store
 
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
     run = next(one for one in store.records() if one.kind == "run")
@@ -46,14 +47,15 @@ def test_what_was_said_is_kept_until_a_run_ends(folder: Path, monkeypatch: pytes
 
 
 def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.track import Store, words
+    from study.track import tags as tag
+    from study.track.store import Store
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    before = verdicts(look("small", uri))
+    before = verdicts(take_snapshot("small", uri))
     monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
     store = Store("small", uri)
-    run = store.begin("new", PARAMS, {words.KIND: "trial"})
-    seen = look("small", uri)
+    run = store.begin("new", PARAMS, {tag.KIND: "trial"})
+    seen = take_snapshot("small", uri)
     assert module.outcomes(seen)["runs and searches at work"] == 1
     with pytest.raises(pytest.fail.Exception):  # a run more is a change
         verdicts(seen)
@@ -62,12 +64,12 @@ def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch
     assert verdicts(seen) == before
     store.client.log_metric(run, "train_error", 3.0)
     monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
-    assert verdicts(look("small", uri)) == before  # its curve goes on, no result is new
+    assert verdicts(take_snapshot("small", uri)) == before  # its curve goes on, no result is new
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "x"}', '{"state": 1, "standing": {"rows": 3}}'])
 def test_a_damaged_note_is_written_anew(folder: Path, text: str) -> None:
-    seen = look("small", f"sqlite:///{folder / 'mlflow.db'}")
+    seen = take_snapshot("small", f"sqlite:///{folder / 'mlflow.db'}")
     expected = verdicts(seen)
     (note,) = (folder / "cache" / "status").iterdir()
     note.write_text(text)
@@ -76,7 +78,7 @@ def test_a_damaged_note_is_written_anew(folder: Path, text: str) -> None:
 
 
 def test_a_changed_report_is_asked_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = look("small", f"sqlite:///{folder / 'mlflow.db'}")
+    seen = take_snapshot("small", f"sqlite:///{folder / 'mlflow.db'}")
     verdicts(seen)
     calls = []
     real = module._judge
@@ -88,14 +90,15 @@ def test_a_changed_report_is_asked_anew(folder: Path, monkeypatch: pytest.Monkey
 
 def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
     from study.report import results_table
-    from study.track import Store, words
+    from study.track import tags as tag
+    from study.track.store import Store
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     store = Store("small", uri)
     # What a report leaves out, or counts in its own way: a run without an end, one of the same seed as another,
     # a diverged one, and another variant.
     params = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "lr": 0.5, "iterations_per_epoch": 5}
-    store.begin("no end", params, {words.KIND: "run", words.VARIANT: ""})
+    store.begin("no end", params, {tag.KIND: "run", tag.VARIANT: ""})
     for seed, outcome, variant, errors in (
         (0, "finished", "", {"final_train_error": 40.0, "final_test_error": 50.0}),
         (7, "diverged", "", {"final_train_error": 90.0, "final_test_error": 90.0}),
@@ -103,9 +106,9 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
         (8, "finished", "", {}),
         (0, "finished", "width=2", {"final_train_error": 1.5}),
     ):
-        tags = {words.KIND: "run", words.VARIANT: variant, words.LR_TUNED: str(seed == 0).lower()}
+        tags = {tag.KIND: "run", tag.VARIANT: variant, tag.LR_TUNED: str(seed == 0).lower()}
         store.end(store.begin("r", {**params, "seed": seed}, tags), outcome, metrics=errors)
-    rows = module.rows_of(look("small", uri))
+    rows = module.rows_of(take_snapshot("small", uri))
     expected = []
     for row in results_table(load_runs("small", uri)).to_dict("records"):
         spreads = []
@@ -119,10 +122,11 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
 
 
 def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.track import Store, words
+    from study.track import tags as tag
+    from study.track.store import Store
 
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = store.begin("r", PARAMS, {words.KIND: "run"})
+    run = store.begin("r", PARAMS, {tag.KIND: "run"})
     with monkeypatch.context() as patch:
         patch.setattr(module, "_judge", lambda *_: pytest.fail("worked out"))
         said = run_here(folder, "status").stdout
@@ -134,12 +138,13 @@ def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch:
 
 
 def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadsheet(folder: Path) -> None:
-    from study.track import Store, words
+    from study.track import tags as tag
+    from study.track.store import Store
 
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
     for record in store.records():
         if record.kind in ("run", "trial"):
-            store.client.set_tag(record.run_id, words.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
+            store.client.set_tag(record.run_id, tag.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
     status = run_here(folder, "status")
     assert status.returncode == 0
     report = run_here(folder, "report")

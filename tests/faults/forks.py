@@ -37,7 +37,7 @@ LOADED = (
     "study.cli.run",
     "study.probe",
     "study.report",
-    "study.track.study",
+    "study.track.frames",
     "study.train",
 )
 """What the program loads when it first needs it."""

@@ -18,7 +18,7 @@ from study.data.describe import describe
 from study.errors import DataError
 from study.inference import Predictions, Predictor, submission, write_csv
 from study.report import build_report, join
-from study.report.gallery import slug
+from study.report.figures.drawing import slug
 from tests.report.data import Record
 from tests.report.frames import Truth, make_study
 from tests.report.studies import loaded

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from study.track import Record, Store
+from study.track.database import StoredRun
+from study.track.store import Store
 from tests.conftest import study_command
 
 
@@ -19,7 +20,9 @@ def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-NAMED = "import time; from study.track import owner; print(owner(), flush=True); time.sleep(600)"
+NAMED = (
+    "import time; from study.track.processes import this_process; print(this_process(), flush=True); time.sleep(600)"
+)
 
 
 @contextmanager
@@ -59,7 +62,7 @@ def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
         return []
 
 
-def records(folder: Path, address: str | None = None) -> list[Record]:
+def records(folder: Path, address: str | None = None) -> list[StoredRun]:
     """Return all that the study `g` has in MLflow, of whatever kind; nothing while its database is being made."""
     try:
         store = Store.find("g", address or uri(folder))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.track import load_curves, load_runs, load_trials
+from study.track.frames import load_curves, load_runs, load_trials
 from tests.conftest import run_study, study_command
 from tests.faults.whole import check_whole
 from tests.launch.hold import Hold

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.interval import difference
-from study.statistics.power import MOST_SEEDS, equivalence, seeds_needed
+from study.statistics.power import MOST_SEEDS, seeds_needed
+from study.statistics.welch import difference, equivalence
 
 cells = st.lists(st.floats(0, 100, allow_nan=False, width=32), min_size=2, max_size=6)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from study.statistics import trend as module
-from study.statistics.interval import difference
 from study.statistics.trend import _tied, _untied, rises, trend
+from study.statistics.welch import difference
 
 
 def counted_out(groups):

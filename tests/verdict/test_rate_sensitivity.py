@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.statistics.interval import difference, difference_in_differences
+from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
 from study.verdict.rate_sensitivity import as_runs, best_shared, choices, paper_point
 from study.verdict.rule import find
@@ -55,8 +55,8 @@ def test_the_three_choices(runs):
 def test_intervals_are_those_of_the_verdict(runs):
     one = chosen(runs, seeds_of())["paper"]
     cells = [np.array([middle - 0.1, middle + 0.1]) for middle in (5.0, 2.0, 2.5, 2.0)]
-    assert one.rises["plain"] == pytest.approx(difference(*cells[:2], 100 / 1293))
-    assert one.contrast == pytest.approx(difference_in_differences(*cells, 100 / 1293))
+    assert one.rises["plain"][:4] == pytest.approx(difference(*cells[:2], 100 / 1293)[:4])
+    assert one.contrast[:4] == pytest.approx(difference_in_differences(*cells, 100 / 1293)[:4])
 
 
 def test_tuned_is_what_the_rule_says_of_the_runs(runs):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from study.statistics.interval import difference_in_differences
+from study.statistics.welch import difference_in_differences
 from study.verdict import judge
 from study.verdict import selection as c
 from study.verdict.rule import find

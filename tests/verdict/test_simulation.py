@@ -10,16 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from study.statistics.interval import (
-    bootstrap_interval,
-    difference,
-    difference_in_differences,
-    equivalence,
-    mean_interval,
-    permutation_test,
-    probability_of_degradation,
-    trend,
-)
+from study.statistics.interval import mean_interval
+from study.statistics.resampling import bootstrap_interval, permutation_test
+from study.statistics.superiority import probability_of_superiority
+from study.statistics.trend import trend
+from study.statistics.welch import difference, difference_in_differences, equivalence
 from study.verdict.rule import find
 
 DRAWS = 800
@@ -81,7 +76,7 @@ def test_the_interval_of_equivalence_covers_ninety(n, spread):
 @everywhere
 def test_the_interval_of_the_probability_errs_to_the_safe_side(n, spread):
     truth = stats.norm.cdf(1 / math.hypot(*SPREADS[spread]))
-    held = share((p := probability_of_degradation(*both)).low <= truth <= p.high for both in drawn(n, spread))
+    held = share((p := probability_of_superiority(*both)).low <= truth <= p.high for both in drawn(n, spread))
     assert held >= 0.95
 
 
@@ -89,7 +84,7 @@ def test_it_does_so_where_the_shallow_net_never_errs():
     random = np.random.default_rng(0)
     for truth in (0.5, 0.8, 0.95):
         deep = random.normal(stats.norm.ppf(truth), 1, (DRAWS, 3))
-        held = share((p := probability_of_degradation(one, np.zeros(3))).low <= truth <= p.high for one in deep)
+        held = share((p := probability_of_superiority(one, np.zeros(3))).low <= truth <= p.high for one in deep)
         assert held >= 0.95
 
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from study.statistics.interval import Probability
+from study.statistics.interval import Interval, geometric_mean
 from study.verdict import text as wording
 
 
@@ -31,5 +31,24 @@ def test_interval_has_the_decimals_of_its_estimate():
 
 
 def test_probability_has_its_interval():
-    assert wording.probability(Probability(1.0, 0.292, 1.0, 3, 3)) == "1.00 (95% interval 0.29 to 1.00)"
-    assert wording.probability(Probability(0.5, math.nan, math.nan, 1, 2)) == "0.50"
+    assert wording.probability(Interval(1.0, 0.292, 1.0, n=(3, 3))) == "1.00 (95% interval 0.29 to 1.00)"
+    assert wording.probability(Interval(0.5, math.nan, math.nan, n=(1, 2))) == "0.50"
+
+
+def test_what_an_estimate_rests_on():
+    assert wording.grounds(Interval(4.0, 1.515, 6.485, n=(3, 1))) == "95% interval 1.51 to 6.49, 3 seeds"
+    assert wording.grounds(Interval(1.5, math.nan, math.nan, n=(1, 2))) == "one seed, so no interval"
+    assert wording.grounds(geometric_mean([2.0, 2.0]), wording.number) == "95% interval 2.0 to 2.0, 2 seeds"
+
+
+def test_a_difference_has_no_sign():
+    assert wording.more_or_less(Interval(1.5, math.nan, math.nan)) == "1.50 points more"
+    assert wording.more_or_less(Interval(-0.2, -0.3, -0.1)) == "0.20 points less"
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.00312, "0.0031"), (1.21, "1.2"), (9.96, "10"), (420.4, "420"), (31_234.0, "31,000"), (0.0, "0"),
+    (-0.51, "-0.51"), (2.3e9, "2.3e+09"), (1.2e-9, "1.2e-09"), (math.inf, "inf"),
+])  # fmt: skip
+def test_numbers_have_two_digits(value, text):
+    assert wording.number(value) == text

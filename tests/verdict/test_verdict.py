@@ -96,7 +96,7 @@ def test_one_cell_with_one_seed_does_not_hide_what_others_show(digits):
 def test_diverged_runs_count(digits):
     study = diverge(digits, "plain-56 seed 1")
     verdict = one(study.runs)
-    assert verdict.plain.headline.difference.n_deep == 3
+    assert verdict.plain.headline.difference.n[0] == 3
     assert verdict.plain.headline.difference.estimate > 45
     assert "plain-56 seed 1 diverged and counts with the error of guessing." in verdict.sentences
     for seed in (0, 2):
@@ -109,7 +109,7 @@ def test_diverged_runs_count(digits):
 @pytest.mark.parametrize("outcome", ["failed", "interrupted", "running"])
 def test_unfinished_runs_are_named_and_left_out(digits, outcome):
     verdict = one(unfinish(digits, "plain-56 seed 1", outcome).runs)
-    assert verdict.plain.headline.difference.n_deep == 2
+    assert verdict.plain.headline.difference.n[0] == 2
     assert "2 and 3 seeds" in verdict.line
     reason = "still running" if outcome == "running" else outcome
     assert f"1 of 24 runs is not counted: plain-56 seed 1 ({reason})." in verdict.sentences
@@ -140,7 +140,7 @@ def test_a_seed_run_twice_is_one_observation(digits):
     )
     again["final_train_error"] += 1
     verdict = one(pd.concat([runs, again]))
-    assert verdict.plain.headline.difference.n_deep == 3
+    assert verdict.plain.headline.difference.n[0] == 3
     expected = one(runs).plain.headline.difference.estimate + 1
     assert verdict.plain.headline.difference.estimate == pytest.approx(expected)
     assert "3 of 27 runs are not counted" in told(verdict)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from study.config import RunSpec
-from study.data.cores import cores
+from study.data.decode_all import available_cores
 from study.errors import StudyError
 from study.launch.executors.base import Devices
 from study.launch.plan.cells import DataFacts
@@ -62,7 +62,7 @@ def choose_workers(
     if device == "auto":
         device = "cuda" if gpus else "cpu"
     if device == "cpu":
-        count = min(workers or max(1, cores() // gpus_per_run), max(1, runs))
+        count = min(workers or max(1, available_cores() // gpus_per_run), max(1, runs))
         return Workers([("cpu",) * gpus_per_run] * count, 1, replicas)
     single = _gpus(device, gpus)
     if gpus_per_run > len(single):
@@ -78,7 +78,7 @@ def choose_workers(
     if gpus_per_run > 1:
         workers = min(workers or len(groups), len(groups))  # ranks of two runs on one GPU could wait for each other
     count = min(workers or len(groups), max(1, runs))
-    threads = max(1, cores() // (count * gpus_per_run))
+    threads = max(1, available_cores() // (count * gpus_per_run))
     return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas)
 
 

@@ -14,7 +14,7 @@ from time import sleep
 from study.launch.executors.base import Devices, Exit, Worker
 from study.launch.worker.failure import log_tail
 from study.launch.worker.process import main
-from study.track import scratch_folder
+from study.track.scratch import scratch_folder
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable that does what the option -P does: `multiprocessing` can't be told to add an option."""

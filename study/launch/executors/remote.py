@@ -18,7 +18,7 @@ from threading import Event
 
 from study.launch.executors.base import Devices
 from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls
-from study.track import scratch_folder
+from study.track.scratch import scratch_folder
 
 CONNECT_SECONDS = 60.0
 """How long a worker tries to connect to a launcher that refuses because too many connect."""

@@ -13,7 +13,10 @@ from study.data import Dataset, augmentation
 from study.errors import StudyError
 from study.launch.plan.probe_tags import has_all, probes_in
 from study.nets import Complexity, count
-from study.track import Found, Record, load_found, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.frames import SearchResult, load_search_results
+from study.track.tags import DONE
 from study.train import build_spec_net, design_of
 from study.tune import trial_spec, with_point
 
@@ -71,9 +74,9 @@ class Cell:
     """Of the probes of a run, by its seed; runs without probes have no entry."""
     point: dict[str, float] | None = None
     """The rate of its runs, and whatever else was searched; None if it still has to be found."""
-    done: tuple[Record, ...] = ()
+    done: tuple[StoredRun, ...] = ()
     """Runs that are results."""
-    left: tuple[tuple[RunSpec, Record | None], ...] = ()
+    left: tuple[tuple[RunSpec, StoredRun | None], ...] = ()
     """Runs to do, with the record of an earlier attempt that can be continued."""
 
     @property
@@ -126,13 +129,13 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     return cells
 
 
-def plan_cells(grid: Grid, facts: DataFacts, records: Iterable[Record]) -> list[Cell]:
+def plan_cells(grid: Grid, facts: DataFacts, records: Iterable[StoredRun]) -> list[Cell]:
     """Return the grid's cells with what is done and left of each, by the study's records in MLflow, newest first.
 
     A result is never done again; a run that lacks a probe which the grid asks for isn't a result.
     """
-    runs: dict[str, Record] = {}
-    searches: dict[str, Record] = {}
+    runs: dict[str, StoredRun] = {}
+    searches: dict[str, StoredRun] = {}
     for record in records:
         known = runs if record.kind == "run" else searches if record.kind == "tuning" else None
         if known is not None and _rank(record) > _rank(known.get(record.key)):
@@ -140,15 +143,15 @@ def plan_cells(grid: Grid, facts: DataFacts, records: Iterable[Record]) -> list[
     return [_with_records(cell, facts, runs, searches, grid) for cell in make_cells(grid, facts)]
 
 
-def _rank(record: Record | None) -> tuple[bool, bool, int]:
+def _rank(record: StoredRun | None) -> tuple[bool, bool, int]:
     """Order the records of one key: results before others, then by the number of probes."""
     if record is None:
         return False, False, 0
-    return True, record.outcome in words.DONE, len(probes_in(record.tags))
+    return True, record.outcome in DONE, len(probes_in(record.tags))
 
 
 def _with_records(
-    cell: Cell, facts: DataFacts, runs: dict[str, Record], searches: dict[str, Record], grid: Grid
+    cell: Cell, facts: DataFacts, runs: dict[str, StoredRun], searches: dict[str, StoredRun], grid: Grid
 ) -> Cell:
     lr = cell.specs[0].recipe.lr
     search = searches.get(cell.search_key) if cell.search_key else None
@@ -158,7 +161,7 @@ def _with_records(
     done, left = [], []
     for spec in (with_point(spec, point) for spec in cell.specs):
         record = runs.get(spec.run_key(facts.fingerprint))
-        is_result = record is not None and record.outcome in words.DONE
+        is_result = record is not None and record.outcome in DONE
         if record is not None and is_result and has_all(probes_in(record.tags), grid.probes_of(spec)):
             done.append(record)
         else:
@@ -166,19 +169,19 @@ def _with_records(
     return replace(cell, point=point, done=tuple(done), left=tuple(left))
 
 
-def found_point(search: Record | None, tune: Tune) -> dict[str, float] | None:
+def found_point(search: StoredRun | None, tune: Tune) -> dict[str, float] | None:
     """Return the result of a search, or None: no search, an unfinished one, or one that has to be continued.
 
     It is continued if more trials are asked for, or if its best rate is the last one tried and it may widen further.
     """
     if search is None or search.outcome != "finished":
         return None
-    widened = int(search.tags.get(words.WIDENED, 0))
-    if int(search.tags.get(words.TRIAL, 0)) - widened < tune.trials:
+    widened = int(search.tags.get(tag.WIDENED, 0))
+    if int(search.tags.get(tag.TRIAL, 0)) - widened < tune.trials:
         return None
-    if search.tags.get(words.EDGE) and widened < tune.widen:
+    if search.tags.get(tag.EDGE) and widened < tune.widen:
         return None
-    point: dict[str, float] = json.loads(search.tags[words.CHOSEN])
+    point: dict[str, float] = json.loads(search.tags[tag.CHOSEN])
     return point
 
 
@@ -190,14 +193,14 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
     Raises:
         StudyError: no such study, a net that it didn't tune, or several searches of a net with different results.
     """
-    found = load_found(study)
+    found = load_search_results(study)
     points = tuple(
         with_point(spec, _point_from(study, found, spec)) if spec.recipe.lr == "tune" else spec for spec in grid.points
     )
     return grid.model_copy(update={"points": points})
 
 
-def _point_from(study: str, found: list[Found], spec: RunSpec) -> dict[str, float]:
+def _point_from(study: str, found: list[SearchResult], spec: RunSpec) -> dict[str, float]:
     net = str(spec.net)
     matching = [
         search

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from study.launch.environment import code, torch_version
 from study.launch.plan.cells import Cell
-from study.track import Record, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.tags import DONE
 
 MAX_VALUES = 3
 """Listed in a line."""
 
 
-def stale_run_warnings(cells: Sequence[Cell], records: Sequence[Record], fingerprint: str) -> list[str]:
+def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], fingerprint: str) -> list[str]:
     """Return the warnings before a grid is continued; the key of a run covers its settings and data, not the code.
 
     Args:
@@ -23,11 +25,11 @@ def stale_run_warnings(cells: Sequence[Cell], records: Sequence[Record], fingerp
     return [line for line in (_other_code(done, begun), _other_data(records, fingerprint)) if line]
 
 
-def _other_code(done: list[Record], begun: list[Record]) -> str:
+def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
     causes, stale = [], set()
     for key, now, cause in (
-        (words.CODE, code(), "by other code"),
-        (words.TORCH, torch_version(), "with another PyTorch"),
+        (tag.CODE, code(), "by other code"),
+        (tag.TORCH, torch_version(), "with another PyTorch"),
     ):
         differ = [record for record in (*done, *begun) if record.tags.get(key, "") != now]
         stale |= {record.run_id for record in differ}
@@ -45,9 +47,9 @@ def _other_code(done: list[Record], begun: list[Record]) -> str:
     )
 
 
-def _other_data(records: Sequence[Record], fingerprint: str) -> str:
-    runs = [record for record in records if record.kind == "run" and record.outcome in words.DONE]
-    differ = [data for record in runs if (data := record.tags.get(words.DATA, "")) not in ("", fingerprint)]
+def _other_data(records: Sequence[StoredRun], fingerprint: str) -> str:
+    runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
+    differ = [data for record in runs if (data := record.tags.get(tag.DATA, "")) not in ("", fingerprint)]
     if not differ:
         return ""
     single = len(differ) == 1

@@ -29,7 +29,7 @@ from sqlalchemy.pool import NullPool
 
 from study.errors import StudyError, without_passwords
 from study.retry import Retry, transient_database_error, transient_disk_error
-from study.track import is_gone
+from study.track.processes import is_dead
 
 LOCKED_SECONDS = 5.0
 """SQLite itself waits so long for other writers."""
@@ -103,7 +103,7 @@ class Leases:
                     taken = True
                 else:
                     free = or_(TABLE.c.holder == self._holder, TABLE.c.until < now)
-                    if is_gone(lease.holder):
+                    if is_dead(lease.holder):
                         free = or_(free, TABLE.c.holder == lease.holder)
                     changed = connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**values))
                     taken = changed.rowcount == 1
@@ -114,7 +114,7 @@ class Leases:
     def sweep(self) -> None:
         """Delete the leases of launchers that are known to be dead: nobody would take over those of finished runs."""
         for holder in {row.holder for row in self._retry(self._others, self._transient)}:
-            if is_gone(holder):
+            if is_dead(holder):
                 self._retry(partial(self._delete_of, holder), self._transient)
 
     def release(self, key: str) -> None:
@@ -129,12 +129,12 @@ class Leases:
     def is_held(self, key: str) -> bool:
         """Whether a live launcher, this one or another, holds the lease of `key`."""
         lease = self._retry(lambda: self._find(self._prefix + key), self._transient)
-        return lease is not None and lease.until >= self._clock() and not is_gone(lease.holder)
+        return lease is not None and lease.until >= self._clock() and not is_dead(lease.holder)
 
     def held_elsewhere(self) -> set[str]:
         """Return the keys of all leases that other live launchers hold."""
         leases = self._retry(self._others, self._transient)
-        gone = {holder: is_gone(holder) for holder in {row.holder for row in leases}}
+        gone = {holder: is_dead(holder) for holder in {row.holder for row in leases}}
         now = self._clock()
         live = [row for row in leases if row.until >= now and not gone[row.holder]]
         names = [row.key for row in live if row.key.startswith(self._prefix)]

@@ -19,7 +19,12 @@ from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
 from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
 from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
-from study.track import Made, Record, RunDeletedError, Store, describe, owner, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.processes import this_process
+from study.track.provenance import Command, describe_experiment
+from study.track.store import RunDeletedError, Store
+from study.track.tags import DONE, FINALS
 from study.tune import Trial, named
 
 FLUSH_SECONDS = 10.0
@@ -62,8 +67,8 @@ class RunLogger:
         store: Store,
         grid: Grid,
         facts: DataFacts,
-        records: list[Record],
-        made: Made | None = None,
+        records: list[StoredRun],
+        made: Command | None = None,
         *,
         threads: int = 1,
         apart: bool = False,
@@ -87,7 +92,7 @@ class RunLogger:
         self._made_stored = False
         self._environment = environment() | {"threads of a run": str(threads)}
         self._flush_policy = FlushPolicy()
-        self._begun: dict[tuple[str, str, str], Record] = {}
+        self._begun: dict[tuple[str, str, str], StoredRun] = {}
         for record in records:
             self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
         self._done: dict[str, set[str]] = {}
@@ -95,11 +100,11 @@ class RunLogger:
         for record in records:
             self._note_result(record)
 
-    def note_effect(self, made: Made | None = None) -> None:
+    def note_effect(self, made: Command | None = None) -> None:
         """Store the smallest effect that the grid asks for, and the command if it has begun something."""
         store = self._store
         store.do(
-            describe,
+            describe_experiment,
             store.client,
             store.experiment_id,
             made,
@@ -114,7 +119,7 @@ class RunLogger:
         if not self._made_stored:
             self.note_effect(self._made)
             self._made_stored = True
-        return {words.MADE: self._made.id}
+        return {tag.MADE: self._made.id}
 
     # What is there already.
 
@@ -131,11 +136,11 @@ class RunLogger:
             self._note_result(record)
         return self.was_done(spec)
 
-    def _note_result(self, record: Record) -> None:
-        if record.kind == "run" and record.outcome in words.DONE:
+    def _note_result(self, record: StoredRun) -> None:
+        if record.kind == "run" and record.outcome in DONE:
             self._done.setdefault(record.key, set()).update(probes_in(record.tags))
 
-    def search_record(self, key: str) -> Record | None:
+    def search_record(self, key: str) -> StoredRun | None:
         """Return the newest record of a search, preferably of one that ended."""
         records = self._store.records_of(key, "tuning")
         return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
@@ -150,7 +155,7 @@ class RunLogger:
 
     def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
         """Return outcome and objective of a trial whose launcher died before it could tell the search."""
-        tags = {words.TRIAL: str(trial.number)}
+        tags = {tag.TRIAL: str(trial.number)}
         record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
         if record is None:
             return None
@@ -159,7 +164,7 @@ class RunLogger:
         except RunDeletedError:
             return None
         objective = metrics.get("objective", math.nan)
-        known = outcome == "pruned" or (outcome in words.DONE and math.isfinite(objective))
+        known = outcome == "pruned" or (outcome in DONE and math.isfinite(objective))
         return (outcome, objective) if known else None
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
@@ -175,7 +180,7 @@ class RunLogger:
         """Create a run in MLflow, or reopen an interrupted one."""
         key = spec.run_key(self._facts.fingerprint)
         tuned = state.cell.specs[0].recipe.lr == "tune"
-        tags = {words.KIND: "run", words.KEY: key, words.LR_TUNED: str(tuned).lower()}
+        tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(tuned).lower()}
         tags |= probe_tags(self._grid.probes_of(spec))
         name = f"{spec.run_name} ({state.cell.variant})" if state.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)
@@ -185,12 +190,12 @@ class RunLogger:
         """Create or reopen a trial as a child of its search; its key is that of its run, within the search."""
         key = self._trial_key(state, spec)
         tags = {
-            words.KIND: "trial",
-            words.KEY: key,
-            words.TRIAL: str(trial.number),
-            words.OBJECTIVE: self._grid.tune.objective,
-            words.POINT: json.dumps(trial.point),
-            words.PARENT: state.search_run_id,
+            tag.KIND: "trial",
+            tag.KEY: key,
+            tag.TRIAL: str(trial.number),
+            tag.OBJECTIVE: self._grid.tune.objective,
+            tag.POINT: json.dumps(trial.point),
+            tag.PARENT: state.search_run_id,
         }
         seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 else ""
         name = f"{state.cell.name} trial {trial.number} {named(trial.point)}{seed}"
@@ -198,7 +203,7 @@ class RunLogger:
         cost = state.cell.trial_cost / self._grid.tune.seeds
         return Job("trial", key, name, spec, state, cost, run_id, logged, trial=trial)
 
-    def begin_search(self, state: CellState, record: Record | None) -> str:
+    def begin_search(self, state: CellState, record: StoredRun | None) -> str:
         """Create the run of a cell's search, or reopen that of `record`; return its id."""
         if record is not None:
             with suppress(RunDeletedError):
@@ -207,10 +212,10 @@ class RunLogger:
         run_id = self._store.begin(f"{state.cell.name} tuning", params, tags | self._made_tags())
         for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
             with suppress(RunDeletedError):
-                self._store.set_tags(trial.run_id, {words.PARENT: run_id})
+                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
         return run_id
 
-    def _reopen_search(self, state: CellState, record: Record) -> str:
+    def _reopen_search(self, state: CellState, record: StoredRun) -> str:
         if self._store.reopen(record.run_id).bare:
             self._store.add_params(record.run_id, self._describe_search(state)[0])
         return record.run_id
@@ -219,11 +224,11 @@ class RunLogger:
         """Return the parameters and tags of a cell's search."""
         spec = state.cell.specs[0]
         tags = {
-            words.KIND: "tuning",
-            words.KEY: state.cell.search_key,
-            words.CELL: spec.cell_key(self._facts.fingerprint),
-            words.VARIANT: state.cell.variant,
-            words.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
+            tag.KIND: "tuning",
+            tag.KEY: state.cell.search_key,
+            tag.CELL: spec.cell_key(self._facts.fingerprint),
+            tag.VARIANT: state.cell.variant,
+            tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
         tune = self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"})
         params = {f"tune_{field}": value for field, value in tune.items()}
@@ -239,10 +244,10 @@ class RunLogger:
         point, objective = best
         trials, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
         tags = {
-            words.CHOSEN: json.dumps(point),
-            words.EDGE: edge,
-            words.TRIAL: str(trials),
-            words.WIDENED: str(widened),
+            tag.CHOSEN: json.dumps(point),
+            tag.EDGE: edge,
+            tag.TRIAL: str(trials),
+            tag.WIDENED: str(widened),
         }
         metrics: dict[str, float | None] = {f"best_{field}": value for field, value in point.items()}
         metrics["best_objective"] = objective
@@ -262,11 +267,11 @@ class RunLogger:
 
     def started(self, job: Job, event: Started) -> None:
         """Note what a job runs on, and take in the points of an earlier attempt that MLflow lacks."""
-        job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
+        job.tags = {tag.DEVICE: event.device, tag.PRECISION: event.precision}
         if event.step == 0:  # nothing of an earlier attempt is left
-            job.tags |= {words.COMMIT: commit(), **made_by()}
+            job.tags |= {tag.COMMIT: commit(), **made_by()}
         if job.worker_info and job.kind == "run":
-            job.tags[words.HOST] = job.worker_info["host"]
+            job.tags[tag.HOST] = job.worker_info["host"]
             self._add_environment(job.run_id, job.worker_info, first=event.step == 0)
         for point in event.history:
             job.add(point)
@@ -295,7 +300,7 @@ class RunLogger:
             reason = f"the loss stopped being finite before iteration {event.step:,}"
         else:
             outcome, reason = "finished", ""
-            metrics = {key: getattr(event, key) for key in words.FINALS} | {"seconds": event.seconds}
+            metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
             self._store.add_text(job.run_id, _curve_csv(job.points), "curves.csv")
             if checkpoint.exists():
@@ -336,31 +341,31 @@ class RunLogger:
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Create or reopen a run; return its id and the last iteration that is logged."""
-        begun = self._begun.get(_attempt(tags[words.KIND], tags[words.KEY], tags))
-        if begun is not None and begun.kind == "run" and begun.outcome in words.DONE:
+        begun = self._begun.get(_attempt(tags[tag.KIND], tags[tag.KEY], tags))
+        if begun is not None and begun.kind == "run" and begun.outcome in DONE:
             begun = None  # a result without a probe that is asked for stays as it is
         try:
             if begun is not None:
                 reopened = self._store.reopen(begun.run_id)
                 if not reopened.bare:
-                    self._note_resumed(begun, spec, probes=tags.get(words.PROBES, ""))
+                    self._note_resumed(begun, spec, probes=tags.get(tag.PROBES, ""))
                     return begun.run_id, reopened.step
             return self._create(state, spec, name, tags, begun), 0
         except RunDeletedError:  # just now
-            self._begun.pop(_attempt(tags[words.KIND], tags[words.KEY], tags), None)
+            self._begun.pop(_attempt(tags[tag.KIND], tags[tag.KEY], tags), None)
             return self._open(state, spec, name, tags)
 
-    def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: Record | None) -> str:
+    def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
         """Create a run with all that belongs to it, or complete `begun`, which is only a name yet; return its id."""
         fingerprint = self._facts.fingerprint
         cell = state.cell
-        tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        tags |= {words.DATA: fingerprint, **made_by(), **self._made_tags()}
+        tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.COMMIT: commit()}
+        tags |= {tag.DATA: fingerprint, **made_by(), **self._made_tags()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
-        if tags[words.KIND] == "run":  # a trial has it in its parameters; it runs on the machines of the study's runs
+        if tags[tag.KIND] == "run":  # a trial has it in its parameters; it runs on the machines of the study's runs
             self._add_files(run_id, spec)
         images = self._facts.train_images
         sizes = {
@@ -377,18 +382,18 @@ class RunLogger:
         files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
         self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
 
-    def _note_resumed(self, record: Record, spec: RunSpec, probes: str) -> None:
-        """Record the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
+    def _note_resumed(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
+        """StoredRun the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
         now = made_by() | self._made_tags()
         tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
-        if record.tags.get(words.PROBES, "") != probes:
-            self._store.set_tags(record.run_id, {words.PROBES: probes})
+        if record.tags.get(tag.PROBES, "") != probes:
+            self._store.set_tags(record.run_id, {tag.PROBES: probes})
         if record.kind == "run" and not self._store.has_files(record.run_id):
             self._add_files(record.run_id, spec)
-        moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]
+        moved = record.tags.get(tag.OWNER, "").partition(":")[0] != this_process().partition(":")[0]
         if tags == {key: record.tags.get(key) for key in tags} and not moved:
             return
-        self._store.set_tags(record.run_id, {words.COMMIT: commit(), **tags})
+        self._store.set_tags(record.run_id, {tag.COMMIT: commit(), **tags})
         if record.kind == "run":
             self._add_environment(record.run_id, self._environment)
 
@@ -418,7 +423,7 @@ class RunLogger:
 
 def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
     """Return the identity of a run or trial; a trial's has its number, since a search may try a point twice."""
-    return kind, key, tags.get(words.TRIAL, "") if kind == "trial" else ""
+    return kind, key, tags.get(tag.TRIAL, "") if kind == "trial" else ""
 
 
 def _curve_csv(points: Sequence[Epoch]) -> str:

@@ -22,7 +22,8 @@ from study.launch.scheduler.run_logger import RunLogger
 from study.launch.scheduler.worker_pool import Message, WorkerDied, WorkerPool
 from study.launch.worker.failure import Failure
 from study.retry import RetryTimeout
-from study.track import RunDeletedError, StudyDeletedError, words
+from study.track.store import RunDeletedError, StudyDeletedError
+from study.track.tags import DONE
 
 STOP_SECONDS = 5.0
 """Runs may take so long to write a checkpoint when the launcher is asked to stop."""
@@ -123,7 +124,7 @@ class Scheduler:
     def close_records(self) -> None:
         """Mark what is in flight as interrupted, so that nothing stays RUNNING in MLflow."""
         for job in [*self._jobs.values(), *self._retries]:
-            if job.outcome in words.DONE:
+            if job.outcome in DONE:
                 self._clean_up(job)
             elif job.writable:
                 self._end_without_result(job, "interrupted")
@@ -408,7 +409,7 @@ class Scheduler:
         self._close(job, [])
 
     def _close(self, job: Job, lines: list[str]) -> None:
-        has_result = job.outcome in words.DONE
+        has_result = job.outcome in DONE
         if has_result:
             self._clean_up(job)
         if job.kind == "run":

@@ -13,7 +13,8 @@ import torch
 
 from study.events import Checkpointed, Diverged, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
-from study.track import ArtifactPlace, Unreachable
+from study.track.artifacts import ArtifactPlace
+from study.track.uri import Unreachable
 from study.train import DamagedCheckpoint, load_checkpoint, previous
 from study.train.evaluate import never
 

@@ -3,7 +3,7 @@
 Those named here take the frames that `study.track` reads and matplotlib's axes to draw on, and return the axes::
 
     from study.report import figures
-    from study.track import load_runs
+    from study.track.frames import load_runs
     figures.depth(load_runs("digits"))
 """
 

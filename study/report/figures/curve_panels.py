@@ -36,7 +36,7 @@ def curves(
     """Draw training and test error by iteration, a line a depth with a band from the lowest to the highest seed.
 
     Args:
-        curves: a row a run and step, as `study.track.load_curves` returns them, of one variant.
+        curves: a row a run and step, as `study.track.frames.load_curves` returns them, of one variant.
         runs: a row a run, as `load_runs` returns them: then only runs that count are drawn, diverged ones at the error
             of guessing to the end, and the paper's curves beneath those of CIFAR-10.
         ax: where to draw; by default new axes.

@@ -71,7 +71,7 @@ def class_counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the images of each class in each split, a bar each.
 
     Args:
-        table: a row an image, with `class` and `split`, such as the `table` of `study.track.load_datasets`.
+        table: a row an image, with `class` and `split`, such as the `table` of `study.track.datasets.load_datasets`.
         ax: where to draw; by default new axes.
 
     Example:

@@ -13,14 +13,14 @@ from study.report.figures.frames import one_variant
 from study.report.figures.labels import depth_axis, depth_places, squeeze, squeeze_axis, unsqueeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
 from study.report.metrics import axis
-from study.statistics.interval import Mean, mean_interval
+from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, counted, depths, resolution, values
 
 METRICS = ("final_train_error", "final_test_error")
 COMPRESS = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 
-Interval = Callable[[NDArray[np.float64]], Mean]
+Centre = Callable[[NDArray[np.float64]], Interval]
 
 
 class Series(NamedTuple):
@@ -30,7 +30,7 @@ class Series(NamedTuple):
     metric: str
     depths: tuple[int, ...]
     seeds: tuple[NDArray[np.float64], ...]
-    means: tuple[Mean, ...]
+    means: tuple[Interval, ...]
 
 
 class DepthData(NamedTuple):
@@ -53,7 +53,7 @@ class DepthData(NamedTuple):
         """Return what is drawn, tidy: a row a seed, with its net's mean, deviation, interval and number of seeds."""
         rows = [
             {"metric": one.metric, "architecture": one.architecture, "depth": depth, "error": float(value),
-             "mean": mean.estimate, "sd": mean.sd, "low": mean.low, "high": mean.high, "seeds": mean.n}
+             "mean": mean.estimate, "sd": mean.sd, "low": mean.low, "high": mean.high, "seeds": mean.seeds}
             for one in self.series
             for depth, cell, mean in zip(one.depths, one.seeds, one.means, strict=True)
             for value in cell
@@ -66,12 +66,12 @@ def depth(
     ax: Axes | None = None,
     *,
     metric: str = "final_train_error",
-    interval: Interval = mean_interval,
+    interval: Centre = mean_interval,
 ) -> Axes:
     """Draw final error against depth: every seed hollow, the mean of a net full, with its 95% interval.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant; those that count are drawn.
+        runs: a row a run, as `study.track.frames.load_runs` returns them, of one variant; those that count are drawn.
         ax: where to draw; by default new axes.
         metric: final_train_error or final_test_error.
         interval: from the errors of a net's seeds, (seeds,), to its mean and interval.
@@ -91,7 +91,7 @@ def depth(
     return ax
 
 
-def depth_data(runs: pd.DataFrame, interval: Interval = mean_interval) -> DepthData:
+def depth_data(runs: pd.DataFrame, interval: Centre = mean_interval) -> DepthData:
     """Return seeds and means of the final errors by depth, from the runs that count.
 
     Raises:

@@ -115,13 +115,18 @@ def draw_line(ax: Axes, one: LayerLine, colour: str) -> None:
         ax.fill_between(one.place, one.low, one.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
+def span(counts: Collection[int]) -> str:
+    """Write numbers, such as those of the seeds of nets, as one or as a range: ``3``, ``2 to 3``."""
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def means_words(seeds: Iterable[int], kind: str = "Means") -> str:
     """Say what lines with so many seeds are: ``Means over 3 seeds, bands from the lowest to the highest``."""
     counts = set(seeds)
     if counts == {1}:
         return "One seed a net"
-    many = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    return f"{kind} over {many} seeds, bands from the lowest to the highest"
+    return f"{kind} over {span(counts)} seeds, bands from the lowest to the highest"
 
 
 def layer_axis(ax: Axes) -> None:

@@ -1,8 +1,8 @@
 """What a trained net loses with a block, with several, or with its order: Veit et al. 2016, Figures 3 and 5."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,80 +10,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS, depth_colours
+from study.report.figures.drawing import Drawing
+from study.report.figures.layers import left_out, means_words, span
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    ARCHITECTURE_LINES,
+    ARCHITECTURE_MARKERS,
+    COLUMN,
+    WIDTH,
+    depth_colours,
+)
 from study.report.metrics import axis
 from study.report.moments import evenly
-from study.verdict.selection import architectures, depths
+from study.verdict.selection import depths, ordered
+from study.verdict.text import listed, points
 
-Array = NDArray[np.float64]
-
+SOURCE = "Veit et al. 2016, arXiv 1605.06431"
 MOST_DEPTHS = 3
 """Depths that have a panel; of more, the shallowest, the deepest and one between."""
-
-
 MARKED = 60
 """Blocks of a net up to which each has a mark."""
 BESIDE = 1.035
 """Factor between the places of two nets without as many blocks."""
-
-
-class Line(NamedTuple):
-    """One net: places (n,), and the mean, lowest and highest rise of error there, in points."""
-
-    net: str
-    architecture: str
-    depth: int
-    place: Array
-    mean: Array
-    low: Array
-    high: Array
-    seeds: int
-    draws: int
-    """Draws of blocks a seed; 1 where each is taken out in turn."""
-    marked: tuple[bool, ...] = ()
-    """Whether the block at a place changes the shape of the map."""
-    room: float = math.nan
-    """Points from the whole net's error to that of guessing, the mean over seeds."""
-
-
-class LesionData(NamedTuple):
-    """Single blocks, several at random, and reorderings, of the depths that are drawn."""
-
-    each: tuple[Line, ...]
-    random: tuple[Line, ...]
-    shuffled: pd.DataFrame
-    """A row a reordering: net, architecture, depth, kendall_tau, rise."""
-    all_depths: tuple[int, ...]
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """Those that are drawn."""
-        return tuple(sorted({line.depth for line in (*self.each, *self.random)} | {*self.shuffled["depth"]}))
-
-    @property
-    def panels(self) -> tuple[int, ...]:
-        """Depths of nets whose blocks were taken out in turn."""
-        return tuple(sorted({line.depth for line in self.each}))
-
-    def frame(self) -> pd.DataFrame:
-        """Return the lines, tidy: a row a net and place; `kind` is each or random, the place a block or a count."""
-        rows = [
-            {"kind": kind, "net": one.net, "architecture": one.architecture, "depth": one.depth,
-             "place": one.place[i], "rise": one.mean[i], "lowest": one.low[i], "highest": one.high[i],
-             "downsamples": one.marked[i] if one.marked else False, "seeds": one.seeds, "draws": one.draws,
-             "guessing": one.room}
-            for kind, lines in (("each", self.each), ("random", self.random)) for one in lines
-            for i in range(len(one.place))
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
-
-    def groups_frame(self) -> pd.DataFrame:
-        """Return what stands beside single blocks, tidy: counts of blocks at random, and every reordering."""
-        lines = self.frame()
-        counts = lines[lines["kind"] == "random"] if len(lines) else lines
-        return pd.concat([counts, self.shuffled.assign(kind="reordering")], ignore_index=True)
+NET = ["net", "architecture", "depth"]
+ORDER = [*NET, "seed", "swaps", "kendall_tau", "rise"]
 
 
 def block_places(names: Sequence[str]) -> dict[str, int]:
@@ -96,143 +47,185 @@ def block_places(names: Sequence[str]) -> dict[str, int]:
     return {name: before[stage] + i + 1 for name, (stage, i) in parsed.items()}
 
 
-def lesion_data(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: float) -> LesionData | None:
-    """Return the rises of plain and residual nets at the end of training; None where there are none.
+def lesion_data(lesions: pd.DataFrame, guessing: float) -> pd.DataFrame:
+    """Return a row a net and place, its rise the mean over seeds and draws, with the lowest and the highest.
+
+    `kind` is `each`, of which places are blocks from the input, or `random`, of which they are numbers of blocks;
+    `guessing` becomes the rise from the whole net's error to that of guessing, the mean over seeds, in points.
 
     Args:
-        lesions: of the table `lesion`; rows whose rise isn't a number are left out.
-        reorderings: of the table `reordering`, or empty.
+        lesions: of the table `lesion`, at the end of training, all rises finite.
         guessing: error of guessing, in percent.
     """
-    lesions, reorderings = (_numbers(frame) for frame in (lesions, reorderings))
-    known = depths(pd.concat([lesions["depth"], reorderings["depth"]]).to_frame())
-    drawn = [int(depth) for depth in evenly(known, MOST_DEPTHS)]
-    lesions, reorderings = (frame[frame["depth"].isin(drawn)] for frame in (lesions, reorderings))
+    lines = []
+    for kind in ("each", "random"):
+        for (net, architecture, depth), rows in lesions[lesions["kind"] == kind].groupby(NET, sort=False):
+            at = rows["block"].map(block_places(sorted(set(rows["block"])))) if kind == "each" else rows["count"]
+            places = rows.groupby(at.astype(float).rename("place"))
+            rises = places["rise"].agg(rise="mean", lowest="min", highest="max").reset_index()
+            lines.append(
+                pd.DataFrame({"kind": kind, "net": net, "architecture": architecture, "depth": depth}, rises.index)
+                .join(rises)
+                .assign(
+                    downsamples=places["downsamples"].any().to_numpy() if kind == "each" else False,
+                    seeds=rows["run_id"].nunique(),
+                    draws=rows["draw"].nunique(),
+                    guessing=guessing - float((rows["error"] - rows["rise"]).mean()),
+                )
+            )
+    return pd.concat(lines, ignore_index=True)
+
+
+def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: float) -> list[Drawing]:
+    """Return the figures of single blocks, and of several and their order, as far as there are any.
+
+    Args:
+        lesions: as for `lesion_data`, of plain and residual nets; without any there is no figure.
+        reorderings: of the table `reordering`, at the end of training, all rises finite; or empty.
+        guessing: error of guessing, in percent.
+    """
+    known = depths(pd.concat([frame["depth"] for frame in (lesions, reorderings) if len(frame)]).to_frame())
+    drawn = evenly(known, MOST_DEPTHS)
+    lesions = lesions[lesions["depth"].isin(drawn)] if len(lesions) else lesions
     if lesions.empty:
-        return None
-    each, random = [], []
-    for architecture in architectures(lesions):
-        for depth in depths(lesions[lesions["architecture"] == architecture]):
-            mine = lesions[(lesions["architecture"] == architecture) & (lesions["depth"] == depth)]
-            one = mine[mine["kind"] == "each"]
-            if len(one):
-                place = one["block"].map(block_places(sorted(set(one["block"]))))
-                each.append(_line(one.assign(place=place), guessing))
-            several = mine[mine["kind"] == "random"]
-            if len(several):
-                random.append(_line(several.assign(place=several["count"]), guessing)._replace(marked=()))
-    kept = ["net", "architecture", "depth", "seed", "swaps", "kendall_tau", "rise"]
-    shuffled = reorderings[kept] if len(reorderings) else pd.DataFrame(columns=kept)
-    return LesionData(tuple(each), tuple(random), shuffled.reset_index(drop=True), tuple(known))
+        return []
+    orders = ordered(reorderings)[ORDER] if len(reorderings) else pd.DataFrame(columns=ORDER)
+    orders = orders[orders["depth"].isin(drawn)].reset_index(drop=True)
+    frame = lesion_data(ordered(lesions), guessing)
+    random = frame[frame["kind"] == "random"]
+    shown = {*frame["depth"], *orders["depth"]}
+    drawings = []
+    if (frame["kind"] == "each").any():
+        drawings.append(_each_drawing(frame, left_out(sorted(shown), known)))
+    if len(random) or len(orders):
+        drawings.append(_groups_drawing(random, orders, sorted(shown)))
+    return drawings
 
 
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    if frame.empty or "rise" not in frame:
-        return pd.DataFrame(columns=["architecture", "depth", "rise"])
-    fine = frame["architecture"].isin(["plain", "residual"]) & np.isfinite(frame["rise"])
-    kept: pd.DataFrame = frame[fine]
-    return kept
+def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
+    each = frame[frame["kind"] == "each"]
+    caption = (
+        f"Rise of the training error when one block is taken out of a trained net, by its place ({SOURCE}, section 4.1 "
+        "and Figure 3). Of a residual block the shortcut stays. Ringed: blocks that change the shape of the map, which "
+        f"plain nets can't do without. Dotted: the rise to the error of guessing. {means_words(each['seeds'])}.{note}"
+    )
+    cells = []
+    for net, line in each.groupby("net", sort=False):
+        largest = line.iloc[int(line["rise"].to_numpy().argmax())]
+        cells.append(
+            f"{net}: mean {points(line['rise'].mean())}, largest {points(largest['rise'])} at block "
+            f"{largest['place']:.0f} of {line['place'].max():.0f}"
+        )
+    alt = f"Charts of the rise of error in points without each block. {'; '.join(cells)}."
+    panels = each["depth"].nunique()
+    texts, width = ("What a block is worth", caption, alt), WIDTH if panels > 1 else 1.4 * COLUMN
+    return Drawing("why-lesion", texts, partial(draw_each, each), frame, panels, 2.6, width, {"sharey": True})
 
 
-def _line(rows: pd.DataFrame, guessing: float) -> Line:
-    first, groups = rows.iloc[0], rows.groupby("place")
-    mean, low, high = (_array(groups["rise"].agg(how)) for how in ("mean", "min", "max"))
-    return Line(
-        str(first["net"]), str(first["architecture"]), int(first["depth"]), _array(sorted(set(rows["place"]))),
-        mean, low, high, rows["run_id"].nunique(), rows["draw"].nunique(),
-        tuple(bool(one) for one in groups["downsamples"].any()),
-        guessing - float((rows["error"] - rows["rise"]).mean()),
-    )  # fmt: skip
+def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
+    parts, cells = [], []
+    if len(random):
+        draws = listed([str(count) for count in sorted(set(random["draws"]))])
+        seeds = "one seed a net" if set(random["seeds"]) == {1} else f"of {span(random['seeds'])} seeds"
+        parts.append(f"without several blocks drawn at random: mean and range over {draws} draws, {seeds}")
+        for net, line in random.groupby("net", sort=False):
+            first, last = line.iloc[0], line.iloc[-1]
+            cells.append(
+                f"{net}: {points(first['rise'])} without {first['place']:.0f}, {points(last['rise'])} without "
+                f"{last['place']:.0f}"
+            )
+    if len(orders):
+        parts.append(
+            "with blocks of one stage swapped: a point a reordering, by Kendall's rank correlation of their order with "
+            "the trained one (1: the same)"
+        )
+        for net, part in orders.groupby("net", sort=False):
+            taus = f"tau from {part['kendall_tau'].min():.2f} to {part['kendall_tau'].max():.2f}"
+            cells.append(f"{net} in another order: {points(part['rise'].mean())} in the mean, {taus}")
+    told = f"left, {parts[0]}; right, {parts[1]}" if len(parts) > 1 else parts[0]
+    caption = f"Rise of the training error of trained nets ({SOURCE}, Figure 5): {told}. Plain nets dashed and hollow."
+    alt = f"Charts of the rise of error in points. {'; '.join(cells)}."
+    frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
+    texts, width = ("Without several blocks, or their order", caption, alt), WIDTH if len(parts) > 1 else 1.4 * COLUMN
+    draw = partial(draw_groups, random, orders, depth_colours(shown))
+    return Drawing("why-lesion-groups", texts, draw, frame, len(parts), 2.8, width, {"sharey": True})
 
 
-def _array(values: Any) -> Array:
-    return np.asarray(values, dtype=np.float64)
-
-
-def draw_each(data: LesionData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw the rise without each block in turn, a panel a depth; blocks that change the map have a ring."""
-    for ax, depth in zip(axes[0], data.panels, strict=True):
-        for one in (line for line in data.each if line.depth == depth):
-            colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-            # A gap where a block of a plain net can't be taken out, as it changes the map.
-            place = _array(np.arange(one.place[0], one.place[-1] + 1))
-            mean, low, high = (_with_gaps(one.place, values, place) for values in (one.mean, one.low, one.high))
-            style = ARCHITECTURE_LINES[one.architecture]
-            size = 2.8 if len(place) <= MARKED else 0
-            ax.plot(place, mean, color=colour, linestyle=style, linewidth=1.0, marker=marker, markersize=size)
-            if one.seeds > 1:
-                ax.fill_between(place, low, high, color=colour, alpha=0.18, linewidth=0)
-            ring = np.array(one.marked, dtype=bool)
-            ax.plot(one.place[ring], one.mean[ring], "o", color=colour, markerfacecolor="none", markersize=6.5,
-                    markeredgewidth=0.8)  # fmt: skip
-            ax.axhline(one.room, color=colour, linestyle=":", linewidth=0.9, zorder=1)
+    for ax, (depth, nets) in zip(axes[0], each.groupby("depth"), strict=True):
+        for kind, line in nets.groupby("architecture", sort=False):
+            _draw_net(ax, str(kind), line)
         ax.set_title(f"{depth} layers")
         ax.set_xlabel(axis("block"))
-        last = max(line.place[-1] for line in data.each if line.depth == depth)
+        last = nets["place"].max()
         margin = max(0.1, 0.03 * last)
         ax.set_xlim(1 - margin, last + margin)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes[0][0].set_ylim(*_extent(data.each))
+    low, high = min(0.0, each["lowest"].min()), max(1.0, each[["highest", "guessing"]].to_numpy().max())
+    axes[0][0].set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
     axes[0][0].set_ylabel(axis("rise"))
-    figure.legend(handles=_each_key(data), loc="outside lower center", ncols=4)
+    figure.legend(handles=_each_key(each), loc="outside lower center", ncols=4)
 
 
-def _with_gaps(place: Array, values: Array, wanted: Array) -> Array:
-    found = dict(zip(place, values, strict=True))
-    return np.array([found.get(one, np.nan) for one in wanted], dtype=np.float64)
+def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
+    colour = ARCHITECTURE_COLOURS[kind]
+    # A gap where a block of a plain net can't be taken out, as it changes the map.
+    blocks = line.set_index("place")[["rise", "lowest", "highest"]]
+    blocks = blocks.reindex(np.arange(blocks.index[0], blocks.index[-1] + 1))
+    size = 2.8 if len(blocks) <= MARKED else 0
+    ax.plot(blocks.index, blocks["rise"], color=colour, linestyle=ARCHITECTURE_LINES[kind], linewidth=1.0,
+            marker=ARCHITECTURE_MARKERS[kind], markersize=size)  # fmt: skip
+    if line["seeds"].iloc[0] > 1:
+        ax.fill_between(blocks.index, blocks["lowest"], blocks["highest"], color=colour, alpha=0.18, linewidth=0)
+    ringed = line[line["downsamples"]]
+    ax.plot(ringed["place"], ringed["rise"], "o", color=colour, markerfacecolor="none", markersize=6.5,
+            markeredgewidth=0.8)  # fmt: skip
+    ax.axhline(line["guessing"].iloc[0], color=colour, linestyle=":", linewidth=0.9, zorder=1)
 
 
-def _extent(lines: Sequence[Line]) -> tuple[float, float]:
-    """Return limits that hold all rises and those of guessing."""
-    low = min(0.0, *(float(line.low.min()) for line in lines))
-    high = max(1.0, *(max(float(line.high.max()), line.room) for line in lines))
-    return low - 0.04 * (high - low), high + 0.06 * (high - low)
-
-
-def _each_key(data: LesionData) -> list[Line2D]:
-    kinds = [kind for kind in ARCHITECTURE_COLOURS if any(line.architecture == kind for line in data.each)]
+def _each_key(each: pd.DataFrame) -> list[Line2D]:
+    grey: dict[str, Any] = {"color": "#5a5a5a"}
     handles = [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[kind], marker=ARCHITECTURE_MARKERS[kind], markersize=3,
+        Line2D([], [], color=colour, marker=ARCHITECTURE_MARKERS[kind], markersize=3,
                linestyle=ARCHITECTURE_LINES[kind], label=f"{kind} nets")
-        for kind in kinds
+        for kind, colour in ARCHITECTURE_COLOURS.items() if (each["architecture"] == kind).any()
     ]  # fmt: skip
-    if any(any(line.marked) for line in data.each):
-        handles.append(Line2D([], [], color="#5a5a5a", marker="o", markerfacecolor="none", markersize=6.5, linestyle="",
-                              label="changes the map"))  # fmt: skip
-    return [*handles, Line2D([], [], color="#5a5a5a", linestyle=":", linewidth=0.9, label="error of guessing")]
+    if each["downsamples"].any():
+        ring: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markersize": 6.5, "linestyle": ""}
+        handles.append(Line2D([], [], label="changes the map", **ring, **grey))
+    return [*handles, Line2D([], [], linestyle=":", linewidth=0.9, label="error of guessing", **grey)]
 
 
-def draw_groups(data: LesionData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, str], figure: Figure, axes: Any) -> None:
     """Draw the rise without several blocks left, and right, where there are any, reorderings by Kendall's tau."""
-    colours = depth_colours(data.depths)
     panels = iter(axes[0])
-    if data.random:
+    if len(random):
         ax = next(panels)
-        for rank, one in enumerate(data.random):
-            colour, plain = colours[one.depth], one.architecture == "plain"
-            place = one.place * BESIDE ** (rank - (len(data.random) - 1) / 2)  # ranges side by side
-            ax.errorbar(place, one.mean, [one.mean - one.low, one.high - one.mean], color=colour, linewidth=1.1,
-                        linestyle=ARCHITECTURE_LINES[one.architecture], marker=ARCHITECTURE_MARKERS[one.architecture],
-                        markersize=3.4, markerfacecolor="white" if plain else colour, elinewidth=0.8,
-                        capsize=1.8)  # fmt: skip
-        count_axis(ax, [float(place) for line in data.random for place in line.place])
+        lines = [line for _, line in random.groupby("net", sort=False)]
+        for rank, line in enumerate(lines):
+            kind, colour = line["architecture"].iloc[0], colours[line["depth"].iloc[0]]
+            place, rise, low, high = (line[name].to_numpy() for name in ("place", "rise", "lowest", "highest"))
+            place = place * BESIDE ** (rank - (len(lines) - 1) / 2)  # ranges side by side
+            ax.errorbar(place, rise, [rise - low, high - rise], color=colour, linewidth=1.1, markersize=3.4,
+                        linestyle=ARCHITECTURE_LINES[kind], marker=ARCHITECTURE_MARKERS[kind], elinewidth=0.8,
+                        capsize=1.8, markerfacecolor="white" if kind == "plain" else colour)  # fmt: skip
+        count_axis(ax, random["place"].tolist())
         ax.set_xlabel(axis("blocks_out"))
-    if len(data.shuffled):
+    if len(orders):
         ax = next(panels)
-        for (kind, depth), part in data.shuffled.groupby(["architecture", "depth"]):
-            colour = colours[int(str(depth))]
-            ax.plot(part["kendall_tau"], part["rise"], ARCHITECTURE_MARKERS[str(kind)], color=colour, markersize=3.4,
+        for _, part in orders.groupby(["architecture", "depth"]):
+            kind, colour = part["architecture"].iloc[0], colours[part["depth"].iloc[0]]
+            ax.plot(part["kendall_tau"], part["rise"], ARCHITECTURE_MARKERS[kind], color=colour, markersize=3.4,
                     markerfacecolor="none" if kind == "plain" else colour, markeredgewidth=0.8, alpha=0.85)  # fmt: skip
         ax.invert_xaxis()  # farther from the trained order to the right, as more blocks out are
         ax.set_xlabel(axis("kendall_tau"))
     axes[0][0].set_ylabel(axis("rise"))
-    nets = {(line.architecture, line.depth): line.net for line in data.random}
-    for (kind, depth, net), _ in data.shuffled.groupby(["architecture", "depth", "net"]):
-        nets[str(kind), int(str(depth))] = str(net)
+    nets = pd.concat([frame[NET] for frame in (random, orders) if len(frame)]).drop_duplicates()
     handles = [
         Line2D([], [], color=colours[depth], linestyle=ARCHITECTURE_LINES[kind], label=net, markersize=3.4,
                marker=ARCHITECTURE_MARKERS[kind], markerfacecolor="none" if kind == "plain" else colours[depth])
-        for (kind, depth), net in sorted(nets.items())
+        for net, kind, depth in nets.sort_values(["architecture", "depth"]).to_numpy()
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(axes[0])))
 

@@ -103,7 +103,7 @@ def probability(
     """Draw a matrix of the probability that the deeper of two nets ends with the higher error.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant; those that count are compared.
+        runs: a row a run, as `load_runs` returns them, of one variant; those that count are compared.
         ax: where to draw; by default new axes.
         architecture: plain, residual or vgg.
         metric: final_train_error or final_test_error.

@@ -92,7 +92,7 @@ def rates(
     """Draw every trial's training error against its learning rate, for the nets of one depth.
 
     Args:
-        trials: a row a trial and seed, as `study.track.load_trials` returns them, of one variant.
+        trials: a row a trial and seed, as `study.track.frames.load_trials` returns them, of one variant.
         ax: where to draw; by default new axes.
         depth: of the nets; by default the deepest.
         tolerance: points above a net's best error within which a rate is good.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from study.report.figures.labels import squeeze, squeeze_axis, tick_labels, unsqueeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, SMALL, as_text, depth_colours, pale
 from study.report.metrics import axis
-from study.statistics.interval import Mean, mean_interval
+from study.statistics.interval import Interval, mean_interval
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     diverged: int
 
     @property
-    def mean(self) -> Mean:
+    def mean(self) -> Interval:
         """Of the deep net."""
         return mean_interval(self.deep_errors)
 
@@ -223,7 +223,7 @@ def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> Non
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
 
 
-def _draw_dose(ax: Axes, place: float, cell: Array, mean: Mean, diverged: int, colour: str) -> None:
+def _draw_dose(ax: Axes, place: float, cell: Array, mean: Interval, diverged: int, colour: str) -> None:
     if np.isfinite(mean.low):
         ax.errorbar(place, mean.estimate, [[mean.estimate - mean.low], [mean.high - mean.estimate]], color=colour,
                     linewidth=1.0, capsize=2.4, zorder=2)  # fmt: skip

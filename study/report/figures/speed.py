@@ -81,7 +81,7 @@ def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the images a second that training takes in, against depth.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant.
+        runs: a row a run, as `study.track.frames.load_runs` returns them, of one variant.
         ax: where to draw; by default new axes.
 
     Raises:

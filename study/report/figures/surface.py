@@ -1,6 +1,7 @@
 """The loss around nets: contours over two random directions, and the slice along the first, Li et al. 2018."""
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from study.report.figures.drawing import Drawing
 from study.report.figures.layers import name_row
 from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
 from study.report.metrics import axis
 from study.verdict.selection import depths, net_name
-
-Array = NDArray[np.float64]
+from study.verdict.text import listed, number
 
 STATISTICS = ("running", "batch")
 """Of batch norms: the net's own, as in the paper's code, or those of the batch at each point."""
@@ -32,31 +33,16 @@ EDGE_COLOUR = "#5a5a5a"
 KEY_COLUMNS = 6
 
 
-class Slice(NamedTuple):
-    """The loss around one net, of one seed: places along both directions (A,), (B,), and losses (A, B) in nats."""
+class Surface(NamedTuple):
+    """The slices of all nets, those whose contours are drawn, and what both figures share."""
 
-    net: str
-    architecture: str
-    depth: int
-    seed: int
-    statistics: str
-    a: Array
-    b: Array
-    loss: Array
-    """NaN where it wasn't measured or isn't a number, infinite where it has overflown."""
+    frame: pd.DataFrame
+    """A row a point: net, architecture, depth, seed, statistics, its places a and b, and the loss in nats.
 
-    @property
-    def through(self) -> Array:
-        """The losses (A,) along the first direction, through the net itself."""
-        return self.loss[:, int(np.abs(self.b).argmin())]
-
-
-class SurfaceData(NamedTuple):
-    """All slices, the nets whose contours are drawn, and what both figures share."""
-
-    slices: tuple[Slice, ...]
-    nets: tuple[str, ...]
-    """Shallowest plain, deepest plain, deepest residual; others have a line in the slice only."""
+    The loss is NaN where it wasn't measured or isn't a number, infinite where it has overflown.
+    """
+    contoured: tuple[str, ...]
+    """Shallowest plain, deepest plain, deepest residual net; others have a line in the slice only."""
     levels: tuple[float, ...]
     """Of the contours, the same for all nets, in nats."""
     classes: int
@@ -69,25 +55,28 @@ class SurfaceData(NamedTuple):
     @property
     def statistics(self) -> tuple[str, ...]:
         """Those that were measured, the rows of the figure."""
-        return tuple(name for name in STATISTICS if any(one.statistics == name for one in self.slices))
+        return tuple(name for name in STATISTICS if (self.frame["statistics"] == name).any())
 
-    def of(self, net: str, statistics: str) -> Slice | None:
-        """Return a net's slice; None where it wasn't measured."""
-        return next((one for one in self.slices if (one.net, one.statistics) == (net, statistics)), None)
+    @property
+    def nets(self) -> pd.DataFrame:
+        """Net, architecture and depth, a row a net."""
+        return self.frame[["net", "architecture", "depth"]].drop_duplicates("net")
 
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a point of a slice."""
-        return pd.concat([
-            pd.DataFrame({
-                "net": one.net, "architecture": one.architecture, "depth": one.depth, "seed": one.seed,
-                "statistics": one.statistics, "a": np.repeat(one.a, len(one.b)), "b": np.tile(one.b, len(one.a)),
-                "loss": one.loss.ravel(),
-            })
-            for one in self.slices
-        ], ignore_index=True)  # fmt: skip
+    @property
+    def slices(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """By net and statistics: the losses, a row a place along the first direction, a column one along the second."""
+        groups = self.frame.groupby(["net", "statistics"], sort=False)
+        return {
+            (str(net), str(kind)): part.pivot(index="a", columns="b", values="loss") for (net, kind), part in groups
+        }
 
 
-def surface_data(rows: pd.DataFrame, classes: int) -> SurfaceData | None:
+def through(losses: pd.DataFrame) -> "pd.Series[float]":
+    """Return the losses of a slice along the first direction, through the net itself."""
+    return losses.iloc[:, int(np.abs(losses.columns.to_numpy()).argmin())]
+
+
+def surface_data(rows: pd.DataFrame, classes: int) -> Surface | None:
     """Return the slices of plain and residual nets at the end of training, of each net's first seed.
 
     Args:
@@ -97,44 +86,35 @@ def surface_data(rows: pd.DataFrame, classes: int) -> SurfaceData | None:
     Returns:
         None where no slice has two points that are numbers.
     """
-    slices = tuple(
-        one
-        for (_, statistics), part in rows.groupby(["net", "statistics"], sort=False)
-        if (one := _slice(part[part["seed"] == part["seed"].min()], str(statistics))) is not None
-    )
-    slices = tuple(sorted(slices, key=lambda one: (one.architecture, one.depth)))
+    rows = rows[rows["architecture"].isin(["plain", "residual"])]
+    slices = []
+    for (net, statistics), part in rows.groupby(["net", "statistics"], sort=False):
+        part = part[part["seed"] == part["seed"].min()]
+        losses = part.pivot_table(index="a", columns="b", values="loss", dropna=False, aggfunc="first").astype(float)
+        if min(losses.shape) > 1 and np.isfinite(losses).to_numpy().sum() > 1:
+            first = part.iloc[0]
+            names = {"net": net, "architecture": first["architecture"], "depth": first["depth"], "seed": first["seed"]}
+            points = losses.stack(future_stack=True).rename("loss").reset_index()
+            slices.append(pd.DataFrame({**names, "statistics": statistics}, points.index).join(points))
     if not slices:
         return None
-    found = pd.DataFrame([one._asdict() for one in slices])[["net", "architecture", "depth"]]
-    known = np.concatenate([one.loss[np.isfinite(one.loss)] for one in slices])
-    low = 10.0 ** math.floor(math.log10(max(FLOOR, float(known.min()))))
-    high = min(TOP, max(float(known.max()), 10 * low))
-    return SurfaceData(slices, _chosen(found), _levels(min(low, TOP / 10), high), classes)
+    slices.sort(key=lambda points: (points["architecture"][0], points["depth"][0]))
+    frame = pd.concat(slices, ignore_index=True)
+    known = frame.loc[np.isfinite(frame["loss"]), "loss"]
+    low = 10.0 ** math.floor(math.log10(max(FLOOR, known.min())))
+    high = min(TOP, max(known.max(), 10 * low))
+    return Surface(frame, _contoured(frame), _levels(min(low, TOP / 10), high), classes)
 
 
-def _slice(part: pd.DataFrame, statistics: str) -> Slice | None:
-    first = part.iloc[0]
-    if first["architecture"] not in ("plain", "residual"):
-        return None
-    table = part.pivot_table(index="a", columns="b", values="loss", dropna=False, aggfunc="first")
-    loss = table.to_numpy(dtype=np.float64)
-    if min(loss.shape) < 2 or np.isfinite(loss).sum() < 2:
-        return None
-    a, b = (places.to_numpy(dtype=np.float64) for places in (table.index, table.columns))
-    name, depth = str(first["net"]), int(first["depth"])
-    return Slice(name, str(first["architecture"]), depth, int(first["seed"]), statistics, a, b, loss)
-
-
-def _chosen(found: pd.DataFrame) -> tuple[str, ...]:
+def _contoured(frame: pd.DataFrame) -> tuple[str, ...]:
     """Return the nets whose contours are drawn, at most three."""
-    plain = depths(found[found["architecture"] == "plain"])
-    residual = depths(found[found["architecture"] == "residual"])
-    chosen = [net_name(found, "plain", depth) for depth in sorted({*plain[:1], *plain[-1:]})]
+    plain, residual = (depths(frame[frame["architecture"] == kind]) for kind in ("plain", "residual"))
+    nets = [net_name(frame, "plain", depth) for depth in sorted({*plain[:1], *plain[-1:]})]
     if residual:
         deep = plain[-1] if plain and plain[-1] in residual else residual[-1]
         pair = (deep,) if plain else sorted({residual[0], deep})
-        chosen += [net_name(found, "residual", depth) for depth in pair]
-    return tuple(chosen)
+        nets += [net_name(frame, "residual", depth) for depth in pair]
+    return tuple(nets)
 
 
 def _levels(low: float, high: float) -> tuple[float, ...]:
@@ -143,101 +123,140 @@ def _levels(low: float, high: float) -> tuple[float, ...]:
     return tuple(level for i, level in enumerate(levels) if i == 0 or levels[i - 1] < high)
 
 
-def contours_width(data: SurfaceData) -> float:
-    """Return the width of the contours' figure in inches: a panel is a third of the page."""
-    return min(WIDTH, 1.4 + 1.85 * len(data.nets))
+def surface_drawings(surface: Surface) -> tuple[Drawing, Drawing]:
+    """Return the contours of some nets, and the slices along the first direction of all."""
+    return _contours_drawing(surface), _slices_drawing(surface)
 
 
-def contours_height(data: SurfaceData) -> float:
-    """Return the height of the contours' figure in inches."""
-    return 0.8 + 1.9 * len(data.statistics)
+def _contours_drawing(surface: Surface) -> Drawing:
+    notes = {"running": "the net's own running statistics, as in the paper's code",
+             "batch": "those of the images at each point"}  # fmt: skip
+    which = f"{notes['running']} (above), or {notes['batch']} (below)"
+    if len(surface.statistics) == 1:
+        which = notes[surface.statistics[0]]
+    caption = (
+        "Training loss around trained nets along two random directions, each filter's as long as the filter (Li et "
+        f"al. 2018, arXiv 1712.09913, section 4 and Figure 5), at the same contours for all nets. Batch norms use "
+        f"{which}. Orange: ln {surface.classes} = {surface.basin:.2f} nats, the loss of guessing. One seed a net "
+        f"({listed([str(seed) for seed in sorted(set(surface.frame['seed']))])}), one pair of directions. Losses "
+        "beyond the scale have the colour of its ends."
+    )
+    slices, cells = surface.slices, []
+    for kind in surface.statistics:
+        for net in surface.contoured:
+            if (net, kind) in slices:
+                losses = slices[net, kind]
+                share = 100 * float((losses.to_numpy() < surface.basin).mean())
+                cells.append(
+                    f"{net}, {kind} statistics: {_centre(losses)} nats at the centre, lowest "
+                    f"{number(losses.min().min(), 3)}, {share:.0f}% of the slice below ln {surface.classes}"
+                )
+    texts = ("The loss around nets", caption, f"Contour plots of the training loss. {'; '.join(cells)}.")
+    rows, columns = len(surface.statistics), len(surface.contoured)
+    width, height = min(WIDTH, 1.4 + 1.85 * columns), 0.8 + 1.9 * rows  # a panel is a third of the page
+    draw = partial(draw_contours, surface)
+    return Drawing("why-surface", texts, draw, surface.frame, columns, height, width, {"rows": rows})
 
 
-def slices_height(data: SurfaceData) -> float:
-    """Return the height of the slices' figure in inches, which grows with its key."""
-    return 2.4 + 0.17 * math.ceil(len(slice_key(data)) / KEY_COLUMNS)
+def _centre(losses: pd.DataFrame) -> str:
+    return number(through(losses).iloc[len(losses) // 2], 3)
 
 
-def _powers(levels: tuple[float, ...]) -> list[float]:
-    return list(levels[:: len(STEPS)])
+def _slices_drawing(surface: Surface) -> Drawing:
+    caption = (
+        "Training loss along the first of the two directions, through the net itself (0); plain nets dashed. Dotted: "
+        f"ln {surface.classes}. One seed a net. The axis is cut at {surface.levels[-1]:g} nats."
+    )
+    cells = []
+    for (net, kind), losses in surface.slices.items():
+        line = through(losses)
+        (first, last), (low, high) = line.iloc[[0, -1]], line.index[[0, -1]]
+        cells.append(
+            f"{net}, {kind} statistics: {number(first, 3)} nats at {low:g}, {_centre(losses)} at 0, {number(last, 3)} "
+            f"at {high:g}"
+        )
+    texts = ("The loss along one direction", caption,
+             f"Line chart of the training loss along a direction. {'; '.join(cells)}.")  # fmt: skip
+    height = 2.4 + 0.17 * math.ceil(len(surface.nets) / KEY_COLUMNS)  # grows with the key
+    columns, draw = len(surface.statistics), partial(draw_slices, surface)
+    return Drawing("why-surface-slice", texts, draw, surface.frame, columns, height, options={"sharey": True})
 
 
-def draw_contours(data: SurfaceData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a column a net and a row each kind of statistics, with one scale of colours and the edge of the basin."""
-    for row, statistics in enumerate(data.statistics):
-        for column, net in enumerate(data.nets):
+    slices = surface.slices
+    for row, kind in enumerate(surface.statistics):
+        for column, net in enumerate(surface.contoured):
             ax = axes[row][column]
-            one = data.of(net, statistics)
-            if one is None:
+            if (net, kind) not in slices:
                 ax.set_visible(False)
                 continue
-            _contour(ax, one, data)
+            _draw_contour(ax, slices[net, kind], surface)
             if row == 0:
                 ax.set_title(net)
-            if row == len(data.statistics) - 1:
+            if row == len(surface.statistics) - 1:
                 ax.set_xlabel(axis("along_first"))
         axes[row][0].set_ylabel(axis("along_second"))
-        name_row(axes[row][-1], f"{statistics} statistics")
-    norm = LogNorm(data.levels[0], data.levels[-1])
+        name_row(axes[row][-1], f"{kind} statistics")
+    norm = LogNorm(surface.levels[0], surface.levels[-1])
     bar = figure.colorbar(ScalarMappable(norm, SHADES), ax=axes, aspect=28, pad=0.02, extend="both")
-    bar.ax.yaxis.set_major_locator(FixedLocator(_powers(data.levels)))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.ax.axhline(data.basin, color=BASIN_COLOUR, linewidth=1.6)
+    _loss_ticks(bar.ax, surface)
+    bar.ax.axhline(surface.basin, color=BASIN_COLOUR, linewidth=1.6)
     bar.set_label(axis("train_loss"))
     bar.outline.set_visible(False)
-    key = [Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {data.classes} = {data.basin:.2f} nats"),
+    key = [Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {surface.classes} = {surface.basin:.2f} nats"),
            Line2D([], [], color="black", marker="+", linestyle="", label="the trained net")]  # fmt: skip
     figure.legend(handles=key, loc="outside lower center", ncols=2)
 
 
-def _contour(ax: Axes, one: Slice, data: SurfaceData) -> None:
+def _loss_ticks(ax: Axes, surface: Surface) -> None:
+    """Give an axis of losses a tick at each power of ten."""
+    ax.yaxis.set_major_locator(FixedLocator(list(surface.levels[:: len(STEPS)])))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _draw_contour(ax: Axes, losses: pd.DataFrame, surface: Surface) -> None:
     """Draw one slice: what has overflown as the highest shade, what isn't a number as grey."""
-    levels = np.array(data.levels)
-    held = np.ma.masked_invalid(np.clip(one.loss.T, levels[0] / 2, levels[-1] * 2))  # (B, A)
+    a, b, levels = losses.index.to_numpy(), losses.columns.to_numpy(), np.array(surface.levels)
+    drawn = np.ma.masked_invalid(np.clip(losses.to_numpy().T, levels[0] / 2, levels[-1] * 2))  # (B, A)
     colours: Any = {"norm": LogNorm(levels[0], levels[-1]), "cmap": SHADES}
-    ax.contourf(one.a, one.b, held, levels, extend="both", **colours)
-    ax.contour(one.a, one.b, held, levels, colors="white", linewidths=0.25, alpha=0.6)
-    if held.min() < data.basin < held.max():
-        ax.contour(one.a, one.b, held, [data.basin], colors=BASIN_COLOUR, linewidths=1.1)
+    ax.contourf(a, b, drawn, levels, extend="both", **colours)
+    ax.contour(a, b, drawn, levels, colors="white", linewidths=0.25, alpha=0.6)
+    if drawn.min() < surface.basin < drawn.max():
+        ax.contour(a, b, drawn, [surface.basin], colors=BASIN_COLOUR, linewidths=1.1)
     ax.plot(0, 0, "+", color="black", markersize=5, markeredgewidth=0.9)
     ax.set_facecolor("#bdbdbd")
     ax.set_aspect("equal")
     ax.grid(visible=False)
-    ax.set_xticks([one.a[0], 0.0, one.a[-1]])
-    ax.set_yticks([one.b[0], 0.0, one.b[-1]])
+    ax.set_xticks([a[0], 0.0, a[-1]])
+    ax.set_yticks([b[0], 0.0, b[-1]])
     ax.label_outer()
 
 
-def draw_slices(data: SurfaceData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw every net's loss along the first direction, a panel each kind of statistics."""
-    colours = depth_colours(one.depth for one in data.slices)
-    low, high = data.levels[0] / 1.5, data.levels[-1] * 1.5
-    for ax, statistics in zip(axes[0], data.statistics, strict=True):
-        for one in (one for one in data.slices if one.statistics == statistics):
-            style = ARCHITECTURE_LINES[one.architecture]
-            ax.plot(one.a, np.minimum(one.through, 2 * high), color=colours[one.depth], linestyle=style, linewidth=1.2)
+    colours = depth_colours(surface.nets["depth"])
+    looks: dict[str, Any] = {
+        net["net"]: {"color": colours[net["depth"]], "linestyle": ARCHITECTURE_LINES[net["architecture"]]}
+        for _, net in surface.nets.iterrows()
+    }
+    low, high = surface.levels[0] / 1.5, surface.levels[-1] * 1.5
+    for ax, statistics in zip(axes[0], surface.statistics, strict=True):
+        for (net, kind), losses in surface.slices.items():
+            if kind == statistics:
+                line = through(losses)
+                ax.plot(line.index, np.minimum(line, 2 * high), linewidth=1.2, **looks[net])
         # Not in the contours' orange, which is that of a depth here.
-        ax.axhline(data.basin, color=EDGE_COLOUR, linewidth=0.9, linestyle=":", zorder=1)
+        ax.axhline(surface.basin, color=EDGE_COLOUR, linewidth=0.9, linestyle=":", zorder=1)
         ax.set_yscale("log")
         ax.set_ylim(low, high)
-        ax.yaxis.set_major_locator(FixedLocator(_powers(data.levels)))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_locator(NullLocator())
+        _loss_ticks(ax, surface)
         ax.set_title(f"{statistics} statistics")
         ax.set_xlabel(axis("along_first"))
-    first = axes[0][0]
-    first.set_ylabel(axis("train_loss"))
-    axes[0][-1].text(1.01, data.basin, f"ln {data.classes}", transform=axes[0][-1].get_yaxis_transform(), va="center",
-                     color=EDGE_COLOUR, fontsize=SIZE - 0.5)  # fmt: skip
-    figure.legend(handles=slice_key(data), loc="outside lower center", ncols=min(KEY_COLUMNS, len(slice_key(data))))
-
-
-def slice_key(data: SurfaceData) -> list[Line2D]:
-    """Return the key of the slices: a line a net."""
-    colours = depth_colours(one.depth for one in data.slices)
-    nets = {one.net: one for one in data.slices}
-    return [
-        Line2D([], [], color=colours[one.depth], linestyle=ARCHITECTURE_LINES[one.architecture], label=net)
-        for net, one in nets.items()
-    ]
+    axes[0][0].set_ylabel(axis("train_loss"))
+    last = axes[0][-1]
+    last.text(1.01, surface.basin, f"ln {surface.classes}", transform=last.get_yaxis_transform(), va="center",
+              color=EDGE_COLOUR, fontsize=SIZE - 0.5)  # fmt: skip
+    handles = [Line2D([], [], label=net, **look) for net, look in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(KEY_COLUMNS, len(handles)))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS
 from study.report.tables.results import NOTHING, Table
-from study.statistics.interval import MOST_SEEDS
+from study.statistics.power import MOST_SEEDS
 from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
 
@@ -42,7 +42,7 @@ def pairs_table(found: Sequence[Pair]) -> Table:
         "p (Holm)": [_p(pair.p_holm) for pair in found],
         "p (permutation)": [_p(pair.permutation.p) for pair in found],
         "P(deeper worse)": [_probability(pair) for pair in found],
-        "Seeds": [f"{d.n_deep}, {d.n_shallow}" for d in differences],
+        "Seeds": [f"{d.n[0]}, {d.n[1]}" for d in differences],
         "Seeds to settle": [_needed(pair.needed) for pair in found],
     }  # fmt: skip
     caption = (
@@ -55,9 +55,10 @@ def pairs_table(found: Sequence[Pair]) -> Table:
 
 
 def _row(pair: Pair) -> dict[str, Any]:
-    row = {**pair._asdict(), **pair.difference._asdict()}
+    row = pair.record() | pair.difference.record()
     for name in ("bootstrap", "permutation", "probability", "equivalence"):
-        row |= {f"{name}_{key}": value for key, value in getattr(pair, name)._asdict().items()}
+        numbers = row[name] if isinstance(row[name], dict) else row[name]._asdict()
+        row |= {f"{name}_{key}": value for key, value in numbers.items()}
     return row
 
 

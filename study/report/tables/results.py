@@ -47,7 +47,7 @@ def results_table(runs: pd.DataFrame) -> pd.DataFrame:
         }  # fmt: skip
         for metric in ERRORS:
             mean = mean_interval(cell[metric].to_numpy(dtype=np.float64))
-            row |= {f"{metric}_{part}": value for part, value in mean._asdict().items()}
+            row |= {f"{metric}_{part}": value for part, value in mean.record().items()}
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else RESULT_COLUMNS)
 

@@ -8,11 +8,10 @@ import pandas as pd
 from study.report.metrics import axis
 from study.report.tables.results import NOTHING, Table
 from study.report.tuning_words import OBJECTIVES, Facts, decades, good_words, part_words, point_words, rate
-from study.statistics.interval import Contrast, Difference
+from study.statistics.interval import Interval
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.rule import listed
 from study.verdict.searches import Best, Searched
-from study.verdict.text import interval, points
+from study.verdict.text import interval, listed, points
 
 REASONS = {"one seed": "one seed a net", "no result": "a net has no result"}
 
@@ -120,7 +119,7 @@ def robustness_table(facts: Facts) -> Table:
         cells = {f"{kind.capitalize()} nets": _difference(one.rises.get(kind)) for kind in kinds}
         if len(kinds) > 1:
             cells["Difference in differences"] = _difference(one.contrast)
-        counts = sorted({n for rise in known if rise is not None for n in (rise.n_deep, rise.n_shallow)})
+        counts = sorted({n for rise in known if rise is not None for n in rise.n})
         shown.append({
             "Rates": _name(one, facts), f"Rise in {one.judged} nets": _status(one), **cells,
             "Seeds": " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING,
@@ -142,9 +141,9 @@ def robustness_table(facts: Facts) -> Table:
 def _choice_row(one: Choice) -> dict[str, Any]:
     row: dict[str, Any] = {"rates": one.name, **(one.point or {}), "shallow": one.shallow, "deep": one.deep}
     for kind, rise in one.rises.items():
-        row |= {f"{kind}_{part}": value for part, value in rise._asdict().items()}
+        row |= {f"{kind}_{part}": value for part, value in rise.record().items()}
     if one.contrast is not None:
-        row |= {f"contrast_{part}": value for part, value in one.contrast._asdict().items()}
+        row |= {f"contrast_{part}": value for part, value in one.contrast.record().items()}
     return row | {"judged": one.judged, "status": one.status, "reason": one.reason, "part_of_training": one.part}
 
 
@@ -155,7 +154,7 @@ def _name(one: Choice, facts: Facts) -> str:
     return f"{name}: {point_words(one.point, facts.fields)}"
 
 
-def _difference(found: Difference | Contrast | None) -> str:
+def _difference(found: Interval | None) -> str:
     if found is None or math.isnan(found.estimate):
         return NOTHING
     estimate = points(found.estimate, found.low, found.high)

@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.errors import StudyError
-from study.report.why.evidence import Evidence
-from study.report.why.excess import Excess, Way, excess
+from study.report.why.chapter import Evidence
 from study.report.why.names import in_words
 from study.statistics.growth import fit_growth
-from study.statistics.interval import Contrast, Mean, difference_in_differences, mean_interval
+from study.statistics.interval import Direction, Interval, mean_interval
+from study.statistics.welch import difference_in_differences, excess
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
 
@@ -21,8 +21,8 @@ Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear"
 than the plain one, as the shallow net is worse. `same`: there is none, with or without the remedy. `alone`: there is
 nothing to compare with."""
 Array = NDArray[np.float64]
-WITHIN: tuple[Way, ...] = ("no more", "less")
-NO_EXCESS = Excess(math.nan, math.nan, math.nan, 0, 0)
+WITHIN: tuple[Direction, ...] = ("no more", "less")
+NO_EXCESS = Interval(math.nan, math.nan, math.nan)
 
 
 class Arm(NamedTuple):
@@ -41,17 +41,17 @@ class Arm(NamedTuple):
     """Seeds of the deep net, which count with the error of guessing."""
     rates: tuple[float, ...]
     """Learning rates of the deep net."""
-    rise: Excess
+    rise: Interval
     """Deep minus shallow."""
-    plain_rise: Excess
+    plain_rise: Interval
     """The same of the paper's plain nets of these depths."""
-    removed: Contrast
+    removed: Interval
     """The plain nets' rise minus this one."""
-    beside_plain: Excess
+    beside_plain: Interval
     """The paper's plain net of the deep depth minus this one's: positive where this one is better."""
     borrowed: bool
     """Whether the shallow net is the paper's plain one."""
-    growth: Mean
+    growth: Interval
     """Factor by which gradients grow a layer toward the input at initialisation, over seeds of the deep net."""
     effect: Effect
 
@@ -73,7 +73,7 @@ class Arm(NamedTuple):
         return self.removed.estimate / rise.estimate if rises(rise) else math.nan
 
 
-def rises(rise: Excess) -> bool:
+def rises(rise: Interval) -> bool:
     """Return whether there is a rise: the interval, or with one seed the estimate, is above 0."""
     return (rise.estimate if math.isnan(rise.low) else rise.low) > 0
 
@@ -127,15 +127,14 @@ def _arm(
     return arm._replace(effect=_effect(arm, smallest))
 
 
-def _better(plain_high: Array, high: Array, resolution: float) -> Contrast:
+def _better(plain_high: Array, high: Array, resolution: float) -> Interval:
     """Return what is removed of a rise from the same net: the shallow net's error falls out."""
-    one = excess(plain_high, high, resolution)
-    return Contrast(one.estimate, one.low, one.high, math.nan, one.n)
+    return excess(plain_high, high, resolution)
 
 
-def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Contrast:
+def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Interval:
     if not all(len(cell) for cell in (plain_high, plain_low, high, low)):
-        return Contrast(math.nan, math.nan, math.nan, math.nan, 0)
+        return NO_EXCESS
     return difference_in_differences(plain_high, plain_low, high, low, resolution)
 
 
@@ -143,8 +142,8 @@ def _effect(arm: Arm, smallest: float) -> Effect:
     """Judge by intervals; where one seed has none, by the estimates."""
     if math.isnan(arm.rise.estimate) or math.isnan(arm.removed.estimate):
         return "alone"
-    none_left, beside = arm.rise.way(smallest) in WITHIN, arm.beside_plain.way(smallest)
-    if none_left and arm.plain_rise.way(smallest) in WITHIN:
+    none_left, beside = arm.rise.direction(smallest) in WITHIN, arm.beside_plain.direction(smallest)
+    if none_left and arm.plain_rise.direction(smallest) in WITHIN:
         return "same"
     one = arm.removed
     seen = math.isnan(one.low)
@@ -157,7 +156,7 @@ def _effect(arm: Arm, smallest: float) -> Effect:
     return "not" if (one.estimate if seen else high) <= smallest else "unclear"
 
 
-def _growth(gradients: pd.DataFrame | None, ends: pd.DataFrame) -> Mean:
+def _growth(gradients: pd.DataFrame | None, ends: pd.DataFrame) -> Interval:
     """Fit each run's gradients at initialisation (`fit_growth`); runs that can't be fitted are left out."""
     found = []
     if gradients is not None and len(gradients):

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.tables.results import Table, count, spread
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.excess import Excess, bounds, excess, size
-from study.statistics.interval import mean_interval
+from study.report.why.chapter import Chapter, Evidence
+from study.statistics.interval import Interval, mean_interval
+from study.statistics.welch import excess
 from study.verdict import selection as c
-from study.verdict.rule import METRIC, listed
-from study.verdict.text import points
+from study.verdict.rule import METRIC
+from study.verdict.text import grounds, listed, more_or_less, points
 
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}
@@ -128,18 +128,18 @@ def _against_training(best: Pair, resolution: float, smallest: float) -> str:
     if not len(best.trained):
         return f"{made}; this study didn't train plain-{best.deep} from scratch to compare."
     found = excess(best.trained, best.errors, resolution)
-    text = f"{made}; trained from scratch it has {points(float(best.trained.mean()))}%, {size(found)} "
-    return f"{text}({bounds(found)}): {_verdict(found, smallest)}."
+    text = f"{made}; trained from scratch it has {points(float(best.trained.mean()))}%, {more_or_less(found)} "
+    return f"{text}({grounds(found)}): {_verdict(found, smallest)}."
 
 
-def _verdict(found: Excess, smallest: float) -> str:
+def _verdict(found: Interval, smallest: float) -> str:
     said = {
         "more": "the net could do better than training makes it",
         "rather more": f"more, though whether by more than {smallest:g} points can't be told",
         "no more": "training finds what is as good",
         "less": "training finds what is better than the construction",
         "unclear": "whether training falls short of it can't be told",
-    }[found.way(smallest)]
+    }[found.direction(smallest)]
     return f"{said}, as far as one seed can tell" if np.isnan(found.low) else said
 
 
@@ -181,4 +181,4 @@ def difference(value: float) -> str:
 
 def _mean(errors: NDArray[np.float64]) -> str:
     mean = mean_interval(errors)
-    return spread(mean.estimate, mean.sd, mean.n)
+    return spread(mean.estimate, mean.sd, mean.seeds)

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures import continuation as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table, count
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.continuation_words import Outcome, outcomes, percent, sentences
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
 from study.verdict.text import interval, points
@@ -86,7 +86,7 @@ def outcomes_table(found: tuple[Outcome, ...], smallest: float) -> Table:
         {"net": f"plain-{one.panel.shallow}", "built": f"plain-{one.panel.deep}", "lr": one.panel.rate,
          "noise": one.course.noise, "solution": one.start, "first": one.course.mean[0], "highest": one.highest,
          "left_at": one.left_at, "last": one.course.mean[-1], "iterations": int(one.course.iteration[-1]),
-         "difference": one.final.estimate, "low": one.final.low, "high": one.final.high, "seeds": one.final.n,
+         "difference": one.final.estimate, "low": one.final.low, "high": one.final.high, "seeds": one.final.seeds,
          "moved": one.course.moved, "not_finite": len(one.course.stopped), "fate": one.fate}
         for one in found
     ])  # fmt: skip
@@ -113,9 +113,9 @@ def outcomes_table(found: tuple[Outcome, ...], smallest: float) -> Table:
 def _difference(one: Outcome) -> str:
     final = one.final
     if np.isnan(final.low):
-        return f"{points(final.estimate)} ({final.n})"
+        return f"{points(final.estimate)} ({final.seeds})"
     value = points(final.estimate, final.low, final.high)
-    return f"{value}, {interval(final.estimate, final.low, final.high)} ({final.n})"
+    return f"{value}, {interval(final.estimate, final.low, final.high)} ({final.seeds})"
 
 
 def _moved(distance: float) -> str:

@@ -7,10 +7,11 @@ import pandas as pd
 
 from study.report.figures.continuation import ContinuationData, Course, Panel
 from study.report.tables.results import count
-from study.report.why.excess import Excess, bounds, excess, size
+from study.statistics.interval import Interval
+from study.statistics.welch import excess
 from study.verdict import selection as c
-from study.verdict.rule import METRIC, listed
-from study.verdict.text import points
+from study.verdict.rule import METRIC
+from study.verdict.text import grounds, listed, more_or_less, points
 
 Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]
 FATES: dict[Fate, str] = {
@@ -36,7 +37,7 @@ class Outcome(NamedTuple):
     highest: float
     left_at: float
     """First iteration seen at which the error is above the solution's by more than the smallest effect; NaN if none."""
-    final: Excess
+    final: Interval
     """The last error minus the solution's, in each seed."""
     fate: Fate
 
@@ -73,8 +74,8 @@ def _outcome(panel: Panel, course: Course, base: Course, resolution: float, smal
     return Outcome(panel, course, float(start.mean()), float(course.mean.max()), left_at, final, fate)
 
 
-def _fate(final: Excess, smallest: float, *, left: bool) -> Fate:
-    way = final.way(smallest)
+def _fate(final: Interval, smallest: float, *, left: bool) -> Fate:
+    way = final.direction(smallest)
     if way == "more":
         return "leaves"
     if way == "less":
@@ -115,7 +116,7 @@ def _built(built: list[Outcome], smallest: float) -> str:
         elif mine:
             parts.append(f"it {words} in {listed([f'{one.name} ({_course(one)})' for one in mine])}")
     said = "; ".join(parts).replace("it ", "SGD ", 1)
-    single = "; one seed a net, so no intervals" if all(one.final.n == 1 for one in built) else ""
+    single = "; one seed a net, so no intervals" if all(one.final.seeds == 1 for one in built) else ""
     return f"Trained on from the solution (where {smallest:g} points count as the same), {said}{single}."
 
 
@@ -129,7 +130,7 @@ def _course(one: Outcome) -> str:
         parts.append(f"weights moved by {percent(one.course.moved)}% of their norm")
     if one.course.stopped:
         parts.append(f"the loss stopped being finite in {len(one.course.stopped)} of {len(one.course.errors)}")
-    return ", ".join(parts if one.final.n == 1 else [*parts, bounds(one.final)])
+    return ", ".join(parts if one.final.seeds == 1 else [*parts, grounds(one.final)])
 
 
 def _own(built: list[Outcome], resolution: float, smallest: float) -> str:
@@ -139,7 +140,7 @@ def _own(built: list[Outcome], resolution: float, smallest: float) -> str:
         own = one.panel.own
         if own is not None:
             final = excess(own.errors[:, -1] - own.errors[:, 0], [0.0], resolution)
-            way = final.way(smallest)
+            way = final.direction(smallest)
             fate = "stays" if way in ("no more", "less") else "leaves" if way == "more" else "unclear"
             errors = f"{points(float(own.mean[0]))}% before, {points(float(own.mean[-1]))}% after"
             ways[fate].append(f"plain-{one.panel.shallow} at rate {one.panel.rate:.3g} ({errors})")
@@ -220,11 +221,11 @@ def _scratch(built: list[Outcome], runs: pd.DataFrame, resolution: float, smalle
         "no more": "a built start is of no help in the end",
         "less": "training from scratch ends better",
         "unclear": "whether a built start helps can't be told",
-    }[found.way(smallest)]
+    }[found.direction(smallest)]
     at = f" at rate {rates}" if rates else ""
     return (
-        f"From scratch{at} plain-{deep} ends at {points(float(best.panel.trained.mean()))}%, {size(found)} than from "
-        f"the solution built from plain-{best.panel.shallow} ({bounds(found)}): {verdict}"
+        f"From scratch{at} plain-{deep} ends at {points(float(best.panel.trained.mean()))}%, {more_or_less(found)} "
+        f"than from the solution built from plain-{best.panel.shallow} ({grounds(found)}): {verdict}"
         f"{', as far as one seed can tell' if np.isnan(found.low) else ''}."
     )
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.report.figures.remedies import DoseLine
-from study.report.why.evidence import Evidence
+from study.report.why.chapter import Evidence
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
 

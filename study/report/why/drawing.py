@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from study.report.figures.drawing import Picture, slug
 from study.report.figures.style import WIDTH, draw_and_save
-from study.report.gallery import Picture, slug
-from study.report.why.evidence import Evidence
+from study.report.why.chapter import Evidence
 
 
 def make_picture(

@@ -8,11 +8,10 @@ import pandas as pd
 
 from study.errors import StudyError
 from study.report.moments import moments_of, phrase
-from study.report.why.factors import Factor, bounds, factor_interval, number
 from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
+from study.statistics.interval import Interval, geometric_mean
 from study.verdict import selection as c
-from study.verdict.rule import listed
-from study.verdict.text import capital
+from study.verdict.text import capital, grounds, listed, number
 
 SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 EXPLOSION = 2.0
@@ -27,7 +26,7 @@ class NetGrowth(NamedTuple):
     depth: int
     layers: int
     """Over which it is fitted."""
-    means: dict[float, Factor]
+    means: dict[float, Interval]
     seeds: dict[float, "pd.Series[float]"]
     """By moment, indexed by run."""
 
@@ -41,7 +40,7 @@ def growths(rows: pd.DataFrame) -> tuple[NetGrowth, ...]:
             part = mine[mine["depth"] == depth]
             seeds = {at: found for at in moments_of(part) if len(found := _fits(part[part["moment"] == at]))}
             if seeds:
-                means = {at: factor_interval(values) for at, values in seeds.items()}
+                means = {at: geometric_mean(values) for at, values in seeds.items()}
                 layers = int(part["layer"].max())
                 out.append(NetGrowth(str(part["net"].iloc[0]), architecture, depth, layers, means, seeds))
     return tuple(out)
@@ -79,7 +78,7 @@ def _start(nets: tuple[NetGrowth, ...]) -> list[str]:
     for net in _deepest(nets, 0.0):
         one = net.means[0.0]
         text = f"At initialisation the gradient's norm changes by a factor of {rate_text(one.estimate)} a layer toward "
-        text += f"the input in {net.net} ({bounds(one, rate_text)}), {_fold(one.estimate, net.layers - 1)} over its "
+        text += f"the input in {net.net} ({grounds(one, rate_text)}), {_fold(one.estimate, net.layers - 1)} over its "
         text += f"layers: {_verdict(one, net.layers - 1)}"
         if net.architecture == "plain":
             text += f"; theory has {BATCH_NORM_GROWTH:.3f} for batch norm and ReLU without shortcuts ({SOURCE}), "
@@ -99,19 +98,19 @@ def _fold(rate: float, steps: int) -> str:
     return f"{number(10**power, 1 if power >= 1 else 2)}-fold" if abs(power) < 6 else f"10 to the {power:.0f}-fold"
 
 
-def _verdict(one: Factor, steps: int) -> str:
+def _verdict(one: Interval, steps: int) -> str:
     if math.isnan(one.low):
         return f"it {'grows' if one.estimate > 1 else 'shrinks'}, as far as one seed can tell"
     low, estimate, high = (steps * math.log10(rate) for rate in (one.low, one.estimate, one.high))
     if low > EXPLOSION or high < -EXPLOSION:
         return "it explodes" if low > 0 else "it vanishes"
     if -EXPLOSION <= low and high <= EXPLOSION:
-        way = "grows" if one.above else "shrinks" if one.below else "neither grows nor shrinks for sure"
+        way = "grows" if one.low > 1 else "shrinks" if one.high < 1 else "neither grows nor shrinks for sure"
         return f"it {way}, and neither explodes nor vanishes (100-fold)"
     return f"whether it {'explodes' if estimate > 0 else 'vanishes'} (100-fold) can't be told"
 
 
-def _beside(one: Factor) -> str:
+def _beside(one: Interval) -> str:
     if math.isnan(one.low):
         return "and one seed can't be tested against it"
     if one.low <= BATCH_NORM_GROWTH <= one.high:
@@ -128,7 +127,7 @@ def _later(nets: tuple[NetGrowth, ...]) -> list[str]:
             continue
         parts = [f"{rate_text(net.means[at].estimate)} {phrase(at)}" for at in later]
         last = net.means[later[-1]]
-        text = f"In {net.net} the factor is {listed(parts)} ({bounds(last, rate_text)})"
+        text = f"In {net.net} the factor is {listed(parts)} ({grounds(last, rate_text)})"
         start = net.means.get(0.0)
         if start is not None:
             text += f"{_left(start, last)}: {_change(net, later[-1])}"
@@ -136,26 +135,26 @@ def _later(nets: tuple[NetGrowth, ...]) -> list[str]:
     return out
 
 
-def _left(start: Factor, last: Factor) -> str:
+def _left(start: Interval, last: Interval) -> str:
     """Write which part of the logarithm of a growth is left, where there was one."""
-    if not (start.above and last.estimate > 1):
+    if not (start.low > 1 and last.estimate > 1):
         return ""
     return f", {100 * math.log(last.estimate) / math.log(start.estimate):.0f}% of the initial exponent"
 
 
 def _change(net: NetGrowth, moment: float) -> str:
     """Say whether the growth changed from initialisation on, by the runs measured at both."""
-    change = factor_interval((net.seeds[moment] / net.seeds[0.0]).dropna().to_numpy())
-    if change.n == 0:
+    change = geometric_mean((net.seeds[moment] / net.seeds[0.0]).dropna().to_numpy())
+    if change.seeds == 0:
         return "no run was measured at both"
     if math.isnan(change.low):
         return f"{'less' if change.estimate < 1 else 'more'} than at initialisation, in one seed"
-    if not (change.above or change.below):
+    if not (change.low > 1 or change.high < 1):
         return "whether training changed it can't be told from so few seeds"
     last = net.means[moment]
-    if change.above:
+    if change.low > 1:
         return "more than at initialisation"
-    return f"less than at initialisation{', but still growth' if last.above else ''}"
+    return f"less than at initialisation{', but still growth' if last.low > 1 else ''}"
 
 
 def _held(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> list[str]:
@@ -167,9 +166,9 @@ def _held(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> list[str]:
     net = plain[0]
     mine = rows[(rows["architecture"] == "plain") & (rows["depth"] == net.depth)]
     turns = [float(part.mean(axis=1).mean()) for part in _thirds(mine, later[0], "turn")]
-    longer = factor_interval(_changed(mine, later[0], "weight_norm")[0])
-    slower = [factor_interval(first / last) for first, last in (_changed(mine, at, "effective_lr") for at in later)]
-    if not (longer.n and slower[0].n and slower[-1].n) or math.isnan(sum(turns)):
+    longer = geometric_mean(_changed(mine, later[0], "weight_norm")[0])
+    slower = [geometric_mean(first / last) for first, last in (_changed(mine, at, "effective_lr") for at in later)]
+    if not (longer.seeds and slower[0].seeds and slower[-1].seeds) or math.isnan(sum(turns)):
         return []
     text = f"{capital(phrase(later[0]))} the first third of {net.net}'s layers has turned {turns[0]:.2f} rad from its "
     text += f"initial weights and the last third {turns[1]:.2f} rad, and the first third's weights are "
@@ -178,7 +177,7 @@ def _held(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> list[str]:
     if len(later) > 1:
         text += f", and {number(slower[-1].estimate)} {phrase(later[-1])}"
     beside = [_beside_held(rows, other, later[-1]) for other in _deepest(nets) if other.architecture == "residual"]
-    return [f"{text} ({bounds(slower[-1])}): {_verdict_held(slower[-1])}{''.join(beside)}."]
+    return [f"{text} ({grounds(slower[-1], number)}): {_verdict_held(slower[-1])}{''.join(beside)}."]
 
 
 def _thirds(rows: pd.DataFrame, moment: float, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -200,11 +199,11 @@ def _beside_held(rows: pd.DataFrame, net: NetGrowth, moment: float) -> str:
     """Say what became of the effective rate of another net's first third."""
     mine = rows[(rows["architecture"] == net.architecture) & (rows["depth"] == net.depth)]
     first, last = _changed(mine, moment, "effective_lr")
-    ratio = factor_interval(first / last)
-    return f"; in {net.net} that is {number(ratio.estimate)} ({bounds(ratio)})" if ratio.n else ""
+    ratio = geometric_mean(first / last)
+    return f"; in {net.net} that is {number(ratio.estimate)} ({grounds(ratio, number)})" if ratio.seeds else ""
 
 
-def _verdict_held(ratio: Factor) -> str:
-    if math.isnan(ratio.low) or not (ratio.above or ratio.below):
+def _verdict_held(ratio: Interval) -> str:
+    if math.isnan(ratio.low) or not (ratio.low > 1 or ratio.high < 1):
         return "whether the first layers are held back can't be told"
-    return "the first layers are held back" if ratio.below else "the first layers aren't held back"
+    return "the first layers are held back" if ratio.high < 1 else "the first layers aren't held back"

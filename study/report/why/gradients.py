@@ -7,17 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import gradients as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import at_moments, label, phrase
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import Factor, number
 from study.report.why.gradient_words import SOURCE, NetGrowth, growths, rate_text, sentences
 from study.statistics.growth import BATCH_NORM_GROWTH
-from study.verdict.rule import listed
-from study.verdict.text import capital
+from study.statistics.interval import Interval
+from study.verdict.text import capital, listed, number
 
 
 def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -43,7 +42,8 @@ def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
 def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
     """Return the growth of each net at each moment, with its interval."""
     numbers = pd.DataFrame([
-        {"net": net.net, "architecture": net.architecture, "depth": net.depth, "moment": at, **one._asdict()}
+        {"net": net.net, "architecture": net.architecture, "depth": net.depth, "moment": at,
+         "estimate": one.estimate, "low": one.low, "high": one.high, "n": one.seeds}
         for net in nets for at, one in net.means.items()
     ])  # fmt: skip
     moments = sorted({at for net in nets for at in net.means})
@@ -57,12 +57,12 @@ def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
     return Table("gradient-growth", caption, numbers, pd.DataFrame(columns))
 
 
-def _cell(one: Factor | None) -> str:
+def _cell(one: Interval | None) -> str:
     if one is None:
         return NOTHING
     if math.isnan(one.low):
         return f"{rate_text(one.estimate)} (1)"
-    return f"{rate_text(one.estimate)}, {rate_text(one.low)} to {rate_text(one.high)} ({one.n})"
+    return f"{rate_text(one.estimate)}, {rate_text(one.low)} to {rate_text(one.high)} ({one.seeds})"
 
 
 def _growth_picture(data: figure.GradientData, evidence: Evidence, folder: Path) -> Picture:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.report.figures import overfitting as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
-from study.report.gallery import Picture
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.statistics.interval import Difference, difference
+from study.statistics.interval import Interval
+from study.statistics.welch import difference
 from study.verdict import selection as c
 from study.verdict.text import interval, points
 
@@ -26,9 +27,9 @@ class Changes(NamedTuple):
     deep: str
     gap: float
     """Of the shallow one."""
-    test: Difference
-    train: Difference
-    gaps: Difference
+    test: Interval
+    train: Interval
+    gaps: Interval
 
 
 def overfitting_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -96,7 +97,7 @@ def _gap(changes: Changes) -> str:
     return f"{text}it narrows, where overfitting would widen it."
 
 
-def _points(one: Difference) -> str:
+def _points(one: Interval) -> str:
     if math.isnan(one.low):
         return f"{points(one.estimate)} points (too few seeds for an interval)"
     bounds = interval(one.estimate, one.low, one.high)

@@ -9,20 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.figures import remedies as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN, WIDTH
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table, spread
 from study.report.why.arms import Arm, Effect, arms
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.doses import Doses, doses
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
 from study.report.why.names import in_words
 from study.report.why.remedy_words import sentences
 from study.statistics.growth import BATCH_NORM_GROWTH
 from study.statistics.interval import mean_interval
 from study.verdict import selection as c
-from study.verdict.rule import METRIC, listed
-from study.verdict.text import interval, points
+from study.verdict.rule import METRIC
+from study.verdict.text import interval, listed, points
 
 DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 SHORT: dict[Effect, str] = {
@@ -59,7 +59,7 @@ def remedies_table(found: tuple[Arm, ...]) -> Table:
          "rise_low": arm.rise.low, "rise_high": arm.rise.high, "removed": arm.removed.estimate,
          "removed_low": arm.removed.low, "removed_high": arm.removed.high, "removed_share": arm.share,
          "growth": arm.growth.estimate, "growth_low": arm.growth.low, "growth_high": arm.growth.high,
-         "growth_seeds": arm.growth.n, "effect": arm.effect}
+         "growth_seeds": arm.growth.seeds, "effect": arm.effect}
         for arm in found
     ])  # fmt: skip
     columns = {
@@ -79,7 +79,7 @@ def remedies_table(found: tuple[Arm, ...]) -> Table:
         "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
         "without a remedy. A diverged run counts with the error of guessing."
     )
-    if any(arm.growth.n for arm in found):
+    if any(arm.growth.seeds for arm in found):
         columns["Growth of gradients a layer"] = [_growth(arm) for arm in found]
         caption += (
             " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
@@ -105,7 +105,7 @@ def _plain(arm: Arm) -> bool:
 
 def _spread(errors: NDArray[np.float64], diverged: int) -> str:
     mean = mean_interval(errors)
-    text = spread(mean.estimate, mean.sd, mean.n)
+    text = spread(mean.estimate, mean.sd, mean.seeds)
     return f"{text}, {diverged} diverged" if diverged else text
 
 
@@ -127,7 +127,7 @@ def _removed(arm: Arm) -> str:
 
 
 def _growth(arm: Arm) -> str:
-    return f"{arm.growth.estimate:.3f} ({arm.growth.n})" if arm.growth.n else NOTHING
+    return f"{arm.growth.estimate:.3f} ({arm.growth.seeds})" if arm.growth.seeds else NOTHING
 
 
 def _picture(found: tuple[Arm, ...], resolution: float, evidence: Evidence, folder: Path) -> Picture:

@@ -6,10 +6,10 @@ from scipy import stats
 
 from study.report.why.arms import Arm, Effect, rises
 from study.report.why.doses import Doses
-from study.report.why.excess import Excess, bounds, excess
+from study.statistics.interval import Interval
+from study.statistics.welch import excess
 from study.verdict.pairs import ALPHA
-from study.verdict.rule import listed
-from study.verdict.text import capital, interval, p_value, points
+from study.verdict.text import capital, grounds, interval, listed, p_value, points
 
 MOST_NAMES = 8
 """Remedies that a sentence names; of more, their number."""
@@ -35,15 +35,15 @@ def sentences(found: tuple[Arm, ...], doses: Doses | None, resolution: float, sm
 def _rise(plain: Arm | None, smallest: float) -> str:
     if plain is None or math.isnan(plain.rise.estimate):
         return "No plain nets of two depths are there that remedies could be judged by."
-    rise, way = plain.rise, plain.rise.way(smallest)
+    rise, way = plain.rise, plain.rise.direction(smallest)
     text = f"From {plain.shallow} to {plain.deep} layers the training error of plain nets without a remedy "
-    text += f"{'rises' if rise.estimate > 0 else 'changes'} by {_points(rise)} points ({bounds(rise)})"
+    text += f"{'rises' if rise.estimate > 0 else 'changes'} by {_points(rise)} points ({grounds(rise)})"
     if way in ("no more", "less"):
         return f"{text}: there is no rise that a remedy could remove."
     return f"{text}." if rises(rise) else f"{text}: whether there is a rise to be removed can't be told."
 
 
-def _points(one: Excess) -> str:
+def _points(one: Interval) -> str:
     ends = (one.estimate,) if math.isnan(one.low) else (one.low, one.high)
     return points(one.estimate, *ends)
 
@@ -112,7 +112,7 @@ def _dose(doses: Doses | None, resolution: float, smallest: float) -> str:
         f"{listed([points(float(cell.mean())) for cell in deep.errors])}%"
     )
     last = deep.scales[-1]
-    ways = {scale: excess(errors[scale], errors[last], resolution).way(smallest) for scale in deep.scales[:-1]}
+    ways = {scale: excess(errors[scale], errors[last], resolution).direction(smallest) for scale in deep.scales[:-1]}
     same = [scale for scale, way in ways.items() if way in ("no more", "less")]
     apart = [scale for scale, way in ways.items() if way in ("more", "rather more")]
     parts = [f"as low as with {last:g} at {listed([f'{scale:g}' for scale in same])}"] if same else []
@@ -130,7 +130,7 @@ def _growth(found: tuple[Arm, ...]) -> str:
     it.
     """
     deep = max(arm.deep for arm in found)
-    known = [arm for arm in found if arm.deep == deep and arm.growth.n]
+    known = [arm for arm in found if arm.deep == deep and arm.growth.seeds]
     if len(known) < LEAST_RANKED:
         return ""
     away = [round(abs(math.log(arm.growth.estimate)), 4) for arm in known]

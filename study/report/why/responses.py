@@ -7,13 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.figures import responses as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import END, at_moments
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import Factor, bounds, factor_between, factor_interval, number
+from study.statistics.interval import Interval, geometric_mean
+from study.statistics.welch import ratio
 from study.verdict import selection as c
+from study.verdict.text import grounds, number
 
 PAPER = "the paper (section 4.2, Figure 7)"
 
@@ -62,14 +64,14 @@ def _smaller(sizes: pd.DataFrame) -> list[str]:
     if not shared:
         return []
     names = [c.net_name(sizes, kind, shared[-1]) for kind in ("residual", "plain")]
-    ratio = factor_between(_of(sizes, "residual", shared[-1]), _of(sizes, "plain", shared[-1]))
-    if not ratio.n:
+    beside = ratio(_of(sizes, "residual", shared[-1]), _of(sizes, "plain", shared[-1]))
+    if not beside.seeds:
         return []
-    text = f"At the end the layers of {names[0]} respond {_three(ratio.estimate)} times as strongly as those of "
-    text += f"{names[1]}, by the geometric mean of their standard deviations ({bounds(ratio, _three)}): "
-    if ratio.below:
+    text = f"At the end the layers of {names[0]} respond {_three(beside.estimate)} times as strongly as those of "
+    text += f"{names[1]}, by the geometric mean of their standard deviations ({grounds(beside, _three)}): "
+    if beside.high < 1:
         return [f"{text}less, as {PAPER} has it."]
-    if ratio.above:
+    if beside.low > 1:
         return [f"{text}more, where {PAPER} has them respond less."]
     return [f"{text}whether less, as in {PAPER}, can't be told."]
 
@@ -80,23 +82,23 @@ def _with_depth(sizes: pd.DataFrame, architecture: str) -> str:
     if len(known) < 2:
         return ""
     names = [c.net_name(sizes, architecture, depth) for depth in (known[0], known[-1])]
-    change = factor_between(_of(sizes, architecture, known[-1]), _of(sizes, architecture, known[0]))
-    if not change.n:
+    change = ratio(_of(sizes, architecture, known[-1]), _of(sizes, architecture, known[0]))
+    if not change.seeds:
         return ""
     text = f"From {names[0]} to {names[1]} the response of a layer changes by a factor of {_three(change.estimate)} "
-    return f"{text}({bounds(change, _three)}): {_verdict(change, architecture)}."
+    return f"{text}({grounds(change, _three)}): {_verdict(change, architecture)}."
 
 
 def _alone(sizes: pd.DataFrame) -> list[str]:
     """Say how strongly the layers of a net respond that there is none to compare with."""
     out = []
     for net, part in sizes.groupby("net"):
-        one = factor_interval(part["size"])
-        if one.n:
+        one = geometric_mean(part["size"])
+        if one.seeds:
             text = (
                 f"At the end the layers of {net!s} respond with a standard deviation of {_three(one.estimate)} in the "
             )
-            out.append(f"{text}geometric mean ({bounds(one, _three)}); there is no net to compare it with.")
+            out.append(f"{text}geometric mean ({grounds(one, _three)}); there is no net to compare it with.")
     return out
 
 
@@ -104,13 +106,13 @@ def _three(value: float) -> str:
     return number(value, 3)
 
 
-def _verdict(change: Factor, architecture: str) -> str:
-    if math.isnan(change.low) or not (change.above or change.below):
+def _verdict(change: Interval, architecture: str) -> str:
+    if math.isnan(change.low) or not (change.low > 1 or change.high < 1):
         return "whether it falls with depth can't be told"
-    way = "falls" if change.below else "rises"
+    way = "falls" if change.high < 1 else "rises"
     if architecture != "residual":
         return f"it {way} with depth"
-    return f"it {way} with depth, {'as' if change.below else 'unlike'} in {PAPER}"
+    return f"it {way} with depth, {'as' if change.high < 1 else 'unlike'} in {PAPER}"
 
 
 def _picture(data: figure.ResponseData, evidence: Evidence, folder: Path) -> Picture:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
-from study.report.why.evidence import Chapter, Evidence
 from study.report.why.gradients import gradients_chapter
 from study.report.why.lesion import lesion_chapter
 from study.report.why.overfitting import overfitting_chapter

@@ -12,16 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.figures import shattering as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.layers import means_words
-from study.report.gallery import Picture
 from study.report.moments import at_moments, label, moments_of, phrase
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import ROUNDING, bounds, number
-from study.statistics.interval import Mean, difference, mean_interval
+from study.statistics.interval import Interval, mean_interval
+from study.statistics.welch import ROUNDING, difference
 from study.verdict import selection as c
-from study.verdict.text import capital, grounds
+from study.verdict.text import capital, grounds, number
 
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 
@@ -49,7 +49,7 @@ def _of(near: pd.DataFrame, net: str, moment: float) -> NDArray[np.float64]:
     return rows["autocorrelation"].dropna().to_numpy(dtype=np.float64)
 
 
-def _mean(values: NDArray[np.float64]) -> Mean:
+def _mean(values: NDArray[np.float64]) -> Interval:
     """Return the mean with its interval, which ends at 1, as autocorrelations do."""
     mean = mean_interval(values)
     return mean._replace(high=min(mean.high, 1.0)) if mean.high > 1 else mean
@@ -75,8 +75,8 @@ def _by_depth(near: pd.DataFrame) -> list[str]:
         text = f"{capital(phrase(first))} the autocorrelation of gradients at points "
         text += f"{number(float(near['distance'].mean()))} of a line apart is "
         if len(nets) > 1:
-            text += f"{_two(means[0].estimate)} in {nets[0]} ({bounds(means[0], _two)}) and "
-        text += f"{_two(means[-1].estimate)} in {nets[-1]} ({bounds(means[-1], _two)})"
+            text += f"{_two(means[0].estimate)} in {nets[0]} ({grounds(means[0], _two)}) and "
+        text += f"{_two(means[-1].estimate)} in {nets[-1]} ({grounds(means[-1], _two)})"
         fall = _fall(_of(near, nets[-1], first), _of(near, nets[0], first)) if len(nets) > 1 else ""
         out.append(f"{text}: {fall}{_whiteness(means[-1], white)}.")
     return out
@@ -90,7 +90,7 @@ def _fall(deep: NDArray[np.float64], shallow: NDArray[np.float64]) -> str:
     return f"{way or 'no change with depth can be told'}, and "
 
 
-def _whiteness(mean: Mean, white: float) -> str:
+def _whiteness(mean: Interval, white: float) -> str:
     if math.isnan(mean.low):
         return f"white noise has {_two(white)}, and one seed can't be tested against it"
     if mean.low <= white <= mean.high:
@@ -112,7 +112,7 @@ def _contrast(near: pd.DataFrame) -> list[str]:
     found = difference(_of(near, residual, first), _of(near, plain, first), ROUNDING)
     text = f"There {residual} minus {plain} is {_two(found.estimate)}"
     if math.isnan(found.low):
-        return [f"{text} ({grounds(1, '')})."]
+        return [f"{text} (one seed, so no interval)."]
     text += f" (95% interval {_two(found.low)} to {_two(found.high)}): shortcuts "
     way = "keep" if found.low > 0 else "don't keep" if found.high < 0 else "can't be told to keep"
     return [f"{text}{way} gradients alike."]
@@ -128,7 +128,7 @@ def _later(near: pd.DataFrame) -> list[str]:
             continue
         mine = near[near["net"] == nets[-1]].pivot_table(index="run_id", columns="moment", values="autocorrelation")
         mean = _mean(mine[last].to_numpy())
-        text = f"{capital(phrase(last))} it is {_two(mean.estimate)} in {nets[-1]} ({bounds(mean, _two)})"
+        text = f"{capital(phrase(last))} it is {_two(mean.estimate)} in {nets[-1]} ({grounds(mean, _two)})"
         change = mean_interval((mine[last] - mine[first]).to_numpy()) if first in mine else None
         if change is not None and not math.isnan(change.low):
             way = "more than" if change.low > 0 else "less than" if change.high < 0 else "not shown to differ from that"

@@ -9,12 +9,11 @@ import pandas as pd
 
 from study.errors import StudyError
 from study.report.figures import slowness as figure
+from study.report.figures.drawing import Picture
 from study.report.figures.style import COLUMN
-from study.report.gallery import Picture
 from study.report.tables.results import NOTHING, Table
+from study.report.why.chapter import Chapter, Evidence
 from study.report.why.drawing import make_picture
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import number
 from study.statistics.depth_laws import (
     LAWS,
     Crossing,
@@ -26,8 +25,7 @@ from study.statistics.depth_laws import (
     judge_depth_laws,
 )
 from study.verdict import selection as c
-from study.verdict.rule import listed
-from study.verdict.text import p_value
+from study.verdict.text import listed, number, p_value
 
 THRESHOLDS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
 """Training errors, in percent, of which the chapter takes one."""

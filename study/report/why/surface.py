@@ -1,23 +1,22 @@
 """The chapter on the loss around nets: whether it is less convex around deep plain nets, and shortcuts mend it."""
 
 import math
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from study.report.figures import surface as figure
-from study.report.figures.surface import Slice, SurfaceData
-from study.report.gallery import Picture
+from study.report.figures.surface import STATISTICS, surface_data, surface_drawings
 from study.report.metrics import axis
 from study.report.tables.results import NOTHING, Table
-from study.report.why.drawing import make_picture
-from study.report.why.ended import ended
-from study.report.why.evidence import Chapter, Evidence
-from study.report.why.factors import number
-from study.report.why.surface_words import sentences
+from study.report.text import write
+from study.report.why.chapter import Chapter, Evidence
+from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
 from study.verdict import selection as c
-from study.verdict.rule import listed
+from study.verdict.text import number
+
+CLEAR = 10.0
+"""Points by which shares of single slices must differ to be told apart: another pair of directions moves them."""
 
 
 def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -27,77 +26,69 @@ def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         evidence: with the tables `surface`, `surface_summary` and, where there is one, `curvature`.
         folder: where figures go.
     """
-    rows, found = ended(evidence, "surface"), ended(evidence, "surface_summary")
-    if rows.empty or found.empty:
+    rows, summary = evidence.ended("surface"), evidence.ended("surface_summary")
+    if rows.empty or summary.empty:
         return None
-    summary = c.ordered(found.assign(nonconvex=100 * found["nonconvex"], basin=100 * found["basin"]))
     classes = int(summary["classes"].iloc[0])
-    data = figure.surface_data(rows, classes)
-    if data is None:
+    surface = surface_data(rows, classes)
+    if surface is None:
         return None
-    sharp = ended(evidence, "curvature")
-    pictures = (_contours(data, evidence, folder), _slices(data, evidence, folder))
-    heading = "Is the loss around deep plain nets less convex?"
-    return Chapter("surface", heading, sentences(summary, sharp, classes), pictures, (_table(summary, sharp),))
+    summary = c.ordered(summary.assign(nonconvex=100 * summary["nonconvex"], basin=100 * summary["basin"]))
+    sharp = evidence.ended("curvature")
+    heading = ("surface", "Is the loss around deep plain nets less convex?")
+    sentences = write("why/surface", **findings(summary, sharp), classes=classes, basin=surface.basin)
+    return evidence.chapter(folder, heading, sentences, surface_drawings(surface), [surface_table(summary, sharp)])
 
 
-def _contours(data: SurfaceData, evidence: Evidence, folder: Path) -> Picture:
-    seeds = sorted({one.seed for one in data.slices})
-    caption = (
-        "Training loss around trained nets along two random directions, each filter's as long as the filter (Li et "
-        f"al. 2018, arXiv 1712.09913, section 4 and Figure 5), at the same contours for all nets. {_rows_note(data)} "
-        f"Orange: ln {data.classes} = {data.basin:.2f} nats, the loss of guessing. One seed a net "
-        f"({listed([str(seed) for seed in seeds])}), one pair of directions. Losses beyond the scale have the colour "
-        "of its ends."
-    )
-    cells = []
-    for statistics in data.statistics:
-        for net in data.nets:
-            one = data.of(net, statistics)
-            if one is not None:
-                low, centre = float(pd.Series(one.loss.ravel()).min()), _centre(one)
-                share = 100 * float((one.loss < data.basin).mean())
-                cells.append(f"{net}, {statistics} statistics: {number(centre, 3)} nats at the centre, lowest "
-                             f"{number(low, 3)}, {share:.0f}% of the slice below ln {data.classes}")  # fmt: skip
-    alt = f"Contour plots of the training loss. {'; '.join(cells)}."
-    rows, columns = len(data.statistics), len(data.nets)
-    draw = partial(figure.draw_contours, data)
-    width = figure.contours_width(data)
-    size = {"rows": rows, "columns": columns, "width": width, "height": figure.contours_height(data)}
-    return make_picture(evidence, folder, "surface", ("The loss around nets", caption, alt), draw, data.frame(), **size)
+def findings(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]:
+    """Return what is compared of the deepest plain net, the shallowest and the residual one as deep.
+
+    Args:
+        summary: of the table `surface_summary`, at the end of training, `basin` and `nonconvex` in percent.
+        sharp: of the table `curvature`, at the end of training; may be empty.
+    """
+    convexity: dict[tuple[str, str], dict[str, Comparison]] = {}
+    for pair in _pairs(summary):
+        kinds = {kind: _compare(summary[summary["statistics"] == kind], pair, "nonconvex") for kind in STATISTICS}
+        if known := {kind: comparison for kind, comparison in kinds.items() if comparison is not None}:
+            convexity[pair] = known
+    first = summary[summary["statistics"] == summary["statistics"].iloc[0]]
+    basins = [found for pair in _pairs(first) if (found := _compare(first, pair, "basin")) is not None]
+    deepest = _pairs(first)[0][0] if basins else ""
+    nonconvex = summary.dropna(subset=["nonconvex"]).groupby(["net", "statistics"], sort=False)["nonconvex"].mean()
+    return {
+        "convexity": convexity,
+        "directions": lambda pairs: {kind: pair.direction for kind, pair in pairs.items()},
+        "basins": basins,
+        "deepest": deepest,
+        "loss": float(first.loc[first["net"] == deepest, "loss"].mean()),
+        "sharpness": _sharpness(sharp) if len(sharp) else [],
+        "alone": nonconvex.to_dict(),
+    }
 
 
-def _rows_note(data: SurfaceData) -> str:
-    notes = {"running": "the net's own running statistics, as in the paper's code",
-             "batch": "those of the images at each point"}  # fmt: skip
-    if len(data.statistics) == 1:
-        return f"Batch norms use {notes[data.statistics[0]]}."
-    return f"Batch norms use {notes['running']} (above), or {notes['batch']} (below)."
+def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return what is compared: the deepest plain net with the shallowest, and with the residual one as deep."""
+    return [pair for pair in (plain_ends(frame), deepest_pair(frame)) if pair is not None]
 
 
-def _centre(one: Slice) -> float:
-    return float(one.through[len(one.through) // 2])
+def _compare(frame: pd.DataFrame, pair: tuple[str, str], column: str) -> Comparison | None:
+    comparison = compare(frame, pair, column, CLEAR)
+    return comparison if len(comparison.values) and len(comparison.others) else None
 
 
-def _slices(data: SurfaceData, evidence: Evidence, folder: Path) -> Picture:
-    caption = (
-        f"Training loss along the first of the two directions, through the net itself (0); plain nets dashed. Dotted: "
-        f"ln {data.classes}. One seed a net. The axis is cut at {data.levels[-1]:g} nats."
-    )
-    cells = [
-        f"{one.net}, {one.statistics} statistics: {number(float(one.through[0]), 3)} nats at {one.a[0]:g}, "
-        f"{number(_centre(one), 3)} at 0, {number(float(one.through[-1]), 3)} at {one.a[-1]:g}"
-        for one in data.slices
-    ]
-    alt = f"Line chart of the training loss along a direction. {'; '.join(cells)}."
-    columns = len(data.statistics)
-    size = {"columns": columns, "height": figure.slices_height(data), "sharey": True}
-    texts = ("The loss along one direction", caption, alt)
-    draw = partial(figure.draw_slices, data)
-    return make_picture(evidence, folder, "surface-slice", texts, draw, data.frame(), **size)
+def _sharpness(sharp: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the Hessian's largest eigenvalue, the mean over seeds, of each net that is compared."""
+    nets = dict.fromkeys(net for pair in _pairs(sharp) for net in pair)
+    parts = {net: sharp[sharp["net"] == net] for net in nets}
+    return [
+        {"net": net, "eigenvalue": float(part["eigenvalue"].mean()), "converged": part["converged"].astype(bool).all(),
+         "seeds": len(part)}
+        for net, part in parts.items()
+    ]  # fmt: skip
 
 
-def _table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
+def surface_table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
     """Return a row a run and kind of statistics; the eigenvalue is with running statistics."""
     numbers = summary.drop(columns=["moment"])
     if len(sharp):
@@ -105,16 +96,20 @@ def _table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
         numbers = numbers.merge(known, on=["run_id", "statistics"], how="left")
     else:
         numbers = numbers.assign(eigenvalue=math.nan, residual=math.nan, converged=False)
+    eigenvalues = zip(numbers["eigenvalue"], numbers["converged"], strict=True)
     shown = {
-        "Net": [f"{row['net']} seed {row['seed']}" for _, row in numbers.iterrows()],
-        "Statistics": list(numbers["statistics"]),
-        "Loss (nats)": [_cell(value, 3) for value in numbers["loss"]],
-        axis("basin"): [_cell(value) for value in numbers["basin"]],
-        axis("nonconvex"): [_cell(value) for value in numbers["nonconvex"]],
+        "Net": [f"{net} seed {seed}" for net, seed in zip(numbers["net"], numbers["seed"], strict=True)],
+        "Statistics": numbers["statistics"],
+        "Loss (nats)": _cells(numbers["loss"], 3),
+        axis("basin"): _cells(numbers["basin"]),
+        axis("nonconvex"): _cells(numbers["nonconvex"]),
         axis("minima"): [f"{value:.0f}" for value in numbers["minima"]],
-        "Curvature along 1": [_cell(value) for value in numbers["curvature_a"]],
-        "Curvature along 2": [_cell(value) for value in numbers["curvature_b"]],
-        axis("eigenvalue"): [_eigenvalue(row) for _, row in numbers.iterrows()],
+        "Curvature along 1": _cells(numbers["curvature_a"]),
+        "Curvature along 2": _cells(numbers["curvature_b"]),
+        axis("eigenvalue"): [
+            NOTHING if pd.isna(value) else f"{number(value, 3)}{'*' * (not converged)}"
+            for value, converged in eigenvalues
+        ],
     }
     caption = (
         "The loss around nets in numbers: at the net itself; the share of the slice whose loss is below that of "
@@ -125,9 +120,5 @@ def _table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
     return Table("why-surface", caption, numbers, pd.DataFrame(shown))
 
 
-def _cell(value: float, digits: int = 2) -> str:
-    return NOTHING if pd.isna(value) else number(float(value), digits)
-
-
-def _eigenvalue(row: "pd.Series[float]") -> str:
-    return _cell(row["eigenvalue"], 3) + "*" * (pd.notna(row["eigenvalue"]) and not bool(row["converged"]))
+def _cells(values: "pd.Series[float]", digits: int = 2) -> list[str]:
+    return [NOTHING if pd.isna(value) else number(float(value), digits) for value in values]

@@ -14,7 +14,8 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.launch.messages import RESUME
 from study.launch.worker import checkpoint_sync as module
 from study.launch.worker.checkpoint_sync import WEIGHTS, CheckpointUploader, with_uploads
-from study.track import ArtifactPlace, Unreachable
+from study.track.artifacts import ArtifactPlace
+from study.track.uri import Unreachable
 from study.train import CheckpointPlan, Step, course, load_checkpoint
 from study.train.checkpoint import save_checkpoint
 from study.train.step import take_step

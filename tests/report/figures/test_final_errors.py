@@ -6,7 +6,7 @@ from study.report import figures
 from study.report.figures.final_errors import depth_data, draw_both, draw_depth
 from study.report.figures.labels import squeeze
 from study.report.figures.style import draw_and_save, new_figure
-from study.statistics.interval import Mean
+from study.statistics.interval import Interval
 
 from ..frames import Truth, diverge, make_study
 
@@ -51,7 +51,7 @@ def test_a_wide_interval_does_not_squeeze_the_seeds(digits):
 
 
 def test_the_interval_may_be_another(digits):
-    data = depth_data(digits.runs, lambda cell: Mean(float(np.median(cell)), 0.0, 1.0, 2.0, len(cell)))
+    data = depth_data(digits.runs, lambda cell: Interval(float(np.median(cell)), 1.0, 2.0, n=(len(cell),)))
     assert all((mean.low, mean.high) == (1.0, 2.0) for one in data.series for mean in one.means)
 
 

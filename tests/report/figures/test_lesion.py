@@ -2,17 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.lesion import block_places, draw_each, draw_groups, lesion_data
+from study.report.figures.lesion import block_places, lesion_data, lesion_drawings
 from study.report.figures.style import new_figure
-from study.report.why.ended import ended
 
 from ..why.lesions import by_degrees, with_lesions
 from ..why.probes import make_evidence
 
 
-def data_of(nets, rise=by_degrees, seeds=2, **options):
+def rows_of(nets, rise=by_degrees, seeds=2, **options):
     evidence = with_lesions(make_evidence(nets, seeds=seeds), rise, **options)
-    return lesion_data(ended(evidence, "lesion"), ended(evidence, "reordering"), 90.0)
+    return evidence.ended("lesion"), evidence.ended("reordering")
+
+
+def drawings_of(*arguments, **options):
+    return lesion_drawings(*rows_of(*arguments, **options), 90.0)
 
 
 def test_blocks_count_from_the_input_those_that_cant_be_taken_out_included():
@@ -22,34 +25,35 @@ def test_blocks_count_from_the_input_those_that_cant_be_taken_out_included():
 
 
 def test_a_line_a_net_with_the_range_of_seeds():
-    data = data_of((("plain", 20), ("residual", 20)), whole=lambda run: 10.0 + run["seed"])
-    plain, residual = data.each
-    assert list(plain.place) == [1, 2, 3, 5, 6]
-    assert list(residual.place) == [1, 2, 3, 4, 5, 6]
-    assert residual.marked == (False, False, False, True, False, False)
-    assert residual.mean[3] == pytest.approx(20.005)
-    assert (residual.low[3], residual.high[3]) == (20.0, 20.01)
-    assert residual.room == pytest.approx(79.5)
-    random = data.random[1]
-    assert list(random.place) == [1, 2, 4]
-    assert (random.mean[2], random.low[2], random.high[2]) == (40.5, 40.0, 41.0)
-    assert (random.seeds, random.draws) == (2, 2)
-    frame = data.frame()
+    lesions, orders = rows_of((("plain", 20), ("residual", 20)), whole=lambda run: 10.0 + run["seed"])
+    frame = lesion_data(lesions, 90.0)
     assert len(frame) == 11 + 6
-    assert set(data.groups_frame()["kind"]) == {"random", "reordering"}
-    assert len(data.shuffled) == 2 * 2 * 8
+    lines = {key: line.reset_index(drop=True) for key, line in frame.groupby(["kind", "architecture"])}
+    assert list(lines["each", "plain"]["place"]) == [1, 2, 3, 5, 6]
+    residual = lines["each", "residual"]
+    assert list(residual["place"]) == [1, 2, 3, 4, 5, 6]
+    assert list(residual["downsamples"]) == [False, False, False, True, False, False]
+    assert residual["rise"][3] == pytest.approx(20.005)
+    assert (residual["lowest"][3], residual["highest"][3]) == (20.0, 20.01)
+    assert residual["guessing"][0] == pytest.approx(79.5)
+    random = lines["random", "residual"]
+    assert list(random["place"]) == [1, 2, 4]
+    assert list(random.loc[2, ["rise", "lowest", "highest"]]) == [40.5, 40.0, 41.0]
+    assert (random["seeds"][0], random["draws"][0]) == (2, 2)
+    groups = lesion_drawings(lesions, orders, 90.0)[1].data
+    assert list(groups["kind"]) == ["random"] * 6 + ["reordering"] * 2 * 2 * 8
 
 
 def test_few_of_many_depths_are_drawn():
-    data = data_of([("plain", depth) for depth in (8, 14, 20, 26, 32)], seeds=1)
-    assert data.depths == (8, 20, 32)
-    assert data.all_depths == (8, 14, 20, 26, 32)
+    each, _ = drawings_of([("plain", depth) for depth in (8, 14, 20, 26, 32)], seeds=1)
+    assert set(each.data["depth"]) == {8, 20, 32}
+    assert each.texts[1].endswith("Of 5 depths, 3 are drawn.")
 
 
 def test_a_panel_a_depth_with_gaps_and_rings():
-    data = data_of([(kind, depth) for kind in ("plain", "residual") for depth in (8, 20)])
+    each, _ = drawings_of([(kind, depth) for kind in ("plain", "residual") for depth in (8, 20)])
     with new_figure(2, sharey=True) as (figure, axes):
-        draw_each(data, figure, axes)
+        each.draw(figure, axes)
         figure.draw_without_rendering()
         plain, ringed, room, *_ = axes[0][0].get_lines()
         assert np.isnan(plain.get_ydata()[3])
@@ -64,9 +68,9 @@ def test_a_panel_a_depth_with_gaps_and_rings():
 
 @pytest.mark.parametrize("nets", [(("plain", 8),), [("residual", depth) for depth in (8, 20, 56, 110)]])
 def test_counts_and_orders_stand_beside_each_other(nets):
-    data = data_of(nets, seeds=1)
+    _, groups = drawings_of(nets, seeds=1)
     with new_figure(2, sharey=True) as (figure, axes):
-        draw_groups(data, figure, axes)
+        groups.draw(figure, axes)
         figure.draw_without_rendering()
         counts, orders = axes[0]
         assert [label.get_text() for label in counts.get_xticklabels()] == ["1", "2", "4"]
@@ -75,15 +79,10 @@ def test_counts_and_orders_stand_beside_each_other(nets):
 
 
 def test_either_may_be_missing():
-    evidence = with_lesions(make_evidence((("plain", 8),)))
-    rows = ended(evidence, "lesion")
-    data = lesion_data(rows[rows["kind"] == "each"], pd.DataFrame(), 90.0)
-    assert data.random == ()
-    assert data.shuffled.empty
-    with new_figure() as (figure, axes):
-        draw_each(data, figure, axes)
-    data = lesion_data(rows[rows["kind"] == "random"], pd.DataFrame(), 90.0)
-    assert data.each == ()
-    with new_figure() as (figure, axes):
-        draw_groups(data, figure, axes)
-    assert lesion_data(pd.DataFrame(), ended(evidence, "reordering"), 90.0) is None
+    rows, orders = rows_of((("plain", 8),))
+    (each,) = lesion_drawings(rows[rows["kind"] == "each"], pd.DataFrame(), 90.0)
+    (random,) = lesion_drawings(rows[rows["kind"] == "random"], pd.DataFrame(), 90.0)
+    for drawing in (each, random):
+        with new_figure() as (figure, axes):
+            drawing.draw(figure, axes)
+    assert lesion_drawings(pd.DataFrame(), orders, 90.0) == []

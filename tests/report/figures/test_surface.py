@@ -2,15 +2,7 @@ import numpy as np
 import pytest
 
 from study.report.figures.style import new_figure
-from study.report.figures.surface import (
-    contours_height,
-    contours_width,
-    draw_contours,
-    draw_slices,
-    slices_height,
-    surface_data,
-)
-from study.report.why.ended import ended
+from study.report.figures.surface import draw_contours, draw_slices, surface_data, surface_drawings, through
 
 from ..why.probes import make_evidence, with_probe
 from ..why.slices import TICKS, bowl, surface_rows
@@ -18,27 +10,27 @@ from ..why.slices import TICKS, bowl, surface_rows
 
 def data_of(nets, loss_of=bowl, seeds=2, **options):
     evidence = with_probe(make_evidence(nets, seeds=seeds), "surface", surface_rows(loss_of, **options))
-    return surface_data(ended(evidence, "surface"), 10)
+    return surface_data(evidence.ended("surface"), 10)
 
 
 def test_shallow_and_deep_plain_nets_stand_beside_the_residual_one():
     nets = [(kind, depth) for kind in ("plain", "residual") for depth in (8, 20, 56)]
     data = data_of([*nets, ("residual", 110)])
-    assert data.nets == ("plain-8", "plain-56", "resnet-56")
+    assert data.contoured == ("plain-8", "plain-56", "resnet-56")
     assert len(data.slices) == 14
-    assert {one.seed for one in data.slices} == {0}
+    assert set(data.frame["seed"]) == {0}
     assert data.basin == pytest.approx(2.302585)
-    assert data_of([("residual", 8), ("residual", 56)]).nets == ("resnet-8", "resnet-56")
-    assert data_of([("plain", 56), ("residual", 20)]).nets == ("plain-56", "resnet-20")
+    assert data_of([("residual", 8), ("residual", 56)]).contoured == ("resnet-8", "resnet-56")
+    assert data_of([("plain", 56), ("residual", 20)]).contoured == ("plain-56", "resnet-20")
 
 
 def test_a_slice_is_what_was_measured():
     data = data_of([("plain", 20)], lambda run, a, b: 1 + a + 10 * b**2)
-    one = data.of("plain-20", "running")
-    assert one.loss.shape == (9, 9)
-    assert one.loss[0, 8] == pytest.approx(10)
-    assert one.through == pytest.approx(1 + TICKS)
-    frame = data.frame()
+    losses = data.slices["plain-20", "running"]
+    assert losses.shape == (9, 9)
+    assert losses.iloc[0, 8] == pytest.approx(10)
+    assert through(losses).tolist() == pytest.approx(list(1 + TICKS))
+    frame = data.frame
     assert len(frame) == 162
     row = frame[(frame["a"] == 0.5) & (frame["b"] == -1.0)].iloc[0]
     assert row["loss"] == pytest.approx(11.5)
@@ -57,8 +49,8 @@ def test_levels_hold_the_losses_within_bounds(low, high, levels):
 @pytest.mark.parametrize("statistics", [("running", "batch"), ("batch",)])
 def test_all_nets_have_the_same_scale_and_the_edge_of_the_basin(statistics):
     data = data_of([("plain", 20), ("plain", 56), ("residual", 56)], statistics=statistics)
-    rows, columns = len(data.statistics), len(data.nets)
-    with new_figure(columns, rows, contours_height(data), contours_width(data)) as (figure, axes):
+    contours, _ = surface_drawings(data)
+    with new_figure(contours.columns, height=contours.height, **contours.options) as (figure, axes):
         draw_contours(data, figure, axes)
         figure.draw_without_rendering()
         for ax in axes.ravel():
@@ -71,7 +63,7 @@ def test_all_nets_have_the_same_scale_and_the_edge_of_the_basin(statistics):
 
 def test_a_line_a_net_through_its_centre():
     data = data_of([("plain", 20), ("plain", 56), ("residual", 56)])
-    with new_figure(2, 1, slices_height(data), sharey=True) as (figure, axes):
+    with new_figure(2, 1, surface_drawings(data)[1].height, sharey=True) as (figure, axes):
         draw_slices(data, figure, axes)
         figure.draw_without_rendering()
         lines = axes[0][0].get_lines()
@@ -86,7 +78,7 @@ def test_holes_and_overflow_are_drawn():
         return np.nan if a > 0.5 else np.inf if b > 0.5 else 1 + a**2
 
     data = data_of([("plain", 20)], broken)
-    with new_figure(1, 2, contours_height(data), contours_width(data)) as (figure, axes):
+    with new_figure(1, 2, surface_drawings(data)[0].height) as (figure, axes):
         draw_contours(data, figure, axes)
         figure.draw_without_rendering()
     assert data_of([("plain", 20)], lambda run, a, b: np.nan) is None

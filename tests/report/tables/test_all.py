@@ -3,7 +3,7 @@ import pandas as pd
 from study.report.tables.all import all_tables
 from study.verdict import judge
 from tests.report.frames import unfinish
-from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+from tests.report.tables.paper.studies import cifar_runs, imagenet_runs
 
 NONE = pd.DataFrame()
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from study.report.why.evidence import Evidence
+from study.report.why.chapter import Evidence
 from study.verdict import selection as c
 
 from ..frames import Truth, diverge, make_study

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from study.report.why.arms import arms
-from study.statistics.interval import difference_in_differences
-from study.track.words import PROBE_COLUMNS
+from study.statistics.welch import difference_in_differences
+from study.track.tags import PROBE_COLUMNS
 
 from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, WORSE, remedied
 
@@ -93,5 +93,5 @@ def test_growth_of_gradients_is_fitted_at_initialisation():
     found = by_name(evidence)
     assert found["", "plain"].growth.estimate == pytest.approx(1.2)
     assert found["width=2", "plain"].growth.estimate == pytest.approx(1.05)
-    assert found["width=2", "plain"].growth.n == 3
+    assert found["width=2", "plain"].growth.seeds == 3
     assert np.isnan(found["", "residual"].growth.estimate)

@@ -30,7 +30,7 @@ def test_growth_is_fitted_to_every_net_and_moment():
     assert nets[1].layers == 54  # all but the first, whose input is the image
     assert nets[1].means[0].estimate == pytest.approx(1.2, rel=0.01)
     assert nets[1].means[END].estimate == pytest.approx(1.02, rel=0.01)
-    assert nets[1].means[0].n == 3
+    assert nets[1].means[0].seeds == 3
     table = growth_table(nets)
     assert list(table.shown["Net"]) == ["plain-20", "plain-56", "resnet-20", "resnet-56"]
     assert table.shown["Initialisation"].iloc[1].startswith("1.")

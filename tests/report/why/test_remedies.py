@@ -6,7 +6,7 @@ import pytest
 from study.report.tables.results import write_table
 from study.report.why.names import in_words
 from study.report.why.remedies import remedies_chapter
-from study.track.words import PROBE_COLUMNS
+from study.track.tags import PROBE_COLUMNS
 
 from .probes import make_evidence
 from .remedied import GOOD, HALF, PAPER, REMEDIES, SCALES, remedied

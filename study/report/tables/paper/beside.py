@@ -9,7 +9,7 @@ import pandas as pd
 
 from study.report.paper import Figure, Split, dataset_of, load_paper
 from study.report.tables.results import NOTHING
-from study.statistics.interval import Mean, mean_interval
+from study.statistics.interval import Interval, mean_interval
 from study.verdict import selection as c
 
 VIEWS = {"center": "centre", "ten-crop": "ten crops", "multi-scale": "five scales"}
@@ -20,7 +20,7 @@ SIGNS = {"above": ">", "below": "<"}
 class Beside(NamedTuple):
     """A cell's error over its seeds, and the paper's figure for that net, if it has one."""
 
-    mean: Mean
+    mean: Interval
     best: float
     measure: str
     figure: Figure | None
@@ -105,11 +105,11 @@ def paper_text(figure: Figure | None, measure: str) -> str:
     return ", ".join([text, *notes])
 
 
-def ours_text(mean: Mean) -> str:
+def ours_text(mean: Interval) -> str:
     """Write a mean over seeds with the two decimals of the paper: ``8.75 ± 0.21 (5)``."""
-    if mean.n == 0:
+    if mean.seeds == 0:
         return NOTHING
-    return f"{mean.estimate:.2f} (1)" if mean.n == 1 else f"{mean.estimate:.2f} ± {mean.sd:.2f} ({mean.n})"
+    return f"{mean.estimate:.2f} (1)" if mean.seeds == 1 else f"{mean.estimate:.2f} ± {mean.sd:.2f} ({mean.seeds})"
 
 
 def signed(estimate: float, low: float, high: float) -> str:

@@ -11,7 +11,7 @@ from study.report.tables.paper.beside import VIEWS, Beside, beside, drop_single,
 from study.report.tables.paper.errors import LAST, READ_OFF
 from study.report.tables.paper.unlike import unlike_paper
 from study.report.tables.results import Table
-from study.statistics.interval import difference
+from study.statistics.welch import difference
 from study.verdict import selection as c
 
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -49,7 +49,7 @@ def _numbers(cells: list[pd.DataFrame], pair: list[Beside], split: Split) -> dic
     alike = pair[0].measure == pair[1].measure
     row: dict[str, Any] = {"error": f"final_{split}_error", "views": pair[1].measure if split == "test" else ""}
     for name, one in zip(("plain", "residual"), pair, strict=True):
-        row |= {f"{name}_{part}": value for part, value in one.mean._asdict().items()}
+        row |= {f"{name}_{part}": value for part, value in one.mean.record().items()}
     for part in ("estimate", "low", "high", "p"):
         row[f"residual_minus_plain_{part}"] = getattr(ours, part) if alike else math.nan
     figures = [one.figure for one in pair]

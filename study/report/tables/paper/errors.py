@@ -54,14 +54,14 @@ def _table(runs: pd.DataFrame, name: str, split: Split) -> tuple[Table, list[tup
         numbers.append({
             "variant": variant, "net": first["net"], "architecture": first["architecture"],
             "depth": int(first["depth"]), "parameters": first["parameters"], "measure": one.measure,
-            **{f"{label}_{part}": value for part, value in one.mean._asdict().items()}, "best": one.best,
+            **{f"{label}_{part}": value for part, value in one.mean.record().items()}, "best": one.best,
             **(one.numbers() if compared else {}),
         })  # fmt: skip
         shown.append({
             "Variant": variant, "Net": str(first["net"]), axis("depth"): str(int(first["depth"])),
             **({axis("parameters"): count(first["parameters"]), "Views": VIEWS[one.measure]} if test else {}),
             axis(label): ours_text(one.mean),
-            **({"Best seed (%)": f"{one.best:.2f}" if one.mean.n else NOTHING} if test else {}),
+            **({"Best seed (%)": f"{one.best:.2f}" if one.mean.seeds else NOTHING} if test else {}),
             **(one.shown() if compared else {}),
         })  # fmt: skip
     frame = drop_single(pd.DataFrame(shown), ["Variant"])

@@ -27,8 +27,8 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
         number = {
             "variant": c.without_shortcut(variant), "net": first["net"], "depth": int(first["depth"]),
             "option": option, "parameters": first["parameters"], "multiply_adds": first["multiply_adds"],
-            **{f"final_train_error_{part}": value for part, value in train.mean._asdict().items()},
-            **{f"final_test_error_{part}": value for part, value in test.mean._asdict().items()},
+            **{f"final_train_error_{part}": value for part, value in train.mean.record().items()},
+            **{f"final_test_error_{part}": value for part, value in test.mean.record().items()},
             "views": test.measure, **test.numbers(),
         }  # fmt: skip
         shown = {

@@ -2,7 +2,7 @@ import pytest
 
 from study.report.tables.paper import architectures_table
 from study.report.tables.results import NOTHING
-from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+from tests.report.tables.paper.studies import cifar_runs, imagenet_runs
 
 
 def test_sizes_stand_beside_table_6():

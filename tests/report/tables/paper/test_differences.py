@@ -3,7 +3,7 @@ import pytest
 
 from study.report.tables.paper import differences_table
 from study.report.tables.results import NOTHING
-from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+from tests.report.tables.paper.studies import cifar_runs, imagenet_runs
 
 
 def test_each_depth_of_both_kinds_has_training_and_test_error():

@@ -6,7 +6,7 @@ from study.report.tables.paper import errors_table, training_errors_table
 from study.report.tables.results import NOTHING
 from study.statistics.interval import mean_interval
 from tests.report.frames import Study, diverge
-from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+from tests.report.tables.paper.studies import cifar_runs, imagenet_runs
 
 
 def test_the_papers_figure_stands_beside_a_mean_over_seeds():

@@ -1,7 +1,7 @@
 import pytest
 
 from study.report.tables.paper import shortcuts_table
-from tests.report.paper_tables.studies import cifar_runs, imagenet_runs
+from tests.report.tables.paper.studies import cifar_runs, imagenet_runs
 
 
 def test_options_stand_beside_table_3():

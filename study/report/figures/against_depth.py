@@ -1,0 +1,101 @@
+"""Something against depth: architectures side by side at each depth, seeds hollow, the centre of a net full."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from study.report.figures.labels import depth_axis, depth_places
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
+from study.statistics.interval import Interval, mean_interval
+from study.verdict.selection import architectures, depths, values
+
+COLUMNS = ("architecture", "depth", "value", "mean", "sd", "low", "high", "seeds")
+BESIDE = 0.03
+"""Distance between architectures at a depth, as a part of the axis."""
+
+
+def seeds_by_depth(
+    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval
+) -> pd.DataFrame:
+    """Return a row a seed: its value of a metric, with the mean, deviation, interval and seeds of its net.
+
+    Seeds without a value are left out. Architectures are in their order (plain first), depths are rising.
+    """
+    rows = []
+    for architecture in architectures(runs):
+        nets = runs[runs["architecture"] == architecture]
+        for depth in depths(nets):
+            seeds = values(nets, depth, metric)
+            mean = interval(seeds)
+            summary = (mean.estimate, mean.sd, mean.low, mean.high, mean.seeds)
+            rows += [(architecture, depth, float(value), *summary) for value in seeds]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+class Look(NamedTuple):
+    """How means and seeds are drawn; sizes in points."""
+
+    linewidth: float = 1.3
+    marker_size: float = 4.0
+    seed_size: float = 3.0
+    aside: float = 0.028
+    """Distance of seeds from their centre, to the outside, as a part of the axis."""
+    dashed: bool = False
+    """Whether each architecture has a line style of its own."""
+    single: bool = True
+    """Whether the only seed of a net is drawn."""
+
+
+LOOK = Look()
+
+
+def draw_against_depth(
+    ax: Axes,
+    frame: pd.DataFrame,
+    all_depths: Sequence[int],
+    *,
+    value: str = "value",
+    centre: str = "mean",
+    kinds: Sequence[str] = (),
+    look: Look = LOOK,
+) -> None:
+    """Draw a line through the centres of each architecture, with intervals if there are any, and its seeds beside it.
+
+    Args:
+        ax: where to draw; its horizontal axis becomes one of depths.
+        frame: a row a seed: architecture, depth, the columns `value` and `centre`, and perhaps low and high.
+        all_depths: depths of the axis.
+        value: column of the seeds' values.
+        centre: column of the nets' means or medians.
+        kinds: architectures that have a place at each depth; by default those of the frame.
+        look: sizes, distances and line styles.
+    """
+    places = depth_places(all_depths)
+    reach = depth_axis(ax, places)
+    kinds = list(kinds or frame["architecture"].unique())
+    for kind in frame["architecture"].unique():
+        seeds = frame[frame["architecture"] == kind]
+        side = kinds.index(kind) - (len(kinds) - 1) / 2
+        x = seeds["depth"].map(places).to_numpy() + side * BESIDE * reach
+        colour, marker = ARCHITECTURE_COLOURS[kind], ARCHITECTURE_MARKERS[kind]
+        nets = ~seeds["depth"].duplicated().to_numpy()
+        at, centres = x[nets], seeds.loc[nets, centre].to_numpy()
+        linestyle = ARCHITECTURE_LINES[kind] if look.dashed else "-"
+        label = f"{kind} nets"
+        ax.plot(at, centres, color=colour, linestyle=linestyle, linewidth=look.linewidth, marker=marker,
+                markersize=look.marker_size, zorder=3, label=label)  # fmt: skip
+        if "low" in seeds:
+            low, high = (seeds.loc[nets, bound].to_numpy() for bound in ("low", "high"))
+            some = np.isfinite(low)
+            reaches = [(centres - low)[some], (high - centres)[some]]
+            ax.errorbar(at[some], centres[some], reaches, color=colour, linewidth=0, elinewidth=1.0, capsize=2.4,
+                        zorder=3)  # fmt: skip
+        # Seeds stand a little to the outside of their centre, so that neither hides the other.
+        beside = x + (look.aside if kinds.index(kind) else -look.aside) * reach
+        shown = seeds.duplicated("depth", keep=False).to_numpy() | look.single
+        ax.plot(beside[shown], seeds[value].to_numpy()[shown], marker, color=colour, markerfacecolor="none",
+                markersize=look.seed_size, markeredgewidth=0.6, alpha=0.75, zorder=4)  # fmt: skip

@@ -1,0 +1,70 @@
+"""Sentences of the report, written from numbers by templates: a sentence is what one `{% call say() %}` holds."""
+
+import math
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from study.report.moments import phrase
+from study.statistics.interval import Interval
+from study.verdict.text import bounds, capital, grounds, listed, more_or_less, number, p_value, points, size
+
+
+def _grounds_in(estimate: Interval, form: str) -> str:
+    """Write what an estimate rests on, its bounds in a format such as ``.3f``."""
+    return grounds(estimate, lambda bound: format(bound, form))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("study.report"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "points": lambda *values: points(*map(float, values)),
+        "number": number,
+        "count": lambda value: f"{value:,.0f}",
+        "p": p_value,
+        "listed": lambda items: listed(list(items)),
+        "capital": capital,
+        "size": size,
+        "ends": bounds,
+        "grounds": grounds,
+        "grounds_in": _grounds_in,
+        "more_or_less": more_or_less,
+        "moment": phrase,
+        "g": lambda value: f"{value:g}",
+        "rate": lambda value: f"{value:.4g}",
+    }
+    environment.tests["nan"] = math.isnan
+    return environment
+
+
+def write(template: str, **values: Any) -> tuple[str, ...]:
+    """Return the sentences of a template in `templates`: what stands in each `{% call say() %}` that isn't empty.
+
+    Breaks of lines and indentation are one space, and none before punctuation or after an opening bracket.
+    """
+    sentences: list[str] = []
+
+    def say(caller: Callable[[], str]) -> str:
+        sentence = re.sub(r" (?=[,;:.)])|(?<=\() ", "", " ".join(caller().split()))
+        if sentence:
+            sentences.append(sentence)
+        return ""
+
+    _environment().get_template(f"{template}.j2").render(say=say, **values)
+    return tuple(sentences)
+
+
+def some_of(names: list[str], most: int, what: str = "") -> str:
+    """List names, of many the first few: ``a, b and 7 more images``."""
+    more = len(names) - most
+    return listed(names) if more <= 0 else f"{', '.join(names[:most])} and {more:,} more {what}".rstrip()

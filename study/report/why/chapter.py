@@ -1,0 +1,78 @@
+"""What all chapters of the section "Why" share: their evidence, and how parts become a chapter."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from study.report.figures.drawing import Drawing, Picture
+from study.report.moments import END, at_moments
+from study.report.tables.results import Table
+from study.track.tags import PROBE_COLUMNS
+
+
+class Chapter(NamedTuple):
+    """One step of the argument."""
+
+    name: str
+    """Part of file names and anchors: `gradients`."""
+    heading: str
+    """What it comes to, as a question or claim that the sentences answer."""
+    sentences: tuple[str, ...]
+    """What it shows here, from the numbers."""
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A study's runs, curves and measurements."""
+
+    runs: pd.DataFrame
+    """Runs that count of the variant that is judged: plain and residual nets, as `selection.counted` gives them."""
+    curves: pd.DataFrame
+    """Of these runs, as `load_curves` gives them."""
+    others: pd.DataFrame
+    """Runs that count of all variants, these included."""
+    probes: Mapping[str, pd.DataFrame]
+    """By table (`gradients`, ...): rows of all variants, with `PROBE_COLUMNS`, step (int) and the probe's own."""
+    smallest_effect: float
+    """In points of training error."""
+
+    def rows(self, table: str) -> pd.DataFrame:
+        """Return a probe's rows of the variant that is judged; empty where it wasn't measured."""
+        rows = self.probes.get(table)
+        if rows is None:
+            return pd.DataFrame(columns=[*PROBE_COLUMNS, "step"])
+        return rows[rows["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)
+
+    def at_moments(self, table: str) -> pd.DataFrame:
+        """Return a probe's rows with the `moment` at which they were measured."""
+        return at_moments(self.rows(table), self.runs)
+
+    def ended(self, table: str) -> pd.DataFrame:
+        """Return a probe's rows at the end of runs that finished; empty where there are none."""
+        rows = self.rows(table)
+        if rows.empty:
+            return rows
+        rows = self.at_moments(table)
+        return rows[rows["moment"] == END].reset_index(drop=True)
+
+    def chapter(
+        self,
+        folder: Path,
+        heading: tuple[str, str],
+        sentences: Iterable[str],
+        drawings: Iterable[Drawing] = (),
+        tables: Iterable[Table] = (),
+    ) -> Chapter:
+        """Return a chapter of this name and heading, with its figures drawn into `folder`."""
+        variant = str(self.runs["variant"].iloc[0])
+        pictures = tuple(drawing.save(folder, variant) for drawing in drawings)
+        return Chapter(*heading, tuple(sentences), pictures, tuple(tables))
+
+
+ChapterBuilder = Callable[[Evidence, Path], Chapter | None]
+"""Makes a chapter with its figures in a folder; None where there is nothing to tell."""
