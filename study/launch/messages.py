@@ -17,22 +17,16 @@ RESUME = "resume"
 
 
 class Channel(Protocol):
-    """Carries messages: the `Connection` of a pipe, or a `TlsConnection` to another machine."""
+    """Carries messages: the `Connection` of a pipe, or a `TlsConnection` to another machine.
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when there may be a message."""
+    `fileno` is the descriptor that becomes readable when there may be a message, `poll` tells whether there is one.
+    """
 
-    def send(self, message: Any, /) -> None:
-        """Send a message."""
-
-    def poll(self) -> bool:
-        """Whether there is a message."""
-
-    def recv(self) -> Any:
-        """Wait for a message and return it."""
-
-    def close(self) -> None:
-        """Close the connection."""
+    def fileno(self) -> int: ...
+    def send(self, message: Any, /) -> None: ...
+    def poll(self) -> bool: ...
+    def recv(self) -> Any: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

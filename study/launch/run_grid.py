@@ -204,7 +204,6 @@ def _give_up(why: str, _seconds: float) -> None:
 
 
 def _record_data(store: Store, dataset: Dataset, root: str | None, leases: Leases, display: Display) -> None:
-    """Write the description of the data set, unless another launcher does."""
     if leases.acquire("data"):
         records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
         record_data(store, dataset, root, records, display)

@@ -31,7 +31,6 @@ class SpeedCache:
     """Speeds by all they depend on: the net, its images and recipe, the hardware, and how many runs go on at once."""
 
     def __init__(self, workers: Workers, facts: DataFacts) -> None:
-        """Open the cache of this machine for these workers and data."""
         hardware = environment()
         self._context = [
             *(hardware.get(key, "") for key in ("torch", "system", "processor", "gpu")),

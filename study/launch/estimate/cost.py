@@ -38,7 +38,6 @@ class Estimate:
 
     @property
     def worker_seconds(self) -> float:
-        """Sum over all workers."""
         return sum(self.cells)
 
 

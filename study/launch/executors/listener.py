@@ -59,12 +59,10 @@ class RemoteWorker(ABC):
         """Do nothing: its process is on another machine."""
 
     def drop(self) -> None:
-        """Close the connection to it."""
         self._listener.drop(self._number)
 
     @abstractmethod
-    def kill(self) -> None:
-        """Kill it, or take it out of the queue."""
+    def kill(self) -> None: ...
 
 
 class WorkerListener:
@@ -98,7 +96,6 @@ class WorkerListener:
 
     @property
     def ready(self) -> Connection:
-        """Becomes readable when a worker has connected."""
         return self._ready
 
     def invite(self, devices: Devices, threads: int) -> ConnectInfo:
@@ -119,7 +116,6 @@ class WorkerListener:
             connection.close()
 
     def close(self) -> None:
-        """Close the port and all connections."""
         self._port.close()
         for number in list(self._connections):
             self.drop(number)
@@ -138,31 +134,24 @@ class WorkerListener:
         return True
 
 
-class RemoteExecutor:
+class RemoteExecutor(WorkerListener):
     """What the executors of all clusters have in common: workers of one size, which connect to this launcher."""
 
     def __init__(self, host: str, shared: Path | None, *, cpus: int, gpus: float, memory: float | None) -> None:
         """Listen for workers with so many CPUs, GPUs and GiB each. For `host` and `shared` see `WorkerListener`."""
-        self._listener = WorkerListener(host, shared)
+        super().__init__(host, shared)
         self._cpus = cpus
         self.resources = f"{cpus} CPU, {gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
 
     @property
     def accept(self) -> Connection:
-        """Becomes readable when a worker connects."""
-        return self._listener.ready
+        return self.ready
 
     def rejection(self, info: Mapping[str, str]) -> str:
-        """Return why a worker must be refused, or ""; see `Executor`."""
         return rejection(info, code())
 
-    def invite(self, devices: Devices) -> ConnectInfo:
-        """Return what one more worker must know to connect."""
-        return self._listener.invite(devices, threads_per_process(devices, self._cpus))
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._listener.close()
+    def invite_worker(self, devices: Devices) -> ConnectInfo:
+        return self.invite(devices, threads_per_process(devices, self._cpus))
 
 
 @dataclass
@@ -189,7 +178,6 @@ class _LoginPort:
         self._thread = Thread(target=self._serve, daemon=True)
 
     def open(self) -> None:
-        """Begin to accept connections."""
         self._thread.start()
 
     def close(self) -> None:

@@ -26,7 +26,6 @@ class LocalWorker:
     """A spawned process: forks don't mix with threads and CUDA."""
 
     def __init__(self, process: SpawnProcess, connection: Connection, devices: Devices, log: Path) -> None:
-        """Take over a process that was started, and its log."""
         self.process = process
         self.connection = connection
         self.devices = devices
@@ -37,7 +36,6 @@ class LocalWorker:
         self.process.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL."""
         self.process.kill()
 
     def dump_stacks(self) -> None:
@@ -67,14 +65,12 @@ class LocalExecutor:
     accept = None
 
     def __init__(self, threads: int) -> None:
-        """`threads` is the number of CPU threads of each worker."""
         self._context = multiprocessing.get_context("spawn")
         self._threads = threads
         self._logs = scratch_folder("study-workers-")
         self._started = 0
 
     def start(self, devices: Devices) -> LocalWorker:
-        """Start a worker."""
         self._started += 1
         log = Path(self._logs.name) / f"{self._started}.log"
         ours, theirs = self._context.Pipe()
@@ -89,11 +85,9 @@ class LocalExecutor:
         return []
 
     def rejection(self, info: Mapping[str, str]) -> str:
-        """Refuse nobody: this is the same machine."""
         return ""
 
     def close(self) -> None:
-        """Delete the logs."""
         self._logs.cleanup()
 
 

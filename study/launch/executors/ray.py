@@ -26,7 +26,6 @@ class RayWorker(RemoteWorker):
     """A task of Ray that runs until the launcher disconnects."""
 
     def __init__(self, ray: Any, task: Any, listener: WorkerListener, connect_info: ConnectInfo) -> None:
-        """Take over a task that was submitted."""
         super().__init__(listener, connect_info)
         self.task = task
         self._ray = ray
@@ -105,12 +104,10 @@ class RayExecutor(RemoteExecutor):
         self._serve = self._ray.remote(**options)(serve)
 
     def start(self, devices: Devices) -> RayWorker:
-        """Submit a worker."""
-        connect_info = self.invite(devices)
-        return RayWorker(self._ray, self._serve.remote(connect_info), self._listener, connect_info)
+        connect_info = self.invite_worker(devices)
+        return RayWorker(self._ray, self._serve.remote(connect_info), self, connect_info)
 
     def exited(self, workers: Sequence[Worker]) -> list[Worker]:
-        """Return the workers that have ended, by what Ray reports."""
         tasks = {worker.task: worker for worker in workers if isinstance(worker, RayWorker)}
         if not tasks:
             return []

@@ -45,7 +45,6 @@ class ConnectInfo:
     """A folder of the launcher that the worker must see; "" if checkpoints go through the artifact store."""
 
     def for_worker(self, number: int, devices: Devices, threads: int) -> "ConnectInfo":
-        """Return the same for the worker of this number."""
         return replace(self, number=number, devices=devices, threads=threads)
 
 
@@ -104,7 +103,6 @@ def to_env(connect_info: ConnectInfo) -> str:
 
 
 def from_env(text: str) -> ConnectInfo:
-    """Parse what `to_env` returned."""
     values = json.loads(text)
     return ConnectInfo(**{**values, "key": bytes.fromhex(values["key"]), "devices": tuple(values["devices"])})
 

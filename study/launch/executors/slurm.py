@@ -36,13 +36,11 @@ class SlurmWorker(RemoteWorker):
     """A job of Slurm that runs until the launcher disconnects."""
 
     def __init__(self, job: str, log: Path | None, listener: WorkerListener, connect_info: ConnectInfo) -> None:
-        """Take over a job that was submitted, and its log."""
         super().__init__(listener, connect_info)
         self.job = job
         self._log = log
 
     def kill(self) -> None:
-        """Cancel the job."""
         _slurm("scancel", self.job)
 
     def wait(self, seconds: float) -> Exit:
@@ -84,7 +82,7 @@ class SlurmExecutor(RemoteExecutor):
         Raises:
             StudyError: Slurm refuses it.
         """
-        connect_info = self.invite(devices)
+        connect_info = self.invite_worker(devices)
         log = Path(self._logs.name) / f"{connect_info.number}.log" if self._logs is not None else None
         words = ["--parsable", "--job-name=study", "--no-requeue", "--export=ALL", f"--signal=B:TERM@{WARN_SECONDS}"]
         words += [*self._options, f"--output={log or os.devnull}"]
@@ -93,7 +91,7 @@ class SlurmExecutor(RemoteExecutor):
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:]
             raise StudyError(f"--executor slurm: {reason[0] if reason else 'sbatch gives no reason'}")
-        return SlurmWorker(done.stdout.strip().partition(";")[0], log, self._listener, connect_info)
+        return SlurmWorker(done.stdout.strip().partition(";")[0], log, self, connect_info)
 
     def exited(self, workers: Sequence[Worker]) -> list[Worker]:
         """Return the workers whose jobs are no longer in the queue; none if Slurm doesn't answer."""
@@ -107,7 +105,6 @@ class SlurmExecutor(RemoteExecutor):
         return [worker for worker in workers if isinstance(worker, SlurmWorker) and worker.job not in known]
 
     def close(self) -> None:
-        """Stop listening, and delete the logs."""
         super().close()
         if self._logs is not None:
             self._logs.cleanup()

@@ -35,7 +35,6 @@ class TlsConnection:
         self._ended = False
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when there may be something to receive."""
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
@@ -80,7 +79,6 @@ class TlsConnection:
         return message
 
     def close(self) -> None:
-        """Close the connection."""
         self._socket.close()
 
     def _has_message(self) -> bool:

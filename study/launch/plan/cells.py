@@ -39,7 +39,6 @@ class DataFacts:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataFacts":
-        """Return the facts of a loaded data set."""
         shape = dataset.image_shape
         return cls(
             dataset.fingerprint,
@@ -91,7 +90,6 @@ class Cell:
 
     @property
     def runs_cost(self) -> float:
-        """Cost of the runs still to do."""
         return sum(self.cost_of(spec) for spec, _ in self.left)
 
     def search_cost(self, trials: int) -> float:

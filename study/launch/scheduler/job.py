@@ -46,12 +46,10 @@ class CellState:
 
     @property
     def searching(self) -> bool:
-        """Whether the rate still has to be found."""
         return self.point is None and not self.broken
 
     @property
     def lease(self) -> str:
-        """Key of the lease of its search."""
         return f"search {self.cell.search_key}"
 
     @property
@@ -138,12 +136,10 @@ class Job:
         return self.breaks
 
     def saved(self) -> None:
-        """Note that it has written a checkpoint."""
         self.breaks = 0
         self.unsaved = False
 
     def flushed(self) -> None:
-        """Note that all its points are logged."""
         self.logged = max([self.logged, *(point.step for point in self.pending)])
         self.pending.clear()
         self.tags.clear()

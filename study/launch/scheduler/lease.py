@@ -122,14 +122,8 @@ class Leases:
         self._release(self._prefix + key)
 
     def release_all(self) -> None:
-        """Release all leases."""
         for name in list(self._held):
             self._release(name)
-
-    def is_held(self, key: str) -> bool:
-        """Whether a live launcher, this one or another, holds the lease of `key`."""
-        lease = self._retry(lambda: self._find(self._prefix + key), self._transient)
-        return lease is not None and lease.until >= self._clock() and not is_dead(lease.holder)
 
     def held_elsewhere(self) -> set[str]:
         """Return the keys of all leases that other live launchers hold."""
@@ -162,10 +156,6 @@ class Leases:
         lost = self._held - still_held
         self._held &= still_held
         return {name.removeprefix(self._prefix) for name in lost}
-
-    def _find(self, name: str) -> Any:
-        with self._engine.begin() as connection:
-            return connection.execute(_select(name)).first()
 
     def _others(self) -> Sequence[Any]:
         of_study = TABLE.c.key.startswith(self._prefix, autoescape=True)

@@ -66,7 +66,6 @@ class WorkQueue:
         return any(not state.broken and (state.searching or state.waiting) for state in self.states)
 
     def runs_left(self) -> int:
-        """Return the number of runs not yet begun."""
         return sum(len(state.waiting) for state in self.states)
 
     def next_job(self, beside: CellState | None = None) -> Job | None:
@@ -267,7 +266,6 @@ class WorkQueue:
         return [*lines, f"{state.cell.name}: {named(point)} after {search.started} trials{notes}"]
 
     def _settle(self, state: CellState, point: dict[str, float]) -> None:
-        """Set the rate of a cell, and queue its runs."""
         state.point = self._found[id(state.cell)] = point
         if not self._only_search:
             specs: list[RunSpec] = [with_point(spec, point) for spec in state.cell.specs]

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,29 +34,6 @@ MAX_FLUSH_SECONDS = 120.0
 FLUSH_SHARE = 0.25
 """Of the launcher's time, about, that may go into logging points."""
 AVERAGED_CALLS = 20
-
-
-class FlushPolicy:
-    """Lets points wait longer the more runs there are and the slower MLflow is.
-
-    Most of a call's cost doesn't depend on the number of points, and the launcher needs time for everything else.
-    """
-
-    def __init__(self) -> None:
-        """Begin with calls that take no time."""
-        self._call_seconds = 0.0
-
-    def flush(self, jobs: Collection[Job], flush: Callable[[Job], None]) -> None:
-        """Flush the jobs whose points have waited long enough, the longest wait first, for a few seconds at most."""
-        wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / FLUSH_SHARE), MAX_FLUSH_SECONDS)
-        began = time.perf_counter()
-        for job in sorted((job for job in jobs if job.due(wait) and job.writable), key=lambda job: job.flushed_at):
-            before = time.perf_counter()
-            flush(job)
-            seconds = min(time.perf_counter() - before, BATCH_SECONDS)  # not the time that MLflow was away
-            self._call_seconds += (seconds - self._call_seconds) / AVERAGED_CALLS
-            if time.perf_counter() - began > BATCH_SECONDS:
-                break
 
 
 class RunLogger:
@@ -91,7 +68,8 @@ class RunLogger:
         self._made = made
         self._made_stored = False
         self._environment = environment() | {"threads of a run": str(threads)}
-        self._flush_policy = FlushPolicy()
+        self._call_seconds = 0.0
+        """Mean duration of a call that logs points."""
         self._begun: dict[tuple[str, str, str], StoredRun] = {}
         for record in records:
             self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
@@ -171,7 +149,6 @@ class RunLogger:
         return f"{state.cell.search_key}-{spec.run_key(self._facts.fingerprint)}"
 
     def run_lease(self, spec: RunSpec) -> str:
-        """Return the key of a run's lease."""
         return f"run {spec.run_key(self._facts.fingerprint)}"
 
     # Begin runs, trials and searches.
@@ -255,13 +232,16 @@ class RunLogger:
 
     def task_for(self, job: Job, folder: Path, every_seconds: float) -> RunTask:
         """Return the task for a worker; `folder` is the job's own, on the disk that workers share."""
-        common = job.task, job.spec
-        probes = self._grid.probes_of(job.spec) if job.kind == "run" else None
-        if not self._apart:
-            return RunTask(*common, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint, probes=probes)
-        path, place = Path(job.task, "checkpoint.pt"), self._store.place(job.run_id)
-        keep = job.kind == "run"
-        return RunTask(*common, path, every_seconds, self._facts.fingerprint, place, keep=keep, probes=probes)
+        return RunTask(
+            job.task,
+            job.spec,
+            Path(job.task, "checkpoint.pt") if self._apart else folder / "checkpoint.pt",
+            every_seconds,
+            self._facts.fingerprint,
+            artifacts=self._store.place(job.run_id) if self._apart else None,
+            keep=job.kind == "run",
+            probes=self._grid.probes_of(job.spec) if job.kind == "run" else None,
+        )
 
     # While a job runs, and at its end.
 
@@ -278,11 +258,22 @@ class RunLogger:
         job.probed = list(event.probed)
 
     def flush_due(self, jobs: Collection[Job]) -> None:
-        """Log the points that have waited long enough."""
-        self._flush_policy.flush(jobs, self.flush)
+        """Log the points that have waited long enough, the longest wait first, for a few seconds at most.
+
+        They wait longer the more jobs there are and the slower MLflow is: most of a call's cost doesn't depend on the
+        number of points, and the launcher needs time for everything else.
+        """
+        wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / FLUSH_SHARE), MAX_FLUSH_SECONDS)
+        began = time.perf_counter()
+        for job in sorted((job for job in jobs if job.due(wait) and job.writable), key=lambda job: job.flushed_at):
+            before = time.perf_counter()
+            self.flush(job)
+            seconds = min(time.perf_counter() - before, BATCH_SECONDS)  # not the time that MLflow was away
+            self._call_seconds += (seconds - self._call_seconds) / AVERAGED_CALLS
+            if time.perf_counter() - began > BATCH_SECONDS:
+                break
 
     def flush(self, job: Job) -> None:
-        """Log the pending points of a job."""
         self._store.log_points(job.run_id, job.pending, job.tags)
         job.flushed()
 
@@ -333,7 +324,6 @@ class RunLogger:
         job.outcome = outcome
 
     def add_log(self, job: Job, text: str, name: str) -> None:
-        """Store the log or traceback of a run that broke."""
         if text:
             self._store.add_text(job.run_id, without_passwords(text), name)
 
@@ -383,7 +373,7 @@ class RunLogger:
         self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
 
     def _note_resumed(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
-        """StoredRun the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
+        """Record the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
         now = made_by() | self._made_tags()
         tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(tag.PROBES, "") != probes:
@@ -427,7 +417,6 @@ def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, st
 
 
 def _curve_csv(points: Sequence[Epoch]) -> str:
-    """Return a curve as CSV, a line for each point."""
     out = io.StringIO()
     writer = csv.writer(out)
     if points:

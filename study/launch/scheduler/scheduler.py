@@ -399,7 +399,6 @@ class Scheduler:
         self._retries.append(job)
 
     def _fail(self, job: Job, cause: str) -> None:
-        """Report a job that broke; the others go on."""
         self._end_without_result(job, "failed", cause)
         self.summary.failures.append((job.name, cause))
         self._display.warn(f"{job.name}: failed: {cause}")

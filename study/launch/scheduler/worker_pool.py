@@ -216,7 +216,6 @@ class WorkerPool:
         self._executor.close()
 
     def kill(self) -> None:
-        """Kill all workers."""
         for slot in self._slots:
             slot.worker.kill()
         for slot in self._slots:

@@ -74,7 +74,6 @@ class CheckpointUploader:
 
     @property
     def busy(self) -> bool:
-        """Whether an upload is under way."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self, stop: Callable[[], bool]) -> None:

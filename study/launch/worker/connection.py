@@ -31,7 +31,6 @@ class LauncherConnection:
 
     @property
     def terminated(self) -> bool:
-        """Whether this process was asked to end."""
         return self._terminated.is_set()
 
     def send(self, message: object) -> None:

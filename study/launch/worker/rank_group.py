@@ -94,7 +94,6 @@ class RankGroup:
         threads: int,
         probes: ProbePlan | None,
     ) -> None:
-        """Start a process for each device."""
         self._over = False
         self._temporary = scratch_folder("study-ranks-")
         folder = Path(self._temporary.name)

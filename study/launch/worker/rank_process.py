@@ -41,16 +41,13 @@ class RankTask:
 
     @classmethod
     def from_line(cls, line: bytes) -> "RankTask":
-        """Parse what `to_line` returned."""
         return TypeAdapter(cls).validate_json(line)
 
     def to_line(self) -> bytes:
-        """Return the task as a line of JSON."""
         return TypeAdapter(RankTask).dump_json(self) + b"\n"
 
     @property
     def name(self) -> str:
-        """The rank's name in messages."""
         return f"rank {self.rank} of {self.spec.recipe.gpus_per_run} ({self.device})"
 
     @property
@@ -65,7 +62,6 @@ class RankTask:
 
     @property
     def log(self) -> Path:
-        """File with the output of this rank."""
         return self.folder / f"{self.rank}.log"
 
     @property
@@ -93,7 +89,6 @@ def main() -> None:
 
 
 def run_rank(task: RankTask) -> None:
-    """Train the run as one of its ranks."""
     import torch
 
     from study.data import load_dataset, place

@@ -134,12 +134,12 @@ def test_points_wait_longer_the_more_runs_there_are(store: Store, monkeypatch: p
     run_logger = RunLogger(store, GRID, FACTS, [])
     assert flushed(run_logger, jobs[:8], 9, monkeypatch) == 0
     assert flushed(run_logger, jobs[:8], 11, monkeypatch) == 8
-    run_logger._flush_policy._call_seconds = 0.01  # a thousand take ten seconds: a quarter of forty
+    run_logger._call_seconds = 0.01  # a thousand take ten seconds: a quarter of forty
     assert flushed(run_logger, jobs[:8], 11, monkeypatch) == 8
-    run_logger._flush_policy._call_seconds = 0.01
+    run_logger._call_seconds = 0.01
     assert flushed(run_logger, jobs, 39, monkeypatch) == 0
     assert flushed(run_logger, jobs, 41, monkeypatch) == 1000
-    run_logger._flush_policy._call_seconds = 10.0  # MLflow is very slow
+    run_logger._call_seconds = 10.0  # MLflow is very slow
     assert flushed(run_logger, jobs, 119, monkeypatch) == 0
     assert flushed(run_logger, jobs, 121, monkeypatch) == 1000
     jobs[0].lease_lost = True
