@@ -1,5 +1,6 @@
 """Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
 
+from study.probe.construction import Construction, add_noise, build_by_construction
 from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
 from study.probe.gradients import (
     LayerGradient,
@@ -7,13 +8,11 @@ from study.probe.gradients import (
     measure_gradients,
     measure_turns,
 )
-from study.probe.identity import Construction, add_noise, build_by_construction
-from study.probe.layers import Layer, find_layers
 from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
 from study.probe.prober import Prober
-from study.probe.replica import recalibrated, replica
 from study.probe.responses import Response, measure_responses
-from study.probe.shattered import Correlation, Shattering, measure_shattering
+from study.probe.shattering import Correlation, Shattering, measure_shattering
+from study.probe.subject import Layer, copy_net, find_layers, recalibrated
 from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
 
 __all__ = [
@@ -33,6 +32,7 @@ __all__ = [
     "Turn",
     "add_noise",
     "build_by_construction",
+    "copy_net",
     "delete_each",
     "delete_random",
     "filter_directions",
@@ -46,7 +46,6 @@ __all__ = [
     "measure_surface",
     "measure_turns",
     "recalibrated",
-    "replica",
     "summarise_surface",
     "swap_random",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.config import REMEDIES
+from study.config import MODIFICATIONS
 from study.names import ARCHITECTURES
 
 ENDED = ("finished", "diverged")
@@ -92,7 +92,7 @@ def variants(frame: pd.DataFrame) -> list[str]:
 
 def _stands_beside(frame: pd.DataFrame, variant: str) -> bool:
     """Whether a variant names a remedy and has not both plain and residual nets, of two depths each."""
-    if not any(part.partition("=")[0] in REMEDIES for part in variant.split(", ")):
+    if not any(part.partition("=")[0] in MODIFICATIONS for part in variant.split(", ")):
         return False
     mine = frame[frame["variant"] == variant]
     return not all(

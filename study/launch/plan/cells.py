@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from study.config import REMEDIES, UNNORMALISED, Grid, RunSpec, Tune
+from study.config import MODIFICATIONS, UNNORMALISED, Grid, RunSpec, Tune
 from study.data import Dataset, augmentation
 from study.errors import StudyError
 from study.launch.plan.probe_tags import has_all, probes_in
@@ -261,7 +261,7 @@ def _variant(spec: RunSpec, varying: list[str]) -> str:
     SkipInit and Fixup imply that there is no batch norm.
     """
     recipe = spec.identity()["recipe"]
-    absent = set(REMEDIES) - spec.remedies.keys()
+    absent = set(MODIFICATIONS) - spec.modifications.keys()
     implied = {"batch_norm"} if recipe["scaling"] in UNNORMALISED else set()
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
     fields = [field for field in fields if field not in absent | implied]

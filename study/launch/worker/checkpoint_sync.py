@@ -16,7 +16,7 @@ from study.launch.messages import RESUME
 from study.track.artifacts import ArtifactPlace
 from study.track.uri import Unreachable
 from study.train import DamagedCheckpoint, load_checkpoint, previous
-from study.train.evaluate import never
+from study.train.evaluate import never_stop
 
 if TYPE_CHECKING:
     from study.train import Step
@@ -120,9 +120,9 @@ def with_uploads(
             reported = uploader.problem
             uploader.upload()
         elif isinstance(event, Interrupted):
-            uploader.wait(never)
+            uploader.wait(never_stop)
             uploader.upload()
-            uploader.wait(never)
+            uploader.wait(never_stop)
         elif isinstance(event, Diverged) or (isinstance(event, Finished) and not keep):
             uploader.wait(stop)  # a late upload would stay where the launcher has already cleaned up
         elif isinstance(event, Finished):

@@ -37,6 +37,7 @@ def main(connection: Connection, devices: Sequence[str], threads: int, log: Path
     _prefer_as_oom_victim()
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # blocked in the forkserver
     with contextlib.suppress(LauncherGone):
         WorkerLoop(LauncherConnection(connection, terminated), devices, threads).serve()
 
@@ -116,7 +117,7 @@ class WorkerLoop:
             self._fail(task.task, error, joined=bool(self._runs))
 
     def _run(self, task: RunTask, dataset: "Dataset") -> "Iterator[Event | Step]":
-        from study.train import CheckpointPlan, course
+        from study.train import CheckpointPlan, run_steps
 
         plan = CheckpointPlan(self._scratch / task.checkpoint, task.every_seconds)
         stop = partial(self._launcher.stop, task.task)
@@ -126,7 +127,7 @@ class WorkerLoop:
                 task.spec, dataset, self._devices, plan, probes=task.probes, threads=self._threads, stop=stop
             )
         else:
-            steps = course(task.spec, dataset, self._device, plan, probe=make_prober(task.probes), stop=stop)
+            steps = run_steps(task.spec, dataset, self._device, plan, probe=make_prober(task.probes), stop=stop)
         if task.artifacts is None:
             return steps
         from study.launch.worker.checkpoint_sync import CheckpointUploader, with_uploads
