@@ -1,9 +1,12 @@
 """Several studies on one page: each keeps its own verdict, its name a part of the variant."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from study.verdict.rule import SMALLEST_EFFECT
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track.datasets import DatasetRecord
@@ -15,18 +18,22 @@ ALONE = ("grid", *LINES, "experiment_id")
 """What isn't told of several studies in a line."""
 
 
-class Joined(NamedTuple):
-    """What `build_report` takes, of all of them."""
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """All that a report is made of: one study, or several under one another."""
 
     name: str
     runs: pd.DataFrame
+    """As `study.track.frames.load_runs` gives them."""
     curves: pd.DataFrame
     trials: pd.DataFrame
-    datasets: tuple["DatasetRecord", ...]
-    probes: dict[str, pd.DataFrame]
-    """Of one study alone; of several there are none."""
-    words: dict[str, str]
-    smallest_effect: float
+    datasets: tuple["DatasetRecord", ...] = ()
+    """Shown as far as a run that counts used them."""
+    probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Of one study alone, as `load_probes` gives them; of several there are none."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """How it was made: as `load_provenance` gives them, and `report_command`, which makes the page again."""
+    smallest_effect: float = SMALLEST_EFFECT
 
 
 def join(studies: Sequence["Study"], command: str) -> Joined:

@@ -1,6 +1,6 @@
 """Which runs count, which don't and why, and the values of a cell: the one place where runs are left out."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -52,13 +52,13 @@ def excluded(runs: pd.DataFrame) -> list[Excluded]:
             reason = "no final training error"
         else:
             reason = "repeated: a later run has this seed"
-        out.append(Excluded(title(run), str(run["run_id"]), reason))
+        out.append(Excluded(title(run["name"], run["variant"]), str(run["run_id"]), reason))
     return out
 
 
-def title(run: "pd.Series[Any]") -> str:
+def title(name: str, variant: str) -> str:
     """Return a run's name with its variant: ``plain-56 seed 0 (batch_size=64)``."""
-    return f"{run['name']} ({run['variant']})" if run["variant"] else str(run["name"])
+    return f"{name} ({variant})" if variant else str(name)
 
 
 def values(cells: pd.DataFrame, depth: int, metric: str) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from study.report.tables.results import write_table
+from study.report.tables.writer import write_table
 from study.report.why.names import in_words
 from study.report.why.remedies import remedies_chapter
 from study.track.tags import PROBE_COLUMNS

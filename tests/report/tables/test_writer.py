@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.report.tables.markup import LONG, latex, markdown
+from study.report.tables.writer import LONG, Table, latex, markdown
 
 HOSTILE = "<b>a_b_&c%d$e#f{g}h~i^j\\k|l*m`n[o](p)!q\n--é"
+NUMBERS = pd.DataFrame()
 SPECIAL = re.compile(r"(?<!\\)[_&%$#{}~^]")
 
 
@@ -26,7 +27,7 @@ def frame(text: str) -> pd.DataFrame:
 
 
 def test_markdown_has_a_row_a_line_and_figures_right():
-    text = markdown(frame("resnet-20"), "A caption, 95%.")
+    text = markdown(Table("t", "A caption, 95%.", NUMBERS, frame("resnet-20")))
     head, rule, first, second, blank, caption = text.splitlines()
     assert cells(head) == ["Net", "Error (%)"]
     assert re.fullmatch(r"\| -+ \| -+: \|", rule)
@@ -36,7 +37,7 @@ def test_markdown_has_a_row_a_line_and_figures_right():
 
 
 def test_markdown_takes_nothing_for_markup():
-    row = markdown(frame(HOSTILE), HOSTILE).splitlines()[2]
+    row = markdown(Table("t", HOSTILE, NUMBERS, frame(HOSTILE))).splitlines()[2]
     assert r"\<b\>" in row
     assert r"\|" in row
     assert r"\\k" in row
@@ -48,18 +49,18 @@ def test_markdown_takes_nothing_for_markup():
 @given(st.text(max_size=30))
 @settings(max_examples=150)
 def test_any_text_stays_in_its_cell(text):
-    lines = markdown(frame(text), text).splitlines()
+    lines = markdown(Table("t", text, NUMBERS, frame(text))).splitlines()
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", lines[2])) == 3
     assert not re.search(r"(?<!\\)(?:\\\\)*[<`$]", lines[2])
-    rows = latex(frame(text), text, "t").splitlines()
+    rows = latex(Table("t", text, NUMBERS, frame(text))).splitlines()
     row = rows[rows.index(r"\midrule") + 1]
     assert len(re.findall(r"(?<!\\)&", row)) == 1
     assert row.endswith(r" \\")
-    assert latex(frame(text), text, "t").count(r"\end{tabular}") == 1
+    assert latex(Table("t", text, NUMBERS, frame(text))).count(r"\end{tabular}") == 1
 
 
 def test_latex_escapes():
-    text = latex(frame(HOSTILE), HOSTILE, "my table_1")
+    text = latex(Table("my table_1", HOSTILE, NUMBERS, frame(HOSTILE)))
     row = next(line for line in text.splitlines() if "plain" not in line and r"\pm" in line)
     for part in (r"\textless{}b\textgreater{}", r"a\_b\_\&c\%d\$e\#f\{g\}", r"h\textasciitilde{}i",
                  r"i\textasciicircum{}j\textbackslash{}k\textbar{}l*m", r"-{}-é"):  # fmt: skip
@@ -72,19 +73,19 @@ def test_latex_escapes():
 
 
 def test_latex_is_a_booktabs_table():
-    text = latex(frame("resnet-20"), "A caption.", "t")
+    text = latex(Table("t", "A caption.", NUMBERS, frame("resnet-20")))
     order = [text.index(part) for part in (r"\caption", r"\begin{tabular}", r"\toprule", r"\midrule", r"\bottomrule",
                                            r"\end{tabular}", r"\end{table}")]  # fmt: skip
     assert order == sorted(order)
     assert text.startswith("% \\usepackage{booktabs")
     assert text.isascii()
     assert "XeLaTeX" not in text
-    assert "XeLaTeX" in latex(frame("猫"), "", "t").splitlines()[1]
+    assert "XeLaTeX" in latex(Table("t", "", NUMBERS, frame("猫"))).splitlines()[1]
 
 
 def test_long_tables_break_over_pages():
     long = pd.concat([frame("resnet-20")] * LONG)
-    text = latex(long, "A caption.", "t")
+    text = latex(Table("t", "A caption.", NUMBERS, long))
     assert r"\begin{longtable}{lr}" in text
     assert r"\endhead" in text
     assert r"\begin{table}" not in text
@@ -92,14 +93,14 @@ def test_long_tables_break_over_pages():
 
 
 def test_no_rows():
-    assert latex(frame("x").iloc[:0], "A caption.", "t") == "% t: no rows\n"
-    assert markdown(frame("x").iloc[:0], "A caption.") == "A caption.\n"
+    assert latex(Table("t", "A caption.", NUMBERS, frame("x").iloc[:0])) == "% t: no rows\n"
+    assert markdown(Table("t", "A caption.", NUMBERS, frame("x").iloc[:0])) == "A caption.\n"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
 @pytest.mark.parametrize("rows", [1, LONG])
 def test_latex_compiles(rows, tmp_path):
-    table = latex(pd.concat([frame(HOSTILE)] * rows), HOSTILE, "t")
+    table = latex(Table("t", HOSTILE, NUMBERS, pd.concat([frame(HOSTILE)] * rows)))
     text = (
         rf"\documentclass{{article}}\usepackage{{booktabs,graphicx,longtable}}\begin{{document}}{table}\end{{document}}"
     )

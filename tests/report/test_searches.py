@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.tuning_section import tuning_section
-from study.report.tuning_words import point_words
+from study.report.searches import search_section
+from study.report.tables.searches import point_words
 
 from .frames import Truth, make_study, make_trial
 
@@ -35,8 +35,8 @@ def runs_of(nets=NETS, **changes):
 def told(tmp_path):
     def tell(errors=ERRORS, runs=None, smallest=0.5, **others):
         runs = runs_of(list(errors)) if runs is None else runs
-        section = tuning_section(runs, trials_of(errors, **others), smallest, tmp_path)
-        return " ".join(section.sentences), {table.name.split("-width")[0]: table for table in section.tables}
+        section = search_section(runs, trials_of(errors, **others), smallest, tmp_path)
+        return " ".join(section.part.sentences), {table.name.split("-width")[0]: table for table in section.part.tables}
 
     return tell
 
@@ -135,14 +135,14 @@ def test_both_winners(told, tmp_path):
     assert "differ by no more than a factor of 2 for any net" in text
     trials = trials_of(ERRORS)
     trials.loc[(trials["net"] == "plain-20") & (trials["lr"] == 0.01), "final_validation_error"] = 0.0
-    section = tuning_section(runs_of(), trials, 0.5, tmp_path)
-    assert any("more than a factor of 2 for plain-20 (0.1 and 0.01)." in one for one in section.sentences)
-    (table,) = [table for table in section.tables if table.name == "winners"]
+    section = search_section(runs_of(), trials, 0.5, tmp_path)
+    assert any("more than a factor of 2 for plain-20 (0.1 and 0.01)." in one for one in section.part.sentences)
+    (table,) = [table for table in section.part.tables if table.name == "winners"]
     row = table.shown.set_index("Net").loc["plain-20"]
     assert list(row[["Chosen", "A (loss)", "B (validation)", "Factor"]]) == ["0.1", "0.1", "0.01", "10"]
     assert row["Training error at A, B (%)"] == "1.00, 5.00"
     assert "that of least training loss" in table.caption
-    none = tuning_section(runs_of(), trials.assign(final_validation_error=np.nan), 0.5, tmp_path)
+    none = search_section(runs_of(), trials.assign(final_validation_error=np.nan), 0.5, tmp_path)
     assert {table.name for table in none.tables} == {"good-rates", "robustness"}
     assert not any("validation" in one for one in none.sentences)
 
@@ -164,25 +164,25 @@ def test_what_a_search_leaves_open(told):
 def test_a_rate_chosen_by_something_else_is_told(told, tmp_path):
     trials = trials_of(ERRORS, objective="validation_error")
     trials["chosen"] = trials["lr"] == 0.001
-    section = tuning_section(runs_of(), trials, 0.5, tmp_path)
+    section = search_section(runs_of(), trials, 0.5, tmp_path)
     assert any(
         one.startswith(
             "The rate chosen for plain-8, plain-20, resnet-8 and resnet-20, by validation error, is more than"
         )
-        for one in section.sentences
+        for one in section.part.sentences
     )
 
 
 def test_other_fields_are_named(tmp_path):
     trials = trials_of(ERRORS)
     trials["point"] = [f'{{"lr": {lr}, "weight_decay": {lr / 100}}}' for lr in trials["lr"]]
-    section = tuning_section(runs_of(), trials, 0.5, tmp_path)
-    text = " ".join(section.sentences)
+    section = search_section(runs_of(), trials, 0.5, tmp_path)
+    text = " ".join(section.part.sentences)
     assert "Besides the rate, weight decay varies between trials" in text
     assert "At 2 of 3 shared points, plain-20" in text
     assert "the exception is 0.1 with weight decay 0.001 (-0.50 points)" in text
     assert "without interpolation" in text
-    assert "The points differ in weight decay too." in section.pictures[0].caption
+    assert "The points differ in weight decay too." in section.part.pictures[0].caption
     assert point_words({"lr": 0.1, "momentum": 0.9}, ("momentum",)) == "0.1 with momentum 0.9"
 
 
@@ -190,12 +190,12 @@ def test_one_depth_or_no_trials(told, tmp_path):
     text, tables = told({("plain", 8): ERRORS["plain", 8]})
     assert "shared" not in text
     assert "robustness" not in tables
-    assert tuning_section(runs_of(), pd.DataFrame(), 0.5, tmp_path) is None
+    assert search_section(runs_of(), pd.DataFrame(), 0.5, tmp_path) is None
 
 
 def test_variants_have_files_of_their_own(tmp_path):
-    section = tuning_section(runs_of(variant="width=2"), trials_of(ERRORS, variant="width=2"), 0.5, tmp_path)
-    assert {table.name for table in section.tables} == {f"{name}-width-2" for name in ("good-rates", "winners",
+    section = search_section(runs_of(variant="width=2"), trials_of(ERRORS, variant="width=2"), 0.5, tmp_path)
+    assert {table.name for table in section.part.tables} == {f"{name}-width-2" for name in ("good-rates", "winners",
                                                                                       "robustness")}  # fmt: skip
     assert (tmp_path / "rates-width-2.svg").exists()
-    assert section.pictures[0].variant == "width=2"
+    assert section.part.pictures[0].variant == "width=2"

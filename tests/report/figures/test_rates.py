@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.captions import rates_alt, rates_caption
-from study.report.figures import rate_panels as figure
+from study.report.figures import rates as figure
+from study.report.figures.rates import rates_alt, rates_caption
 from study.report.figures.style import new_figure
 from study.verdict.searches import by_trial, other_fields, search_of
 
@@ -30,13 +30,13 @@ def one_net(**states):
 
 
 def test_every_trial_is_a_point():
-    (net,) = data_of(one_net()).nets
-    assert list(net.lr) == [0.01, 0.1, 0.3, 2.0]
-    assert list(net.error) == [5.0, 2.0, 51.0, 90.0]  # of the pruned one the running error
-    assert list(net.low[:2]) == [4.0, 2.0]
-    assert list(net.high[:2]) == [6.0, 2.0]
-    assert net.state == ("complete", "complete", "pruned", "diverged")
-    assert net.chosen == (False, True, False, False)
+    trials = data_of(one_net()).trials
+    assert list(trials["lr"]) == [0.01, 0.1, 0.3, 2.0]
+    assert list(trials["error"]) == [5.0, 2.0, 51.0, 90.0]  # of the pruned one the running error
+    assert list(trials["lowest"][:2]) == [4.0, 2.0]
+    assert list(trials["highest"][:2]) == [6.0, 2.0]
+    assert list(trials["state"]) == ["complete", "complete", "pruned", "diverged"]
+    assert list(trials["chosen"]) == [False, True, False, False]
 
 
 def test_limits_leave_out_what_diverged():
@@ -52,7 +52,7 @@ def test_limits_leave_out_what_diverged():
 
 def test_a_pruned_trial_without_a_running_error_stands_above():
     data = data_of(one_net(train_error=np.nan))
-    assert np.isnan(data.nets[0].error[2])
+    assert np.isnan(data.trials["error"][2])
     assert data.top == 6.0
     assert "hollow marks above the highest error were pruned and have no error" in rates_caption(data)
     assert data_of(one_net().drop(columns="train_error")).top == 6.0
@@ -124,8 +124,6 @@ def test_a_user_draws_a_depth():
         figures.rates(pd.concat([trials, trials.assign(variant="width=2")]))
 
 
-def test_the_data_has_a_row_a_trial():
-    frame = data_of(one_net()).frame()
-    assert list(frame["lr"]) == [0.01, 0.1, 0.3, 2.0]
-    assert list(frame["state"]) == ["complete", "complete", "pruned", "diverged"]
-    assert frame["good_from"].iloc[0] <= 0.1 <= frame["good_to"].iloc[0]
+def test_every_trial_has_its_nets_good_range():
+    trials = data_of(one_net()).trials
+    assert trials["good_from"].iloc[0] <= 0.1 <= trials["good_to"].iloc[0]

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from study.report.embed import data_uri, slim
+from study.report.figures.drawing import data_uri, slim
 from study.report.figures.style import draw_and_save
 
 TEXT = "<!-- a --> & > b\n  c"

@@ -1,7 +1,9 @@
-"""What a data set holds: images by class and split, samples of them, and their mean."""
+"""What a data set holds: images by class and split, samples, their mean, and what augmentation makes of them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from study.report.figures.style import COLUMN, SIZE, as_text, axes_or_new
+from study.report.figures.drawing import Drawing
+from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, new_figure
 from study.report.metrics import axis
+from study.report.text import some_of
 
 Pixels = NDArray[np.uint8]
 
@@ -26,6 +30,14 @@ MOST_COLUMNS = 10
 PITCH = 1.06
 """From one sample to the next, in widths of one."""
 NAME_ROOM = 0.2
+INCHES = 0.85
+"""From one picture of a sheet of augmented images to the next."""
+BARS = 3.74
+"""Width of a figure of counts with a bar a class, in inches."""
+MEAN = 1.6
+"""Side of the mean image, in inches."""
+NAMED = 5
+"""Classes that a caption names."""
 SHARP = 64
 """Images up to this side are drawn with square pixels, larger ones smoothed."""
 
@@ -54,6 +66,15 @@ class CountData(NamedTuple):
     def drawn(self) -> bool:
         """Whether there is anything to see: many classes of one size are told in a sentence."""
         return self.by_name or bool(self.uneven)
+
+    @property
+    def words(self) -> str:
+        """The images of a class in each split: ``train 125 to 131, test 36``."""
+        words = []
+        for split in self.splits:
+            low, high = int(self.counts[split].min()), int(self.counts[split].max())
+            words.append(f"{split} {low:,}" + (f" to {high:,}" if high > low else ""))
+        return ", ".join(words)
 
     def frame(self) -> pd.DataFrame:
         """Return the counts, tidy: a row a class and split."""
@@ -125,13 +146,12 @@ def _draw_bars(table: pd.DataFrame, data: CountData, ax: Axes) -> None:
     places = {name: place for place, name in enumerate(data.counts.index)}
     splits = data.splits
     frame = pd.DataFrame({"class": table["class"].map(places), "split": table["split"]})
-    sns.countplot(
-        frame, y="class", hue="split", order=range(len(places)), hue_order=splits, orient="y", saturation=1,
-        palette={split: _colour(split) for split in splits}, legend=False, ax=ax,
-    )  # fmt: skip
-    for bars, split in zip(ax.containers, splits, strict=True):
-        bars.set_label(split)
-        ax.bar_label(cast("BarContainer", bars), fmt="{:,.0f}", fontsize=SIZE - 2, padding=1.5)
+    colours = {split: _colour(split) for split in splits}
+    bars: dict[str, Any] = {"orient": "y", "saturation": 1, "palette": colours, "legend": False}
+    sns.countplot(frame, y="class", hue="split", order=range(len(places)), hue_order=splits, ax=ax, **bars)
+    for container, split in zip(ax.containers, splits, strict=True):
+        container.set_label(split)
+        ax.bar_label(cast("BarContainer", container), fmt="{:,.0f}", fontsize=SIZE - 2, padding=1.5)
     ax.set_yticks(range(len(places)), [as_text(str(name)) for name in places])
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")
@@ -191,3 +211,85 @@ def show_image(ax: Axes, image: Pixels, extent: tuple[float, float, float, float
     smooth = "antialiased" if max(image.shape[:2]) > SHARP else "nearest"
     shown = image if image.shape[2] == 3 else image[:, :, 0]
     ax.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation=smooth, extent=extent)
+
+
+def draw_augmented(
+    clean: NDArray[np.uint8], augmented: NDArray[np.uint8], names: Sequence[str], augment: str, path: Path
+) -> None:
+    """Write a sheet: a row an image, first as evaluation shows it, then as training may.
+
+    Args:
+        clean: (N, H, W, C), C 1 or 3.
+        augmented: (N, V, H, W, C).
+        names: the class of each image.
+        augment: name of the augmentation.
+        path: the picture; its suffix says the format.
+    """
+    rows, columns = augmented.shape[:2]
+    height, width = INCHES * rows + 0.35, INCHES * (columns + 1) + 0.5
+    with new_figure(columns=columns + 1, rows=rows, height=height, width=width) as (figure, axes):
+        for row in range(rows):
+            for column, picture in enumerate([clean[row], *augmented[row]]):
+                axes[row][column].axis("off")
+                show_image(axes[row][column], picture)
+            place = {"transform": axes[row][0].transAxes, "rotation": 90, "ha": "right", "va": "center"}
+            axes[row][0].text(-0.06, 0.5, as_text(names[row], 14), **place)
+        axes[0][0].set_title("evaluation")
+        title = axes[0][1].set_title(f"training, augment: {augment}", loc="left")
+        title.set_in_layout(False)  # it may be wider than its picture
+        figure.savefig(path, dpi=200)
+
+
+def counts_drawing(table: pd.DataFrame, counts: CountData, suffix: str) -> Drawing | None:
+    """Return the images by class and split; None where a sentence tells it."""
+    if not counts.drawn:
+        return None
+    columns, height = count_shape(counts)
+    alt = f"Chart of images by class and split. Images a class: {counts.words}."
+    texts = ("Classes and splits", counts_caption(counts), alt)
+    draw, width = partial(draw_counts, table, counts), BARS if columns == 1 else WIDTH
+    return Drawing(f"data-classes{suffix}", texts, draw, counts.frame(), columns, height, width)
+
+
+def counts_caption(counts: CountData) -> str:
+    """Return the caption of the figure of counts."""
+    if counts.by_name:
+        return f"Images a class: {counts.words}."
+    total = counts.counts.sum(axis=1).sort_values(kind="stable")
+    fewest, most = (
+        ", ".join(f"{name} ({images:,})" for name, images in part.items())
+        for part in (total.iloc[:NAMED], total.iloc[: -NAMED - 1 : -1])
+    )
+    return (
+        f"How many of the {len(total):,} classes have how many images, in splits where they differ. Images a class: "
+        f"{counts.words}. The fewest in all have {fewest}; the most {most}."
+    )
+
+
+def samples_drawing(images: Pixels, labels: Sequence[int], classes: Sequence[str], suffix: str) -> Drawing:
+    """Return a sheet of samples (K, H, W, C)."""
+    shown = pd.DataFrame({"label": labels, "class": [classes[label] for label in labels]})
+    caption = (
+        f"{len(images)} training images, chosen by a fixed seed, the classes taking turns, as nets get them: "
+        f"{size_words(*images.shape[1:3])}."
+    )
+    names = some_of([str(name) for name in shown["class"].drop_duplicates()], NAMED, "classes")
+    alt = f"{len(images)} sample images of {names}, each below the name of its class."
+    draw, height = partial(draw_samples, images, labels, classes), sheet_height(images, len(classes), WIDTH)
+    return Drawing(f"data-samples{suffix}", ("Samples", caption, alt), draw, shown, height=height)
+
+
+def mean_drawing(mean: Pixels, images: int, suffix: str) -> Drawing:
+    """Return the mean (H, W, C) of so many images."""
+    places = pd.MultiIndex.from_product([range(n) for n in mean.shape], names=["row", "column", "channel"])
+    pixels = pd.Series(mean.ravel(), places, name="mean").reset_index()
+    caption = f"Mean of each pixel over all {images:,} images, as nets get them."
+    means = ", ".join(f"{value:.0f}" for value in mean.mean((0, 1)))
+    alt = f"The mean of all images; the means of its channels are {means} on a scale of 0 to 255."
+    draw = partial(draw_mean, mean)
+    return Drawing(f"data-mean{suffix}", ("Mean image", caption, alt), draw, pixels, height=MEAN, width=MEAN)
+
+
+def size_words(height: int, width: int) -> str:
+    """Write a size: ``32x48 pixels (height x width)``; a square one has no need of the order."""
+    return f"{height}x{width} pixels" + ("" if height == width else " (height x width)")

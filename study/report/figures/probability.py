@@ -1,8 +1,9 @@
 """The probability that the deeper of two nets is worse, over pairs of seeds: a matrix net by net."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import one_variant
 from study.report.figures.style import SIZE, axes_or_new
-from study.report.metrics import axis
+from study.report.metrics import METRICS, axis
 from study.verdict.selection import architectures, counted, depths, values
 
 Array = NDArray[np.float64]
@@ -26,34 +28,9 @@ CELL = 0.4
 """Side of a cell in inches, where there are few."""
 SIDE = 2.45
 """Of the whole matrix, at most."""
+COLUMNS = ["metric", "architecture", "deeper", "shallower", "probability", "seeds_deeper", "seeds_shallower"]
 MANY = 7
 """Cells in a row from which on their numbers are set small, without the leading zero."""
-
-
-class Pair(NamedTuple):
-    """Two nets of one architecture, and how likely the deeper one's error is the higher."""
-
-    deeper: int
-    shallower: int
-    probability: float
-    seeds_deeper: int
-    seeds_shallower: int
-
-
-class ProbabilityData(NamedTuple):
-    """All pairs by architecture, the depths of the axes, and the metric that is compared."""
-
-    pairs: dict[str, tuple[Pair, ...]]
-    depths: tuple[int, ...]
-    metric: str
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a pair."""
-        rows = [
-            {"metric": self.metric, "architecture": name} | pair._asdict()
-            for name, pairs in self.pairs.items() for pair in pairs
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
 
 
 def probability_worse(deeper: Array, shallower: Array) -> float:
@@ -68,28 +45,31 @@ def probability_worse(deeper: Array, shallower: Array) -> float:
 
 def probability_data(
     runs: pd.DataFrame, metric: str = "final_train_error", estimate: Estimate = probability_worse
-) -> ProbabilityData | None:
-    """Return the probability for each pair of depths that has several seeds; None where there is none.
+) -> pd.DataFrame:
+    """Return a row for each pair of depths that has several seeds: `COLUMNS`.
 
     Raises:
         ValueError: the frame holds several variants.
     """
     one_variant(runs)
     kept = counted(runs)
-    pairs: dict[str, tuple[Pair, ...]] = {}
+    rows = []
     for architecture in architectures(kept):
-        mine = kept[kept["architecture"] == architecture]
-        cells = {depth: seeds for depth in depths(mine) if len(seeds := values(mine, depth, metric))}
-        found = tuple(
-            Pair(deep, shallow, estimate(cells[deep], cells[shallow]), len(cells[deep]), len(cells[shallow]))
+        nets = kept[kept["architecture"] == architecture]
+        cells = {depth: seeds for depth in depths(nets) if len(seeds := values(nets, depth, metric))}
+        rows += [
+            (
+                metric,
+                architecture,
+                deep,
+                shallow,
+                estimate(cells[deep], cells[shallow]),
+                *map(len, (cells[deep], cells[shallow])),
+            )
             for shallow, deep in combinations(cells, 2)
             if len(cells[deep]) * len(cells[shallow]) > 1  # a single pair says nothing
-        )
-        pairs |= {architecture: found} if found else {}
-    if not pairs:
-        return None
-    shown = {depth for found in pairs.values() for pair in found for depth in (pair.deeper, pair.shallower)}
-    return ProbabilityData(pairs, tuple(sorted(shown)), metric)
+        ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def probability(
@@ -116,7 +96,7 @@ def probability(
         >>> figures.probability(load_runs("digits"), architecture="residual")
     """
     data = probability_data(runs, metric, estimate)
-    if data is None or architecture not in data.pairs:
+    if architecture not in set(data["architecture"]):
         raise ValueError(f"no two nets that are '{architecture}' have several seeds to compare")
     with axes_or_new(ax) as ax:
         draw_matrix(data, ax, architecture)
@@ -125,23 +105,23 @@ def probability(
     return ax
 
 
-def draw_matrix(data: ProbabilityData, ax: Axes, architecture: str) -> None:
+def draw_matrix(data: pd.DataFrame, ax: Axes, architecture: str) -> None:
     """Draw one architecture: a row a deeper net, a column a shallower one."""
-    rows = {depth: place for place, depth in enumerate(data.depths[1:])}
-    columns = {depth: place for place, depth in enumerate(data.depths[:-1])}
+    shown = _depths(data)
+    rows = {depth: place for place, depth in enumerate(shown[1:])}
+    columns = {depth: place for place, depth in enumerate(shown[:-1])}
     table = np.full((len(rows), len(columns)), np.nan)
     many = len(rows) >= MANY
-    for pair in data.pairs[architecture]:
-        place = rows[pair.deeper], columns[pair.shallower]
-        table[place] = pair.probability
-        dark = abs(pair.probability - 0.5) > 0.42
-        text = f"{pair.probability:.2f}"
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SIZE - (2 if many else 0.5)}
+    pairs = data[data["architecture"] == architecture]
+    for deeper, shallower, worse in zip(pairs["deeper"], pairs["shallower"], pairs["probability"], strict=True):
+        row, column = rows[deeper], columns[shallower]
+        table[row, column] = worse
+        text = f"{worse:.2f}"
         text = {"1.00": "1.0"}.get(text, text.removeprefix("0")) if many else text
-        ax.text(place[1], place[0], text, ha="center", va="center",
-                fontsize=SIZE - (2 if many else 0.5), color="white" if dark else "#1b1b1b")  # fmt: skip
-    edges = np.arange(len(rows) + 1) - 0.5
-    ax.pcolormesh(edges, edges, np.ma.masked_invalid(table), cmap=SHADES, vmin=0, vmax=1, edgecolor="white",
-                  linewidth=0.8)  # fmt: skip
+        ax.text(column, row, text, color="white" if abs(worse - 0.5) > 0.42 else "#1b1b1b", **look)
+    edges, cells = np.arange(len(rows) + 1) - 0.5, np.ma.masked_invalid(table)
+    ax.pcolormesh(edges, edges, cells, cmap=SHADES, vmin=0, vmax=1, edgecolor="white", linewidth=0.8)
     ax.set_xticks(list(columns.values()), [str(depth) for depth in columns], rotation=90 if many else 0)
     ax.set_yticks(list(rows.values()), [str(depth) for depth in rows])
     ax.set_aspect("equal")
@@ -152,15 +132,19 @@ def draw_matrix(data: ProbabilityData, ax: Axes, architecture: str) -> None:
     ax.set_xlabel(axis("shallower"))
 
 
-def shape(data: ProbabilityData) -> tuple[float, float]:
+def _depths(data: pd.DataFrame) -> list[int]:
+    return sorted({int(depth) for depth in (*data["deeper"], *data["shallower"])})
+
+
+def shape(data: pd.DataFrame) -> tuple[float, float]:
     """Return the figure's width and height in inches."""
-    side = max(1.5, min(SIDE, CELL * (len(data.depths) - 1)))
-    return len(data.pairs) * (side + 0.25) + 1.15, side + 0.85
+    side = max(1.5, min(SIDE, CELL * (len(_depths(data)) - 1)))
+    return data["architecture"].nunique() * (side + 0.25) + 1.15, side + 0.85
 
 
-def draw_matrices(data: ProbabilityData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_matrices(data: pd.DataFrame, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a panel an architecture, and what the shades mean."""
-    for ax, architecture in zip(axes[0], data.pairs, strict=True):
+    for ax, architecture in zip(axes[0], data["architecture"].unique(), strict=True):
         draw_matrix(data, ax, architecture)
         ax.set_title(f"{architecture} nets")
     axes[0][0].set_ylabel(axis("deeper"))
@@ -169,3 +153,27 @@ def draw_matrices(data: ProbabilityData, figure: Figure, axes: NDArray[np.object
     )
     bar.set_label(axis("probability_worse"))
     bar.outline.set_visible(False)
+
+
+def probability_drawing(runs: pd.DataFrame) -> Drawing | None:
+    """Return the matrices of one variant; None where no net has several seeds."""
+    data = probability_data(runs)
+    if data.empty:
+        return None
+    counts = {*data["seeds_deeper"], *data["seeds_shallower"]}
+    seeds = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    caption = (
+        "Over all pairs of a seed of the deeper net (row) and a seed of the shallower one (column), the share in which "
+        f"the deeper net has the higher {METRICS[data['metric'].iloc[0]].label.lower()}, ties counting half; {seeds} "
+        "seeds a net. At 0.5 depth makes no difference; with so few seeds, 0 and 1 are not certainty."
+    )
+    told = []
+    for architecture, pairs in data.groupby("architecture", sort=False):
+        rows = zip(pairs["deeper"], pairs["shallower"], pairs["probability"], strict=True)
+        cells = [f"{deep} over {shallow} layers {worse:.2f}" for deep, shallow, worse in rows]
+        told.append(f"{architecture} nets: {', '.join(cells)}")
+    alt = f"Matrices of the probability that the deeper of two nets is worse. {'. '.join(told)}."
+    width, height = shape(data)
+    texts = ("How likely the deeper of two nets is worse", caption, alt)
+    draw, panels = partial(draw_matrices, data), data["architecture"].nunique()
+    return Drawing("probability", texts, draw, data, panels, height, width, {"sharey": True})

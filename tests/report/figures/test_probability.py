@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from study.report import figures
-from study.report.figures.probabilities import draw_matrices, probability_data, probability_worse, shape
+from study.report.figures.probability import draw_matrices, probability_data, probability_worse, shape
 from study.report.figures.style import WIDTH, new_figure
 
 from ..frames import Truth, diverge, make_study
@@ -23,37 +23,32 @@ def test_it_is_mann_and_whitneys_u_over_the_pairs(deeper, shallower):
 
 def test_every_pair_of_depths(digits):
     data = probability_data(digits.runs)
-    pairs = {(pair.deeper, pair.shallower): pair for pair in data.pairs["plain"]}
-    assert set(pairs) == {(20, 8), (32, 8), (56, 8), (32, 20), (56, 20), (56, 32)}
-    assert pairs[56, 8] == (56, 8, 1.0, 3, 3)
-    frame = data.frame()
-    assert len(frame) == 12
-    assert set(frame["metric"]) == {"final_train_error"}
+    pairs = data[data["architecture"] == "plain"].set_index(["deeper", "shallower"])
+    assert set(pairs.index) == {(20, 8), (32, 8), (56, 8), (32, 20), (56, 20), (56, 32)}
+    assert pairs.loc[(56, 8)].tolist() == ["final_train_error", "plain", 1.0, 3, 3]
+    assert len(data) == 12
 
 
 def test_the_estimate_may_be_another(digits):
     data = probability_data(digits.runs, estimate=lambda deeper, shallower: 0.25)
-    assert {pair.probability for pairs in data.pairs.values() for pair in pairs} == {0.25}
+    assert set(data["probability"]) == {0.25}
 
 
 def test_one_seed_says_nothing(digits):
-    assert probability_data(digits.runs[digits.runs["seed"] == 0]) is None
-    assert probability_data(digits.runs[digits.runs["depth"] == 56]) is None
+    assert probability_data(digits.runs[digits.runs["seed"] == 0]).empty
+    assert probability_data(digits.runs[digits.runs["depth"] == 56]).empty
     runs = digits.runs[(digits.runs["seed"] == 0) | (digits.runs["net"] == "plain-56")]
-    assert {(pair.deeper, pair.shallower) for pair in probability_data(runs).pairs["plain"]} == {
-        (56, 8),
-        (56, 20),
-        (56, 32),
-    }
-    assert "residual" not in probability_data(runs).pairs
+    pairs = probability_data(runs)
+    assert set(zip(pairs["deeper"], pairs["shallower"], strict=True)) == {(56, 8), (56, 20), (56, 32)}
+    assert set(pairs["architecture"]) == {"plain"}
     with pytest.raises(ValueError, match="no two nets that are 'plain'"):
         figures.probability(digits.runs[digits.runs["seed"] == 0])
 
 
 def test_a_diverged_run_is_worse_than_all_that_ended(digits):
     data = probability_data(diverge(digits, "resnet-56 seed 0").runs)
-    (pair,) = [pair for pair in data.pairs["residual"] if (pair.deeper, pair.shallower) == (56, 32)]
-    assert pair.probability > 1 / 3
+    pair = data[(data["architecture"] == "residual") & (data["deeper"] == 56) & (data["shallower"] == 32)]
+    assert pair["probability"].item() > 1 / 3
 
 
 @pytest.mark.parametrize("depths", [(8, 20), (8, 20, 32, 56), tuple(range(8, 80, 6))])
@@ -74,8 +69,7 @@ def test_numbers_fit_their_cells(depths):
 
 def test_a_net_that_only_one_architecture_has_leaves_cells_empty(paper):
     data = probability_data(paper.runs)
-    assert data.depths == (20, 32, 44, 56, 110)
-    assert (len(data.pairs["plain"]), len(data.pairs["residual"])) == (6, 10)
+    assert data["architecture"].value_counts().to_dict() == {"residual": 10, "plain": 6}
     with new_figure() as (_, axes):
         figures.probability(paper.runs, axes[0][0])
         assert len(axes[0][0].texts) == 6
