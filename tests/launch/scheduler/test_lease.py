@@ -126,9 +126,9 @@ def test_a_dead_process_of_this_machine_loses_it_at_once(url: str, clock: Clock)
     with another_process() as (name, _):
         assert leases(url, name, clock).acquire("run a")
     mine = leases(url, this_process(), clock)
-    assert not mine.is_held("run a")
+    assert not held(url, clock, "run a")
     assert mine.acquire("run a")
-    assert mine.is_held("run a")
+    assert held(url, clock, "run a")
 
 
 def test_leases_of_dead_processes_are_swept(url: str, clock: Clock) -> None:
@@ -162,7 +162,7 @@ def test_a_live_process_of_this_machine_keeps_it(url: str, clock: Clock) -> None
     with another_process() as (name, _):
         assert leases(url, name, clock).acquire("run a")
         mine = leases(url, this_process(), clock)
-        assert mine.is_held("run a")
+        assert held(url, clock, "run a")
         assert not mine.acquire("run a")
 
 

@@ -18,7 +18,9 @@ from study.config import DatasetSpec, ProbePlan, Probes, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Event, Finished, Started
 from study.launch.worker import rank_group as ranks
+from study.launch.worker.failure import Failure
 from study.launch.worker.rank_group import RankDied, run_distributed
+from study.launch.worker.rank_process import RankTask
 from study.track.frames import load_runs
 from study.train import CheckpointPlan
 from tests.launch.processes import Launcher, uri, wait_for
@@ -131,16 +133,14 @@ def test_what_a_rank_printed_goes_to_the_log_of_its_worker(tmp_path: Path, capfd
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (ranks.Failure("r", "OSError: the disk is gone", "", transient=True), RankDied),
-        (ranks.Failure("r", "MemoryError", "", out_of_memory=True), MemoryError),
-        (ranks.Failure("r", "ValueError: shapes", ""), RuntimeError),
+        (Failure("r", "OSError: the disk is gone", "", transient=True), RankDied),
+        (Failure("r", "MemoryError", "", out_of_memory=True), MemoryError),
+        (Failure("r", "ValueError: shapes", ""), RuntimeError),
         (None, RankDied),
     ],
 )
-def test_kinds_of_faults_stay_what_they_are(
-    failure: ranks.Failure | None, kind: type[Exception], tmp_path: Path
-) -> None:
-    task = ranks.RankTask(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
+def test_kinds_of_faults_stay_what_they_are(failure: Failure | None, kind: type[Exception], tmp_path: Path) -> None:
+    task = RankTask(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
     error = ranks._as_error(task, 1, failure)
     assert type(error) is kind
     assert str(error).startswith("rank 1 of 2 (cuda:1)")
@@ -207,6 +207,6 @@ def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
 def test_what_a_rank_is_told_is_what_it_reads(tmp_path: Path) -> None:
     spec = make_spec(milestones=(0.5, 100), lr=0.1 + 0.2)
     probes = ProbePlan(probes=Probes(only={"surface": ("plain-8",)}), names=("surface",), targets=(20,))
-    task = ranks.RankTask(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path, probes)
-    assert ranks.RankTask.from_line(task.to_line()) == task
+    task = RankTask(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path, probes)
+    assert RankTask.from_line(task.to_line()) == task
     assert task.to_line().count(b"\n") == 1
