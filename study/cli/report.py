@@ -50,7 +50,7 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
     style: Annotated[
-        Literal["house", "paper"], typer.Option(help="Snapshot of the curves; paper: axes and colours of its figures.")
+        Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
     ] = "house",
     mlflow_ui: Annotated[
         str, typer.Option("--mlflow-ui", help="Address of MLflow's pages, for links to runs; default its server's.")
@@ -87,17 +87,7 @@ def compare(
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     print_remarks(study.words)
     comparison = compare_runs(study.runs, (a, b), study.smallest_effect)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        report_folder([a, b], out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        comparison=comparison,
-    )
+    page = build_report(study, report_folder([a, b], out), comparison=comparison)
     for sentence in conclusions(comparison):
         say(sentence, "bold")
     for warning in warnings(comparison):
@@ -121,18 +111,7 @@ def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
 
     study = on_one_page(studies, options)
     print_remarks(study.words)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        report_folder([part.name for part in studies], options.out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        probes=study.probes,
-        style=options.style,
-    )
+    page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
     verdicts = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))["verdicts"]
     print_verdicts((verdict["line"], verdict["next_step"]) for verdict in verdicts)
     print_path(page)
