@@ -13,65 +13,65 @@ from multiprocessing.connection import Connection
 from threading import Barrier, Thread
 
 from study.events import Epoch
-from study.launch.executors.base import End, Worker
-from study.launch.executors.listener import CalledWorker, Callers
-from study.launch.executors.remote import Call, call_in
-from study.launch.messages import Ready, Told
-from study.launch.scheduler.worker_pool import Pool
+from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.listener import RemoteWorker, WorkerListener
+from study.launch.executors.remote import ConnectInfo, connect
+from study.launch.messages import Ready, TaskEvent
+from study.launch.scheduler.worker_pool import WorkerPool
 
 POINT = Epoch(391, 1.0, 0.1, 40.0, 1.2, 42.0, 1.3, None, None, 2e4, 10.0, 3e3, 1.8e9)
 
 
-class MadeUpWorker(CalledWorker):
+class MadeUpWorker(RemoteWorker):
     """One of the threads."""
 
     def kill(self) -> None:
         """Do nothing: it ends by itself."""
 
-    def end(self, seconds: float) -> End:
+    def wait(self, seconds: float) -> Exit:
         """Say that it has ended well."""
-        self.forget()
-        return End(0, "")
+        self.drop()
+        return Exit(0, "")
 
 
 class MadeUpCluster:
     """A cluster that has room for all at once."""
 
-    at_once = 1_000_000
-    wants = ""
+    max_pending = 1_000_000
+    resources = ""
 
     def __init__(self) -> None:
-        self.callers = Callers("127.0.0.1")
-        self.calls: list[Call] = []
+        self.listener = WorkerListener("127.0.0.1")
+        self.calls: list[ConnectInfo] = []
 
     @property
-    def caller(self) -> Connection:
-        return self.callers.bell
+    def accept(self) -> Connection:
+        return self.listener.ready
 
-    def start(self, device: str) -> MadeUpWorker:
-        self.calls.append(self.callers.expect(device, 1))
-        return MadeUpWorker(self.callers, self.calls[-1])
+    def start(self, devices: Devices) -> MadeUpWorker:
+        self.calls.append(self.listener.invite(devices, 1))
+        return MadeUpWorker(self.listener, self.calls[-1])
 
-    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
+    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
         return []
 
-    def objection(self, where: Mapping[str, str]) -> str:
+    def rejection(self, info: Mapping[str, str]) -> str:
         return ""
 
     def close(self) -> None:
-        self.callers.close()
+        self.listener.close()
 
 
-def work(calls: list[Call], messages: int) -> None:
+def work(calls: list[ConnectInfo], messages: int) -> None:
     """Call in by a thread each, and say so many points each when all are there."""
     all_there = Barrier(len(calls))
 
-    def one(call: Call) -> None:
-        line = call_in(call)
+    def one(call: ConnectInfo) -> None:
+        line = connect(call)
         line.send(Ready({"host": "n", "code": "c"}))
         all_there.wait()
         for _ in range(messages):
-            line.send(Told(f"run-{call.number}", POINT))
+            line.send(TaskEvent(f"run-{call.number}", POINT))
         try:
             line.recv()  # until the launcher hangs up
         except (EOFError, OSError):
@@ -91,13 +91,13 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200)
     given = parser.parse_args()
     cluster = MadeUpCluster()
-    pool = Pool(cluster, ["cpu"] * given.workers)
+    pool = WorkerPool(cluster, [("cpu",)] * given.workers)
     process = multiprocessing.get_context("spawn").Process(target=work, args=(cluster.calls, given.messages))
     began = time.perf_counter()
     process.start()
     heard, first, cpu = 0, 0.0, 0.0
     while heard < given.workers * given.messages:
-        for _ in pool.hear(1.0):
+        for _ in pool.poll(1.0):
             if not first:
                 first, cpu = time.perf_counter(), time.process_time()
             heard += 1

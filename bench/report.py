@@ -5,7 +5,7 @@
     python bench/report.py --server     (the same through a tracking server on this machine)
 
 The study is a real one in MLflow's own database, but for the training: every run, search and trial goes through the
-launcher's `Recorder` as events, as `study run` writes them. `study report` then runs as a process of its own.
+launcher's `RunLogger` as events, as `study run` writes them. `study report` then runs as a process of its own.
 """
 
 import argparse
@@ -48,9 +48,9 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     from study.data import load_dataset
     from study.launch.dataset_record import record_data
     from study.launch.display import Display
-    from study.launch.plan.cells import DataFacts, make_cells, plan_cells
+    from study.launch.plan.cells import DataFacts, plan_cells
     from study.launch.scheduler.job import CellState
-    from study.launch.scheduler.run_logger import Recorder
+    from study.launch.scheduler.run_logger import RunLogger
     from study.track.provenance import Command
     from study.track.store import Store
     from study.tune import Trial, trial_spec
@@ -62,30 +62,30 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     store = Store(grid.name, f"sqlite:///{folder / 'mlflow.db'}")
     with Display(Console(stderr=True), quiet=True) as display:
         record_data(store, dataset, None, [], display)
-    recorder = Recorder(store, grid, facts, [], Command.now("study run --grid bench.yaml", text))
+    run_logger = RunLogger(store, grid, facts, [], Command.now("study run --grid bench.yaml", text))
     random = np.random.default_rng(0)
-    for plan in plan_cells(make_cells(grid, facts), facts, [], grid):
-        state = CellState(plan, None, [])
-        spec = plan.cell.specs[0]
-        state.tuning_id = recorder.begin_tuning(state, None)
+    for cell in plan_cells(grid, facts, []):
+        state = CellState(cell, None, [])
+        spec = cell.specs[0]
+        state.search_run_id = run_logger.begin_search(state, None)
         for number, rate in enumerate(np.geomspace(0.001, 1, grid.tune.trials)):
             trial = Trial(number, {"lr": float(rate)})
-            job = recorder.begin_trial(state, trial_spec(spec, trial.point, grid.tune, facts.train_images), trial)
-            _train(recorder, job, facts, 20, random, folder)
+            job = run_logger.begin_trial(state, trial_spec(spec, trial.point, grid.tune, facts.train_images), trial)
+            _train(run_logger, job, facts, 20, random, folder)
         point = {"lr": 0.1}
-        recorder.end_tuning(state, (point, 0.1))
-        for one in plan.cell.specs:
-            _train(recorder, recorder.begin_run(state, one.with_recipe(**point)), facts, steps, random, folder)
-        print(f"{plan.cell.name}: {len(plan.cell.specs)} runs written", flush=True)
+        run_logger.end_search(state, (point, 0.1))
+        for spec in cell.specs:
+            _train(run_logger, run_logger.begin_run(state, spec.with_recipe(**point)), facts, steps, random, folder)
+        print(f"{cell.name}: {len(cell.specs)} runs written", flush=True)
 
 
-def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder: Path) -> None:  # type: ignore[no-untyped-def]
-    """Pass a run's events to the recorder, in batches of 100 points."""
+def _train(run_logger, job, facts, steps: int, random: np.random.Generator, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    """Pass a run's events to the logger, in batches of 100 points."""
     from study.events import Epoch, Finished, Started
 
     spec, per_epoch = job.spec, facts.train_images // 128
     total = steps * per_epoch
-    recorder.started(job, Started(0, total, "cpu", "fp32", ()))
+    run_logger.started(job, Started(0, total, "cpu", "fp32", ()))
     level = FINAL[spec.depth] if spec.architecture == "plain" else FINAL[spec.depth] / 10
     final = float(level * random.uniform(0.9, 1.1))
     for i in range(1, steps + 1):
@@ -102,10 +102,10 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
             )
         )  # fmt: skip
         if i % 100 == 0:
-            recorder.flush(job)
+            run_logger.flush(job)
     end = Finished(total, final, final / 40, final, min(100.0, final + 7), 0.3, None, final + 6, 0.2, 60.0)
-    recorder.result(job, end, folder / "none", final / 40 if job.kind == "trial" else None)
-    recorder.close(job)
+    run_logger.result(job, end, folder / "none", final / 40 if job.kind == "trial" else None)
+    run_logger.close(job)
 
 
 PHASES = {

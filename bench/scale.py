@@ -44,13 +44,13 @@ STAGE = 100
 """Runs in the first and in the last stretch that are compared."""
 PARTS: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "leases": [("lease.Leases", ("acquire", "release", "renew"))],
-    "is it done already": [("record.Recorder", ("is_done",))],
+    "is it done already": [("run_logger.RunLogger", ("is_done",))],
     "begin": [("store.Store", ("begin", "add_dataset", "add_params", "reopen"))],
     "points": [("store.Store", ("log_points",))],
     "end": [("store.Store", ("end",))],
     "artifacts": [("store.Store", ("add_texts", "add_text", "add_file", "add_folder"))],
-    "choice of the next job": [("cells.Cells", ("next_job",))],
-    "the bench itself": [("pool", ("hear", "give", "free"))],
+    "choice of the next job": [("queue.WorkQueue", ("next_job",))],
+    "the bench itself": [("pool", ("poll", "assign", "free"))],
 }
 
 
@@ -94,18 +94,21 @@ class Timers:
 
     def watch(self) -> None:
         """Time the program's parts from now on."""
-        from study.launch.scheduler import lease
-        from study.launch.scheduler import queue as cells
-        from study.launch.scheduler import run_logger as record
+        from study.launch.scheduler import lease, queue, run_logger
         from study.track import store
 
-        classes = {"lease": lease.Leases, "record": record.Recorder, "store": store.Store, "cells": cells.Cells,
-                   "pool": MadeUpPool}  # fmt: skip
+        classes = {
+            "lease": lease.Leases,
+            "run_logger": run_logger.RunLogger,
+            "store": store.Store,
+            "queue": queue.WorkQueue,
+            "pool": MadeUpPool,
+        }
         for part, places in PARTS.items():
             for place, names in places:
                 owner: Any = classes[place.partition(".")[0]]
                 for name in names:
-                    wrap = self.iterated if name == "hear" else self.timed
+                    wrap = self.iterated if name == "poll" else self.timed
                     setattr(owner, name, wrap(part, getattr(owner, name)))
 
 
@@ -152,8 +155,8 @@ def simulate(place: Place, folder: Path, given: argparse.Namespace) -> dict[str,
 
     from study.config import parse_grid
     from study.launch.display import Display
-    from study.launch.executors.limits import Hardware
-    from study.launch.scheduler import job as jobs
+    from study.launch.executors.base import Hardware
+    from study.launch.scheduler import job
 
     clock, timers, watched = Clock(), Timers(), Watched()
     work = Workload(given.points, given.run_seconds, given.checkpoint_mib, given.checkpoint_seconds)
@@ -166,15 +169,15 @@ def simulate(place: Place, folder: Path, given: argparse.Namespace) -> dict[str,
             super().release(task)
             watched.ended()
 
-    def make_pool(_place: Any, devices: list[str], *_: Any) -> MadeUpPool:
+    def make_pool(_executor: Any, devices: list[Any], *_: Any) -> MadeUpPool:
         pools.append(CountedPool(len(devices), work, clock, template))
         watched.start()
         return pools[-1]
 
     program: Any = importlib.import_module("study.launch.run_grid")
-    program.Pool = make_pool  # the one seam between the program and what is made up, but for the clock
+    program.WorkerPool = make_pool  # the one seam between the program and what is made up, but for the clock
     program.Leases = partial(program.Leases, clock=clock)
-    vars(jobs)["time"] = clock
+    vars(job)["time"] = clock
     grid = parse_grid(grid_text(given.runs, place.storage), "scale")
     timers.watch()
     began, serving = time.perf_counter(), processor_seconds(place.server)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.events import Checkpointed, Epoch, Event, Finished, Interrupted, Started
-from study.launch.messages import Measure, Order, Told
+from study.launch.messages import BenchmarkTask, RunTask, TaskEvent
 from study.launch.scheduler.worker_pool import Message
 
 
@@ -56,25 +56,25 @@ class MadeUpPool:
         return self._workers
 
     def free(self) -> int:
-        """Return how many workers wait for an order."""
+        """Return how many workers wait for a task."""
         return self._workers - len(self._stories)
 
-    def waits_for(self) -> str:
+    def waiting_for(self) -> str:
         """Wait for nothing."""
         return ""
 
-    def send_home(self, needed: int) -> None:
+    def dismiss_idle(self, needed: int) -> None:
         """Keep all: they cost nothing."""
 
     def partners(self) -> list[str]:
         """Return nobody: each run is trained alone."""
         return []
 
-    def give(self, order: Order | Measure, beside: str | None = None) -> Mapping[str, str]:
+    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
         """Let a worker begin a run now."""
-        assert isinstance(order, Order) and beside is None  # noqa: S101, PT018
-        self._stories[order.task] = self._story(order)
-        self._next_of(order.task)
+        assert isinstance(task, RunTask) and beside is None  # noqa: S101, PT018
+        self._stories[task.task] = self._story(task)
+        self._next_of(task.task)
         return {}
 
     def stop(self, task: str) -> None:
@@ -89,18 +89,18 @@ class MadeUpPool:
         """Note that a task has ended."""
         self._stories.pop(task, None)
 
-    def narrow(self, task: str, *, joined: bool) -> bool:
+    def reduce_load(self, task: str, *, joined: bool) -> bool:
         """No memory is ever short."""
         return False
 
-    def hear(self, timeout: float) -> Iterator[Message]:
+    def poll(self, timeout: float) -> Iterator[Message]:
         """Let the clock go on by `timeout` seconds, and yield what is said meanwhile."""
         end = self._clock.now + timeout
         while self._coming and self._coming[0][0] <= end:
             at, _, task, event = heapq.heappop(self._coming)
             self._clock.now = max(self._clock.now, at)
             self._next_of(task)
-            yield Told(task, event)
+            yield TaskEvent(task, event)
         self._clock.now = end
 
     def kill_silent(self, seconds: float) -> None:
@@ -118,9 +118,9 @@ class MadeUpPool:
             self._number += 1
             heapq.heappush(self._coming, (following[0], self._number, task, following[1]))
 
-    def _story(self, order: Order) -> Iterator[tuple[float, Event]]:
+    def _story(self, task: RunTask) -> Iterator[tuple[float, Event]]:
         """Yield a run's events with their moments."""
-        total = order.spec.recipe.iterations or self._work.points
+        total = task.spec.recipe.iterations or self._work.points
         began = saved = self._clock.now
         takes = self._work.run_seconds * self._random.uniform(0.5, 1.5)
         yield began, Started(0, total, "cuda:0 (made up)", "bf16", ())
@@ -133,8 +133,8 @@ class MadeUpPool:
                 saved = at
                 self.checkpoints += 1
                 yield at, Checkpointed(step)
-        order.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        os.link(self._template, order.checkpoint)
+        task.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        os.link(self._template, task.checkpoint)
         error = self._random.uniform(1, 20)
         yield began + takes, Finished(total, error, 0.1, error, error, 0.1, None, None, None, takes)
 

@@ -30,10 +30,10 @@ from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizon
 from study.config import parse_grid
 from study.events import Epoch, Finished, Started
 from study.launch.environment import environment
-from study.launch.executors.devices import Workforce, choose_workforce
+from study.launch.executors.devices import Workers, choose_workers
 from study.launch.executors.local import LocalExecutor
-from study.launch.messages import Order, Told
-from study.launch.scheduler.worker_pool import Pool
+from study.launch.messages import RunTask, TaskEvent
+from study.launch.scheduler.worker_pool import WorkerPool
 from study.nets import build_net, count
 from study.train.arithmetic import resolve_precision
 
@@ -140,24 +140,24 @@ def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: 
     return Result(speed, used, first)
 
 
-def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, side: int) -> Result:
+def ours(net: str, root: Path, precision: str, workers: Workers, steps: int, side: int) -> Result:
     """Train a run on each worker at once; images a second are those of all workers."""
     text = GRID.format(root=root, side=side, steps=steps, every=steps // POINTS, batch=BATCH, precision=precision,
-                       net=net, seeds=list(range(len(force.devices))))  # fmt: skip
+                       net=net, seeds=list(range(len(workers.devices))))  # fmt: skip
     specs = parse_grid(text, "bench").runs()
     speeds: dict[str, list[float]] = {str(i): [] for i in range(len(specs))}
     memory, first, left = 0.0, 0.0, set(speeds)
     with tempfile.TemporaryDirectory() as folder:
-        pool = Pool(LocalExecutor(force.threads), force.devices)
+        pool = WorkerPool(LocalExecutor(workers.threads), workers.devices)
         try:
             while pool.free() < len(pool):
-                list(pool.hear(0.2))
+                list(pool.poll(0.2))
             began = time.perf_counter()  # all at once
             for task, spec in zip(speeds, specs, strict=True):
-                pool.give(Order(task, spec, Path(folder) / task, 1e9))
+                pool.assign(RunTask(task, spec, Path(folder) / task, 1e9))
             while left:
-                for message in pool.hear(0.2):
-                    if not isinstance(message, Told):
+                for message in pool.poll(0.2):
+                    if not isinstance(message, TaskEvent):
                         raise SystemExit(f"a run broke: {message}")
                     if isinstance(message.event, Started):
                         first = first or time.perf_counter() - began
@@ -173,11 +173,11 @@ def ours(net: str, root: Path, precision: str, force: Workforce, steps: int, sid
 
 def measure(net: str, root: Path, device: torch.device, given: argparse.Namespace) -> list[Row]:
     """Measure all ways by turns, so that what else the machine does falls on all of them alike."""
-    force = choose_workforce(device.type, given.workers, 1000)
-    alone = Workforce(force.devices[:1], force.threads)
-    forces = {"one run": alone}
-    if len(force.devices) > 1:
-        forces[f"{len(force.devices)} at once"] = force
+    all_workers = choose_workers(device.type, given.workers, 1000)
+    alone = Workers(all_workers.devices[:1], all_workers.threads)
+    crews = {"one run": alone}
+    if len(all_workers.devices) > 1:
+        crews[f"{len(all_workers.devices)} at once"] = all_workers
     threads, adds = torch.get_num_threads(), multiply_adds(net, given.side)
     found: dict[str, list[Result]] = {}
     peaks = dict.fromkeys(("fp32", "bf16"), 0.0)
@@ -185,14 +185,14 @@ def measure(net: str, root: Path, device: torch.device, given: argparse.Namespac
         peaks = {kind: max(best, product_rate(device, kind, threads)) for kind, best in peaks.items()}
         found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
         for precision in ("fp32", "auto"):
-            for name, workers in forces.items():
+            for name, workers in crews.items():
                 result = ours(net, root, precision, workers, given.steps, given.side)
                 found.setdefault(f"{name}, {precision}", []).append(result)
     rows, base = [], statistics.median(result.speed for result in found["textbook"])
     for how, results in found.items():
         speed, memory, first = (statistics.median(values) for values in zip(*results, strict=True))
         kind = resolve_precision("auto", device) if "auto" in how else "fp32"
-        cores_used = len(alone.devices) / len(force.devices) if "one run" in how and device.type == "cpu" else 1.0
+        cores_used = len(alone.devices) / len(all_workers.devices) if "one run" in how and device.type == "cpu" else 1.0
         share = 3 * adds * speed / (peaks[kind] * cores_used)
         rows.append(Row(net, how.replace("auto", kind), speed, speed / base, share, memory, first))
     return rows

@@ -38,6 +38,20 @@ ARROWS: dict[str, set[str]] = {
     "launch": BOTTOM | {"train", "tune", "track", "data", "nets", "probe"},
 }
 ARROWS["cli"] = set(ARROWS)  # the only part that may call everything
+# The same within `launch`, between its sub-packages and modules.
+LAUNCH: dict[str, set[str]] = {
+    "": set(),
+    "messages": set(),
+    "environment": set(),
+    "display": set(),
+    "dataset_record": {"display"},
+    "plan": {"environment"},
+    "worker": {"messages"},
+    "executors": {"messages", "environment", "plan", "worker"},
+    "scheduler": {"messages", "environment", "display", "plan", "worker", "executors"},
+    "estimate": {"messages", "environment", "plan", "worker", "executors", "scheduler"},
+}
+LAUNCH["run_grid"] = set(LAUNCH)
 # Packages that only these parts may import, wherever in a file the import stands.
 ONLY_IN = {
     "mlflow": {"track"},
@@ -95,6 +109,35 @@ def walk(node: ast.AST, module: str, is_package: bool, at_load: bool) -> Iterato
             yield from walk(child, module, is_package, at_load and not inside)
 
 
+def room(module: str) -> str:
+    """Return the sub-package or module of its part that a module is in: `worker` for `study.launch.worker.process`."""
+    names = module.split(".")
+    return names[2] if len(names) > 2 else ""
+
+
+def imported(module: str) -> set[str]:
+    """Return the modules of the program that a module imports, a package only for what its `__init__` has."""
+    return {name for name, _, _ in imports(MODULES[module]) if name in MODULES} - {module}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the nodes that can be reached from themselves, one sorted list for each circle of imports."""
+    reached = {node: reachable(node, graph) for node in graph}
+    groups = {tuple(sorted(node for node in reached[start] if start in reached[node])) for start in graph}
+    return [list(group) for group in sorted(groups) if group]
+
+
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    queue = list(graph[start])
+    while queue:
+        node = queue.pop()
+        if node not in seen:
+            seen.add(node)
+            queue.extend(graph.get(node, ()))
+    return seen
+
+
 def loaded_with(module: str) -> set[str]:
     """Return all modules of any origin that importing a module of the program imports, as the source has it."""
     seen: set[str] = set()
@@ -122,6 +165,8 @@ def test_the_walk_finds_what_it_should():
         ("a.b", True), ("study.p", True), ("study.y", True), ("late", False), ("typed", False),
     ]  # fmt: skip
     assert next(walk(ast.parse("from . import x"), "study.p", True, True)).module == "study.p"
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "d"}}
+    assert circles(graph) == [["b", "c"], ["d"]]
     # The two ways by which torch could come in: a file's own import, and that of a module it imports.
     assert "torch" in loaded_with("study.nets.blocks")
     assert "torch" in loaded_with("study.nets")
@@ -136,6 +181,28 @@ def test_arrows_point_one_way(path):
     wrong = [f"line {line}: {module}" for module, line, _ in imports(path)
              if module.split(".")[0] == "study" and part(module) not in allowed]  # fmt: skip
     assert not wrong
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part(module) == "launch"])
+def test_arrows_within_launch_point_one_way(module):
+    own = room(module)
+    wrong = [name for name in imported(module) if part(name) == "launch" and room(name) not in LAUNCH[own] | {own, ""}]
+    assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    # Imports in functions and for type checkers count: whoever reads one module of a circle has to read all.
+    assert circles({module: imported(module) for module in MODULES}) == []
+
+
+@pytest.mark.parametrize("package", sorted({part(module) for module in MODULES} - {""}))
+def test_no_subpackages_import_each_other_in_a_circle(package):
+    rooms: dict[str, set[str]] = {}
+    for module in MODULES:
+        if part(module) == package:
+            inside = {room(name) for name in imported(module) if part(name) == package}
+            rooms.setdefault(room(module), set()).update(inside - {room(module), ""})
+    assert circles(rooms) == []
 
 
 @by_file

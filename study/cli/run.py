@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from study.config import Grid
     from study.launch.display import Display
     from study.launch.estimate.cost import Estimate
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
     from study.launch.run_grid import Plan
-    from study.launch.summary import Summary
+    from study.launch.scheduler.scheduler import Summary
 
 PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left")
 
@@ -47,7 +47,7 @@ def run(
     quiet: options.QuietOption = False,
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
 
     hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     if dry_run:
@@ -74,7 +74,7 @@ def tune(
     quiet: options.QuietOption = False,
 ) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
-    from study.launch.executors.limits import Hardware, Limits
+    from study.launch.executors.base import Hardware, Limits
 
     hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     limits = Limits(retries, checkpoint_every, 60 * hang_after)
@@ -114,7 +114,7 @@ def run_and_print(
 
 def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
     """Return a grid with the learning rates that the study `lr_from` found, if one is named."""
-    from study.launch.plan.reuse_rates import with_rates_from
+    from study.launch.plan.cells import with_rates_from
 
     return grid if lr_from is None else with_rates_from(grid, lr_from)
 
@@ -169,9 +169,9 @@ def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware:
     """Print the plan of a grid and what is left of it will cost; nets of unknown speed are measured first."""
     from study.config import load_grid
     from study.launch.display import Display, duration
-    from study.launch.estimate.benchmark import SpeedBook
-    from study.launch.estimate.cost import estimate, in_seconds, speeds_of
-    from study.launch.executors.devices import choose_workforce
+    from study.launch.estimate.benchmark import SpeedCache
+    from study.launch.estimate.cost import costs_in_seconds, estimate, known_speeds
+    from study.launch.executors.devices import choose_workers
     from study.launch.run_grid import make_plan
 
     if hardware.executor != "local":
@@ -179,23 +179,23 @@ def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware:
     grid = with_rates(load_grid(path, tuple(changes)), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        force = choose_workforce(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
-        book = SpeedBook(force, plan.facts)
-        speeds, unknown = speeds_of(plan.cells, book)
+        crew = choose_workers(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
+        cache = SpeedCache(crew, plan.facts)
+        speeds, unknown = known_speeds(plan.cells, cache)
         if unknown:
-            speeds |= book.measure(unknown, display.loading)
-    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
-    cost = estimate(timed, speeds, book, plan.facts, grid.tune, force)
+            speeds |= cache.measure(unknown, display.loading)
+    timed = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
+    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, crew)
     print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
     say(f"left to do: {runs} runs{searches}, {with_letter(adds)} multiply-adds")
     if runs:
-        workers = f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)}"
+        workers = f"{len(crew.devices)} worker{'s' * (len(crew.devices) > 1)}"
         gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
         say(
-            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(force.devices))}), "
+            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(crew.names))}), "
             f"{cost.memory / 1024:.1f} GiB of memory, {gpu}"
             f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )
@@ -210,9 +210,9 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
         begun = sum(record is not None for _, record in cell.left)
         rows.append(
             (
-                cell.cell.name,
-                with_letter(cell.cell.complexity.multiply_adds),
-                f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
+                cell.name,
+                with_letter(cell.complexity.multiply_adds),
+                f"{cell.specs[0].recipe.total_iterations(facts.train_images):,}",
                 f"{cell.point['lr']:g}" if cell.point else "tune",
                 *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
                 "" if cell.point else f"<= {trials}",
@@ -222,7 +222,7 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
     title = f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images"
     console = Console()
     if not console.is_terminal:  # whole names, for whatever reads them
-        console = Console(width=max(console.width, 100 + max(len(cell.cell.name) for cell in plan.cells)))
+        console = Console(width=max(console.width, 100 + max(len(cell.name) for cell in plan.cells)))
     print_table(PLAN_HEADINGS, rows, title=title, console=console)
 
 

@@ -1,4 +1,4 @@
-"""The data set of a grid, written to MLflow once: a table of its images, their statistics, and pictures."""
+"""Write the data set of a grid to MLflow, once: a table of its images, their statistics, and pictures."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from study.track.datasets import DatasetRecord, save_dataset
 from study.track.store import Store
 
 LARGE_BYTES = 2**30
-"""Data sets from this size on take long enough to describe that it is said."""
+"""Describing a larger data set takes long enough for a message."""
 
 
 def record_data(store: Store, dataset: Dataset, root: str | None, records: list[StoredRun], display: Display) -> None:
-    """Write what `dataset` holds to MLflow, unless it is there with its files; `root` is the folder that it came from.
+    """Write the description of a data set to MLflow, unless it is there with its files; `root` is the data's folder.
 
-    Training can do without: what goes wrong here is told, and the next start of the grid tries again.
+    Training works without it: errors are shown as a warning, and the next start of the grid tries again.
     """
     known = [record for record in records if record.kind == "dataset" and record.key == dataset.fingerprint]
     if any(record.outcome == "finished" and store.has_files(record.run_id) for record in known):
@@ -33,22 +33,22 @@ def record_data(store: Store, dataset: Dataset, root: str | None, records: list[
 
 
 def described(dataset: Dataset) -> DatasetRecord:
-    """Describe a data set as it is stored, every text in UTF-8."""
-    found = describe(dataset)
-    table = pd.DataFrame({column: _plain(values) for column, values in found.table.items()})
+    """Return the description of a data set, with every text in UTF-8."""
+    description = describe(dataset)
+    table = pd.DataFrame({column: _plain(values) for column, values in description.table.items()})
     return DatasetRecord(
         dataset.name,
         dataset.fingerprint,
         table,
-        _plain(found.statistics),
-        found.samples,
-        found.sample_labels,
-        found.mean_image,
+        _plain(description.statistics),
+        description.samples,
+        description.sample_labels,
+        description.mean_image,
     )
 
 
 def _plain(value: Any) -> Any:
-    r"""Return a value with every text in UTF-8: bytes of a file's name that aren't are shown as ``\udcff``."""
+    r"""Return a value with every text in UTF-8: other bytes of a file's name are written as ``\udcff``."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, list):

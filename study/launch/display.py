@@ -1,4 +1,4 @@
-"""What one sees while a grid runs: a line a running net in a terminal, a line a finished run elsewhere."""
+"""Show the progress of a grid: a bar for each running net on a terminal, a line for each finished run elsewhere."""
 
 import time
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from study.terminal import shown
 
 
 @dataclass
-class _Line:
-    """A run in flight: its bar, its cost, and where it is."""
+class _Bar:
+    """A job in flight."""
 
-    bar: TaskID
+    id: TaskID
     cost: float
     step: int
     total: int
@@ -26,7 +26,7 @@ class Display:
     """Progress on standard error."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        """Draw on `console`; with `quiet`, say nothing but what went wrong."""
+        """Draw on `console`; with `quiet`, print only what went wrong."""
         self.console = console
         self.quiet = quiet
         self.live = console.is_terminal and not quiet
@@ -44,11 +44,11 @@ class Display:
         )
         self._whole: TaskID | None = None
         self._loading: dict[str, TaskID] = {}
-        self._lines: dict[str, _Line] = {}
+        self._bars: dict[str, _Bar] = {}
         self._began = time.monotonic()
         self._cost = 0.0
         self._done = 0.0
-        self._said_once = ""
+        self._last_once = ""
 
     def __enter__(self) -> "Display":
         self._progress.start()
@@ -60,7 +60,7 @@ class Display:
         self._progress.stop()
 
     def loading(self, what: str, share: float) -> None:
-        """Show how much of a download or of decoding is done; where there is no bar, say once what is being done."""
+        """Show how much of a download or of decoding is done; without a terminal, print once what is being done."""
         if what not in self._loading:
             self._loading[what] = self._progress.add_task(printable(what), total=1.0, note="")
             if not self.live:
@@ -68,65 +68,63 @@ class Display:
         self._progress.update(self._loading[what], completed=share, visible=share < 1)
 
     def plan(self, cost: float) -> None:
-        """Begin: `cost` is the work ahead, in multiply-adds or seconds, as that of each run is."""
+        """Begin; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
         self._cost = max(cost, 1.0)
         self._whole = self._progress.add_task("all", total=self._cost, note="")
 
     def say(self, text: str) -> None:
-        """Print a line above the progress."""
         if not self.quiet:
             self._progress.console.print(shown(text), soft_wrap=True)
 
     def say_once(self, text: str) -> None:
-        """Print a line that even `--quiet` shows, if it wasn't the last such line."""
-        if text != self._said_once:
-            self._said_once = text
+        """Print a line even with `--quiet`, unless it repeats the last such line."""
+        if text != self._last_once:
+            self._last_once = text
             self.warn(text)
 
     def close(self) -> None:
-        """Give the terminal back as it was."""
         self._progress.stop()
 
     def warn(self, text: str) -> None:
-        """Print a line that even `--quiet` shows."""
+        """Print a line even with `--quiet`."""
         self._progress.console.print(shown(text, "yellow"), soft_wrap=True)
 
     def started(self, task: str, name: str, cost: float, step: int, total: int) -> None:
-        """Show a run's line, its bar where the run goes on; `cost` is the whole run's."""
-        if task not in self._lines:
-            bar = self._progress.add_task(printable(name), total=total, completed=step, note="")
-            self._lines[task] = _Line(bar, cost, step, total)
+        """Show the bar of a job at iteration `step`; `cost` is that of the whole job."""
+        if task not in self._bars:
+            bar_id = self._progress.add_task(printable(name), total=total, completed=step, note="")
+            self._bars[task] = _Bar(bar_id, cost, step, total)
 
     def point(self, task: str, point: Epoch) -> None:
-        """Move a run's bar on, and that of the whole."""
-        line = self._lines.get(task)
-        if line is not None:
-            line.step = point.step
+        """Advance the bar of a job, and that of the whole grid."""
+        bar = self._bars.get(task)
+        if bar is not None:
+            bar.step = point.step
             note = f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
-            self._progress.update(line.bar, completed=point.step, note=note)
-            self._move()
+            self._progress.update(bar.id, completed=point.step, note=note)
+            self._update_whole()
 
     def ended(self, task: str, lines: list[str], *, done: float) -> None:
-        """Take a run's line away and say how it ended; `done` is the cost of the work that need not be done again."""
-        line = self._lines.pop(task, None)
-        if line is not None:
-            self._progress.remove_task(line.bar)
+        """Remove the bar of a job and print how it ended; `done` is the cost of the work that isn't to be repeated."""
+        bar = self._bars.pop(task, None)
+        if bar is not None:
+            self._progress.remove_task(bar.id)
         self._done += done
-        self._move()
+        self._update_whole()
         for text in lines:
             self.say(f"{self._left()}  {text}")
 
-    def _move(self) -> None:
+    def _update_whole(self) -> None:
         if self._whole is not None:
             self._progress.update(self._whole, completed=self._share() * self._cost)
 
     def _share(self) -> float:
-        """Return the part of all work that is done, runs in flight included."""
-        running = sum(line.cost * line.step / line.total for line in self._lines.values())
+        """Return the share of all work that is done, jobs in flight included."""
+        running = sum(bar.cost * bar.step / bar.total for bar in self._bars.values())
         return min(1.0, (self._done + running) / self._cost) if self._cost else 0.0
 
     def _left(self) -> str:
-        """Return the share done and the time left, for readers without a bar."""
+        """Return the share done and the time left, as text: `[ 40%, 5.2 min left]`."""
         share = self._share()
         spent = time.monotonic() - self._began
         left = spent / share - spent if share > 0.01 else None

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, hardware, and the program itself: its commit, and the code that decides results."""
+"""What a run runs on: versions, hardware, and this program's commit and digest."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from study.track import tags as tag
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
 DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec.py")
-"""Files and folders of the program that, with a run's key, decide its result."""
+"""Files and folders of the program that decide a run's result, given its key."""
 TOLD_BY_DATA = frozenset(
     f"data/{name}.py"
     for name in (
@@ -23,35 +23,35 @@ TOLD_BY_DATA = frozenset(
         "image_tree load source splits"
     ).split()
 )
-"""Those of them that read and split images: what they come to is hashed itself, as the fingerprint of the data."""
+"""Those of them that read and split images: their result is hashed itself, as the fingerprint of the data."""
 SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")
-"""Beginnings of variables by which libraries choose among kernels, which round differently."""
+"""Prefixes of variables by which libraries choose kernels, which round differently."""
 
 
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
-    """Return versions and hardware, in words."""
-    found = {"study": study.__version__, "commit": commit(), "code": code(), "python": platform.python_version()}
+    """Return versions and hardware by name, as text."""
+    versions = {"study": study.__version__, "commit": commit(), "code": code(), "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    found["system"] = platform.platform()
-    found["processor"] = _processor()
-    found["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-    found |= _kernels()
-    return {name: value for name, value in found.items() if value}
+            versions[package] = "not installed"
+    versions["system"] = platform.platform()
+    versions["processor"] = _processor()
+    versions["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    versions |= _kernels()
+    return {name: value for name, value in versions.items() if value}
 
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """Return 12 hex digits of the source that, with a run's key, decides its result: equal code, equal digits."""
+    """Return 12 hex digits of the source that decides a run's result, given its key: equal code, equal digits."""
     return digest_of(Path(study.__file__).parent)
 
 
 def digest_of(program: Path) -> str:
-    """Return the digest of the program in a folder; how lines end makes no difference."""
+    """Return the digest of the program in a folder, whatever its line endings."""
     digest = hashlib.sha256()
     for part in DECIDES:
         for path in sorted((program / part).rglob("*.py")) if (program / part).is_dir() else [program / part]:
@@ -62,33 +62,33 @@ def digest_of(program: Path) -> str:
 
 
 def torch_version() -> str:
-    """Return PyTorch's version, with what it was built for: `2.14.1+cu130`."""
+    """Return PyTorch's version and build: `2.14.1+cu130`."""
     import torch
 
     return torch.__version__
 
 
 def made_by() -> dict[str, str]:
-    """Return the tags of what, beside a run's key, decides its result."""
+    """Return the tags of what decides a run's result, given its key."""
     return {tag.CODE: code(), tag.TORCH: torch_version()}
 
 
 def in_turn(before: str, now: str) -> str:
-    """Return the values of a tag that held one after another."""
+    """Return the value of a tag that lists `now` after the values before, unless it is the last of them."""
     known = before.split(tag.SEPARATOR) if before else []
     return before if known[-1:] == [now] else tag.SEPARATOR.join([*known, now])
 
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """Return the git commit of the program, `-dirty` where it has changes, or nothing where it isn't a checkout."""
+    """Return the git commit of the program, `-dirty` if it has changes, or "" if it isn't a checkout."""
     folder = Path(study.__file__).parent
     try:
-        here = _git(folder, "rev-parse", "HEAD")
+        head = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.SubprocessError):
         return ""
-    return here + ("-dirty" if changed else "")
+    return head + ("-dirty" if changed else "")
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -106,13 +106,13 @@ def _processor() -> str:
 
 
 def _kernels() -> dict[str, str]:
-    """Return what decides which kernels PyTorch chooses: a sum taken in another order is rounded otherwise."""
+    """Return what decides which kernels PyTorch chooses: they may add in another order, which rounds differently."""
     import torch
 
     built = (line.strip(" -") for line in torch.__config__.show().splitlines())
     libraries = [line for line in built if line.startswith(("Intel(R) oneAPI", "Intel(R) MKL-DNN", "OpenBLAS"))]
     switches = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith(SWITCHES))
-    found = {
+    kernels = {
         "torch": torch_version(),
         "cpu capability": str(torch.backends.cpu.get_cpu_capability()),
         "math libraries": ", ".join(line.partition(" (Git")[0].partition("-Product")[0] for line in libraries),
@@ -120,15 +120,15 @@ def _kernels() -> dict[str, str]:
         "library settings": ", ".join(switches),
     }
     if torch.cuda.is_available():
-        found["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-        found["cuda"] = str(torch.version.cuda)
-        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        found["driver"] = _driver()
-    return found
+        kernels["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        kernels["cuda"] = str(torch.version.cuda)
+        kernels["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        kernels["driver"] = _driver()
+    return kernels
 
 
 def _driver() -> str:
-    """Return the version of the GPU's driver, or nothing where the tool that tells it is missing."""
+    """Return the version of the GPU's driver, or "" if `nvidia-smi` is missing."""
     words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)

@@ -1,9 +1,9 @@
-"""What launcher and workers say to each other."""
+"""Messages between the launcher and its workers, and the channel that carries them (a task that broke: `Failure`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from study.config import ProbePlan, RunSpec
 from study.events import Diverged, Event, Finished, Interrupted
@@ -12,33 +12,46 @@ if TYPE_CHECKING:
     from study.track.artifacts import ArtifactPlace
     from study.train import Speed
 
-
 RESUME = "resume"
-"""Folder of a run's artifacts with the checkpoints from which it goes on, where they go through the store."""
+"""Artifact folder with the checkpoints of an unfinished run, where checkpoints go through the artifact store."""
+
+
+class Channel(Protocol):
+    """Carries messages: the `Connection` of a pipe, or a `TlsConnection` to another machine.
+
+    `fileno` is the descriptor that becomes readable when there may be a message, `poll` tells whether there is one.
+    """
+
+    def fileno(self) -> int: ...
+    def send(self, message: Any, /) -> None: ...
+    def poll(self) -> bool: ...
+    def recv(self) -> Any: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class Order:
-    """A run to do, under the launcher's name for it."""
+class RunTask:
+    """To a worker: do a run; `task` is the launcher's name for it."""
 
     task: str
     spec: RunSpec
     checkpoint: Path
-    """Relative to a folder of the worker's own where it doesn't share the launcher's disk."""
+    """Relative to the worker's own folder where the worker doesn't share the launcher's disk."""
     every_seconds: float
+    """Between two checkpoints."""
     fingerprint: str = ""
-    """Of the data that the launcher has planned with: the worker's must be the same, where it is given."""
+    """Of the data set of the study; the worker refuses other data, unless this is empty."""
     artifacts: "ArtifactPlace | None" = None
-    """Where its checkpoints go as well, where the worker doesn't share the launcher's disk."""
+    """Where checkpoints are uploaded, where the worker doesn't share the launcher's disk."""
     keep: bool = True
-    """Whether its last weights are kept."""
+    """Whether the final weights are kept."""
     probes: ProbePlan | None = None
-    """What is measured of it beside its curve."""
+    """What is measured beside the curve."""
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A run whose speed is to be measured; it isn't done."""
+class BenchmarkTask:
+    """To a worker: measure the speed of a run without doing it."""
 
     task: str
     spec: RunSpec
@@ -47,55 +60,40 @@ class Measure:
 
 @dataclass(frozen=True)
 class Stop:
-    """End this task at its next step, with a checkpoint."""
+    """To a worker: end this task at its next step, with a checkpoint."""
 
     task: str
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has started and waits for an order."""
+    """From a worker: it has started and waits for a task."""
 
-    where: Mapping[str, str] = field(default_factory=dict)
-    """What it runs on (see `environment`) and its `host`, where that isn't the launcher's machine."""
-
-
-@dataclass(frozen=True)
-class Alive:
-    """The worker is at work: a sign of life between events, which may be hours apart."""
+    info: Mapping[str, str] = field(default_factory=dict)
+    """On another machine: the worker's `environment` and `host`. Empty on the launcher's machine."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """An event of a task."""
+class Heartbeat:
+    """From a worker: it is alive. Events may be hours apart."""
+
+
+@dataclass(frozen=True)
+class TaskEvent:
+    """From a worker: an event of a task."""
 
     task: str
     event: Event
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a `Measure` came to."""
+class BenchmarkResult:
+    """From a worker: the result of a `BenchmarkTask`."""
 
     task: str
     speed: "Speed"
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A task broke: the cause in a line, and the whole traceback."""
-
-    task: str
-    cause: str
-    traceback: str
-    out_of_memory: bool = False
-    """The device had too little of it left."""
-    joined: bool = False
-    """The worker had other tasks as well."""
-    passing: bool = False
-    """The cause lies in the machine, not in the run: it may be gone at the next try."""
-
-
-def ends(message: object) -> bool:
-    """Whether a task is over with what was said of it."""
-    return not isinstance(message, Told) or isinstance(message.event, Finished | Diverged | Interrupted)
+def is_final(message: object) -> bool:
+    """Whether a message about a task is the last one: anything but an event, or the event that ends a run."""
+    return not isinstance(message, TaskEvent) or isinstance(message.event, Finished | Diverged | Interrupted)

@@ -12,22 +12,20 @@ from study.config import Grid
 from study.data import Dataset, load_dataset
 from study.launch.dataset_record import record_data
 from study.launch.display import Display
-from study.launch.estimate.benchmark import SpeedBook
-from study.launch.estimate.cost import in_seconds, speeds_of
-from study.launch.executors.choose import choose_place
-from study.launch.executors.limits import Hardware, Limits
-from study.launch.executors.replicas import replicas_of
+from study.launch.estimate.benchmark import SpeedCache
+from study.launch.estimate.cost import costs_in_seconds, known_speeds
+from study.launch.executors.base import Hardware, Limits
+from study.launch.executors.choose import choose_executor
+from study.launch.executors.devices import Workers, replicas_for
 from study.launch.messages import RESUME
-from study.launch.plan.cells import CellPlan, DataFacts, make_cells, plan_cells
-from study.launch.plan.stale_runs import made_otherwise
-from study.launch.scheduler.hearing import TELL_SECONDS
+from study.launch.plan.cells import Cell, DataFacts, plan_cells
+from study.launch.plan.stale_runs import stale_run_warnings
 from study.launch.scheduler.lease import Leases
-from study.launch.scheduler.queue import Cells
-from study.launch.scheduler.run_logger import Recorder
-from study.launch.scheduler.scheduler import Launcher
+from study.launch.scheduler.queue import WorkQueue
+from study.launch.scheduler.run_logger import RunLogger
+from study.launch.scheduler.scheduler import REPORT_WAIT_SECONDS, Scheduler, Summary
 from study.launch.scheduler.signals import stopped_by_signals
-from study.launch.scheduler.worker_pool import Pool
-from study.launch.summary import Summary
+from study.launch.scheduler.worker_pool import WorkerPool
 from study.retry import Retry, RetryTimeout
 from study.track.database import StoredRun
 from study.track.find import missing_files_warning
@@ -39,42 +37,42 @@ from study.track.uri import sqlite_uri, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
-"""How long MLflow or a database may be away before anything has begun."""
+"""MLflow or a database may be unavailable for so long before anything has begun."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid set against what MLflow has."""
+    """A grid, compared with what MLflow has."""
 
     facts: DataFacts
-    cells: list[CellPlan]
+    cells: list[Cell]
     records: list[StoredRun]
 
     @property
     def jobs(self) -> int:
-        """How many runs and trials there can be at once, at most."""
+        """The most runs and trials that there can be at once."""
         return sum(len(cell.left) for cell in self.cells) * (1 if all(cell.point for cell in self.cells) else 2)
 
     @property
     def gpus_per_run(self) -> int:
         """The most that a run still to do asks for."""
-        return max((cell.cell.specs[0].recipe.gpus_per_run for cell in self.cells if cell.left), default=1)
+        return max((cell.specs[0].recipe.gpus_per_run for cell in self.cells if cell.left), default=1)
 
 
 def make_plan(grid: Grid, display: Display) -> Plan:
-    """Load the data and compare the grid with MLflow; make nothing.
+    """Load the data and compare the grid with MLflow; write nothing.
 
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
     dataset = load_dataset(grid.points[0].dataset, progress=display.loading)
     plan = _plan(grid, dataset, display)
-    _say_notes(dataset.notes, display)
+    _show_notes(dataset.notes, display)
     return plan
 
 
-def _say_notes(notes: Iterable[str], display: Display) -> None:
-    """Say how the images were split and which files aren't read: once nothing stands in the way of the study."""
+def _show_notes(notes: Iterable[str], display: Display) -> None:
+    """Say how the images were split and which files aren't read, once all checks have passed."""
     for note in notes:
         display.say(note)
 
@@ -88,8 +86,8 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
     for line in [*store.left_out, missing_files_warning(grid.name, store.uri)] if store else ():
         if line:
             display.warn(line)
-    plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
-    for line in made_otherwise(plan.cells, records, facts.fingerprint):
+    plan = Plan(facts, plan_cells(grid, facts, records), records)
+    for line in stale_run_warnings(plan.cells, records, facts.fingerprint):
         display.warn(line)
     return plan
 
@@ -104,20 +102,26 @@ def run_grid(
     command: str = "",
     only_search: bool = False,
 ) -> Summary:
-    """Run everything of a grid that isn't a result yet, beside any other launcher that is at work on it.
+    """Run everything of a grid that isn't a result yet, beside any other launcher that works on it.
 
-    `text` and `command` are the grid file and the command line, kept with the study, once something begins, so that it
-    can be made again; with `only_search`, learning rates are found and nothing else is run.
+    Args:
+        grid: what to run.
+        display: shows the progress.
+        hardware: what to run on; by default what this machine has.
+        limits: of retries and times.
+        text: the grid file, stored with the study once something begins, so that it can be repeated.
+        command: the command line, stored with it.
+        only_search: find the learning rates, and run nothing else.
 
     Raises:
         StudyError: the data, MLflow, Optuna's storage or the device can't be used.
     """
-    asked = grid.points[0].dataset
-    dataset = load_dataset(asked, progress=display.loading)
+    data = grid.points[0].dataset
+    dataset = load_dataset(data, progress=display.loading)
     plan = _plan(grid, dataset, display)
     store = Store(grid.name)
     retry = store.retry
-    retry.on_wait = lambda why, seconds: _wait_a_little(display, why, seconds)
+    retry.on_wait = lambda why, seconds: _wait_at_start(display, why, seconds)
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -125,75 +129,89 @@ def run_grid(
     leases = Leases(storage, this_process(), grid.name, retry=retry)
     leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
-    if leases.acquire("data"):
-        written = store.records_of(dataset.fingerprint, "dataset")  # by now: another launcher may just have done it
-        record_data(store, dataset, asked.root, written, display)
-        leases.release("data")
+    _record_data(store, dataset, data.root, leases, display)
     notes = dataset.notes
     del dataset  # the workers load it themselves
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
-    executor, force = choose_place(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
-    book = SpeedBook(force, plan.facts)
-    speeds, _ = speeds_of(plan.cells, book)
-    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
-    recorder = Recorder(
-        store, grid, plan.facts, plan.records, Command.now(command, text), threads=force.threads, apart=apart
+    executor, workers = choose_executor(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
+    cache = SpeedCache(workers, plan.facts)
+    speeds, _ = known_speeds(plan.cells, cache)
+    cells = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
+    run_logger = RunLogger(
+        store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
-    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, retry), leases, only_search=only_search)
-    if not cells.states:
+    open_search = _search_opener(grid, storage, retry)
+    queue = WorkQueue(grid, cells, plan.facts, open_search, leases, run_logger, only_search=only_search)
+    if not queue.states:
         executor.close()
-        recorder.note_effect()
-        return Summary(earlier=cells.done_before)
-    _say_notes(notes, display)
-    most = "up to " if executor.caller else ""
-    display.say(
-        f"workers: {most}{len(force.devices)} ({', '.join(dict.fromkeys(force.devices))}); "
-        f"stop at any time with Ctrl-C and run the same command again: it goes on"
-    )
-    for state in cells.states:
-        spec = state.plan.cell.specs[0]
-        state.replicas = replicas_of(spec, force, plan.facts, speeds.get(book.key(spec)))
-        state.mixes = state.replicas > 1 and not force.devices[0].startswith("cpu")
-    pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
-    launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
-    display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
-    retry.on_wait, retry.on_recovered = launcher.hearing.meanwhile, launcher.hearing.back
+        run_logger.note_effect()
+        return Summary(earlier=queue.done_before)
+    _show_notes(notes, display)
+    _show_workers(workers, display, at_most=executor.accept is not None)
+    for state in queue.states:
+        spec = state.cell.specs[0]
+        state.replicas = replicas_for(spec, workers, plan.facts, speeds.get(cache.key(spec)))
+        state.mixes = state.replicas > 1 and workers.devices[0][0] != "cpu"
+    pool = WorkerPool(executor, workers.devices, max(state.replicas for state in queue.states))
+    scheduler = Scheduler(queue, run_logger, pool, display, checkpoints, leases, limits or Limits())
+    display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in cells))
+    return _run(scheduler, pool, retry, display)
 
-    def leave() -> None:
+
+def _run(scheduler: Scheduler, pool: WorkerPool, retry: Retry, display: Display) -> Summary:
+    """Run the scheduler until it is done or stopped by signals; leave nothing RUNNING in MLflow."""
+    retry.on_wait, retry.on_recovered = scheduler.on_wait, scheduler.on_recovered
+
+    def abort() -> None:
         display.warn("left without waiting any longer; nothing is lost: run the same command again and it goes on")
         display.close()
         pool.kill()
 
-    with stopped_by_signals(launcher.stop, leave):
+    with stopped_by_signals(scheduler.stop, abort):
         try:
-            return launcher.run()
+            return scheduler.run()
         finally:
             pool.close()
-            retry.on_wait = _wait_no_more
+            retry.on_wait = _give_up
             with suppress(RetryTimeout):  # what stays RUNNING in MLflow is closed at the next start
-                launcher.close_records()
+                scheduler.close_records()
 
 
-def _wait_a_little(display: Display, why: str, seconds: float) -> None:
-    """Wait for what is away before anything has begun, not for long.
+def _show_workers(workers: Workers, display: Display, *, at_most: bool) -> None:
+    count = f"up to {len(workers.devices)}" if at_most else str(len(workers.devices))
+    display.say(
+        f"workers: {count} ({', '.join(dict.fromkeys(workers.names))}); "
+        f"stop at any time with Ctrl-C and run the same command again: it goes on"
+    )
+
+
+def _wait_at_start(display: Display, why: str, seconds: float) -> None:
+    """Wait a short while for what is unavailable before anything has begun.
 
     Raises:
-        RetryTimeout: it stayed away.
+        RetryTimeout: it stayed unavailable.
     """
     if seconds >= START_SECONDS:
         raise RetryTimeout(f"{why}; waited {START_SECONDS:.0f} s")
-    if seconds >= TELL_SECONDS:
+    if seconds >= REPORT_WAIT_SECONDS:
         display.say_once(f"waiting for {why}")
     time.sleep(1.0)
 
 
-def _wait_no_more(why: str, _seconds: float) -> None:
+def _give_up(why: str, _seconds: float) -> None:
     raise RetryTimeout(why)
 
 
+def _record_data(store: Store, dataset: Dataset, root: str | None, leases: Leases, display: Display) -> None:
+    if leases.acquire("data"):
+        records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
+        record_data(store, dataset, root, records, display)
+        leases.release("data")
+
+
 def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str], Search]:
-    """Return the function that opens a cell's search in Optuna's storage."""
+    """Return the function that opens a cell's search in Optuna's storage, by its name and key."""
     store = SearchStore(storage, retry)
 
     def open_search(name: str, key: str) -> Search:
@@ -203,7 +221,7 @@ def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str
 
 
 def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:
-    """Close runs that a launcher left RUNNING when it was killed: nobody holds a lease of theirs."""
+    """Close runs that a killed launcher left RUNNING: those whose lease nobody holds."""
     for record in records:
         search = record.key.partition("-")[0]  # a trial's key begins with that of its search
         lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")

@@ -19,7 +19,7 @@ def wrap(run):
     real_raise, saving, finding = run.raise_if_stopped, run.save_checkpoint, run.find_checkpoint
     def raise_if_stopped(stop):
         while saved and (here / "hold").exists():
-            if not any("_send" in thread.name for thread in threading.enumerate()):  # it is in the store, too
+            if not any("_upload" in thread.name for thread in threading.enumerate()):  # it is in the store, too
                 mark("held")
             time.sleep(0.05)  # deaf to whoever asks it to stop
         real_raise(stop)

@@ -1,4 +1,4 @@
-"""Measured speeds of nets on this machine, kept between calls: a short measurement a net, by the workers themselves."""
+"""Measure the speeds of nets on this machine, by the workers themselves, and cache them between calls."""
 
 import hashlib
 import json
@@ -11,99 +11,100 @@ from filelock import FileLock
 from study.config import RunSpec
 from study.errors import StudyError
 from study.launch.environment import environment
-from study.launch.executors.devices import Workforce
+from study.launch.executors.devices import Workers, replicas_for
 from study.launch.executors.local import LocalExecutor
-from study.launch.executors.replicas import replicas_of
-from study.launch.messages import Failed, Measure, Measured
+from study.launch.messages import BenchmarkResult, BenchmarkTask
 from study.launch.plan.cells import DataFacts
-from study.launch.scheduler.worker_pool import Died, Pool
+from study.launch.scheduler.worker_pool import WorkerDied, WorkerPool
+from study.launch.worker.failure import Failure
 from study.paths import cache_folder
 from study.train import Speed
 
-ALIKE = ("lr", "epochs", "iterations", "momentum", "nesterov", "weight_decay", "schedule", "milestones", "gamma",
-         "warmup", "warmup_factor", "warmup_shape", "evaluate_every", "test_views", "initialisation")  # fmt: skip
-"""Fields of a recipe that a step's time doesn't depend on."""
+SAME_SPEED = frozenset(
+    "lr epochs iterations momentum nesterov weight_decay schedule milestones gamma "
+    "warmup warmup_factor warmup_shape evaluate_every test_views initialisation".split()
+)
+"""Fields of a recipe that don't change the time of a step."""
 
 
-class SpeedBook:
-    """Speeds by what they depend on: the net, its images and recipe, the hardware, and how many run at once."""
+class SpeedCache:
+    """Speeds by all they depend on: the net, its images and recipe, the hardware, and how many runs go on at once."""
 
-    def __init__(self, force: Workforce, facts: DataFacts) -> None:
-        """Open the book of this machine for workers of this number and kind."""
+    def __init__(self, workers: Workers, facts: DataFacts) -> None:
         hardware = environment()
-        self._where = [
+        self._context = [
             *(hardware.get(key, "") for key in ("torch", "system", "processor", "gpu")),
-            *(sorted(force.devices), force.threads, force.replicas, facts.image_shape, facts.classes),
+            *(sorted(workers.names), workers.threads, workers.replicas, facts.image_shape, facts.classes),
         ]
         self._path = cache_folder("speed.json")
-        self._force = force
+        self._workers = workers
         self._facts = facts
 
     def known(self) -> dict[str, Speed]:
-        """Return all that was measured, by key; nothing where the file is missing or isn't ours."""
+        """Return all speeds by key; none if the file is missing or damaged."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            return {str(key): Speed(**values) for key, values in found.items()}
+            cached = json.loads(self._path.read_text(encoding="utf-8"))
+            return {str(key): Speed(**values) for key, values in cached.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
     def key(self, spec: RunSpec) -> str:
-        """Return the key of a run's speed: that of all runs that differ in their rates, seeds and lengths alone."""
-        recipe = {field: value for field, value in spec.identity()["recipe"].items() if field not in ALIKE}
-        text = json.dumps([str(spec.net), recipe, self._where], sort_keys=True)
+        """Return the key of a run's speed, the same for runs that differ only in rate, seed and length."""
+        recipe = {field: value for field, value in spec.identity()["recipe"].items() if field not in SAME_SPEED}
+        text = json.dumps([str(spec.net), recipe, self._context], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    def measure(self, specs: Mapping[str, RunSpec], told: Callable[[str, float], None]) -> dict[str, Speed]:
-        """Measure the speeds of these runs, given by key, and keep them.
+    def measure(self, specs: Mapping[str, RunSpec], progress: Callable[[str, float], None]) -> dict[str, Speed]:
+        """Measure the speeds of these runs, given by key, and cache them.
 
-        Every worker measures every net, all at the same time, as they would train: so each is slowed by the others.
+        All workers measure every net at the same time, so that they slow each other down as in training.
 
         Raises:
             StudyError: a net can't be trained here.
         """
         waiting = [
-            Measure(f"{key} {i}", spec, replicas_of(spec, self._force, self._facts))
+            BenchmarkTask(f"{key} {i}", spec, replicas_for(spec, self._workers, self._facts))
             for key, spec in specs.items()
-            for i in range(len(self._force.devices))
+            for i in range(len(self._workers.devices))
         ]
-        found: dict[str, list[Speed]] = {key: [] for key in specs}
-        asked, heard = len(waiting), 0
-        pool = Pool(LocalExecutor(self._force.threads), self._force.devices)
+        measured: dict[str, list[Speed]] = {key: [] for key in specs}
+        total, finished = len(waiting), 0
+        pool = WorkerPool(LocalExecutor(self._workers.threads), self._workers.devices)
         try:
-            while heard < asked:
+            while finished < total:
                 while waiting and pool.free():
-                    pool.give(waiting.pop(0))
-                for message in pool.hear(timeout=1.0):
-                    if isinstance(message, Failed):
+                    pool.assign(waiting.pop(0))
+                for message in pool.poll(timeout=1.0):
+                    if isinstance(message, Failure):
                         raise StudyError(f"the speed of a net can't be measured: {message.cause}")
-                    if isinstance(message, Died):
+                    if isinstance(message, WorkerDied):
                         raise StudyError("the speed of a net can't be measured: a worker died (out of memory?)")
-                    if isinstance(message, Measured):
+                    if isinstance(message, BenchmarkResult):
                         pool.release(message.task)
-                        found[message.task.partition(" ")[0]].append(message.speed)
-                        heard += 1
-                        told("measuring speeds", heard / asked)
+                        measured[message.task.partition(" ")[0]].append(message.speed)
+                        finished += 1
+                        progress("measuring speeds", finished / total)
         finally:
             pool.kill()
-        speeds = {key: _together(values) for key, values in found.items()}
-        self._keep(speeds)
+        speeds = {key: _combined(values) for key, values in measured.items()}
+        self._save(speeds)
         return speeds
 
-    def _keep(self, speeds: Mapping[str, Speed]) -> None:
+    def _save(self, speeds: Mapping[str, Speed]) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._path}.lock"):
-                everything = {**self.known(), **speeds}
+                cached = {**self.known(), **speeds}
                 partial = self._path.with_suffix(".partial")
-                partial.write_text(json.dumps({key: asdict(speed) for key, speed in everything.items()}))
+                partial.write_text(json.dumps({key: asdict(speed) for key, speed in cached.items()}))
                 partial.replace(self._path)
         except OSError:
             pass  # they will be measured again
 
 
-def _together(speeds: list[Speed]) -> Speed:
-    """Return the mean times, the most memory, and the least room for it."""
+def _combined(speeds: list[Speed]) -> Speed:
+    """Return the mean times, the greatest need of memory, and the least room for it."""
     times = ("step", "joined", "image", "exact", "start")
-    means = {part: statistics.fmean(getattr(one, part) for one in speeds) for part in times}
-    memory = {part: max(getattr(one, part) for one in speeds) for part in ("memory", "gpu")}
-    return Speed(**means, **memory, room=min(one.room for one in speeds))
+    means = {field: statistics.fmean(getattr(speed, field) for speed in speeds) for field in times}
+    memory = {field: max(getattr(speed, field) for speed in speeds) for field in ("memory", "gpu")}
+    return Speed(**means, **memory, room=min(speed.room for speed in speeds))

@@ -1,33 +1,32 @@
-"""What a grid will cost on this machine: time, memory and disk, from measured speeds."""
+"""Estimate what a grid costs on this machine, in time, memory and disk, from measured speeds."""
 
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from study.config import Grid, RunSpec, Tune
-from study.launch.estimate.benchmark import SpeedBook
-from study.launch.executors.devices import Workforce
-from study.launch.executors.replicas import replicas_of
-from study.launch.plan.cells import Cell, CellPlan, DataFacts, probe_work
+from study.launch.estimate.benchmark import SpeedCache
+from study.launch.executors.devices import Workers, replicas_for
+from study.launch.plan.cells import Cell, DataFacts, probe_work
 from study.train import Speed
 from study.tune import trial_spec
 
 WORKER_SECONDS = 2.0
-"""From a worker's start to its readiness."""
+"""From the start of a worker until it is ready."""
 RUN_SECONDS = 0.15
-"""Of the launcher for a run or trial: MLflow's records of it, and the search's next rate."""
+"""Time of the launcher for a run or trial: its records in MLflow, and the search's next rate."""
 LAUNCHER_MIB = 900.0
 POINT_BYTES = 10 * 310
-"""Of a point of the curves in MLflow's database: ten values."""
+"""A point of a curve in MLflow's database: ten values."""
 RUN_BYTES = 60_000
-"""Of a run or trial, without its points and weights."""
+"""A run or trial without points and weights."""
 PRUNED = 0.86
-"""Of a search's training that is done where the median stops trials (bench/README.md, learning-rate searches)."""
+"""Share of a search's training that is left if the median stops trials (bench/README.md, learning-rate searches)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a grid; times in seconds, memory in MiB, disk in bytes."""
+    """What is left of a grid: times in seconds, memory in MiB, disk in bytes."""
 
     seconds: float
     memory: float
@@ -35,23 +34,22 @@ class Estimate:
     """Of the GPU of a worker; 0 on a CPU."""
     disk: float
     cells: tuple[float, ...]
-    """Worker seconds of each cell of the plan."""
+    """Worker seconds of each cell."""
 
     @property
     def worker_seconds(self) -> float:
-        """Of all workers together."""
         return sum(self.cells)
 
 
-def speeds_of(plans: Sequence[CellPlan], book: SpeedBook) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
-    """Return the speeds that are known of the cells with something left, and a run of each that isn't, both by key."""
-    asked = {book.key(plan.cell.specs[0]): plan.cell.specs[0] for plan in plans if plan.left}
-    known = {key: speed for key, speed in book.known().items() if key in asked}
-    return known, {key: spec.with_recipe(lr=0.01) for key, spec in asked.items() if key not in known}
+def known_speeds(cells: Sequence[Cell], cache: SpeedCache) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
+    """Return, by key, the known speeds of cells with something left, and a run of each whose speed isn't known."""
+    needed = {cache.key(cell.specs[0]): cell.specs[0] for cell in cells if cell.left}
+    known = {key: speed for key, speed in cache.known().items() if key in needed}
+    return known, {key: spec.with_recipe(lr=0.01) for key, spec in needed.items() if key not in known}
 
 
 def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) -> float:
-    """Return the time of a whole run, or its share where others train with it: its steps and evaluations."""
+    """Return the time of a whole run, steps and evaluations; if `joined` with others, its share."""
     recipe = spec.recipe
     steps = recipe.total_iterations(facts.train_images)
     every = recipe.evaluate_every or recipe.iterations_per_epoch(facts.train_images)
@@ -62,68 +60,69 @@ def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) 
     return speed.start + steps * (speed.joined if joined else speed.step) + (between + end) * speed.image + RUN_SECONDS
 
 
-def in_seconds(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts,
-               grid: Grid) -> list[CellPlan]:  # fmt: skip
-    """Return the plans with costs in seconds, where the speed of every net with something left is known."""
-    if any(plan.left and book.key(plan.cell.specs[0]) not in speeds for plan in plans):
-        return list(plans)
-    return [
-        replace(plan, cell=_timed(plan.cell, speeds[book.key(plan.cell.specs[0])], facts, grid)) if plan.left else plan
-        for plan in plans
-    ]
+def costs_in_seconds(
+    cells: Sequence[Cell], speeds: Mapping[str, Speed], cache: SpeedCache, facts: DataFacts, grid: Grid
+) -> list[Cell]:
+    """Return the cells with costs in seconds, if the speeds of all with something left are known."""
+    if any(cell.left and cache.key(cell.specs[0]) not in speeds for cell in cells):
+        return list(cells)
+    return [_timed(cell, speeds[cache.key(cell.specs[0])], facts, grid) if cell.left else cell for cell in cells]
 
 
 def _timed(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
-    """Return a cell with its costs in seconds; a trial's is the mean of those that run together and those alone."""
+    """Return a cell with costs in seconds; a trial's is the mean of those that run together and those alone."""
     spec, tune = cell.specs[0], grid.tune
     work = probe_work(grid, cell.specs, facts)
-    probes = {seed: one.images * speed.exact + one.steps * speed.step for seed, one in work.items()}
-    run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1 or speed.gpu > 0)  # there any nets go together
+    probes = {seed: probe.images * speed.exact + probe.steps * speed.step for seed, probe in work.items()}
+    run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1 or speed.gpu > 0)  # any nets share a GPU
     cell = replace(cell, run_cost=run, probe_costs=probes)
-    if not cell.tuning_key:
+    if not cell.search_key:
         return cell
     shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
     together, alone = (run_seconds(shorter, speed, facts, joined=joined) for joined in (True, False))
-    part = 1.0 if tune.seeds > 1 else min(1.0, tune.shared_trials / tune.trials)
-    return replace(cell, trial_cost=tune.seeds * (part * together + (1 - part) * alone))
+    share = 1.0 if tune.seeds > 1 else min(1.0, tune.shared_trials / tune.trials)
+    return replace(cell, trial_cost=tune.seeds * (share * together + (1 - share) * alone))
 
 
-def estimate(plans: Sequence[CellPlan], speeds: Mapping[str, Speed], book: SpeedBook, facts: DataFacts, tune: Tune,
-             force: Workforce) -> Estimate:  # fmt: skip
-    """Return what is left of a grid whose plans have their costs in seconds."""
-    left = [plan for plan in plans if plan.left]
-    part = PRUNED if tune.pruner == "median" else 0.5 if tune.pruner == "halving" else 1.0
-    cells, chains = [], []
-    for plan in plans:
-        search = part * plan.search_cost(tune.trials) if plan.left else 0.0
-        cells.append(search + plan.runs_cost)
-        chains.append((search, [plan.cell.cost_of(spec) for spec, _ in plan.left]))
-    workers = len(force.devices)
-    finish = _finish(chains, workers) + (WORKER_SECONDS if left else 0.0)
-    needed = [(plan.cell.specs[0], speeds[book.key(plan.cell.specs[0])]) for plan in left]
+def estimate(
+    cells: Sequence[Cell],
+    speeds: Mapping[str, Speed],
+    cache: SpeedCache,
+    facts: DataFacts,
+    tune: Tune,
+    workers: Workers,
+) -> Estimate:
+    """Estimate what is left of cells whose costs are in seconds."""
+    left = [cell for cell in cells if cell.left]
+    share = PRUNED if tune.pruner == "median" else 0.5 if tune.pruner == "halving" else 1.0
+    searches = [share * cell.search_cost(tune.trials) if cell.left else 0.0 for cell in cells]
+    count = len(workers.devices)
+    runs = [cell.cost_of(spec) for cell in cells for spec, _ in cell.left]
+    finish = _finish(searches, runs, count) + (WORKER_SECONDS if left else 0.0)
+    needed = [(cell.specs[0], speeds[cache.key(cell.specs[0])]) for cell in left]
     memory = max((speed.memory for _, speed in needed), default=0.0)
-    gpu = max((replicas_of(spec, force, facts, speed) * speed.gpu for spec, speed in needed), default=0.0)
-    disk = sum(_bytes(plan, facts, tune) for plan in left)
-    return Estimate(finish, LAUNCHER_MIB + workers * memory, gpu, disk, tuple(cells))
+    gpu = max((replicas_for(spec, workers, facts, speed) * speed.gpu for spec, speed in needed), default=0.0)
+    disk = sum(_bytes(cell, facts, tune) for cell in left)
+    seconds = tuple(search + cell.runs_cost for search, cell in zip(searches, cells, strict=True))
+    return Estimate(finish, LAUNCHER_MIB + count * memory, gpu, disk, seconds)
 
 
-def _finish(chains: Sequence[tuple[float, list[float]]], workers: int) -> float:
-    """Return when the last of `workers` is done: the most expensive cell first, each run to the first that is free.
+def _finish(searches: Sequence[float], runs: Sequence[float], workers: int) -> float:
+    """Return when the last worker is done, given the seconds of each search and run.
 
-    A chain is the seconds of a cell's search, and of its runs. A search is shared out evenly.
+    Searches are shared evenly; then each run goes to the first free worker, the longest first.
     """
     free = [0.0] * workers
-    search = sum(chain[0] for chain in chains) / workers
-    for seconds in sorted((run for _, runs in chains for run in runs), reverse=True):
+    for seconds in sorted(runs, reverse=True):
         heapq.heapreplace(free, free[0] + seconds)
-    return search + max(free)
+    return sum(searches) / workers + max(free)
 
 
-def _bytes(plan: CellPlan, facts: DataFacts, tune: Tune) -> float:
-    """Return what a cell's runs and trials will leave on disk: points, and the weights and momentum of its runs."""
-    spec = plan.cell.specs[0]
+def _bytes(cell: Cell, facts: DataFacts, tune: Tune) -> float:
+    """Return the disk space of a cell's runs and trials: points, and the weights and momentum of its runs."""
+    spec = cell.specs[0]
     every = spec.recipe.evaluate_every or spec.recipe.iterations_per_epoch(facts.train_images)
     points = -(-spec.recipe.total_iterations(facts.train_images) // every) * POINT_BYTES
-    trials = tune.trials * tune.seeds if plan.point is None else 0
-    weights = 8 * plan.cell.complexity.parameters
-    return len(plan.left) * (points + RUN_BYTES + weights) + trials * (points * tune.fraction + RUN_BYTES)
+    trials = tune.trials * tune.seeds if cell.point is None else 0
+    weights = 8 * cell.complexity.parameters
+    return len(cell.left) * (points + RUN_BYTES + weights) + trials * (points * tune.fraction + RUN_BYTES)

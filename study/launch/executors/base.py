@@ -1,107 +1,106 @@
-"""What a pool asks of the place where its workers run: this machine, or a cluster by way of its scheduler.
-
-Two things make an executor: a worker that is started, and watched until it ends; and the connection over which it is
-talked to, a pipe here and a socket from elsewhere. What is said over it is the same everywhere (`messages.py`).
-"""
+"""What the worker pool needs of an executor, which starts workers on this machine or through a cluster's scheduler."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-LOG_BYTES = 64 * 1024
-"""What is kept of the end of a dead worker's log, at most."""
+from study.launch.messages import Channel
 
-
-def end_of(log: Path) -> str:
-    """Return what a worker printed last; nothing where its log can't be read."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LOG_BYTES))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
+Devices = tuple[str, ...]
+"""Devices of a worker: `("cpu",)`, or one for each rank of runs over several: `("cuda:0", "cuda:1")`."""
 
 
-class End(NamedTuple):
+@dataclass(frozen=True)
+class Hardware:
+    """Hardware that the command line asks for; None and `auto` let the machine decide."""
+
+    device: str = "auto"
+    workers: int | None = None
+    replicas: int | None = None
+    """Runs of one net that a worker trains at once."""
+    executor: Literal["local", "ray", "slurm"] = "local"
+    address: str | None = None
+    """Of the cluster."""
+    cpus: int | None = None
+    """Of a worker on a cluster, as are the next two."""
+    gpus: float | None = None
+    memory: float | None = None
+    """In GiB."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a launcher; none of them changes a result."""
+
+    retries: int = 2
+    """How often a run is retried after a transient failure without having reached another checkpoint."""
+    checkpoint_seconds: float = 20.0
+    """Between two checkpoints of a run."""
+    silent_seconds: float = 1800.0
+    """A worker without a heartbeat for so long hangs: it is killed, and another one resumes its run."""
+
+
+class Exit(NamedTuple):
     """How a worker ended."""
 
-    exit_code: int | None
-    """Negative for a signal; None where it isn't known."""
+    code: int | None
+    """Negative for a signal; None if unknown."""
     log: str
-    """The end of what it printed, or what its scheduler says of it."""
-
-
-class Channel(Protocol):
-    """What messages go over: a pipe's `Connection`, or a `Line` from elsewhere."""
-
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when there may be something to receive."""
-
-    def send(self, message: Any, /) -> None:
-        """Send a message."""
-
-    def poll(self) -> bool:
-        """Whether there is something to receive."""
-
-    def recv(self) -> Any:
-        """Wait for a message and return it."""
-
-    def close(self) -> None:
-        """Hang up."""
+    """The end of its output, or what its scheduler says of it."""
 
 
 class Worker(Protocol):
-    """A worker process that was asked for."""
+    """A worker process that was requested."""
 
     @property
-    def device(self) -> str:
-        """What it computes on: `cpu`, `cuda:0`."""
+    def devices(self) -> Devices:
+        """What it computes on."""
 
     @property
     def connection(self) -> Channel | None:
-        """Where it is heard; None until it has called in, which takes as long as a scheduler has no room for it."""
+        """Connection to the worker, or None until it has connected: a scheduler may have no room for it yet."""
 
-    def leave(self) -> None:
+    def terminate(self) -> None:
         """Ask it to write a checkpoint and end; don't wait."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
 
-    def dump(self) -> None:
-        """Let it print the stacks of its threads, where that can be done."""
+    def dump_stacks(self) -> None:
+        """Let it print the stacks of its threads, where that is possible."""
 
-    def end(self, seconds: float) -> End:
-        """Wait for its end at most so long, then kill it; return how it ended."""
+    def wait(self, seconds: float) -> Exit:
+        """Wait for its end at most so long, then kill it."""
 
 
 class Executor(Protocol):
     """Starts workers."""
 
     @property
-    def at_once(self) -> int:
-        """How many workers may have been asked for and not yet be there."""
+    def max_pending(self) -> int:
+        """How many workers may be requested that haven't started yet."""
 
     @property
-    def wants(self) -> str:
-        """What each needs of a cluster, in words."""
+    def resources(self) -> str:
+        """What a worker needs of a cluster, for messages: `4 CPU, 1 GPU`."""
 
     @property
-    def caller(self) -> Connection | None:
-        """Becomes readable when a worker calls in; None where workers are connected from the start."""
+    def accept(self) -> Connection | None:
+        """Becomes readable when a worker connects; None if workers are connected from the start."""
 
-    def start(self, device: str) -> Worker:
-        """Ask for a worker.
+    def start(self, devices: Devices) -> Worker:
+        """Request a worker.
 
         Raises:
-            StudyError: it can't be had here at all.
+            StudyError: this executor can't start any.
         """
 
-    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
-        """Return those of the workers that have ended though their connection may not tell."""
+    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
+        """Return the workers that have ended, as far as their connections may not show it."""
 
-    def objection(self, where: Mapping[str, str]) -> str:
-        """Say why a worker that runs where it says can't be used; nothing where it can."""
+    def rejection(self, info: Mapping[str, str]) -> str:
+        """Return why a worker with this `Ready.info` must be refused, or ""."""
 
     def close(self) -> None:
-        """Give back all that is held; the workers have ended."""
+        """Release all resources; the workers have ended."""

@@ -1,49 +1,51 @@
-"""Where a grid's workers run, by what was asked for: on this machine, or on a cluster."""
+"""Choose the executor and the number of workers by the options of the command line."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 from study.errors import StudyError
-from study.launch.executors.base import Executor
-from study.launch.executors.devices import Workforce, choose_workforce, threads_of
-from study.launch.executors.limits import Hardware
+from study.launch.executors.base import Executor, Hardware
+from study.launch.executors.devices import Workers, choose_workers, threads_per_process
 from study.launch.executors.local import LocalExecutor
-from study.launch.worker.rank_group import one_worker
 
-MOST_WORKERS = 4096
-"""That are asked for at a cluster, unless it was said how many."""
+MAX_WORKERS = 4096
+"""Requested from a cluster, unless the user says how many."""
 
 
-class Place(NamedTuple):
-    """An executor, and the workers that it is asked for."""
+class Placement(NamedTuple):
+    """An executor, and the workers to request from it."""
 
     executor: Executor
-    force: Workforce
+    workers: Workers
 
 
-def choose_place(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Place:
-    """Settle where workers run and how many there are; `jobs` is how much there is to do at once, at most.
+def choose_executor(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Placement:
+    """Choose where workers run and how many there are.
 
-    `gpus_per_run` is the most that a run asks for; `shared` is the study's folder, where workers elsewhere must see it.
+    Args:
+        hardware: what the user asked for.
+        jobs: the most runs and trials that there can be at once.
+        gpus_per_run: the most that a run asks for.
+        shared: the study's folder, if workers on other machines have to see it.
 
     Raises:
-        StudyError: what was asked for can't be had.
+        StudyError: what was asked for isn't available.
     """
     if hardware.executor == "local":
-        asked = {
+        given = {
             "--address": hardware.address,
             "--cpus-per-worker": hardware.cpus,
             "--gpus-per-worker": hardware.gpus,
             "--memory-per-worker": hardware.memory,
         }
-        for option in [option for option, given in asked.items() if given is not None]:
+        for option in [option for option, value in given.items() if value is not None]:
             raise StudyError(f"{option} is for clusters: add --executor ray or slurm")
-        force = choose_workforce(hardware.device, hardware.workers, jobs, hardware.replicas, gpus_per_run)
-        return Place(LocalExecutor(force.threads), force)
+        workers = choose_workers(hardware.device, hardware.workers, jobs, hardware.replicas, gpus_per_run)
+        return Placement(LocalExecutor(workers.threads), workers)
     return _on_cluster(hardware, jobs, gpus_per_run, shared)
 
 
-def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Place:
+def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Placement:
     if hardware.device not in ("auto", "cpu", "cuda"):
         raise StudyError(
             f"--device {hardware.device}: on a cluster the scheduler says which GPU; there are auto, cpu, cuda"
@@ -71,6 +73,6 @@ def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path |
         if gpus is not None and gpus % 1:
             raise StudyError(f"--gpus-per-worker {gpus:g}: Slurm gives whole GPUs; write a whole number")
         executor = SlurmExecutor(cpus=cpus, gpus=int(gpus or 0), memory=hardware.memory, shared=shared)
-    count = min(hardware.workers or MOST_WORKERS, max(1, jobs))
-    device = one_worker([f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run)])
-    return Place(executor, Workforce([device] * count, threads_of(device, cpus), hardware.replicas))
+    count = min(hardware.workers or MAX_WORKERS, max(1, jobs))
+    devices = tuple(f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run))
+    return Placement(executor, Workers([devices] * count, threads_per_process(devices, cpus), hardware.replicas))

@@ -1,75 +1,118 @@
-"""Which devices the workers compute on, and how many workers there are."""
+"""The devices of the workers, how many workers there are, and how many runs each trains at once."""
 
 from typing import NamedTuple
 
 import torch
 
+from study.config import RunSpec
 from study.data.decode_all import available_cores
 from study.errors import StudyError
-from study.launch.worker.rank_group import each_device, one_worker
+from study.launch.executors.base import Devices
+from study.launch.plan.cells import DataFacts
+from study.train import Speed, resolve_precision
+
+CPU_SIDE = 16
+"""On a CPU, joined nets are faster on images up to this side in pixels, and no faster on 32 (bench/README.md)."""
+GPU_SIDE = 64
+"""On a GPU, nets on images up to this side in pixels leave most of it idle; measured on 32 (bench/README.md)."""
+GPU_REPLICAS = 4
+"""1.8 times the images a second of one run on an H100; eight bring 2 to 10 % more."""
 
 
-class Workforce(NamedTuple):
-    """A device for each worker, the CPU threads each may use, and how many runs of one net it trains as one."""
+class Workers(NamedTuple):
+    """The devices of each worker, the CPU threads of each process, and the runs of one net that a worker joins."""
 
-    devices: list[str]
-    """Of a worker whose runs go over several, all of them in one (see `one_worker`)."""
+    devices: list[Devices]
     threads: int
     replicas: int | None = None
-    """None where each net decides (see `replicas_of`)."""
+    """None if each net decides (see `replicas_for`)."""
+
+    @property
+    def names(self) -> list[str]:
+        """The devices of each worker as text: `cuda:0+cuda:1`."""
+        return ["+".join(devices) for devices in self.devices]
 
 
-def threads_of(worker: str, cpus: int) -> int:
-    """Return the threads of each process of a worker, given by its devices, that has so many CPUs.
+def threads_per_process(devices: Devices, cpus: int) -> int:
+    """Return the threads of each process of a worker that has so many CPUs.
 
-    On a CPU one, however many there are: results must not depend on it.
+    One if the process computes on the CPU: results must not depend on the number of cores.
     """
-    devices = each_device(worker)
     return 1 if devices[0] == "cpu" else max(1, cpus // len(devices))
 
 
-def choose_workforce(
+def choose_workers(
     device: str, workers: int | None, runs: int, replicas: int | None = None, gpus_per_run: int = 1
-) -> Workforce:
-    """Settle devices and workers: every GPU with one worker each, or every core with one thread each.
+) -> Workers:
+    """Choose devices and the number of workers: one worker per GPU, or one per core with one thread.
 
-    Where runs go over several, a worker has as many of them, and GPUs are never shared.
+    If runs use several devices, a worker has as many of them, and GPUs are never shared.
 
     Args:
         device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
-        workers: their number in all; None lets the hardware decide.
-        runs: how much there is to do at once; no more workers are started than that.
-        replicas: runs of one net that a worker trains as one; None lets each net decide.
+        workers: how many; None lets the hardware decide.
+        runs: how many there are to do; no more workers are started than that.
+        replicas: runs of one net that a worker trains at once; None lets each net decide.
         gpus_per_run: the most that a run asks for.
 
     Raises:
-        StudyError: an unknown device, or one that this machine lacks, or too few of them for a run.
+        StudyError: an unknown device, one that this machine lacks, or too few of them for a run.
     """
     gpus = torch.cuda.device_count()
     if device == "auto":
         device = "cuda" if gpus else "cpu"
     if device == "cpu":
         count = min(workers or max(1, available_cores() // gpus_per_run), max(1, runs))
-        # One thread, whatever the workers: results must not depend on them.
-        return Workforce([one_worker(["cpu"] * gpus_per_run)] * count, 1, replicas)
-    name, _, index = device.partition(":")
-    if name != "cuda" or (index and not index.isdigit()):
-        raise StudyError(f"--device {device}: there are auto, cpu, cuda and cuda:N")
-    if not gpus or (index and int(index) >= gpus):
-        raise StudyError(
-            f"--device {device}: this machine has {gpus or 'no'} GPU{'s' * (gpus != 1)} that PyTorch can use"
-        )
-    single = [device] if index else [f"cuda:{i}" for i in range(gpus)]
+        return Workers([("cpu",) * gpus_per_run] * count, 1, replicas)
+    single = _gpus(device, gpus)
     if gpus_per_run > len(single):
-        there = f"--device {device} is one" if index else f"this machine has {gpus} that PyTorch can use"
+        available = (
+            f"--device {device} is one" if device.partition(":")[2] else f"this machine has {gpus} that PyTorch can use"
+        )
         raise StudyError(
-            f"'gpus_per_run: {gpus_per_run}' needs {gpus_per_run} GPUs, and {there}: "
+            f"'gpus_per_run: {gpus_per_run}' needs {gpus_per_run} GPUs, and {available}: "
             "ask for fewer in the recipe, or try it out with --device cpu"
         )
     starts = range(0, len(single) - gpus_per_run + 1, gpus_per_run)
-    chosen = [one_worker(single[start : start + gpus_per_run]) for start in starts]
+    groups = [tuple(single[start : start + gpus_per_run]) for start in starts]
     if gpus_per_run > 1:
-        workers = min(workers or len(chosen), len(chosen))  # ranks of two runs on one GPU could wait for each other
-    count = min(workers or len(chosen), max(1, runs))
+        workers = min(workers or len(groups), len(groups))  # ranks of two runs on one GPU could wait for each other
+    count = min(workers or len(groups), max(1, runs))
     threads = max(1, available_cores() // (count * gpus_per_run))
-    return Workforce([chosen[i % len(chosen)] for i in range(count)], threads, replicas)
+    return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas)
+
+
+def _gpus(device: str, count: int) -> list[str]:
+    """Return the GPUs that `device` names, of those that this machine has."""
+    name, _, index = device.partition(":")
+    if name != "cuda" or (index and not index.isdigit()):
+        raise StudyError(f"--device {device}: there are auto, cpu, cuda and cuda:N")
+    if not count or (index and int(index) >= count):
+        raise StudyError(
+            f"--device {device}: this machine has {count or 'no'} GPU{'s' * (count != 1)} that PyTorch can use"
+        )
+    return [device] if index else [f"cuda:{i}" for i in range(count)]
+
+
+def replicas_for(spec: RunSpec, workers: Workers, facts: DataFacts, speed: Speed | None = None) -> int:
+    """Return how many runs of a net a worker trains at once: as many as asked for, or what is fastest.
+
+    On a GPU runs are trained side by side, as many as its memory holds by their measured `speed`; each has the same
+    bits as alone. On a CPU the runs of one net are joined where that is faster: on small images, in bfloat16. Joined
+    runs add in another order than one alone. So runs that must end the same to the last bit whether they were
+    interrupted or not (in 32-bit floats, or `deterministic`) are not joined, `deterministic` ones whatever was asked
+    for. Runs over several GPUs are always alone.
+    """
+    device = torch.device(workers.devices[0][0])
+    on_gpu = device.type == "cuda"
+    if spec.recipe.gpus_per_run > 1 or (spec.recipe.deterministic and not on_gpu):
+        return 1
+    if workers.replicas is not None:
+        return workers.replicas
+    if spec.architecture == "vgg":  # its dropout is drawn by the host
+        return 1
+    if on_gpu:
+        wanted = GPU_REPLICAS if facts.image_shape[-1] <= GPU_SIDE else 1
+        return min(wanted, speed.fits) if speed is not None else wanted
+    bf16 = resolve_precision(spec.recipe.precision, device) == "bf16"
+    return 2 if device.type == "cpu" and bf16 and facts.image_shape[-1] <= CPU_SIDE else 1

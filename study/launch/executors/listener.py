@@ -1,157 +1,285 @@
-"""The launcher's end of the line to workers on other machines: they call in, and prove that they were asked for."""
+"""The port at which workers on other machines connect: they prove by a secret that this launcher requested them."""
 
+import ipaddress
 import os
 import resource
 import secrets
+import socket
 import ssl
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock
+from selectors import EVENT_READ, DefaultSelector
+from threading import Lock, Thread
 
+from study.errors import StudyError
 from study.launch.environment import code
-from study.launch.executors.devices import threads_of
-from study.launch.executors.door import Door
-from study.launch.executors.line import KEY_BYTES, LOGIN, WELCOME, Line
-from study.launch.executors.remote import Call, credentials, objection
+from study.launch.executors.base import Devices
+from study.launch.executors.devices import threads_per_process
+from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
+from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
-MOST_FILES = 65536
+BACKLOG = 512
+"""Connections that may arrive at the same moment."""
+MAX_LOGINS = 128
+"""Connections that may be about to log in; of more, the oldest is closed."""
+ACCEPT_RETRY_SECONDS = 0.1
+"""Pause after a connection that couldn't be accepted: too many files are open, for example."""
+MAX_FILES = 65536
+HELP = "set STUDY_HOST to the address of this machine by which workers reach it"
+
+Admit = Callable[[bytes, ssl.SSLSocket], bool]
 
 
-class CalledWorker(ABC):
-    """A worker on another machine, from the launcher's side: what all schedulers have in common."""
+class RemoteWorker(ABC):
+    """A worker on another machine, as the launcher sees it: what all schedulers have in common."""
 
-    def __init__(self, callers: "Callers", call: Call) -> None:
-        """`call` is what the worker was told to call in with."""
-        self.device = call.device
-        self._number = call.number
-        self._callers = callers
+    def __init__(self, listener: "WorkerListener", connect_info: ConnectInfo) -> None:
+        """`connect_info` is what the worker was given to connect with."""
+        self.devices = connect_info.devices
+        self._number = connect_info.number
+        self._listener = listener
 
     @property
-    def connection(self) -> Line | None:
-        """The line to it, once its scheduler has found it a place."""
-        return self._callers.connection(self._number)
+    def connection(self) -> TlsConnection | None:
+        """The connection to it, or None until its scheduler has started it."""
+        return self._listener.connection(self._number)
 
-    def leave(self) -> None:
-        """Take it out of the queue, or do nothing: it ends when the launcher hangs up."""
+    def terminate(self) -> None:
+        """Take it out of the queue if it hasn't started; otherwise it ends when the launcher disconnects."""
         if self.connection is None:
             self.kill()
 
-    def dump(self) -> None:  # noqa: B027 (it can't be done from here)
+    def dump_stacks(self) -> None:  # noqa: B027 (not possible from here)
         """Do nothing: its process is on another machine."""
 
-    def forget(self) -> None:
-        """Drop the line to it."""
-        self._callers.forget(self._number)
+    def drop(self) -> None:
+        self._listener.drop(self._number)
 
     @abstractmethod
-    def kill(self) -> None:
-        """End it at once, or take it out of the queue."""
+    def kill(self) -> None: ...
 
 
-class Callers:
-    """Lets workers in, each of which has a number and knows a secret."""
+class WorkerListener:
+    """Accepts connections of invited workers, each of which has a number and knows the launcher's secret."""
 
     def __init__(self, host: str, shared: Path | None = None) -> None:
         """Listen at one interface of this machine: that of the name or address in STUDY_HOST, or else that of `host`.
 
-        Workers take over the variables with which the artifact store is reached, and must see the folder `shared`.
+        Workers get the variables with the credentials of the artifact store, and must see the folder `shared`.
 
         Raises:
-            StudyError: this machine has no such interface, or it is one that no other machine reaches.
+            StudyError: this machine has no such interface, or no other machine reaches it.
         """
-        _allow_many_lines()
-        self._door = Door(os.environ.get("STUDY_HOST") or host, self._admit)
+        _raise_file_limit()
+        self._port = _LoginPort(os.environ.get("STUDY_HOST") or host, self._admit)
         self._key = secrets.token_bytes(KEY_BYTES)
-        self._call = Call(
-            self._door.host,
-            self._door.port,
+        self._connect_info = ConnectInfo(
+            self._port.host,
+            self._port.port,
             self._key,
-            self._door.certificate,
-            environ=credentials(),
+            self._port.certificate,
+            environ=store_credentials(),
             shared=str(shared or ""),
         )
-        self._bell, self._ringer = Pipe(duplex=False)
+        self._ready, self._notify = Pipe(duplex=False)
         self._lock = Lock()
-        self._lines: dict[int, Line | None] = {}
-        """By number: those that have called in, and None for those that may."""
-        self._expected = 0
-        self._door.open()
+        self._connections: dict[int, TlsConnection | None] = {}
+        """By number; None for invited workers that haven't connected."""
+        self._invited = 0
+        self._port.open()
 
     @property
-    def bell(self) -> Connection:
-        """Becomes readable when a worker has called in."""
-        return self._bell
+    def ready(self) -> Connection:
+        return self._ready
 
-    def expect(self, device: str, threads: int) -> Call:
-        """Return what a further worker must know to call in."""
-        self._expected += 1
-        self._lines[self._expected] = None
-        return self._call.by(self._expected, device, threads)
+    def invite(self, devices: Devices, threads: int) -> ConnectInfo:
+        """Return what one more worker must know to connect."""
+        self._invited += 1
+        self._connections[self._invited] = None
+        return self._connect_info.for_worker(self._invited, devices, threads)
 
-    def connection(self, number: int) -> Line | None:
-        """Return the line to a worker, if it has called in."""
-        return self._lines.get(number)
+    def connection(self, number: int) -> TlsConnection | None:
+        """Return the connection to a worker, if it has connected."""
+        return self._connections.get(number)
 
-    def forget(self, number: int) -> None:
-        """Drop a worker that has ended, and let it in no more."""
+    def drop(self, number: int) -> None:
+        """Close the connection to a worker that has ended, and don't let it in again."""
         with self._lock:
-            line = self._lines.pop(number, None)
-        if line is not None:
-            line.close()
+            connection = self._connections.pop(number, None)
+        if connection is not None:
+            connection.close()
 
     def close(self) -> None:
-        """Hear nobody any more."""
-        self._door.close()
-        for number in list(self._lines):
-            self.forget(number)
+        self._port.close()
+        for number in list(self._connections):
+            self.drop(number)
 
-    def _admit(self, login: bytes, line: ssl.SSLSocket) -> bool:
-        """Let a caller in that knows the secret, once; it knows this launcher by its certificate."""
+    def _admit(self, login: bytes, tls: ssl.SSLSocket) -> bool:
+        """Let a worker in, once, if it knows the secret; it has checked this launcher's certificate."""
         key, number = LOGIN.unpack(login)
         if not secrets.compare_digest(key, self._key):
             return False
         with self._lock:
-            if number not in self._lines or self._lines[number] is not None:
+            if number not in self._connections or self._connections[number] is not None:
                 return False
-            line.sendall(WELCOME)
-            self._lines[number] = Line(line)
-        self._ringer.send(number)
+            tls.sendall(WELCOME)
+            self._connections[number] = TlsConnection(tls)
+        self._notify.send(number)
         return True
 
 
-class CallingExecutor:
-    """What the executors of all clusters have in common: workers of one size, which call in."""
+class RemoteExecutor(WorkerListener):
+    """What the executors of all clusters have in common: workers of one size, which connect to this launcher."""
 
     def __init__(self, host: str, shared: Path | None, *, cpus: int, gpus: float, memory: float | None) -> None:
-        """Listen for workers; `cpus`, `gpus` and `memory` (in GiB) are those of each. For the rest see `Callers`."""
-        self._callers = Callers(host, shared)
+        """Listen for workers with so many CPUs, GPUs and GiB each. For `host` and `shared` see `WorkerListener`."""
+        super().__init__(host, shared)
         self._cpus = cpus
-        self.wants = f"{cpus} CPU, {gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
+        self.resources = f"{cpus} CPU, {gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
 
     @property
-    def caller(self) -> Connection:
-        """Becomes readable when a worker calls in."""
-        return self._callers.bell
+    def accept(self) -> Connection:
+        return self.ready
 
-    def objection(self, where: Mapping[str, str]) -> str:
-        """Say why a worker that runs where it says can't be used; nothing where it can."""
-        return objection(where, code())
+    def rejection(self, info: Mapping[str, str]) -> str:
+        return rejection(info, code())
 
-    def expect(self, device: str) -> Call:
-        """Return what a further worker must know to call in."""
-        return self._callers.expect(device, threads_of(device, self._cpus))
+    def invite_worker(self, devices: Devices) -> ConnectInfo:
+        return self.invite(devices, threads_per_process(devices, self._cpus))
+
+
+@dataclass
+class _Login:
+    """A connection that has not yet logged in."""
+
+    deadline: float
+    received: bytes = b""
+
+
+class _LoginPort:
+    """Accepts connections in a thread; one that fails, or sends nothing, doesn't delay the others."""
+
+    def __init__(self, host: str, admit: Admit) -> None:
+        """Listen at the interface `host`. `admit` gets a login and its socket, and returns whether it keeps it."""
+        self._socket = _listen(host)
+        self.host, self.port = self._socket.getsockname()[:2]
+        self._context, self.certificate = server_identity()
+        self._admit = admit
+        self._logins: dict[ssl.SSLSocket, _Login] = {}
+        """The oldest comes first."""
+        self._selector = DefaultSelector()
+        self._closed, self._close = Pipe(duplex=False)
+        self._thread = Thread(target=self._serve, daemon=True)
+
+    def open(self) -> None:
+        self._thread.start()
 
     def close(self) -> None:
-        """Hear nobody any more."""
-        self._callers.close()
+        """Stop, and close the connections that haven't logged in."""
+        self._close.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        self._selector.register(self._socket, EVENT_READ)
+        self._selector.register(self._closed, EVENT_READ)
+        with self._selector, self._socket, self._closed:
+            while True:
+                ready = [key.fileobj for key, _ in self._selector.select(self._seconds_left())]
+                if self._closed in ready:
+                    break
+                for tls in [tls for tls in ready if isinstance(tls, ssl.SSLSocket)]:
+                    self._continue_login(tls)
+                while self._logins and self._seconds_left() == 0:
+                    self._close_oldest()
+                if self._socket in ready:
+                    self._accept()
+            while self._logins:
+                self._close_oldest()
+
+    def _seconds_left(self) -> float | None:
+        """Return the time that the oldest connection has left to log in."""
+        oldest = next(iter(self._logins.values()), None)
+        return max(0.0, oldest.deadline - time.monotonic()) if oldest else None
+
+    def _accept(self) -> None:
+        try:
+            plain, _ = self._socket.accept()
+        except OSError:
+            self._close_oldest()  # each pending login holds a file
+            time.sleep(ACCEPT_RETRY_SECONDS)
+            return
+        with plain, suppress(OSError, ValueError):  # it has disconnected already
+            plain.settimeout(0)
+            tls = self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+            self._selector.register(tls, EVENT_READ)
+            self._logins[tls] = _Login(time.monotonic() + LOGIN_SECONDS)
+        if len(self._logins) > MAX_LOGINS:
+            self._close_oldest()
+
+    def _continue_login(self, tls: ssl.SSLSocket) -> None:
+        try:
+            login = _read_login(tls, self._logins[tls])
+            if login is None:
+                return
+            self._forget(tls)
+            if self._admit(login, tls):
+                return
+        except Exception:  # whatever a stranger sends only ends its own connection
+            self._forget(tls)
+        tls.close()
+
+    def _close_oldest(self) -> None:
+        for tls in list(self._logins)[:1]:
+            self._forget(tls)
+            tls.close()
+
+    def _forget(self, tls: ssl.SSLSocket) -> None:
+        if self._logins.pop(tls, None):
+            self._selector.unregister(tls)
 
 
-def _allow_many_lines() -> None:
-    """Let this process hold as many lines as the system allows: the usual 1,024 files are fewer than a big cluster."""
+def _read_login(tls: ssl.SSLSocket, login: _Login) -> bytes | None:
+    """Return the login that a connection sends, or None until it is complete; don't wait.
+
+    Raises:
+        OSError: the peer speaks no TLS, or has disconnected.
+    """
+    try:
+        tls.do_handshake()
+        while len(login.received) < LOGIN.size:
+            chunk = tls.recv(LOGIN.size - len(login.received))  # no more: a message may follow
+            if not chunk:
+                raise ConnectionError
+            login.received += chunk
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return None
+    return login.received
+
+
+def _listen(host: str) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        number = ipaddress.ip_address(address[0])
+        if number.is_unspecified:
+            raise StudyError(f"workers can't call {host}, which names no interface: {HELP}")
+        if number.is_loopback and host not in (str(number), "localhost"):
+            raise StudyError(f"workers elsewhere can't call {host}, which is {number} on this machine: {HELP}")
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        raise StudyError(f"workers can't call {host} ({getattr(error, 'strerror', None) or error}): {HELP}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system permits: the usual limit of 1,024 files is too low for clusters."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    limit = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: Ray's scheduler finds them a place, and tells when one is lost with its node."""
+"""Workers as tasks of a Ray cluster: Ray places them, and reports those that are lost with their node."""
 
 import os
 import socket
@@ -9,52 +9,51 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
-from study.launch.executors.base import End, Worker
-from study.launch.executors.listener import CalledWorker, Callers, CallingExecutor
-from study.launch.executors.remote import Call, serve
+from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.listener import RemoteExecutor, RemoteWorker, WorkerListener
+from study.launch.executors.remote import ConnectInfo, serve
 from study.retry import first_line
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
-KNOCK_SECONDS = 10.0
-END_SECONDS = 0.5
-"""How long one worker's end is waited for: the launcher has others to hear."""
+CHECK_SECONDS = 10.0
+WAIT_SECONDS = 0.5
+"""At most so long is waited for the end of one worker: the launcher has others to poll."""
 
 
-class RayWorker(CalledWorker):
-    """A task of Ray's that runs until the launcher hangs up."""
+class RayWorker(RemoteWorker):
+    """A task of Ray that runs until the launcher disconnects."""
 
-    def __init__(self, ray: Any, task: Any, callers: Callers, call: Call) -> None:
-        """Take over a task that was asked for."""
-        super().__init__(callers, call)
+    def __init__(self, ray: Any, task: Any, listener: WorkerListener, connect_info: ConnectInfo) -> None:
+        super().__init__(listener, connect_info)
         self.task = task
         self._ray = ray
 
     def kill(self) -> None:
-        """End its process, or take it out of Ray's queue."""
-        with suppress(Exception):  # it has ended, or its node has
+        """Kill its process, or take it out of Ray's queue."""
+        with suppress(Exception):  # it is gone, or its node is
             self._ray.cancel(self.task, force=True)
 
-    def end(self, seconds: float) -> End:
-        """Ask Ray how it ended."""
-        self.forget()
-        ended, _ = self._ray.wait([self.task], timeout=max(0.0, min(seconds, END_SECONDS)))
+    def wait(self, seconds: float) -> Exit:
+        """Ask Ray how it ended; see `Worker`."""
+        self.drop()
+        ended, _ = self._ray.wait([self.task], timeout=max(0.0, min(seconds, WAIT_SECONDS)))
         if not ended:
             self.kill()
-            return End(None, "")
+            return Exit(None, "")
         try:
             self._ray.get(self.task)
         except Exception as error:
-            return End(None, str(error))
-        return End(0, "")
+            return Exit(None, str(error))
+        return Exit(0, "")
 
 
-class RayExecutor(CallingExecutor):
-    """Asks a Ray cluster for workers."""
+class RayExecutor(RemoteExecutor):
+    """Starts workers on a Ray cluster."""
 
-    at_once = 64
-    """Enough for a cluster's autoscaler to see what is wanted."""
+    max_pending = 64
+    """Enough for a cluster's autoscaler to see the demand."""
 
     def __init__(
         self,
@@ -71,13 +70,13 @@ class RayExecutor(CallingExecutor):
         Args:
             address: `host:6379`, or None for RAY_ADDRESS or a cluster that this machine is a node of.
             cpus: of a worker.
-            gpus: of a worker, a part of one too; None for the usual where the cluster has any.
-            usual_gpus: what that is.
+            gpus: of a worker, may be a fraction; None for `usual_gpus` if the cluster has any.
+            usual_gpus: the default where there are GPUs.
             memory: of a worker, in GiB.
-            shared: the folder of the study, where workers are to use it themselves.
+            shared: the folder of the study, if workers have to see it.
 
         Raises:
-            StudyError: Ray isn't installed, or no cluster is there.
+            StudyError: Ray isn't installed, or there is no cluster.
         """
         try:
             import ray
@@ -85,7 +84,7 @@ class RayExecutor(CallingExecutor):
             raise StudyError("--executor ray: Ray isn't installed; pip install '.[ray]'") from None
         self._ray: Any = ray
         try:
-            _knock(address or os.environ.get("RAY_ADDRESS", ""))
+            _check_listening(address or os.environ.get("RAY_ADDRESS", ""))
             with tempfile.TemporaryDirectory() as empty, chdir(empty):  # Ray lets its workers import from this folder
                 self._ray.init(
                     address=address or "auto", log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True
@@ -94,41 +93,39 @@ class RayExecutor(CallingExecutor):
             where = address or os.environ.get("RAY_ADDRESS", "this machine")
             raise StudyError(f"--executor ray: no cluster at {where}: {first_line(error)}") from None
         with suppress(ImportError, AttributeError):
-            from ray._private import worker  # it prints what it has of a lost node, dozens of lines, between ours
+            from ray._private import worker  # of a lost node it prints dozens of lines between ours
 
             worker.print_to_stdstream = lambda *_, **__: None
         self.gpus = gpus if gpus is not None else usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0)
         super().__init__(self._ray.util.get_node_ip_address(), shared, cpus=cpus, gpus=self.gpus, memory=memory)
-        wanted = {"num_cpus": cpus, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
+        options = {"num_cpus": cpus, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
         if memory is not None:
-            wanted["memory"] = int(memory * 2**30)
-        self._serve = self._ray.remote(**wanted)(serve)
+            options["memory"] = int(memory * 2**30)
+        self._serve = self._ray.remote(**options)(serve)
 
-    def start(self, device: str) -> RayWorker:
-        """Ask Ray for a worker."""
-        call = self.expect(device)
-        return RayWorker(self._ray, self._serve.remote(call), self._callers, call)
+    def start(self, devices: Devices) -> RayWorker:
+        connect_info = self.invite_worker(devices)
+        return RayWorker(self._ray, self._serve.remote(connect_info), self, connect_info)
 
-    def gone(self, workers: Sequence[Worker]) -> list[Worker]:
-        """Return the workers that have ended, by Ray's word."""
-        mine = {worker.task: worker for worker in workers if isinstance(worker, RayWorker)}
-        if not mine:
+    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
+        tasks = {worker.task: worker for worker in workers if isinstance(worker, RayWorker)}
+        if not tasks:
             return []
-        ended, _ = self._ray.wait(list(mine), num_returns=len(mine), timeout=0)
-        return [mine[task] for task in ended]
+        ended, _ = self._ray.wait(list(tasks), num_returns=len(tasks), timeout=0)
+        return [tasks[task] for task in ended]
 
     def close(self) -> None:
-        """Leave the cluster: Ray ends what is left of the workers."""
+        """Leave the cluster: Ray kills the workers that are left."""
         super().close()
         self._ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Ask whether anybody is at `host:port`: Ray itself would try for minutes, and say so line by line.
+def _check_listening(address: str) -> None:
+    """Check that something listens at `host:port`: Ray itself would try for minutes, with a line for each attempt.
 
     Raises:
-        OSError: nobody is.
+        OSError: nothing does.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=CHECK_SECONDS).close()

@@ -1,4 +1,7 @@
-"""A worker on another machine: it calls its launcher, and serves like one beside it."""
+"""A worker on another machine: connects to its launcher and does tasks like a local worker.
+
+A cluster's scheduler starts it as `python -P -m study.launch.executors.remote`.
+"""
 
 import json
 import os
@@ -13,113 +16,115 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
-from study.launch.executors.line import LOGIN, Line, dial
+from study.launch.executors.base import Devices
+from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls
 from study.track.scratch import scratch_folder
 
-CALL_SECONDS = 60.0
-"""How long a worker tries to reach a launcher that turns callers away, since too many call."""
+CONNECT_SECONDS = 60.0
+"""How long a worker tries to connect to a launcher that refuses because too many connect."""
 VARIABLE = "STUDY_CALL"
 CREDENTIALS = ("MLFLOW_", "AWS_")
-"""Beginnings of the variables that workers need to reach the artifact store."""
+"""Prefixes of the variables that workers need for the artifact store."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """What a worker must know to call in."""
+class ConnectInfo:
+    """What a worker must know to connect to its launcher."""
 
     host: str
     port: int
     key: bytes = field(repr=False)
     """A secret of this launcher and its workers."""
     certificate: str
-    """By which workers know the launcher."""
+    """Of the launcher, in PEM."""
     number: int = 0
-    device: str = "cpu"
+    devices: Devices = ("cpu",)
     threads: int = 1
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     shared: str = ""
-    """A folder of the launcher's that the worker must see as well; none where everything goes through a store."""
+    """A folder of the launcher that the worker must see; "" if checkpoints go through the artifact store."""
 
-    def by(self, number: int, device: str, threads: int) -> "Call":
-        """Return the same for the worker of this number."""
-        return replace(self, number=number, device=device, threads=threads)
+    def for_worker(self, number: int, devices: Devices, threads: int) -> "ConnectInfo":
+        return replace(self, number=number, devices=devices, threads=threads)
 
 
-def serve(call: Call, terminated: Event | None = None) -> None:
-    """Call the launcher and do what it orders, until it hangs up, or `terminated` is set.
+def serve(connect_info: ConnectInfo, terminated: Event | None = None) -> None:
+    """Connect to the launcher and do its tasks until it disconnects or `terminated` is set.
 
     Raises:
         OSError: it can't be reached.
     """
-    os.environ.update(call.environ)
-    connection = call_in(call)
+    os.environ.update(connect_info.environ)
+    connection = connect(connect_info)
 
     from study.launch.environment import environment
-    from study.launch.worker.connection import Gone, Wire
-    from study.launch.worker.process import Desk
+    from study.launch.worker.connection import LauncherConnection, LauncherGone
+    from study.launch.worker.process import WorkerLoop
 
-    where = {**environment(), "host": socket.gethostname(), "threads of a run": str(call.threads)}
-    if call.shared and not Path(call.shared).exists():
-        where["unseen"] = call.shared
-    with scratch_folder("study-runs-") as scratch, suppress(Gone):
-        Desk(Wire(connection, terminated), call.device, call.threads, where=where, scratch=Path(scratch)).serve()
+    threads = connect_info.threads
+    info = {**environment(), "host": socket.gethostname(), "threads of a run": str(threads)}
+    if connect_info.shared and not Path(connect_info.shared).exists():
+        info["unseen"] = connect_info.shared
+    launcher = LauncherConnection(connection, terminated)
+    with scratch_folder("study-runs-") as scratch, suppress(LauncherGone):
+        WorkerLoop(launcher, connect_info.devices, threads, info=info, scratch=Path(scratch)).serve()
 
 
-def call_in(call: Call) -> Line:
-    """Return the line to the launcher, once it has let this worker in.
+def connect(connect_info: ConnectInfo) -> TlsConnection:
+    """Return the connection to the launcher, once it has accepted this worker.
 
     Raises:
         OSError: it can't be reached.
     """
-    until = time.monotonic() + CALL_SECONDS
+    address = connect_info.host, connect_info.port
+    until = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            return dial((call.host, call.port), call.certificate, LOGIN.pack(call.key, call.number))
+            return connect_tls(address, connect_info.certificate, LOGIN.pack(connect_info.key, connect_info.number))
         except (ConnectionRefusedError, ssl.SSLCertVerificationError):
-            raise  # it has ended
+            raise  # the launcher has ended
         except OSError:
             if time.monotonic() > until:
                 raise
-        time.sleep(random.uniform(0.1, 1.0))  # others try again as well
+        time.sleep(random.uniform(0.1, 1.0))  # many workers may retry at the same time
 
 
 def main() -> None:
-    """Serve as a process of its own, started by a scheduler; SIGTERM (preemption) lets it write a checkpoint first."""
-    call = unpacked(os.environ.pop(VARIABLE))
+    """Run a worker that a scheduler has started; at SIGTERM (preemption) it writes a checkpoint first."""
+    connect_info = from_env(os.environ.pop(VARIABLE))
     terminated = Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    serve(call, terminated)
+    serve(connect_info, terminated)
 
 
-def packed(call: Call) -> str:
-    """Return a call as the text of a variable: what stands on a command line can be seen by all."""
-    return json.dumps({**asdict(call), "key": call.key.hex(), "environ": {}})
+def to_env(connect_info: ConnectInfo) -> str:
+    """Return the value of the variable for a worker: unlike a command line, other users can't see it."""
+    return json.dumps({**asdict(connect_info), "key": connect_info.key.hex(), "environ": {}})
 
 
-def unpacked(text: str) -> Call:
-    """Return the call of a variable's text."""
+def from_env(text: str) -> ConnectInfo:
     values = json.loads(text)
-    return Call(**{**values, "key": bytes.fromhex(values["key"])})
+    return ConnectInfo(**{**values, "key": bytes.fromhex(values["key"]), "devices": tuple(values["devices"])})
 
 
-def objection(where: Mapping[str, str], code: str) -> str:
-    """Say why a worker can't be used that runs where it says; nothing where it can. `code` is that of the launcher."""
-    host = where.get("host", "another machine")
-    if where.get("code") != code:
+def rejection(info: Mapping[str, str], code: str) -> str:
+    """Return why a worker must be refused, or ""; `info` is its `Ready.info`, `code` that of the launcher."""
+    host = info.get("host", "another machine")
+    if info.get("code") != code:
         return (
-            f"the worker on {host} runs other code of this program ({where.get('code')}; here {code}): "
+            f"the worker on {host} runs other code of this program ({info.get('code')}; here {code}): "
             f"install the same version on every node"
         )
-    if "unseen" in where:
+    if "unseen" in info:
         return (
-            f"{host} doesn't see {where['unseen']}, where checkpoints go: put the study on a disk that all nodes share,"
+            f"{host} doesn't see {info['unseen']}, where checkpoints go: put the study on a disk that all nodes share,"
             f" or set MLFLOW_TRACKING_URI to a tracking server that keeps artifacts"
         )
     return ""
 
 
-def credentials() -> dict[str, str]:
-    """Return the variables of this process that workers need to reach the artifact store."""
+def store_credentials() -> dict[str, str]:
+    """Return the variables of this process that workers need for the artifact store."""
     return {name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)}
 
 

@@ -1,4 +1,4 @@
-"""What probes of a run leave in MLflow, and whether a run has all that are asked for."""
+"""The probes of a run in MLflow: the tag that names them, and the tables that they leave."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,23 +12,23 @@ from study.track.store import Store
 from study.track.tags import PROBE_TABLES
 
 
-def told(plan: ProbePlan | None) -> dict[str, str]:
-    """Return the tags of a run that these probes are made of."""
+def probe_tags(plan: ProbePlan | None) -> dict[str, str]:
+    """Return the tags of a run with these probes."""
     return {tag.PROBES: ",".join(plan.names)} if plan is not None else {}
 
 
-def names(tags: Mapping[str, str]) -> set[str]:
-    """Return the probes that are made of a run."""
+def probes_in(tags: Mapping[str, str]) -> set[str]:
+    """Return the names of a run's probes, by its tags."""
     return set(filter(None, tags.get(tag.PROBES, "").split(",")))
 
 
-def covers(made: Iterable[str], plan: ProbePlan | None) -> bool:
-    """Whether a run that these probes were made of needs no other."""
-    return plan is None or set(plan.names) <= set(made)
+def has_all(probes: Iterable[str], plan: ProbePlan | None) -> bool:
+    """Whether a run with these probes has all that are planned."""
+    return plan is None or set(plan.names) <= set(probes)
 
 
 def save_tables(store: Store, run_id: str, probed: Sequence[Probed]) -> None:
-    """Write a file of each table: the rows of all iterations, with a column `step`."""
+    """Write a Parquet file for each table of `tables`."""
     columns = tables(probed)
     if not columns:
         return
@@ -43,13 +43,13 @@ def save_tables(store: Store, run_id: str, probed: Sequence[Probed]) -> None:
 
 
 def tables(probed: Sequence[Probed]) -> dict[str, dict[str, list[Any]]]:
-    """Return each table's columns, the rows of each iteration after those of the one before."""
-    found: dict[str, dict[str, list[Any]]] = {}
-    for one in sorted(probed, key=lambda probe: probe.step):
-        for name, columns in one.tables.items():
+    """Return the columns of each table: the rows of all iterations, in order, with a column `step`."""
+    joined: dict[str, dict[str, list[Any]]] = {}
+    for event in sorted(probed, key=lambda event: event.step):
+        for name, columns in event.tables.items():
             rows = len(next(iter(columns.values())))
-            table = found.setdefault(name, {"step": [], **{column: [] for column in columns}})
-            table["step"] += [one.step] * rows
+            table = joined.setdefault(name, {"step": [], **{column: [] for column in columns}})
+            table["step"] += [event.step] * rows
             for column, values in columns.items():
                 table[column] += list(values)
-    return found
+    return joined

@@ -1,4 +1,4 @@
-"""What the launcher does at once: runs and trials in flight, and the cells they belong to."""
+"""The state of a running grid: its cells, and the jobs (runs and trials) in flight."""
 
 import time
 from collections.abc import Mapping
@@ -7,65 +7,64 @@ from typing import Literal
 
 from study.config import RunSpec
 from study.events import Epoch, Probed
-from study.launch.plan.cells import CellPlan
+from study.launch.plan.cells import Cell
 from study.tune import Search, Trial
 
 RETRY_SECONDS = 2.0
-"""Before a run that broke for a passing cause is tried again; twice as long at each further try."""
-AT_ONCE_SECONDS = 2.0
-"""How long a launcher begins runs, or logs points, before it hears its workers again and keeps its leases."""
+"""Before the first retry after a transient failure; doubled with each further one."""
+BATCH_SECONDS = 2.0
+"""A launcher starts jobs, or logs points, for at most so long before it polls its workers and renews its leases."""
 
 
 @dataclass
 class CellState:
     """A cell while the grid runs: its search, what it found, and the runs not yet begun."""
 
-    plan: CellPlan
+    cell: Cell
     point: dict[str, float] | None
-    """Its rate, and whatever else was searched, once found."""
+    """The rate of its runs, and whatever else was searched; None until it is found."""
     waiting: list[RunSpec]
     trials: int = 0
-    """Trials that its search will have, as far as is known before it is opened."""
+    """Planned for its search, as long as that isn't open."""
     search: Search | None = None
-    tuning_id: str = ""
-    asked_in_vain: bool = False
-    """The search had no rate to give; it may have one when a trial has ended."""
+    search_run_id: str = ""
+    """Of the search's run in MLflow."""
+    exhausted: bool = False
+    """The search has no further trial until one in flight has ended."""
     broken: str = ""
-    """Why the cell can't go on."""
+    """Why the cell can't be continued."""
     replicas: int = 1
-    """Runs or trials of it that a worker trains at once, at most."""
+    """Jobs of this cell that a worker may train at once."""
     mixes: bool = False
-    """Whether those of other cells may be among them."""
-    look_again: float = 0.0
-    """When to look again at what another launcher holds, on the monotonic clock."""
+    """Whether jobs of other cells may be among them."""
+    retry_at: float = 0.0
+    """When to check again what another launcher holds, on the monotonic clock."""
 
     def goes_with(self, other: "CellState") -> bool:
-        """Whether a worker can train runs of both at once."""
+        """Whether a worker can train jobs of both cells at once."""
         return self.replicas > 1 and (self is other or (self.mixes and other.mixes))
 
     @property
-    def tuning(self) -> bool:
-        """Whether the rate is still to be found."""
+    def searching(self) -> bool:
         return self.point is None and not self.broken
 
     @property
     def lease(self) -> str:
-        """Key of the lease of its search."""
-        return f"search {self.plan.cell.tuning_key}"
+        return f"search {self.cell.search_key}"
 
     @property
     def cost_left(self) -> float:
-        """What is not yet begun costs so much: cells with most of it go first, so that none is left long at the end."""
-        left = sum(self.plan.cell.cost_of(spec) for spec in self.waiting)
-        if self.tuning:
+        """Cost of what is not yet begun."""
+        left = sum(self.cell.cost_of(spec) for spec in self.waiting)
+        if self.searching:
             trials = self.trials if self.search is None else self.search.left
-            left += trials * self.plan.cell.trial_cost
+            left += trials * self.cell.trial_cost
         return left
 
     @property
-    def turn(self) -> tuple[bool, float]:
-        """What orders cells, the greatest first: searches begun before others, which other launchers may take."""
-        return self.tuning and self.search is not None, self.cost_left
+    def priority(self) -> tuple[bool, float]:
+        """Order of cells, greatest first: open searches, since no other launcher can do them; then most work left."""
+        return self.searching and self.search is not None, self.cost_left
 
 
 @dataclass
@@ -76,76 +75,76 @@ class Job:
     key: str
     name: str
     spec: RunSpec
-    cell: CellState
+    state: CellState
+    """Of its cell."""
     cost: float
     run_id: str
     logged: int
     """The last iteration whose point is in MLflow."""
     trial: Trial | None = None
     breaks: int = 0
-    """How often it broke for a passing cause since it last came to a checkpoint."""
+    """Transient failures since its last checkpoint."""
     not_before: float = 0.0
-    """When to try it again, on the monotonic clock."""
+    """When to retry it, on the monotonic clock."""
     unsaved: bool = False
     """Its checkpoint can't be written at present."""
     pruned: bool = False
     outcome: str = ""
     """How it ended, once that is logged."""
-    lost: bool = False
-    """Another launcher has it now: this one was silent for too long."""
+    lease_lost: bool = False
+    """Another launcher has taken it over, because this one was silent for too long."""
     deleted: bool = False
-    """Its run was deleted in MLflow while it was at work."""
+    """Its run was deleted in MLflow."""
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
-    unsent: list[Epoch] = field(default_factory=list)
+    pending: list[Epoch] = field(default_factory=list)
+    """Points that aren't yet in MLflow."""
     probed: list[Probed] = field(default_factory=list)
-    """What probes have found, earlier attempts included."""
-    where: Mapping[str, str] = field(default_factory=dict)
-    """What its worker runs on, where that is another machine."""
+    """Results of probes, earlier attempts included."""
+    worker_info: Mapping[str, str] = field(default_factory=dict)
+    """What its worker runs on, if that is another machine."""
     tags: dict[str, str] = field(default_factory=dict)
-    """What is to be said of it with the next points."""
-    sent_at: float = field(default_factory=time.monotonic)
+    """To be set with the next points."""
+    flushed_at: float = field(default_factory=time.monotonic)
 
     @property
-    def ours(self) -> bool:
-        """Whether its run in MLflow is this launcher's to write to."""
-        return not self.lost and not self.deleted
+    def writable(self) -> bool:
+        """Whether this launcher may still write to its run in MLflow."""
+        return not self.lease_lost and not self.deleted
 
     @property
     def task(self) -> str:
-        """The name it goes by between launcher and workers."""
+        """Its name between launcher and workers."""
         return f"{self.kind}-{self.key}"
 
     @property
     def lease(self) -> str:
-        """Key of the lease under which it's done: its own, or that of its cell's search."""
-        return f"run {self.key}" if self.kind == "run" else self.cell.lease
+        """Key of the lease under which it runs: its own, or that of its search."""
+        return f"run {self.key}" if self.kind == "run" else self.state.lease
 
     def add(self, point: Epoch) -> None:
-        """Take in a point of the curve, unless it is known: a run that goes on repeats those after its checkpoint."""
+        """Add a point of the curve, unless it is known: a resumed run repeats those after its checkpoint."""
         if not self.points or point.step > self.points[-1].step:
             self.points.append(point)
-        if point.step > self.logged and (not self.unsent or point.step > self.unsent[-1].step):
-            self.unsent.append(point)
+        if point.step > self.logged and (not self.pending or point.step > self.pending[-1].step):
+            self.pending.append(point)
 
-    def broke(self) -> int:
-        """Count a break and put the next try off; return how many there were since it last came to a checkpoint."""
+    def failed_transiently(self) -> int:
+        """Set the time of the next attempt; return the number of failures since the last checkpoint."""
         self.breaks += 1
         self.not_before = time.monotonic() + RETRY_SECONDS * 2 ** (self.breaks - 1)
         return self.breaks
 
     def saved(self) -> None:
-        """Note that it came to a checkpoint."""
         self.breaks = 0
         self.unsaved = False
 
-    def sent(self) -> None:
-        """Note that all its points are logged."""
-        self.logged = max([self.logged, *(point.step for point in self.unsent)])
-        self.unsent.clear()
+    def flushed(self) -> None:
+        self.logged = max([self.logged, *(point.step for point in self.pending)])
+        self.pending.clear()
         self.tags.clear()
-        self.sent_at = time.monotonic()
+        self.flushed_at = time.monotonic()
 
     def due(self, seconds: float) -> bool:
-        """Whether its points should go to MLflow now, if they may wait so long."""
-        return bool(self.unsent) and time.monotonic() - self.sent_at > seconds
+        """Whether points have waited longer than so many seconds."""
+        return bool(self.pending) and time.monotonic() - self.flushed_at > seconds

@@ -1,6 +1,6 @@
-"""The cells of a running grid: which job comes next, and what the end of one means for its cell.
+"""The work that is left of a running grid: which job comes next, and what its end means for its cell.
 
-Other launchers may be at work on the same study: a cell's search, and each run, belongs to who holds its lease.
+Other launchers may work on the same study: a cell's search, and each run, belongs to the one that holds its lease.
 """
 
 import math
@@ -10,34 +10,35 @@ from contextlib import suppress
 
 from study.config import Grid, RunSpec
 from study.events import Diverged, Epoch, Finished, Interrupted
-from study.launch.plan.cells import CellPlan, DataFacts, found_point
+from study.launch.plan.cells import Cell, DataFacts, found_point
 from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.lease import Leases
-from study.launch.scheduler.run_logger import Recorder
+from study.launch.scheduler.run_logger import RunLogger
 from study.track.store import RunDeletedError
 from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
-"""Quarters of its course at which a trial is compared with others. The median not at the first: a small rate, which can
-be the best for a deep plain net, is behind at first."""
-LOOK_SECONDS = 2.0
-"""Between two looks at what another launcher holds."""
+"""Quarters of its course after which a trial is compared with others. Not the first for the median: a small rate, which
+can be the best for a deep plain net, is behind at first."""
+RECHECK_SECONDS = 2.0
+"""Between two checks of what other launchers hold."""
 
 
-class Cells:
-    """Every cell with something left to do."""
+class WorkQueue:
+    """All cells with something left to do."""
 
     def __init__(
         self,
         grid: Grid,
-        plans: list[CellPlan],
+        cells: list[Cell],
         facts: DataFacts,
         open_search: Callable[[str, str], Search],
         leases: Leases,
+        run_logger: RunLogger,
         *,
         only_search: bool = False,
     ) -> None:
-        """Take over the plan; `open_search` opens a cell's search by its name and key.
+        """Queue what is left of `cells`; `open_search` opens a cell's search by its name and key.
 
         With `only_search`, rates are found and no run of the grid is begun.
         """
@@ -45,46 +46,46 @@ class Cells:
         self._facts = facts
         self._open_search = open_search
         self._leases = leases
+        self._run_logger = run_logger
         self._only_search = only_search
-        left = [plan for plan in plans if (plan.point is None if only_search else plan.left)]
-        self._found = {id(plan): plan.point for plan in plans if plan.point is not None}
-        self._plans = plans
+        left = [cell for cell in cells if (cell.point is None if only_search else cell.left)]
+        self._found = {id(cell): cell.point for cell in cells if cell.point is not None}
+        self._cells = cells
         self.states = [
-            CellState(plan, plan.point, [] if only_search else [spec for spec, _ in plan.left], grid.tune.trials)
-            for plan in left
+            CellState(cell, cell.point, [] if only_search else [spec for spec, _ in cell.left], grid.tune.trials)
+            for cell in left
         ]
-        self.done_before = sum(len(plan.done) for plan in plans)
-        self._elsewhere: set[str] = set()
-        self._looked = -math.inf
+        self.done_before = sum(len(cell.done) for cell in cells)
+        self._held_elsewhere: set[str] = set()
+        self._checked_at = -math.inf
         self.done_elsewhere = 0
-        """Runs that another launcher brought to a result meanwhile."""
+        """Runs that another launcher has finished since the start."""
 
-    def more(self) -> bool:
-        """Whether anything is left to begin, now, when a trial has ended, or when another launcher lets go of it."""
-        return any(not state.broken and (state.tuning or state.waiting) for state in self.states)
+    def has_more(self) -> bool:
+        """Whether anything is left to begin: now, when a trial has ended, or when another launcher releases it."""
+        return any(not state.broken and (state.searching or state.waiting) for state in self.states)
 
     def runs_left(self) -> int:
-        """Return the number of runs not yet begun."""
         return sum(len(state.waiting) for state in self.states)
 
-    def next_job(self, recorder: Recorder, beside: CellState | None = None) -> Job | None:
-        """Return the next trial of a search begun, or else of the cell with the most work left that has one to give.
+    def next_job(self, beside: CellState | None = None) -> Job | None:
+        """Return the next trial of an open search, or else a job of the cell with the most work left.
 
         With `beside`, one that a worker can train at once with a job of that cell.
         """
         now = time.monotonic()
         states = self.states if beside is None else [state for state in self.states if state.goes_with(beside)]
-        for state in sorted(states, key=lambda state: state.turn, reverse=True):
-            if state.broken or (state.asked_in_vain and state.tuning) or now < state.look_again:
+        for state in sorted(states, key=lambda state: state.priority, reverse=True):
+            if state.broken or (state.exhausted and state.searching) or now < state.retry_at:
                 continue
-            job = self._next_trial(state, recorder) if state.tuning else self._next_run(state, recorder)
+            job = self._next_trial(state) if state.searching else self._next_run(state)
             if job is not None:
                 return job
         return None
 
     def should_prune(self, job: Job, point: Epoch) -> bool:
-        """Compare a trial with the others of its cell, a few times in its course."""
-        search, trial = job.cell.search, job.trial
+        """Compare a trial with the others of its cell, at a few points of its course."""
+        search, trial = job.state.search, job.trial
         total = job.spec.recipe.iterations or 0
         before = job.points[-2].step if len(job.points) > 1 else 0
         quarter = QUARTERS * point.step // max(1, total)
@@ -94,11 +95,11 @@ class Cells:
         return search.is_live(trial) and search.report(trial, quarter, point.train_loss)
 
     def is_wanted(self, job: Job) -> bool:
-        """Whether a job in flight should go on: a trial that was pruned or broke with one seed needs no others."""
-        return job.trial is None or job.cell.search is None or job.cell.search.is_live(job.trial)
+        """Whether a job should go on: the other seeds of a trial that was pruned or broke are no longer needed."""
+        return job.trial is None or job.state.search is None or job.state.search.is_live(job.trial)
 
     def objective(self, job: Job, event: Finished | Diverged | Interrupted) -> float | None:
-        """Return what a trial that has ended is judged by: a pruned one by the running value of its last point."""
+        """Return the objective of a trial that has ended; of a pruned one, the running value at its last point."""
         if job.kind == "run":
             return None
         worst = worst_value(self._tune, self._facts.classes)
@@ -109,8 +110,8 @@ class Cells:
         value = getattr(job.points[-1], self._tune.objective) if job.points else None
         return min(value, worst) if value is not None and math.isfinite(value) else None
 
-    def ended(self, job: Job, event: Finished | Diverged, value: float | None, recorder: Recorder) -> list[str]:
-        """Take in a result, and what a trial is judged by; return what to say of it, in lines."""
+    def ended(self, job: Job, event: Finished | Diverged, objective: float | None) -> list[str]:
+        """Take in the result of a job; return lines to display."""
         if job.kind == "run":
             if isinstance(event, Diverged):
                 return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
@@ -118,174 +119,175 @@ class Cells:
                 f"{job.name}: training error {event.final_train_error:.2f} %, test error {event.final_test_error:.2f} %"
                 f" (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
             ]
-        search, trial = job.cell.search, job.trial
-        if search is None or trial is None or value is None:
+        search, trial = job.state.search, job.trial
+        if search is None or trial is None or objective is None:
             return []
         diverged = isinstance(event, Diverged)
-        said = "diverged" if diverged else f"{self._tune.objective.replace('_', ' ')} {value:.3g}"
+        result = "diverged" if diverged else f"{self._tune.objective.replace('_', ' ')} {objective:.3g}"
         if search.is_live(trial):
-            search.tell(trial, value, diverged=diverged)
-        return [f"{job.name}: {said}", *self._after_trial(job.cell, recorder)]
+            search.tell(trial, objective, diverged=diverged)
+        return [f"{job.name}: {result}", *self._after_trial(job.state)]
 
-    def pruned(self, job: Job, event: Interrupted, recorder: Recorder) -> list[str]:
-        """Take in a trial that was stopped early; return what to say of it, in lines."""
-        if job.cell.search is not None and job.trial is not None and job.cell.search.is_live(job.trial):
-            job.cell.search.prune(job.trial)
-        return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.cell, recorder)]
+    def pruned(self, job: Job, event: Interrupted) -> list[str]:
+        """Take in a trial that was pruned; return lines to display."""
+        search = job.state.search
+        if search is not None and job.trial is not None and search.is_live(job.trial):
+            search.prune(job.trial)
+        return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.state)]
 
-    def failed(self, job: Job, recorder: Recorder) -> str:
-        """Take in a job that broke; return why its whole cell is lost, where it is."""
-        if job.cell.search is not None and job.trial is not None:
-            if job.cell.search.is_live(job.trial):
-                job.cell.search.fail(job.trial)
-            self._after_trial(job.cell, recorder)
-            return job.cell.broken
-        return ""
+    def failed(self, job: Job) -> str:
+        """Take in a job that broke; return why its whole cell can't be continued, or ""."""
+        search = job.state.search
+        if search is None or job.trial is None:
+            return ""
+        if search.is_live(job.trial):
+            search.fail(job.trial)
+        self._after_trial(job.state)
+        return job.state.broken
 
     def put_back(self, job: Job) -> None:
         """Count a stopped run among those left; a stopped trial stays open in its search."""
         if job.kind == "run":
-            job.cell.waiting.append(job.spec)
+            job.state.waiting.append(job.spec)
 
-    def lose(self, leases: set[str]) -> None:
-        """Let go of the searches that another launcher has taken over."""
+    def drop_leases(self, leases: set[str]) -> None:
+        """Abandon the searches that another launcher has taken over."""
         for state in self.states:
             if state.search is not None and state.lease in leases:
-                state.search, state.tuning_id, state.asked_in_vain = None, "", False
+                state.search, state.search_run_id, state.exhausted = None, "", False
 
-    def close(self, recorder: Recorder) -> None:
-        """Mark the searches that haven't ended as interrupted, and let other launchers have everything."""
+    def close(self) -> None:
+        """Mark unfinished searches as interrupted, and release all leases."""
         for state in self.states:
-            if state.tuning and state.tuning_id:
+            if state.searching and state.search_run_id:
                 with suppress(RunDeletedError):
-                    recorder.end_tuning(state, None)
+                    self._run_logger.end_search(state, None)
         self._leases.release_all()
 
-    def _next_run(self, state: CellState, recorder: Recorder) -> Job | None:
-        """Begin the first waiting run that no other launcher has; drop those that another has done."""
+    def _next_run(self, state: CellState) -> Job | None:
+        """Begin the first waiting run that no other launcher has; drop those that another one has done."""
         for spec in list(state.waiting):
-            lease = recorder.run_lease(spec)
-            if self._is_elsewhere(lease) or not self._leases.acquire(lease):
-                self._look_elsewhere()
+            lease = self._run_logger.run_lease(spec)
+            if self._is_held_elsewhere(lease) or not self._leases.acquire(lease):
+                self._check_elsewhere()
                 continue
             state.waiting.remove(spec)
-            if recorder.is_done(spec):
+            if self._run_logger.is_done(spec):
                 self.done_elsewhere += 1
                 self._leases.release(lease)
                 continue
-            return recorder.begin_run(state, spec)
-        state.look_again = time.monotonic() + LOOK_SECONDS
+            return self._run_logger.begin_run(state, spec)
+        state.retry_at = time.monotonic() + RECHECK_SECONDS
         return None
 
-    def _is_elsewhere(self, lease: str) -> bool:
-        """Whether another launcher held a lease a moment ago: of a thousand, each isn't asked for each time."""
-        return time.monotonic() - self._looked < LOOK_SECONDS and lease in self._elsewhere
+    def _is_held_elsewhere(self, lease: str) -> bool:
+        """Whether another launcher held a lease at the last check, if that is recent: asking for each one is slow."""
+        return time.monotonic() - self._checked_at < RECHECK_SECONDS and lease in self._held_elsewhere
 
-    def _look_elsewhere(self) -> None:
-        """Note all that others hold, if the last look is no longer new."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._elsewhere = self._leases.held_elsewhere()
-            self._looked = time.monotonic()
+    def _check_elsewhere(self) -> None:
+        """Look up all leases of other launchers, if the last check isn't recent."""
+        if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
+            self._held_elsewhere = self._leases.held_elsewhere()
+            self._checked_at = time.monotonic()
 
-    def _next_trial(self, state: CellState, recorder: Recorder) -> Job | None:
-        cell = state.plan.cell
+    def _next_trial(self, state: CellState) -> Job | None:
         if state.search is None:
-            if not self._begin_search(state, recorder):
+            if not self._begin_search(state):
                 return None
-            if not state.tuning:  # another launcher found the rate, or it was found just before this one was stopped
-                return self._next_run(state, recorder)
+            if not state.searching:  # another launcher found the rate, or this one just before it was stopped
+                return self._next_run(state)
         assert state.search is not None  # noqa: S101 (opened above)
         while (trial := state.search.ask()) is not None:
-            spec = trial_spec(cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
-            ended = recorder.ended_trial(state, spec, trial)
+            spec = trial_spec(state.cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
+            ended = self._run_logger.ended_trial(state, spec, trial)
             if ended is None:
-                return recorder.begin_trial(state, spec, trial)
+                return self._run_logger.begin_trial(state, spec, trial)
             self._tell_late(state.search, trial, *ended)
-            self._after_trial(state, recorder)
-            if not state.tuning:
-                return self._next_run(state, recorder)
-        state.asked_in_vain = True
+            self._after_trial(state)
+            if not state.searching:
+                return self._next_run(state)
+        state.exhausted = True
         return None
 
-    def _tell_late(self, search: Search, trial: Trial, outcome: str, value: float) -> None:
-        """Tell a search of a trial that ended just before the launcher that did it."""
+    def _tell_late(self, search: Search, trial: Trial, outcome: str, objective: float) -> None:
+        """Tell a search of a trial that ended just before its launcher died."""
         if outcome == "pruned":
             search.prune(trial)
         else:
-            search.tell(trial, value, diverged=outcome == "diverged")
+            search.tell(trial, objective, diverged=outcome == "diverged")
 
-    def _begin_search(self, state: CellState, recorder: Recorder) -> bool:
-        """Open a cell's search, or take over what another launcher found; return whether either is done."""
-        cell = state.plan.cell
+    def _begin_search(self, state: CellState) -> bool:
+        """Open a cell's search, or take the result of another launcher; return whether either was possible."""
+        cell = state.cell
         shallower = self._shallower(state) if self._tune.warm_start else None
         if (shallower is not None and self._point_of(shallower) is None) or not self._leases.acquire(state.lease):
-            state.look_again = time.monotonic() + LOOK_SECONDS
+            state.retry_at = time.monotonic() + RECHECK_SECONDS
             return False
-        record = recorder.tuning_record(cell.tuning_key)
+        record = self._run_logger.search_record(cell.search_key)
         point = found_point(record, self._tune)
         if point is not None:
-            self._settle(state, point, recorder)
+            self._settle(state, point)
             self._leases.release(state.lease)
             return True
-        recorder.take_over(cell.tuning_key)
-        state.search = self._open_search(cell.name, cell.tuning_key)
+        self._run_logger.take_over(cell.search_key)
+        state.search = self._open_search(cell.name, cell.search_key)
         if shallower is not None and (warm := self._point_of(shallower)) is not None:
             state.search.suggest(warm)
-        state.tuning_id = recorder.begin_tuning(state, record)
-        self._after_trial(state, recorder)  # it may have ended just before the launcher did
+        state.search_run_id = self._run_logger.begin_search(state, record)
+        self._after_trial(state)  # it may have ended just before its launcher died
         return True
 
-    def _after_trial(self, state: CellState, recorder: Recorder) -> list[str]:
-        """Settle the cell's rate where its search has ended; return what to say then."""
-        state.asked_in_vain = False
+    def _after_trial(self, state: CellState) -> list[str]:
+        """Settle the cell's rate if its search has ended; return lines to display."""
+        state.exhausted = False
         search = state.search
-        if search is None or not search.done or not state.tuning:
+        if search is None or not search.done or not state.searching:
             return []
         best = search.best()
         if best is None:
             state.broken = "every trial of its learning-rate search broke"
             with suppress(RunDeletedError):
-                recorder.end_tuning(state, None, broken=state.broken)
+                self._run_logger.end_search(state, None, broken=state.broken)
             self._leases.release(state.lease)
             return []
         point, _ = best
-        again: list[str] = []
+        lines: list[str] = []
         edge = search.edge(point["lr"])
         try:
-            recorder.end_tuning(state, best, edge=edge or "")
-        except RunDeletedError:  # Optuna's database has it all
-            state.tuning_id = recorder.begin_tuning(state, None)
-            recorder.end_tuning(state, best, edge=edge or "")
-            again = [f"{state.plan.cell.name}: its search was deleted in MLflow and is there again"]
+            self._run_logger.end_search(state, best, edge=edge or "")
+        except RunDeletedError:  # Optuna's database has all of it
+            state.search_run_id = self._run_logger.begin_search(state, None)
+            self._run_logger.end_search(state, best, edge=edge or "")
+            lines = [f"{state.cell.name}: its search was deleted in MLflow and is there again"]
         self._leases.release(state.lease)
-        self._settle(state, point, recorder)
+        self._settle(state, point)
         notes = f", {search.widened} beyond the bounds" if search.widened else ""
         notes += f"; still the {edge} rate tried: widen tune.low and tune.high" if edge else ""
-        return [*again, f"{state.plan.cell.name}: {named(point)} after {search.started} trials{notes}"]
+        return [*lines, f"{state.cell.name}: {named(point)} after {search.started} trials{notes}"]
 
-    def _settle(self, state: CellState, point: dict[str, float], recorder: Recorder) -> None:
-        state.point = self._found[id(state.plan)] = point
+    def _settle(self, state: CellState, point: dict[str, float]) -> None:
+        state.point = self._found[id(state.cell)] = point
         if not self._only_search:
-            specs: list[RunSpec] = [with_point(spec, point) for spec in state.plan.cell.specs]
-            state.waiting = [spec for spec in specs if not recorder.was_done(spec)]
-            self.done_elsewhere += len(specs) - len(state.waiting)  # their search was deleted, and came to the same
+            specs: list[RunSpec] = [with_point(spec, point) for spec in state.cell.specs]
+            state.waiting = [spec for spec in specs if not self._run_logger.was_done(spec)]
+            self.done_elsewhere += len(specs) - len(state.waiting)  # an earlier search, since deleted, found the same
 
-    def _shallower(self, state: CellState) -> CellPlan | None:
+    def _shallower(self, state: CellState) -> Cell | None:
         """Return the next shallower cell of the same kind whose rate is searched."""
-        here = state.plan.cell.specs[0]
+        spec = state.cell.specs[0]
         kin = [
-            plan
-            for plan in self._plans
-            if plan.cell.tuning_key
-            and plan.cell.variant == state.plan.cell.variant
-            and (spec := plan.cell.specs[0]).architecture == here.architecture
-            and spec.net.family == here.net.family
-            and spec.depth < here.depth
+            cell
+            for cell in self._cells
+            if cell.search_key
+            and cell.variant == state.cell.variant
+            and (other := cell.specs[0]).architecture == spec.architecture
+            and other.net.family == spec.net.family
+            and other.depth < spec.depth
         ]
-        return max(kin, key=lambda plan: plan.cell.specs[0].depth, default=None)
+        return max(kin, key=lambda cell: cell.specs[0].depth, default=None)
 
-    def _point_of(self, plan: CellPlan) -> dict[str, float] | None:
-        """Return what a cell's search found; nothing (an empty point) where it broke."""
-        if any(state.plan is plan and state.broken for state in self.states):
+    def _point_of(self, cell: Cell) -> dict[str, float] | None:
+        """Return what a cell's search found, None if it goes on; an empty point if it broke."""
+        if any(state.cell is cell and state.broken for state in self.states):
             return {}
-        return self._found.get(id(plan))
+        return self._found.get(id(cell))

@@ -1,23 +1,24 @@
-"""What a job leaves in MLflow: its parameters and tags, its curve, its figures and its files."""
+"""Write jobs to MLflow: their parameters and tags, curves, final metrics and files."""
 
+import csv
 import hashlib
+import io
 import json
 import math
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
 from study.errors import without_passwords
-from study.events import Diverged, Finished, Interrupted, Started
+from study.events import Diverged, Epoch, Finished, Interrupted, Started
 from study.launch.environment import commit, environment, in_turn, made_by
-from study.launch.messages import RESUME, Order
+from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
-from study.launch.plan.probe_tags import covers, names, save_tables, told
-from study.launch.scheduler.curves import curves_csv
-from study.launch.scheduler.flush_policy import Pace
-from study.launch.scheduler.job import CellState, Job
+from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
+from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.processes import this_process
@@ -26,9 +27,17 @@ from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE, FINALS
 from study.tune import Trial, named
 
+FLUSH_SECONDS = 10.0
+"""Points of a curve wait so long before they go to MLflow, several in one call."""
+MAX_FLUSH_SECONDS = 120.0
+"""They wait at most so long, however many runs there are."""
+FLUSH_SHARE = 0.25
+"""Of the launcher's time, about, that may go into logging points."""
+AVERAGED_CALLS = 20
 
-class Recorder:
-    """Writes jobs to one study's store."""
+
+class RunLogger:
+    """Writes the jobs of one study to its store, and knows what is there."""
 
     def __init__(
         self,
@@ -41,30 +50,36 @@ class Recorder:
         threads: int = 1,
         apart: bool = False,
     ) -> None:
-        """Take over what the store has; `threads` is the number of CPU threads that a run computes on.
+        """Take over the records of the store.
 
-        `made` is the command that asks for it: it is stored when something begins.
-
-        With `apart`, workers share no disk with this process: checkpoints go through the store.
+        Args:
+            store: of the study.
+            grid: what is run.
+            facts: of its data set.
+            records: all that the store has, newest first.
+            made: the command that is running; stored when it begins something.
+            threads: CPU threads of a run.
+            apart: whether workers share no disk with this process, so that checkpoints go through the store.
         """
         self._apart = apart
         self._store = store
         self._grid = grid
         self._facts = facts
         self._made = made
-        self._noted = False
+        self._made_stored = False
         self._environment = environment() | {"threads of a run": str(threads)}
-        self._pace = Pace()
+        self._call_seconds = 0.0
+        """Mean duration of a call that logs points."""
         self._begun: dict[tuple[str, str, str], StoredRun] = {}
-        for record in records:  # the newest first
+        for record in records:
             self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
         self._done: dict[str, set[str]] = {}
-        """Runs that are results, by key, with the probes that were made of them."""
+        """Runs that are results, by key, with their probes."""
         for record in records:
-            self._note(record)
+            self._note_result(record)
 
     def note_effect(self, made: Command | None = None) -> None:
-        """Store the smallest effect that the grid asks for, and which command has begun something, if one has."""
+        """Store the smallest effect that the grid asks for, and the command if it has begun something."""
         store = self._store
         store.do(
             describe_experiment,
@@ -75,39 +90,41 @@ class Recorder:
             results=bool(self._done),
         )
 
-    def _begins(self) -> dict[str, str]:
-        """Note that something begins, the first time; return the tag of what does."""
+    def _made_tags(self) -> dict[str, str]:
+        """Return the tag of the command that begins a run; store the command the first time."""
         if self._made is None:
             return {}
-        if not self._noted:
+        if not self._made_stored:
             self.note_effect(self._made)
-            self._noted = True
+            self._made_stored = True
         return {tag.MADE: self._made.id}
 
+    # What is there already.
+
     def was_done(self, spec: RunSpec) -> bool:
-        """Whether a run was a result already when this launcher last looked."""
-        made = self._done.get(spec.run_key(self._facts.fingerprint))
-        return made is not None and covers(made, self._grid.probes_of(spec))
+        """Whether a run was a result when this launcher last looked."""
+        probes = self._done.get(spec.run_key(self._facts.fingerprint))
+        return probes is not None and has_all(probes, self._grid.probes_of(spec))
 
     def is_done(self, spec: RunSpec) -> bool:
-        """Whether a run is a result by now; looks at what other launchers have logged."""
+        """Whether a run is a result now, by what other launchers have logged as well."""
         key = spec.run_key(self._facts.fingerprint)
         for record in reversed(self._store.records_of(key, "run")):
             self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
-            self._note(record)
+            self._note_result(record)
         return self.was_done(spec)
 
-    def _note(self, record: StoredRun) -> None:
+    def _note_result(self, record: StoredRun) -> None:
         if record.kind == "run" and record.outcome in DONE:
-            self._done.setdefault(record.key, set()).update(names(record.tags))
+            self._done.setdefault(record.key, set()).update(probes_in(record.tags))
 
-    def tuning_record(self, key: str) -> StoredRun | None:
-        """Return the newest record of a search, one that ended before others."""
+    def search_record(self, key: str) -> StoredRun | None:
+        """Return the newest record of a search, preferably of one that ended."""
         records = self._store.records_of(key, "tuning")
         return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
 
     def take_over(self, key: str) -> None:
-        """Find the trials of a search again, those of other launchers too; close those that one left RUNNING."""
+        """Look up the trials of a search, also of other launchers; close those that one left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
             self._begun[_attempt("trial", record.key, record.tags)] = record  # the newest stands
             if record.status == "RUNNING":
@@ -115,38 +132,39 @@ class Recorder:
                     self._store.settle(record.run_id)
 
     def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
-        """Return outcome and objective of a trial that has ended, of which its search wasn't told: a launcher died."""
+        """Return outcome and objective of a trial whose launcher died before it could tell the search."""
         tags = {tag.TRIAL: str(trial.number)}
         record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
         if record is None:
             return None
         try:
-            outcome, figures = self._store.outcome_of(record.run_id)
+            outcome, metrics = self._store.outcome_of(record.run_id)
         except RunDeletedError:
             return None
-        value = figures.get("objective", math.nan)
-        known = outcome == "pruned" or (outcome in DONE and math.isfinite(value))
-        return (outcome, value) if known else None
+        objective = metrics.get("objective", math.nan)
+        known = outcome == "pruned" or (outcome in DONE and math.isfinite(objective))
+        return (outcome, objective) if known else None
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
-        return f"{state.plan.cell.tuning_key}-{spec.run_key(self._facts.fingerprint)}"
+        return f"{state.cell.search_key}-{spec.run_key(self._facts.fingerprint)}"
 
     def run_lease(self, spec: RunSpec) -> str:
-        """Return the key of the lease under which a run is done."""
         return f"run {spec.run_key(self._facts.fingerprint)}"
 
+    # Begin runs, trials and searches.
+
     def begin_run(self, state: CellState, spec: RunSpec) -> Job:
-        """Open a run in MLflow, or take one up that was cut off."""
+        """Create a run in MLflow, or reopen an interrupted one."""
         key = spec.run_key(self._facts.fingerprint)
-        tuned = state.plan.cell.specs[0].recipe.lr == "tune"
+        tuned = state.cell.specs[0].recipe.lr == "tune"
         tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(tuned).lower()}
-        tags |= told(self._grid.probes_of(spec))
-        name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
+        tags |= probe_tags(self._grid.probes_of(spec))
+        name = f"{spec.run_name} ({state.cell.variant})" if state.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)
-        return Job("run", key, name, spec, state, state.plan.cell.cost_of(spec), run_id, logged)
+        return Job("run", key, name, spec, state, state.cell.cost_of(spec), run_id, logged)
 
     def begin_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> Job:
-        """Open a trial as a child of its cell's search; its key is that of its run, within the search."""
+        """Create or reopen a trial as a child of its search; its key is that of its run, within the search."""
         key = self._trial_key(state, spec)
         tags = {
             tag.KIND: "trial",
@@ -154,101 +172,115 @@ class Recorder:
             tag.TRIAL: str(trial.number),
             tag.OBJECTIVE: self._grid.tune.objective,
             tag.POINT: json.dumps(trial.point),
-            tag.PARENT: state.tuning_id,
+            tag.PARENT: state.search_run_id,
         }
         seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 else ""
-        name = f"{state.plan.cell.name} trial {trial.number} {named(trial.point)}{seed}"
+        name = f"{state.cell.name} trial {trial.number} {named(trial.point)}{seed}"
         run_id, logged = self._open(state, spec, name, tags)
-        cost = state.plan.cell.trial_cost / self._grid.tune.seeds
+        cost = state.cell.trial_cost / self._grid.tune.seeds
         return Job("trial", key, name, spec, state, cost, run_id, logged, trial=trial)
 
-    def begin_tuning(self, state: CellState, record: StoredRun | None) -> str:
-        """Open a cell's search, or take up the one of `record`; return its run's id."""
+    def begin_search(self, state: CellState, record: StoredRun | None) -> str:
+        """Create the run of a cell's search, or reopen that of `record`; return its id."""
         if record is not None:
             with suppress(RunDeletedError):
-                return self._take_up_tuning(state, record)
-        params, tags = self._of_tuning(state)
-        run_id = self._store.begin(f"{state.plan.cell.name} tuning", params, tags | self._begins())
-        for trial in self._store.records_within(state.plan.cell.tuning_key, "trial"):  # of a search that was deleted
+                return self._reopen_search(state, record)
+        params, tags = self._describe_search(state)
+        run_id = self._store.begin(f"{state.cell.name} tuning", params, tags | self._made_tags())
+        for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
             with suppress(RunDeletedError):
                 self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
         return run_id
 
-    def _take_up_tuning(self, state: CellState, record: StoredRun) -> str:
+    def _reopen_search(self, state: CellState, record: StoredRun) -> str:
         if self._store.reopen(record.run_id).bare:
-            self._store.add_params(record.run_id, self._of_tuning(state)[0])
+            self._store.add_params(record.run_id, self._describe_search(state)[0])
         return record.run_id
 
-    def _of_tuning(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
+    def _describe_search(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the parameters and tags of a cell's search."""
-        spec = state.plan.cell.specs[0]
+        spec = state.cell.specs[0]
         tags = {
             tag.KIND: "tuning",
-            tag.KEY: state.plan.cell.tuning_key,
+            tag.KEY: state.cell.search_key,
             tag.CELL: spec.cell_key(self._facts.fingerprint),
-            tag.VARIANT: state.plan.cell.variant,
+            tag.VARIANT: state.cell.variant,
             tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
-        tune = {
-            f"tune_{key}": value
-            for key, value in self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"}).items()
-        }
-        return {**self._params(state, spec, seed=self._grid.tune.seed), **tune}, tags
+        tune = self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"})
+        params = {f"tune_{field}": value for field, value in tune.items()}
+        return {**self._params(state, spec, seed=self._grid.tune.seed), **params}, tags
 
-    def end_tuning(
+    def end_search(
         self, state: CellState, best: tuple[dict[str, float], float] | None, *, edge: str = "", broken: str = ""
     ) -> None:
-        """Close a cell's search: with the rate it found, as broken, or as interrupted."""
+        """Close a cell's search: with the best point and its objective, as broken, or as interrupted."""
         if best is None:
-            self._store.end(state.tuning_id, "failed" if broken else "interrupted", reason=broken)
+            self._store.end(state.search_run_id, "failed" if broken else "interrupted", reason=broken)
             return
-        point, value = best
-        ended, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
+        point, objective = best
+        trials, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
         tags = {
             tag.CHOSEN: json.dumps(point),
             tag.EDGE: edge,
-            tag.TRIAL: str(ended),
+            tag.TRIAL: str(trials),
             tag.WIDENED: str(widened),
         }
-        metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
-        metrics["best_objective"] = value
-        self._store.end(state.tuning_id, "finished", metrics=metrics, step=ended, tags=tags)
+        metrics: dict[str, float | None] = {f"best_{field}": value for field, value in point.items()}
+        metrics["best_objective"] = objective
+        self._store.end(state.search_run_id, "finished", metrics=metrics, step=trials, tags=tags)
 
-    def order(self, job: Job, folder: Path, every_seconds: float) -> Order:
-        """Return what a worker is told to do; `folder` is the run's own, where workers use it themselves."""
-        given = job.task, job.spec
-        probes = self._grid.probes_of(job.spec) if job.kind == "run" else None
-        if not self._apart:
-            return Order(*given, folder / "checkpoint.pt", every_seconds, self._facts.fingerprint, probes=probes)
-        path, place = Path(job.task, "checkpoint.pt"), self._store.place(job.run_id)
-        keep = job.kind == "run"
-        return Order(*given, path, every_seconds, self._facts.fingerprint, place, keep=keep, probes=probes)
+    def task_for(self, job: Job, folder: Path, every_seconds: float) -> RunTask:
+        """Return the task for a worker; `folder` is the job's own, on the disk that workers share."""
+        return RunTask(
+            job.task,
+            job.spec,
+            Path(job.task, "checkpoint.pt") if self._apart else folder / "checkpoint.pt",
+            every_seconds,
+            self._facts.fingerprint,
+            artifacts=self._store.place(job.run_id) if self._apart else None,
+            keep=job.kind == "run",
+            probes=self._grid.probes_of(job.spec) if job.kind == "run" else None,
+        )
+
+    # While a job runs, and at its end.
 
     def started(self, job: Job, event: Started) -> None:
-        """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
+        """Note what a job runs on, and take in the points of an earlier attempt that MLflow lacks."""
         job.tags = {tag.DEVICE: event.device, tag.PRECISION: event.precision}
-        if event.step == 0:  # what an earlier attempt did, if there was one, is lost
+        if event.step == 0:  # nothing of an earlier attempt is left
             job.tags |= {tag.COMMIT: commit(), **made_by()}
-        if job.where and job.kind == "run":
-            job.tags[tag.HOST] = job.where["host"]
-            self._add_environment(job.run_id, job.where, first=event.step == 0)
+        if job.worker_info and job.kind == "run":
+            job.tags[tag.HOST] = job.worker_info["host"]
+            self._add_environment(job.run_id, job.worker_info, first=event.step == 0)
         for point in event.history:
             job.add(point)
         job.probed = list(event.probed)
 
     def flush_due(self, jobs: Collection[Job]) -> None:
-        """Log the points that have waited long enough."""
-        self._pace.flush(jobs, self.flush)
+        """Log the points that have waited long enough, the longest wait first, for a few seconds at most.
+
+        They wait longer the more jobs there are and the slower MLflow is: most of a call's cost doesn't depend on the
+        number of points, and the launcher needs time for everything else.
+        """
+        wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / FLUSH_SHARE), MAX_FLUSH_SECONDS)
+        began = time.perf_counter()
+        for job in sorted((job for job in jobs if job.due(wait) and job.writable), key=lambda job: job.flushed_at):
+            before = time.perf_counter()
+            self.flush(job)
+            seconds = min(time.perf_counter() - before, BATCH_SECONDS)  # not the time that MLflow was away
+            self._call_seconds += (seconds - self._call_seconds) / AVERAGED_CALLS
+            if time.perf_counter() - began > BATCH_SECONDS:
+                break
 
     def flush(self, job: Job) -> None:
-        """Log the points that wait."""
-        self._store.log_points(job.run_id, job.unsent, job.tags)
-        job.sent()
+        self._store.log_points(job.run_id, job.pending, job.tags)
+        job.flushed()
 
     def result(self, job: Job, event: Finished | Diverged, checkpoint: Path, objective: float | None = None) -> str:
-        """Log a run that came to a result, with its files, and return the outcome; what is left is to close it.
+        """Log the result of a job, with its files, and return the outcome; `close` must follow.
 
-        `objective` is what a trial is judged by.
+        `objective` is that of a trial.
         """
         metrics: dict[str, float | None]
         if isinstance(event, Diverged):
@@ -261,68 +293,69 @@ class Recorder:
             outcome, reason = "finished", ""
             metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
-            self._store.add_text(job.run_id, curves_csv(job.points), "curves.csv")
+            self._store.add_text(job.run_id, _curve_csv(job.points), "curves.csv")
             if checkpoint.exists():
                 self._store.add_file(job.run_id, checkpoint, "checkpoint")
             save_tables(self._store, job.run_id, job.probed)
         self._note_end(job, outcome, metrics={**metrics, "objective": objective}, step=event.step, reason=reason)
         if job.kind == "run":
-            self._done[job.key] = names(told(self._grid.probes_of(job.spec)))
+            self._done[job.key] = probes_in(probe_tags(self._grid.probes_of(job.spec)))
         return outcome
 
     def pruned(self, job: Job, event: Interrupted, objective: float | None) -> None:
-        """Log a trial that was stopped early; what is left is to close it."""
+        """Log a trial that was pruned; `close` must follow."""
         reason = "behind the cell's other trials"
         self._note_end(job, "pruned", metrics={"objective": objective}, step=event.step, reason=reason)
 
     def close(self, job: Job) -> None:
-        """Close a run whose result is logged and known to its search: nothing is needed any more to go on with it."""
+        """Close a run whose result is logged, and known to its search: its checkpoints are no longer needed."""
         if self._apart:
             self._store.remove_folder(job.run_id, RESUME)
         self._store.close(job.run_id, job.outcome)
 
     def end(self, job: Job, outcome: str, *, reason: str = "") -> None:
-        """Log what waits and close a run without a result."""
+        """Log the pending points and close a run without a result."""
         self._note_end(job, outcome, reason=without_passwords(reason))
         self._store.close(job.run_id, outcome)
 
-    def _note_end(self, job: Job, outcome: str, **said: Any) -> None:
-        self._store.note_end(job.run_id, outcome, points=job.unsent, tags=job.tags, **said)
-        job.sent()
+    def _note_end(self, job: Job, outcome: str, **fields: Any) -> None:
+        self._store.note_end(job.run_id, outcome, points=job.pending, tags=job.tags, **fields)
+        job.flushed()
         job.outcome = outcome
 
     def add_log(self, job: Job, text: str, name: str) -> None:
-        """Keep what a run that broke had to say."""
         if text:
             self._store.add_text(job.run_id, without_passwords(text), name)
 
+    # What a run consists of in MLflow.
+
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
-        """Return a run's id, and the last iteration that is logged."""
+        """Create or reopen a run; return its id and the last iteration that is logged."""
         begun = self._begun.get(_attempt(tags[tag.KIND], tags[tag.KEY], tags))
         if begun is not None and begun.kind == "run" and begun.outcome in DONE:
-            begun = None  # it lacks a probe, and stays what it is
+            begun = None  # a result without a probe that is asked for stays as it is
         try:
             if begun is not None:
                 reopened = self._store.reopen(begun.run_id)
                 if not reopened.bare:
-                    self._goes_on(begun, spec, probes=tags.get(tag.PROBES, ""))
+                    self._note_resumed(begun, spec, probes=tags.get(tag.PROBES, ""))
                     return begun.run_id, reopened.step
-            return self._make(state, spec, name, tags, begun), 0
-        except RunDeletedError:  # while it was taken up or made
+            return self._create(state, spec, name, tags, begun), 0
+        except RunDeletedError:  # just now
             self._begun.pop(_attempt(tags[tag.KIND], tags[tag.KEY], tags), None)
             return self._open(state, spec, name, tags)
 
-    def _make(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
-        """Make a run whole, `begun` if that is only a name yet, or else a new one; return its id."""
+    def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
+        """Create a run with all that belongs to it, or complete `begun`, which is only a name yet; return its id."""
         fingerprint = self._facts.fingerprint
-        cell = state.plan.cell
+        cell = state.cell
         tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.COMMIT: commit()}
-        tags |= {tag.DATA: fingerprint, **made_by(), **self._begins()}
+        tags |= {tag.DATA: fingerprint, **made_by(), **self._made_tags()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
-        if tags[tag.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
+        if tags[tag.KIND] == "run":  # a trial has it in its parameters; it runs on the machines of the study's runs
             self._add_files(run_id, spec)
         images = self._facts.train_images
         sizes = {
@@ -331,7 +364,7 @@ class Recorder:
             "train_images": images,
             "parameters": cell.complexity.parameters,
         }
-        # Last: a run that has them is whole.
+        # Last: a run with parameters is complete.
         self._store.add_params(run_id, self._params(state, spec, seed=spec.seed) | sizes)
         return run_id
 
@@ -339,9 +372,9 @@ class Recorder:
         files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
         self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
 
-    def _goes_on(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
-        """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
-        now = made_by() | self._begins()
+    def _note_resumed(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
+        """Record the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
+        now = made_by() | self._made_tags()
         tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(tag.PROBES, "") != probes:
             self._store.set_tags(record.run_id, {tag.PROBES: probes})
@@ -360,7 +393,7 @@ class Recorder:
         self._store.add_text(run_id, text, f"environment{name}.json")
 
     def _params(self, state: CellState, spec: RunSpec, *, seed: int) -> dict[str, Any]:
-        """Return what MLflow's pages group, filter and average by."""
+        """Return the parameters by which MLflow's pages group and filter runs."""
         recipe = {key: value for key, value in spec.identity()["recipe"].items() if value is not None}
         data = spec.dataset.model_dump(exclude={"name", "root"}, exclude_none=True)
         return {
@@ -374,10 +407,19 @@ class Recorder:
             "test_images": self._facts.test_images,
             "skipped_images": self._facts.skipped,
             "classes": self._facts.classes,
-            "multiply_adds": state.plan.cell.complexity.multiply_adds,
+            "multiply_adds": state.cell.complexity.multiply_adds,
         }
 
 
 def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
-    """Return what tells a run or trial from others: a search may try the same point twice."""
+    """Return the identity of a run or trial; a trial's has its number, since a search may try a point twice."""
     return kind, key, tags.get(tag.TRIAL, "") if kind == "trial" else ""
+
+
+def _curve_csv(points: Sequence[Epoch]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    if points:
+        writer.writerow(vars(points[0]))
+        writer.writerows(vars(point).values() for point in points)
+    return out.getvalue()

@@ -1,175 +1,262 @@
-"""The launcher: gives runs and trials to workers, hears their events, writes them to MLflow. It alone writes there."""
+"""The scheduler: assigns runs and trials to workers, receives their events, and writes them to MLflow.
+
+It alone writes there. It polls its workers all the time, also while it waits for MLflow or a database.
+"""
 
 import shutil
 import time
+from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from study.errors import StudyError
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Probed, Started, Unsaved
-from study.launch.display import Display
-from study.launch.executors.limits import Limits
-from study.launch.messages import Failed, Measured, Told, ends
-from study.launch.scheduler.causes import cause_of
-from study.launch.scheduler.hearing import Hearing
-from study.launch.scheduler.job import AT_ONCE_SECONDS, CellState, Job
+from study.launch.display import Display, duration
+from study.launch.executors.base import Limits
+from study.launch.messages import BenchmarkResult, TaskEvent, is_final
+from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.launch.scheduler.lease import Leases
-from study.launch.scheduler.queue import Cells
-from study.launch.scheduler.run_logger import Recorder
-from study.launch.scheduler.worker_pool import Died, Message, Pool
-from study.launch.summary import Summary
+from study.launch.scheduler.queue import WorkQueue
+from study.launch.scheduler.run_logger import RunLogger
+from study.launch.scheduler.worker_pool import Message, WorkerDied, WorkerPool
+from study.launch.worker.failure import Failure
 from study.retry import RetryTimeout
 from study.track.store import RunDeletedError, StudyDeletedError
 from study.track.tags import DONE
 
+STOP_SECONDS = 5.0
+"""Runs may take so long to write a checkpoint when the launcher is asked to stop."""
+CLUSTER_WAIT_SECONDS = 15.0
+"""The first worker on a cluster may take so long before a message says what it waits for."""
+REPORT_WAIT_SECONDS = 3.0
+"""MLflow or a database may be unavailable for so long before a message says so."""
+MAX_WAIT_SECONDS = 3600.0
+"""They may be unavailable for so long before the launcher gives up."""
 DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
 
 
-class Launcher:
+@dataclass
+class Summary:
+    """How a grid ended."""
+
+    finished: int = 0
+    diverged: int = 0
+    earlier: int = 0
+    """Runs that were results before it began."""
+    trials: int = 0
+    left: int = 0
+    """Runs that are still to do."""
+    interrupted: bool = False
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Name and cause."""
+
+
+class Scheduler:
     """Runs a grid to its end, or until it is asked to stop."""
 
     def __init__(
         self,
-        cells: Cells,
-        recorder: Recorder,
-        pool: Pool,
+        queue: WorkQueue,
+        run_logger: RunLogger,
+        pool: WorkerPool,
         display: Display,
         checkpoints: Path,
         leases: Leases,
         limits: Limits,
     ) -> None:
-        self._cells = cells
-        self._recorder = recorder
+        self._queue = queue
+        self._run_logger = run_logger
         self._pool = pool
         self._display = display
         self._checkpoints = checkpoints
         self._leases = leases
         self._limits = limits
         self._jobs: dict[str, Job] = {}
-        self.hearing = Hearing(pool, leases, display, limits, self._jobs.keys())
-        self._again: list[Job] = []
-        self._stillborn = 0
-        self.summary = Summary(earlier=cells.done_before)
+        """In flight, by task."""
+        self._retries: list[Job] = []
+        """To be resumed by the next free worker."""
+        self._messages: deque[Message] = deque()
+        """Received and not yet handled."""
+        self._lost_leases: set[str] = set()
+        """Taken over by another launcher because this one was silent for too long, and not yet handled."""
+        self._failed_starts = 0
+        self._began = time.monotonic()
+        self._stopping = False
+        self._stop_deadline = 0.0
+        """When runs must have stopped; 0 until they were asked to."""
+        self._wait_reported = False
+        self.summary = Summary(earlier=queue.done_before)
 
     def stop(self) -> None:
         """Ask for a clean end: every run in flight writes a checkpoint, nothing new begins."""
-        self.hearing.stopping = True
+        self._stopping = True
 
     def run(self) -> Summary:
-        """Do everything the cells hold.
+        """Do everything in the queue.
 
         Raises:
-            StudyError: workers can't start, or MLflow or a database was away for too long.
+            StudyError: workers can't start, or MLflow or a database was unavailable for too long.
         """
         began = time.monotonic()
         try:
-            while self._goes_on():
-                self.hearing.hear(0.2)
-                self._drop_lost()  # first: what is another launcher's now must not be written to
-                while self.hearing.heard:
-                    self._handle(self.hearing.heard.popleft())
-                    self._drop_lost()
+            while self._dispatch_or_stop():
+                self._poll(0.2)
+                self._handle_lost_leases()  # first: the runs of another launcher must not be written to
+                while self._messages:
+                    self._handle(self._messages.popleft())
+                    self._handle_lost_leases()
                 self._flush()
         except StudyDeletedError as error:
             self.summary.failures.append(("the study", str(error)))
             self._pool.kill()
         except RetryTimeout as error:
-            if not self.hearing.stopping:
+            if not self._stopping:
                 raise
             self._display.warn(f"stopped while waiting for {error}")
-        self.summary.earlier += self._cells.done_elsewhere
-        self.summary.interrupted = self.hearing.stopping
-        self.summary.left = self._cells.runs_left() + len(self._jobs)
+        self.summary.earlier += self._queue.done_elsewhere
+        self.summary.interrupted = self._stopping
+        self.summary.left = self._queue.runs_left() + len(self._jobs)
         self.summary.seconds = time.monotonic() - began
         return self.summary
 
     def close_records(self) -> None:
-        """Mark what is in flight as interrupted: nothing stays RUNNING when nothing runs."""
-        for job in [*self._jobs.values(), *self._again]:
+        """Mark what is in flight as interrupted, so that nothing stays RUNNING in MLflow."""
+        for job in [*self._jobs.values(), *self._retries]:
             if job.outcome in DONE:
-                self._forget(job)
-            elif job.ours:
-                self._mark(job, "interrupted")
-        self._cells.close(self._recorder)
+                self._clean_up(job)
+            elif job.writable:
+                self._end_without_result(job, "interrupted")
+        self._queue.close()
 
-    def _goes_on(self) -> bool:
-        """Give out work, or none where the launcher is asked to stop; return whether anything is in flight or to do."""
-        self.hearing.heed_stop()
-        if not self.hearing.stopping:
+    # Polling, also during waits.
+
+    def _poll(self, seconds: float) -> None:
+        """Collect messages for so many seconds; renew the leases, and kill workers that hang."""
+        for message in self._pool.poll(seconds):
+            self._messages.append(message)
+            self._lost_leases |= self._leases.renew()
+        self._lost_leases |= self._leases.renew()
+        if (resources := self._pool.waiting_for()) and time.monotonic() - self._began > CLUSTER_WAIT_SECONDS:
+            self._display.say_once(f"waiting for room on the cluster: a worker needs {resources}")
+        self._pool.kill_silent(self._limits.silent_seconds)
+
+    def _broadcast_stop(self) -> None:
+        """If the launcher is asked to stop, ask every run in flight, once, to write a checkpoint and end."""
+        if self._stopping and not self._stop_deadline:
+            self._stop_deadline = time.monotonic() + STOP_SECONDS
+            self._display.warn("stopping: runs in flight write a checkpoint (press Ctrl-C again to leave at once)")
+            for task in self._jobs:
+                self._pool.stop(task)
+
+    @property
+    def _stop_deadline_passed(self) -> bool:
+        return self._stop_deadline > 0 and time.monotonic() > self._stop_deadline
+
+    def on_wait(self, why: str, seconds: float) -> None:
+        """Poll the workers while MLflow or a database is unavailable; their messages are handled later, in order.
+
+        Raises:
+            RetryTimeout: it was unavailable for too long, or the launcher is asked to stop.
+        """
+        if seconds >= REPORT_WAIT_SECONDS and not self._wait_reported:
+            self._wait_reported = True
+            self._display.warn(f"waiting for {why}; runs in flight go on, and what they say is kept")
+        if seconds >= MAX_WAIT_SECONDS:
+            raise RetryTimeout(f"{why}; waited {duration(seconds)}. Nothing is lost: the same command goes on")
+        self._broadcast_stop()
+        ended = {message.task for message in self._messages if is_final(message)}
+        if self._stopping and (self._stop_deadline_passed or ended.issuperset(self._jobs)):
+            raise RetryTimeout(why)
+        self._poll(min(2.0, 0.2 + seconds / 10))
+
+    def on_recovered(self, seconds: float) -> None:
+        """Report the end of a wait that was reported."""
+        if self._wait_reported:
+            self._wait_reported = False
+            self._display.warn(f"it is back after {duration(seconds)}: nothing is lost")
+
+    # Assign work.
+
+    def _dispatch_or_stop(self) -> bool:
+        """Assign work, unless the launcher is asked to stop; return whether anything is in flight or to do."""
+        self._broadcast_stop()
+        if not self._stopping:
             self._dispatch()
-        elif self._jobs and self.hearing.too_late:
+        elif self._jobs and self._stop_deadline_passed:
             self._pool.kill()
             for job in list(self._jobs.values()):
                 self._put_back(job, "was too slow to write another checkpoint; its last one stands")
-        return bool(self._jobs) or (not self.hearing.stopping and bool(self._again or self._cells.more()))
+        return bool(self._jobs) or (not self._stopping and bool(self._retries or self._queue.has_more()))
 
     def _dispatch(self) -> None:
-        """Give work to every worker that waits."""
-        until = time.monotonic() + AT_ONCE_SECONDS
+        """Assign work to every free worker, then to those that can do more at once."""
+        until = time.monotonic() + BATCH_SECONDS
         while self._pool.free() and time.monotonic() < until:
-            job = self._next_again() or self._cells.next_job(self._recorder)
+            job = self._next_retry() or self._queue.next_job()
             if job is None:
                 break
             self._begin(job)
         for partner in self._pool.partners():
-            cell = self._jobs[partner].cell if partner in self._jobs else None
-            if cell is None:
+            state = self._jobs[partner].state if partner in self._jobs else None
+            if state is None:
                 continue
-            job = self._next_again(beside=cell) or self._cells.next_job(self._recorder, beside=cell)
+            job = self._next_retry(beside=state) or self._queue.next_job(beside=state)
             if job is not None:
                 self._begin(job, beside=partner)
-        if not self._cells.more():
-            self._pool.send_home(len(self._again))
-        idle = self._pool.free() and not self._jobs and not self._again and self._cells.more()
-        if idle:
+        if not self._queue.has_more():
+            self._pool.dismiss_idle(len(self._retries))
+        elif self._pool.free() and not self._jobs and not self._retries:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
-    def _next_again(self, beside: CellState | None = None) -> Job | None:
-        """Return the first run that is to be tried again by now, which goes with those of the cell `beside`."""
+    def _next_retry(self, beside: CellState | None = None) -> Job | None:
+        """Return the first job that is due for a retry and goes with those of the cell `beside`."""
         now = time.monotonic()
-        fits = [job for job in self._again if beside is None or job.cell.goes_with(beside)]
-        job = next((job for job in fits if job.not_before <= now), None)
+        candidates = [job for job in self._retries if beside is None or job.state.goes_with(beside)]
+        job = next((job for job in candidates if job.not_before <= now), None)
         if job is not None:
-            self._again.remove(job)
+            self._retries.remove(job)
         return job
 
     def _begin(self, job: Job, beside: str | None = None) -> None:
-        """Give a job to a worker that waits, or to the one that has another of its cell."""
         self._jobs[job.task] = job
-        order = self._recorder.order(job, self._folder(job), self._limits.checkpoint_seconds)
-        job.where = self._pool.give(order, beside)
+        task = self._run_logger.task_for(job, self._folder(job), self._limits.checkpoint_seconds)
+        job.worker_info = self._pool.assign(task, beside)
 
-    def _drop_lost(self) -> None:
-        """Stop what another launcher has taken over because this one was silent for too long."""
-        lost, self.hearing.lost = self.hearing.lost, set()
+    def _handle_lost_leases(self) -> None:
+        """Stop the jobs that another launcher has taken over because this one was silent for too long."""
+        lost, self._lost_leases = self._lost_leases, set()
         if not lost:
             return
-        self._cells.lose(lost)
-        for job in [*self._jobs.values(), *self._again]:
+        self._queue.drop_leases(lost)
+        for job in [*self._jobs.values(), *self._retries]:
             if job.lease in lost:
-                job.lost = True
+                job.lease_lost = True
                 self._pool.stop(job.task)
-        for job in [job for job in self._again if job.lost]:
-            self._again.remove(job)
-            self._let_go(job)
+        for job in [job for job in self._retries if job.lease_lost]:
+            self._retries.remove(job)
+            self._abandon(job)
 
     def _flush(self) -> None:
         try:
-            self._recorder.flush_due(self._jobs.values())
+            self._run_logger.flush_due(self._jobs.values())
         except RunDeletedError as error:
-            self._was_deleted(error, over=False)
+            self._run_deleted(error, over=False)
+
+    # React to messages.
 
     def _handle(self, message: Message) -> None:
         try:
-            if isinstance(message, Died):
+            if isinstance(message, WorkerDied):
                 self._worker_died(message)
             elif message.task in self._jobs:
-                self._heard_of(self._jobs[message.task], message)
+                self._handle_task(self._jobs[message.task], message)
         except RunDeletedError as error:
-            self._was_deleted(error, over=ends(message))
+            self._run_deleted(error, over=is_final(message))
 
-    def _was_deleted(self, error: RunDeletedError, *, over: bool) -> None:
-        """End a run that somebody has deleted in MLflow's pages: at once where its worker is through with it."""
+    def _run_deleted(self, error: RunDeletedError, *, over: bool) -> None:
+        """End a run that was deleted in MLflow: at once if its worker has reported its end."""
         for job in [job for job in self._jobs.values() if job.run_id == error.run_id]:
             job.deleted = True
             if over:
@@ -177,45 +264,43 @@ class Launcher:
             else:
                 self._pool.stop(job.task)
 
-    def _heard_of(self, job: Job, message: Told | Measured | Failed) -> None:
-        if job.lost and ends(message):
-            self._let_go(job)
-        elif job.deleted and ends(message):
+    def _handle_task(self, job: Job, message: TaskEvent | BenchmarkResult | Failure) -> None:
+        if job.lease_lost and is_final(message):
+            self._abandon(job)
+        elif job.deleted and is_final(message):
             self._fail(job, DELETED)
-        elif isinstance(message, Failed):
-            self._failed(job, message)
-        elif isinstance(message, Told) and job.ours:
-            self._take_in(job, message.event)
+        elif isinstance(message, Failure):
+            self._task_failed(job, message)
+        elif isinstance(message, TaskEvent) and job.writable:
+            self._handle_event(job, message.event)
 
-    def _take_in(self, job: Job, event: Event) -> None:
-        """React to one event of a run."""
+    def _handle_event(self, job: Job, event: Event) -> None:
         match event:
             case Started():
-                self._recorder.started(job, event)
+                self._run_logger.started(job, event)
                 for damage in event.damaged:
                     self._display.warn(f"{job.name}: {damage}; it goes on from iteration {event.step:,}")
                 self._display.started(job.task, job.name, job.cost, event.step, event.total)
             case Epoch():
-                job.add(event)
-                self._display.point(job.task, event)
-                if job.kind == "trial" and not job.pruned and self._cells.should_prune(job, event):
-                    self._prune(job)
+                self._add_point(job, event)
             case Probed():
                 job.probed.append(event)
             case Checkpointed():
                 job.saved()
             case Unsaved():
-                self._unsaved(job, event)
+                if not job.unsaved:
+                    job.unsaved = True
+                    self._display.warn(f"{job.name}: no checkpoint can be written: {event.reason}; it goes on without")
             case Finished() | Diverged():
-                self._end(job, event)
+                self._finish(job, event)
             case Interrupted():
                 self._interrupted(job, event)
 
-    def _unsaved(self, job: Job, event: Unsaved) -> None:
-        """Say once that a run can't be kept."""
-        if not job.unsaved:
-            job.unsaved = True
-            self._display.warn(f"{job.name}: no checkpoint can be written: {event.reason}; it goes on without")
+    def _add_point(self, job: Job, point: Epoch) -> None:
+        job.add(point)
+        self._display.point(job.task, point)
+        if job.kind == "trial" and not job.pruned and self._queue.should_prune(job, point):
+            self._prune(job)
 
     def _prune(self, job: Job) -> None:
         job.pruned = True
@@ -224,121 +309,119 @@ class Launcher:
     def _stop_unwanted(self) -> None:
         """Stop the other seeds of a trial that was pruned or broke."""
         for job in self._jobs.values():
-            if not job.pruned and not self._cells.is_wanted(job):
+            if not job.pruned and not self._queue.is_wanted(job):
                 self._prune(job)
 
-    def _end(self, job: Job, event: Finished | Diverged) -> None:
-        """Take in a run or trial that has come to a result."""
-        value = self._cells.objective(job, event)
-        outcome = self._recorder.result(job, event, self._folder(job) / "checkpoint.pt", value)
+    def _finish(self, job: Job, event: Finished | Diverged) -> None:
+        objective = self._queue.objective(job, event)
+        outcome = self._run_logger.result(job, event, self._folder(job) / "checkpoint.pt", objective)
         if job.kind == "trial":
             self.summary.trials += 1
         elif outcome == "finished":
             self.summary.finished += 1
         else:
             self.summary.diverged += 1
-        self._close(job, self._cells.ended(job, event, value, self._recorder))
+        self._close(job, self._queue.ended(job, event, objective))
 
     def _interrupted(self, job: Job, event: Interrupted) -> None:
-        """Take in a run that stopped with a checkpoint: pruned, or asked to, or its worker was told to end."""
+        """Handle a run that stopped with a checkpoint: pruned, stopped by the user, or its worker was terminated."""
         if job.pruned:
-            self._recorder.pruned(job, event, self._cells.objective(job, event))
+            self._run_logger.pruned(job, event, self._queue.objective(job, event))
             self.summary.trials += 1
-            self._close(job, self._cells.pruned(job, event, self._recorder))
-        elif self.hearing.stopping:
+            self._close(job, self._queue.pruned(job, event))
+        elif self._stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
             self._requeue(job)
 
-    def _worker_died(self, message: Died) -> None:
-        """Give the run of a worker that is gone to another, from its checkpoint, a few times."""
-        cause = cause_of(message)
+    def _worker_died(self, message: WorkerDied) -> None:
+        """Resume the run of a dead worker in another one, from its checkpoint, a few times."""
         if message.task is None:
-            self._stillborn += 1
-            if self._stillborn > 2 * len(self._pool):
-                raise StudyError(f"workers end before they begin: {cause}; try fewer (--workers)")
+            self._failed_starts += 1
+            if self._failed_starts > 2 * len(self._pool):
+                raise StudyError(f"workers end before they begin: {message.cause}; try fewer (--workers)")
             return
-        self._stillborn = 0
+        self._failed_starts = 0
         job = self._jobs.get(message.task)
         if job is None:
             return
-        if job.lost:
-            self._let_go(job)
+        if job.lease_lost:
+            self._abandon(job)
         elif job.deleted:
             self._fail(job, DELETED)
-        elif self.hearing.stopping:
-            self._put_back(job, f"{cause} while stopping; its last checkpoint stands")
+        elif self._stopping:
+            self._put_back(job, f"{message.cause} while stopping; its last checkpoint stands")
         elif message.exit_code == 0:
-            self._requeue(job)  # somebody ended the worker, in peace, just before it would have begun
-        elif not self._try_again(job, cause):
-            self._recorder.add_log(job, message.log, "worker.log")
-            self._fail(job, f"{cause}, {job.breaks} times")
+            self._requeue(job)  # the worker was terminated just before it would have begun
+        elif not self._retry(job, message.cause):
+            self._run_logger.add_log(job, message.log, "worker.log")
+            self._fail(job, f"{message.cause}, {job.breaks} times")
 
-    def _failed(self, job: Job, message: Failed) -> None:
-        """Take in a run that broke; one that found no memory beside others goes on when there are fewer of them."""
-        if message.out_of_memory and self._pool.narrow(job.task, joined=message.joined):
+    def _task_failed(self, job: Job, failure: Failure) -> None:
+        """Handle a run that broke; one that ran out of memory beside others is retried with fewer at once."""
+        if failure.out_of_memory and self._pool.reduce_load(job.task, joined=failure.joined):
             self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
             self._requeue(job)
-        elif not (message.passing and not self.hearing.stopping and self._try_again(job, message.cause)):
-            self._recorder.add_log(job, message.traceback, "traceback.txt")
-            self._fail(job, message.cause)
+        elif not (failure.transient and not self._stopping and self._retry(job, failure.cause)):
+            self._run_logger.add_log(job, failure.traceback, "traceback.txt")
+            self._fail(job, failure.cause)
 
-    def _try_again(self, job: Job, cause: str) -> bool:
-        """Let a run that broke go on from its checkpoint a little later, if it may; return whether it may."""
-        if job.broke() > self._limits.retries:
+    # The ends of jobs.
+
+    def _retry(self, job: Job, cause: str) -> bool:
+        """Resume a job from its checkpoint a little later, unless it was retried too often; return whether."""
+        if job.failed_transiently() > self._limits.retries:
             return False
         self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")
         self._requeue(job)
         return True
 
-    def _let_go(self, job: Job) -> None:
-        """Leave a run to the launcher that took it over; what becomes of it is looked at again later."""
+    def _abandon(self, job: Job) -> None:
+        """Give up a job whose lease another launcher has taken; it returns to the queue and is checked later."""
         self._display.warn(f"{job.name}: left to another `study run`, which took it over")
-        self._cells.put_back(job)
+        self._queue.put_back(job)
         self._release(job)
         self._display.ended(job.task, [], done=0.0)
 
-    def _mark(self, job: Job, outcome: str, reason: str = "") -> None:
-        """Close a run that came to no result, unless it was deleted."""
+    def _end_without_result(self, job: Job, outcome: str, reason: str = "") -> None:
         with suppress(RunDeletedError):
-            self._recorder.end(job, outcome, reason=reason)
+            self._run_logger.end(job, outcome, reason=reason)
 
     def _put_back(self, job: Job, why: str) -> None:
-        """Leave a run for the next time."""
-        self._mark(job, "interrupted")
-        self._cells.put_back(job)
+        """Leave a job for the next `study run`."""
+        self._end_without_result(job, "interrupted")
+        self._queue.put_back(job)
         self._close(job, [f"{job.name}: {why}"])
 
     def _requeue(self, job: Job) -> None:
-        """Let the next worker that waits go on with a run."""
+        """Let the next free worker resume a job."""
         self._release(job)
-        self._again.append(job)
+        self._retries.append(job)
 
     def _fail(self, job: Job, cause: str) -> None:
-        """Show a run that broke, and let the rest go on."""
-        self._mark(job, "failed", cause)
+        self._end_without_result(job, "failed", cause)
         self.summary.failures.append((job.name, cause))
         self._display.warn(f"{job.name}: failed: {cause}")
-        broken = self._cells.failed(job, self._recorder)
+        broken = self._queue.failed(job)
         if broken:
-            self.summary.failures.append((job.cell.plan.cell.name, broken))
+            self.summary.failures.append((job.state.cell.name, broken))
         self._close(job, [])
 
     def _close(self, job: Job, lines: list[str]) -> None:
-        result = job.outcome in DONE
-        if result:
-            self._forget(job)
+        has_result = job.outcome in DONE
+        if has_result:
+            self._clean_up(job)
         if job.kind == "run":
             self._leases.release(job.lease)
         self._release(job)
         self._stop_unwanted()
-        self._display.ended(job.task, lines, done=job.cost if result else 0.0)
+        self._display.ended(job.task, lines, done=job.cost if has_result else 0.0)
 
-    def _forget(self, job: Job) -> None:
-        """Delete what a run needed to go on, and close it: MLflow has its checkpoint now."""
+    def _clean_up(self, job: Job) -> None:
+        """Delete the checkpoints of a job whose result is in MLflow, and close its run."""
         shutil.rmtree(self._folder(job), ignore_errors=True)
-        with suppress(RunDeletedError):  # as if it were deleted a moment later
-            self._recorder.close(job)
+        with suppress(RunDeletedError):
+            self._run_logger.close(job)
 
     def _release(self, job: Job) -> None:
         self._pool.release(job.task)

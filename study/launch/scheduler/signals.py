@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the end of a terminal: a clean end within seconds, and at once at the second."""
+"""Ctrl-C, SIGTERM and the end of a terminal: the first signal ends cleanly within seconds, the second at once."""
 
 import os
 import signal
@@ -9,47 +9,47 @@ from threading import Thread
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LEAVE_SECONDS = 8.0
-"""How long a clean end may take."""
+CLEAN_END_SECONDS = 8.0
+"""A clean end may take so long."""
 
 
 @contextmanager
-def stopped_by_signals(stop: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first signal; at a second, or if the process hasn't ended in time, call `leave` and end it.
+def stopped_by_signals(stop: Callable[[], None], abort: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first signal; at a second, or if the process hasn't ended in time, call `abort` and exit.
 
-    A thread of its own is told, since Python's handlers don't run while the main thread waits in a library: for a
-    locked database, or a server that doesn't answer. Both functions are called there.
+    Both are called in a thread, since Python's handlers don't run while the main thread waits in a library: for a
+    locked database, or a server that doesn't answer.
     """
-    told, teller = socket.socketpair()
-    teller.setblocking(False)
-    ours = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` ignores SIGHUP
-    before = {number: signal.signal(number, _noted) for number in ours}
-    waker = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
-    watcher = Thread(target=_watch, args=(told, stop, leave), daemon=True)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    handled = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` ignores SIGHUP
+    before = {number: signal.signal(number, _ignore) for number in handled}
+    previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    watcher = Thread(target=_watch, args=(receiver, stop, abort), daemon=True)
     watcher.start()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(waker)
+        signal.set_wakeup_fd(previous_fd)
         for number, handler in before.items():
             signal.signal(number, handler)
-        teller.shutdown(socket.SHUT_RDWR)
+        sender.shutdown(socket.SHUT_RDWR)
 
 
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the watcher has heard of it already."""
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the watcher has received it through the wake-up descriptor."""
 
 
-def _watch(told: socket.socket, stop: Callable[[], None], leave: Callable[[], None]) -> None:
-    """Wait for a signal, then for a second one or for the time to be over; end where there is nothing more to come."""
-    if not told.recv(1):
+def _watch(receiver: socket.socket, stop: Callable[[], None], abort: Callable[[], None]) -> None:
+    """Wait for a signal, then for a second one or the timeout; return when the other end is closed."""
+    if not receiver.recv(1):
         return
     stop()
-    told.settimeout(LEAVE_SECONDS)
+    receiver.settimeout(CLEAN_END_SECONDS)
     try:
-        if not told.recv(1):
+        if not receiver.recv(1):
             return
     except TimeoutError:
         pass
-    leave()
+    abort()
     os._exit(130)

@@ -1,5 +1,6 @@
-"""A number of workers: give one an order, hear what all of them say, replace one that dies."""
+"""The workers of a launcher: assign tasks, receive messages, replace workers that die."""
 
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -8,222 +9,248 @@ from multiprocessing.connection import Connection, wait
 from typing import cast
 
 from study.errors import StudyError
-from study.launch.executors import base as executor
-from study.launch.messages import Failed, Measure, Measured, Order, Ready, Stop, Told, ends
+from study.launch.display import duration
+from study.launch.executors.base import Devices, Executor, Worker
+from study.launch.messages import BenchmarkResult, BenchmarkTask, Channel, Ready, RunTask, Stop, TaskEvent, is_final
+from study.launch.worker.failure import Failure
 
-STOP_SECONDS = 5.0
-"""How long workers may take to end before they are killed."""
-LOOK_SECONDS = 1.0
-"""Between two looks for workers whose end no connection tells."""
+EXIT_SECONDS = 5.0
+"""Workers may take so long to end before they are killed."""
+EXITED_SECONDS = 1.0
+"""Between two checks for workers whose end doesn't show on a connection."""
+SIGNAL_HINTS = {
+    signal.SIGKILL: "out of memory?",
+    signal.SIGBUS: "a data file was cut short, or a disk is full?",
+    signal.SIGSEGV: "a fault in a library: its log says where",
+    signal.SIGXFSZ: "a file grew beyond a limit",
+}
 
 
 @dataclass(frozen=True)
-class Died:
-    """A worker process ended without a word while it did a task (None: before it had one)."""
+class WorkerDied:
+    """A worker process died; `task` is None if it had not started one."""
 
     task: str | None
     exit_code: int | None
     log: str = ""
-    """The end of what it printed, the stacks of its threads included where it crashed or hung."""
+    """The end of its output, with the stacks of its threads if it crashed or hung."""
     silent: float | None = None
-    """For how many seconds it gave no sign of life before it was killed for that; None where it wasn't."""
+    """It was killed after so many seconds without a heartbeat; None if it wasn't."""
+
+    @property
+    def cause(self) -> str:
+        """Why it died, for messages: a signal, the last line of its output, or that it hung."""
+        if self.silent is not None:
+            return f"its worker gave no sign of life for {duration(self.silent)} and was killed"
+        last = "".join(self.log.strip().splitlines()[-1:])
+        if self.exit_code is None:
+            return "its worker was lost" + (f": {last}" if last else ", with its node or its connection")
+        if self.exit_code < 0:
+            try:
+                name = signal.Signals(-self.exit_code)
+            except ValueError:
+                return f"its worker was killed by signal {-self.exit_code}"
+            hint = f" ({SIGNAL_HINTS[name]})" if name in SIGNAL_HINTS else ""
+            return f"its worker was killed by {name.name}{hint}"
+        said = f": {last}" if self.exit_code and last else ""
+        return f"its worker ended with exit code {self.exit_code}{said}"
 
 
-Message = Told | Measured | Failed | Died
+Message = TaskEvent | BenchmarkResult | Failure | WorkerDied
 
 
 @dataclass(eq=False)
-class _Member:
-    worker: executor.Worker
+class _Slot:
+    """A worker, and what is known of it."""
+
+    worker: Worker
     ready: bool = False
-    where: Mapping[str, str] = field(default_factory=dict)
-    """What it runs on, where that isn't this machine."""
+    info: Mapping[str, str] = field(default_factory=dict)
+    """What it runs on, if that isn't this machine."""
     tasks: list[str] = field(default_factory=list)
-    ended: set[str] = field(default_factory=set)
-    """Those of its tasks that it said are over; nobody may have taken note yet."""
-    heard: float = field(default_factory=time.monotonic)
-    """When it last gave a sign of life."""
+    finished: set[str] = field(default_factory=set)
+    """Those of its tasks that it reported as over, until they are released."""
+    heard_at: float = field(default_factory=time.monotonic)
     silent: float | None = None
 
     def send(self, message: object) -> None:
         if self.worker.connection is not None:
-            with suppress(OSError):  # it has just died: `hear` will say so
+            with suppress(OSError):  # it has just died: `poll` will report it
                 self.worker.connection.send(message)
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         if self.worker.connection is not None:
             self.worker.connection.close()
 
 
-class Pool:
-    """Workers that do one run each at a time, or up to `replicas` at once."""
+class WorkerPool:
+    """Workers that do one task each at a time, or up to `replicas` at once."""
 
-    def __init__(self, place: executor.Executor, devices: Sequence[str], replicas: int = 1) -> None:
-        """Start a worker of `place` for each entry of `devices`, or ask for as many as may wait there for room."""
-        self._place = place
+    def __init__(self, executor: Executor, devices: Sequence[Devices], replicas: int = 1) -> None:
+        """Start a worker for each entry of `devices`, or request as many as may be pending."""
+        self._executor = executor
         self._replicas = replicas
         self._vacant = list(reversed(devices))
-        self._members: list[_Member] = []
-        self._looked = time.monotonic()
+        self._slots: list[_Slot] = []
+        self._exited_checked_at = time.monotonic()
         self._grow()
 
     def __len__(self) -> int:
-        return len(self._members) + len(self._vacant)
+        return len(self._slots) + len(self._vacant)
 
     def free(self) -> int:
-        """Return how many workers have started and wait for an order."""
-        return sum(member.ready and not member.tasks for member in self._members)
+        """Return how many workers have started and wait for a task."""
+        return sum(slot.ready and not slot.tasks for slot in self._slots)
 
-    def waits_for(self) -> str:
-        """Say what its workers wait for, in words, while none of them has found room; else nothing."""
-        return "" if any(member.ready for member in self._members) else self._place.wants
+    def waiting_for(self) -> str:
+        """Return the resources that workers wait for as long as none of them has started, or ""."""
+        return "" if any(slot.ready for slot in self._slots) else self._executor.resources
 
     def partners(self) -> list[str]:
-        """Return a task of each worker that could do one more together with it, those with the fewest tasks first.
+        """Return a task of each worker that could do one more together with it, workers with the fewest tasks first.
 
-        There are none while a worker has nothing to do: two workers are faster than one that does two tasks.
+        There are none while a worker has no task: two workers are faster than one that does two tasks.
         """
-        if self._replicas == 1 or not all(member.tasks for member in self._members):
+        if self._replicas == 1 or not all(slot.tasks for slot in self._slots):
             return []
-        members = sorted(self._members, key=lambda member: len(member.tasks))
-        return [member.tasks[0] for member in members if len(member.tasks) < self._replicas]
+        slots = sorted(self._slots, key=lambda slot: len(slot.tasks))
+        return [slot.tasks[0] for slot in slots if len(slot.tasks) < self._replicas]
 
-    def give(self, order: Order | Measure, beside: str | None = None) -> Mapping[str, str]:
-        """Send an order to a worker that waits, or to the one that does the task `beside`.
-
-        Return what that worker runs on: nothing where it is this machine.
-        """
-        member = next(
-            member
-            for member in self._members
-            if (beside in member.tasks if beside is not None else member.ready and not member.tasks)
+    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
+        """Send a task to a free worker, or to the one that does the task `beside`; return that worker's info."""
+        slot = next(
+            slot
+            for slot in self._slots
+            if (beside in slot.tasks if beside is not None else slot.ready and not slot.tasks)
         )
-        if not member.tasks:
-            member.heard = time.monotonic()  # it was silent for as long as it had nothing to do
-        member.tasks.append(order.task)
-        member.send(order)
-        return member.where
+        if not slot.tasks:
+            slot.heard_at = time.monotonic()  # a worker without a task sends no heartbeats
+        slot.tasks.append(task.task)
+        slot.send(task)
+        return slot.info
 
     def stop(self, task: str) -> None:
         """Ask for a task to end at its next step."""
-        for member in self._members:
-            if task in member.tasks:
-                member.send(Stop(task))
+        for slot in self._slots:
+            if task in slot.tasks:
+                slot.send(Stop(task))
 
     def release(self, task: str) -> None:
-        """Note that a task has ended: its worker has room again."""
-        for member in self._members:
-            if task in member.tasks:
-                member.tasks.remove(task)
-                member.ended.discard(task)
+        """Note that a task is over: its worker has room for another."""
+        for slot in self._slots:
+            if task in slot.tasks:
+                slot.tasks.remove(task)
+                slot.finished.discard(task)
 
-    def narrow(self, task: str, *, joined: bool) -> bool:
-        """Do less at once where a task found no memory: fewer a worker, then fewer workers; return if that can help."""
-        member = next((member for member in self._members if task in member.tasks), None)
+    def reduce_load(self, task: str, *, joined: bool) -> bool:
+        """Do less at once after a task ran out of memory: fewer tasks per worker, then fewer workers.
+
+        Return whether that can help.
+        """
+        slot = next((slot for slot in self._slots if task in slot.tasks), None)
         if joined:
-            tasks = len(member.tasks) if member is not None else 1
+            tasks = len(slot.tasks) if slot is not None else 1
             self._replicas = max(1, min(self._replicas, tasks) - 1)
             return True
-        if member is None or sum(one.worker.device == member.worker.device for one in self._members) == 1:
+        if slot is None or sum(other.worker.devices == slot.worker.devices for other in self._slots) == 1:
             return False
-        self._dismiss(member)
+        self._dismiss(slot)
         return True
 
-    def send_home(self, needed: int) -> None:
-        """Send home those that wait, but for as many as are still needed: a cluster has other users."""
-        if self._place.caller is None:
+    def dismiss_idle(self, needed: int) -> None:
+        """On a cluster, end all idle workers except as many as are still needed: others wait for the nodes."""
+        if self._executor.accept is None:
             return
-        self._vacant = self._vacant[: max(0, needed - len(self._members))]
-        idle = [member for member in self._members if not member.tasks]
-        for member in sorted(idle, key=lambda member: member.ready)[: max(0, len(idle) - needed)]:
-            self._dismiss(member)
+        self._vacant = self._vacant[: max(0, needed - len(self._slots))]
+        idle = [slot for slot in self._slots if not slot.tasks]
+        for slot in sorted(idle, key=lambda slot: slot.ready)[: max(0, len(idle) - needed)]:
+            self._dismiss(slot)
 
-    def hear(self, timeout: float) -> Iterator[Message]:
-        """Yield what workers have said within `timeout` seconds; a worker that died is replaced.
+    def poll(self, timeout: float) -> Iterator[Message]:
+        """Yield the messages that arrive within `timeout` seconds; replace workers that have died.
 
         Raises:
-            StudyError: a worker elsewhere can't be used, or none can be had.
+            StudyError: a worker must be refused, or none can be started.
         """
-        speaking = {member.worker.connection: member for member in self._members if member.worker.connection}
-        bell = self._place.caller
-        channels = cast("list[Connection]", [*speaking, bell] if bell else list(speaking))
+        slots = {slot.worker.connection: slot for slot in self._slots if slot.worker.connection}
+        accept = self._executor.accept
+        channels = cast("list[Connection]", [*slots, accept] if accept else list(slots))
         for ready in wait(channels, timeout):
-            if bell and ready is bell:
-                bell.recv()  # from the next time on, the caller is heard
+            if accept and ready is accept:
+                accept.recv()  # the worker that has connected is polled from the next call on
                 continue
-            channel = cast("executor.Channel", ready)
-            member = speaking[channel]
+            channel = cast("Channel", ready)
+            slot = slots[channel]
             try:
-                while member in self._members and channel.poll():  # a message may have taken it away
-                    yield from self._take_in(member, channel.recv())
+                while slot in self._slots and channel.poll():  # handling a message may dismiss the worker
+                    yield from self._receive(slot, channel.recv())
             except (EOFError, OSError):
-                yield from self._replace(member)
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._looked = time.monotonic()
-            by_worker = {id(member.worker): member for member in self._members}
-            for worker in self._place.gone([member.worker for member in self._members]):
+                yield from self._replace(slot)
+        if time.monotonic() - self._exited_checked_at >= EXITED_SECONDS:
+            self._exited_checked_at = time.monotonic()
+            by_worker = {id(slot.worker): slot for slot in self._slots}
+            for worker in self._executor.exited([slot.worker for slot in self._slots]):
                 yield from self._replace(by_worker[id(worker)])
         self._grow()
 
     def kill_silent(self, seconds: float) -> None:
-        """Kill each worker at work that gave no sign of life for so long; `hear` will say that it died, and of what."""
-        for member in self._members:
-            if member.worker.connection is None:  # it waits for room
-                member.heard = time.monotonic()
-            silent = time.monotonic() - member.heard
-            if silent > seconds and (member.tasks or not member.ready) and member.silent is None:
-                member.silent = silent
-                member.worker.dump()
-                member.worker.kill()
+        """Kill each worker with a task, or still starting, that has been silent so long; `poll` reports its death."""
+        for slot in self._slots:
+            if slot.worker.connection is None:  # it is queued on the cluster
+                slot.heard_at = time.monotonic()
+            silent = time.monotonic() - slot.heard_at
+            if silent > seconds and (slot.tasks or not slot.ready) and slot.silent is None:
+                slot.silent = silent
+                slot.worker.dump_stacks()
+                slot.worker.kill()
 
     def close(self) -> None:
-        """End all workers: each writes a checkpoint; those that don't end within a few seconds are killed."""
-        for member in self._members:
-            member.worker.leave()
-        for member in self._members:
-            member.hang_up()  # those that wait for an order notice, and end
-        end = time.monotonic() + STOP_SECONDS
-        for member in self._members:
-            member.worker.end(end - time.monotonic())
-        self._place.close()
+        """End all workers: each writes a checkpoint; those that take longer than a few seconds are killed."""
+        for slot in self._slots:
+            slot.worker.terminate()
+        for slot in self._slots:
+            slot.disconnect()  # workers without a task notice, and end
+        end = time.monotonic() + EXIT_SECONDS
+        for slot in self._slots:
+            slot.worker.wait(end - time.monotonic())
+        self._executor.close()
 
     def kill(self) -> None:
-        """End all workers at once."""
-        for member in self._members:
-            member.worker.kill()
-        for member in self._members:
-            member.worker.end(STOP_SECONDS)
-        self._place.close()
+        for slot in self._slots:
+            slot.worker.kill()
+        for slot in self._slots:
+            slot.worker.wait(EXIT_SECONDS)
+        self._executor.close()
 
-    def _take_in(self, member: _Member, message: object) -> Iterator[Told | Measured | Failed]:
-        """Note what a worker said of itself; yield what it said of a task."""
-        member.heard = time.monotonic()
+    def _receive(self, slot: _Slot, message: object) -> Iterator[TaskEvent | BenchmarkResult | Failure]:
+        """Handle what a worker says of itself; yield what it says of a task."""
+        slot.heard_at = time.monotonic()
         if isinstance(message, Ready):
-            if why := self._place.objection(message.where):
+            if why := self._executor.rejection(message.info):
                 raise StudyError(why)
-            member.ready, member.where = True, message.where
-        elif isinstance(message, Told | Measured | Failed):
-            if ends(message):
-                member.ended.add(message.task)
+            slot.ready, slot.info = True, message.info
+        elif isinstance(message, TaskEvent | BenchmarkResult | Failure):
+            if is_final(message):
+                slot.finished.add(message.task)
             yield message
 
     def _grow(self) -> None:
-        """Ask for workers while some are wanting, and not too many wait for room."""
-        asked = sum(not member.ready for member in self._members)
-        while self._vacant and asked < self._place.at_once:
-            self._members.append(_Member(self._place.start(self._vacant.pop())))
-            asked += 1
+        """Request the workers that are missing, as many as may be pending."""
+        pending = sum(not slot.ready for slot in self._slots)
+        while self._vacant and pending < self._executor.max_pending:
+            self._slots.append(_Slot(self._executor.start(self._vacant.pop())))
+            pending += 1
 
-    def _replace(self, member: _Member) -> list[Died]:
-        self._members.remove(member)
-        member.hang_up()
-        end = member.worker.end(STOP_SECONDS)
-        self._vacant.append(member.worker.device)
-        tasks = [task for task in member.tasks if task not in member.ended] if member.ready else [None]
-        return [Died(task, end.exit_code, end.log, member.silent) for task in tasks]
+    def _replace(self, slot: _Slot) -> list[WorkerDied]:
+        self._slots.remove(slot)
+        slot.disconnect()
+        end = slot.worker.wait(EXIT_SECONDS)
+        self._vacant.append(slot.worker.devices)
+        tasks = [task for task in slot.tasks if task not in slot.finished] if slot.ready else [None]
+        return [WorkerDied(task, end.code, end.log, slot.silent) for task in tasks]
 
-    def _dismiss(self, member: _Member) -> None:
-        self._members.remove(member)
-        member.hang_up()  # it notices, and ends
-        member.worker.leave()
-        member.worker.end(STOP_SECONDS)
+    def _dismiss(self, slot: _Slot) -> None:
+        self._slots.remove(slot)
+        slot.disconnect()  # it notices, and ends
+        slot.worker.terminate()
+        slot.worker.wait(EXIT_SECONDS)

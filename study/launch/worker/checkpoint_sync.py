@@ -1,4 +1,4 @@
-"""A run's checkpoints by way of the artifact store: a node may be lost with all that is on its disk."""
+"""Checkpoints through the artifact store, for workers that may be lost with everything on their disk."""
 
 import os
 import tempfile
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from study.train import Step
 
 WEIGHTS = "checkpoint"
-"""Where the last one goes when the run is done: what is kept of it."""
-AGAIN_SECONDS = 5.0
-"""Between two tries to store what must be stored."""
-LISTEN_SECONDS = 0.2
+"""Artifact folder of a finished run's last checkpoint."""
+RETRY_SECONDS = 5.0
+"""Between two attempts to upload the final weights."""
+POLL_SECONDS = 0.2
 
 
-class Courier:
-    """Carries one run's checkpoints from this machine to the store, one at a time, beside the training."""
+class CheckpointUploader:
+    """Uploads the checkpoints of one run, one at a time, while the run goes on."""
 
     def __init__(self, place: ArtifactPlace, path: Path) -> None:
-        """`path` is where the run keeps its checkpoint on this machine."""
+        """`path` is where the run writes its checkpoint on this machine."""
         self._place = place
         self._path = path
         self._slot = 0
-        """Two checkpoints are stored, overwritten in turn: one is whole at any moment."""
+        """Two files are overwritten in turn, so that one is whole at any moment."""
         self._thread: Thread | None = None
         self.problem = ""
-        """Why the last try failed."""
+        """Why the last upload failed; "" if it succeeded."""
 
-    def fetch(self) -> None:
-        """Put the newest whole checkpoint, of those in the store and on this machine, where the run looks for it.
+    def download(self) -> None:
+        """Put the newest whole checkpoint, from the store or this machine, where the run looks for it.
 
         Raises:
             ConnectionError: the store doesn't answer.
@@ -52,39 +52,39 @@ class Courier:
             try:
                 stored = self._place.get(RESUME, Path(folder))
             except Unreachable as error:
-                raise ConnectionError(str(error)) from error  # a later try may find it there again
-            steps = {one: step for one in [*stored, self._path, previous(self._path)] if (step := _step(one)) >= 0}
-            best = max(steps, key=lambda one: steps[one], default=None)
-            newest = max((one for one in steps if one in stored), key=lambda one: steps[one], default=None)
-            self._slot = 1 if newest is not None and newest.stem == "0" else 0  # the newest is overwritten last
+                raise ConnectionError(str(error)) from error  # transient: a later attempt may succeed
+            files = [*stored, self._path, previous(self._path)]
+            steps = {file: step for file in files if (step := _step(file)) >= 0}
+            best = max(steps, key=lambda file: steps[file], default=None)
+            newest = max((file for file in steps if file in stored), key=lambda file: steps[file], default=None)
+            self._slot = 1 if newest is not None and newest.stem == "0" else 0  # overwrite the older one first
             if best is not None and best != self._path:
                 best.replace(self._path)
 
-    def send(self) -> None:
-        """Begin to store the checkpoint as it is now, unless one is still on its way: the next will be sent instead."""
+    def upload(self) -> None:
+        """Start to upload the current checkpoint, unless an upload is under way: then the next one will be sent."""
         if not self.busy:
-            self._thread = Thread(target=self._send, daemon=True)
+            self._thread = Thread(target=self._upload, daemon=True)
             self._thread.start()
 
-    def send_weights(self) -> None:
-        """Begin to store the checkpoint as what is kept of the run."""
+    def upload_weights(self) -> None:
+        """Start to upload the checkpoint as the final weights of the run."""
         self._thread = Thread(target=self._put, args=(self._path, WEIGHTS), daemon=True)
         self._thread.start()
 
     @property
     def busy(self) -> bool:
-        """Whether something is on its way."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self, stop: Callable[[], bool]) -> None:
-        """Wait until nothing is on its way, or `stop` says so."""
+        """Wait for the upload that is under way, or until `stop` returns true."""
         while self.busy and not stop():
-            time.sleep(LISTEN_SECONDS / 10)
+            time.sleep(POLL_SECONDS / 10)
 
-    def _send(self) -> None:
+    def _upload(self) -> None:
         with tempfile.TemporaryDirectory(dir=self._path.parent) as folder:
             file = Path(folder) / f"{self._slot}.pt"
-            os.link(self._path, file)  # the run may replace it meanwhile
+            os.link(self._path, file)  # the run may replace the checkpoint during the upload
             self._put(file, RESUME)
         if not self.problem:
             self._slot = 1 - self._slot
@@ -97,58 +97,61 @@ class Courier:
             self.problem = str(error)
 
 
-def carried(
-    course: Iterator["Event | Step"], courier: Courier, *, keep: bool, stop: Callable[[], bool]
+def with_uploads(
+    run: Iterator["Event | Step"], uploader: CheckpointUploader, *, keep: bool, stop: Callable[[], bool]
 ) -> Iterator["Event | Step"]:
-    """Yield what a run yields; its checkpoints are stored on the way, the last before the run is said to be over.
+    """Yield the events of a run and upload its checkpoints, the last one before the event that ends the run.
 
-    With `keep`, its weights are stored at the end. `stop` is asked while it waits for the store then; when it says yes,
-    the run ends with `Interrupted`, as if asked between two steps.
+    Args:
+        run: the run's events and steps.
+        uploader: uploads its checkpoints.
+        keep: whether to upload the final weights.
+        stop: called while the final upload is waited for; if true, the run ends with `Interrupted`.
 
     Raises:
         ConnectionError: the store doesn't answer at the beginning.
     """
-    courier.fetch()
-    told = ""
-    for happened in course:
-        if isinstance(happened, Checkpointed):
-            if courier.problem and not told:
-                yield Unsaved(happened.step, courier.problem)
-            told = courier.problem
-            courier.send()
-        elif isinstance(happened, Interrupted):
-            courier.wait(never_stop)
-            courier.send()
-            courier.wait(never_stop)
-        elif isinstance(happened, Diverged) or (isinstance(happened, Finished) and not keep):
-            courier.wait(stop)  # what comes late would stay where the launcher has already tidied up
-        elif isinstance(happened, Finished):
-            yield from _keep(courier, happened.step, stop)
-            if stop() and (courier.busy or courier.problem):
-                yield Interrupted(happened.step)
+    uploader.download()
+    reported = ""
+    for event in run:
+        if isinstance(event, Checkpointed):
+            if uploader.problem and not reported:
+                yield Unsaved(event.step, uploader.problem)
+            reported = uploader.problem
+            uploader.upload()
+        elif isinstance(event, Interrupted):
+            uploader.wait(never_stop)
+            uploader.upload()
+            uploader.wait(never_stop)
+        elif isinstance(event, Diverged) or (isinstance(event, Finished) and not keep):
+            uploader.wait(stop)  # a late upload would stay where the launcher has already cleaned up
+        elif isinstance(event, Finished):
+            yield from _upload_weights(uploader, event.step, stop)
+            if stop() and (uploader.busy or uploader.problem):
+                yield Interrupted(event.step)
                 return
-        yield happened
+        yield event
 
 
-def _keep(courier: Courier, step: int, stop: Callable[[], bool]) -> Iterator[Unsaved]:
-    """Store the weights, tried again and again until it succeeds or `stop` says so; yield why that fails, once."""
-    courier.wait(stop)
-    told = False
+def _upload_weights(uploader: CheckpointUploader, step: int, stop: Callable[[], bool]) -> Iterator[Unsaved]:
+    """Upload the final weights, retried until it succeeds or `stop` returns true; yield the first problem."""
+    uploader.wait(stop)
+    reported = False
     while not stop():
-        courier.send_weights()
-        courier.wait(stop)
-        if not courier.busy and not courier.problem:
+        uploader.upload_weights()
+        uploader.wait(stop)
+        if not uploader.busy and not uploader.problem:
             return
-        if courier.problem and not told:
-            told = True
-            yield Unsaved(step, courier.problem)
-        again = time.monotonic() + AGAIN_SECONDS
-        while time.monotonic() < again and not stop():
-            time.sleep(LISTEN_SECONDS)
+        if uploader.problem and not reported:
+            reported = True
+            yield Unsaved(step, uploader.problem)
+        retry_at = time.monotonic() + RETRY_SECONDS
+        while time.monotonic() < retry_at and not stop():
+            time.sleep(POLL_SECONDS)
 
 
 def _step(path: Path) -> int:
-    """Return the iteration of a checkpoint, or -1 where there is no whole one."""
+    """Return the iteration of a checkpoint, or -1 if there is no whole one."""
     with suppress(OSError, DamagedCheckpoint):
         return int(load_checkpoint(path, torch.device("cpu"))["step"])
     return -1

@@ -1,82 +1,80 @@
-"""A worker's end of the line to its launcher."""
+"""The worker's end of the connection to its launcher."""
 
 import os
 import time
 from threading import Event
 from typing import Any
 
-from study.launch.executors.base import Channel
-from study.launch.messages import Alive, Measure, Order, Stop
+from study.launch.messages import BenchmarkTask, Channel, Heartbeat, RunTask, Stop
 
 POLL_SECONDS = 0.05
-"""Time between two looks for a message from the launcher."""
-ALIVE_SECONDS = 2.0
-"""Time between two signs of life."""
+"""Between two checks for messages."""
+HEARTBEAT_SECONDS = 2.0
 
 
-class Gone(BaseException):
-    """The launcher is no more: nobody hears what this worker says. Nothing that contains a run's errors catches it."""
+class LauncherGone(BaseException):
+    """The launcher has died. Not an `Exception`, so that the handlers of a run's errors don't catch it."""
 
 
-class Wire:
-    """Hears orders and words to stop, notices the launcher's end, and says what there is to say."""
+class LauncherConnection:
+    """Receives tasks and stop requests, sends messages, and notices when the launcher has died."""
 
-    def __init__(self, connection: Channel, terminated: Event | None = None) -> None:
-        """Take over the connection; `terminated` is set when this process is told to end."""
-        self._connection = connection
+    def __init__(self, channel: Channel, terminated: Event | None = None) -> None:
+        """Take over the channel; `terminated` is set when this process is asked to end."""
+        self._channel = channel
         self._parent = os.getppid()
-        self._looked = self._said = 0.0
+        self._polled_at = self._sent_at = 0.0
         self._stopped: set[str] = set()
-        self.orders: list[Order | Measure] = []
+        self.tasks: list[RunTask | BenchmarkTask] = []
+        """Received and not yet begun."""
         self._terminated = terminated or Event()
 
     @property
     def terminated(self) -> bool:
-        """Whether this process is told to end."""
         return self._terminated.is_set()
 
-    def say(self, message: object) -> None:
+    def send(self, message: object) -> None:
         """Send a message.
 
         Raises:
-            Gone: the launcher has died.
+            LauncherGone: the launcher has died.
         """
-        self._said = time.monotonic()
+        self._sent_at = time.monotonic()
         try:
-            self._connection.send(message)
+            self._channel.send(message)
         except OSError:
-            raise Gone from None
+            raise LauncherGone from None
 
-    def listen(self, *, wait: bool) -> None:
-        """Take in what the launcher has said; with `wait`, wait until it says something; else give a sign of life.
+    def poll(self, *, wait: bool) -> None:
+        """Receive what the launcher has sent; with `wait`, wait for a message, otherwise send a heartbeat if due.
 
         Raises:
-            Gone: the launcher has died or hung up.
+            LauncherGone: the launcher has died or closed the connection.
         """
         now = time.monotonic()
-        if not wait and now - self._looked < POLL_SECONDS:
+        if not wait and now - self._polled_at < POLL_SECONDS:
             return
-        self._looked = now
+        self._polled_at = now
         if os.getppid() != self._parent:
-            raise Gone
-        if not wait and now - self._said >= ALIVE_SECONDS:
-            self.say(Alive())
+            raise LauncherGone
+        if not wait and now - self._sent_at >= HEARTBEAT_SECONDS:
+            self.send(Heartbeat())
         try:
-            while wait or self._connection.poll():
-                self._take(self._connection.recv())
+            while wait or self._channel.poll():
+                self._receive(self._channel.recv())
                 wait = False
         except (EOFError, OSError):
             if wait or not self.terminated:
-                raise Gone from None  # else its runs are being put away: nobody need hear of it
+                raise LauncherGone from None  # when terminated, the runs still write their checkpoints
 
-    def _take(self, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
         if isinstance(message, Stop):
             self._stopped.add(message.task)
         else:
-            self._stopped.discard(message.task)  # a late word to stop it, when it was here before
-            self.orders.append(message)
+            self._stopped.discard(message.task)  # a late stop request for an earlier attempt
+            self.tasks.append(message)
 
     def stop(self, task: str) -> bool:
-        """Whether a task should stop, by all that the launcher has said so far."""
-        self.listen(wait=False)
+        """Whether a task should stop, by what the launcher has sent so far."""
+        self.poll(wait=False)
         return self.terminated or task in self._stopped

@@ -1,19 +1,47 @@
-"""What an error that broke a run says of the machine."""
+"""Why a task or a rank failed, and what the error says of the machine."""
 
 import errno
 import re
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
 
-TOO_LITTLE_MEMORY = re.compile(
+MEMORY_ERROR = re.compile(
     r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
 )
-"""In the words of CUDA, of its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), of PyTorch on a CPU, and of Linux."""
+"""Texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
+LOG_BYTES = 64 * 1024
+"""At most so much of the end of a log is kept."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task, or a rank of a run over several GPUs, that broke. A worker sends it to its launcher."""
+
+    task: str
+    cause: str
+    """In a line."""
+    traceback: str
+    out_of_memory: bool = False
+    """The device had too little memory left."""
+    transient: bool = False
+    """The cause lies in the machine, not in the run: the next attempt may succeed."""
+    joined: bool = False
+    """The worker trained other runs at the same time."""
+
+    @classmethod
+    def of(cls, task: str, error: Exception, *, joined: bool = False) -> "Failure":
+        """Describe the error that broke a task."""
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        text = "".join(traceback.format_exception(error))
+        return cls(task, cause, text, out_of_memory(error), isinstance(error, OSError), joined)
 
 
 def out_of_memory(error: Exception) -> bool:
     """Whether a device, or the machine itself, had too little memory left.
 
-    PyTorch's allocator on a GPU raises a class of its own. What else takes memory there raises `AcceleratorError` or a
-    plain `RuntimeError`, as PyTorch's allocator on a CPU does: their words alone tell them from other errors.
+    PyTorch's allocator on a GPU raises a class of its own. Libraries that allocate there raise `AcceleratorError` or a
+    plain `RuntimeError`, as PyTorch's allocator on a CPU does: only the message tells them from other errors.
     """
     import torch
 
@@ -21,4 +49,14 @@ def out_of_memory(error: Exception) -> bool:
         return error.errno == errno.ENOMEM
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and TOO_LITTLE_MEMORY.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and MEMORY_ERROR.search(str(error)) is not None
+
+
+def log_tail(log: Path) -> str:
+    """Return the end of a log; "" where it can't be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -9,8 +9,7 @@ import os
 import signal
 import socket
 import threading
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from study.errors import StudyError
 from study.events import Event
-from study.launch.messages import Failed, Measure, Measured, Order, Ready, Told
-from study.launch.worker.connection import Gone, Wire
-from study.launch.worker.failure import out_of_memory
-from study.launch.worker.probes import prober
-from study.launch.worker.rank_group import RankDied, each_device, run_in_group
+from study.launch.messages import BenchmarkResult, BenchmarkTask, Ready, RunTask, TaskEvent
+from study.launch.worker.connection import LauncherConnection, LauncherGone
+from study.launch.worker.failure import Failure
+from study.launch.worker.rank_group import RankDied, run_distributed
+from study.launch.worker.rank_process import make_prober
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
@@ -30,23 +29,23 @@ if TYPE_CHECKING:
     from study.train import Step
 
 
-def main(connection: Connection, device: str, threads: int, log: Path | None = None) -> None:
-    """Serve orders until the launcher hangs up; what the process prints, crashes included, goes to the file `log`."""
+def main(connection: Connection, devices: Sequence[str], threads: int, log: Path | None = None) -> None:
+    """Do tasks until the launcher closes the connection; output and crashes go to the file `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as does the end of a terminal
-    _log_to(log)
-    _be_killed_first()
+    _redirect_output(log)
+    _prefer_as_oom_victim()
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # which the server of forks holds back
-    with contextlib.suppress(Gone):
-        Desk(Wire(connection, terminated), device, threads).serve()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # blocked in the forkserver
+    with contextlib.suppress(LauncherGone):
+        WorkerLoop(LauncherConnection(connection, terminated), devices, threads).serve()
 
 
-def _log_to(log: Path | None) -> None:
-    """Let a crash, or SIGUSR1, leave the stack of every thread."""
+def _redirect_output(log: Path | None) -> None:
+    """Write output to a file; on a crash, or at SIGUSR1, also the stack of every thread."""
     if log is not None:
-        with contextlib.suppress(OSError):  # a full disk: then it is seen at once
+        with contextlib.suppress(OSError):  # a full disk: the output stays on the terminal
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(file, 1)
             os.dup2(file, 2)
@@ -55,118 +54,120 @@ def _log_to(log: Path | None) -> None:
     faulthandler.register(signal.SIGUSR1)
 
 
-def _be_killed_first() -> None:
-    """Ask Linux to end workers, not the launcher, when memory runs out: a worker's run goes on in another."""
+def _prefer_as_oom_victim() -> None:
+    """Ask Linux to kill workers rather than the launcher when memory runs out: another worker resumes the run."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
-class Desk:
-    """A worker's runs: usually one; several train together where the launcher gives it more."""
+class WorkerLoop:
+    """The runs of a worker: usually one; several are trained together if the launcher sends more."""
 
     def __init__(
         self,
-        wire: Wire,
-        device: str,
+        launcher: LauncherConnection,
+        devices: Sequence[str],
         threads: int,
         *,
-        where: Mapping[str, str] | None = None,
+        info: Mapping[str, str] | None = None,
         scratch: Path | None = None,
     ) -> None:
-        """Serve on a device; one on another machine says `where` it is, and has a folder `scratch` of its own."""
+        """Prepare the devices; a worker on another machine sends `info` on it and has its own folder `scratch`."""
         import torch
 
         from study.train import Stepper, settle_cublas
 
         settle_cublas()
         torch.set_num_threads(threads)
-        self._wire = wire
-        self._where = where or {}
+        self._launcher = launcher
+        self._info = info or {}
         self._scratch = scratch or Path()
-        self._devices = [torch.device(one) for one in each_device(device)]
+        self._devices = [torch.device(device) for device in devices]
         self._device = self._devices[0]
         self._threads = threads
         if self._device.index is not None:
             torch.cuda.set_device(self._device)
         self._stepper = Stepper(self._device)
-        self._courses: dict[str, Iterator[Event | Step]] = {}
-        self._held: tuple[DatasetSpec, Dataset] | None = None
+        self._runs: dict[str, Iterator[Event | Step]] = {}
+        self._loaded: tuple[DatasetSpec, Dataset] | None = None
 
     def serve(self) -> None:
-        """Do what the launcher orders, until it hangs up or this process is told to end."""
-        self._wire.say(Ready(self._where))
-        while self._courses or not self._wire.terminated:
-            self._wire.listen(wait=not (self._courses or self._wire.orders))  # a run hears orders for others too
-            while self._wire.orders:
-                self._begin(self._wire.orders.pop(0))
-            steps = {step: task for task in list(self._courses) if (step := self._advance(task)) is not None}
-            joined = len(self._courses) > 1
+        """Do tasks until the launcher closes the connection or this process is asked to end."""
+        self._launcher.send(Ready(self._info))
+        while self._runs or not self._launcher.terminated:
+            self._launcher.poll(wait=not (self._runs or self._launcher.tasks))  # a run may have received others' tasks
+            while self._launcher.tasks:
+                self._begin(self._launcher.tasks.pop(0))
+            steps = {step: task for task in list(self._runs) if (step := self._advance(task)) is not None}
+            joined = len(self._runs) > 1
             for step, error in self._stepper.take(list(steps)):
                 self._fail(steps[step], error, joined=joined)
 
-    def _begin(self, order: Order | Measure) -> None:
-        from study.train import CheckpointPlan, measure_speed, run_steps
-
+    def _begin(self, task: RunTask | BenchmarkTask) -> None:
         try:
-            dataset = self._dataset(order)
-            if isinstance(order, Measure):
-                speed = measure_speed(order.spec, dataset, self._device, order.replicas)
-                self._wire.say(Measured(order.task, speed))
-                return
-            plan = CheckpointPlan(self._scratch / order.checkpoint, order.every_seconds)
-            stop = partial(self._wire.stop, order.task)
-            steps: Iterator[Event | Step]
-            if order.spec.recipe.gpus_per_run > 1:
-                steps = run_in_group(
-                    order.spec, dataset, self._devices, plan, probes=order.probes, threads=self._threads, stop=stop
-                )
-            else:
-                steps = run_steps(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
-            if order.artifacts is not None:
-                from study.launch.worker.checkpoint_sync import Courier, carried
+            dataset = self._dataset(task)
+            if isinstance(task, BenchmarkTask):
+                from study.train import measure_speed
 
-                steps = carried(steps, Courier(order.artifacts, plan.path), keep=order.keep, stop=stop)
-            self._courses[order.task] = steps
+                speed = measure_speed(task.spec, dataset, self._device, task.replicas)
+                self._launcher.send(BenchmarkResult(task.task, speed))
+            else:
+                self._runs[task.task] = self._run(task, dataset)
         except Exception as error:
-            self._fail(order.task, error, joined=bool(self._courses))
+            self._fail(task.task, error, joined=bool(self._runs))
+
+    def _run(self, task: RunTask, dataset: "Dataset") -> "Iterator[Event | Step]":
+        from study.train import CheckpointPlan, run_steps
+
+        plan = CheckpointPlan(self._scratch / task.checkpoint, task.every_seconds)
+        stop = partial(self._launcher.stop, task.task)
+        steps: Iterator[Event | Step]
+        if task.spec.recipe.gpus_per_run > 1:
+            steps = run_distributed(
+                task.spec, dataset, self._devices, plan, probes=task.probes, threads=self._threads, stop=stop
+            )
+        else:
+            steps = run_steps(task.spec, dataset, self._device, plan, probe=make_prober(task.probes), stop=stop)
+        if task.artifacts is None:
+            return steps
+        from study.launch.worker.checkpoint_sync import CheckpointUploader, with_uploads
+
+        return with_uploads(steps, CheckpointUploader(task.artifacts, plan.path), keep=task.keep, stop=stop)
 
     def _advance(self, task: str) -> "Step | None":
-        """Send what a run has to say until it is ready for an iteration; return that, or None where it has ended."""
+        """Send the events of a run up to its next step; return that step, or None if the run has ended."""
         from study.train import Step
 
         try:
-            for happened in self._courses[task]:
-                if isinstance(happened, Step):
-                    return happened
-                self._wire.say(Told(task, happened))
-            del self._courses[task]
-        except Exception as error:  # contained to the run: the launcher shows it and goes on with the rest
-            self._fail(task, error, joined=len(self._courses) > 1)
+            for event in self._runs[task]:
+                if isinstance(event, Step):
+                    return event
+                self._launcher.send(TaskEvent(task, event))
+            del self._runs[task]
+        except Exception as error:  # contained to this run: the launcher goes on with the others
+            self._fail(task, error, joined=len(self._runs) > 1)
         return None
 
     def _fail(self, task: str, error: Exception, *, joined: bool) -> None:
         import torch
 
-        self._courses.pop(task, None)
-        memory = out_of_memory(error)
-        broken = isinstance(error, torch.AcceleratorError) and not memory  # too little memory breaks no GPU
-        if broken or (isinstance(error, RankDied) and self._device.type == "cuda"):
-            raise error  # the GPU is of no more use to this process: another takes its runs over
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        text = "".join(traceback.format_exception(error))
-        passing = isinstance(error, OSError)
-        self._wire.say(Failed(task, cause, text, memory, joined, passing))
+        self._runs.pop(task, None)
+        failure = Failure.of(task, error, joined=joined)
+        gpu_broken = isinstance(error, torch.AcceleratorError) and not failure.out_of_memory
+        if gpu_broken or (isinstance(error, RankDied) and self._device.type == "cuda"):
+            raise error  # this process can't use the GPU any more: another worker resumes its runs
+        self._launcher.send(failure)
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.empty_cache()  # so that others on this GPU have what the broken run held
+            torch.cuda.empty_cache()  # so that others on this GPU get the memory of the broken run
 
-    def _dataset(self, order: Order | Measure) -> "Dataset":
+    def _dataset(self, task: RunTask | BenchmarkTask) -> "Dataset":
         from study.data import load_dataset, place
 
-        spec = order.spec.dataset
-        if self._held is None or self._held[0] != spec:
-            self._held = None  # so that two are never held at once
-            dataset = load_dataset(spec, progress=lambda *_: self._wire.listen(wait=False))
-            if isinstance(order, Order) and order.fingerprint not in ("", dataset.fingerprint):
+        spec = task.spec.dataset
+        if self._loaded is None or self._loaded[0] != spec:
+            self._loaded = None  # never hold two in memory
+            dataset = load_dataset(spec, progress=lambda *_: self._launcher.poll(wait=False))
+            if isinstance(task, RunTask) and task.fingerprint not in ("", dataset.fingerprint):
                 raise StudyError(f"the images on {socket.gethostname()} are not those that this study began with")
-            self._held = (spec, place(dataset, str(self._device)))
-        return self._held[1]
+            self._loaded = (spec, place(dataset, str(self._device)))
+        return self._loaded[1]

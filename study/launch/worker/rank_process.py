@@ -1,6 +1,6 @@
-"""A process that does a run together with a worker, as one of its ranks from 1 on, and ends with it.
+"""A process that trains a run together with a worker, as one of its ranks from 1 on, and ends with the run.
 
-It imports no MLflow and no Optuna. What it prints goes to a file, from which the worker takes it.
+It imports no MLflow and no Optuna. Its output goes to a file, which the worker reads.
 """
 
 import faulthandler
@@ -13,20 +13,23 @@ import threading
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from study.config import ProbePlan, RunSpec
-from study.launch.worker.failure import out_of_memory
-from study.launch.worker.probes import prober
+from study.launch.worker.failure import Failure
 
-GONE_SECONDS = 0.5
-"""How much later than the loss of a connection the worker's end may be noticed."""
+if TYPE_CHECKING:
+    from study.train import Prober
+
+WORKER_EXIT_SECONDS = 0.5
+"""The end of the worker may be noticed so much later than the loss of the connection to it."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a rank is to do."""
+class RankTask:
+    """What a rank has to do. `folder` is where the ranks of a run meet and leave files for each other."""
 
     spec: RunSpec
     checkpoint: Path
@@ -34,110 +37,104 @@ class Part:
     rank: int
     threads: int
     folder: Path
-    """Where the ranks of a run meet, and leave word."""
     probes: ProbePlan | None = None
 
     @classmethod
-    def read(cls, line: bytes) -> "Part":
-        """Return what `line` says."""
+    def from_line(cls, line: bytes) -> "RankTask":
         return TypeAdapter(cls).validate_json(line)
 
-    def line(self) -> bytes:
-        """Return this as a line."""
-        return TypeAdapter(Part).dump_json(self) + b"\n"
+    def to_line(self) -> bytes:
+        return TypeAdapter(RankTask).dump_json(self) + b"\n"
 
     @property
     def name(self) -> str:
-        """How it is called in messages."""
         return f"rank {self.rank} of {self.spec.recipe.gpus_per_run} ({self.device})"
 
     @property
     def meeting(self) -> Path:
-        """The file at which the ranks meet."""
+        """File by which the ranks find each other."""
         return self.folder / "meeting"
 
     @property
     def ready(self) -> Path:
-        """The file that says that this rank is ready to meet the others."""
+        """File that exists once this rank has loaded its data."""
         return self.folder / f"{self.rank}.ready"
 
     @property
     def log(self) -> Path:
-        """The file with all that this rank prints."""
         return self.folder / f"{self.rank}.log"
 
     @property
-    def broken(self) -> Path:
-        """The file that says what broke this rank."""
-        return self.folder / f"{self.rank}.broken"
-
-
-@dataclass(frozen=True)
-class Broken:
-    """What broke a rank: the cause in a line, and what kind of cause it was, as in `Failed`."""
-
-    cause: str
-    out_of_memory: bool
-    passing: bool
+    def failed(self) -> Path:
+        """File with the `Failure` that broke this rank."""
+        return self.folder / f"{self.rank}.failed"
 
 
 def main() -> None:
-    """Do the part that is read from the standard input, which the worker holds open for as long as it lives."""
+    """Run the task read from standard input, which the worker keeps open as long as it lives."""
     faulthandler.enable()
-    for word in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(word, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
-    part = Part.read(sys.stdin.buffer.readline())
-    watch = threading.Thread(target=_end_with_worker, args=(part.folder,), daemon=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
+    task = RankTask.from_line(sys.stdin.buffer.readline())
+    watch = threading.Thread(target=_exit_with_worker, args=(task.folder,), daemon=True)
     watch.start()
     try:
-        follow(part)
+        run_rank(task)
     except Exception as error:
         traceback.print_exc()
-        _tell(part, error)
-        watch.join(GONE_SECONDS)  # where the worker's death broke it, the worker's folder is to be removed
-        _end(1)
-    _end(0)
+        _write_failure(task, error)
+        watch.join(WORKER_EXIT_SECONDS)  # if the worker's death was the cause, the watcher removes the folder
+        _exit(1)
+    _exit(0)
 
 
-def follow(part: Part) -> None:
-    """Go through a run as one of its ranks."""
+def run_rank(task: RankTask) -> None:
     import torch
 
     from study.data import load_dataset, place
     from study.train import CheckpointPlan, joined, run, settle_cublas
 
     settle_cublas()
-    torch.set_num_threads(part.threads)
-    device = torch.device(part.device)
-    dataset = place(load_dataset(part.spec.dataset), device)
-    part.ready.touch()
-    with joined(part.meeting, part.rank, part.spec.recipe.gpus_per_run, device) as group:
-        checkpoint = CheckpointPlan(part.checkpoint)
-        for _ in run(part.spec, dataset, device, checkpoint, probe=prober(part.probes), group=group):
-            pass  # rank 0 says what happens
+    torch.set_num_threads(task.threads)
+    device = torch.device(task.device)
+    dataset = place(load_dataset(task.spec.dataset), device)
+    task.ready.touch()
+    with joined(task.meeting, task.rank, task.spec.recipe.gpus_per_run, device) as group:
+        checkpoint = CheckpointPlan(task.checkpoint)
+        for _ in run(task.spec, dataset, device, checkpoint, probe=make_prober(task.probes), group=group):
+            pass  # rank 0 reports the events
 
 
-def _end(code: int) -> None:
-    """End at once: an interpreter's own end takes a second, or for ever where a GPU waits for other ranks."""
+def make_prober(plan: ProbePlan | None) -> "Prober":
+    """Return the prober of a run. Every rank has one, since all must take the same steps; loaded only if needed."""
+    from study.train import no_probes
+
+    if plan is None:
+        return no_probes
+    from study.probe import Prober
+
+    return Prober(plan)
+
+
+def _exit(code: int) -> None:
+    """Exit at once: a regular exit takes a second, or forever while a GPU waits for other ranks."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _end_with_worker(folder: Path) -> None:
-    """Wait until the worker lets go of this process, or dies: nothing that a rank computes is of use without it."""
-    while os.read(0, 1):  # not through `sys.stdin`, whose lock would be held when this process ends by itself
+def _exit_with_worker(folder: Path) -> None:
+    """Wait until the worker closes standard input or dies, then exit: without it a rank's work is useless."""
+    while os.read(0, 1):  # not `sys.stdin`: its lock would be held at the exit of this process
         pass
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
-def _tell(part: Part, error: Exception) -> None:
-    cause = f"{type(error).__name__}: {error}".splitlines()[0]
-    told = Broken(cause, out_of_memory(error), isinstance(error, OSError))
-    partial = part.broken.with_suffix(".partial")
+def _write_failure(task: RankTask, error: Exception) -> None:
+    partial = task.failed.with_suffix(".partial")
     try:
-        partial.write_text(json.dumps(asdict(told)), encoding="utf-8")
-        partial.replace(part.broken)
+        partial.write_text(json.dumps(asdict(Failure.of(task.name, error))), encoding="utf-8")
+        partial.replace(task.failed)
     except OSError:
-        pass  # it is in the log
+        pass  # the log has it

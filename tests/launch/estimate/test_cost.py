@@ -5,16 +5,24 @@ import pytest
 
 from study.config import Grid, RunSpec, parse_grid
 from study.errors import StudyError
-from study.launch.estimate.benchmark import SpeedBook
-from study.launch.estimate.cost import PRUNED, RUN_SECONDS, WORKER_SECONDS, estimate, in_seconds, run_seconds, speeds_of
-from study.launch.executors.devices import Workforce
-from study.launch.plan.cells import CellPlan, DataFacts, make_cells, plan_cells
+from study.launch.estimate.benchmark import SpeedCache
+from study.launch.estimate.cost import (
+    PRUNED,
+    RUN_SECONDS,
+    WORKER_SECONDS,
+    costs_in_seconds,
+    estimate,
+    known_speeds,
+    run_seconds,
+)
+from study.launch.executors.devices import Workers
+from study.launch.plan.cells import Cell, DataFacts, plan_cells
 from study.probe.prober import SURFACES
 from study.probe.work import GRADIENT
 from study.train import Speed
 
 FACTS = DataFacts("f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8), validation_images=50)
-TWO = Workforce(["cpu", "cpu"], 1, 1)
+TWO = Workers([("cpu",), ("cpu",)], 1, 1)
 SPEED = Speed(step=0.1, joined=0.08, image=0.001, exact=0.002, start=0.5, memory=400.0)
 
 
@@ -28,17 +36,15 @@ def grid(recipe: str = "{epochs: 2, batch_size: 100, lr: 0.1}", seeds: str = "[0
     return parse_grid(f"name: g\ndataset: digits\nrecipe: {recipe}\n{more}\ngrid: {axes}\n", "g.yaml")
 
 
-def plans(one: Grid) -> list[CellPlan]:
-    return plan_cells(make_cells(one, FACTS), FACTS, [], one)
+def plans(one: Grid) -> list[Cell]:
+    return plan_cells(one, FACTS, [])
 
 
-def timed(
-    one: Grid, force: Workforce = TWO, speed: Speed = SPEED
-) -> tuple[list[CellPlan], dict[str, Speed], SpeedBook]:
-    book = SpeedBook(force, FACTS)
+def timed(one: Grid, workers: Workers = TWO, speed: Speed = SPEED) -> tuple[list[Cell], dict[str, Speed], SpeedCache]:
+    cache = SpeedCache(workers, FACTS)
     made = plans(one)
-    speeds = {book.key(plan.cell.specs[0]): speed for plan in made}
-    return in_seconds(made, speeds, book, FACTS, one), speeds, book
+    speeds = {cache.key(plan.specs[0]): speed for plan in made}
+    return costs_in_seconds(made, speeds, cache, FACTS, one), speeds, cache
 
 
 def test_a_run_is_its_steps_and_evaluations() -> None:
@@ -54,106 +60,106 @@ def test_a_run_is_its_steps_and_evaluations() -> None:
 
 def test_the_whole_is_shared_out_among_workers() -> None:
     one = grid()
-    cells, speeds, book = timed(one)
-    run = cells[0].cell.run_cost
-    whole = estimate(cells, speeds, book, FACTS, one.tune, TWO)
+    cells, speeds, cache = timed(one)
+    run = cells[0].run_cost
+    whole = estimate(cells, speeds, cache, FACTS, one.tune, TWO)
     assert whole.worker_seconds == pytest.approx(8 * run)
     assert whole.seconds == pytest.approx(4 * run + WORKER_SECONDS)
-    alone = estimate(cells, speeds, book, FACTS, one.tune, Workforce(["cpu"], 1, 1))
+    alone = estimate(cells, speeds, cache, FACTS, one.tune, Workers([("cpu",)], 1, 1))
     assert alone.seconds == pytest.approx(8 * run + WORKER_SECONDS)
-    crowd = estimate(cells, speeds, book, FACTS, one.tune, Workforce(["cpu"] * 100, 1, 1))
+    crowd = estimate(cells, speeds, cache, FACTS, one.tune, Workers([("cpu",)] * 100, 1, 1))
     assert crowd.seconds == pytest.approx(run + WORKER_SECONDS)  # no run is split
     assert crowd.memory > whole.memory > alone.memory > 400
     assert crowd.gpu == 0
-    assert whole.disk == alone.disk > 8 * 8 * cells[0].cell.complexity.parameters
+    assert whole.disk == alone.disk > 8 * 8 * cells[0].complexity.parameters
 
 
 def test_probes_cost_what_their_work_does() -> None:
     without, probed = grid(), grid(more="probes: {measure: [gradients, surface], points: 11}")
-    run = timed(without)[0][0].cell.run_cost
-    cells, speeds, book = timed(probed)
+    run = timed(without)[0][0].run_cost
+    cells, speeds, cache = timed(probed)
     slopes = 256 * 4 * GRADIENT * SPEED.exact  # at iterations 0, 1, 10 and the end
     surfaces = len(SURFACES) * 256 * 11**2 * SPEED.exact
     for plan in cells:
-        first, second = plan.cell.specs
-        assert plan.cell.cost_of(first) == pytest.approx(run + slopes + surfaces)
-        assert plan.cell.cost_of(second) == pytest.approx(run + slopes)
-    whole = estimate(cells, speeds, book, FACTS, probed.tune, TWO)
+        first, second = plan.specs
+        assert plan.cost_of(first) == pytest.approx(run + slopes + surfaces)
+        assert plan.cost_of(second) == pytest.approx(run + slopes)
+    whole = estimate(cells, speeds, cache, FACTS, probed.tune, TWO)
     assert whole.worker_seconds == pytest.approx(8 * (run + slopes) + 4 * surfaces)
-    crowd = estimate(cells, speeds, book, FACTS, probed.tune, Workforce(["cpu"] * 100, 1, 1))
+    crowd = estimate(cells, speeds, cache, FACTS, probed.tune, Workers([("cpu",)] * 100, 1, 1))
     assert crowd.seconds == pytest.approx(run + slopes + surfaces + WORKER_SECONDS)
 
 
 def test_a_construction_costs_the_training_of_what_is_built() -> None:
     one = grid(more="probes: {measure: [construction], rates: [1.0], noise: [0.0], continuation: 1}")
-    costs = {str(plan.cell.specs[0].net): plan.cell.probe_costs for plan in timed(one)[0]}
+    costs = {str(plan.specs[0].net): plan.probe_costs for plan in timed(one)[0]}
     assert costs["plain-8"][0] > 20 * SPEED.step * (1 + 11 / 5)  # itself, and plain-14: 11 whole layers to 5
     assert costs["resnet-14"][0] == 0  # nothing is built of it
 
 
 def test_searches_cost_what_their_trials_do() -> None:
     free = grid("{epochs: 2, batch_size: 100, lr: tune}", more="tune: {trials: 4, sampler: none, pruner: none}")
-    cells, speeds, book = timed(free)
-    whole = estimate(cells, speeds, book, FACTS, free.tune, TWO)
-    run = cells[0].cell.run_cost
+    cells, speeds, cache = timed(free)
+    whole = estimate(cells, speeds, cache, FACTS, free.tune, TWO)
+    run = cells[0].run_cost
     assert whole.worker_seconds == pytest.approx(4 * (4 + 2) * run)
-    pruned = estimate(cells, speeds, book, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
+    pruned = estimate(cells, speeds, cache, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
     assert pruned.worker_seconds == pytest.approx(4 * (4 * PRUNED + 2) * run)
 
 
 def test_what_is_done_costs_nothing() -> None:
     one = grid()
-    cells, speeds, book = timed(one)
+    cells, speeds, cache = timed(one)
     done = [replace(cell, left=()) for cell in cells]
-    nothing = estimate(done, speeds, book, FACTS, one.tune, TWO)
+    nothing = estimate(done, speeds, cache, FACTS, one.tune, TWO)
     assert (nothing.seconds, nothing.disk) == (0, 0)
     assert nothing.cells == (0, 0, 0, 0)
 
 
 def test_an_unknown_speed_leaves_multiply_adds() -> None:
     one = grid()
-    book = SpeedBook(TWO, FACTS)
+    cache = SpeedCache(TWO, FACTS)
     made = plans(one)
-    speeds, unknown = speeds_of(made, book)
+    speeds, unknown = known_speeds(made, cache)
     assert not speeds
     assert len(unknown) == 4
     assert all(spec.recipe.lr == 0.01 for spec in unknown.values())
-    assert in_seconds(made, speeds, book, FACTS, one) == made
+    assert costs_in_seconds(made, speeds, cache, FACTS, one) == made
 
 
 def test_a_speed_is_that_of_runs_that_differ_in_rate_seed_and_length_alone() -> None:
-    book = SpeedBook(TWO, FACTS)
+    cache = SpeedCache(TWO, FACTS)
     spec = grid().runs()[0]
-    key = book.key(spec)
+    key = cache.key(spec)
     same = [
         spec.with_recipe(lr=0.3), spec.with_recipe(epochs=None, iterations=7), spec.model_copy(update={"seed": 9}),
         spec.with_recipe(schedule="cosine"),
     ]  # fmt: skip
-    assert {book.key(one) for one in same} == {key}
+    assert {cache.key(one) for one in same} == {key}
     other: list[RunSpec] = [
         spec.with_recipe(batch_size=64), spec.with_recipe(width=2.0), spec.with_recipe(augment="crop-flip"),
         spec.with_recipe(precision="bf16"), spec.model_copy(update={"depth": 20}),
         spec.model_copy(update={"architecture": "residual"}),
     ]  # fmt: skip
-    assert len({key, *(book.key(one) for one in other)}) == len(other) + 1
-    assert SpeedBook(Workforce(["cpu"], 1, 1), FACTS).key(spec) != key
-    assert SpeedBook(TWO, replace(FACTS, image_shape=(3, 8, 8))).key(spec) != key
+    assert len({key, *(cache.key(one) for one in other)}) == len(other) + 1
+    assert SpeedCache(Workers([("cpu",)], 1, 1), FACTS).key(spec) != key
+    assert SpeedCache(TWO, replace(FACTS, image_shape=(3, 8, 8))).key(spec) != key
 
 
 def test_speeds_are_measured_by_workers_and_kept() -> None:
-    force = Workforce(["cpu"], 1, 1)
+    workers = Workers([("cpu",)], 1, 1)
     one = parse_grid(
         "name: g\ndataset: {name: digits, train_limit: 200, test_limit: 50}\nrecipe: {epochs: 1, lr: 0.1}\n"
         "grid: {net: [plain-8]}\n",
         "g.yaml",
     )
     told = []
-    book = SpeedBook(force, FACTS)
-    _, unknown = speeds_of(plans(one), book)
-    found = book.measure(unknown, lambda what, share: told.append((what, share)))
+    cache = SpeedCache(workers, FACTS)
+    _, unknown = known_speeds(plans(one), cache)
+    found = cache.measure(unknown, lambda what, share: told.append((what, share)))
     assert all(speed.step > 0 for speed in found.values())
     assert told[-1] == ("measuring speeds", 1.0)
-    again, unknown = speeds_of(plans(one), SpeedBook(force, FACTS))
+    again, unknown = known_speeds(plans(one), SpeedCache(workers, FACTS))
     assert again == found
     assert not unknown
 
@@ -162,10 +168,10 @@ def test_speeds_are_measured_by_workers_and_kept() -> None:
 def test_a_damaged_book_is_an_empty_one(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "speed.json").write_text(text)
-    assert SpeedBook(TWO, FACTS).known() == {}
+    assert SpeedCache(TWO, FACTS).known() == {}
 
 
 def test_a_net_that_can_not_be_trained_is_an_error() -> None:
     spec = grid().runs()[0].model_copy(update={"dataset": None})
     with pytest.raises(StudyError, match="can't be measured: AttributeError"):
-        SpeedBook(Workforce(["cpu"], 1, 1), FACTS).measure({"k": spec}, lambda *_: None)
+        SpeedCache(Workers([("cpu",)], 1, 1), FACTS).measure({"k": spec}, lambda *_: None)

@@ -15,31 +15,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.errors import StudyError
-from study.launch.executors import door, remote
-from study.launch.executors.door import way_to
-from study.launch.executors.line import LOGIN, Line, dial, identity
-from study.launch.executors.listener import Callers
-from study.launch.executors.remote import Call, call_in, objection, packed, unpacked
+from study.launch.executors import listener as module
+from study.launch.executors import remote
+from study.launch.executors.listener import WorkerListener
+from study.launch.executors.remote import ConnectInfo, connect, from_env, rejection, to_env
+from study.launch.executors.slurm import local_address_towards
+from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls, server_identity
 
 
 @pytest.fixture
-def callers() -> Iterator[Callers]:
-    made = Callers("127.0.0.1")
+def listener() -> Iterator[WorkerListener]:
+    made = WorkerListener("127.0.0.1")
     yield made
     made.close()
 
 
-def arrives(callers: Callers, call: Call) -> Line:
+def arrives(listener: WorkerListener, info: ConnectInfo) -> TlsConnection:
     """Return the launcher's end of the line to a worker that is calling."""
-    assert callers.bell.poll(30)
-    assert callers.bell.recv() == call.number
-    line = callers.connection(call.number)
+    assert listener.ready.poll(30)
+    assert listener.ready.recv() == info.number
+    line = listener.connection(info.number)
     assert line is not None
     return line
 
 
-def silent(call: Call) -> socket.socket:
-    return socket.create_connection((call.host, call.port))
+def silent(info: ConnectInfo) -> socket.socket:
+    return socket.create_connection((info.host, info.port))
 
 
 def hung_up(line: socket.socket) -> bool:
@@ -50,50 +51,50 @@ def hung_up(line: socket.socket) -> bool:
     return True
 
 
-def test_a_worker_calls_in_and_is_heard(callers: Callers) -> None:
-    first, second = callers.expect("cpu", 1), callers.expect("cuda:0", 4)
-    assert (first.number, second.number, second.device, second.threads) == (1, 2, "cuda:0", 4)
-    assert callers.connection(2) is None
-    worker = call_in(second)
-    line = arrives(callers, second)
+def test_a_worker_calls_in_and_is_heard(listener: WorkerListener) -> None:
+    first, second = listener.invite(("cpu",), 1), listener.invite(("cuda:0",), 4)
+    assert (first.number, second.number, second.devices, second.threads) == (1, 2, ("cuda:0",), 4)
+    assert listener.connection(2) is None
+    worker = connect(second)
+    line = arrives(listener, second)
     worker.send("hello")
     assert line.recv() == "hello"
     line.send("order")
     assert worker.recv() == "order"
     worker.close()
-    assert callers.connection(1) is None
-    callers.forget(2)
-    assert callers.connection(2) is None
+    assert listener.connection(1) is None
+    listener.drop(2)
+    assert listener.connection(2) is None
 
 
-def test_who_does_not_know_the_secret_or_the_number_is_not_let_in(callers: Callers) -> None:
-    call = callers.expect("cpu", 1)
-    for login in (LOGIN.pack(b"guess", 1), LOGIN.pack(call.key, 2), bytes(LOGIN.size)):
+def test_who_does_not_know_the_secret_or_the_number_is_not_let_in(listener: WorkerListener) -> None:
+    info = listener.invite(("cpu",), 1)
+    for login in (LOGIN.pack(b"guess", 1), LOGIN.pack(info.key, 2), bytes(LOGIN.size)):
         with pytest.raises(ConnectionError, match="hung up"):
-            dial((call.host, call.port), call.certificate, login)
-    worker = call_in(call)
-    line = arrives(callers, call)
+            connect_tls((info.host, info.port), info.certificate, login)
+    worker = connect(info)
+    line = arrives(listener, info)
     for _ in range(2):  # nor is one let in twice, and not when it was given up
         with pytest.raises(ConnectionError, match="hung up"):
-            dial((call.host, call.port), call.certificate, LOGIN.pack(call.key, call.number))
-        callers.forget(call.number)
+            connect_tls((info.host, info.port), info.certificate, LOGIN.pack(info.key, info.number))
+        listener.drop(info.number)
     with pytest.raises(EOFError):
         worker.recv()
     worker.close()
     line.close()
-    assert not callers.bell.poll(0)
+    assert not listener.ready.poll(0)
 
 
-def test_a_worker_speaks_to_its_own_launcher_alone(callers: Callers) -> None:
+def test_a_worker_speaks_to_its_own_launcher_alone(listener: WorkerListener) -> None:
     """Somebody else at the port learns nothing of the secret, and nor does who listens on the way."""
-    _, foreign = identity()
+    _, foreign = server_identity()
     with pytest.raises(ssl.SSLCertVerificationError):
-        call_in(replace(callers.expect("cpu", 1), certificate=foreign))
-    assert not callers.bell.poll(0.2)
+        connect(replace(listener.invite(("cpu",), 1), certificate=foreign))
+    assert not listener.ready.poll(0.2)
 
 
-def test_what_goes_over_the_network_is_encrypted(callers: Callers) -> None:
-    call = callers.expect("cpu", 1)
+def test_what_goes_over_the_network_is_encrypted(listener: WorkerListener) -> None:
+    info = listener.invite(("cpu",), 1)
     heard = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as between:
 
@@ -106,7 +107,7 @@ def test_what_goes_over_the_network_is_encrypted(callers: Callers) -> None:
 
         def relay() -> None:
             worker, _ = between.accept()
-            with worker, silent(call) as launcher:
+            with worker, silent(info) as launcher:
                 back = threading.Thread(target=pass_on, args=(launcher, worker))
                 back.start()
                 pass_on(worker, launcher)
@@ -114,8 +115,8 @@ def test_what_goes_over_the_network_is_encrypted(callers: Callers) -> None:
 
         thread = threading.Thread(target=relay)
         thread.start()
-        worker = call_in(replace(call, port=between.getsockname()[1]))
-        line = arrives(callers, call)
+        worker = connect(replace(info, port=between.getsockname()[1]))
+        line = arrives(listener, info)
         worker.send("images of a hospital")
         assert line.recv() == "images of a hospital"
         line.send("s3 password")
@@ -124,55 +125,59 @@ def test_what_goes_over_the_network_is_encrypted(callers: Callers) -> None:
         line.close()
         thread.join()
     assert len(heard) > 500
-    assert call.key not in heard
+    assert info.key not in heard
     assert b"hospital" not in heard
     assert b"password" not in heard
 
 
-def test_silent_callers_keep_nobody_waiting_and_are_few(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MOST_WAITING", 20)
+def test_silent_callers_keep_nobody_waiting_and_are_few(
+    listener: WorkerListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_LOGINS", 20)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    call = callers.expect("cpu", 1)
+    info = listener.invite(("cpu",), 1)
     with ExitStack() as stack:
-        strangers = [stack.enter_context(silent(call)) for _ in range(60)]
+        strangers = [stack.enter_context(silent(info)) for _ in range(60)]
         assert all(hung_up(stranger) for stranger in strangers[:40])  # the first to come, at once
         assert threading.active_count() == threads
         assert len(list(Path("/proc/self/fd").iterdir())) <= files + 60 + 20
-        worker = call_in(call)
-        arrives(callers, call).send("order")
+        worker = connect(info)
+        arrives(listener, info).send("order")
         assert worker.recv() == "order"
         worker.close()
 
 
-def test_a_caller_has_a_time_to_log_in(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "LOGIN_SECONDS", 0.5)
-    call = callers.expect("cpu", 1)
+def test_a_caller_has_a_time_to_log_in(listener: WorkerListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOGIN_SECONDS", 0.5)
+    info = listener.invite(("cpu",), 1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=call.certificate)
-    with silent(call) as stranger, context.wrap_socket(silent(call), server_hostname="study") as slow:
+    context.load_verify_locations(cadata=info.certificate)
+    with silent(info) as stranger, context.wrap_socket(silent(info), server_hostname="study") as slow:
         assert hung_up(stranger)
-        slow.sendall(call.key)  # the number is missing
+        slow.sendall(info.key)  # the number is missing
         assert hung_up(slow)
-    worker = call_in(call)
-    arrives(callers, call)
+    worker = connect(info)
+    arrives(listener, info)
     worker.close()
 
 
-def test_nonsense_ends_its_own_call_alone(callers: Callers) -> None:
-    call = callers.expect("cpu", 1)
+def test_nonsense_ends_its_own_call_alone(listener: WorkerListener) -> None:
+    info = listener.invite(("cpu",), 1)
     for nonsense in (b"GET / HTTP/1.1\r\n\r\n", bytes(1000), b"\x16\x03\x01\xff\xff" + bytes(100)):
-        with silent(call) as stranger:
+        with silent(info) as stranger:
             stranger.sendall(nonsense)
             assert hung_up(stranger)
-    worker = call_in(call)
-    arrives(callers, call)
+    worker = connect(info)
+    arrives(listener, info)
     worker.close()
 
 
-def test_workers_are_let_in_when_there_are_files_again(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = callers.expect("cpu", 1)
+def test_workers_are_let_in_when_there_are_files_again(
+    listener: WorkerListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = listener.invite(("cpu",), 1)
     refused = threading.Event()
-    monkeypatch.setattr(door.time, "sleep", lambda _: refused.set())
+    monkeypatch.setattr(module.time, "sleep", lambda _: refused.set())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket() as stranger, ExitStack() as files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (stranger.fileno() + 10, hard))
@@ -180,51 +185,53 @@ def test_workers_are_let_in_when_there_are_files_again(callers: Callers, monkeyp
             with suppress(OSError):
                 while True:
                     files.enter_context(open(os.devnull))  # noqa: PTH123
-            stranger.connect((call.host, call.port))
+            stranger.connect((info.host, info.port))
             assert refused.wait(30)
-            assert not callers._door._waiting
+            assert not listener._port._logins
         finally:
             files.close()
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        worker = call_in(call)
-        arrives(callers, call)
+        worker = connect(info)
+        arrives(listener, info)
         worker.close()
 
 
-def test_a_worker_calls_again_when_it_was_turned_away(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = callers.expect("cpu", 1)
+def test_a_worker_calls_again_when_it_was_turned_away(
+    listener: WorkerListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = listener.invite(("cpu",), 1)
     tried = []
 
-    def turned_away_first(*words: object) -> Line:
+    def turned_away_first(*words: object) -> TlsConnection:
         tried.append(words)
         if len(tried) < 3:
             raise ConnectionResetError
-        return dial(*words)  # type: ignore[arg-type]
+        return connect_tls(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(remote, "dial", turned_away_first)
-    call_in(call).close()
+    monkeypatch.setattr(remote, "connect_tls", turned_away_first)
+    connect(info).close()
     assert len(tried) == 3
 
 
-def test_a_launcher_that_is_gone_is_noticed(callers: Callers) -> None:
-    call = callers.expect("cpu", 1)
-    worker = call_in(call)
-    arrives(callers, call).close()
+def test_a_launcher_that_is_gone_is_noticed(listener: WorkerListener) -> None:
+    info = listener.invite(("cpu",), 1)
+    worker = connect(info)
+    arrives(listener, info).close()
     with pytest.raises((EOFError, OSError)):
         worker.recv()
     worker.close()
-    callers.close()
+    listener.close()
     with pytest.raises(ConnectionRefusedError):
-        call_in(call)
+        connect(info)
 
 
 def test_who_waits_at_the_end_is_hung_up_on() -> None:
-    callers = Callers("127.0.0.1")
-    call, other = callers.expect("cpu", 1), callers.expect("cpu", 1)
-    worker = call_in(other)
-    with silent(call) as stranger:
-        arrives(callers, other)
-        callers.close()
+    listener = WorkerListener("127.0.0.1")
+    info, other = listener.invite(("cpu",), 1), listener.invite(("cpu",), 1)
+    worker = connect(other)
+    with silent(info) as stranger:
+        arrives(listener, other)
+        listener.close()
         assert hung_up(stranger)
     with pytest.raises((EOFError, OSError)):
         worker.recv()
@@ -239,43 +246,43 @@ def test_who_waits_at_the_end_is_hung_up_on() -> None:
     st.text(max_size=20),
 )
 def test_a_call_survives_as_a_variable(host: str, port: int, key: bytes, certificate: str, shared: str) -> None:
-    call = Call(host, port, key, certificate, 3, "cuda:1", 4, shared=shared)
-    assert unpacked(packed(call)) == call
-    assert str(key) not in repr(call)  # nor is it printed
+    info = ConnectInfo(host, port, key, certificate, 3, ("cuda:1", "cuda:2"), 4, shared=shared)
+    assert from_env(to_env(info)) == info
+    assert str(key) not in repr(info)  # nor is it printed
 
 
 def test_what_a_node_must_have() -> None:
     good = {"code": "abc", "host": "n1"}
-    assert objection(good, "abc") == ""
-    assert "n1 runs other code" in objection(good, "abd")
-    assert "doesn't see /studies" in objection({**good, "unseen": "/studies"}, "abc")
+    assert rejection(good, "abc") == ""
+    assert "n1 runs other code" in rejection(good, "abd")
+    assert "doesn't see /studies" in rejection({**good, "unseen": "/studies"}, "abc")
 
 
 def test_workers_take_over_what_reaches_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
     monkeypatch.setenv("HOME", "/somewhere")
-    callers = Callers("127.0.0.1", Path("/studies"))
-    call = callers.expect("cpu", 1)
-    callers.close()
-    assert call.shared == "/studies"
-    assert call.environ["AWS_ACCESS_KEY_ID"] == "who"
-    assert "HOME" not in call.environ
-    assert "who" not in packed(call)
-    assert "who" not in repr(call)
+    listener = WorkerListener("127.0.0.1", Path("/studies"))
+    info = listener.invite(("cpu",), 1)
+    listener.close()
+    assert info.shared == "/studies"
+    assert info.environ["AWS_ACCESS_KEY_ID"] == "who"
+    assert "HOME" not in info.environ
+    assert "who" not in to_env(info)
+    assert "who" not in repr(info)
 
 
 @pytest.mark.parametrize("named", ["127.0.0.3", ""])
 def test_one_interface_is_listened_at(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUDY_HOST", named)
-    callers = Callers("127.0.0.2")
+    listener = WorkerListener("127.0.0.2")
     try:
-        call = callers.expect("cpu", 1)
-        assert call.host == (named or "127.0.0.2")
+        info = listener.invite(("cpu",), 1)
+        assert info.host == (named or "127.0.0.2")
         with pytest.raises(ConnectionRefusedError):
-            call_in(replace(call, host="127.0.0.1"))
-        call_in(call).close()
+            connect(replace(info, host="127.0.0.1"))
+        connect(info).close()
     finally:
-        callers.close()
+        listener.close()
 
 
 @pytest.mark.parametrize(
@@ -298,9 +305,9 @@ def test_an_interface_that_there_is_not_is_named(host: str, said: str, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setenv("STUDY_HOST", host)
     with pytest.raises(StudyError, match=said):
-        Callers("127.0.0.1")
+        WorkerListener("127.0.0.1")
 
 
 def test_the_way_to_a_machine_says_by_which_address_this_one_is_seen() -> None:
-    assert way_to("127.0.0.1") == "127.0.0.1"
-    assert way_to("no.such.name.invalid") == ""
+    assert local_address_towards("127.0.0.1") == "127.0.0.1"
+    assert local_address_towards("no.such.name.invalid") == ""

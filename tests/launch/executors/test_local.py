@@ -56,10 +56,10 @@ def test_the_launchers_own_environment_stays_as_it_was(before: str | None, monke
         monkeypatch.setenv(SAFE_PATH, before)
     executor = LocalExecutor(threads=1)
     try:
-        worker = executor.start("cpu")
+        worker = executor.start(("cpu",))
         assert os.environ.get(SAFE_PATH) == before
         worker.kill()
-        worker.end(30)
+        worker.wait(30)
         worker.connection.close()
     finally:
         executor.close()
@@ -69,11 +69,11 @@ def test_the_launchers_own_environment_stays_as_it_was(before: str | None, monke
 def test_workers_on_a_cpu_are_forks_and_those_on_a_gpu_are_not() -> None:
     executor = LocalExecutor(threads=1)
     try:
-        workers = [executor.start(device) for device in ("cpu", "cpu+cpu", "cuda:0")]
+        workers = [executor.start(devices) for devices in (("cpu",), ("cpu", "cpu"), ("cuda:0",))]
         assert [type(worker.process) for worker in workers] == [ForkServerProcess, ForkServerProcess, SpawnProcess]
         for worker in workers:
             worker.kill()
-            assert worker.end(30).exit_code == -signal.SIGKILL
+            assert worker.wait(30).code == -signal.SIGKILL
             worker.connection.close()
     finally:
         executor.close()
@@ -87,7 +87,7 @@ from study.launch.executors import local
 if __name__ == "__main__":
     local.PRELOAD = sys.argv[1:] or local.PRELOAD
     executor = local.LocalExecutor(threads=1)
-    worker = executor.start("cpu")
+    worker = executor.start(("cpu",))
     message = worker.connection.recv()
     others = [child.pid for child in psutil.Process().children(recursive=True)]
     print(type(worker.process).__name__, type(message).__name__, *others, flush=True)

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from study.config import Grid, parse_grid
-from study.launch.plan.cells import DataFacts, make_cells, plan_cells, tuning_key
+from study.launch.plan.cells import DataFacts, make_cells, plan_cells, search_key
 from study.track import tags as tag
 from study.track.database import StoredRun
 from tests.launch.stored_runs import stored_run
@@ -85,7 +85,7 @@ def test_plain_nets_stand_once_beside_all_options_of_the_shortcut() -> None:
 def test_what_mlflow_has_is_not_done_again(outcome: str, state: str) -> None:
     g = grid()
     first = g.runs()[0]
-    plans = plan_cells(make_cells(g, FACTS), FACTS, [record("run", first.run_key("f"), outcome)], g)
+    plans = plan_cells(g, FACTS, [record("run", first.run_key("f"), outcome)])
     assert len(plans[0].done) == (state == "done")
     assert [r.outcome for _, r in plans[0].left if r] == ([outcome] if state == "continue" else [])
     assert sum(len(plan.left) for plan in plans) == 8 - (state == "done")
@@ -98,13 +98,13 @@ def test_a_result_counts_whatever_else_was_tried() -> None:
         [record("run", key, "finished"), record("run", key, "failed")],
         [record("run", key, "failed"), record("run", key, "finished")],
     ):
-        assert len(plan_cells(make_cells(g, FACTS), FACTS, records, g)[0].done) == 1
+        assert len(plan_cells(g, FACTS, records)[0].done) == 1
 
 
 def test_other_data_is_another_run() -> None:
     g = grid()
     records = [record("run", spec.run_key("other fingerprint"), "finished") for spec in g.runs()]
-    assert not any(plan.done for plan in plan_cells(make_cells(g, FACTS), FACTS, records, g))
+    assert not any(plan.done for plan in plan_cells(g, FACTS, records))
 
 
 def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
@@ -112,8 +112,8 @@ def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
     cells = make_cells(g, FACTS)
     found = {tag.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', tag.TRIAL: "8", tag.EDGE: ""}
     run = g.runs()[1].with_recipe(lr=0.02, warmup=5)
-    records = [record("tuning", cells[0].tuning_key, "finished", found), record("run", run.run_key("f"), "finished")]
-    plan = plan_cells(cells, FACTS, records, g)[0]
+    records = [record("tuning", cells[0].search_key, "finished", found), record("run", run.run_key("f"), "finished")]
+    plan = plan_cells(g, FACTS, records)[0]
     assert plan.point == {"lr": 0.02, "warmup": 5.0}
     assert [r.key for r in plan.done] == [run.run_key("f")]
     assert [(spec.recipe.lr, spec.recipe.warmup) for spec, _ in plan.left] == [(0.02, 5)]
@@ -137,19 +137,18 @@ def test_an_unfinished_or_shorter_search_goes_on(
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
     cells = make_cells(g, FACTS)
     tags = {tag.CHOSEN: '{"lr": 0.02}', tag.TRIAL: trials, tag.WIDENED: widened, tag.EDGE: edge}
-    plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g)[0]
+    plan = plan_cells(g, FACTS, [record("tuning", cells[0].search_key, outcome, tags)])[0]
     assert (plan.point == {"lr": 0.02}) is known
     assert (plan.search_cost(8) == 0) is known
-    assert plan.tuning is not None
 
 
 def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
     g = grid("{epochs: 10, lr: tune}")
     spec = g.runs()[0]
-    key = tuning_key(spec, g.tune, "f")
+    key = search_key(spec, g.tune, "f")
     same = {"trials": 99, "shared": 5, "widen": 0, "storage": "postgresql://h/x"}
-    assert tuning_key(spec, g.tune.model_copy(update=same), "f") == key
+    assert search_key(spec, g.tune.model_copy(update=same), "f") == key
     for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "tpe"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
-        assert tuning_key(spec, g.tune.model_copy(update=change), "f") != key, change
-    assert tuning_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
-    assert tuning_key(g.runs()[-1], g.tune, "f") != key
+        assert search_key(spec, g.tune.model_copy(update=change), "f") != key, change
+    assert search_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
+    assert search_key(g.runs()[-1], g.tune, "f") != key

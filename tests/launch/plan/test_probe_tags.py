@@ -6,10 +6,10 @@ import pytest
 
 from study.config import ProbePlan, Probes, parse_grid
 from study.events import Probed, Started
-from study.launch.plan.cells import DataFacts, make_cells, plan_cells
-from study.launch.plan.probe_tags import covers, names, told
+from study.launch.plan.cells import DataFacts, plan_cells
+from study.launch.plan.probe_tags import has_all, probe_tags, probes_in
 from study.launch.scheduler.job import CellState
-from study.launch.scheduler.run_logger import Recorder
+from study.launch.scheduler.run_logger import RunLogger
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.frames import load_probes, load_runs
@@ -34,12 +34,12 @@ def record(outcome: str, probes: str) -> StoredRun:
 
 def test_a_run_needs_all_probes_that_are_asked_for() -> None:
     plan = ProbePlan(probes=Probes(), names=("lesion", "gradients"))
-    assert covers(set(), None)
-    assert covers(names(told(plan)), plan)
-    assert covers({"lesion", "gradients", "surface"}, plan)
-    assert not covers({"lesion"}, plan)
-    assert names({}) == set()
-    assert told(None) == {}
+    assert has_all(set(), None)
+    assert has_all(probes_in(probe_tags(plan)), plan)
+    assert has_all({"lesion", "gradients", "surface"}, plan)
+    assert not has_all({"lesion"}, plan)
+    assert probes_in({}) == set()
+    assert probe_tags(None) == {}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_run_needs_all_probes_that_are_asked_for() -> None:
 )  # fmt: skip
 def test_a_run_without_a_probe_that_is_asked_for_is_to_be_done_again(has: str, wants: str, done: int) -> None:
     grid = parse_grid(TEXT + wants, "g.yaml")
-    plans = plan_cells(make_cells(grid, FACTS), FACTS, [record("finished", has)], grid)
+    plans = plan_cells(grid, FACTS, [record("finished", has)])
     assert sum(len(plan.done) for plan in plans) == done
 
 
@@ -57,35 +57,35 @@ def test_of_two_results_the_one_with_more_probes_stands() -> None:
     grid = parse_grid(TEXT + "probes: [gradients]", "g.yaml")
     for records in ([record("finished", "gradients"), record("finished", "")],
                     [record("finished", ""), record("finished", "gradients")]):  # fmt: skip
-        assert sum(len(plan.done) for plan in plan_cells(make_cells(grid, FACTS), FACTS, records, grid)) == 1
+        assert sum(len(plan.done) for plan in plan_cells(grid, FACTS, records)) == 1
 
 
 def test_only_runs_are_probed_and_a_finished_one_is_not_taken_up_again(tmp_path: Path) -> None:
     store = Store("g", f"sqlite:///{tmp_path}/mlflow.db")
     grid = parse_grid(TEXT + "probes: [gradients]", "g.yaml")
-    state = CellState(plan_cells(make_cells(grid, FACTS), FACTS, [], grid)[0], None, [])
-    bare = Recorder(store, parse_grid(TEXT, "g.yaml"), FACTS, [])
+    state = CellState(plan_cells(grid, FACTS, [])[0], None, [])
+    bare = RunLogger(store, parse_grid(TEXT, "g.yaml"), FACTS, [])
     first = bare.begin_run(state, grid.runs()[0])
     bare.end(first, "finished")
-    recorder = Recorder(store, grid, FACTS, store.records())
-    assert not recorder.was_done(grid.runs()[0])
-    job = recorder.begin_run(state, grid.runs()[0])
+    run_logger = RunLogger(store, grid, FACTS, store.records())
+    assert not run_logger.was_done(grid.runs()[0])
+    job = run_logger.begin_run(state, grid.runs()[0])
     assert job.run_id != first.run_id
-    plan = recorder.order(job, tmp_path, 60).probes
+    plan = run_logger.task_for(job, tmp_path, 60).probes
     assert plan is not None
     assert plan.names == ("gradients",)
     job.kind = "trial"
-    assert recorder.order(job, tmp_path, 60).probes is None
+    assert run_logger.task_for(job, tmp_path, 60).probes is None
 
 
 def test_what_an_earlier_attempt_measured_is_taken_in(tmp_path: Path) -> None:
     store = Store("g", f"sqlite:///{tmp_path}/mlflow.db")
     grid = parse_grid(TEXT + "probes: [gradients]", "g.yaml")
-    state = CellState(plan_cells(make_cells(grid, FACTS), FACTS, [], grid)[0], None, [])
-    recorder = Recorder(store, grid, FACTS, [])
-    job = recorder.begin_run(state, grid.runs()[0])
+    state = CellState(plan_cells(grid, FACTS, [])[0], None, [])
+    run_logger = RunLogger(store, grid, FACTS, [])
+    job = run_logger.begin_run(state, grid.runs()[0])
     found = Probed("gradients", 0, {"gradients": {"layer": [0]}})
-    recorder.started(job, Started(4, 6, "cpu", "fp32", (), (found,)))
+    run_logger.started(job, Started(4, 6, "cpu", "fp32", (), (found,)))
     assert job.probed == [found]
 
 

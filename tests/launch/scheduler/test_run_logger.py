@@ -10,10 +10,10 @@ import torch
 from study.config import parse_grid
 from study.events import Epoch, Started
 from study.launch.environment import code, commit
-from study.launch.plan.cells import DataFacts, make_cells, plan_cells
-from study.launch.scheduler import flush_policy as pace
+from study.launch.plan.cells import DataFacts, plan_cells
+from study.launch.scheduler import run_logger as module
 from study.launch.scheduler.job import CellState, Job
-from study.launch.scheduler.run_logger import Recorder
+from study.launch.scheduler.run_logger import RunLogger
 from study.track import tags as tag
 from study.track.frames import load_runs
 from study.track.store import Store
@@ -32,16 +32,16 @@ def store(database: str) -> Store:
 
 def begin(store: Store, kind: str) -> tuple[str, str]:
     """Begin a run of a kind as the launcher does; return its id and key."""
-    recorder = Recorder(store, GRID, FACTS, store.records())
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
+    run_logger = RunLogger(store, GRID, FACTS, store.records())
+    state = CellState(plan_cells(GRID, FACTS, [])[0], None, [])
     spec = GRID.runs()[0].with_recipe(**POINT)
     if kind == "tuning":
-        key = state.plan.cell.tuning_key
-        return recorder.begin_tuning(state, recorder.tuning_record(key)), key
+        key = state.cell.search_key
+        return run_logger.begin_search(state, run_logger.search_record(key)), key
     if kind == "run":
-        job = recorder.begin_run(state, spec)
+        job = run_logger.begin_run(state, spec)
     else:
-        job = recorder.begin_trial(state, trial_spec(spec, POINT, GRID.tune, 1000), Trial(0, POINT))
+        job = run_logger.begin_trial(state, trial_spec(spec, POINT, GRID.tune, 1000), Trial(0, POINT))
     return job.run_id, job.key
 
 
@@ -81,15 +81,15 @@ def test_a_run_tells_what_decides_its_result(store: Store) -> None:
 def test_a_run_that_goes_on_by_other_code_tells_of_both(store: Store, step: int) -> None:
     run_id, _ = begin(store, "run")
     store.set_tags(run_id, {tag.CODE: "earlier", tag.TORCH: "2.0", tag.COMMIT: "c"})
-    recorder = Recorder(store, GRID, FACTS, store.records())
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
-    job = recorder.begin_run(state, GRID.runs()[0].with_recipe(**POINT))
+    run_logger = RunLogger(store, GRID, FACTS, store.records())
+    state = CellState(plan_cells(GRID, FACTS, [])[0], None, [])
+    job = run_logger.begin_run(state, GRID.runs()[0].with_recipe(**POINT))
     tags = store.client.get_run(run_id).data.tags
     assert (tags[tag.CODE], tags[tag.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
     assert tags[tag.COMMIT] == commit()
     assert len(environments(store, run_id)) == 2
-    recorder.started(job, Started(step, 100, "cpu", "fp32", ()))
-    recorder.end(job, "interrupted")
+    run_logger.started(job, Started(step, 100, "cpu", "fp32", ()))
+    run_logger.end(job, "interrupted")
     # without a checkpoint it began anew, and nothing of the earlier attempt is in it
     expected = code() if step == 0 else f"earlier, {code()}"
     assert store.client.get_run(run_id).data.tags[tag.CODE] == expected
@@ -106,56 +106,56 @@ def test_a_run_that_goes_on_elsewhere_keeps_both_environments(store: Store) -> N
 def test_a_search_knows_the_trials_of_a_launcher_that_died(store: Store) -> None:
     """Its own were read at its start; those begun later by another are found when the search is taken over."""
     spec = trial_spec(GRID.runs()[0], POINT, GRID.tune, 1000)
-    recorder = Recorder(store, GRID, FACTS, store.records())
+    run_logger = RunLogger(store, GRID, FACTS, store.records())
     theirs, key = begin(store, "trial")
     search = key.partition("-")[0]
-    recorder.take_over(search)
+    run_logger.take_over(search)
     assert [record.status for record in store.records()] == ["KILLED"]
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
-    assert recorder.begin_trial(state, spec, Trial(0, POINT)).run_id == theirs
+    state = CellState(plan_cells(GRID, FACTS, [])[0], None, [])
+    assert run_logger.begin_trial(state, spec, Trial(0, POINT)).run_id == theirs
     assert [record.status for record in store.records()] == ["RUNNING"]
 
 
-def flushed(recorder: Recorder, jobs: list[Job], after: float, monkeypatch: pytest.MonkeyPatch) -> int:
+def flushed(run_logger: RunLogger, jobs: list[Job], after: float, monkeypatch: pytest.MonkeyPatch) -> int:
     """Return how many of the jobs log their points, which wait since so many seconds."""
     for job in jobs:
-        job.unsent = [POINT_OF_CURVE]
-        job.sent_at = time.monotonic() - after
+        job.pending = [POINT_OF_CURVE]
+        job.flushed_at = time.monotonic() - after
     logged: list[str] = []
     monkeypatch.setattr(Store, "log_points", lambda _store, run_id, *_: logged.append(run_id))
-    recorder.flush_due(jobs)
+    run_logger.flush_due(jobs)
     return len(logged)
 
 
 def test_points_wait_longer_the_more_runs_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
+    state = CellState(plan_cells(GRID, FACTS, [])[0], None, [])
     spec = GRID.runs()[0]
     jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(1000)]
-    recorder = Recorder(store, GRID, FACTS, [])
-    assert flushed(recorder, jobs[:8], 9, monkeypatch) == 0
-    assert flushed(recorder, jobs[:8], 11, monkeypatch) == 8
-    recorder._pace._call_seconds = 0.01  # a thousand take ten seconds: a quarter of forty
-    assert flushed(recorder, jobs[:8], 11, monkeypatch) == 8
-    recorder._pace._call_seconds = 0.01
-    assert flushed(recorder, jobs, 39, monkeypatch) == 0
-    assert flushed(recorder, jobs, 41, monkeypatch) == 1000
-    recorder._pace._call_seconds = 10.0  # MLflow is very slow
-    assert flushed(recorder, jobs, 119, monkeypatch) == 0
-    assert flushed(recorder, jobs, 121, monkeypatch) == 1000
-    jobs[0].lost = True
-    assert flushed(recorder, jobs, 121, monkeypatch) == 999
+    run_logger = RunLogger(store, GRID, FACTS, [])
+    assert flushed(run_logger, jobs[:8], 9, monkeypatch) == 0
+    assert flushed(run_logger, jobs[:8], 11, monkeypatch) == 8
+    run_logger._call_seconds = 0.01  # a thousand take ten seconds: a quarter of forty
+    assert flushed(run_logger, jobs[:8], 11, monkeypatch) == 8
+    run_logger._call_seconds = 0.01
+    assert flushed(run_logger, jobs, 39, monkeypatch) == 0
+    assert flushed(run_logger, jobs, 41, monkeypatch) == 1000
+    run_logger._call_seconds = 10.0  # MLflow is very slow
+    assert flushed(run_logger, jobs, 119, monkeypatch) == 0
+    assert flushed(run_logger, jobs, 121, monkeypatch) == 1000
+    jobs[0].lease_lost = True
+    assert flushed(run_logger, jobs, 121, monkeypatch) == 999
 
 
 def test_logging_points_leaves_time_to_hear(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait longest are first."""
-    state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
+    state = CellState(plan_cells(GRID, FACTS, [])[0], None, [])
     spec = GRID.runs()[0]
     jobs = [Job("run", str(number), "r", spec, state, 1.0, str(number), 0) for number in range(4)]
     for age, job in enumerate(jobs):
-        job.unsent = [POINT_OF_CURVE]
-        job.sent_at = time.monotonic() - 100 - age
+        job.pending = [POINT_OF_CURVE]
+        job.flushed_at = time.monotonic() - 100 - age
     monkeypatch.setattr(Store, "log_points", lambda *_: time.sleep(0.02))
-    monkeypatch.setattr(pace, "AT_ONCE_SECONDS", 0.03)
-    recorder = Recorder(store, GRID, FACTS, [])
-    recorder.flush_due(jobs)
-    assert [bool(job.unsent) for job in jobs] == [True, True, False, False]
+    monkeypatch.setattr(module, "BATCH_SECONDS", 0.03)
+    run_logger = RunLogger(store, GRID, FACTS, [])
+    run_logger.flush_due(jobs)
+    assert [bool(job.pending) for job in jobs] == [True, True, False, False]

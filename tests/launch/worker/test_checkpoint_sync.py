@@ -13,7 +13,7 @@ from study.data import load_dataset
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
 from study.launch.worker import checkpoint_sync as module
-from study.launch.worker.checkpoint_sync import WEIGHTS, Courier, carried
+from study.launch.worker.checkpoint_sync import WEIGHTS, CheckpointUploader, with_uploads
 from study.track.artifacts import ArtifactPlace
 from study.track.uri import Unreachable
 from study.train import CheckpointPlan, Step, load_checkpoint, run_steps
@@ -47,23 +47,23 @@ def step_of(path: Path) -> int:
     return int(load_checkpoint(path, CPU)["step"])
 
 
-def sent(courier: Courier) -> None:
-    courier.send()
-    courier.wait(lambda: False)
-    assert courier.problem == ""
+def sent(uploader: CheckpointUploader) -> None:
+    uploader.upload()
+    uploader.wait(lambda: False)
+    assert uploader.problem == ""
 
 
 def test_the_newest_whole_one_is_fetched_on_another_machine(place: ArtifactPlace, tmp_path: Path) -> None:
-    here = Courier(place, tmp_path / "a" / "checkpoint.pt")
-    here.fetch()
+    here = CheckpointUploader(place, tmp_path / "a" / "checkpoint.pt")
+    here.download()
     for step in (1, 2, 3):
         checkpoint(tmp_path / "a", step)
         sent(here)
     stored = tmp_path / "store" / RESUME
     assert sorted(step_of(path) for path in stored.iterdir()) == [2, 3]
 
-    there = Courier(place, tmp_path / "b" / "checkpoint.pt")
-    there.fetch()
+    there = CheckpointUploader(place, tmp_path / "b" / "checkpoint.pt")
+    there.download()
     assert step_of(tmp_path / "b" / "checkpoint.pt") == 3
     checkpoint(tmp_path / "b", 4)
     sent(there)  # over the older of the two
@@ -71,8 +71,8 @@ def test_the_newest_whole_one_is_fetched_on_another_machine(place: ArtifactPlace
 
     newest = next(path for path in stored.iterdir() if step_of(path) == 4)
     newest.write_bytes(newest.read_bytes()[:-100])  # its machine was lost while it was stored
-    third = Courier(place, tmp_path / "c" / "checkpoint.pt")
-    third.fetch()
+    third = CheckpointUploader(place, tmp_path / "c" / "checkpoint.pt")
+    third.download()
     assert step_of(tmp_path / "c" / "checkpoint.pt") == 3
     checkpoint(tmp_path / "c", 5)
     sent(third)
@@ -80,11 +80,11 @@ def test_the_newest_whole_one_is_fetched_on_another_machine(place: ArtifactPlace
 
 
 def test_a_newer_one_on_this_machine_stands(place: ArtifactPlace, tmp_path: Path) -> None:
-    courier = Courier(place, checkpoint(tmp_path / "a", 1))
-    sent(courier)
+    uploader = CheckpointUploader(place, checkpoint(tmp_path / "a", 1))
+    sent(uploader)
     path = checkpoint(tmp_path / "a", 2)
-    again = Courier(place, path)
-    again.fetch()
+    again = CheckpointUploader(place, path)
+    again.download()
     assert step_of(path) == 2
 
 
@@ -98,7 +98,7 @@ def happenings(place: ArtifactPlace, folder: Path, stop_after: int = 10**6, keep
         return taken >= stop_after
 
     steps = run_steps(SPEC, dataset, CPU, plan, stop=stop)
-    for happened in carried(steps, Courier(place, plan.path), keep=keep, stop=stop):
+    for happened in with_uploads(steps, CheckpointUploader(place, plan.path), keep=keep, stop=stop):
         if isinstance(happened, Step):
             taken += 1
             take_step(happened)
@@ -139,10 +139,10 @@ def test_nothing_is_on_its_way_when_a_run_is_said_to_be_over(
         put(self, file, folder)
 
     monkeypatch.setattr(ArtifactPlace, "put", slow)
-    courier = Courier(place, checkpoint(tmp_path / "a", 7))
-    for happened in carried(iter([Checkpointed(7), end]), courier, keep=False, stop=lambda: False):
+    uploader = CheckpointUploader(place, checkpoint(tmp_path / "a", 7))
+    for happened in with_uploads(iter([Checkpointed(7), end]), uploader, keep=False, stop=lambda: False):
         if happened == end:
-            assert not courier.busy
+            assert not uploader.busy
             assert [step_of(path) for path in (tmp_path / "store" / RESUME).iterdir()] == [7]
 
 
@@ -159,7 +159,7 @@ def test_a_store_that_is_away_is_said_and_waited_for(
         put(self, file, folder)
 
     monkeypatch.setattr(ArtifactPlace, "put", away)
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.1)
     events = list(happenings(place, tmp_path / "a"))
     said = [event for event in events if isinstance(event, Unsaved)]
     assert {event.reason for event in said} == {"the bucket is away"}
@@ -181,8 +181,8 @@ def test_a_stop_while_the_store_is_away_leaves_the_run_to_go_on(
     def stop() -> bool:
         return time.monotonic() - began > 0.5
 
-    courier = Courier(place, checkpoint(tmp_path / "a", 7))
-    events = list(carried(iter([Checkpointed(7), DONE]), courier, keep=True, stop=stop))
+    uploader = CheckpointUploader(place, checkpoint(tmp_path / "a", 7))
+    events = list(with_uploads(iter([Checkpointed(7), DONE]), uploader, keep=True, stop=stop))
     assert events[-1] == Interrupted(7)
 
 

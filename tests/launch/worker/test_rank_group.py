@@ -18,7 +18,9 @@ from study.config import DatasetSpec, ProbePlan, Probes, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Event, Finished, Started
 from study.launch.worker import rank_group as ranks
-from study.launch.worker.rank_group import RankDied, each_device, one_worker, run_in_group
+from study.launch.worker.failure import Failure
+from study.launch.worker.rank_group import RankDied, run_distributed
+from study.launch.worker.rank_process import RankTask
 from study.track.frames import load_runs
 from study.train import CheckpointPlan
 from tests.launch.processes import Launcher, uri, wait_for
@@ -54,7 +56,7 @@ def make_spec(dataset: DatasetSpec = DATA, **recipe: Any) -> RunSpec:
 
 def begin(path: Path, spec: RunSpec) -> Iterator[Event]:
     plan = CheckpointPlan(path, every_seconds=0)
-    return run_in_group(spec, load_dataset(DATA), CPUS, plan, threads=1, stop=lambda: False)
+    return run_distributed(spec, load_dataset(DATA), CPUS, plan, threads=1, stop=lambda: False)
 
 
 def followers(pid: int | None = None) -> list[psutil.Process]:
@@ -122,33 +124,32 @@ def test_what_a_rank_printed_before_it_died_is_shown(tmp_path: Path, monkeypatch
 
 
 def test_what_a_rank_printed_goes_to_the_log_of_its_worker(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    part = ranks.Part(make_spec(), tmp_path / "c.pt", "cpu", 1, 1, tmp_path)
-    group = ranks._Ranks(part.spec, part.checkpoint, CPUS[1:], 1, None)
-    group._parts[0].log.write_text("a warning\n")
+    group = ranks.RankGroup(make_spec(), tmp_path / "c.pt", CPUS[1:], 1, None)
+    group._ranks[0].task.log.write_text("a warning\n")
     group.close()
     assert capfd.readouterr().err == "rank 1 of 2 (cpu) printed:\na warning\n"
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"),
+    ("failure", "kind"),
     [
-        (ranks.Broken("OSError: the disk is gone", out_of_memory=False, passing=True), RankDied),
-        (ranks.Broken("MemoryError", out_of_memory=True, passing=False), MemoryError),
-        (ranks.Broken("ValueError: shapes", out_of_memory=False, passing=False), RuntimeError),
+        (Failure("r", "OSError: the disk is gone", "", transient=True), RankDied),
+        (Failure("r", "MemoryError", "", out_of_memory=True), MemoryError),
+        (Failure("r", "ValueError: shapes", ""), RuntimeError),
         (None, RankDied),
     ],
 )
-def test_kinds_of_faults_stay_what_they_are(told: ranks.Broken | None, kind: type[Exception], tmp_path: Path) -> None:
-    part = ranks.Part(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
-    error = ranks._as_error(part, 1, told)
+def test_kinds_of_faults_stay_what_they_are(failure: Failure | None, kind: type[Exception], tmp_path: Path) -> None:
+    task = RankTask(make_spec(), tmp_path / "c.pt", "cuda:1", 1, 1, tmp_path)
+    error = ranks._as_error(task, 1, failure)
     assert type(error) is kind
     assert str(error).startswith("rank 1 of 2 (cuda:1)")
 
 
 def test_no_other_rank_is_to_blame_for_too_little_memory() -> None:
     error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
-    unasked = object.__new__(ranks._Ranks)  # has no processes to look at
-    assert unasked.blame(error) is error
+    unasked = object.__new__(ranks.RankGroup)  # has no processes to look at
+    assert unasked.root_cause(error) is error
 
 
 GRID = """
@@ -206,11 +207,6 @@ def test_no_rank_outlives_its_worker(tmp_path: Path) -> None:
 def test_what_a_rank_is_told_is_what_it_reads(tmp_path: Path) -> None:
     spec = make_spec(milestones=(0.5, 100), lr=0.1 + 0.2)
     probes = ProbePlan(probes=Probes(only={"surface": ("plain-8",)}), names=("surface",), targets=(20,))
-    part = ranks.Part(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path, probes)
-    assert ranks.Part.read(part.line()) == part
-    assert part.line().count(b"\n") == 1
-
-
-def test_devices_of_a_worker() -> None:
-    assert each_device(one_worker(["cuda:0", "cuda:1"])) == ["cuda:0", "cuda:1"]
-    assert each_device("cpu") == ["cpu"]
+    task = RankTask(spec, tmp_path / "ü c.pt", "cuda:1", 1, 4, tmp_path, probes)
+    assert RankTask.from_line(task.to_line()) == task
+    assert task.to_line().count(b"\n") == 1

@@ -10,33 +10,33 @@ from multiprocessing.connection import wait
 
 import pytest
 
-from study.launch.executors.line import LOGIN, WELCOME, Line, dial, identity
+from study.launch.executors.tls import LOGIN, WELCOME, TlsConnection, connect_tls, server_identity
 from tests.launch.processes import wait_for
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Line, Line]]:
+def ends() -> Iterator[tuple[TlsConnection, TlsConnection]]:
     """Both ends of a line: the launcher's and a worker's."""
-    context, certificate = identity()
-    launcher: list[Line] = []
+    context, certificate = server_identity()
+    launcher: list[TlsConnection] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
             line = context.wrap_socket(listener.accept()[0], server_side=True)
             assert line.recv(LOGIN.size) == b"login"
             line.sendall(WELCOME)
-            launcher.append(Line(line))
+            launcher.append(TlsConnection(line))
 
         thread = threading.Thread(target=answer)
         thread.start()
-        worker = dial(listener.getsockname(), certificate, b"login")
+        worker = connect_tls(listener.getsockname(), certificate, b"login")
         thread.join()
     yield launcher[0], worker
     launcher[0].close()
     worker.close()
 
 
-def test_messages_of_any_size_arrive_in_order(ends: tuple[Line, Line]) -> None:
+def test_messages_of_any_size_arrive_in_order(ends: tuple[TlsConnection, TlsConnection]) -> None:
     launcher, worker = ends
     sent: list[object] = [None, "x", b"\0" * 70_000, os.urandom(3_000_000), {"a": [1.5, float("inf")]}]
     thread = threading.Thread(target=lambda: [worker.send(message) for message in sent])
@@ -52,21 +52,21 @@ def test_messages_of_any_size_arrive_in_order(ends: tuple[Line, Line]) -> None:
     assert wait([launcher], 0) == []  # type: ignore[list-item]
 
 
-def test_nothing_is_there_until_something_was_said(ends: tuple[Line, Line]) -> None:
+def test_nothing_is_there_until_something_was_said(ends: tuple[TlsConnection, TlsConnection]) -> None:
     for line in ends:
         assert not line.poll()
         assert wait([line], 0.1) == []  # type: ignore[list-item]
 
 
-def test_a_peer_that_stops_within_a_message_keeps_nobody_waiting(ends: tuple[Line, Line]) -> None:
+def test_a_peer_that_stops_within_a_message_keeps_nobody_waiting(ends: tuple[TlsConnection, TlsConnection]) -> None:
     launcher, worker = ends
     data = pickle.dumps("whole")
     message = len(data).to_bytes(4, "big") + data
     for i, part in enumerate((message[:2], message[2:7], message[7:-1])):
-        worker._line.sendall(part)
+        worker._socket.sendall(part)
         assert wait([launcher], 30)  # type: ignore[list-item]
-        wait_for(lambda i=i: not launcher.poll() and len(launcher._read) == (2, 7, len(message) - 1)[i])  # type: ignore[misc]
-    worker._line.sendall(message[-1:] + message)
+        wait_for(lambda i=i: not launcher.poll() and len(launcher._received) == (2, 7, len(message) - 1)[i])  # type: ignore[misc]
+    worker._socket.sendall(message[-1:] + message)
     wait_for(launcher.poll)
     assert launcher.recv() == "whole"
     wait_for(launcher.poll)
@@ -74,7 +74,7 @@ def test_a_peer_that_stops_within_a_message_keeps_nobody_waiting(ends: tuple[Lin
     assert not launcher.poll()
 
 
-def test_the_end_comes_after_what_was_said(ends: tuple[Line, Line]) -> None:
+def test_the_end_comes_after_what_was_said(ends: tuple[TlsConnection, TlsConnection]) -> None:
     launcher, worker = ends
     worker.send("last")
     worker.close()
@@ -87,16 +87,16 @@ def test_the_end_comes_after_what_was_said(ends: tuple[Line, Line]) -> None:
         launcher.recv()
 
 
-def test_an_end_within_a_message_is_an_end(ends: tuple[Line, Line]) -> None:
+def test_an_end_within_a_message_is_an_end(ends: tuple[TlsConnection, TlsConnection]) -> None:
     launcher, worker = ends
-    worker._line.sendall(b"\0\0\1\0half")
+    worker._socket.sendall(b"\0\0\1\0half")
     worker.close()
     wait_for(launcher.poll)
     with pytest.raises(EOFError):
         launcher.recv()
 
 
-def test_what_was_altered_on_the_way_is_not_taken(ends: tuple[Line, Line]) -> None:
+def test_what_was_altered_on_the_way_is_not_taken(ends: tuple[TlsConnection, TlsConnection]) -> None:
     launcher, worker = ends
     with socket.socket(fileno=os.dup(worker.fileno())) as plain:
         plain.sendall(b"\x17\x03\x03\x00\x20" + os.urandom(32))  # a record by somebody without the keys
@@ -105,8 +105,8 @@ def test_what_was_altered_on_the_way_is_not_taken(ends: tuple[Line, Line]) -> No
         launcher.poll()
 
 
-def test_every_launcher_has_a_key_of_its_own(ends: tuple[Line, Line]) -> None:
-    context, certificate = identity()
+def test_every_launcher_has_a_key_of_its_own(ends: tuple[TlsConnection, TlsConnection]) -> None:
+    context, certificate = server_identity()
     assert context.minimum_version == ssl.TLSVersion.TLSv1_3
-    assert identity()[1] != certificate
-    assert ends[1]._line.version() == "TLSv1.3"
+    assert server_identity()[1] != certificate
+    assert ends[1]._socket.version() == "TLSv1.3"
