@@ -47,19 +47,19 @@ class DataOptions:
         from study.data.load import LOADERS, known_names
         from study.errors import nearest
 
-        options = {"root": self.root, "image_size": self.image_size, "resize": self.resize}
-        given = {key: value for key, value in options.items() if value is not None}
-        given |= {"skip_bad": True} if self.skip_bad else {}
+        given = {"root": self.root, "image_size": self.image_size, "resize": self.resize}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        changes |= {"skip_bad": True} if self.skip_bad else {}
         if (self.dataset is None) == (self.grid is None):
             raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
         if self.grid is not None:
             point = load_grid(self.grid).points[0]
             fields = point.dataset.model_dump(exclude_unset=True)
-            return DatasetSpec.model_validate({**fields, **given}), point.recipe.augment
+            return DatasetSpec.model_validate({**fields, **changes}), point.recipe.augment
         if self.dataset not in LOADERS:
             hint = nearest(self.dataset or "", list(LOADERS)) or known_names()
             raise StudyError(f"no data set is called '{self.dataset}'{hint}")
-        return DatasetSpec.model_validate({"name": self.dataset, **given}), "crop-flip"
+        return DatasetSpec.model_validate({"name": self.dataset, **changes}), "crop-flip"
 
 
 @data_app.command()
@@ -167,7 +167,7 @@ def show(
     """Draw training images with their augmentation, to see that it's right."""
     from study.data import load_dataset
     from study.data.describe import augmented_views
-    from study.report.figures.augmented import draw_augmented
+    from study.report.figures.dataset import draw_augmented
 
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")
@@ -209,7 +209,7 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
     with loading() as progress, fetch_checkpoint(run, study) as net:
-        predictor = load_predictor(RunSpec.model_validate(net.spec), net.checkpoint, device)
+        predictor = load_predictor(RunSpec.model_validate(net.spec), net.path, device)
         try:
             predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:

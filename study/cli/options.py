@@ -1,6 +1,5 @@
 """Options that several commands have in common."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -70,5 +69,3 @@ ResizeOption = Annotated[
     Literal["crop", "pad", "stretch"] | None, typer.Option(help="How image files are made square. Default: crop.")
 ]
 SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Go on without files that can't be used.")]
-
-ReportFolderOption = Annotated[Path | None, typer.Option("--out", help="Folder to write; default reports/STUDY.")]

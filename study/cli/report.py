@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from study.cli.console import print_verdicts, warn
-from study.cli.options import ReportFolderOption
 from study.cli.status import newest_study
 from study.errors import StudyError, without_passwords
 from study.retry import transient_disk_error
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from study.track.snapshot import Snapshot
 
 IDLE_SECONDS = 5.0
-"""Where nothing is at work, another take_snapshot so much later: between two runs there is a moment without any."""
+"""Where nothing is at work, another look so much later: between two runs there is a moment without any."""
 
 
 class ReportOptions(NamedTuple):
@@ -49,9 +48,9 @@ def report(
         list[str] | None,
         typer.Option("--experiment", "-e", help="The study; default the newest. Repeatable: several on one page."),
     ] = None,
-    out: ReportFolderOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
     style: Annotated[
-        Literal["house", "paper"], typer.Option(help="Snapshot of the curves; paper: axes and colours of its figures.")
+        Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
     ] = "house",
     mlflow_ui: Annotated[
         str, typer.Option("--mlflow-ui", help="Address of MLflow's pages, for links to runs; default its server's.")
@@ -88,17 +87,7 @@ def compare(
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     print_remarks(study.words)
     comparison = compare_runs(study.runs, (a, b), study.smallest_effect)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        report_folder([a, b], out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        comparison=comparison,
-    )
+    page = build_report(study, report_folder([a, b], out), comparison=comparison)
     for sentence in conclusions(comparison):
         say(sentence, "bold")
     for warning in warnings(comparison):
@@ -122,18 +111,7 @@ def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
 
     study = on_one_page(studies, options)
     print_remarks(study.words)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        report_folder([part.name for part in studies], options.out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        probes=study.probes,
-        style=options.style,
-    )
+    page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
     verdicts = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))["verdicts"]
     print_verdicts((verdict["line"], verdict["next_step"]) for verdict in verdicts)
     print_path(page)
@@ -178,50 +156,55 @@ def write_while_running(names: Sequence[str], options: ReportOptions, every: flo
     from study.track.snapshot import take_snapshot
     from study.track.uri import Unreachable
 
-    looks = [take_snapshot(name) for name in names]
-    message, written, idle_looks = "", "", 0
+    snapshots = [take_snapshot(name) for name in names]
+    message, written, idle_snapshots = "", "", 0
     while True:
         try:
-            state = "".join(seen.state for seen in looks)
-            idle_looks = 0 if any(seen.active for seen in looks) else idle_looks + 1
-            waiting = "" if idle_looks > 1 else reason_to_wait(looks)
+            state = "".join(snapshot.state for snapshot in snapshots)
+            idle_snapshots = 0 if any(snapshot.active for snapshot in snapshots) else idle_snapshots + 1
+            waiting = "" if idle_snapshots > 1 else reason_to_wait(snapshots)
             if state != written and not waiting:
-                write_report([complete_study(seen) for seen in looks], options)
+                write_report([complete_study(snapshot) for snapshot in snapshots], options)
                 written = state
-                message = say_once(progress_of(looks), message)
+                message = say_once(progress_of(snapshots), message)
             elif waiting:
                 message = say_once(waiting, message)
-            if idle_looks > 1:
+            if idle_snapshots > 1:
                 say_with_time("no run is at work any more: watching ends")
                 return
-            time.sleep(min(every, IDLE_SECONDS) if idle_looks else every)
-            looks = [take_snapshot(name) for name in names]
+            time.sleep(min(every, IDLE_SECONDS) if idle_snapshots else every)
+            snapshots = [take_snapshot(name) for name in names]
         except Exception as error:
             why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
             if not why:
                 raise
             message = say_once(f"{why}; trying again every {every:g} s", message)
-            idle_looks = 0
+            idle_snapshots = 0
             time.sleep(every)
 
 
-def reason_to_wait(looks: Sequence["Snapshot"]) -> str:
+def reason_to_wait(snapshots: Sequence["Snapshot"]) -> str:
     """Return what is missing for a report; empty where some run counts."""
     from study.verdict import counted
 
-    if any(len(counted(seen.runs)) for seen in looks):
+    if any(len(counted(snapshot.runs)) for snapshot in snapshots):
         return ""
-    names = ", ".join(f"'{seen.name}'" for seen in looks)
-    return f"waiting: no run of {names} has ended yet ({sum(seen.active for seen in looks)} runs and searches at work)"
+    names = ", ".join(f"'{snapshot.name}'" for snapshot in snapshots)
+    return f"waiting: no run of {names} has ended yet ({active_runs(snapshots)})"
 
 
-def progress_of(looks: Sequence["Snapshot"]) -> str:
+def progress_of(snapshots: Sequence["Snapshot"]) -> str:
     """Return how many runs are counted, and how many are at work."""
     from study.verdict import counted
 
-    runs = [seen.runs for seen in looks]
+    runs = [snapshot.runs for snapshot in snapshots]
     ended, total = sum(len(counted(frame)) for frame in runs), sum(map(len, runs))
-    return f"{ended} of {total} runs counted, {sum(seen.active for seen in looks)} runs and searches at work"
+    return f"{ended} of {total} runs counted, {active_runs(snapshots)}"
+
+
+def active_runs(snapshots: Sequence["Snapshot"]) -> str:
+    """Write how many runs and searches are at work."""
+    return f"{sum(snapshot.active for snapshot in snapshots)} runs and searches at work"
 
 
 def say_once(text: str, last: str) -> str:

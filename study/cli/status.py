@@ -23,10 +23,10 @@ def status(
     experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
 ) -> None:
     """Print the results of a study so far, and its verdict."""
-    seen = take_snapshot(experiment or newest_study())
-    counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
-    say(f"{seen.name}: {', '.join(counts) or 'no run yet'}")
-    print_results(seen)
+    snapshot = take_snapshot(experiment or newest_study())
+    counts = [f"{number} {what}" for what, number in outcomes(snapshot).items() if number]
+    say(f"{snapshot.name}: {', '.join(counts) or 'no run yet'}")
+    print_results(snapshot)
 
 
 def newest_study() -> str:
@@ -41,30 +41,30 @@ def newest_study() -> str:
     return names[0]
 
 
-def outcomes(seen: Snapshot) -> dict[str, int]:
+def outcomes(snapshot: Snapshot) -> dict[str, int]:
     """Return how many runs have ended, and in which way, and how many runs and trials are at work."""
-    runs = [run.tags.get(tag.OUTCOME) for run in seen.records if run.tags.get(tag.KIND) == "run"]
-    trials = [run.tags.get(tag.OUTCOME) for run in seen.records if run.tags.get(tag.KIND) == "trial"]
+    runs = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "run"]
+    trials = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "trial"]
     return {
         **{f"runs {outcome}": runs.count(outcome) for outcome in ("finished", "diverged", "failed", "interrupted")},
         "trials done": sum(outcome in tag.DONE for outcome in trials),
-        "runs and searches at work": seen.active,
+        "runs and searches at work": snapshot.active,
     }
 
 
-def print_results(seen: Snapshot) -> None:
+def print_results(snapshot: Snapshot) -> None:
     """Print the table of results and the verdicts of a study, and to standard error what is left out of them."""
-    warn(seen.left_out)
-    if seen.smallest_effect.remark:
-        warn([f"smallest effect: {seen.smallest_effect.remark}"])
-    runs = seen.runs
+    warn(snapshot.left_out)
+    if snapshot.smallest_effect.remark:
+        warn([f"smallest effect: {snapshot.smallest_effect.remark}"])
+    runs = snapshot.runs
     rows = result_rows(runs)
     if not rows:
         return
-    print_table(HEADINGS, rows, title=seen.name)
+    print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import judge
 
-    verdicts = judge(runs, seen.smallest_effect.points, seen.trials)
+    verdicts = judge(runs, snapshot.smallest_effect.points, snapshot.trials)
     print_verdicts((verdict.line, verdict.next_step) for verdict in verdicts)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from study.config import Recipe
 from study.data import Normalizer, TrainBatches, load_dataset
-from study.probe import build_by_construction
+from study.probe.construction import build_by_construction
 from study.probe.continuation import Mark, marked_iterations, train_on
 from study.train import Score
 from study.train.evaluate import Stopped, evaluate, never_stop

@@ -3,7 +3,7 @@ import torch
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.probe import copy_net, find_layers, recalibrated
+from study.probe.subject import copy_net, find_layers, recalibrated
 
 
 def test_a_copy_shares_nothing_with_its_net(digit_net, untouched):

@@ -9,8 +9,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.probe import SurfacePoint, copy_net, filter_directions, measure_surface, summarise_surface
-from study.probe.surface import points_at_once
+from study.probe.subject import copy_net
+from study.probe.surface import SurfacePoint, filter_directions, measure_surface, points_at_once, summarise_surface
 
 
 def directions_of(net: nn.Module, count: int = 2, seed: int = 0) -> list[dict[str, torch.Tensor]]:
