@@ -3,9 +3,13 @@ VENV ?= .venv
 PYTHON ?= python3
 GRID ?= experiments.yaml
 BIN := $(VENV)/bin
+# What `make quick` leaves out: files that start the program, a browser, a cluster or a server, or draw whole reports
+LONG := faults golden gpu report track train probe launch/plan/test_probe_tags.py launch/plan/test_stale_runs.py \
+	launch/test_made.py launch/test_run_grid.py launch/worker/test_rank_group.py cli/test_app.py cli/test_data.py \
+	cli/test_status.py verdict/test_simulation.py test_examples.py test_docs.py test_forks.py
 
 .DEFAULT_GOAL := help
-.PHONY: help study test check clean
+.PHONY: help study test quick check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +31,9 @@ check: $(VENV)/.installed  ## lint and type-check
 # worksteal: what a file of tests shares is made once, nearly always
 test: check  ## lint, type-check and test
 	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+quick: $(VENV)/.installed  ## the tests that take no program, browser, cluster or server: about a minute
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow" $(addprefix --ignore=tests/,$(LONG))
 
 clean:  ## remove the virtual environment and caches, never a study
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

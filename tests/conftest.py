@@ -82,22 +82,31 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
-@pytest.fixture(scope="session")
-def left_alone(shared_folder: Path) -> Callable[[str], Path]:
-    """Return what runs a grid with nothing to disturb it: once for all tests, whichever process they are in."""
+Made = Callable[[str, str, tuple[str, ...]], Path]
 
-    def undisturbed(grid: str) -> Path:
-        folder = shared_folder / f"left-alone-{zlib.crc32(grid.encode()):08x}"
+
+@pytest.fixture(scope="session")
+def _made(shared_folder: Path) -> Made:
+    """Return what runs a grid, under a file's name and with more words: once for all tests, whatever their process."""
+
+    def made(grid: str, name: str, words: tuple[str, ...]) -> Path:
+        folder = shared_folder / f"made-{zlib.crc32(repr((grid, words)).encode()):08x}"
         with FileLock(f"{folder}.lock"):
             if not (folder / "done").exists():
                 folder.mkdir(exist_ok=True)
-                (folder / "g.yaml").write_text(grid)
-                done = run_study(folder, "run", "--grid", "g.yaml", "--workers", "2")
-                assert done.returncode == 0, done.stderr
+                (folder / name).write_text(grid)
+                done = run_study(folder, "run", "--grid", name, *words)
+                assert done.returncode == 0, done.stderr + done.stdout
                 (folder / "done").touch()
         return folder
 
-    return undisturbed
+    return made
+
+
+@pytest.fixture(scope="session")
+def left_alone(_made: Made) -> Callable[[str], Path]:
+    """Return what runs a grid with nothing to disturb it; not to be written to."""
+    return lambda grid: _made(grid, "g.yaml", ("--workers", "2"))
 
 
 def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -130,13 +139,9 @@ def database(tmp_path: Path, _new_database: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def small_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_study(_made: Made) -> Path:
     """The folder of a finished study, tuned and trained by the real program; not to be written to."""
-    folder = tmp_path_factory.mktemp("small")
-    (folder / "small.yaml").write_text(SMALL_STUDY)
-    done = run_study(folder, "run", "--grid", "small.yaml")
-    assert done.returncode == 0, done.stderr + done.stdout
-    return folder
+    return _made(SMALL_STUDY, "small.yaml", ())
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ recipe: {epochs: 12, batch_size: 16, lr: tune, augment: crop-flip, precision: fp
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid:
   architecture: [plain, residual]
-  depth: [8, 14]
+  depth: [8]
   seed: [0, 1]
 """
 WORDS = ("--workers", "2", "--checkpoint-every", "0.5")
@@ -41,7 +41,7 @@ def disturb(folder: Path, draw: random.Random, limit: int) -> int:
         starts += 1
         launcher = Launcher(folder, f"launcher {starts}", *WORDS)
         while kills < limit and launcher.process.poll() is None:
-            time.sleep(draw.uniform(0.1, 5.0))
+            time.sleep(draw.uniform(0.1, 3.0))
             target = draw.choice(TARGETS)
             alive = workers(launcher.process)
             if launcher.process.poll() is not None or (target == "worker" and not alive):
