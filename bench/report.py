@@ -130,13 +130,14 @@ def phases(out: Path) -> None:
     """Write the report of the newest study as the command does, and print the seconds of each phase."""
     start = time.perf_counter()
     import study.cli.report as commands
+    from study.cli.status import newest_study
 
     modules = {name: importlib.import_module(name.rpartition(".")[0]) for name in PHASES}
     spent = {"import": time.perf_counter() - start}
     for name, phase in PHASES.items():
         call = name.rpartition(".")[2]
         setattr(modules[name], call, timed(getattr(modules[name], call), phase, spent))
-    commands.report(commands.studies([]), commands.Wish(out))
+    commands.read_and_write([newest_study()], commands.ReportOptions(out))
     spent["the rest"] = time.perf_counter() - start - sum(spent.values())
     for phase, seconds in spent.items():
         print(f"| {phase} | {seconds:.1f} |")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.config.paths import base_folder, cache_folder
 from study.data.dataset import BadFile, Split
 from study.errors import DataError, printable
+from study.paths import base_folder, cache_folder
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec

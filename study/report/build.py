@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError, without_passwords
-from study.report.comparison import Comparison
 from study.report.comparison_section import compare_section
 from study.report.data_section import data_part
 from study.report.figures.curves import curve_drawings
@@ -30,6 +29,7 @@ from study.report.tables.writer import with_rows, write_table
 from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
 from study.verdict import selection as c
+from study.verdict.comparison import Comparison
 from study.verdict.verdict import Verdict, judge
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.report.comparison import Comparison, DepthChange, NetChange
 from study.report.figures.final_errors import compare_drawing
 from study.report.metrics import METRICS
 from study.report.page import Part
@@ -16,6 +15,7 @@ from study.report.tables.paper import two_decimals
 from study.report.tables.writer import Column, Table, with_rows
 from study.report.text import some_of, write
 from study.verdict import selection as c
+from study.verdict.comparison import Comparison, DepthChange, NetChange
 from study.verdict.pairs import ALPHA
 from study.verdict.text import points
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.verdict.comparison import shared_runs
 from study.verdict.rule import SMALLEST_EFFECT
+from study.verdict.variant import labelled
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track.datasets import DatasetRecord
@@ -49,7 +51,7 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         told = made.words | {"report_command": command}
         return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, one.probes, told, made.smallest_effect)
     runs, curves, trials = (
-        _under([labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
+        _under([_labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
     )
     datasets = {record.fingerprint: record for one in studies for record in one.datasets}
     name = " + ".join(one.name for one in studies)
@@ -57,25 +59,11 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
     return Joined(name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), effect)
 
 
-def label(study: str, variant: str = "") -> str:
-    """Return the variant that tells a study's nets from others': ``study=digits, width=2``."""
-    return f"study={study}, {variant}" if variant else f"study={study}"
-
-
-def labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
+def _labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
     """Return the rows with the study's name in their variant."""
     if frame.empty:
         return frame
-    return frame.assign(variant=[label(study, str(variant)) for variant in frame["variant"]])
-
-
-def shared_runs(runs: pd.DataFrame) -> int:
-    """Count the runs whose key an earlier study has too: the same training, done twice or kept in two studies."""
-    if "run_key" not in runs:
-        return 0
-    keys = runs.assign(study=[str(variant).partition(",")[0] for variant in runs["variant"]])
-    keys = keys[keys["run_key"] != ""].drop_duplicates(["study", "run_key"])
-    return int(keys.duplicated("run_key").sum())
+    return frame.assign(variant=[labelled(study, str(variant)) for variant in frame["variant"]])
 
 
 def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

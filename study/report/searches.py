@@ -25,8 +25,8 @@ from study.report.tables.searches import (
 from study.report.tables.writer import with_rows
 from study.report.text import write
 from study.verdict import selection as c
-from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
+from study.verdict.rule import find_edges
 from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of
 from study.verdict.text import interval, listed, points
 

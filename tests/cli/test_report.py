@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from study.cli import watch as commands_watch
+from study.cli import report as commands
 from study.cli.app import app
 from study.errors import StudyError
 from study.events import Epoch
@@ -127,7 +127,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> tu
         if left:
             left.pop(0)()
 
-    monkeypatch.setattr(commands_watch, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
+    monkeypatch.setattr(commands, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
     return call("report", "--watch", "--every", "7", "-e", "s"), waits
 
 

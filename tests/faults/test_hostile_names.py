@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from study.cli.report import folder
+from study.cli.report import report_folder
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.describe import describe
@@ -127,7 +127,7 @@ HOSTILE = ("../../up", "/etc/passwd", "a/b", "<script>", "\x1b[2J", "..", "", "x
 @pytest.mark.parametrize("name", HOSTILE)
 def test_report_folders_stay_below_reports(name):
     """A study may come from a stranger's MLflow, with any name: its report's folder is one below `reports`."""
-    for found in (folder([name], None), folder([name, "b"], None)):
+    for found in (report_folder([name], None), report_folder([name, "b"], None)):
         assert found.parent == Path("reports")
         assert found.name.isprintable()
         assert found.name not in (".", "..")

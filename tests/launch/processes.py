@@ -13,7 +13,7 @@ import psutil
 
 from study.track.database import StoredRun
 from study.track.store import Store
-from tests.conftest import study_command
+from tests.forks import start
 
 
 def uri(folder: Path) -> str:
@@ -55,11 +55,15 @@ def wait_for(what: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    try:
-        children = psutil.Process(process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
+    """Return a launcher's workers: forks of a server that is its child, or else its children."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                words = child.cmdline()
+                found += [fork for fork in child.children() if fork.cmdline() == words]
+                found += [child] if "spawn_main" in " ".join(words) else []
+    return found
 
 
 def records(folder: Path, address: str | None = None) -> list[StoredRun]:
@@ -69,12 +73,6 @@ def records(folder: Path, address: str | None = None) -> list[StoredRun]:
         return store.records() if store else []
     except Exception:
         return []
-
-
-def _heed_signals() -> None:
-    """Undo what `nohup`, or a shell's `&`, does to all that is started below it: the program would heed no signal."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 STARTED: list["Launcher"] = []
@@ -88,14 +86,13 @@ class Launcher:
         """Start it on `g.yaml` with one worker; what it says goes to a file in `folder`, or in `messages`."""
         self.messages = (messages or folder) / f"{name}.txt"
         with self.messages.open("w") as out:
-            self.process = subprocess.Popen(
-                study_command("run", "--grid", "g.yaml", "--workers", "1", *words),
+            self.process = start(
+                ("run", "--grid", "g.yaml", "--workers", "1", *words),
                 cwd=folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                preexec_fn=_heed_signals,
             )
         STARTED.append(self)
 

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from study.report import build_report, join
-from study.report.joined import shared_runs
+from study.verdict.comparison import shared_runs
 from study.verdict.selection import variants
 from study.verdict.verdict import judge
 from tests.report.studies import loaded, shifted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from study.config import REMEDIES, UNNORMALISED, Grid, RunSpec, Tune
+from study.config import MODIFICATIONS, UNNORMALISED, Grid, RunSpec, Tune
 from study.data import Dataset, augmentation
 from study.launch.plan.probe_tags import covers, names
 from study.nets import Complexity, count
@@ -232,7 +232,7 @@ def _variant(spec: RunSpec, varying: list[str]) -> str:
     Of SkipInit and Fixup it goes without saying that they have no batch norm.
     """
     recipe = spec.identity()["recipe"]
-    usual = set(REMEDIES) - spec.remedies.keys()
+    usual = set(MODIFICATIONS) - spec.modifications.keys()
     implied = {"batch_norm"} if recipe["scaling"] in UNNORMALISED else set()
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
     fields = [field for field in fields if field not in usual | implied]

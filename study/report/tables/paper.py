@@ -282,7 +282,7 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
         for train, test in zip(cells_of(runs, "train"), cells_of(runs, "test"), strict=True)
         if test.first["architecture"] in ("plain", "residual")
     ]
-    pairs.sort(key=lambda pair: (c.without_shortcut(pair[1].variant), int(pair[1].first["depth"]), _rank(pair[1])))
+    pairs.sort(key=lambda pair: (c.plain_variant(pair[1].variant), int(pair[1].first["depth"]), _rank(pair[1])))
     if len({shortcut_of(test.first) for _, test in pairs} - {"none"}) < 2:
         pairs = []
     tests = [test for _, test in pairs]
@@ -290,7 +290,7 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
     numbers = pd.DataFrame(
         [
             {
-                "variant": c.without_shortcut(test.variant),
+                "variant": c.plain_variant(test.variant),
                 "net": test.first["net"],
                 "depth": int(test.first["depth"]),
                 "option": shortcut_of(test.first),

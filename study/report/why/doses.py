@@ -8,6 +8,7 @@ from study.report.figures.remedies import DoseLine
 from study.report.why.chapter import Evidence
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
+from study.verdict.variant import Variant
 
 FIELD = "shortcut_scale"
 
@@ -32,7 +33,7 @@ def doses(evidence: Evidence) -> Doses | None:
     scaled = evidence.others[
         (evidence.others["architecture"] == "residual") & ~evidence.others["run_id"].isin(base["run_id"])
     ]
-    alike = _parts(str(base["variant"].iloc[0]))
+    alike = Variant.parse(str(base["variant"].iloc[0]))
     found = {name: scale for name in set(scaled["variant"]) if (scale := _scale(str(name), alike)) is not None}
     scaled = scaled[scaled["variant"].isin(found)]
     lines = []
@@ -54,15 +55,10 @@ def _line(depth: int, cells: dict[float, pd.DataFrame]) -> DoseLine:
     )  # fmt: skip
 
 
-def _scale(variant: str, alike: dict[str, str]) -> float | None:
+def _scale(variant: str, alike: Variant) -> float | None:
     """Return the scale in a variant's name, None where it differs in anything else from the nets that are judged."""
-    parts = _parts(variant)
-    scale = parts.pop(FIELD, "")
+    fields = Variant.parse(variant)
     try:
-        return float(scale) if parts == alike else None
+        return float(fields.get(FIELD, "")) if fields.without(FIELD) == alike else None
     except ValueError:
         return None
-
-
-def _parts(variant: str) -> dict[str, str]:
-    return {name: value for name, _, value in (part.partition("=") for part in variant.split(", ")) if name}

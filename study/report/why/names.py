@@ -1,5 +1,7 @@
 """What remedies are called in sentences and figures, where a table of runs has `initialisation=orthogonal`."""
 
+from study.verdict.variant import Variant
+
 WORDS = {
     "batch_norm=none": "no batch norm",
     "preactivation=True": "pre-activation",
@@ -17,16 +19,15 @@ def in_words(variant: str) -> str:
 
     What isn't known stays as it is.
     """
-    parts = variant.split(", ") if variant else []
-    return " + ".join(_word(part, alone=len(parts) == 1) for part in parts)
+    fields = Variant.parse(variant)
+    return " + ".join(_word(field, value, alone=len(fields) == 1) for field, value in fields.items())
 
 
-def _word(part: str, *, alone: bool) -> str:
-    field, _, value = part.partition("=")
+def _word(field: str, value: str, *, alone: bool) -> str:
     if field == "initialisation":
         return f"{value.capitalize() if value == 'dirac' else value}{' weights' * alone}"
     if field == "shortcut_scale":
         return f"shortcut times {value}"
     if field == "shortcut":
         return f"option {value}"
-    return WORDS.get(part, part)
+    return WORDS.get(f"{field}={value}", f"{field}={value}")

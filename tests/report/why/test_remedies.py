@@ -148,6 +148,7 @@ def test_a_remedy_at_the_deep_net_alone_is_held_against_the_shallow_plain_net(tm
         ("shortcut_scale=0.5", "shortcut times 0.5"),
         ("scaling=rezero", "ReZero"),
         ("shortcut=B, width=2", "option B + width=2"),
+        ("milestones=[0.5, 0.75]", "milestones=[0.5, 0.75]"),
     ],
 )
 def test_remedies_have_names(variant, words):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.probe import add_noise, build_by_construction
+from study.probe.construction import add_noise, build_by_construction
 
 PAIRS = [("plain-8", 20), ("plain-8", 56), ("plain-14", 20), ("plain-14", 32)]
 both = pytest.mark.parametrize("statistics", ["unit", "measured"])

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from study.errors import StudyError
-from study.probe import measure_shattering, recalibrated
+from study.probe.shattering import measure_shattering
+from study.probe.subject import recalibrated
 
 
 def test_a_linear_nets_gradient_is_constant_and_said_to_be(batches):

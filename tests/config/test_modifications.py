@@ -1,4 +1,4 @@
-"""Remedies as fields of a recipe: which nets have them, what they are called, and what doesn't fit."""
+"""Modifications as fields of a recipe: which nets have them, what they are called, and what doesn't fit."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.config import REMEDIES, Recipe, RunSpec, parse_grid
+from study.config import MODIFICATIONS, Recipe, RunSpec, parse_grid
 from study.errors import GridError
 from study.launch.plan.cells import DataFacts, make_cells
 from study.train import design_of
@@ -31,7 +31,7 @@ def test_what_does_not_fit_is_said_in_a_line(axes: str, message: str) -> None:
         parse_grid(f"{GRID}grid: {axes}\n", "g.yaml")
 
 
-def test_the_papers_nets_have_no_variant_among_remedies() -> None:
+def test_the_papers_nets_have_no_variant_among_modifications() -> None:
     text = """
 grid: {architecture: [plain, residual], depth: [8]}
 include:
@@ -76,5 +76,5 @@ def test_keys_are_equal_where_nets_are(a: dict[str, object], b: dict[str, object
     assert (one.run_key("f") == two.run_key("f")) is (design_of(one) == design_of(two))
 
 
-def test_every_remedy_is_a_field() -> None:
-    assert set(FIELDS) == set(REMEDIES) <= set(Recipe.model_fields)
+def test_every_modification_is_a_field() -> None:
+    assert set(FIELDS) == set(MODIFICATIONS) <= set(Recipe.model_fields)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import StudyError
-from study.probe.replica import replica
+from study.probe.subject import copy_net
 
 AT_ONCE = 512
 """Points whose gradients are taken at once."""
@@ -78,7 +78,7 @@ def measure_shattering(
         raise StudyError(f"lines go from images to as many others, not {tuple(first.shape)} to {tuple(second.shape)}")
     if points < 3:
         raise StudyError(f"{points} points make no autocorrelation: take 3 or more")
-    own = replica(net, training=False).requires_grad_(False)
+    own = copy_net(net, training=False).requires_grad_(False)
     lines = [_gradients(own, start, end, points, logit) for start, end in zip(first, second, strict=True)]
     g = torch.stack(lines)  # (L, P, D)
     centred = g - g.mean(1, keepdim=True)
@@ -106,12 +106,12 @@ def half_distance(rows: Sequence[Correlation]) -> float:
 def _gradients(net: nn.Module, start: Tensor, end: Tensor, points: int, logit: int) -> Tensor:
     """Return a logit's gradients at points from one image (C, H, W) to another: (P, D) in double precision."""
     t = torch.linspace(0, 1, points, dtype=start.dtype, device=start.device)[:, None, None, None]
-    found = []
+    gradients = []
     for part in torch.split(t, AT_ONCE):
         x = (start + part * (end - start)).requires_grad_()  # (B, C, H, W)
         (gradient,) = torch.autograd.grad(net(x)[:, logit].sum(), x)
-        found.append(gradient.flatten(1).double())
-    return torch.cat(found)
+        gradients.append(gradient.flatten(1).double())
+    return torch.cat(gradients)
 
 
 def _correlate(g: Tensor) -> list[float]:

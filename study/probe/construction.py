@@ -20,9 +20,7 @@ from study.nets.blocks import BasicBlock
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
 from study.nets.initialise import allocate
-from study.probe.layers import find_layers
-from study.probe.replica import replica
-from study.probe.sums import channel_sums
+from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
 
 Statistics = Literal["unit", "measured"]
 """What the inserted batch norms hold, `unit` mean 0 and variance 1, `measured` those of the channels they see."""
@@ -69,22 +67,22 @@ def build_by_construction(
     Raises:
         StudyError: the net isn't one of those, or a depth that the family doesn't have, or less than the net's own.
     """
-    shallow = replica(net, training=False)
+    shallow = copy_net(net, training=False)
     deep = _deeper(shallow, depth)
     known = shallow.state_dict()
     added = _added(shallow, deep)
     stages = {name.split(".")[0] for name in added} if statistics == "measured" else set()
-    seen = {stage: _stage_statistics(shallow, stage, batches) for stage in stages}
+    measured = {stage: _stage_statistics(shallow, stage, batches) for stage in stages}
     for name, block in added.items():
         unit = torch.zeros(block.channels_out), torch.ones(block.channels_out)
-        _make_identity(block, *seen.get(name.split(".")[0], unit))
+        _make_identity(block, *measured.get(name.split(".")[0], unit))
         known.update({f"{name}.{key}": value for key, value in block.state_dict().items()})
     deep.load_state_dict(known)
     deep.eval()
     with torch.no_grad():
         logits = [(deep(images), shallow(images)) for images, _ in batches]  # (N, K) each
-    largest = max((float((mine - other).abs().max()) for mine, other in logits), default=0.0)
-    changed = sum(int((mine.argmax(1) != other.argmax(1)).sum()) for mine, other in logits)
+    largest = max((float((a - b).abs().max()) for a, b in logits), default=0.0)
+    changed = sum(int((a.argmax(1) != b.argmax(1)).sum()) for a, b in logits)
     return Construction(deep.train(net.training), tuple(added), largest, changed)
 
 
@@ -101,7 +99,7 @@ def add_noise(
     Raises:
         StudyError: a name in `blocks` that no 3x3 layer is in.
     """
-    own = replica(net, training=net.training)
+    own = copy_net(net, training=net.training)
     layers = find_layers(own)
     missing = {name for name in blocks or () if not any(_within(layer.name, name) for layer in layers)}
     if missing:
@@ -173,15 +171,8 @@ def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
 
 def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Return mean and variance (C,) of a stage's output over all images and positions, in evaluation mode."""
-    seen: list[Tensor] = []
-    hook = net.get_submodule(stage).register_forward_hook(lambda _module, _inputs, y: seen.append(channel_sums(y)))
-    with torch.no_grad():
-        for images, _ in batches:
-            net(images)
-    hook.remove()
-    if not seen:
-        raise StudyError("no images to measure the channels' statistics on")
-    count, total, squares = torch.stack(seen).sum(0)
+    (sums,) = sum_outputs(net, [net.get_submodule(stage)], batches, channel_sums)
+    count, total, squares = sums
     mean = total / count
     return mean, (squares / count - mean.square()).clamp_min(0)
 
@@ -194,6 +185,6 @@ def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
         cast(Tensor, norm.running_mean).copy_(mean)
         cast(Tensor, norm.running_var).copy_(var)
         cast(Tensor, norm.num_batches_tracked).zero_()
-        held = cast(Tensor, norm.running_var).double()  # as stored, so that rounding it changes nothing
-        norm.weight.copy_((held + norm.eps).sqrt())
+        stored = cast(Tensor, norm.running_var).double()  # as stored, so that rounding it changes nothing
+        norm.weight.copy_((stored + norm.eps).sqrt())
         norm.bias.copy_(cast(Tensor, norm.running_mean))

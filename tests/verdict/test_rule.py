@@ -4,7 +4,7 @@ import pytest
 
 from study.verdict import judge
 from study.verdict import selection as c
-from study.verdict.edges import Slack, find_edges
+from study.verdict.rule import Slack, find_edges
 from study.verdict.searches import by_trial
 from tests.report.frames import Truth, make_study
 

@@ -1,9 +1,24 @@
-"""What a trial is (a run at one point of the search, shortened if asked to) and what it is judged by."""
+"""A trial of a search: a run at one point, shortened if asked to, and the value it is judged by."""
 
 import math
+from dataclasses import dataclass
 
 from study.config import RunSpec, Tune
 from study.tune.space import Point, with_point
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A point to try with one of its seeds, and the number of the trial in the cell's search."""
+
+    number: int
+    point: Point
+    repeat: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Its learning rate."""
+        return self.point["lr"]
 
 
 def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repeat: int = 0) -> RunSpec:
@@ -16,21 +31,21 @@ def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repea
         train_images: how many images an epoch has.
         repeat: which of the trial's seeds, from 0.
     """
-    whole = with_point(spec, point)
-    total = whole.recipe.total_iterations(train_images)
-    milestones = tuple(m if isinstance(m, float) else m / total for m in whole.recipe.milestones)
-    shortened = whole.with_recipe(
+    full = with_point(spec, point)
+    total = full.recipe.total_iterations(train_images)
+    milestones = tuple(m if isinstance(m, float) else m / total for m in full.recipe.milestones)
+    shortened = full.with_recipe(
         epochs=None,
         iterations=max(1, round(total * tune.fraction)),
         milestones=tuple(m for m in milestones if 0 < m < 1),
-        warmup=round(whole.recipe.warmup * tune.fraction),
+        warmup=round(full.recipe.warmup * tune.fraction),
         test_views="center",  # a trial is judged by other figures
     )
     return shortened.model_copy(update={"seed": tune.seed + repeat})
 
 
 def objective_value(tune: Tune, classes: int, values: dict[str, float | None]) -> float:
-    """Return what a trial that came to its end is judged by; capped, so that one wild value doesn't bend the search.
+    """Return the value of a completed trial; capped, so that one wild value doesn't bend the search.
 
     Args:
         tune: the search's settings.
@@ -43,5 +58,5 @@ def objective_value(tune: Tune, classes: int, values: dict[str, float | None]) -
 
 
 def worst_value(tune: Tune, classes: int) -> float:
-    """Return what a diverged trial is told as: ten times the loss of guessing, or an error of 100 percent."""
+    """Return the value of a diverged trial: ten times the loss of guessing, or an error of 100 percent."""
     return 10 * math.log(classes) if tune.objective == "train_loss" else 100.0

@@ -8,17 +8,30 @@ same ones: with equal weights at the start that is on the safe side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from study.report.joined import label, shared_runs
-from study.report.settings import Setting, counted_settings, settings
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import difference, difference_in_differences, holm
 from study.verdict import selection as c
+from study.verdict.variant import Variant, is_of_study, labelled
 
 METRICS = ("final_train_error", "final_test_error")
+Kind = Literal["setting", "consequence", "circumstance"]
+CONSEQUENCES = (
+    "fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations",
+)  # fmt: skip
+"""What follows from the data and the settings, and can differ where they are the same: files that were changed."""
+CIRCUMSTANCES = ("device", "commit", "code", "torch")
+OWN = {
+    "run_id", "run_key", "name", "outcome", "status", "reason", "architecture", "depth", "net", "variant", "seed", "lr",
+    "lr_tuned", "start_time", "seconds", "images_per_second", "step", "parameters", "multiply_adds",
+    "iterations_per_epoch", "generalisation_gap",
+}  # fmt: skip
+"""Columns of runs that are no settings of a study."""
+SHORT = {"fingerprint": 12, "commit": 12}
+NO_VALUE = "\u2013"
 
 
 class Couple(NamedTuple):
@@ -28,6 +41,20 @@ class Couple(NamedTuple):
     b: str
     shown: str
     """What tells it from other couples; empty where there is one."""
+
+
+class Setting(NamedTuple):
+    """A field with all its values in A and in B, as words."""
+
+    name: str
+    a: str
+    b: str
+    kind: Kind
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two studies have other values."""
+        return self.a != self.b
 
 
 class NetChange(NamedTuple):
@@ -86,13 +113,13 @@ def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: fl
     used = pd.concat([frame for pair in common for frame in pair]) if common else kept
     if used.empty:
         used = kept
-    found = settings(used, names)
+    found = compare_settings(used, names)
     return Comparison(
         names,
         smallest_effect,
         tuple(couples),
-        tuple(one for one in found if one.differs),
-        sum(not one.differs for one in counted_settings(found)),
+        tuple(setting for setting in found if setting.differs),
+        sum(not setting.differs for setting in found if setting.kind == "setting"),
         tuple(nets),
         tuple(_depths(common, couples)),
         shared_runs(kept),
@@ -110,7 +137,7 @@ def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
     else:
         pairs = []
     return [
-        Couple(label(names[0], a), label(names[1], b), (a if a == b else f"{a or 'all'} / {b or 'all'}")
+        Couple(labelled(names[0], a), labelled(names[1], b), (a if a == b else f"{a or 'all'} / {b or 'all'}")
                if len(pairs) > 1 else "")
         for a, b in pairs
     ]  # fmt: skip
@@ -118,9 +145,8 @@ def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
 
 def _variants(kept: pd.DataFrame, name: str) -> list[str]:
     """Return a study's own variants, without its name."""
-    whole = label(name)
-    mine = [variant for variant in c.variants(kept) if variant == whole or variant.startswith(f"{whole}, ")]
-    return [variant.removeprefix(whole).removeprefix(", ") for variant in mine]
+    own = [variant for variant in c.variants(kept) if is_of_study(variant, name)]
+    return [variant.removeprefix(labelled(name)).removeprefix(", ") for variant in own]
 
 
 def _common(kept: pd.DataFrame, couple: Couple) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -178,3 +204,45 @@ def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequen
 def _resolution(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> float:
     """Return what one image is worth in percent in the study with fewer images."""
     return max(c.resolution(frame, metric) for frame in (a, b))
+
+
+def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting]:
+    """Return every field of two studies' runs, in the order of the frame; settings first."""
+    a, b = (runs[[is_of_study(str(variant), name) for variant in runs["variant"]]] for name in names)
+    fields = [str(name) for name in runs if name not in OWN and not str(name).startswith("final_")]
+    out = [Setting("learning rate", _rates(a), _rates(b), "setting")]
+    out += [Setting(field, _written(a, field), _written(b, field), _kind(field)) for field in fields]
+    seeds_a, seeds_b = (_values({int(seed) for seed in frame["seed"]}) for frame in (a, b))
+    out.append(Setting("seeds", seeds_a, seeds_b, "circumstance"))
+    order = ("setting", "consequence", "circumstance")
+    return sorted(out, key=lambda one: order.index(one.kind))
+
+
+def _kind(field: str) -> Kind:
+    return "consequence" if field in CONSEQUENCES else "circumstance" if field in CIRCUMSTANCES else "setting"
+
+
+def _rates(runs: pd.DataFrame) -> str:
+    tuned = runs["lr_tuned"].astype(bool)
+    given = _values(set(runs.loc[~tuned, "lr"].dropna()))
+    return ", ".join([*(["tuned for each net"] if tuned.any() else []), *([given] if given != NO_VALUE else [])])
+
+
+def _written(runs: pd.DataFrame, field: str) -> str:
+    present = runs[field].dropna()
+    if pd.api.types.is_numeric_dtype(present):
+        return _values(set(present))
+    return ", ".join(sorted({str(value)[: SHORT.get(field)] for value in present} - {"", "None", "nan"})) or NO_VALUE
+
+
+def _values(values: set[float] | set[int]) -> str:
+    return ", ".join(f"{value:,.15g}" for value in sorted(values)) or NO_VALUE
+
+
+def shared_runs(runs: pd.DataFrame) -> int:
+    """Count the runs whose key an earlier study has too: the same training, done twice or kept in two studies."""
+    if "run_key" not in runs:
+        return 0
+    keys = runs.assign(study=[Variant.parse(str(variant))["study"] for variant in runs["variant"]])
+    keys = keys[keys["run_key"] != ""].drop_duplicates(["study", "run_key"])
+    return int(keys.duplicated("run_key").sum())

@@ -1,4 +1,4 @@
-"""Remedies in training: each trains, none leaks into others, and kept weights predict as the run did."""
+"""Modifications in training: each trains, none leaks into others, and kept weights predict as the run did."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from study.train.state import build_state
 from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
-REMEDIES: list[tuple[str, dict[str, Any]]] = [
+MODIFICATIONS: list[tuple[str, dict[str, Any]]] = [
     ("residual", {"shortcut_scale": 0.5}),
     ("residual", {"shortcut_scale": 0, "shortcut": "B"}),
     ("residual", {"preactivation": True, "shortcut": "B"}),
@@ -42,7 +42,7 @@ def make_spec(architecture: str, **recipe: Any) -> RunSpec:
     return RunSpec(dataset=DATA, architecture=architecture, depth=8, recipe=Recipe(**fields), seed=0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("architecture", "recipe"), REMEDIES, ids=str)
+@pytest.mark.parametrize(("architecture", "recipe"), MODIFICATIONS, ids=str)
 def test_two_steps_and_the_kept_weights_predict(
     architecture: str, recipe: dict[str, Any], digits: Dataset, tmp_path: Path
 ) -> None:
@@ -57,8 +57,12 @@ def test_two_steps_and_the_kept_weights_predict(
     assert 100 * wrong.double().mean().item() == pytest.approx(finished.final_test_error)
 
 
-def test_each_remedy_is_another_net_to_join_and_to_keep(digits: Dataset) -> None:
-    specs = [make_spec("plain"), make_spec("residual"), *(make_spec(one, **recipe) for one, recipe in REMEDIES)]
+def test_each_modification_is_another_net_to_join_and_to_keep(digits: Dataset) -> None:
+    specs = [
+        make_spec("plain"),
+        make_spec("residual"),
+        *(make_spec(architecture, **recipe) for architecture, recipe in MODIFICATIONS),
+    ]
     states = [build_state(spec, digits, CPU) for spec in specs]
     architectures = [state.architecture for state in states]
     assert len(set(architectures)) == len(specs) - 2  # a plain net has no branch to scale, and one order of layers
@@ -67,7 +71,7 @@ def test_each_remedy_is_another_net_to_join_and_to_keep(digits: Dataset) -> None
     assert joinable.count(True) == 10
 
 
-def test_a_specification_without_remedies_is_the_papers() -> None:
+def test_a_specification_without_modifications_is_the_papers() -> None:
     assert design_of(make_spec("plain")) == PAPER
     assert design_of(make_spec("residual")) == PAPER
 

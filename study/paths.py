@@ -1,4 +1,4 @@
-"""Where the program keeps what it can make or fetch again."""
+"""Cache folders, whose content can be made or fetched again."""
 
 import os
 from pathlib import Path
@@ -13,5 +13,5 @@ def base_folder(variable: str) -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """Return where things of a kind are kept: below STUDY_CACHE, or else the user's cache folder."""
+    """Return a folder of the cache: below STUDY_CACHE, or else the user's cache folder."""
     return base_folder("STUDY_CACHE") / name
