@@ -33,42 +33,42 @@ class CompareSection(NamedTuple):
     part: Part
 
 
-def compare_section(found: Comparison, runs: pd.DataFrame, folder: Path) -> CompareSection:
+def compare_section(comparison: Comparison, runs: pd.DataFrame, folder: Path) -> CompareSection:
     """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell the rest."""
     pictures = []
-    for couple in found.couples:
-        drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), found.names)
+    for couple in comparison.couples:
+        drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), comparison.names)
         pictures += [drawing.save(folder, couple.shown)] if drawing is not None else []
-    tables = with_rows((depths_table(found), nets_table(found), settings_table(found)))
-    part = Part("", "", warnings(found), sentences(found), pictures=tuple(pictures), tables=tables)
-    return CompareSection(found.names, conclusions(found), part)
+    tables = with_rows((depths_table(comparison), nets_table(comparison), settings_table(comparison)))
+    part = Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
+    return CompareSection(comparison.names, conclusions(comparison), part)
 
 
-def conclusions(found: Comparison) -> tuple[str, ...]:
+def conclusions(comparison: Comparison) -> tuple[str, ...]:
     """Return what the comparison comes to: a sentence for each architecture and couple of variants."""
-    return _write("conclusions", found)
+    return _write("conclusions", comparison)
 
 
-def sentences(found: Comparison) -> tuple[str, ...]:
+def sentences(comparison: Comparison) -> tuple[str, ...]:
     """Return what the page says below the conclusion."""
-    settings = [setting for setting in found.differing if setting.kind == "setting"]
-    lone = [net.net for net in found.of("final_train_error") if min(net.a.seeds, net.b.seeds) == 1]
+    settings = [setting for setting in comparison.differing if setting.kind == "setting"]
+    lone = [net.net for net in comparison.of("final_train_error") if min(net.a.seeds, net.b.seeds) == 1]
     differing = [f"{setting.name.replace('_', ' ')} ({setting.a}; {setting.b})" for setting in settings]
-    return _write("sentences", found, differing=differing, lone=list(dict.fromkeys(lone)))
+    return _write("sentences", comparison, differing=differing, lone=list(dict.fromkeys(lone)))
 
 
-def warnings(found: Comparison) -> tuple[str, ...]:
+def warnings(comparison: Comparison) -> tuple[str, ...]:
     """Return why differences between the two may come from something else than their settings."""
-    return _write("warnings", found, fields={setting.name: setting for setting in found.differing})
+    return _write("warnings", comparison, fields={setting.name: setting for setting in comparison.differing})
 
 
-def _write(part: str, found: Comparison, **values: Any) -> tuple[str, ...]:
+def _write(part: str, comparison: Comparison, **values: Any) -> tuple[str, ...]:
     return write(
         "comparison",
         part=part,
-        found=found,
+        comparison=comparison,
         errors=ERRORS,
-        significant=partial(_significant, found.smallest_effect),
+        significant=partial(_significant, comparison.smallest_effect),
         amounts=_amounts,
         some=lambda names: some_of(names, SHOWN),
         **values,
@@ -76,7 +76,7 @@ def _write(part: str, found: Comparison, **values: Any) -> tuple[str, ...]:
 
 
 def _significant(smallest: float, changes: Sequence[NetChange | DepthChange]) -> list[NetChange | DepthChange]:
-    return [one for one in changes if one.p_holm < ALPHA and abs(one.change.estimate) >= smallest]
+    return [change for change in changes if change.p_holm < ALPHA and abs(change.change.estimate) >= smallest]
 
 
 def _amounts(nets: Sequence[NetChange]) -> str:
@@ -87,16 +87,16 @@ def _amounts(nets: Sequence[NetChange]) -> str:
     return some_of([f"{name} by {change}" for name, change in zip(names, changes, strict=True)], SHOWN)
 
 
-def nets_table(found: Comparison) -> Table:
+def nets_table(comparison: Comparison) -> Table:
     """Return each common net's final errors in both studies, and their difference."""
-    a, b = found.names
+    a, b = comparison.names
     numbers = pd.DataFrame(
         [
             {key: getattr(net, key) for key in ("variant", "net", "architecture", "depth", "metric")}
             | {f"{study}_{key}": value for study in ("a", "b") for key, value in getattr(net, study).record().items()}
             | {key: getattr(net.change, key) for key in (*BOUNDS, "p")}
             | {"p_holm": net.p_holm}
-            for net in found.nets
+            for net in comparison.nets
         ]
     )
     columns = [
@@ -109,19 +109,19 @@ def nets_table(found: Comparison) -> Table:
         f"Common nets: mean ± standard deviation over seeds (number of seeds), and {b} minus {a} with Welch's 95% "
         "interval and p after Holm over the nets of an error."
     )
-    return Table.of("compare-nets", caption, numbers, _with_change(found, numbers, columns))
+    return Table.of("compare-nets", caption, numbers, _with_change(comparison, numbers, columns))
 
 
-def depths_table(found: Comparison) -> Table:
+def depths_table(comparison: Comparison) -> Table:
     """Return what depth costs in both studies, and the difference."""
-    a, b = found.names
+    a, b = comparison.names
     numbers = pd.DataFrame(
         [
             {key: getattr(pair, key) for key in ("variant", "architecture", "shallow_net", "deep_net")}
             | {f"{study}_{key}": getattr(getattr(pair, study), key) for study in ("a", "b") for key in BOUNDS}
             | pair.change.record()
             | {"p_holm": pair.p_holm}
-            for pair in found.depths
+            for pair in comparison.depths
         ]
     )
     columns = [
@@ -133,27 +133,27 @@ def depths_table(found: Comparison) -> Table:
         "Final training error of the deepest common net minus that of the shallowest, with 95% intervals, and the "
         "difference in differences (Welch-Satterthwaite) with p after Holm over these rows."
     )
-    return Table.of("compare-depths", caption, numbers, _with_change(found, numbers, columns))
+    return Table.of("compare-depths", caption, numbers, _with_change(comparison, numbers, columns))
 
 
-def settings_table(found: Comparison) -> Table:
+def settings_table(comparison: Comparison) -> Table:
     """Return the fields that differ between the two studies."""
-    a, b = found.names
-    numbers = pd.DataFrame(list(found.differing), columns=["name", "a", "b", "kind"])
+    a, b = comparison.names
+    numbers = pd.DataFrame(list(comparison.differing), columns=["name", "a", "b", "kind"])
     columns = [
         Column("Field", "name", lambda name: name.replace("_", " ")),
         Column(a, "a"),
         Column(b, "b"),
         Column("Kind", "kind"),
     ]
-    count = f"{found.agreeing} settings agree" if found.agreeing != 1 else "1 setting agrees"
+    count = f"{comparison.agreeing} settings agree" if comparison.agreeing != 1 else "1 setting agrees"
     caption = f"What differs between the runs of common nets; {count}."
     return Table.of("compare-settings", caption, numbers, columns)
 
 
-def _with_change(found: Comparison, numbers: pd.DataFrame, columns: list[Column]) -> list[Column]:
+def _with_change(comparison: Comparison, numbers: pd.DataFrame, columns: list[Column]) -> list[Column]:
     """Return the columns between that of the variants, if they have names, and those of the difference."""
-    a, b = found.names
+    a, b = comparison.names
     variants = [Column("Variant", "variant")] if len(numbers) and numbers["variant"].any() else []
     return [
         *variants,

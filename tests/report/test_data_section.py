@@ -1,8 +1,7 @@
 import pytest
-from study.report.data_figures import DataParts
 
 from study.report import Joined, build_report
-from study.report.data_section import channels_table, classes_table, data_part
+from study.report.data_section import DataParts, channels_table, classes_table, data_part
 
 from .data import make_record, make_table
 from .frames import Truth, make_study

@@ -9,7 +9,7 @@ from study.report.figures import dataset as data_figures
 from study.report.figures.sizes import SizeData, bin_edges, joint_figure, size_data
 from study.report.figures.style import as_text, new_figure
 
-from .data import make_record, make_table
+from ..data import make_record, make_table
 
 KINDS = ("png", "svg", "pdf", "csv")
 RANDOM = np.random.default_rng(0)
