@@ -53,7 +53,7 @@ def launch(folder: str, grid: str, changes: tuple[str, ...]) -> None:
     from study.config import load_grid
     from study.launch.display import Display
     from study.launch.run_grid import run_grid
-    from study.track import Store
+    from study.track.store import Store
     from study.tune import Search
 
     os.chdir(folder)
@@ -86,8 +86,10 @@ def launch(folder: str, grid: str, changes: tuple[str, ...]) -> None:
 
 
 def _children() -> float:
+    """Return the processor seconds of all that this process has started, forks of the server of workers among it."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    alive = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return usage.ru_utime + usage.ru_stime + sum(sum(times[:4]) for times in alive)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from scipy import stats
 
 from study.statistics.resampling import bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
-from study.statistics.trend import trend
+from study.statistics.trend import jonckheere
 from study.statistics.welch import difference, difference_in_differences, equivalence, holm
 
 Array = NDArray[np.float64]
@@ -88,7 +88,7 @@ def alarms(null: Callable[[np.random.Generator, int], list[Array]], n: int, draw
     for _ in range(draws):
         cells = null(random, n)
         ends = cells[-1], cells[0]
-        rise = trend(cells)
+        rise = jonckheere(cells)
         pairs = [difference(deep, shallow, RESOLUTION) for shallow, deep in combinations(cells, 2)]
         adjusted = holm([*(one.p for one in pairs), rise.p])
         rule = any(p < 0.05 and one.estimate >= 0 for p, one in zip(adjusted, pairs, strict=False))

@@ -71,8 +71,9 @@ def main() -> None:
     from study.launch.scheduler.job import CellState
     from study.launch.scheduler.run_logger import Recorder
     from study.nets import build_net, count
-    from study.track import Store, look
-    from study.track.connect import all_runs
+    from study.track.find import search_runs
+    from study.track.snapshot import take_snapshot
+    from study.track.store import Store
 
     found: dict[str, float] = {}
     with torch.device("meta"):
@@ -98,9 +99,9 @@ def main() -> None:
             plans = plan_cells(cells, facts, records, grid)
         whole = sum(found.values())
         with timed("read it by MLflow's client", found):
-            all_runs(store.client, store.experiment_id)
+            search_runs(store.client, store.experiment_id)
         with timed("read it for `study status`", found):
-            look("plan", store.uri)
+            take_snapshot("plan", store.uri)
         done = sum(len(plan.done) for plan in plans)
         Console().print(f"{len(grid.runs())} runs, {done} of them done, {len(records):,} in the database")
         for what, seconds in found.items():

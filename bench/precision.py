@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.statistics.welch import holm, welch
-from study.track import load_curves, load_runs
+from study.track.frames import load_curves, load_runs
 
 RESOLUTION = 100 / 1437  # of the error, in points: one of the training images of digits
 FORMATS = ("fp32", "bf16")

@@ -51,7 +51,8 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     from study.launch.plan.cells import DataFacts, make_cells, plan_cells
     from study.launch.scheduler.job import CellState
     from study.launch.scheduler.run_logger import Recorder
-    from study.track import Made, Store
+    from study.track.provenance import Command
+    from study.track.store import Store
     from study.tune import Trial, trial_spec
 
     text = GRID.format(steps=steps, seeds=list(range(seeds)))
@@ -61,7 +62,7 @@ def make(folder: Path, seeds: int, steps: int) -> None:
     store = Store(grid.name, f"sqlite:///{folder / 'mlflow.db'}")
     with Display(Console(stderr=True), quiet=True) as display:
         record_data(store, dataset, None, [], display)
-    recorder = Recorder(store, grid, facts, [], Made.now("study run --grid bench.yaml", text))
+    recorder = Recorder(store, grid, facts, [], Command.now("study run --grid bench.yaml", text))
     random = np.random.default_rng(0)
     for plan in plan_cells(make_cells(grid, facts), facts, [], grid):
         state = CellState(plan, None, [])
@@ -109,17 +110,16 @@ def _train(recorder, job, facts, steps: int, random: np.random.Generator, folder
 
 PHASES = {
     "study.cli.status.list_studies": "find the study",
-    "study.track.look.find_experiment": "find the study",
-    "study.track.look.read_runs": "read runs",
-    "study.track.study.connect": "open the store",
-    "study.track.study.read_curves": "read histories",
-    "study.track.study.datasets_of": "read data sets",
+    "study.track.snapshot.find_experiment": "find the study",
+    "study.track.snapshot.read_runs": "read runs",
+    "study.track.client.connect": "open the store",
+    "study.track.frames.read_curves": "read histories",
+    "study.track.datasets.datasets_of": "read data sets",
     "study.report.build.judge": "statistics",
-    "study.report.tuning_section.choices": "statistics",
-    "study.report.build.draw_figures": "figures",
+    "study.report.searches.choices": "statistics",
+    "study.report.build.draw_variant": "figures",
     "study.report.data_section.draw_data_figures": "figures",
-    "study.report.tuning_section.draw_and_save": "figures",
-    "study.report.build.all_tables": "page",
+    "study.report.build._results": "page",
     "study.report.build.write_table": "page",
     "study.report.build.render": "page",
 }
@@ -130,13 +130,14 @@ def phases(out: Path) -> None:
     """Write the report of the newest study as the command does, and print the seconds of each phase."""
     start = time.perf_counter()
     import study.cli.report as commands
+    from study.cli.status import newest_study
 
     modules = {name: importlib.import_module(name.rpartition(".")[0]) for name in PHASES}
     spent = {"import": time.perf_counter() - start}
     for name, phase in PHASES.items():
         call = name.rpartition(".")[2]
         setattr(modules[name], call, timed(getattr(modules[name], call), phase, spent))
-    commands.report(commands.studies([]), commands.Wish(out))
+    commands.read_and_write([newest_study()], commands.ReportOptions(out))
     spent["the rest"] = time.perf_counter() - start - sum(spent.values())
     for phase, seconds in spent.items():
         print(f"| {phase} | {seconds:.1f} |")

@@ -35,7 +35,7 @@ from study.launch.executors.local import LocalExecutor
 from study.launch.messages import Order, Told
 from study.launch.scheduler.worker_pool import Pool
 from study.nets import build_net, count
-from study.train.precision import resolve_precision
+from study.train.arithmetic import resolve_precision
 
 BATCH = 128
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 
 from study.config import Tune
-from study.track import load_curves, load_runs
+from study.track.frames import load_curves, load_runs
 from study.tune import shared_points, worst_value
 
 DEEP = 32  # plain nets of this depth and more are a class of their own: losses jump from rate to rate, seed to seed

@@ -1,4 +1,4 @@
-"""What a run says while it trains: errors in percent, steps in iterations, losses as mean cross-entropies in nats."""
+"""The events of a run while it trains: errors in percent, steps in iterations, losses as mean cross-entropy in nats."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ Column = Sequence[float] | Sequence[int] | Sequence[str] | Sequence[bool]
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe found after iteration `step`: tables by name, each as columns of equal length."""
+    """Results of a probe after iteration `step`: tables by name, each as columns of equal length."""
 
     probe: str
     step: int
@@ -53,7 +53,7 @@ class Started:
     precision: str
     history: tuple[Epoch, ...]
     probed: tuple[Probed, ...] = ()
-    """What probes found before it."""
+    """Results of probes before it."""
     damaged: tuple[str, ...] = ()
     """What was wrong with newer checkpoints than the one that it goes on from."""
 
@@ -67,7 +67,7 @@ class Checkpointed:
 
 @dataclass(frozen=True)
 class Unsaved:
-    """The checkpoint of iteration `step` can't be written, for this reason: the run goes on, those before it stand."""
+    """The checkpoint of iteration `step` can't be written, for this reason; the run goes on, earlier ones are kept."""
 
     step: int
     reason: str

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from torch import Tensor, nn
 
 from study.config import RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
-from study.data.cores import cores
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
+from study.data.decode_all import available_cores
 from study.data.files import ImageFile, Listing, not_read, open_archive, open_folder
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
@@ -112,20 +113,20 @@ def predict_files(
         raise DataError(f"{place} can't be read: {printable(str(error))}") from None
     files = sorted(listing.files, key=lambda file: _order(image_id(file.name)))
     ids = [image_id(file.name) for file in files]
-    _refuse_twins(files, ids, place)
-    found, kept, bad = [], [], list(listing.bad)
+    _refuse_equal_ids(files, ids, place)
+    probabilities, used, bad = [], [], list(listing.bad)
     for images, good, failed in _decoded(files, listing, predictor):
         if len(good):
-            found.append(predictor.probabilities(images, views))
-        kept += [ids[row] for row in good]
+            probabilities.append(predictor.probabilities(images, views))
+        used += [ids[row] for row in good]
         bad += failed
         if progress is not None:
-            progress("predicting", min(1.0, (len(kept) + len(bad)) / max(1, len(files))))
+            progress("predicting", min(1.0, (len(used) + len(bad)) / max(1, len(files))))
     if bad and not skip_bad:
         raise BadFilesError(tuple(bad), len(files) + len(listing.bad))
-    if not kept:
+    if not used:
         raise DataError(f"no image in {place} can be used")
-    return Predictions(kept, torch.cat(found), tuple(bad), not_read(listing.unread))
+    return Predictions(used, torch.cat(probabilities), tuple(bad), not_read(listing.unread))
 
 
 def open_images(place: Path) -> Listing:
@@ -159,11 +160,11 @@ def submission(predictions: Predictions, predictor: Predictor, *, probabilities:
     class's name; ids and names stay as they are, since others match them. With `probabilities` it's the second
     class's (the dog's) where there are two, else a column a class.
     """
-    classes, found = predictor.classes, predictions.probabilities
+    classes = predictor.classes
     two = len(classes) == 2
     yield ["id", *(classes if probabilities and not two else ["label"])]
-    chosen = found.argmax(1).tolist()
-    for name, row, best in zip(predictions.ids, found.tolist(), chosen, strict=True):
+    best_classes = predictions.probabilities.argmax(1).tolist()
+    for name, row, best in zip(predictions.ids, predictions.probabilities.tolist(), best_classes, strict=True):
         if probabilities:
             yield [name, *(f"{value:.6f}" for value in (row[1:] if two else row))]
         else:
@@ -187,10 +188,10 @@ def _order(name: str) -> tuple[int, int, str]:
     return (0, int(name), name) if name.isdecimal() and len(name) < 19 else (1, 0, name)
 
 
-def _refuse_twins(files: Sequence[ImageFile], ids: Sequence[str], place: Path) -> None:
-    for one, other, this, that in zip(files, files[1:], ids, ids[1:], strict=False):
-        if this == that:
-            both = printable(f"{one.name} and {other.name} have the same id, '{this}'")
+def _refuse_equal_ids(files: Sequence[ImageFile], ids: Sequence[str], place: Path) -> None:
+    for (file, own_id), (other, other_id) in pairwise(zip(files, ids, strict=True)):
+        if own_id == other_id:
+            both = printable(f"{file.name} and {other.name} have the same id, '{own_id}'")
             raise DataError(f"{place}: {both}; rename one")
 
 
@@ -201,26 +202,26 @@ def _decoded(
     channels, size, _ = predictor.image_shape
     resize = predictor.spec.dataset.resize
 
-    def one(row: int) -> Pixels | str:
+    def decode_row(row: int) -> Pixels | str:
         try:
             rgb = decode(listing.read(files[row]))
-            shown = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
+            pixels = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
         except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
             return reason(error)
-        return shown if channels == 3 else np.rint(shown @ LUMINANCE).astype(np.uint8)[:, :, None]
+        return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
 
-    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(available_cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
-                outcomes = list(pool.map(one, rows))
+                outcomes = list(pool.map(decode_row, rows))
             images, good, bad = [], [], []
-            for row, found in zip(rows, outcomes, strict=True):
-                if isinstance(found, str):
-                    bad.append(BadFile(files[row].name, found))
+            for row, outcome in zip(rows, outcomes, strict=True):
+                if isinstance(outcome, str):
+                    bad.append(BadFile(files[row].name, outcome))
                 else:
                     good.append(row)
-                    images.append(found)
+                    images.append(outcome)
             batch = np.stack(images) if images else np.zeros((0, size, size, channels), np.uint8)
             yield torch.from_numpy(batch).permute(0, 3, 1, 2), good, bad

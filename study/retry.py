@@ -1,4 +1,4 @@
-"""Do something again while what it needs is away: a locked database, a server that restarts, a full disk."""
+"""Repeat a call while what it needs is unavailable: a locked database, a server that restarts, a full disk."""
 
 import errno
 import sqlite3
@@ -10,93 +10,95 @@ from study.errors import StudyError, without_passwords
 
 Result = TypeVar("Result")
 
-PASSING = frozenset(
+TRANSIENT = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE)
 )
-"""What an operating system says while a disk is full, unwritable or away, and not when a program is wrong."""
-PASSING_SQLITE = frozenset(
-    (sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
-)  # fmt: skip
-"""What SQLite says while a database is locked or its disk is full or away; "no such column" is none of these."""
-PASSING_STATES = ("08", "25006", "40", "53", "55P03", "57P", "58")
-"""Beginnings of SQLSTATE while a server is away, read-only, busy, full or restarts; PostgreSQL's errors have them."""
-PASSING_MYSQL = frozenset((1021, 1040, 1053, 1203, 1205, 1213, 1226, 2002, 2003, 2006, 2013, 2055))
-"""The same in MySQL's numbers."""
+"""Error numbers of a disk that is full, read-only or unmounted; none of them means that the program is wrong."""
+TRANSIENT_SQLITE = frozenset(
+    getattr(sqlite3, f"SQLITE_{name}")
+    for name in ("PERM", "BUSY", "LOCKED", "NOMEM", "READONLY", "IOERR", "FULL", "CANTOPEN", "PROTOCOL")
+)
+"""SQLite's error codes for a database that is locked or whose disk is full or unmounted."""
+TRANSIENT_SQLSTATES = ("08", "25006", "40", "53", "55P03", "57P", "58")
+"""Prefixes of SQLSTATE (PostgreSQL's error codes) while a server is unreachable, read-only, busy, full or restarts."""
+TRANSIENT_MYSQL = frozenset((1021, 1040, 1053, 1203, 1205, 1213, 1226, 2002, 2003, 2006, 2013, 2055))
+"""The same as error numbers of MySQL."""
 
 
-class GivenUp(StudyError):
-    """What was needed didn't come back in time, or there was no time to wait for it."""
+class RetryTimeout(StudyError):
+    """A resource did not return in time, or there was no time to wait for it."""
 
 
-class Patience:
-    """Waits for what is away, and lets something else be done meanwhile."""
+class Retry:
+    """Repeats a call while a resource is unavailable, and lets the caller do something else between attempts."""
 
     def __init__(self) -> None:
-        """Wait for nothing, until `meanwhile` is set."""
-        self.meanwhile: Callable[[str, float], None] | None = None
-        """Told why we wait and since how many seconds, again and again; raises GivenUp to end it."""
-        self.back: Callable[[float], None] | None = None
-        """Told after how many seconds what was away is there again."""
+        """Raise the first error, until `on_wait` is set."""
+        self.on_wait: Callable[[str, float], None] | None = None
+        """Called between attempts with the reason and the seconds waited so far; raises RetryTimeout to give up."""
+        self.on_recovered: Callable[[float], None] | None = None
+        """Called after a success that needed several attempts, with the seconds that it took."""
 
-    def __call__(self, do: Callable[[], Result], away: Callable[[Exception], str]) -> Result:
-        """Return what `do` returns, tried for as long as `away` gives a reason why its error will pass.
+    def __call__(self, call: Callable[[], Result], transient: Callable[[Exception], str]) -> Result:
+        """Return the result of `call`, repeated as long as `transient` gives a reason why its error will pass.
 
         Raises:
-            GivenUp: `meanwhile` has no patience left.
+            RetryTimeout: `on_wait` gave up.
         """
         began = 0.0
         while True:
             try:
-                result = do()
+                result = call()
             except Exception as error:
-                why = away(error)
-                if not why or self.meanwhile is None:
+                reason = transient(error)
+                if not reason or self.on_wait is None:
                     raise
                 began = began or time.monotonic()
-                self.meanwhile(why, time.monotonic() - began)
+                self.on_wait(reason, time.monotonic() - began)
             else:
-                if began and self.back is not None:
-                    self.back(time.monotonic() - began)
+                if began and self.on_recovered is not None:
+                    self.on_recovered(time.monotonic() - began)
                 return result
 
 
-def disk_is_away(error: BaseException | None) -> str:
-    """Say why a file can't be written now, by an error or what it was raised for; nothing where that won't pass."""
+def transient_disk_error(error: BaseException | None) -> str:
+    """Return why a file can't be written at present, by an error or its cause; "" if the error is permanent."""
     while error is not None:
-        if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING):
+        if isinstance(error, ConnectionError | TimeoutError) or (
+            isinstance(error, OSError) and error.errno in TRANSIENT
+        ):
             place = f" ({error.filename})" if error.filename else ""
             return f"{error.strerror or first_line(error)}{place}"
         error = error.__cause__ or error.__context__
     return ""
 
 
-def database_is_away(error: BaseException | None) -> str:
-    """Say why a database can't be used now, by SQLAlchemy's errors; nothing where the cause won't pass."""
+def transient_database_error(error: BaseException | None) -> str:
+    """Return why a database can't be used at present, by SQLAlchemy's errors; "" if the error is permanent."""
     from sqlalchemy.exc import DBAPIError
 
     while error is not None:
-        if isinstance(error, DBAPIError) and (error.connection_invalidated or _passes(error.orig)):
+        if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_transient(error.orig)):
             return first_line(error.orig or error)
         error = error.__cause__ or error.__context__
     return ""
 
 
-def _passes(error: BaseException | None) -> bool:
-    """Whether what a database's driver raised will pass. Each driver has a code of its own, or none before it is in."""
+def _is_transient(error: BaseException | None) -> bool:
+    """Whether a database driver's error is transient; drivers differ in their codes, and have none until connected."""
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING_SQLITE
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE
     names = {kind.__name__ for kind in type(error).__mro__}
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if isinstance(state, str):
-        return state.startswith(PASSING_STATES)
+        return state.startswith(TRANSIENT_SQLSTATES)
     number = error.args[0] if error is not None and error.args else None
     if isinstance(number, int):
-        return number in PASSING_MYSQL
-    return bool(names & {"OperationalError", "InterfaceError"})  # there was no answer, and so there is no code
+        return number in TRANSIENT_MYSQL
+    return bool(names & {"OperationalError", "InterfaceError"})  # the server did not answer, so there is no code
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type's name, without secrets."""
+    """Return the first line of an error's message without secrets, or the name of its type if it has no message."""
     lines = str(error).strip().splitlines()
     return without_passwords(lines[0]) if lines else type(error).__name__

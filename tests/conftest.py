@@ -15,6 +15,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from study.cli.app import main
+from tests.forks import start
 from tests.train.pair import Pair
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
@@ -32,11 +33,6 @@ grid:
 """
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def study_command(*words: str) -> list[str]:
-    """Return the command line of the program in this interpreter, which takes no modules from the working folder."""
-    return [sys.executable, "-P", "-m", "study", *words]
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +59,20 @@ def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def run_study(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the program in a folder, as a user does."""
-    return subprocess.run(
-        study_command(*words),
+    process = start(
+        words,
         cwd=folder,
         env={**os.environ, **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=300,
     )
+    with process:
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +115,7 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from study.track.connect import connect  # takes seconds to import, and most tests need no MLflow
+    from study.track.client import connect  # takes seconds to import, and most tests need no MLflow
 
     path = tmp_path_factory.mktemp("new") / "mlflow.db"
     connect(f"sqlite:///{path}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.track import list_studies
+from study.track.find import list_studies
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

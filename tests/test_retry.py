@@ -13,8 +13,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UN
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
-from study.retry import GivenUp, Patience, database_is_away, disk_is_away
-from study.track.connect import is_away
+from study.retry import Retry, RetryTimeout, transient_database_error, transient_disk_error
+from study.track.client import transient_mlflow_error
 
 
 def refused(wanted: str, *, locked: bool = False) -> OperationalError:
@@ -72,27 +72,27 @@ def always(error: Exception) -> str:
 
 def test_nothing_is_waited_for_by_default() -> None:
     with pytest.raises(OSError, match="No space left"):
-        Patience()(Weather(FULL), disk_is_away)
+        Retry()(Weather(FULL), transient_disk_error)
 
 
 def test_what_will_pass_is_tried_again_and_something_else_done_meanwhile() -> None:
-    patience, told, back = Patience(), list[str](), list[float]()
-    patience.meanwhile = lambda why, _seconds: told.append(why)
-    patience.back = back.append
+    retry, told, back = Retry(), list[str](), list[float]()
+    retry.on_wait = lambda why, _seconds: told.append(why)
+    retry.on_recovered = back.append
     weather = Weather(FULL, FULL)
-    assert patience(weather, disk_is_away) == "done"
+    assert retry(weather, transient_disk_error) == "done"
     assert told == ["No space left on device (a file)"] * 2
     assert len(back) == 1
     assert weather.calls == 3
-    assert patience(weather, disk_is_away) == "done"  # nothing is told where all is well
+    assert retry(weather, transient_disk_error) == "done"  # nothing is told where all is well
     assert len(back) == 1
 
 
 def test_what_will_not_pass_is_raised_at_once() -> None:
-    patience, told = Patience(), list[str]()
-    patience.meanwhile = lambda why, _seconds: told.append(why)
+    retry, told = Retry(), list[str]()
+    retry.on_wait = lambda why, _seconds: told.append(why)
     with pytest.raises(FileNotFoundError):
-        patience(Weather(FileNotFoundError(errno.ENOENT, "No such file")), disk_is_away)
+        retry(Weather(FileNotFoundError(errno.ENOENT, "No such file")), transient_disk_error)
     assert told == []
 
 
@@ -107,20 +107,20 @@ def test_a_full_disk_is_seen_behind_what_a_library_made_of_it() -> None:
 
     with pytest.raises(AttributeError) as caught:
         stumble()
-    assert disk_is_away(caught.value) == "No space left on device (a file)"
-    assert disk_is_away(AttributeError("x")) == ""
+    assert transient_disk_error(caught.value) == "No space left on device (a file)"
+    assert transient_disk_error(AttributeError("x")) == ""
 
 
-def test_patience_has_an_end() -> None:
-    patience = Patience()
+def test_retry_gives_up() -> None:
+    retry = Retry()
 
     def meanwhile(why: str, seconds: float) -> None:
         assert seconds >= 0
-        raise GivenUp(why)
+        raise RetryTimeout(why)
 
-    patience.meanwhile = meanwhile
-    with pytest.raises(GivenUp, match="x"):
-        patience(Weather(ValueError("x")), always)
+    retry.on_wait = meanwhile
+    with pytest.raises(RetryTimeout, match="x"):
+        retry(Weather(ValueError("x")), always)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_what_a_database_says_while_it_is_away(error: Exception, expected: str) 
     outer = RuntimeError("Optuna's own words")
     outer.__cause__ = error
     for raised in (error, outer):
-        assert database_is_away(raised).startswith(expected)
-        assert bool(database_is_away(raised)) == bool(expected)
+        assert transient_database_error(raised).startswith(expected)
+        assert bool(transient_database_error(raised)) == bool(expected)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_what_a_database_says_while_it_is_away(error: Exception, expected: str) 
     ],
 )
 def test_what_mlflow_says_while_it_is_away(error: Exception, expected: str) -> None:
-    found = is_away("sqlite:////x/mlflow.db", error)
+    found = transient_mlflow_error("sqlite:////x/mlflow.db", error)
     assert found.startswith(expected)
     assert bool(found) == bool(expected)
 
 
 def test_a_password_is_not_told() -> None:
-    assert "secret" not in is_away("postgresql://me:secret@there/db", FULL)
+    assert "secret" not in transient_mlflow_error("postgresql://me:secret@there/db", FULL)

@@ -1,20 +1,22 @@
-"""The commands: parse, call, print. Heavy imports stand inside them, so that `study --help` answers at once."""
+"""The program `study`: its commands, and how errors are shown."""
 
-import gc
 import io
 import os
 import signal
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from study.cli.data_options import data_app
-from study.cli.report_options import compare, report, status
+from study.cli.data import data_app, predict
+from study.cli.nets import grids_app, nets
+from study.cli.report import compare, report
+from study.cli.run import run, tune
+from study.cli.status import status
 from study.errors import StudyError, printable
-from study.retry import disk_is_away
+from study.retry import transient_disk_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -34,61 +36,10 @@ app = typer.Typer(
 
     Exit codes: 0 done, 1 some run failed, 2 bad usage or grid, 130 interrupted (run it again: it goes on).""",
 )
-grids_app = typer.Typer(help="List the grids that come with the program, or print one.")
 app.add_typer(grids_app, name="grids")
 app.add_typer(data_app, name="data")
-
-CLUSTER = "Cluster"
-GridOption = Annotated[str, typer.Option("--grid", "-g", help="A grid file, or the name of a shipped grid.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", "-s", help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Runs at once; default a core or GPU each.")
-]
-ReplicasOption = Annotated[
-    int | None, typer.Option("--replicas", min=1, max=16, help="Runs that a worker trains at once; default 1 to 4.")
-]
-RetriesOption = Annotated[
-    int,
-    typer.Option("--retries", min=0, help="Further tries of a run that breaks for a passing cause."),
-]
-CheckpointOption = Annotated[
-    float, typer.Option("--checkpoint-every", min=0, help="Seconds between two checkpoints of a run.")
-]
-HangOption = Annotated[
-    float, typer.Option("--hang-after", min=0.05, help="Minutes without a sign of life after which a worker is killed.")
-]
-ExecutorOption = Annotated[
-    Literal["local", "ray", "slurm"],
-    typer.Option(
-        "--executor", help="Where runs are done: this machine, or a cluster of Ray or Slurm.", rich_help_panel=CLUSTER
-    ),
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option("--address", help="Of the cluster, host:port; default this machine's.", rich_help_panel=CLUSTER),
-]
-CpusOption = Annotated[
-    int | None, typer.Option("--cpus-per-worker", min=1, help="CPUs of a worker; default 1.", rich_help_panel=CLUSTER)
-]
-GpusOption = Annotated[
-    float | None,
-    typer.Option(
-        "--gpus-per-worker",
-        min=0,
-        help="GPUs of a worker, or a part of one, such as 0.25; default 1 where a Ray cluster has any, 0 with Slurm.",
-        rich_help_panel=CLUSTER,
-    ),
-]
-MemoryOption = Annotated[
-    float | None,
-    typer.Option(
-        "--memory-per-worker", min=0, help="GiB of memory of a worker, to plan with.", rich_help_panel=CLUSTER
-    ),
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
+for command in (run, tune, report, status, compare, nets, predict):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -102,134 +53,8 @@ def study(
         raise typer.Exit
 
 
-@app.command()
-def run(
-    grid: GridOption = "experiments.yaml",
-    changes: SetOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    replicas: ReplicasOption = None,
-    lr_from: Annotated[
-        str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
-    ] = None,
-    retries: RetriesOption = 2,
-    checkpoint_every: CheckpointOption = 20.0,
-    hang_after: HangOption = 30.0,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    cpus: CpusOption = None,
-    gpus: GpusOption = None,
-    memory: MemoryOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
-    ] = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Train the nets of a grid; run it again after a stop, and it goes on."""
-    from study.cli import run as commands
-    from study.launch.executors.limits import Hardware, Limits
-
-    text = (grid, tuple(changes or ()))
-    if dry_run:
-        from study.cli import plan as commands_plan
-
-        if executor != "local":
-            typer.echo("times, memory and workers below are those of this machine, not of the cluster", err=True)
-        raise typer.Exit(commands_plan.dry_run(*text, lr_from, device, workers, replicas))
-    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
-    limits = Limits(retries, checkpoint_every, 60 * hang_after)
-    raise typer.Exit(commands.run(*text, hardware, limits, quiet=quiet, lr_from=lr_from))
-
-
-@app.command()
-def tune(
-    grid: GridOption = "experiments.yaml",
-    changes: SetOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = None,
-    replicas: ReplicasOption = None,
-    retries: RetriesOption = 2,
-    checkpoint_every: CheckpointOption = 20.0,
-    hang_after: HangOption = 30.0,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    cpus: CpusOption = None,
-    gpus: GpusOption = None,
-    memory: MemoryOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
-    from study.cli import run as commands
-    from study.launch.executors.limits import Hardware, Limits
-
-    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
-    limits = Limits(retries, checkpoint_every, 60 * hang_after)
-    raise typer.Exit(commands.run(grid, tuple(changes or ()), hardware, limits, quiet=quiet, only_search=True))
-
-
-app.command()(report)
-app.command()(status)
-app.command()(compare)
-
-
-@app.command()
-def nets(
-    size: Annotated[int, typer.Option(min=8, help="Side of CIFAR-family images in pixels.")] = 32,
-    imagenet_size: Annotated[int, typer.Option(min=32, help="Side of ImageNet-family and VGG images.")] = 224,
-    shortcut: Annotated[
-        Literal["A", "B", "C"] | None, typer.Option(help="Default: A for CIFAR, B for ImageNet.")
-    ] = None,
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Nets such as plain-20; default those of the paper.")
-    ] = None,
-) -> None:
-    """Print layers, parameters and multiply-adds of nets, counted from the nets themselves."""
-    from study.cli import run as commands
-
-    commands.nets(names or [], size, imagenet_size, shortcut)
-
-
-@app.command()
-def predict(
-    run: Annotated[str, typer.Option("--run", help="A finished run: its id, or its name, such as 'resnet-20 seed 0'.")],
-    images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
-    experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="The study of a run given by name; default the newest.")
-    ] = None,
-    views: Annotated[
-        Literal["center", "ten-crop", "multi-scale"], typer.Option(help="Views of each image that are averaged.")
-    ] = "center",
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write probabilities in place of labels.")
-    ] = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out files that can't be used.")] = False,
-) -> None:
-    """Predict unlabelled images with a finished run, in Kaggle's format: id,label."""
-    from study.cli import data as commands_data
-
-    commands_data.predict(run, experiment, images, out, views=views, probabilities=probabilities, skip_bad=skip_bad)
-
-
-@grids_app.callback(invoke_without_command=True)
-def grids(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        from study.cli import run as commands
-
-        commands.list_grids()
-
-
-@grids_app.command("show")
-def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a file.")]) -> None:
-    """Print a grid: a file to start from."""
-    from study.config import grid_text
-
-    typer.echo(grid_text(name)[0], nl=False)
-
-
 def main() -> NoReturn:
     """Run a command; an error of the user's becomes one line and exit code 2."""
-    gc.set_threshold(50_000, 20, 20)  # imports make no garbage, and looking for it took half a second
     os.environ.setdefault("DO_NOT_TRACK", "true")  # the libraries' telemetry stays off
     os.environ["MPLBACKEND"] = "agg"  # figures are files: a notebook's kernel names a backend that may not be installed
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command as Ctrl-C does
@@ -247,7 +72,7 @@ def _exit_code() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        why = disk_is_away(error)  # libraries have errors of their own for a file that couldn't be written
+        why = transient_disk_error(error)  # libraries have errors of their own for a file that couldn't be written
         if not why:
             raise
         typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)

@@ -1,25 +1,34 @@
-"""What `study report` and `study compare` do."""
+"""`study report`, once or again and again while runs go on, and `study compare`."""
 
 import json
 import re
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import typer
+
+from study.cli.console import print_verdicts, warn
 from study.cli.status import newest_study
 from study.errors import StudyError, without_passwords
+from study.retry import transient_disk_error
 from study.terminal import say
 
 if TYPE_CHECKING:
     from study.report import Joined
     from study.report.figures.style import Style
-    from study.track import Study
+    from study.track.frames import Study
+    from study.track.snapshot import Snapshot
+
+IDLE_SECONDS = 5.0
+"""Where nothing is at work, another look so much later: between two runs there is a moment without any."""
 
 
-class Wish(NamedTuple):
-    """How a page is asked for."""
+class ReportOptions(NamedTuple):
+    """Where a page goes, and how it looks."""
 
     out: Path | None = None
     """Its folder; None for the usual one."""
@@ -28,110 +37,183 @@ class Wish(NamedTuple):
     """Address of MLflow's pages, for links to runs; empty where the server's own is right."""
 
     def words(self) -> list[str]:
-        """Return the options of the command line that ask for the same."""
-        options = (("--out", self.out), ("--style", self.style if self.style != "house" else ""),
-                   ("--mlflow-ui", self.mlflow_ui))  # fmt: skip
+        """Return the words of the command line that give these options."""
+        style = self.style if self.style != "house" else ""
+        options = (("--out", self.out), ("--style", style), ("--mlflow-ui", self.mlflow_ui))
         return [word for option, value in options if value for word in (option, str(value))]
 
 
-def studies(asked: Sequence[str]) -> list[str]:
-    """Return the names that were asked for, each once, or that of the newest study.
-
-    Raises:
-        StudyError: there is none.
-    """
-    return list(dict.fromkeys(asked)) or [newest_study()]
-
-
-def report(names: Sequence[str], wish: Wish) -> None:
-    """Write the report of these studies, print the verdicts, and say where it is."""
-    from study.track import load_study, lost_files
-
-    for line in filter(None, map(lost_files, names)):
-        say(line, error=True)
-    write_report([load_study(name) for name in names], wish)
-
-
-def write_report(found: Sequence["Study"], wish: Wish) -> None:
-    """Write the report of studies that were read; print the verdicts and where it is."""
-    from study.report import build_report
-
-    study = joined(found, wish)
-    say_beforehand(study.words)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        folder([one.name for one in found], wish.out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        probes=study.probes,
-        style=wish.style,
-    )
-    told = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
-    for verdict in told["verdicts"]:
-        say(verdict["line"], "bold")
-        say(verdict["next_step"])
-    say_where(page)
+def report(
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option("--experiment", "-e", help="The study; default the newest. Repeatable: several on one page."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
+    style: Annotated[
+        Literal["house", "paper"], typer.Option(help="Look of the curves; paper: axes and colours of its figures.")
+    ] = "house",
+    mlflow_ui: Annotated[
+        str, typer.Option("--mlflow-ui", help="Address of MLflow's pages, for links to runs; default its server's.")
+    ] = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Make it again while runs go on; Ctrl-C ends that (exit code 0).")
+    ] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 20,
+) -> None:
+    """Write the figures, tables and verdict of a study, or of several, from MLflow alone."""
+    names = list(dict.fromkeys(experiment or [])) or [newest_study()]
+    options = ReportOptions(out, style, mlflow_ui)
+    if watch:
+        try:
+            write_while_running(names, options, every)
+        except KeyboardInterrupt:
+            say_with_time("watching ends; the report stays as it was made last")
+    else:
+        read_and_write(names, options)
 
 
-def joined(found: Sequence["Study"], wish: Wish) -> "Joined":
-    """Set studies on one page."""
-    from study.report import join
-
-    words = ["study", "report", *(word for one in found for word in ("--experiment", one.name))]
-    if wish.mlflow_ui:
-        found = [replace(one, provenance=one.provenance.with_pages(wish.mlflow_ui)) for one in found]
-    return join(found, shlex.join(map(without_passwords, words + wish.words())))
-
-
-def folder(names: Sequence[str], out: Path | None) -> Path:
-    """Return where a report goes: `out`, or a folder that is named for the studies, whatever their names hold."""
-    safe = [re.sub(r"[^\w.-]+", "-", name).strip(".-") or "study" for name in names]
-    return out or Path("reports") / "+".join(safe)[:200]
-
-
-def say_beforehand(words: Mapping[str, str]) -> None:
-    """Print which runs are left out, and what is to be known of the smallest effect."""
-    for line in words.get("left out", "").splitlines():
-        say(line, "yellow", error=True)
-    for name, value in words.items():
-        if name.startswith("smallest effect"):
-            say(f"{name}: {value}", "yellow", error=True)
-
-
-def say_where(page: Path) -> None:
-    """Print the path of a page."""
-    path = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
-    say(f"report: {path}")
-
-
-def compare(a: str, b: str, out: Path | None) -> None:
-    """Write the page of two studies side by side and print what it comes to."""
+def compare(
+    a: Annotated[str, typer.Argument(help="A study.", show_default=False)],
+    b: Annotated[str, typer.Argument(help="The study that is set against it.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/A+B.")] = None,
+) -> None:
+    """Set two studies side by side: what differs in settings, net by net and with depth."""
     from study.report import build_report, compare_runs, conclusions, join, warnings
-    from study.track import load_study
+    from study.track.frames import load_study
 
     if a == b:
         raise StudyError(f"'{a}' is one study: give two to compare")
     words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
-    say_beforehand(study.words)
-    found = compare_runs(study.runs, (a, b), study.smallest_effect)
-    page = build_report(
-        study.name,
-        study.runs,
-        study.curves,
-        study.trials,
-        folder([a, b], out),
-        study.words,
-        smallest_effect=study.smallest_effect,
-        datasets=study.datasets,
-        comparison=found,
-    )
-    for sentence in conclusions(found):
+    print_remarks(study.words)
+    comparison = compare_runs(study.runs, (a, b), study.smallest_effect)
+    page = build_report(study, report_folder([a, b], out), comparison=comparison)
+    for sentence in conclusions(comparison):
         say(sentence, "bold")
-    for warning in warnings(found):
+    for warning in warnings(comparison):
         say(f"not comparable as they are: {warning}")
-    say_where(page)
+    print_path(page)
+
+
+def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
+    """Write the report of these studies, print the verdicts, and say where it is."""
+    from study.track.find import missing_files_warning
+    from study.track.frames import load_study
+
+    for line in filter(None, map(missing_files_warning, names)):
+        say(line, error=True)
+    write_report([load_study(name) for name in names], options)
+
+
+def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
+    """Write the report of studies that were read; print the verdicts and where it is."""
+    from study.report import build_report
+
+    study = on_one_page(studies, options)
+    print_remarks(study.words)
+    page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
+    verdicts = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))["verdicts"]
+    print_verdicts((verdict["line"], verdict["next_step"]) for verdict in verdicts)
+    print_path(page)
+
+
+def on_one_page(studies: Sequence["Study"], options: ReportOptions) -> "Joined":
+    """Join studies into one, with the command that makes their report."""
+    from study.report import join
+
+    words = ["study", "report", *(word for study in studies for word in ("--experiment", study.name))]
+    if options.mlflow_ui:
+        studies = [replace(study, provenance=study.provenance.with_pages(options.mlflow_ui)) for study in studies]
+    return join(studies, shlex.join(map(without_passwords, words + options.words())))
+
+
+def report_folder(names: Sequence[str], out: Path | None) -> Path:
+    """Return where a report goes: `out`, or a folder that is named for the studies, whatever their names hold."""
+    safe = [re.sub(r"[^\w.-]+", "-", name).strip(".-") or "study" for name in names]
+    return out or Path("reports") / "+".join(safe)[:200]
+
+
+def print_remarks(words: Mapping[str, str]) -> None:
+    """Print which runs are left out, and what is to be known of the smallest effect."""
+    warn(words.get("left out", "").splitlines())
+    warn(f"{name}: {value}" for name, value in words.items() if name.startswith("smallest effect"))
+
+
+def print_path(page: Path) -> None:
+    """Print where a page is."""
+    say(f"report: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}")
+
+
+def write_while_running(names: Sequence[str], options: ReportOptions, every: float) -> None:
+    """Write the report again whenever something has changed, until no run is at work.
+
+    A server that is away is waited for, but not at the first look.
+
+    Raises:
+        StudyError: no such study, or it has come to its end without a result.
+    """
+    from study.track.frames import complete_study
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import Unreachable
+
+    snapshots = [take_snapshot(name) for name in names]
+    message, written, idle_snapshots = "", "", 0
+    while True:
+        try:
+            state = "".join(snapshot.state for snapshot in snapshots)
+            idle_snapshots = 0 if any(snapshot.active for snapshot in snapshots) else idle_snapshots + 1
+            waiting = "" if idle_snapshots > 1 else reason_to_wait(snapshots)
+            if state != written and not waiting:
+                write_report([complete_study(snapshot) for snapshot in snapshots], options)
+                written = state
+                message = say_once(progress_of(snapshots), message)
+            elif waiting:
+                message = say_once(waiting, message)
+            if idle_snapshots > 1:
+                say_with_time("no run is at work any more: watching ends")
+                return
+            time.sleep(min(every, IDLE_SECONDS) if idle_snapshots else every)
+            snapshots = [take_snapshot(name) for name in names]
+        except Exception as error:
+            why = str(error) if isinstance(error, Unreachable) else transient_disk_error(error)
+            if not why:
+                raise
+            message = say_once(f"{why}; trying again every {every:g} s", message)
+            idle_snapshots = 0
+            time.sleep(every)
+
+
+def reason_to_wait(snapshots: Sequence["Snapshot"]) -> str:
+    """Return what is missing for a report; empty where some run counts."""
+    from study.verdict import counted
+
+    if any(len(counted(snapshot.runs)) for snapshot in snapshots):
+        return ""
+    names = ", ".join(f"'{snapshot.name}'" for snapshot in snapshots)
+    return f"waiting: no run of {names} has ended yet ({active_runs(snapshots)})"
+
+
+def progress_of(snapshots: Sequence["Snapshot"]) -> str:
+    """Return how many runs are counted, and how many are at work."""
+    from study.verdict import counted
+
+    runs = [snapshot.runs for snapshot in snapshots]
+    ended, total = sum(len(counted(frame)) for frame in runs), sum(map(len, runs))
+    return f"{ended} of {total} runs counted, {active_runs(snapshots)}"
+
+
+def active_runs(snapshots: Sequence["Snapshot"]) -> str:
+    """Write how many runs and searches are at work."""
+    return f"{sum(snapshot.active for snapshot in snapshots)} runs and searches at work"
+
+
+def say_once(text: str, last: str) -> str:
+    """Print a line unless it was the last one; return it."""
+    if text != last:
+        say_with_time(text)
+    return text
+
+
+def say_with_time(text: str) -> None:
+    """Print a line to standard error, with the time of day."""
+    say(f"{time.strftime('%H:%M:%S')} {text}", error=True)

@@ -1,30 +1,89 @@
-"""What the commands do: call the packages, print what a person wants to read. Returns exit codes."""
+"""`study run` and `study tune`: do the runs of a grid, or its searches alone, or say what they would take."""
 
 import shlex
-from itertools import takewhile
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
-from rich.table import Table
 
+from study.cli import options
+from study.cli.console import print_table
 from study.cli.status import print_results
 from study.errors import StudyError, without_passwords
-from study.terminal import say, shown
+from study.terminal import say
 
 if TYPE_CHECKING:
+    from study.config import Grid
+    from study.launch.display import Display
+    from study.launch.estimate.cost import Estimate
     from study.launch.executors.limits import Hardware, Limits
+    from study.launch.run_grid import Plan
+    from study.launch.summary import Summary
 
-PAPER_NETS = [
-    *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
-    "resnet-1202",
-    *(f"{kind}-{depth}" for depth in (18, 34) for kind in ("plain", "resnet")),
-    *("resnet-50", "resnet-101", "resnet-152", "vgg-16", "vgg-19"),
-]
+PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left")
 
 
 def run(
+    grid: options.GridOption = "experiments.yaml",
+    changes: options.SetOption = None,
+    device: options.DeviceOption = "auto",
+    workers: options.WorkersOption = None,
+    replicas: options.ReplicasOption = None,
+    lr_from: Annotated[
+        str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
+    ] = None,
+    retries: options.RetriesOption = 2,
+    checkpoint_every: options.CheckpointOption = 20.0,
+    hang_after: options.HangOption = 30.0,
+    executor: options.ExecutorOption = "local",
+    address: options.AddressOption = None,
+    cpus: options.CpusOption = None,
+    gpus: options.GpusOption = None,
+    memory: options.MemoryOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
+    ] = False,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Train the nets of a grid; run it again after a stop, and it goes on."""
+    from study.launch.executors.limits import Hardware, Limits
+
+    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
+    if dry_run:
+        print_plan(grid, changes or (), lr_from, hardware)
+    else:
+        limits = Limits(retries, checkpoint_every, 60 * hang_after)
+        raise typer.Exit(run_and_print(grid, changes or (), hardware, limits, quiet=quiet, lr_from=lr_from))
+
+
+def tune(
+    grid: options.GridOption = "experiments.yaml",
+    changes: options.SetOption = None,
+    device: options.DeviceOption = "auto",
+    workers: options.WorkersOption = None,
+    replicas: options.ReplicasOption = None,
+    retries: options.RetriesOption = 2,
+    checkpoint_every: options.CheckpointOption = 20.0,
+    hang_after: options.HangOption = 30.0,
+    executor: options.ExecutorOption = "local",
+    address: options.AddressOption = None,
+    cpus: options.CpusOption = None,
+    gpus: options.GpusOption = None,
+    memory: options.MemoryOption = None,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
+    from study.launch.executors.limits import Hardware, Limits
+
+    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
+    limits = Limits(retries, checkpoint_every, 60 * hang_after)
+    raise typer.Exit(run_and_print(grid, changes or (), hardware, limits, quiet=quiet, only_search=True))
+
+
+def run_and_print(
     path: str,
-    changes: tuple[str, ...],
+    changes: Sequence[str],
     hardware: "Hardware",
     limits: "Limits",
     *,
@@ -32,113 +91,144 @@ def run(
     lr_from: str | None = None,
     only_search: bool = False,
 ) -> int:
-    """Run a grid, or its searches alone, then print its results, verdict and what to do next."""
+    """Run a grid, or its searches alone, then print its results, verdict and what to do next; return the exit code."""
     from study.config import grid_text, parse_grid
     from study.launch.display import Display
-    from study.launch.plan.reuse_rates import with_rates_from
     from study.launch.run_grid import run_grid
-    from study.track import look, pages, tracking_uri
 
     file, place = grid_text(path)
-    grid = parse_grid(file, place, changes)
-    if lr_from is not None:
-        grid = with_rates_from(grid, lr_from)
+    grid = with_rates(parse_grid(file, place, tuple(changes)), lr_from)
     if only_search and not any(spec.recipe.lr == "tune" for spec in grid.points):
         raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
     words = ["study", "tune" if only_search else "run", "--grid", path]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
-    again = shlex.join(map(without_passwords, words))
+    command = shlex.join(map(without_passwords, words))
     text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
     text += f"# learning rates from study {lr_from}\n" if lr_from else ""
     with Display(Console(stderr=True), quiet=quiet) as display:
         summary = run_grid(
-            grid,
-            display,
-            hardware=hardware,
-            limits=limits,
-            text=text,
-            command=again,
-            only_search=only_search,
+            grid, display, hardware=hardware, limits=limits, text=text, command=command, only_search=only_search
         )
-    display.say(
-        f"{summary.finished + summary.diverged} runs and {summary.trials} trials done"
-        + (f", {summary.earlier} runs were done before" if summary.earlier else "")
-        + f" ({summary.seconds:.0f} s)"
-    )
-    for name, cause in summary.failures:
-        display.warn(f"failed: {name}: {cause}")
+    return print_summary(summary, display, grid.name, command, only_search=only_search)
+
+
+def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
+    """Return a grid with the learning rates that the study `lr_from` found, if one is named."""
+    from study.launch.plan.reuse_rates import with_rates_from
+
+    return grid if lr_from is None else with_rates_from(grid, lr_from)
+
+
+def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:
+    """Print what a launcher has done and what to do next; return the exit code."""
+    from study.track.snapshot import take_snapshot
+    from study.track.uri import tracking_uri, ui_hint
+
+    ended = summary.finished + summary.diverged
+    earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
+    display.say(f"{ended} runs and {summary.trials} trials done{earlier} ({summary.seconds:.0f} s)")
+    for failed, cause in summary.failures:
+        display.warn(f"failed: {failed}: {cause}")
     if summary.interrupted:  # results would take seconds, which whoever stops it may not have
-        display.warn(f"interrupted, nothing is lost; to go on: {again}")
+        display.warn(f"interrupted, nothing is lost; to go on: {command}")
         return 130
     try:
         if only_search:
-            print_rates(grid.name)
-        elif summary.finished + summary.diverged + summary.earlier:
-            print_results(look(grid.name))
+            print_rates(name)
+        elif ended + summary.earlier:
+            print_results(take_snapshot(name))
     except StudyError as error:  # renamed or deleted meanwhile
         display.warn(f"no results to show: {error}")
     if summary.failures:
         display.warn(
-            f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {again}"
+            f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {command}"
         )
         return 1
     if only_search:
-        train = again.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: {pages(tracking_uri())}")
+        train = command.replace("study tune", "study run", 1)
+        display.say(f"to train at these rates: {train}; every trial: {ui_hint(tracking_uri())}")
     else:
-        print_next(grid.name)
+        report = shlex.join(["study", "report", "--experiment", name])
+        say(f"figures and tables: {report}; every curve: {ui_hint(tracking_uri())}", error=True)
     return 0
 
 
-def nets(names: list[str], size: int, imagenet_size: int, shortcut: Literal["A", "B", "C"] | None) -> None:
-    """Print the sizes of nets."""
-    import torch
-
-    from study.names import parse_net
-    from study.nets import build_net, count
-
-    table = Table()
-    for heading in ("net", "input", "classes", "layers", "parameters", "multiply-adds"):
-        table.add_column(heading, justify="left" if heading == "net" else "right")
-    for name in names or PAPER_NETS:
-        cifar = parse_net(name).family == "cifar"
-        side, classes = (size, 10) if cifar else (imagenet_size, 1000)
-        with torch.device("meta"):
-            found = count(build_net(name, classes, shortcut=shortcut), (3, side, side))
-        table.add_row(name, f"3x{side}x{side}", str(classes), *(f"{number:,}" for number in found))
-    Console().print(table)
-
-
-def list_grids() -> None:
-    """Print the shipped grids, with what the first lines of each say."""
-    from study.config import grid_text, load_grid, shipped_grids
-
-    table = Table("grid", "runs", "what")
-    for name in shipped_grids():
-        text = grid_text(name)[0].splitlines()
-        about = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text))
-        table.add_row(name, str(len(load_grid(name).runs())), shown(about))
-    Console().print(table)
-    say("`study grids show NAME` prints one; `study run --grid NAME` runs it")
-
-
 def print_rates(name: str) -> None:
-    """Print what the searches of a study found."""
-    from study.track import load_found
+    """Print the rates that the searches of a study chose."""
+    from study.track.frames import load_search_results
 
-    table = Table(title=shown(f"{name}: learning rates"))
-    for i, heading in enumerate(("net", "learning rate", "besides")):
-        table.add_column(heading, justify="right" if i == 1 else "left")
-    for one in sorted(load_found(name), key=lambda one: (one.variant, one.net)):
-        besides = ", ".join(f"{field} {value:g}" for field, value in one.point.items() if field != "lr")
-        net = f"{one.net} ({one.variant})" if one.variant else one.net
-        table.add_row(shown(net), f"{one.point['lr']:g}", shown(besides))
-    Console().print(table)
+    rows = []
+    for search in sorted(load_search_results(name), key=lambda search: (search.variant, search.net)):
+        besides = ", ".join(f"{field} {value:g}" for field, value in search.point.items() if field != "lr")
+        net = f"{search.net} ({search.variant})" if search.variant else search.net
+        rows.append((net, f"{search.point['lr']:g}", besides))
+    print_table(("net", "learning rate", "besides"), rows, title=f"{name}: learning rates", left=("net", "besides"))
 
 
-def print_next(name: str) -> None:
-    """Print where to look now."""
-    from study.track import pages, tracking_uri
+def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware: "Hardware") -> None:
+    """Print the plan of a grid and what is left of it will cost; nets of unknown speed are measured first."""
+    from study.config import load_grid
+    from study.launch.display import Display, duration
+    from study.launch.estimate.benchmark import SpeedBook
+    from study.launch.estimate.cost import estimate, in_seconds, speeds_of
+    from study.launch.executors.devices import choose_workforce
+    from study.launch.run_grid import make_plan
 
-    page = shlex.join(["study", "report", "--experiment", name])
-    say(f"figures and tables: {page}; every curve: {pages(tracking_uri())}", error=True)
+    if hardware.executor != "local":
+        say("times, memory and workers below are those of this machine, not of the cluster", error=True)
+    grid = with_rates(load_grid(path, tuple(changes)), lr_from)
+    with Display(Console(stderr=True)) as display:
+        plan = make_plan(grid, display)
+        force = choose_workforce(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
+        book = SpeedBook(force, plan.facts)
+        speeds, unknown = speeds_of(plan.cells, book)
+        if unknown:
+            speeds |= book.measure(unknown, display.loading)
+    timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
+    cost = estimate(timed, speeds, book, plan.facts, grid.tune, force)
+    print_cells(grid.name, plan, cost, grid.tune.trials)
+    runs = sum(len(cell.left) for cell in plan.cells)
+    adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
+    searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
+    say(f"left to do: {runs} runs{searches}, {with_letter(adds)} multiply-adds")
+    if runs:
+        workers = f"{len(force.devices)} worker{'s' * (len(force.devices) > 1)}"
+        gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
+        say(
+            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(force.devices))}), "
+            f"{cost.memory / 1024:.1f} GiB of memory, {gpu}"
+            f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
+        )
+
+
+def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
+    """Print a row a cell: its net, what was done of it, and how long the rest takes."""
+    from study.launch.display import duration
+
+    facts, rows = plan.facts, []
+    for cell, seconds in zip(plan.cells, cost.cells, strict=True):
+        begun = sum(record is not None for _, record in cell.left)
+        rows.append(
+            (
+                cell.cell.name,
+                with_letter(cell.cell.complexity.multiply_adds),
+                f"{cell.cell.specs[0].recipe.total_iterations(facts.train_images):,}",
+                f"{cell.point['lr']:g}" if cell.point else "tune",
+                *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
+                "" if cell.point else f"<= {trials}",
+                duration(seconds) if cell.left else "",
+            )
+        )
+    title = f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images"
+    console = Console()
+    if not console.is_terminal:  # whole names, for whatever reads them
+        console = Console(width=max(console.width, 100 + max(len(cell.cell.name) for cell in plan.cells)))
+    print_table(PLAN_HEADINGS, rows, title=title, console=console)
+
+
+def with_letter(number: float) -> str:
+    """Return 7.8M, 3.9T: a number as people say it."""
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

@@ -1,21 +1,17 @@
-"""A study's results so far: what `study status` prints, and `study run` at its end."""
+"""`study status`: a study's results so far, which `study run` prints at its end too."""
 
-import hashlib
-import json
-import math
 import statistics
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ValidationError
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from study.config.paths import cache_folder
+from study.cli.console import print_table, print_verdicts, warn
 from study.errors import StudyError
-from study.names import ARCHITECTURES
-from study.terminal import say, shown
-from study.track import Look, StoredRun, list_studies, look, tracking_uri, words
+from study.terminal import say
+from study.track import tags as tag
+from study.track.find import list_studies
+from study.track.snapshot import Snapshot, take_snapshot
+from study.track.uri import tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,26 +19,14 @@ if TYPE_CHECKING:
 HEADINGS = ("net", "learning rate", "training error (%)", "test error (%)", "seeds")
 
 
-class Said(NamedTuple):
-    """A verdict in a line, and what to do next."""
-
-    line: str
-    next_step: str
-
-
-class Kept(BaseModel):
-    """Verdicts, and the state of the results that they are of."""
-
-    state: str
-    verdicts: list[Said]
-
-
-def status(experiment: str | None) -> None:
-    """Print a study's results so far, and how many runs are at work."""
-    seen = look(experiment or newest_study())
-    counts = [f"{number} {what}" for what, number in outcomes(seen).items() if number]
-    say(f"{seen.name}: {', '.join(counts) or 'no run yet'}")
-    print_results(seen, at_once=True)
+def status(
+    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+) -> None:
+    """Print the results of a study so far, and its verdict."""
+    snapshot = take_snapshot(experiment or newest_study())
+    counts = [f"{number} {what}" for what, number in outcomes(snapshot).items() if number]
+    say(f"{snapshot.name}: {', '.join(counts) or 'no run yet'}")
+    print_results(snapshot)
 
 
 def newest_study() -> str:
@@ -57,122 +41,53 @@ def newest_study() -> str:
     return names[0]
 
 
-def outcomes(seen: Look) -> dict[str, int]:
+def outcomes(snapshot: Snapshot) -> dict[str, int]:
     """Return how many runs have ended, and in which way, and how many runs and trials are at work."""
-    runs = [run.tags.get(words.OUTCOME) for run in seen.records if run.tags.get(words.KIND) == "run"]
-    trials = [run for run in seen.records if run.tags.get(words.KIND) == "trial"]
-    ended = ("finished", "diverged", "failed", "interrupted")
+    runs = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "run"]
+    trials = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "trial"]
     return {
-        **{f"runs {outcome}": runs.count(outcome) for outcome in ended},
-        "trials done": sum(run.tags.get(words.OUTCOME) in words.DONE for run in trials),
-        "runs and searches at work": seen.at_work,
+        **{f"runs {outcome}": runs.count(outcome) for outcome in ("finished", "diverged", "failed", "interrupted")},
+        "trials done": sum(outcome in tag.DONE for outcome in trials),
+        "runs and searches at work": snapshot.active,
     }
 
 
-def print_results(seen: Look, *, at_once: bool = False) -> None:
-    """Print the table of results and the verdicts of a study.
-
-    With `at_once`, a verdict that has to be worked out anew is left out while runs are at work: it would soon be
-    another, and statistics alone take longer to be imported than all of the rest.
-    """
-    for line in seen.left_out:
-        say(line, "yellow", error=True)
-    if seen.smallest_effect.remark:
-        say(f"smallest effect: {seen.smallest_effect.remark}", "yellow", error=True)
-    rows = rows_of(seen)
+def print_results(snapshot: Snapshot) -> None:
+    """Print the table of results and the verdicts of a study, and to standard error what is left out of them."""
+    warn(snapshot.left_out)
+    if snapshot.smallest_effect.remark:
+        warn([f"smallest effect: {snapshot.smallest_effect.remark}"])
+    runs = snapshot.runs
+    rows = result_rows(runs)
     if not rows:
         return
-    table = Table(title=shown(seen.name))
-    for i, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if i else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(shown, row))
-    Console().print(table)
-    verdicts = verdicts_of(seen, at_once=at_once)
-    if verdicts is None:
-        say("verdict: `study report` has that of the results so far")
-    for verdict in verdicts or ():
-        say(verdict.line, "bold")
-        say(verdict.next_step)
-
-
-def rows_of(seen: Look) -> list[tuple[str, ...]]:
-    """Return a row a net and variant, of the runs that a report counts: rates, and means and deviations of errors."""
-    cells: dict[tuple[str, int, int], dict[str, StoredRun]] = {}
-    for run in sorted(seen.records, key=lambda run: run.start_time):
-        if _counts(run):
-            kind = run.params["architecture"]
-            place = run.tags.get(words.VARIANT, ""), ARCHITECTURES.index(kind), int(run.params["depth"])
-            cells.setdefault(place, {})[run.params["seed"]] = run  # the latest of a seed
-    return [_row(variant, list(by_seed.values())) for (variant, _, _), by_seed in sorted(cells.items())]
-
-
-def _counts(run: StoredRun) -> bool:
-    ended = run.tags.get(words.KIND) == "run" and run.tags.get(words.OUTCOME) in ("finished", "diverged")
-    return ended and bool(run.params) and not math.isnan(run.metrics.get("final_train_error", math.nan))
-
-
-def _row(variant: str, runs: list[StoredRun]) -> tuple[str, ...]:
-    net = runs[0].params["net"]
-    rates = ", ".join(f"{rate:.4g}" for rate in sorted({float(run.params.get("lr", "nan")) for run in runs}))
-    tuned = all(run.tags.get(words.LR_TUNED) == "true" for run in runs)
-    errors = (
-        _spread([value for run in runs if not math.isnan(value := run.metrics.get(error, math.nan))])
-        for error in ("final_train_error", "final_test_error")
-    )
-    return f"{net} ({variant})" if variant else net, rates + " tuned" * tuned, *errors, str(len(runs))
-
-
-def verdicts_of(seen: Look, *, at_once: bool) -> list[Said] | None:
-    """Return the verdicts of a study: those kept, if no run or search has ended since, else worked out and kept.
-
-    With `at_once`, None where they would have to be worked out and runs are at work.
-    """
-    place = cache_folder("status") / f"{_digest([seen.uri, seen.experiment_id])}.json"
-    state = _digest([_form(), seen.smallest_effect.points, sorted(_ends(seen))])
-    try:
-        kept = Kept.model_validate_json(place.read_bytes())
-        if kept.state == state:
-            return kept.verdicts
-    except (OSError, ValidationError):
-        pass  # nothing kept yet, or by another version
-    if at_once and seen.at_work:
-        return None
-    verdicts = _judge(seen.runs, seen.smallest_effect.points, seen.trials)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(Kept(state=state, verdicts=verdicts).model_dump_json(), encoding="utf-8")
-    except OSError:
-        pass  # they will be worked out again
-    return verdicts
-
-
-def _judge(runs: "pd.DataFrame", smallest_effect: float, trials: "pd.DataFrame") -> list[Said]:
+    print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import judge
 
-    return [Said(verdict.line, verdict.next_step) for verdict in judge(runs, smallest_effect, trials)]
+    verdicts = judge(runs, snapshot.smallest_effect.points, snapshot.trials)
+    print_verdicts((verdict.line, verdict.next_step) for verdict in verdicts)
 
 
-def _ends(seen: Look) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
-    """Return what results rest on: how each run ended, in numbers and words."""
-    return [
-        (run.run_id, run.status, {} if run.status == "RUNNING" else dict(sorted(run.metrics.items())),
-         {} if run.status == "RUNNING" else dict(sorted(run.tags.items())))
-        for run in seen.records
-    ]  # fmt: skip
+def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:
+    """Return a row a net and variant, of the runs that count: rates, and means and deviations of errors over seeds."""
+    from study.verdict import counted
+
+    if runs.empty:
+        return []
+    rows = []
+    for (variant, _, _), cell in counted(runs).groupby(["variant", "architecture", "depth"], sort=False):
+        net = str(cell["net"].iloc[0])
+        rates = ", ".join(f"{rate:.4g}" for rate in sorted(set(cell["lr"].dropna())))
+        tuned = " tuned" * bool(cell["lr_tuned"].astype(bool).all())
+        errors = (
+            mean_and_deviation(cell[error].dropna().tolist()) for error in ("final_train_error", "final_test_error")
+        )
+        rows.append((f"{net} ({variant})" if variant else net, rates + tuned, *errors, str(len(cell))))
+    return rows
 
 
-def _form() -> int:
-    """Return what changes with whatever the program says of the same results: when its report was changed last."""
-    return max(file.stat().st_mtime_ns for file in Path(__file__).parents[1].joinpath("verdict").rglob("*.py"))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _spread(values: list[float]) -> str:
-    """Return a mean with its standard deviation over seeds, where there is one."""
+def mean_and_deviation(values: list[float]) -> str:
+    """Write a mean over seeds with its standard deviation, where there is one."""
     if not values:
         return "nan"
     mean = statistics.fmean(values)

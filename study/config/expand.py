@@ -1,4 +1,4 @@
-"""From a grid file's axes to its runs: the product, less what is excluded, and what is included."""
+"""Expand a grid file's axes to its runs: the product without `exclude`, plus `include`."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.config.recipe import REMEDIES, Recipe, Strict
+from study.config.recipe import MODIFICATIONS, Recipe, Strict
 from study.config.source import Place, Source, short, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.errors import GridError, StudyError, nearest
@@ -39,11 +39,13 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
     excluded = [_excluding(source, ("exclude", i), axes) for i in range(len(_list(source, "exclude")))]
     _check_excluded(source, excluded, axes)
     nets = "net" in axes or {"architecture", "depth"} <= axes.keys()  # else each entry of `include` brings its own
-    product = {_at(point, axes): point for point in (_product(axes) if nets else ()) if not _matches(point, excluded)}
+    product = {
+        _position(point, axes): point for point in (_product(axes) if nets else ()) if not _matches(point, excluded)
+    }
     added: list[tuple[Point, Place]] = []
     for i in range(len(_list(source, "include"))):
         for point in _product(_including(source, ("include", i), axes, len(product) + len(added))):
-            product.pop(_at(point, axes), None)
+            product.pop(_position(point, axes), None)
             added.append((point, ("include", i)))
     points: list[tuple[Point, Place]] = [(point, ("grid",)) for point in product.values()]
     unique: dict[str, RunSpec] = {}
@@ -76,11 +78,15 @@ def _check_axes(source: Source, base: Point, axes: dict[str, list[Any]]) -> None
                 Recipe.model_validate({**base, key: value})
             except ValidationError as error:
                 if error.errors()[0]["loc"] or len(fields) == 1:
-                    raise _misfit(source, error, ("grid", key, i), key) from None
+                    raise _recipe_error(source, error, ("grid", key, i), key) from None
 
 
 def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place: Place) -> RunSpec:
-    """Build the run at a point, or say what about it is wrong and where."""
+    """Build the run at a point.
+
+    Raises:
+        GridError: what about the point is wrong, and where.
+    """
     point = dict(point)
     fields = {key: point.pop(key) for key in list(point) if key in Recipe.model_fields}
     recipe = _recipe(source, {**base, **fields}, place if fields or ("recipe",) not in source.lines else ("recipe",))
@@ -97,10 +103,10 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        raise GridError(f"{_find(source, place, key, point.get(key))}: {message(error.errors())}") from None
+        raise GridError(f"{_line_of(source, place, key, point.get(key))}: {message(error.errors())}") from None
     except StudyError as error:
         key, value = ("depth", point["depth"]) if name is None else ("net", name)
-        raise GridError(f"{_find(source, place, key, value)}: {error}") from None
+        raise GridError(f"{_line_of(source, place, key, value)}: {error}") from None
     return spec
 
 
@@ -119,13 +125,13 @@ def _check_net(spec: RunSpec) -> None:
         raise StudyError(f"{spec.net} has no width multiplier: leave width at 1")
     if recipe.test_views == "multi-scale":
         raise StudyError(f"{spec.net} has layers for one image size only: test it with 'test_views: ten-crop'")
-    for field in REMEDIES:
+    for field in MODIFICATIONS:
         if field != "batch_norm" and getattr(recipe, field) != Recipe.model_fields[field].default:
             raise StudyError(f"{spec.net} is built as it was published: it has no '{field}'")
 
 
-def _find(source: Source, place: Place, key: str, bad: Any) -> str:
-    """Return where an axis's bad value stands: its own line if the values are on lines of their own."""
+def _line_of(source: Source, place: Place, key: str, bad: Any) -> str:
+    """Return the file and line of an axis's bad value: its own line if the values are on lines of their own."""
     values = _values(source, (*place, key)) if (*place, key) in source.lines else []
     return source.where((*place, key, values.index(bad)) if bad in values else (*place, key))
 
@@ -134,10 +140,10 @@ def _recipe(source: Source, values: Point, place: Place) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _misfit(source, error, place, None) from None
+        raise _recipe_error(source, error, place, None) from None
 
 
-def _misfit(source: Source, error: ValidationError, place: Place, key: str | None) -> GridError:
+def _recipe_error(source: Source, error: ValidationError, place: Place, key: str | None) -> GridError:
     """Return the error for a recipe that doesn't hold at a place: an axis's value, if `key` is the axis, or a point."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
@@ -179,7 +185,7 @@ def _entry(source: Source, place: Place) -> dict[str, list[Any]]:
 def _excluding(source: Source, place: Place, axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Return an entry of `exclude`; a key that no point of the product has could only be a mistake."""
     entry = _entry(source, place)
-    known = _spelled(dict.fromkeys(axes, None))
+    known = _both_spellings(dict.fromkeys(axes, None))
     for key in entry:
         if key not in known:
             raise GridError(
@@ -228,17 +234,17 @@ def _product(axes: dict[str, list[Any]]) -> Iterator[Point]:
 
 def _matches(point: Point, entries: list[dict[str, list[Any]]]) -> bool:
     """Whether a point has, for some entry, one of the values that the entry gives for each of its keys."""
-    spelled = _spelled(point)
+    spelled = _both_spellings(point)
     return any(all(spelled[key] in values for key, values in entry.items()) for entry in entries)
 
 
-def _at(point: Point, axes: dict[str, list[Any]]) -> str:
-    """Return where a point stands among the axes, whichever way its net is spelled."""
-    spelled = _spelled(point)
+def _position(point: Point, axes: dict[str, list[Any]]) -> str:
+    """Return a key of a point's values on the axes, the same for both spellings of its net."""
+    spelled = _both_spellings(point)
     return repr([float(v) if type(v) is int else v for v in (spelled.get(key) for key in axes)])
 
 
-def _spelled(point: Point) -> Point:
+def _both_spellings(point: Point) -> Point:
     """Return a point with its net spelled both ways: by `net`, and by `architecture` and `depth`."""
     if "net" in point:
         try:
@@ -253,7 +259,7 @@ def _spelled(point: Point) -> Point:
 
 
 def _net(name: Any) -> Any:
-    return _spelled({"net": name})["net"]
+    return _both_spellings({"net": name})["net"]
 
 
 def _get(source: Source, place: Place) -> Any:

@@ -33,22 +33,22 @@ class Grid(Strict):
         return list(self.points)
 
     def probes_of(self, spec: RunSpec) -> ProbePlan | None:
-        """Return what is measured of one of the runs; None where nothing is."""
+        """Return the probes of one of the runs; None if it has none."""
         probes = self.probes
         if probes is None or spec.architecture == "vgg":
             return None
-        seeds, papers = self.all_seeds[: probes.seeds], self.papers_nets
-        costly = spec.seed in seeds and not (spec.remedies and spec.net in papers)
+        seeds, paper_nets = self.all_seeds[: probes.seeds], self.paper_nets
+        costly = spec.seed in seeds and not (spec.modifications and spec.net in paper_nets)
         net = str(spec.net)
         names = tuple(
             name for name in probes.measure if (name in CHEAP or costly) and net in probes.only.get(name, (net,))
         )
         deeper = {
-            one.depth
-            for one in papers
-            if one.architecture == spec.architecture == "plain"
-            and one.family == spec.net.family
-            and one.depth > spec.depth
+            other.depth
+            for other in paper_nets
+            if other.architecture == spec.architecture == "plain"
+            and other.family == spec.net.family
+            and other.depth > spec.depth
         }
         return ProbePlan(probes=probes, names=names, targets=tuple(sorted(deeper))) if names else None
 
@@ -58,9 +58,9 @@ class Grid(Strict):
         return sorted({point.seed for point in self.points})
 
     @cached_property
-    def papers_nets(self) -> frozenset[NetName]:
-        """Nets that are there without a remedy."""
-        return frozenset(point.net for point in self.points if not point.remedies)
+    def paper_nets(self) -> frozenset[NetName]:
+        """The nets that the grid has without modifications."""
+        return frozenset(point.net for point in self.points if not point.modifications)
 
     def varying(self) -> list[str]:
         """Return the recipe fields that differ between runs of the same net: what tells their cells apart."""

@@ -10,7 +10,7 @@ from study.config.expand import expand, message
 from study.config.grid import Grid
 from study.config.probes import Probes
 from study.config.recipe import Strict
-from study.config.source import Place, Source, load_text, read_source, told_in_a_line, unknown_key
+from study.config.source import Place, Source, in_one_line, load_text, read_source, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 from study.errors import GridError, nearest
@@ -61,7 +61,7 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
 
 def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
     """Check and expand the text of a grid file; see `load_grid`."""
-    with told_in_a_line():
+    with in_one_line():
         return _parse(text, name, overrides)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-REMEDIES = ("batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation", "activation")
+MODIFICATIONS = ("batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation", "activation")
 """Fields of a recipe that change a net as later work proposed; at their defaults it's the paper's."""
 UNNORMALISED = ("skipinit", "fixup")
 """Ways of scaling branches that stand in the place of batch norm."""

@@ -1,8 +1,25 @@
-"""The fields of a grid file as a table, from their own docstrings: README holds it, and a test compares."""
+"""The fields of a grid file, from their own docstrings: `python -m study.config.reference > docs/reference.md`."""
 
 from typing import Any, Literal, get_args, get_origin
 
-from study.config.recipe import Strict
+from study.config.probes import Probes
+from study.config.recipe import Recipe, Strict
+from study.config.spec import DatasetSpec
+from study.config.tune import Tune
+
+SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
+INTRODUCTION = """\
+# Reference: the fields of a grid file
+
+Every field of `recipe:` may be an axis under `grid:`, and an entry of `include:` may set it. Section numbers without a
+paper are those of He et al. 2015 (arXiv 1512.03385).
+"""
+
+
+def document() -> str:
+    """Return the reference of all sections of a grid file in Markdown."""
+    parts = [f"## `{name}:`\n{reference(model)}" for name, model in SECTIONS.items()]
+    return "\n".join([INTRODUCTION, "\n\n".join(parts), ""])
 
 
 def reference(model: type[Strict]) -> str:
@@ -29,3 +46,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(item if isinstance(item, str) else f'{item:g}' for item in value)}]"
     return f"{value}"
+
+
+if __name__ == "__main__":
+    print(document(), end="")  # noqa: T201

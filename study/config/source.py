@@ -1,4 +1,4 @@
-"""YAML with places: what stands in a grid file, and on which line each key and value stands."""
+"""YAML with line numbers: the values of a grid file, and the line of each key and value."""
 
 import re
 from collections.abc import Iterator
@@ -148,8 +148,8 @@ def short(text: str) -> str:
 
 
 @contextmanager
-def told_in_a_line() -> Iterator[None]:
-    """Keep what a file holds from steering the terminal or filling it: a message is one line of printable letters."""
+def in_one_line() -> Iterator[None]:
+    """Make the message of a GridError one line of printable letters, whatever the file holds."""
     try:
         yield
     except GridError as error:

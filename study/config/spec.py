@@ -1,4 +1,4 @@
-"""What one run is: data set, net, recipe and seed, and the keys that say whether two runs are the same."""
+"""The specification of a run: data set, net, recipe and seed, and the keys by which equal runs are found."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from study.config.recipe import REMEDIES, UNNORMALISED, Recipe, Strict
+from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe, Strict
 from study.names import NetName, default_shortcut, resolve_net
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
@@ -44,7 +44,7 @@ class DatasetSpec(Strict):
         return value
 
     def content(self) -> dict[str, Any]:
-        """Return what decides which images are used, but for what the fingerprint of the data says itself."""
+        """Return the fields that decide which images are used, except those that the data's fingerprint covers."""
         return self.model_dump(exclude={"root", "skip_bad", "test"})
 
 
@@ -73,10 +73,10 @@ class RunSpec(Strict):
         return default_shortcut(self.net.family)
 
     @property
-    def remedies(self) -> dict[str, Any]:
+    def modifications(self) -> dict[str, Any]:
         """The fields in which the net isn't the paper's, with their values."""
         recipe = self.identity()["recipe"]
-        return {field: recipe[field] for field in REMEDIES if recipe[field] != Recipe.model_fields[field].default}
+        return {field: recipe[field] for field in MODIFICATIONS if recipe[field] != Recipe.model_fields[field].default}
 
     @property
     def run_name(self) -> str:

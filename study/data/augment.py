@@ -1,7 +1,7 @@
-"""Augmentations: what is drawn for each image, and what it does to a batch, vectorised on the batch's device.
+"""Augmentations: random draws for each image, applied to a batch, vectorised on the batch's device.
 
-Draws are made ahead, on the CPU, from a generator that the caller seeds, and given to `apply` on the device: so CPU and
-GPU see the same crops, and any batch can be made again. Legend: N images, C channels, H height, W width.
+Draws are made ahead, on the CPU, from a generator that the caller seeds, and passed to `apply` on the device: CPU and
+GPU see the same crops, and any batch can be repeated. Legend: N images, C channels, H height, W width.
 """
 
 from typing import Protocol
@@ -14,23 +14,23 @@ from study.data.normalize import Normalizer
 from study.errors import DataError, nearest
 
 Draws = tuple[Tensor, ...]
-"""Random numbers of an augmentation, each with a row an image."""
+"""Random numbers of an augmentation, each with a row per image."""
 
 
 class Augmentation(Protocol):
-    """A change to training images, and the clean view of an image that goes with it."""
+    """A random change of training images, and the matching clean view for evaluation."""
 
     def side(self, size: int) -> int:
-        """Return the side of what a net sees of images held at `size`."""
+        """Return the side of a net's input for images held at `size`."""
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
         """Draw for `count` images of `shape` (C, H, W), on the CPU."""
 
     def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
-        """Return uint8 images (N, C, H, W) changed and normalised, float32 in channels_last."""
+        """Return uint8 images (N, C, H, W) augmented and normalised, float32 in channels_last."""
 
     def clean(self, images: Tensor, normalizer: Normalizer) -> Tensor:
-        """Return uint8 images as they are shown in evaluation: normalised, of the size `apply` gives."""
+        """Return uint8 images as in evaluation: normalised, of the size that `apply` returns."""
 
 
 class Nothing:
@@ -64,16 +64,16 @@ class CropFlip(Nothing):
     def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
         n, c, h, w = images.shape
         top, left, flip = draws
-        left = torch.where(flip == 1, 2 * self.pad - left, left)  # where the same window lies in the mirror image
+        left = torch.where(flip == 1, 2 * self.pad - left, left)  # the same window in the mirror image
         mean, std = normalizer.as_images((c, h, w))
         # Images are cropped as bytes, and the mean image alike: where both are padding, the result is 0 / 255 - 0.
         image = flip * n + torch.arange(n, device=images.device)
-        crops = _windows(self._padded_both_ways(images), image, top, left, (h, w))
-        negative_means = _windows(self._padded_both_ways(-mean), flip, top, left, (h, w))
+        crops = _windows(self._padded_with_mirror(images), image, top, left, (h, w))
+        negative_means = _windows(self._padded_with_mirror(-mean), flip, top, left, (h, w))
         levels = mean.new_full((), 255)
         return negative_means.addcdiv_(crops.float(), levels).div_(std)  # (x / 255 - mean) / std, a pass saved
 
-    def _padded_both_ways(self, images: Tensor) -> Tensor:
+    def _padded_with_mirror(self, images: Tensor) -> Tensor:
         """Return images (N, C, H, W), padded with 0, and then their mirror images: (2 N, H + 8, W + 8, C)."""
         n, c, h, w = images.shape
         pad = self.pad
@@ -84,19 +84,19 @@ class CropFlip(Nothing):
 
 
 def _windows(images: Tensor, which: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut windows (N, C, h, w) of one size, in channels_last, out of images (K, H, W, C) that lie in one piece.
+    """Cut windows (N, C, h, w) of one size, in channels_last, out of contiguous images (K, H, W, C).
 
     Args:
-        images: what is cut from.
-        which: the image of each window (N,).
+        images: the images.
+        which: the index of each window's image (N,).
         top: the first row of each (N,).
         left: the first column of each (N,).
         size: height and width of the windows, (h, w).
     """
     count, high, wide, c = images.shape
     h, w = size
-    # A row of a window is w * c values that lie together, so it's selected whole, as a row of a matrix whose rows
-    # overlap: each begins a pixel after the one before it.
+    # A row of a window is w * c adjacent values, so it's selected whole, as a row of a matrix whose rows overlap: each
+    # begins a pixel after the one before it.
     strips = images.as_strided((count * high * wide - w + 1, w * c), (c, 1))
     row = (which * high + top)[:, None] + torch.arange(h, device=images.device)  # (N, h)
     start = row * wide + left[:, None]

@@ -1,13 +1,14 @@
 """Batches on the device: training in a random order, evaluation and augmented passes in the split's own.
 
-A split that lies on the device is read there; batches of one that lies elsewhere are streamed to it (see `stream`).
+A split on the device is read there; batches of any other are streamed to it (see `stream`).
 
 Randomness has no state: all draws of an epoch come at once from a CPU generator that is seeded by the run's seed and
-the epoch, so that a run can go on from any step, and CPU and GPU see the same order and crops.
+the epoch, so that a run can continue from any step, and CPU and GPU see the same order and crops.
 Legend: N images of the split, B images of a batch, C channels, H height, W width.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,29 +18,50 @@ from study.data.augment import augmentation
 from study.data.dataset import Split
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
-from study.data.shard import WHOLE, Shard
 from study.errors import DataError
 
 AT_ONCE = 1000
-"""Images that a net is shown at once when it is scored, at most."""
+"""Maximal images in a batch when a net is scored."""
 PIXELS_AT_ONCE = AT_ONCE * 64 * 64
-"""Pixels of them, at most: a run that is asked to stop ends between two of these."""
+"""Maximal pixels in such a batch: a run that is asked to stop ends between two of them."""
+
+
+class Shard(NamedTuple):
+    """One process's part of every batch: by default, with one process, all of it."""
+
+    rank: int = 0
+    """Number of the process, from 0."""
+    size: int = 1
+    """Number of processes."""
+
+    def of(self, batch: slice) -> slice:
+        """Return this process's part of a batch, both as slices of the split.
+
+        The parts follow each other in the order of the ranks, without overlap or gap; their lengths differ by one at
+        most, so that some are empty if there are fewer images than processes.
+        """
+        count = batch.stop - batch.start
+        first, last = (batch.start + count * rank // self.size for rank in (self.rank, self.rank + 1))
+        return slice(first, last)
+
+
+WHOLE = Shard()
 
 
 class TrainBatches:
     """The training batches of a run: `batch(step)` depends on the arguments here and on `step`, on nothing else.
 
-    Gives batches on `device`, by default the split's. For `augment` `imagenet` the normaliser must be fitted with it.
-    Steps asked for in turn are cheapest where the split lies elsewhere: the next ones are read ahead. With a `shard`,
-    all draws are those of the whole batches, of which its part alone is read and given.
+    Batches are on `device`, by default the split's. For `augment` `imagenet` the normaliser must be fitted with it. If
+    the split is elsewhere, steps in sequence are cheapest: the next ones are read ahead. With a `shard`, all draws are
+    those of the whole batches, of which only its part is read and returned.
     """
 
     iterations_per_epoch: int
     """Full batches in a pass over the images; the rest of a pass is dropped."""
     batch_size: int
-    """Images a batch, all parts together: the whole split where it has fewer than asked for, if all parts are equal."""
+    """Images per batch, over all shards: at most the whole split, rounded down so that all shards are equal."""
     resident: bool
-    """Whether the images lie on `device`. Then `fetch` is work for the device alone, and a CUDA graph can hold it."""
+    """Whether the images are on `device`. Then `fetch` runs on the device alone, and a CUDA graph can capture it."""
 
     def __init__(
         self,
@@ -66,13 +88,13 @@ class TrainBatches:
         self._normalizer = normalizer.to(self._device)
         self._seed = seed
         self._epoch: int | None = None
-        self._order = torch.empty(0, dtype=torch.int64)  # of the epoch, where images that are streamed lie
-        # Read by `fetch`, and overwritten in place: the order and draws of an epoch, and where the batch begins.
+        self._order = torch.empty(0, dtype=torch.int64)  # of the epoch, on the device of streamed images
+        # Read by `fetch`, and overwritten in place: the order and draws of an epoch, and the start of the batch.
         self._tables: tuple[Tensor, ...] = ()
         self._start = torch.zeros((), dtype=torch.int64, device=self._device)
         self._offsets = torch.arange(self._part.start, self._part.stop, device=self._device)
         self._sought = 0
-        self._next: int | None = None  # the step that `_images` goes on with
+        self._next: int | None = None  # the step that `_images` continues with
         self._images: Iterator[Tensor] = iter(())
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -84,7 +106,7 @@ class TrainBatches:
         return self.fetch()
 
     def seek(self, step: int) -> None:
-        """Let `fetch` return the batch of iteration `step`, from 0. Draws for the epoch where a new one begins."""
+        """Let `fetch` return the batch of iteration `step`, from 0; at the start of an epoch, make its draws."""
         epoch, position = divmod(step, self.iterations_per_epoch)
         if epoch != self._epoch:
             self._draw_epoch(epoch)
@@ -92,14 +114,14 @@ class TrainBatches:
         self._sought = step
 
     def fetch(self) -> tuple[Tensor, Tensor]:
-        """Return the batch of the iteration that was sought, as `batch` does."""
+        """Return the batch of the iteration set by `seek`, as `batch` does."""
         where = self._offsets + self._start  # (B,)
         order, *draws = (table.index_select(0, where) for table in self._tables)
         images = self._split.gather(order) if self.resident else self._streamed()
         return self._augmentation.apply(images, tuple(draws), self._normalizer), self._labels.index_select(0, order)
 
     def _streamed(self) -> Tensor:
-        """Return the images (B, C, H, W) uint8 of the iteration that was sought, which are read ahead."""
+        """Return the images (B, C, H, W) uint8 of the iteration set by `seek`, which are read ahead."""
         step = self._sought
         if step != self._next:
             start = step % self.iterations_per_epoch * self.batch_size
@@ -111,7 +133,7 @@ class TrainBatches:
         return images
 
     def _draw_epoch(self, epoch: int) -> None:
-        """Draw the order and the augmentation of an epoch, in place of those of the last."""
+        """Draw the order and the augmentation of an epoch, overwriting those of the last."""
         used = self.iterations_per_epoch * self.batch_size
         order = torch.randperm(len(self._split), generator=_generator(self._seed, "order", epoch))[:used]
         draws = self._augmentation.draw(used, self._split.image_shape, _generator(self._seed, "augment", epoch))
@@ -155,7 +177,7 @@ def augmented_batches(
     device: torch.device | None = None,
     shard: Shard = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield every image of `split` once, in order, augmented as in training, by draws that no epoch of it uses.
+    """Yield every image of `split` once, in order, augmented as in training, with draws that no epoch of training uses.
 
     Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
     smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
@@ -177,16 +199,16 @@ def _generator(seed: int, *words: str | int) -> torch.Generator:
 
 
 def _pinned(values: Tensor, device: torch.device) -> Tensor:
-    """Return values on the CPU in memory from which they are copied to `device` without a wait."""
+    """Return CPU values in memory from which they are copied to `device` without a wait."""
     return values.pin_memory() if device.type == "cuda" else values
 
 
 def _in_order(
     split: Split, size: int | None, device: torch.device, shard: Shard
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield all images as they are: where they stand, images (B, C, H, W) uint8 and labels (B,).
+    """Yield all images as they are: their slice of the split, images (B, C, H, W) uint8 and labels (B,).
 
-    `size` at a time in each shard; each batch of all shards together is shared out evenly.
+    `size` at a time in each shard; each batch is divided evenly among the shards.
     """
     _, height, width = split.image_shape
     size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))

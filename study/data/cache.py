@@ -17,9 +17,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from study.data.build import GOOD, RECORD, Failures, Target, decode_all, forget_damaged, holds
 from study.data.dataset import Files
 from study.data.decode import Resize
+from study.data.decode_all import GOOD, RECORD, Failures, Target, decode_all, forget_damaged, holds
 from study.data.files import ImageFile, Read
 from study.data.measure import Measures
 from study.data.source import Progress, image_cache_folder
@@ -31,7 +31,7 @@ CHECKED = 64
 """Images whose digest is checked when a cache is opened, spread evenly, the last among them."""
 
 WAIT_SECONDS = 1.0
-"""Between two signs of life while another process decodes."""
+"""Between two calls of `progress` while another process decodes."""
 Mapped = np.memmap[Any, np.dtype[Any]]
 
 
@@ -65,7 +65,7 @@ def decoded_images(
     written never reaches the file.
 
     Raises:
-        DataError: a cache folder that can't be written or read back.
+        DataError: the cache folder can't be written or read back.
     """
     folder = image_cache_folder() / cache_key(files, image_size, resize)
     decoded = _open(folder, files, image_size)
@@ -73,7 +73,7 @@ def decoded_images(
         return decoded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_suffix(".lock"), progress):
+        with _locked(folder.with_suffix(".lock"), progress):
             decoded = _open(folder, files, image_size)  # another process may have decoded meanwhile
             if decoded is None:
                 _build(folder, files, read, image_size, resize, progress)
@@ -90,8 +90,8 @@ def decoded_images(
 
 
 @contextlib.contextmanager
-def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
-    """Hold a lock; while another process has it, for hours perhaps, `progress` is told now and then."""
+def _locked(path: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold a lock; while another process has it, for hours perhaps, call `progress` now and then."""
     lock = FileLock(path)
     while not lock.is_locked:
         with contextlib.suppress(Timeout):
@@ -107,7 +107,7 @@ def _alone(path: Path, progress: Progress | None) -> Iterator[None]:
 def verify(folder: Path) -> int:
     """Compare every decoded image in `folder` with its digest; return how many differ.
 
-    Those are marked, so that whoever opens the cache next decodes them again.
+    Those are marked, so that the next process to open the cache decodes them again.
     """
     pixels = _mapped(folder / "images.npy", "c")
     records = _mapped(folder / "records.npy", "r+")
@@ -148,9 +148,9 @@ def _build(
     resize: Resize,
     progress: Progress | None,
 ) -> None:
-    """Decode into a folder beside `folder` and rename it when it's complete. A stop leaves it there, to go on with."""
+    """Decode into a folder beside `folder` and rename it when it's complete. After a stop it stays, to be continued."""
     building = folder.with_suffix(".building")
-    if folder.exists() and not building.exists():  # damaged: what of it holds is kept. The lock is ours
+    if folder.exists() and not building.exists():  # damaged: its good images are kept. The lock is ours
         folder.rename(building)
     elif folder.exists():
         shutil.rmtree(folder)
@@ -175,18 +175,18 @@ def _build(
 def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mapped:
     """Map the array of an earlier attempt, or a new one of zeros with its disk space taken."""
     with contextlib.suppress(OSError, ValueError):
-        found = _mapped(path, "r+")
-        if found.shape == shape and found.dtype == dtype:
-            return found
-    made: Mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        earlier = _mapped(path, "r+")
+        if earlier.shape == shape and earlier.dtype == dtype:
+            return earlier
+    array: Mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     _reserve(path)
-    return made
+    return array
 
 
 def _mapped(path: Path, mode: Literal["c", "r+"]) -> Mapped:
     """Map an array; `np.load` would open archives and pickles too, whatever the file is called."""
-    found: Mapped = np.lib.format.open_memmap(path, mode=mode)
-    return found
+    array: Mapped = np.lib.format.open_memmap(path, mode=mode)
+    return array
 
 
 def _reserve(path: Path) -> None:

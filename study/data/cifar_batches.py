@@ -1,7 +1,7 @@
-"""CIFAR's batch files: pickles, of which nothing is obeyed but what spells plain values and arrays of bytes.
+"""Read CIFAR's batch files: pickles, of which only opcodes for plain values and arrays of bytes are obeyed.
 
-Python's reader is used, not the one in C: that takes its memory by what a pickle declares, before it has seen the data.
-Of its opcodes, only those are left that such files have. Legend: N images, K classes.
+Python's unpickler is used, not the one in C, which allocates what a pickle declares before it has read the data. Only
+the opcodes of such files are left. Legend: N images, K classes.
 """
 
 import pickle
@@ -25,7 +25,7 @@ BYTES = ("u1", "|u1", "uint8")
 
 
 class _Dict(dict[str, Any]):
-    """Takes words as keys and nothing else: hashing nested tuples of a pickle's making might never end."""
+    """Takes only texts as keys: hashing nested tuples from a pickle might never end."""
 
     __slots__ = ()
 
@@ -36,18 +36,18 @@ class _Dict(dict[str, Any]):
 
 
 class _Word:
-    """A name that a pickle may call: what it makes is ours."""
+    """A name that a pickle may call, with a function of ours behind it."""
 
     __slots__ = ("_make",)
 
     def __init__(self, make: Any) -> None:
         self._make = make
 
-    def __call__(self, *given: Any) -> Any:
-        return self._make(*given)
+    def __call__(self, *args: Any) -> Any:
+        return self._make(*args)
 
     def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("a name has no state")  # else a pickle could give it another meaning for the next
+        raise pickle.UnpicklingError("a name has no state")  # else a pickle could change its meaning
 
 
 class _ByteType:
@@ -102,10 +102,10 @@ class _Unpickler(pickle._Unpickler):
 
     def _dict(self) -> None:
         items = self.pop_mark()  # type: ignore[attr-defined]
-        made = _Dict()
+        content = _Dict()
         for key, value in zip(items[::2], items[1::2], strict=True):
-            made[key] = value
-        self.append(made)  # type: ignore[attr-defined]
+            content[key] = value
+        self.append(content)  # type: ignore[attr-defined]
 
     dispatch: ClassVar[dict[int, Any]] = {  # all opcodes that are obeyed
         **{getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in OPCODES},
@@ -139,7 +139,11 @@ def read_names(data: bytes, key: str, name: str) -> tuple[str, ...]:
     """
     content = unpickle(data, name)
     names = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(names, list) or not names or not all(isinstance(one, str) and one.isprintable() for one in names):
+    if (
+        not isinstance(names, list)
+        or not names
+        or not all(isinstance(item, str) and item.isprintable() for item in names)
+    ):
         raise DataError(f"{name} has no names of classes under '{key}': unpack the archive again")
     return tuple(names)
 
@@ -151,8 +155,8 @@ def read_batch(data: bytes, classes: int, name: str) -> tuple[NDArray[np.uint8],
         DataError: it is damaged, or isn't such a file.
     """
     content = unpickle(data, name)
-    found = content if isinstance(content, dict) else {}
-    rows, labels = found.get("data"), found.get("labels", found.get("fine_labels"))
+    batch = content if isinstance(content, dict) else {}
+    rows, labels = batch.get("data"), batch.get("labels", batch.get("fine_labels"))
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != np.prod(IMAGE):
         raise DataError(f"{name} has no images of 32x32 under 'data': unpack the archive again")
     if not isinstance(labels, list) or len(labels) != len(rows):

@@ -1,4 +1,4 @@
-"""The data set as every other part sees it: uint8 images, int64 labels, splits and a fingerprint.
+"""Data sets in memory: uint8 images, int64 labels, splits and a fingerprint.
 
 Legend: N images of a split, M images held (a split may use some of them), C channels, H height, W width.
 """
@@ -20,7 +20,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that can't be used, and why: for people, so that what can't be printed is shown escaped."""
+    """A file that can't be used, and why: for display, with unprintable characters escaped."""
 
     name: str
     reason: str
@@ -32,7 +32,7 @@ class BadFile:
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """What is known of the files that images were decoded from, a row each, aligned with `Split.pixels` (M)."""
+    """The files that images were decoded from, a row each, aligned with `Split.pixels` (M)."""
 
     names: tuple[str, ...]
     """Path below the data set's root, or within its archive, with forward slashes."""
@@ -41,7 +41,7 @@ class Files:
     digests: Tensor
     """16 bytes (M, 16) uint8 that change with the resized image or with its measures."""
     folder: Path
-    """Where the decoded images are kept."""
+    """Folder of the decoded images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +85,14 @@ class Split:
 
     def gather(self, index: Tensor) -> Tensor:
         """Return a copy of the images at `index` (B,) int64, (B, C, H, W), in the memory format of `pixels`."""
-        rows = index if self.rows is None else self.rows[index]  # `rows` lie on the device of `pixels`
+        rows = index if self.rows is None else self.rows[index]  # `rows` are on the device of `pixels`
         if self.pixels.is_contiguous(memory_format=torch.channels_last):
             # Whole images are contiguous either way round: select them as such.
             return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.pixels.index_select(0, rows)
 
     def part(self, here: slice) -> Tensor:
-        """Return the images of a slice of this split, (B, C, H, W), without a copy where they lie together."""
+        """Return the images of a slice of this split, (B, C, H, W), without a copy where they are adjacent."""
         return (
             self.pixels[here]
             if self.rows is None
@@ -116,7 +116,7 @@ class Split:
         return replace(self, labels=self.labels[index], rows=rows)
 
     def names(self) -> list[str]:
-        """Return each image's path below the root; of images that are no files, their position."""
+        """Return each image's path below the root, or its position if images aren't files."""
         if self.files is None:
             return [str(i) for i in self._row_numbers()]
         return [self.files.names[i] for i in self._row_numbers()]
@@ -137,7 +137,7 @@ class Split:
         return list(range(len(self.pixels))) if self.rows is None else self.rows.tolist()
 
     def _own(self) -> Files | None:
-        """Return what is known of this split's files alone."""
+        """Return the files of this split alone."""
         if self.files is None or self.rows is None:
             return self.files
         return Files(tuple(self.names()), self.measures(), self.files.digests[self.rows], self.files.folder)
@@ -145,7 +145,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set ready to train on. `train` is what is trained on: the validation images are taken out of it."""
+    """A data set ready for training. `train` is without the validation images."""
 
     name: str
     train: Split
@@ -171,8 +171,8 @@ class Dataset:
 
     def splits(self) -> dict[str, Split]:
         """Return the splits there are, by name."""
-        found = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in found.items() if split is not None}
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
     def to(self, device: torch.device | str) -> "Dataset":
         """Return the data set with every split on `device`."""

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to RGB pixels, their sums, and the square image that is trained on.
+"""Decode the bytes of an image file to RGB pixels, their sums, and the square image for training.
 
 JPEG is decoded by libjpeg-turbo through simplejpeg (the same pixels as Pillow's, in two thirds of its time) and resized
 by PyTorch (Pillow's arithmetic, within two grey levels, in a third of its time); what simplejpeg won't take, and all
@@ -19,10 +19,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 SUFFIXES = tuple(".jpg .jpeg .jpe .jfif .png .bmp .dib .webp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM")
-"""The only decoders let near a file, whatever its name says."""
+"""The only decoders that are tried, whatever a file's name."""
 JPEG_MARK = b"\xff\xd8\xff"
 ORIENTED = (b"Exif\0\0", b"tiff:Orientation")
-"""What a JPEG that says how its camera was held has somewhere: EXIF, or XMP."""
+"""One of these is in a JPEG that has an orientation: EXIF, or XMP."""
 UPRIGHT = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 """By EXIF's orientation: whether to mirror an image, and then how many quarter turns to make to the left."""
 WHITE_16, WHITE_12 = 2**16 - 1, 2**12 - 1
@@ -35,12 +35,12 @@ SLAB = 2**14
 MAX_SCANS = 100
 """Scans of a progressive JPEG, which has about ten. Each goes through all of the image, and takes a few bytes."""
 UNCOUNTED = 2**36
-"""Pixels times bytes up to which no number of scans takes more than seconds: counting takes 7% of decoding."""
+"""Pixels times bytes up to which scans aren't counted: any number takes seconds, and counting 7% of decoding."""
 SCAN, END = b"\xff\xda", b"\xff\xd9"
 MARK = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 LONGEST_REASON = 200
-"""Characters: zipfile, for one, tells names of any length."""
+"""Characters: zipfile, for one, includes names of any length."""
 
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
@@ -49,7 +49,7 @@ Resize = Literal["crop", "pad", "stretch"]
 def decode(data: bytes) -> Pixels:
     """Decode a file to RGB (H, W, 3) of 8 bits, upright by its EXIF orientation; of several frames the first.
 
-    Grey of 16 bits becomes v / 257, rounded; of colours of 16 bits, Pillow gives v // 256. Transparent parts lie on
+    Grey of 16 bits becomes v / 257, rounded; of colours of 16 bits, Pillow gives v // 256. Transparent parts become
     white, but an image that is transparent everywhere counts as opaque. Colour profiles aren't followed.
 
     Raises:
@@ -134,14 +134,14 @@ def _upright(rgb: Pixels, orientation: int) -> Pixels:
 
 
 def _scans(data: bytes) -> int:
-    """Count the scans of a JPEG: those before its end, since a camera may have put a film there."""
+    """Count the scans of a JPEG before its end, after which a camera may have put a film."""
     most = data.count(SCAN)
     if most <= MAX_SCANS:  # nearly all files
         return most
     scans, place = 0, len(JPEG_MARK) - 1
-    while scans <= MAX_SCANS and (found := MARK.search(data, place)) and found[0] != END:
-        scans += found[0] == SCAN
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    while scans <= MAX_SCANS and (mark := MARK.search(data, place)) and mark[0] != END:
+        scans += mark[0] == SCAN
+        place = mark.end() + int.from_bytes(data[mark.end() : mark.end() + 2], "big")
     return scans
 
 
@@ -214,7 +214,7 @@ def _resized(rgb: Pixels, height: int, width: int) -> Pixels:
 
 
 def reason(error: Exception) -> str:
-    """Say in a line why a file couldn't be decoded."""
+    """Return in a line why a file couldn't be decoded."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     lines = str(error).strip().splitlines()

@@ -1,19 +1,25 @@
 """A data set in words, numbers and pictures: a table of its images, their statistics, samples and the mean image.
 
-Legend: K samples, C channels, H height, W width.
+Legend: K samples, N images, V augmented views of each, C channels, H height, W width.
 """
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from study.data.batches import augmented_batches, evaluation_batches
 from study.data.dataset import Dataset
 from study.data.measure import Measures, channel_statistics, sum_of
+from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
+
+Pixels = NDArray[np.uint8]
 
 SAMPLES = 40
 CHUNK = 4096
@@ -26,16 +32,16 @@ DEFINITION = (
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What `study data stats` writes and a report shows of a data set."""
+    """What `study data stats` writes and a report shows about a data set."""
 
     table: dict[str, list[Any]]
     """Columns of equal length, a row an image: name, class, height, width (original, in pixels), path, split."""
     statistics: dict[str, Any]
     """Plain values: see `describe`."""
-    samples: NDArray[np.uint8]
+    samples: Pixels
     """(K, H, W, C), as resized for training, the classes taking turns."""
     sample_labels: NDArray[np.int64]
-    mean_image: NDArray[np.uint8]
+    mean_image: Pixels
     """(H, W, C): the mean of every pixel over all images."""
 
 
@@ -49,9 +55,7 @@ def describe(dataset: Dataset) -> Description:
     """
     splits = dataset.splits()
     parts = [split.measures() for split in splits.values()]
-    measures = parts[0]
-    for part in parts[1:]:
-        measures = measures.join(part)
+    measures = reduce(Measures.join, parts)
     table = _table(dataset, measures)
     whole, training = channel_statistics(measures), channel_statistics(parts[0])
     counts = Counter(table["class"])
@@ -60,20 +64,14 @@ def describe(dataset: Dataset) -> Description:
         "fingerprint": dataset.fingerprint,
         "images": whole.images,
         "channels": list(whole.channels),
-        "mean": list(whole.mean),
-        "variance": list(whole.variance),
-        "std": list(whole.std),
+        **{name: list(getattr(whole, name)) for name in ("mean", "variance", "std")},
         "definition": DEFINITION,
         "classes": {name: counts[name] for name in dataset.classes},
         "splits": {name: len(split) for name, split in splits.items()},
         "height": _range(measures.height),
         "width": _range(measures.width),
-        "training": {
-            "images": training.images,
-            "mean": list(training.mean),
-            "variance": list(training.variance),
-            "std": list(training.std),
-        },
+        "training": {"images": training.images}
+        | {name: list(getattr(training, name)) for name in ("mean", "variance", "std")},
         "skipped": [{"name": bad.name, "reason": bad.reason} for bad in dataset.skipped],
         "notes": list(dataset.notes),
     }
@@ -102,7 +100,7 @@ def _range(values: NDArray[np.int64]) -> dict[str, float]:
     return {"least": int(values.min()), "median": float(np.median(values)), "greatest": int(values.max())}
 
 
-def _samples(dataset: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _samples(dataset: Dataset) -> tuple[Pixels, NDArray[np.int64]]:
     """Choose training images by a fixed seed, the classes taking turns."""
     labels = dataset.train.labels.cpu()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(derived_seed(0, "samples")))
@@ -113,10 +111,36 @@ def _samples(dataset: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()), labels[chosen].numpy()
 
 
-def _mean_image(dataset: Dataset) -> NDArray[np.uint8]:
+def _mean_image(dataset: Dataset) -> Pixels:
     total = torch.zeros(dataset.image_shape, dtype=torch.int64)
     for split in dataset.splits().values():
         for chunk in split.chunks(CHUNK):
             total += sum_of(chunk, power=1).cpu()
     count = sum(len(split) for split in dataset.splits().values())
     return (total.double() / count).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def augmented_views(
+    dataset: Dataset, augment: str, *, images: int, views: int, seed: int
+) -> tuple[Pixels, Pixels, list[str]]:
+    """Return clean views (N, H, W, C), augmented ones (N, V, H, W, C), and the class of each image.
+
+    They are made by the batches that training uses, and converted back to grey levels.
+    """
+    generator = torch.Generator().manual_seed(derived_seed(seed, "showcase"))
+    chosen = torch.randperm(len(dataset.train), generator=generator)[:images]
+    split = dataset.train.take(chosen)
+    normalizer = Normalizer.fit(dataset.train, "channel", augment=augment)
+    ((clean, _),) = evaluation_batches(split, normalizer, augment=augment)
+    changed = []
+    for view in range(views):
+        ((batch, _),) = augmented_batches(split, normalizer, augment=augment, seed=derived_seed(seed, "view", view))
+        changed.append(_pixels(batch, normalizer))
+    names = [dataset.classes[label] for label in split.labels.tolist()]
+    return _pixels(clean, normalizer), np.stack(changed, axis=1), names
+
+
+def _pixels(images: Tensor, normalizer: Normalizer) -> Pixels:
+    """Undo the normalisation of images (N, C, H, W): grey levels (N, H, W, C)."""
+    levels = (images * normalizer.std + normalizer.mean).mul(255).round().clamp(0, 255).to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).numpy()

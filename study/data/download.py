@@ -29,7 +29,7 @@ class Remote:
 
 
 def has_md5(path: Path, md5: str) -> bool:
-    """Say whether `path` is a file with this checksum (a guard against damage, not against forgery)."""
+    """Whether `path` is a file with this checksum (a guard against damage, not against forgery)."""
     if not path.is_file():
         return False
     digest = hashlib.md5(usedforsecurity=False)
@@ -40,10 +40,10 @@ def has_md5(path: Path, md5: str) -> bool:
 
 
 def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress | None) -> None:
-    """Bring the files that are missing into `folder`; of several processes, one downloads and the others wait.
+    """Download the missing files into `folder`; of several processes, one downloads and the others wait.
 
     Raises:
-        DataError: a file can't be had; it says which files belong where, so that they can be put there by hand.
+        DataError: a download failed; it says which files belong where, so that they can be put there by hand.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Image files of a data set, where they lie (a folder, or an archive that is read in place), and those that are bad."""
+"""List and read the image files of a folder, or of an archive in place, and name those that can't be used."""
 
 import heapq
 import os
@@ -18,20 +18,20 @@ from study.data.decode import SUFFIXES
 from study.errors import DataError, printable
 
 SHOWN = 20
-"""Bad files that an error names."""
+"""Maximal bad files in an error's text."""
 MAX_FILE_BYTES = 256 * 2**20
-"""Of an image file: a larger one is refused unread."""
+"""Larger image files are refused unread."""
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Of the others, zipfile unpacks whatever comes at once: of bzip2, gigabytes from a kilobyte."""
+"""By other methods, zipfile unpacks without a limit: gigabytes from a kilobyte of bzip2."""
 SYSTEM = {
     "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
     "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information",  # Windows
     "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot",  # Synology, QNAP
     "lost+found",
 }  # fmt: skip
-"""What systems and storage boxes put into a user's folders, in lower case; the rest of it has hidden names."""
+"""Files that systems and storage devices create in folders, in lower case; their other files are hidden."""
 NAMED = 5
-"""Of many names, those that a message shows."""
+"""Maximal names in a message."""
 
 
 class ImageFile(NamedTuple):
@@ -45,7 +45,7 @@ class ImageFile(NamedTuple):
 
 
 Read = Callable[[ImageFile], bytes]
-"""Gives the bytes of a file; called from several threads."""
+"""Returns the bytes of a file; called from several threads."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Listing:
 
     files: list[ImageFile]
     bad: list[BadFile]
-    """Members that can't be used, seen without reading them."""
+    """Members that are known to be unusable without reading them."""
     unread: list[str]
-    """Names of files that aren't images by their suffix, without what systems make."""
+    """Names of files that aren't images by their suffix, without those of systems."""
     read: Read
 
 
 class TooLargeError(ValueError):
-    """A file with more bytes than an image has."""
+    """A file that is too large for an image."""
 
     def __init__(self) -> None:
         super().__init__(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
 
 
 class BadFilesError(DataError):
-    """A data set with files that can't be used; `bad` has all of them."""
+    """A data set has files that can't be used; `bad` has all of them."""
 
     def __init__(self, bad: tuple[BadFile, ...], total: int) -> None:
         lines = listed(bad)
@@ -87,17 +87,17 @@ class BadFilesError(DataError):
 
 
 def is_system(name: str) -> bool:
-    """Whether a file or folder is hidden, or of a name that systems use for their own, such as thumbnails."""
+    """Whether a file or folder is hidden, or has a name that systems use, such as that of thumbnails."""
     return name.startswith(".") or name.casefold() in SYSTEM
 
 
 def sort_key(name: str) -> tuple[str, str]:
-    """Order names alike on Linux and macOS, which spell accents otherwise."""
+    """Return a key that sorts names equally on Linux and macOS, which encode accents differently."""
     return unicodedata.normalize("NFC", name), name
 
 
 def some(names: Sequence[str]) -> str:
-    """Return a few of many names, as a message shows them."""
+    """Return the first few of many names, for a message."""
     return f"{printable(', '.join(names[:NAMED]))}{' ...' if len(names) > NAMED else ''}"
 
 
@@ -108,21 +108,21 @@ def kinds_of(names: Iterable[str]) -> str:
 
 
 def not_read(names: Sequence[str]) -> tuple[str, ...]:
-    """Say how many files aren't read, of which kinds, and name some: a line, or none."""
+    """Return a line on how many files aren't read, their kinds, and some names; or none."""
     files = f"{len(names):,} file{'s' * (len(names) > 1)}"
     return (f"not read: {files} ({kinds_of(names)}): {some(sorted(names, key=sort_key))}",) if names else ()
 
 
 def listed(bad: Sequence[BadFile]) -> list[str]:
-    """Return a line each for some of the bad files, with its reason."""
+    """Return a line for each of the first bad files, with its reason."""
     return [f"  {file.name}: {file.reason}" for file in bad[:SHOWN]]
 
 
 def open_folder(folder: Path, root: Path) -> Listing:
-    """List the files in and below `folder`, named from `root`, without what systems make; read none.
+    """List the files in and below `folder`, named from `root`, without those of systems; none is read.
 
-    Links to folders are followed. Each folder is listed once, by the way of the fewest links, and those above `folder`
-    never: they would lead round in a circle, or to other classes.
+    Links to folders are followed. Each folder is listed once, by the path with the fewest links, and those above
+    `folder` never: they would lead in a circle, or to other classes.
     """
     files, unread = [], []
     seen = {above.resolve() for place in (folder.absolute(), folder.resolve()) for above in place.parents}
@@ -150,7 +150,7 @@ def open_folder(folder: Path, root: Path) -> Listing:
 def _image_file(entry: "os.DirEntry[str]", name: str) -> ImageFile:
     try:
         status = entry.stat()
-    except OSError:  # a link to nowhere: reading it will say so
+    except OSError:  # a broken link: reading it fails with a reason
         return ImageFile(name, 0, 0)
     return ImageFile(name, status.st_size, status.st_mtime_ns)
 
@@ -160,7 +160,7 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         OSError: it can't be read.
-        ValueError: it is too large, or no file but a pipe or a device, of which reading might never end.
+        ValueError: it is too large, or a pipe or a device, which might never end.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -172,7 +172,7 @@ def read_file(path: Path) -> bytes:
 
 
 def open_archive(archive: Path) -> Listing:
-    """List a zip archive, which is then read in place, with a handle a thread; nothing is ever unpacked from it.
+    """List a zip archive, to be read in place with one handle per thread; nothing is unpacked to disk.
 
     Raises:
         DataError: it isn't a whole zip archive.
@@ -210,7 +210,7 @@ def open_archive(archive: Path) -> Listing:
 
 
 def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return what a member holds; its real size is bounded like the one it declares, which may be a lie."""
+    """Return a member's content, no longer than the size it declares, which may be false."""
     if member.file_size > MAX_FILE_BYTES:
         raise TooLargeError
     with opened.open(member) as file:
@@ -222,7 +222,7 @@ def _leads_outside(name: str) -> bool:
 
 
 def _problem(member: zipfile.ZipInfo) -> str:
-    """Say why a member of an archive is refused unread, or nothing."""
+    """Return why a member of an archive is refused unread, or an empty text."""
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link, not a file"
     if member.flag_bits & 1 and is_image(member.filename):

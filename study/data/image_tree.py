@@ -1,6 +1,6 @@
-"""Which folders of a tree hold the images to train and to test on, and the class of each image in them.
+"""Find the training and test images of a folder tree, and their classes.
 
-`train/<class>/` with `test/<class>/` or `val/<class>/`, or without; or the classes at the top, `<class>/`.
+`train/<class>/` with `test/<class>/` or `val/<class>/`, or neither; or the classes at the top, `<class>/`.
 """
 
 import re
@@ -14,15 +14,15 @@ from study.data.files import ImageFile, is_image, is_system, kinds_of, open_fold
 from study.errors import DataError, printable
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
-"""What folders of splits are called, in lower case."""
+"""Names of the folders of splits, in lower case."""
 EXPECTED = "images are expected in train/<class>/ and test/<class>/, or in <class>/"
 LABELS, SOLUTION = "val_annotations.txt", "LOC_val_solution.csv"
-"""Labels of images that lie together: tiny-imagenet's, in the folder of the split; ImageNet's, above the root."""
+"""Files with the labels of images in one folder: tiny-imagenet's, in that folder; ImageNet's, above the root."""
 ABOVE = 3
 """Folders between ImageNet's root, `ILSVRC/Data/CLS-LOC`, and its labels."""
 
 STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of text: a terminal or a page would obey them."""
+"""Control characters and those that change the direction of text: terminals and pages would obey them."""
 
 
 class Part(NamedTuple):
@@ -32,9 +32,9 @@ class Part(NamedTuple):
     classes: dict[str, list[ImageFile]]
     """The images of each class, classes and files sorted by name; a class has at least one."""
     bad: list[BadFile]
-    """Classes and files that can't be used, seen without reading them."""
+    """Classes and files that are known to be unusable without reading them."""
     unread: list[str]
-    """Names of files that aren't read: no images by their suffix, or images outside the folders of the classes."""
+    """Names of files that aren't read: not images by their suffix, or images outside the class folders."""
 
 
 class Tree(NamedTuple):
@@ -44,16 +44,16 @@ class Tree(NamedTuple):
     test: Part | None
     """None where the tree has no labelled images to test on."""
     notes: tuple[str, ...]
-    """Which folders were taken and which weren't, a line each."""
+    """Which folders are used and which aren't, a line each."""
 
 
 def read_tree(root: Path) -> Tree:
-    """Find the splits of a tree and list their images; decode none.
+    """Find the splits of a tree and list their images, without decoding them.
 
     A folder without labels, such as ImageNet's `test/`, isn't a split.
 
     Raises:
-        DataError: no images where they are expected, or names that aren't clear.
+        DataError: no images in the expected places, or ambiguous names.
     """
     folders = subfolders(root)
     training = _of_role(folders, TRAIN, root)
@@ -72,13 +72,13 @@ def read_tree(root: Path) -> Tree:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in `folder`, links to some included, without what systems make, sorted by name."""
+    """Return the folders in `folder`, links to folders included, system folders excluded, sorted by name."""
     entries = (entry for entry in folder.iterdir() if not is_system(entry.name) and entry.is_dir())
     return sorted(entries, key=lambda entry: sort_key(entry.name))
 
 
 def class_name(name: str) -> str:
-    """Return a class's name as all systems spell it: macOS writes accents as letters of their own."""
+    """Return a class's name in one Unicode form: macOS writes accents as separate characters."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -90,7 +90,7 @@ def _of_role(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path
 
 
 def _is_class(training: Path, folders: Iterable[Path]) -> bool:
-    """Whether a folder called `train` is a class beside others: trains among means of transport."""
+    """Whether a folder called `train` is a class like the others: trains among means of transport."""
     others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
     return not subfolders(training) and any(_loose(training)) and any(any(_loose(folder)) for folder in others)
 
@@ -123,10 +123,10 @@ def _not_used(unlabelled: list[Path], others: list[Path]) -> Iterator[str]:
 
 
 def _by_folders(folder: Path, root: Path, class_folders: list[Path]) -> Part:
-    """Return the images below the folders of classes.
+    """Return the images below the class folders.
 
     Raises:
-        DataError: no such folders, or one whose name would steer a terminal that it is printed on.
+        DataError: no such folders, or one with a control character in its name.
     """
     where = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
     loose = [f"{where}{image.name}" for image in _loose(folder)]
@@ -173,7 +173,7 @@ def _labelled(folder: Path, root: Path, train: Part) -> Part | None:
 
 
 def _file_of_labels(folder: Path, root: Path) -> Path | None:
-    """Return the file that has the labels of a split's images, if there is one."""
+    """Return the file with the labels of a split's images, if there is one."""
     above = [root, *root.absolute().parents[:ABOVE]] if folder.name.lower() in VALIDATION else []
     files = (folder / LABELS, *(place / SOLUTION for place in above))
     return next((file for file in files if file.is_file()), None)
@@ -193,8 +193,8 @@ def _part(folder: Path, labelled: Mapping[str, list[ImageFile]], bad: list[BadFi
     return Part(folder, {name: files for name, files in classes.items() if files}, bad, unread)
 
 
-def differences(train: Part, test: Part | None, root: Path) -> str:
-    """Say why the classes of a tree can't be used, or nothing."""
+def class_problem(train: Part, test: Part | None, root: Path) -> str:
+    """Return why the classes of a tree can't be used, or an empty text."""
     if not train.classes:
         return f"{root} has no image that is read"
     if test is not None and set(train.classes) != set(test.classes):

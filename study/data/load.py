@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from study.data import digits, dogs_vs_cats, image_folder, torchvision_sets
+from study.data import cifar, digits, fashion_mnist, image_sources
 from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit, take_test
@@ -14,11 +14,11 @@ if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only
 
 LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "digits": digits.load,
-    "cifar10": torchvision_sets.load_cifar,
-    "cifar100": torchvision_sets.load_cifar,
-    "fashion-mnist": torchvision_sets.load_fashion,
-    "dogs-vs-cats": dogs_vs_cats.load,
-    "image-folder": image_folder.load,
+    "cifar10": cifar.load,
+    "cifar100": cifar.load,
+    "fashion-mnist": fashion_mnist.load,
+    "dogs-vs-cats": image_sources.load_dogs_vs_cats,
+    "image-folder": image_sources.load_image_folder,
 }
 SIZED = ("dogs-vs-cats", "image-folder")
 """Sources whose images are resized; the others have a size of their own."""
@@ -28,11 +28,11 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     """Load the data set of a specification, or of a name with defaults: `load_dataset("digits")`.
 
     A source without a test of its own is split first; then limits are applied, and the validation images are taken out
-    of what is left for training.
+    of the remaining training images.
 
     Args:
         spec: which images, and how they are split.
-        progress: told what is done, and how far, while files are downloaded or decoded.
+        progress: called with the current task and the part of it that is done, while files are downloaded or decoded.
 
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.

@@ -43,18 +43,20 @@ class Normalizer:
         if len(split) == 0:
             raise DataError("no images to take a mean of")
         device = split.pixels.device
-        one = torch.ones(1, 1, 1, device=device)
+        unit = torch.ones(1, 1, 1, device=device)
         if kind == "none":
-            return cls(torch.zeros_like(one), one)
+            return cls(torch.zeros_like(unit), unit)
         if kind == "pixel-mean" and augment != "imagenet":
             total = sum(
                 (sum_of(chunk, power=1) for chunk in split.chunks(CHUNK)), torch.zeros((), device=device)
             )  # (C, H, W)
-            return cls((total.double() / (255 * len(split))).float(), one)
+            return cls((total.double() / (255 * len(split))).float(), unit)
         if kind in ("pixel-mean", "channel"):
-            found = split.statistics()
-            mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (found.mean, found.std))
-            return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else one)
+            statistics = split.statistics()
+            mean, std = (
+                torch.tensor(values, device=device)[:, None, None] for values in (statistics.mean, statistics.std)
+            )
+            return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else unit)
         raise DataError(f"no normalisation is called '{kind}': there are pixel-mean, channel and none")
 
     def as_images(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""Seeds made from seeds: every random draw has a name, and its seed is a hash of that name."""
+"""Seeds made from seeds: every random draw has a name, and its seed is a hash of that name.
+
+A file of its own, since it counts as code that decides results, and `splits` doesn't: see `study.launch.environment`.
+"""
 
 import hashlib
 import json

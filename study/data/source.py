@@ -1,16 +1,20 @@
-"""What a source of images gives, before limits and the validation split, and how it tells how far it is."""
+"""A source of images before limits and the validation split, and the folders of its files."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from study.config.paths import base_folder, cache_folder
 from study.data.dataset import BadFile, Split
 from study.errors import DataError, printable
+from study.paths import base_folder, cache_folder
+
+if TYPE_CHECKING:
+    from study.config import DatasetSpec
 
 Progress = Callable[[str, float], None]
-"""Called with what is being done ("decoding images") and how much of it is done, from 0 to 1."""
+"""Called with the current task ("decoding images") and the part of it that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,21 @@ class Source:
 
 
 def data_folder(name: str) -> Path:
-    """Return where the files of data set `name` are kept: below STUDY_DATA, or else the user's cache folder."""
+    """Return the folder of the files of data set `name`: below STUDY_DATA, or else the user's cache folder."""
     return base_folder("STUDY_DATA") / name
 
 
+def files_folder(spec: "DatasetSpec") -> Path:
+    """Return the folder of a data set's files that are downloaded if missing: the user's, or else ours.
+
+    Raises:
+        DataError: the user gave one that isn't a folder.
+    """
+    return data_folder(spec.name) if spec.root is None else given_folder(spec.name, spec.root)
+
+
 def image_cache_folder() -> Path:
-    """Return where decoded images are kept: STUDY_CACHE, or else `images` in the user's cache folder."""
+    """Return the folder of decoded images: STUDY_CACHE, or else `images` in the user's cache folder."""
     given = os.environ.get("STUDY_CACHE")
     return Path(given).expanduser() if given else cache_folder("images")
 

@@ -24,7 +24,7 @@ def class_shares(counts: Index, total: int) -> Index:
     Ties go to the class that comes first. No class gets more than it has, for `total` up to `counts.sum()`.
     """
     have = int(counts.sum())
-    exact = counts * total  # integers: what a float quotient would round is decided the same everywhere
+    exact = counts * total  # integers: rounding of a float quotient could differ between machines
     shares: Index = exact // have
     left = total - int(shares.sum())
     largest = np.argsort(-(exact % have), kind="stable")
@@ -62,7 +62,7 @@ def _divide(split: Split, chosen: Index) -> tuple[Split, Split]:
 
 
 def limit(split: Split, count: int | None, *, classes: int, seed: int, field: str) -> Split:
-    """Return at most `count` images of `split`, stratified; all of them where it has no more.
+    """Return at most `count` images of `split`, stratified; all of them if it has no more.
 
     Raises:
         DataError: `count` is below the number of classes, so that a class would be missing.
@@ -76,7 +76,7 @@ def limit(split: Split, count: int | None, *, classes: int, seed: int, field: st
 
 
 def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
-    """Return the training and test images of a source that comes in one piece, both with images of every class.
+    """Divide the images of a source without a test of its own into training and test, both with every class.
 
     Args:
         everything: the images to choose from.
@@ -103,12 +103,12 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
 
 
 def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[Split, Split | None]:
-    """Return what is left to train on, and the validation split (None for `amount` 0).
+    """Return the remaining training images and the validation split (None for `amount` 0).
 
     Args:
         train: the images to choose from, limits applied.
         amount: a part of them (below 1), or a number of images (1 and above).
-        classes: how many classes there are: at least as many images must be left to train on.
+        classes: number of classes: at least as many images must be left to train on.
         seed: the split seed.
 
     Raises:

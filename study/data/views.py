@@ -1,8 +1,8 @@
-"""Views of test images: what a net is shown of each, one view of a whole batch after another.
+"""Views of test images (crops, scales, mirror images) over which a net's predictions are averaged.
 
 He et al. 2015, section 3.4: ten crops for comparisons, several scales for best results. Images are held as squares of
-side S, which stands for the paper's short side of 256: so a larger scale shows a larger image, but no finer detail than
-is held. Legend: N images, C channels, S side they are held at, H and W height and width of a view.
+side S, which stands for the paper's short side of 256: a larger scale shows a larger image, but no finer detail than is
+held. Legend: N images, C channels, S side they are held at, H and W height and width of a view.
 """
 
 from collections.abc import Iterator
@@ -31,17 +31,17 @@ class Views(Protocol):
 class Center:
     """`center`: the clean view of an augmentation, which the curves use: `imagenet`'s centre crop, or all of an image.
 
-    The one kind that takes images that aren't square.
+    The only kind for images that aren't square.
     """
 
-    def __init__(self, changes: Augmentation) -> None:
-        self._changes = changes
+    def __init__(self, augmentation: Augmentation) -> None:
+        self._augmentation = augmentation
 
     def side(self, size: int) -> int:
         return size
 
     def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
-        yield self._changes.clean(images, normalizer)
+        yield self._augmentation.clean(images, normalizer)
 
 
 class TenCrop:
@@ -58,7 +58,7 @@ class TenCrop:
         side = self.side(size)
         last = size - side
         for top, left in [*product((0, last), (0, last)), (last // 2, last // 2)]:
-            yield from _both_ways(normalizer(images[:, :, top : top + side, left : left + side]))
+            yield from _with_mirror(normalizer(images[:, :, top : top + side, left : left + side]))
 
 
 class MultiScale:
@@ -75,12 +75,12 @@ class MultiScale:
 
     def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
         size = square_side(images)
-        held = normalizer(images)  # a value a channel, so it makes no difference that the mean goes first
+        held = normalizer(images)  # one value per channel: the mean may be subtracted first
         for side in self._sides(size):
             if side == size:
-                yield from _both_ways(held)
+                yield from _with_mirror(held)
                 continue
-            yield from _both_ways(F.interpolate(held, size=(side, side), mode="bilinear", antialias=side < size))
+            yield from _with_mirror(F.interpolate(held, size=(side, side), mode="bilinear", antialias=side < size))
 
     def _sides(self, size: int) -> list[int]:
         return [max(1, round(size * scale / ImageNetCrop.held)) for scale in self.scales]
@@ -97,10 +97,10 @@ def named_views(name: str, augment: str) -> Views:
     """
     if name not in VIEWS:
         raise DataError(f"no views are called '{name}'{nearest(name, list(VIEWS))}: there are {', '.join(VIEWS)}")
-    changes = augmentation(augment)
+    chosen = augmentation(augment)
     if name == "center":
-        return Center(changes)
-    if not isinstance(changes, ImageNetCrop):
+        return Center(chosen)
+    if not isinstance(chosen, ImageNetCrop):
         raise DataError(f"'{name}' views need augment 'imagenet': with '{augment}', nets are only shown whole images")
     return TenCrop() if name == "ten-crop" else MultiScale()
 
@@ -117,7 +117,7 @@ def square_side(images: Tensor) -> int:
     return height
 
 
-def _both_ways(view: Tensor) -> Iterator[Tensor]:
+def _with_mirror(view: Tensor) -> Iterator[Tensor]:
     """Yield a view (N, C, H, W) and its mirror image, both in channels_last."""
     yield view.contiguous(memory_format=torch.channels_last)
     yield view.flip(-1).contiguous(memory_format=torch.channels_last)

@@ -7,13 +7,15 @@ import pandas as pd
 from study.data import Dataset
 from study.data.describe import describe
 from study.launch.display import Display
-from study.track import DatasetRecord, Record, Store, save_dataset
+from study.track.database import StoredRun
+from study.track.datasets import DatasetRecord, save_dataset
+from study.track.store import Store
 
 LARGE_BYTES = 2**30
 """Data sets from this size on take long enough to describe that it is said."""
 
 
-def record_data(store: Store, dataset: Dataset, root: str | None, records: list[Record], display: Display) -> None:
+def record_data(store: Store, dataset: Dataset, root: str | None, records: list[StoredRun], display: Display) -> None:
     """Write what `dataset` holds to MLflow, unless it is there with its files; `root` is the folder that it came from.
 
     Training can do without: what goes wrong here is told, and the next start of the grid tries again.

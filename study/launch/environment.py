@@ -11,17 +11,18 @@ from pathlib import Path
 import psutil
 
 import study
-from study.track import words
+from study.track import tags as tag
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
 DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec.py")
 """Files and folders of the program that, with a run's key, decide its result."""
 TOLD_BY_DATA = frozenset(
     f"data/{name}.py"
-    for name in ("build", "cache", "cores", "decode", "describe", "digits", "dogs_vs_cats", "download", "files", "idx",
-                 "image_files", "image_folder", "image_tree", "load", "showcase", "source", "splits",
-                 "torchvision_sets")
-)  # fmt: skip
+    for name in (
+        "cache cifar cifar_batches decode decode_all describe digits download fashion_mnist files image_sources "
+        "image_tree load source splits"
+    ).split()
+)
 """Those of them that read and split images: what they come to is hashed itself, as the fingerprint of the data."""
 SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")
 """Beginnings of variables by which libraries choose among kernels, which round differently."""
@@ -69,13 +70,13 @@ def torch_version() -> str:
 
 def made_by() -> dict[str, str]:
     """Return the tags of what, beside a run's key, decides its result."""
-    return {words.CODE: code(), words.TORCH: torch_version()}
+    return {tag.CODE: code(), tag.TORCH: torch_version()}
 
 
 def in_turn(before: str, now: str) -> str:
     """Return the values of a tag that held one after another."""
-    known = before.split(words.TIMES) if before else []
-    return before if known[-1:] == [now] else words.TIMES.join([*known, now])
+    known = before.split(tag.SEPARATOR) if before else []
+    return before if known[-1:] == [now] else tag.SEPARATOR.join([*known, now])
 
 
 @lru_cache(maxsize=1)

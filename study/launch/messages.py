@@ -9,7 +9,7 @@ from study.config import ProbePlan, RunSpec
 from study.events import Diverged, Event, Finished, Interrupted
 
 if TYPE_CHECKING:
-    from study.track import ArtifactPlace
+    from study.track.artifacts import ArtifactPlace
     from study.train import Speed
 
 

@@ -28,18 +28,14 @@ from study.launch.scheduler.scheduler import Launcher
 from study.launch.scheduler.signals import stopped_by_signals
 from study.launch.scheduler.worker_pool import Pool
 from study.launch.summary import Summary
-from study.retry import GivenUp, Patience
-from study.track import (
-    Made,
-    Record,
-    RunDeletedError,
-    Store,
-    lost_files,
-    owner,
-    sqlite_address,
-    study_folder,
-    words,
-)
+from study.retry import Retry, RetryTimeout
+from study.track.database import StoredRun
+from study.track.find import missing_files_warning
+from study.track.processes import this_process
+from study.track.provenance import Command
+from study.track.store import RunDeletedError, Store
+from study.track.tags import DONE
+from study.track.uri import sqlite_uri, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -52,7 +48,7 @@ class Plan:
 
     facts: DataFacts
     cells: list[CellPlan]
-    records: list[Record]
+    records: list[StoredRun]
 
     @property
     def jobs(self) -> int:
@@ -89,7 +85,7 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
     records = store.records() if store else []
-    for line in [*store.left_out, lost_files(grid.name, store.uri)] if store else ():
+    for line in [*store.left_out, missing_files_warning(grid.name, store.uri)] if store else ():
         if line:
             display.warn(line)
     plan = Plan(facts, plan_cells(make_cells(grid, facts), facts, records, grid), records)
@@ -120,13 +116,13 @@ def run_grid(
     dataset = load_dataset(asked, progress=display.loading)
     plan = _plan(grid, dataset, display)
     store = Store(grid.name)
-    patience = store.patience
-    patience.meanwhile = lambda why, seconds: _wait_a_little(display, why, seconds)
+    retry = store.retry
+    retry.on_wait = lambda why, seconds: _wait_a_little(display, why, seconds)
     root = study_folder(store.uri)
     checkpoints = root / "mlruns" / ".checkpoints" / grid.name
     checkpoints.mkdir(parents=True, exist_ok=True)
-    storage = grid.tune.storage or sqlite_address(root / "optuna.db")
-    leases = Leases(storage, owner(), grid.name, patience=patience)
+    storage = grid.tune.storage or sqlite_uri(root / "optuna.db")
+    leases = Leases(storage, this_process(), grid.name, retry=retry)
     leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
     if leases.acquire("data"):
@@ -142,9 +138,9 @@ def run_grid(
     speeds, _ = speeds_of(plan.cells, book)
     timed = in_seconds(plan.cells, speeds, book, plan.facts, grid)
     recorder = Recorder(
-        store, grid, plan.facts, plan.records, Made.now(command, text), threads=force.threads, apart=apart
+        store, grid, plan.facts, plan.records, Command.now(command, text), threads=force.threads, apart=apart
     )
-    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, patience), leases, only_search=only_search)
+    cells = Cells(grid, timed, plan.facts, _search_opener(grid, storage, retry), leases, only_search=only_search)
     if not cells.states:
         executor.close()
         recorder.note_effect()
@@ -162,7 +158,7 @@ def run_grid(
     pool = Pool(executor, force.devices, max(state.replicas for state in cells.states))
     launcher = Launcher(cells, recorder, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in timed))
-    patience.meanwhile, patience.back = launcher.hearing.meanwhile, launcher.hearing.back
+    retry.on_wait, retry.on_recovered = launcher.hearing.meanwhile, launcher.hearing.back
 
     def leave() -> None:
         display.warn("left without waiting any longer; nothing is lost: run the same command again and it goes on")
@@ -174,8 +170,8 @@ def run_grid(
             return launcher.run()
         finally:
             pool.close()
-            patience.meanwhile = _wait_no_more
-            with suppress(GivenUp):  # what stays RUNNING in MLflow is closed at the next start
+            retry.on_wait = _wait_no_more
+            with suppress(RetryTimeout):  # what stays RUNNING in MLflow is closed at the next start
                 launcher.close_records()
 
 
@@ -183,22 +179,22 @@ def _wait_a_little(display: Display, why: str, seconds: float) -> None:
     """Wait for what is away before anything has begun, not for long.
 
     Raises:
-        GivenUp: it stayed away.
+        RetryTimeout: it stayed away.
     """
     if seconds >= START_SECONDS:
-        raise GivenUp(f"{why}; waited {START_SECONDS:.0f} s")
+        raise RetryTimeout(f"{why}; waited {START_SECONDS:.0f} s")
     if seconds >= TELL_SECONDS:
         display.say_once(f"waiting for {why}")
     time.sleep(1.0)
 
 
 def _wait_no_more(why: str, _seconds: float) -> None:
-    raise GivenUp(why)
+    raise RetryTimeout(why)
 
 
-def _search_opener(grid: Grid, storage: str, patience: Patience) -> Callable[[str, str], Search]:
+def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str], Search]:
     """Return the function that opens a cell's search in Optuna's storage."""
-    store = SearchStore(storage, patience)
+    store = SearchStore(storage, retry)
 
     def open_search(name: str, key: str) -> Search:
         return store.search(f"{grid.name}/{name}/{key[:8]}", grid.tune, seed=zlib.crc32(key.encode()))
@@ -206,7 +202,7 @@ def _search_opener(grid: Grid, storage: str, patience: Patience) -> Callable[[st
     return open_search
 
 
-def _close_stale(store: Store, records: list[Record], leases: Leases, checkpoints: Path) -> None:
+def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:
     """Close runs that a launcher left RUNNING when it was killed: nobody holds a lease of theirs."""
     for record in records:
         search = record.key.partition("-")[0]  # a trial's key begins with that of its search
@@ -214,7 +210,7 @@ def _close_stale(store: Store, records: list[Record], leases: Leases, checkpoint
         if record.status != "RUNNING" or not leases.acquire(lease):
             continue
         with suppress(RunDeletedError):
-            if store.settle(record.run_id) in words.DONE and record.kind in ("run", "trial"):
+            if store.settle(record.run_id) in DONE and record.kind in ("run", "trial"):
                 shutil.rmtree(checkpoints / f"{record.kind}-{record.key}", ignore_errors=True)
                 if not store.keeps_folders:
                     store.remove_folder(record.run_id, RESUME)

@@ -1,4 +1,4 @@
-"""Activations for plain nets without shortcuts, which keep a deep net's inputs apart and its gradients alike.
+"""Activations shaped for plain nets, which keep a deep net's inputs apart and its gradients alike.
 
 Legend: c cosine of two inputs, L layers with an activation, z a standard normal number.
 For inputs of unit mean square q, a wide layer of random weights turns two inputs of cosine c into ones of cosine C(c),
@@ -56,7 +56,7 @@ def build_activation(kind: Activation, depth: int, *, in_place: bool = True) -> 
     if kind == "tanh":
         return nn.Tanh()
     if kind == "tat":
-        return TailoredReLU(tailored_slope(in_a_row(depth - 1)))
+        return TailoredReLU(tailored_slope(plain_net_at_zero(depth - 1)))
     if kind == "dks":
         return ShapedSoftplus(*shape_softplus(ZETA ** (1 / (depth - 1))))
     return nn.ReLU(inplace=in_place)
@@ -80,31 +80,31 @@ def leaky_c_map(c: float, slope: float) -> float:
     return c + (1 - slope) ** 2 / (math.pi * (1 + slope**2)) * (math.sqrt(1 - c * c) - c * math.acos(c))
 
 
-def tailored_slope(reached: Callable[[CMap], float], eta: float = ETA) -> float:
+def tailored_slope(net_at_zero: Callable[[CMap], float], eta: float = ETA) -> float:
     """Return the slope of a leaky ReLU with which a net takes inputs of cosine 0 to the cosine eta.
 
     Args:
-        reached: the net's C-map at 0, from that of a layer.
-        eta: to be reached. Where even a ReLU takes them less far, its slope, 0, is returned.
+        net_at_zero: returns the net's C-map at 0 for the C-map of a layer.
+        eta: the cosine wanted. Where even a ReLU stays below it, its slope, 0, is returned.
     """
     from scipy import optimize  # a worker does without, but for these nets
 
-    def missed(slope: float) -> float:
-        return reached(lambda c: leaky_c_map(c, slope)) - eta
+    def excess(slope: float) -> float:
+        return net_at_zero(lambda c: leaky_c_map(c, slope)) - eta
 
-    return 0.0 if missed(0.0) <= 0 else float(optimize.brentq(missed, 0.0, 1.0, xtol=1e-12))
+    return 0.0 if excess(0.0) <= 0 else float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-12))
 
 
-def in_a_row(layers: int) -> Callable[[CMap], float]:
-    """Return what a plain net of L layers makes of the cosine 0."""
+def plain_net_at_zero(layers: int) -> Callable[[CMap], float]:
+    """Return the function from a layer's C-map to that of a plain net of L such layers, at 0."""
 
-    def reached(c_map: CMap) -> float:
+    def at_zero(c_map: CMap) -> float:
         c = 0.0
         for _ in range(layers):
             c = c_map(c)
         return c
 
-    return reached
+    return at_zero
 
 
 @lru_cache
@@ -119,14 +119,14 @@ def shape_softplus(slope: float) -> tuple[float, float, float, float]:
     """
     from scipy import optimize
 
-    def missed(point: list[float]) -> list[float]:
-        scale, found = _moments(*_settled(*point))
-        return [scale - 1, found - slope]
+    def errors(point: list[float]) -> list[float]:
+        scale, slope_at_1 = _moments(*_normalised(*point))
+        return [scale - 1, slope_at_1 - slope]
 
-    found = optimize.root(missed, [1.0, 0.5], tol=1e-13)
-    if not found.success:
-        raise ArithmeticError(f"no softplus can be shaped to a slope of {slope}: {found.message}")
-    return _settled(*found.x)
+    root = optimize.root(errors, [1.0, 0.5], tol=1e-13)
+    if not root.success:
+        raise ArithmeticError(f"no softplus can be shaped to a slope of {slope}: {root.message}")
+    return _normalised(*root.x)
 
 
 def _nodes() -> tuple[Tensor, Tensor]:
@@ -137,7 +137,7 @@ def _nodes() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(points), torch.from_numpy(weights / math.sqrt(2 * math.pi))
 
 
-def _settled(alpha: float, beta: float) -> tuple[float, float, float, float]:
+def _normalised(alpha: float, beta: float) -> tuple[float, float, float, float]:
     """Add gamma and delta, so that the mean is 0 and the mean square 1."""
     z, weights = _nodes()
     values = F.softplus(z * alpha + beta)

@@ -23,17 +23,16 @@ def relu() -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
-class Made(NamedTuple):
-    """How the blocks of a net are made."""
+class BlockSettings(NamedTuple):
+    """Settings that all blocks of a net share; the defaults are the paper's."""
 
     design: Design = PAPER
     activation: Activate = relu
     blocks: int = 1
-    """Of the whole net."""
+    """Number of blocks of the whole net."""
 
 
-PAPERS = Made()
-"""As in the paper."""
+PAPER_BLOCKS = BlockSettings()
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
@@ -47,7 +46,7 @@ def conv1x1(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool 
 
 
 def norm(channels: int, design: Design = PAPER) -> nn.Module:
-    """Return batch norm, or what stands in its place in a net without."""
+    """Return batch norm, or an identity in a net without batch norm."""
     return nn.BatchNorm2d(channels) if design.normalised else nn.Identity()
 
 
@@ -90,21 +89,23 @@ class Block(nn.Module):
     expansion: int
     downsample: nn.Sequential | None
 
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
         super().__init__()
         self.shortcut = shortcut
-        self.scale = made.design.shortcut_scale
+        self.scale = settings.design.shortcut_scale
         self.stride = stride
         self.channels_out = channels
         self.changes = stride != 1 or channels_in != channels
-        """Whether what goes out has another shape than what comes in."""
+        """Whether the output has another shape than the input."""
         self.groups = 1
-        """Nets whose channels come in, where several are joined."""
-        self.relu = made.activation()
-        self.alpha = nn.Parameter(torch.zeros(())) if made.design.gated else None
+        """Number of nets whose channels are in the input, if several are joined."""
+        self.relu = settings.activation()
+        self.alpha = nn.Parameter(torch.zeros(())) if settings.design.gated else None
 
-    def settle(self) -> None:
-        """Set what the block has of its own to its first value, once convolutions are drawn."""
+    def set_first_values(self) -> None:
+        """Set the block's own parameters to their first values, after convolutions are drawn."""
         if self.alpha is not None:
             nn.init.zeros_(self.alpha)
 
@@ -113,27 +114,27 @@ class Block(nn.Module):
         raise RuntimeError(f"{type(self).__name__} defines no branch")
 
     def skip(self, x: Tensor) -> Tensor:
-        """Return what the shortcut carries past the branch."""
+        """Return the shortcut's output before scaling."""
         if self.downsample is not None:
             projected: Tensor = self.downsample(x)
             return projected
         return pad_shortcut(x, self.channels_out, self.stride, self.groups)
 
     def add(self, out: Tensor, x: Tensor) -> Tensor:
-        """Return a branch's output with what the shortcut carries of x added to it; of a plain net, as it is."""
+        """Add the shortcut's output for x to a branch's output; in a plain net, return the branch's output alone."""
         if self.shortcut == "none":
             return out
         if self.alpha is not None:
             out = out * self.alpha
-        return out + self.carried(x)
+        return out + self.scaled_skip(x)
 
-    def carried(self, x: Tensor) -> Tensor:
-        """Return what the shortcut adds."""
+    def scaled_skip(self, x: Tensor) -> Tensor:
+        """Return the shortcut's output, times its factor."""
         return self.skip(x) if self.scale == 1 else self.skip(x) * self.scale
 
     def without_branch(self, x: Tensor) -> Tensor:
-        """Return what a residual block gives whose branch is taken out."""
-        activated: Tensor = self.relu(self.carried(x))
+        """Return the output of a residual block without its branch."""
+        activated: Tensor = self.relu(self.scaled_skip(x))
         return activated
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,14 +147,16 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
-        super().__init__(channels_in, width, stride, shortcut, made)
-        bias = not made.design.normalised
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
+        super().__init__(channels_in, width, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
-        self.bn1 = norm(width, made.design)
+        self.bn1 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, bias=bias)
-        self.bn2 = norm(width, made.design)
-        self.downsample = projection(channels_in, width, stride, shortcut, made.design)
+        self.bn2 = norm(width, settings.design)
+        self.downsample = projection(channels_in, width, stride, shortcut, settings.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H/stride, W/stride)
@@ -169,17 +172,19 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut, made)
-        bias = not made.design.normalised
+        super().__init__(channels_in, channels_out, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv1x1(channels_in, width, bias=bias)
-        self.bn1 = norm(width, made.design)
+        self.bn1 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, stride, bias=bias)
-        self.bn2 = norm(width, made.design)
+        self.bn2 = norm(width, settings.design)
         self.conv3 = conv1x1(width, channels_out, bias=bias)
-        self.bn3 = norm(channels_out, made.design)
-        self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
+        self.bn3 = norm(channels_out, settings.design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, settings.design)
 
     def branch(self, x: Tensor) -> Tensor:
         out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (N, width, H, W)

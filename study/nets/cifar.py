@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from study.nets.blocks import Shortcut, conv3x3, global_average, norm
 from study.nets.design import PAPER, Design
-from study.nets.ends import Ends
-from study.nets.stages import how, make_stages
+from study.nets.staged_net import StagedNet, block_settings, make_stages
 
 
-class CifarNet(Ends):
+class CifarNet(StagedNet):
     """3x3 convolution (16), three stages of n basic blocks (16, 32, 64 channels), global average, linear layer."""
 
     def __init__(
@@ -43,12 +42,12 @@ class CifarNet(Ends):
         if n < 1 or rest:
             raise ValueError(f"depth {depth} isn't 6n+2")
         w1, w2, w3 = (max(1, round(channels * width)) for channels in (16, 32, 64))
-        made = how(design, depth)
+        settings = block_settings(design, depth)
         self.conv1 = conv3x3(in_channels, w1, bias=self.biased)
         self.bn1 = norm(w3 if design.preactivation else w1, design)
-        self.relu = made.activation()
+        self.relu = settings.activation()
         self.layer1, self.layer2, self.layer3 = make_stages(
-            "basic", w1, (w1, w2, w3), (n, n, n), shortcut=shortcut, made=made
+            "basic", w1, (w1, w2, w3), (n, n, n), shortcut=shortcut, settings=settings
         )
         self.fc = nn.Linear(w3, num_classes)
 

@@ -1,4 +1,4 @@
-"""What a net may have otherwise than the paper's: the remedies besides a shortcut that later work proposed."""
+"""Modifications of the paper's architecture: the cures besides a shortcut that later work proposed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Initialisation = Literal["he", "xavier", "orthogonal", "delta-orthogonal", "dira
 
 @dataclass(frozen=True)
 class Design:
-    """The defaults are He et al. 2015."""
+    """A choice of modifications; the defaults are He et al. 2015."""
 
     shortcut_scale: float = 1.0
     """Factor of what a shortcut carries; 0 is the plain net."""

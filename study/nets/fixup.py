@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from study.nets.blocks import PAPERS, Block, Made, Shortcut, conv1x1, conv3x3, projection
+from study.nets.blocks import PAPER_BLOCKS, Block, BlockSettings, Shortcut, conv1x1, conv3x3, projection
 
 
 class FixupBlock(Block):
@@ -18,24 +18,26 @@ class FixupBlock(Block):
     the others are He's times L^(-1 / (2m - 2)).
     """
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
         channels_out = width * self.expansion
-        super().__init__(channels_in, channels_out, stride, shortcut, made)
-        self.blocks = made.blocks
+        super().__init__(channels_in, channels_out, stride, shortcut, settings)
+        self.blocks = settings.blocks
         self.convs = nn.ModuleList(self.build(channels_in, width, stride))
         self.before = _scalars(len(self.convs))
         """Bias before each convolution."""
         self.after = _scalars(len(self.convs))
         """Bias after each convolution; the last one's comes after the factor."""
         self.factor = nn.Parameter(torch.ones(()))
-        self.downsample = projection(channels_in, channels_out, stride, shortcut, made.design)
+        self.downsample = projection(channels_in, channels_out, stride, shortcut, settings.design)
 
     def build(self, channels_in: int, width: int, stride: int) -> list[nn.Conv2d]:
         """Return the branch's convolutions, without biases."""
         raise RuntimeError(f"{type(self).__name__} has no convolutions")
 
-    def settle(self) -> None:
-        """Scale what has been drawn, and set the scalars."""
+    def set_first_values(self) -> None:
+        """Scale the drawn weights, and set the scalars."""
         convs = [cast(nn.Conv2d, conv) for conv in self.convs]
         with torch.no_grad():
             for conv in convs[:-1]:

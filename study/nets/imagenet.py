@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from study.nets.blocks import Shortcut, global_average, norm
 from study.nets.design import PAPER, Design
-from study.nets.ends import Ends
-from study.nets.stages import BLOCKS, Kind, how, make_stages
+from study.nets.staged_net import BLOCKS, Kind, StagedNet, block_settings, make_stages
 
 STAGES: dict[int, tuple[Kind, tuple[int, int, int, int]]] = {
     18: ("basic", (2, 2, 2, 2)),
@@ -29,7 +28,7 @@ STAGES: dict[int, tuple[Kind, tuple[int, int, int, int]]] = {
 }
 
 
-class ImageNetNet(Ends):
+class ImageNetNet(StagedNet):
     """7x7 convolution /2, 3x3 max pool /2, four stages (64, 128, 256, 512 channels), global average, linear layer."""
 
     def __init__(
@@ -53,13 +52,13 @@ class ImageNetNet(Ends):
         kind, counts = STAGES[depth]
         widths = tuple(max(1, round(channels * width)) for channels in (64, 128, 256, 512))
         last = widths[-1] * BLOCKS[kind][0].expansion
-        made = how(design, depth)
+        settings = block_settings(design, depth)
         self.conv1 = nn.Conv2d(in_channels, widths[0], 7, stride=2, padding=3, bias=self.biased)
         self.bn1 = norm(last if design.preactivation else widths[0], design)
-        self.relu = made.activation()
+        self.relu = settings.activation()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = make_stages(
-            kind, widths[0], widths, counts, shortcut=shortcut, made=made
+            kind, widths[0], widths, counts, shortcut=shortcut, settings=settings
         )
         self.fc = nn.Linear(last, num_classes)
 

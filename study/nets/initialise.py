@@ -13,16 +13,16 @@ DIRAC_PART = 0.1
 
 
 def allocate(net: nn.Module, device: torch.device) -> None:
-    """Give a net memory of its own on a device, whose numbers are still to be written; it may have been on meta.
+    """Move a net to a device, where its memory is uninitialised; it may have been on meta.
 
-    As `nn.Module.to_empty`, which loads PyTorch's compiler for it.
+    Does what `nn.Module.to_empty` does, without loading PyTorch's compiler.
     """
-    empty = {name: torch.empty(one.shape, dtype=one.dtype, device=device) for name, one in net.state_dict().items()}
+    empty = {name: torch.empty(old.shape, dtype=old.dtype, device=device) for name, old in net.state_dict().items()}
     net.load_state_dict(empty, assign=True)
 
 
 def initialise(net: nn.Module, generator: torch.Generator | None = None, design: Design = PAPER) -> None:
-    """Draw all weights anew, in place: biases 0, batch norm weight 1 and bias 0, and what a block has of its own.
+    """Draw all weights anew, in place: biases 0, batch norm weight 1 and bias 0, and parameters of blocks.
 
     Projections on shortcuts (modules under `downsample`) are drawn last, so that the other layers get the same values
     with and without them.
@@ -40,9 +40,9 @@ def initialise(net: nn.Module, generator: torch.Generator | None = None, design:
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
     for module in net.modules():
-        settle = getattr(module, "settle", None)
-        if settle is not None:
-            settle()
+        set_first_values = getattr(module, "set_first_values", None)
+        if set_first_values is not None:
+            set_first_values()
 
 
 @torch.no_grad()

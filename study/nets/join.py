@@ -30,12 +30,12 @@ def can_join(net: nn.Module) -> bool:
 def join(nets: Sequence[nn.Module]) -> nn.Module:
     """Return the training forward pass of nets: (N, R C, H, W) -> (R, N, K), as each net alone gives it, to rounding.
 
-    The nets share the storage of their running statistics until `part` is called. They must be of one architecture.
+    The nets share the storage of their running statistics until `unjoin` is called. They must be of one architecture.
     """
     return _join(nets)
 
 
-def part(nets: Sequence[nn.Module]) -> None:
+def unjoin(nets: Sequence[nn.Module]) -> None:
     """Give each net running statistics of its own again."""
     for net in nets:
         for module in net.modules():
@@ -99,7 +99,7 @@ def _join(parts: Sequence[nn.Module]) -> nn.Module:
         return _Linear(cast(Sequence[nn.Linear], parts))
     whole = copy.copy(first)
     whole._modules = {
-        name: None if child is None else _join([cast(nn.Module, one._modules[name]) for one in parts])
+        name: None if child is None else _join([cast(nn.Module, part._modules[name]) for part in parts])
         for name, child in first._modules.items()
     }
     if isinstance(whole, Block):

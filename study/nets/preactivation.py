@@ -8,19 +8,21 @@ Legend: N batch, C channels, H height, W width.
 
 from torch import Tensor
 
-from study.nets.blocks import PAPERS, Block, Made, Shortcut, conv1x1, conv3x3, norm, projection
+from study.nets.blocks import PAPER_BLOCKS, Block, BlockSettings, Shortcut, conv1x1, conv3x3, norm, projection
 
 
 class PreactivationBlock(Block):
     """What both kinds share: branch(x) + shortcut(x), the branch beginning with batch norm and ReLU."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
-        super().__init__(channels_in, channels, stride, shortcut, made)
-        self.bn1 = norm(channels_in, made.design)
-        self.downsample = projection(channels_in, channels, stride, shortcut, made.design)
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
+        super().__init__(channels_in, channels, stride, shortcut, settings)
+        self.bn1 = norm(channels_in, settings.design)
+        self.downsample = projection(channels_in, channels, stride, shortcut, settings.design)
 
     def without_branch(self, x: Tensor) -> Tensor:
-        return self.carried(self.relu(self.bn1(x)) if self.changes else x)
+        return self.scaled_skip(self.relu(self.bn1(x)) if self.changes else x)
 
     def forward(self, x: Tensor) -> Tensor:
         active: Tensor = self.relu(self.bn1(x))
@@ -32,11 +34,13 @@ class PreactivationBasic(PreactivationBlock):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
-        super().__init__(channels_in, width, stride, shortcut, made)
-        bias = not made.design.normalised
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
+        super().__init__(channels_in, width, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv3x3(channels_in, width, stride, bias=bias)
-        self.bn2 = norm(width, made.design)
+        self.bn2 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, bias=bias)
 
     def branch(self, x: Tensor) -> Tensor:
@@ -50,13 +54,15 @@ class PreactivationBottleneck(PreactivationBlock):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, shortcut: Shortcut, made: Made = PAPERS) -> None:
-        super().__init__(channels_in, width * self.expansion, stride, shortcut, made)
-        bias = not made.design.normalised
+    def __init__(
+        self, channels_in: int, width: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS
+    ) -> None:
+        super().__init__(channels_in, width * self.expansion, stride, shortcut, settings)
+        bias = not settings.design.normalised
         self.conv1 = conv1x1(channels_in, width, bias=bias)
-        self.bn2 = norm(width, made.design)
+        self.bn2 = norm(width, settings.design)
         self.conv2 = conv3x3(width, width, stride, bias=bias)
-        self.bn3 = norm(width, made.design)
+        self.bn3 = norm(width, settings.design)
         self.conv3 = conv1x1(width, width * self.expansion, bias=bias)
 
     def branch(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From a name to a net: `build_net("resnet-56", num_classes=10)`."""
+"""Build nets by name: `build_net("resnet-56", num_classes=10)`, plain, residual and VGG."""
 
 from dataclasses import replace
 from typing import Literal
@@ -13,7 +13,6 @@ from study.nets.cifar import CifarNet
 from study.nets.design import PAPER, Design
 from study.nets.imagenet import ImageNetNet
 from study.nets.initialise import allocate, initialise
-from study.nets.vgg import build_vgg
 
 
 def build_net(
@@ -62,4 +61,24 @@ def build_net(
     if device.type != "meta":  # where there are no numbers
         allocate(net, device)
         initialise(net, generator, design)
+    return net
+
+
+def build_vgg(depth: int, num_classes: int, *, in_channels: int = 3) -> nn.Module:
+    """Return torchvision's VGG-16 or VGG-19 without batch norm, the paper's yardstick for cost, its weights undrawn.
+
+    Simonyan and Zisserman 2014 (arXiv 1409.1556).
+
+    Raises:
+        ValueError: `depth` isn't 16 or 19.
+    """
+    if depth not in (16, 19):
+        raise ValueError(f"depth {depth} isn't 16 or 19")
+    from torchvision.models import vgg16, vgg19  # takes a second and a half to import
+
+    build = vgg16 if depth == 16 else vgg19
+    net: nn.Module = build(weights=None, num_classes=num_classes, init_weights=False)
+    if in_channels != 3:
+        features: nn.Sequential = net.get_submodule("features")  # type: ignore[assignment]
+        features[0] = nn.Conv2d(in_channels, 64, 3, padding=1)
     return net

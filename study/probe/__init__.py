@@ -1,52 +1,5 @@
 """Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
 
-from study.probe.curvature import EffectiveRank, Sharpness, measure_effective_ranks, measure_sharpness
-from study.probe.gradients import (
-    LayerGradient,
-    Turn,
-    measure_gradients,
-    measure_turns,
-)
-from study.probe.identity import Construction, add_noise, build_by_construction
-from study.probe.layers import Layer, find_layers
-from study.probe.lesion import Lesion, Reordering, delete_each, delete_random, kendall_tau, swap_random
 from study.probe.prober import Prober
-from study.probe.replica import recalibrated, replica
-from study.probe.responses import Response, measure_responses
-from study.probe.shattered import Correlation, Shattering, measure_shattering
-from study.probe.surface import SurfacePoint, SurfaceSummary, filter_directions, measure_surface, summarise_surface
 
-__all__ = [
-    "Construction",
-    "Correlation",
-    "EffectiveRank",
-    "Layer",
-    "LayerGradient",
-    "Lesion",
-    "Prober",
-    "Reordering",
-    "Response",
-    "Sharpness",
-    "Shattering",
-    "SurfacePoint",
-    "SurfaceSummary",
-    "Turn",
-    "add_noise",
-    "build_by_construction",
-    "delete_each",
-    "delete_random",
-    "filter_directions",
-    "find_layers",
-    "kendall_tau",
-    "measure_effective_ranks",
-    "measure_gradients",
-    "measure_responses",
-    "measure_sharpness",
-    "measure_shattering",
-    "measure_surface",
-    "measure_turns",
-    "recalibrated",
-    "replica",
-    "summarise_surface",
-    "swap_random",
-]
+__all__ = ["Prober"]

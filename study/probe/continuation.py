@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from study.config import Recipe
 from study.data import TrainBatches
-from study.train import Score, autocast, build_optimizer, heed, lr_at
-from study.train.precision import Precision
+from study.train import Score, autocast, build_optimizer, lr_at, raise_if_stopped
+from study.train.arithmetic import Precision
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def train_on(
     device = next(net.parameters()).device
     optimizer = build_optimizer(net, recipe, device)
     start = [weight.detach().clone() for weight in net.parameters()]
-    marks = marked(total)
+    marks = marked_iterations(total)
     net.train()
     for iteration in range(total + 1):
         if iteration in marks:
@@ -69,7 +69,7 @@ def train_on(
                 return
         if iteration == total:
             return
-        heed(stop)
+        raise_if_stopped(stop)
         for group in optimizer.param_groups:
             group["lr"] = lr_at(iteration, recipe, total)
         images, labels = batches.batch(iteration)
@@ -80,22 +80,22 @@ def train_on(
         optimizer.step()
 
 
-def marked(total: int) -> set[int]:
+def marked_iterations(total: int) -> set[int]:
     """Return the iterations at which a training is looked at: 0, 1, 2, 5, 10, 20, 50, ..., and the last."""
-    found = {0, total}
+    iterations = {0, total}
     for power in range(len(str(total))):
-        found |= {digit * 10**power for digit in (1, 2, 5)}
-    return {iteration for iteration in found if iteration <= total}
+        iterations |= {digit * 10**power for digit in (1, 2, 5)}
+    return {iteration for iteration in iterations if iteration <= total}
 
 
 def _mark(
     net: nn.Module, iteration: int, score: Callable[[nn.Module], Score], start: list[Tensor], guessing: float
 ) -> Mark:
-    found = score(net)
+    now = score(net)
     moved, norm = (
         torch.stack([part.double().square().sum() for part in parts]).sum().sqrt()
-        for parts in ([now.detach() - old for now, old in zip(net.parameters(), start, strict=True)], start)
+        for parts in ([new.detach() - old for new, old in zip(net.parameters(), start, strict=True)], start)
     )
-    if not math.isfinite(found.loss):
+    if not math.isfinite(now.loss):
         return Mark(iteration, guessing, math.nan, math.nan)
-    return Mark(iteration, found.error, found.loss, float(moved / norm))
+    return Mark(iteration, now.error, now.loss, float(moved / norm))

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from study.errors import StudyError
-from study.probe.replica import replica
+from study.probe.subject import Batch, copy_net, sum_outputs
 
-Batches = Sequence[tuple[Tensor, Tensor]]
+Batches = Sequence[Batch]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def measure_sharpness(
         tolerance: of the residual, relative to the eigenvalue.
         most: iterations, at most.
     """
-    own = replica(net, training=training)
+    own = copy_net(net, training=training)
     weights = list(own.parameters())
     draw = torch.randn(sum(w.numel() for w in weights), generator=generator, device=generator.device)
     start = draw.to(weights[0])  # (P,)
@@ -74,11 +74,11 @@ def measure_sharpness(
     def product(v: Tensor) -> Tensor:
         return _hessian_product(own, batches, weights, v)
 
-    found = _iterate(product, start, 0.0, tolerance, most)
-    if found.eigenvalue >= 0 or not found.converged:
-        return found
-    rest = _iterate(product, start, found.eigenvalue, tolerance, max(1, most - found.iterations))
-    return Sharpness(rest.eigenvalue, rest.residual, found.iterations + rest.iterations, rest.converged)
+    farthest = _iterate(product, start, 0.0, tolerance, most)
+    if farthest.eigenvalue >= 0 or not farthest.converged:
+        return farthest
+    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, most - farthest.iterations))
+    return Sharpness(rest.eigenvalue, rest.residual, farthest.iterations + rest.iterations, rest.converged)
 
 
 def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveRank]:
@@ -92,24 +92,12 @@ def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveR
     Raises:
         StudyError: the net has no stages `layer1`, `layer2`, ...; no images.
     """
-    own = replica(net, training=False)
+    own = copy_net(net, training=False)
     stages = [child for name, child in own.named_children() if name.startswith("layer")]
     if not stages or not batches:
         raise StudyError("effective ranks are those of some images at the stages of plain-N or resnet-N")
-    sums: list[list[Tensor]] = [[] for _ in stages]
-
-    def keep(place: list[Tensor], y: Tensor) -> None:
-        flat = y.detach().double().transpose(0, 1).flatten(1)  # (C, N H W)
-        flat = torch.cat([flat, torch.ones_like(flat[:1])])  # the last row and column hold sums and the count
-        place[:] = [place[0] + flat @ flat.T] if place else [flat @ flat.T]
-
-    for stage, place in zip(stages, sums, strict=True):
-        stage.register_forward_hook(lambda _module, _inputs, y, place=place: keep(place, y))
-    with torch.no_grad():
-        for images, _ in batches:
-            own(images)
     rows = []
-    for number, (products,) in enumerate(sums, 1):
+    for number, products in enumerate(sum_outputs(own, stages, batches, _products), 1):
         rank = _effective_rank(products.cpu())
         channels = len(products) - 1
         rows.append(EffectiveRank(number, channels, rank, rank / channels))
@@ -141,6 +129,13 @@ def _iterate(product: Callable[[Tensor], Tensor], v: Tensor, shift: float, toler
             return Sharpness(value, residual, iteration, converged=True)
         v = bent - shift * v
     return Sharpness(value, residual, most, converged=False)
+
+
+def _products(y: Tensor) -> Tensor:
+    """(N, C, H, W) -> sums of products of channels (C + 1, C + 1); the last row and column hold sums and the count."""
+    flat = y.double().transpose(0, 1).flatten(1)  # (C, N H W)
+    flat = torch.cat([flat, torch.ones_like(flat[:1])])
+    return flat @ flat.T
 
 
 def _effective_rank(products: Tensor) -> float:

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from study.errors import StudyError
-from study.probe.layers import find_layers
-from study.probe.replica import replica
+from study.probe.subject import copy_net, find_layers
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: flo
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = replica(net, training=True)
+    own = copy_net(net, training=True)
     layers = find_layers(own)
     inputs: list[Tensor] = []
     for layer in layers:

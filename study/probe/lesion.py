@@ -1,4 +1,4 @@
-"""What a trained net loses with a block, or with its order: Veit et al. 2016 (arXiv 1605.06431), section 4.
+"""The error of a trained net without some blocks, or with blocks reordered: Veit et al. 2016 (arXiv 1605.06431).
 
 Legend: N images, C channels, H height, W width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.nets.blocks import Block
-from study.probe.replica import replica
+from study.probe.subject import copy_net
 from study.train.evaluate import Score, evaluate
 
 Batches = Sequence[tuple[Tensor, Tensor]]
@@ -20,7 +20,7 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Lesion:
-    """A net without some of its blocks; of one draw of several where they were drawn."""
+    """The error of a net without some of its blocks."""
 
     blocks: tuple[str, ...]
     """Taken out: `layer2.1`, in the net's order."""
@@ -61,7 +61,7 @@ class _Place:
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether what goes out has the shape of what comes in."""
+        """Whether the output has the shape of the input."""
         return not self.block.changes
 
 
@@ -94,7 +94,7 @@ def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
 def delete_random(
     net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
 ) -> list[Lesion]:
-    """Return the error without so many blocks, drawn anew `draws` times each (section 4.2).
+    """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
     Raises:
         StudyError: the net has no blocks, or fewer that can be taken out than a count.
@@ -114,7 +114,7 @@ def delete_random(
 def swap_random(
     net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
 ) -> list[Reordering]:
-    """Return the error after so many random swaps of two blocks of one stage, drawn anew each time (section 4.3).
+    """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
 
     Swaps follow each other, so that a block may move more than once. Kendall's tau is over all blocks of the net, those
     that can't move included.
@@ -150,8 +150,8 @@ def kendall_tau(order: Sequence[int]) -> float:
 
 
 def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
-    """Return a copy of the net, and where its blocks stand."""
-    own = replica(net, training=False)
+    """Return a copy of the net, and the places of its blocks."""
+    own = copy_net(net, training=False)
     places = [
         _Place(f"{name}.{i}", stage, i, block)
         for name, stage in own.named_children()

@@ -1,29 +1,27 @@
-"""Which probe is due of a run when, and what each puts into its tables."""
+"""The probes of a run: which are due at an iteration, and the tables that each makes."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict
+from functools import partial
 from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from study.config import CHEAP, ProbeName, ProbePlan
-from study.data import Split, TrainBatches, derived_seed, evaluation_batches
-from study.data.splits import stratified_choice
+from study.data import TrainBatches, derived_seed
 from study.errors import StudyError
 from study.events import Column, Probed
+from study.probe.construction import Statistics, add_noise, build_by_construction
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
 from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.identity import Statistics, add_noise, build_by_construction
 from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
-from study.probe.passes import Batch, Held, Passes
-from study.probe.replica import recalibrated
 from study.probe.responses import measure_responses
-from study.probe.shattered import measure_shattering
+from study.probe.shattering import measure_shattering
+from study.probe.subject import Subject
 from study.probe.surface import filter_directions, measure_surface, summarise_surface
 from study.train import Scorer, build_spec_net, lr_at
 
@@ -48,7 +46,7 @@ class Prober:
         self._plan = plan
 
     def __call__(self, scorer: Scorer) -> Iterator[Probed]:
-        """Yield what each probe finds that is due at the run's iteration and wasn't made yet.
+        """Yield the result of each probe that is due at the run's iteration and wasn't made yet.
 
         A probe that doesn't apply to the net has no tables. The net stays as it is.
 
@@ -56,7 +54,7 @@ class Prober:
             Stopped: the run is asked to stop.
         """
         state = scorer.state
-        made = {(found.probe, found.step) for found in state.probed}
+        made = {(probed.probe, probed.step) for probed in state.probed}
         due = [name for name in self._plan.names if (name, state.step) not in made and self._is_due(name, scorer)]
         subject = Subject(self._plan, scorer) if due else None
         for name in due:
@@ -73,49 +71,6 @@ class Prober:
         if name in CHEAP:
             return step in self._plan.probes.steps
         return name == "shattering" and step == 0
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A net at one iteration of its run, and what it is measured on."""
-
-    plan: ProbePlan
-    scorer: Scorer
-
-    @property
-    def net(self) -> nn.Module:
-        """The run's net, which is not to be changed."""
-        return self.scorer.state.net
-
-    @cached_property
-    def batches(self) -> Held:
-        """The images that probes see, in one batch: the same for all runs of a study."""
-        dataset, spec = self.scorer.dataset, self.scorer.spec
-        count = min(self.plan.probes.images, len(dataset.train))
-        seed = derived_seed(spec.dataset.split_seed, "probe images")
-        chosen = torch.from_numpy(stratified_choice(dataset.train.labels.cpu().numpy(), count, seed))
-        shown = dataset.train.take(chosen.to(dataset.train.pixels.device))
-        return Held(self._clean(shown, count), self.scorer.stop)
-
-    @cached_property
-    def training_images(self) -> Passes:
-        """All training images, clean."""
-        return Passes(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
-
-    @cached_property
-    def settled(self) -> nn.Module:
-        """The net with running statistics of these images: one that has hardly trained, or not well, has others."""
-        return recalibrated(self.net, self.batches)
-
-    def generator(self, *words: str | int) -> torch.Generator:
-        """Return the source of a draw: the same for every run, so that nets see the same where they can."""
-        return torch.Generator().manual_seed(derived_seed(0, "probe", *words))
-
-    def _clean(self, split: Split, size: int | None) -> Iterator[Batch]:
-        scorer = self.scorer
-        return evaluation_batches(
-            split, scorer.state.normalizer, augment=scorer.spec.recipe.augment, batch_size=size, device=scorer.device
-        )
 
 
 def _responses(subject: Subject) -> Tables:
@@ -143,31 +98,30 @@ def _shattering(subject: Subject) -> Tables:
     images, _ = subject.batches[0]
     mixed = images[torch.randperm(len(images), generator=subject.generator("lines")).to(images.device)]
     lines = min(LINES, len(images) // 2)
-    found = measure_shattering(subject.settled, mixed[:lines], mixed[lines : 2 * lines], points=POINTS)
-    shared = {"half_distance": found.half_distance, "constant": found.constant}
-    return {"shattering": [asdict(row) | shared for row in found.correlations]}
+    shattering = measure_shattering(subject.settled, mixed[:lines], mixed[lines : 2 * lines], points=POINTS)
+    shared = {"half_distance": shattering.half_distance, "constant": shattering.constant}
+    return {"shattering": [asdict(row) | shared for row in shattering.correlations]}
 
 
 def _lesion(subject: Subject) -> Tables:
     net, batches = subject.net, subject.batches
     counts = doubling(count_deletable(net))
-    rows = [_as_row(one, "each") for one in delete_each(net, batches)]
+    rows = [_as_row(lesion, "each") for lesion in delete_each(net, batches)]
     drawn = delete_random(net, batches, counts, draws=DRAWS, generator=subject.generator("deletions"))
-    tables: Tables = {"lesion": rows + [_as_row(one, "random") for one in drawn]}
+    tables: Tables = {"lesion": rows + [_as_row(lesion, "random") for lesion in drawn]}
     try:
         swapped = swap_random(net, batches, counts, draws=DRAWS, generator=subject.generator("swaps"))
     except StudyError:  # a net too shallow to have two blocks of one shape
         swapped = []
-    return tables | {"reordering": [asdict(one) for one in swapped]}
+    return tables | {"reordering": [asdict(reordering) for reordering in swapped]}
 
 
-def _as_row(one: Lesion, kind: str) -> Row:
-    block = one.blocks[0] if kind == "each" else ""
+def _as_row(lesion: Lesion, kind: str) -> Row:
+    block = lesion.blocks[0] if kind == "each" else ""
     stage = int(block.partition(".")[0].removeprefix("layer")) if block else 0
-    return {
-        "kind": kind, "block": block, "stage": stage, "count": len(one.blocks), "draw": one.draw,
-        "downsamples": one.downsamples, "error": one.error, "loss": one.loss, "rise": one.rise,
-    }  # fmt: skip
+    columns = ("draw", "downsamples", "error", "loss", "rise")
+    of_net = {column: getattr(lesion, column) for column in columns}
+    return {"kind": kind, "block": block, "stage": stage, "count": len(lesion.blocks), **of_net}
 
 
 def doubling(most: int) -> list[int]:
@@ -182,20 +136,20 @@ def _surface(subject: Subject) -> Tables:
     tables: Tables = {"surface": [], "surface_summary": []}
     for statistics in SURFACES:
         rows = measure_surface(net, subject.batches, directions, points=points, recalibrate=statistics == "batch")
-        found = summarise_surface(rows, classes)
+        in_numbers = asdict(summarise_surface(rows, classes))
         tables["surface"] += [{"statistics": statistics} | asdict(row) for row in rows]
-        summary: dict[str, Any] = {"statistics": statistics} | asdict(found) | {"classes": classes}
+        summary: dict[str, Any] = {"statistics": statistics} | in_numbers | {"classes": classes}
         summary["curvature_a"], summary["curvature_b"] = summary.pop("curvatures")
         tables["surface_summary"].append(summary)
     return tables
 
 
 def _curvature(subject: Subject) -> Tables:
-    found = measure_sharpness(
+    sharpness = measure_sharpness(
         subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, most=PRODUCTS
     )
     ranks = measure_effective_ranks(subject.net, subject.batches)
-    return {"curvature": [asdict(found)], "ranks": [asdict(row) for row in ranks]}
+    return {"curvature": [asdict(sharpness)], "ranks": [asdict(row) for row in ranks]}
 
 
 def _construction(subject: Subject) -> Tables:
@@ -210,10 +164,15 @@ def _construction(subject: Subject) -> Tables:
         for statistics in CONSTRUCTIONS:
             built = build_by_construction(subject.net, target, subject.training_images, statistics=statistics)
             row = {
-                "target": target, "statistics": statistics, "largest_difference": built.largest_difference,
-                "changed": built.changed, "images": len(split), "blocks": len(built.inserted),
-                "shallow_error": own, "error": scorer.score(split, built.net).error,
-            }  # fmt: skip
+                "target": target,
+                "statistics": statistics,
+                "largest_difference": built.largest_difference,
+                "changed": built.changed,
+                "images": len(split),
+                "blocks": len(built.inserted),
+                "shallow_error": own,
+                "error": scorer.score(split, built.net).error,
+            }
             tables["construction"].append(row)
         if target == max(subject.plan.targets):
             tables["continuation"] = _continuation(
@@ -237,13 +196,23 @@ def _continuation(
         slower = recipe.model_copy(update={"lr": rate})
         noisy = add_noise(net, noise, subject.generator("noise", target), blocks=inserted)
         batches = TrainBatches(
-            scorer.dataset.train, state.normalizer, batch_size=recipe.batch_size, augment=recipe.augment,
-            seed=scorer.spec.seed, device=scorer.device,
-        )  # fmt: skip
+            scorer.dataset.train,
+            state.normalizer,
+            batch_size=recipe.batch_size,
+            augment=recipe.augment,
+            seed=scorer.spec.seed,
+            device=scorer.device,
+        )
         marks = train_on(
-            noisy, batches, slower, total, partial(scorer.score, scorer.dataset.train),
-            precision=state.precision, guessing=100 - 100 / scorer.dataset.num_classes, stop=scorer.stop,
-        )  # fmt: skip
+            noisy,
+            batches,
+            slower,
+            total,
+            partial(scorer.score, scorer.dataset.train),
+            precision=state.precision,
+            guessing=100 - 100 / scorer.dataset.num_classes,
+            stop=scorer.stop,
+        )
         rows += [{"target": target, "rate": rate, "noise": noise} | asdict(mark) for mark in marks]
     return rows
 

@@ -7,12 +7,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from study.probe.layers import find_layers
-from study.probe.replica import replica
-from study.probe.sums import channel_sums
+from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,6 @@ class Response:
     """Root of the mean over channels of each channel's own variance: `std` without the channels' different means."""
 
 
-@torch.no_grad()
 def measure_responses(
     net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, training: bool = False
 ) -> list[Response]:
@@ -43,21 +39,12 @@ def measure_responses(
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = replica(net, training=training)
+    own = copy_net(net, training=training)
     layers = find_layers(own)
-    sums: list[list[Tensor]] = [[] for _ in layers]
-
-    def keep(place: list[Tensor], y: Tensor) -> None:
-        now = channel_sums(y)  # (3, C)
-        place[:] = [place[0] + now] if place else [now]
-
-    for layer, place in zip(layers, sums, strict=True):
-        layer.norm.register_forward_hook(lambda _module, _inputs, y, place=place: keep(place, y))
-    for images, _ in batches:
-        own(images)
+    sums = sum_outputs(own, [layer.norm for layer in layers], batches, channel_sums)
     return [
-        Response(layer.index, layer.name, layer.stage, *_deviations(place[0]))
-        for layer, place in zip(layers, sums, strict=True)
+        Response(layer.index, layer.name, layer.stage, *_deviations(of_layer))
+        for layer, of_layer in zip(layers, sums, strict=True)
     ]
 
 

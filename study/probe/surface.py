@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from study.errors import StudyError
-from study.probe.replica import replica
+from study.probe.subject import copy_net
 
 Direction = Mapping[str, Tensor]
 """A change of each weight of a net, by name; parameters that aren't named don't change."""
@@ -60,7 +60,7 @@ def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2
     Section 4, equation 1 and the text after it. A filter is what gives one output channel, or one logit. Batch norms
     and biases stay as they are, as in the authors' code. Draws are made on the generator's device.
     """
-    found = []
+    directions = []
     for _ in range(count):
         direction = {}
         for name, weight in net.named_parameters():
@@ -69,8 +69,8 @@ def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2
                 draw = draw.to(weight.device).flatten(1)  # (filters, C k k)
                 scale = weight.detach().flatten(1).norm(dim=1) / draw.norm(dim=1).clamp_min(1e-10)
                 direction[name] = (draw * scale[:, None]).reshape(weight.shape)
-        found.append(direction)
-    return found
+        directions.append(direction)
+    return directions
 
 
 @torch.no_grad()
@@ -106,7 +106,7 @@ def measure_surface(
         raise StudyError(f"a slice of {points} points has no centre: take an odd number, 3 or more")
     if len(directions) not in (1, 2) or not batches:
         raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
-    own = replica(net, training=False)
+    own = copy_net(net, training=False)
     use_native_norms(own)
     if recalibrate:
         _use_batch_statistics(own)

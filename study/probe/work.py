@@ -1,11 +1,11 @@
-"""What a run's probes have to compute, counted before any of it is done."""
+"""The cost of a run's probes, counted before they are made."""
 
 import math
 from dataclasses import dataclass
 
 from study.config import ProbePlan, RunSpec
 from study.nets.imagenet import STAGES
-from study.probe.continuation import marked
+from study.probe.continuation import marked_iterations
 from study.probe.prober import CONSTRUCTIONS, DRAWS, LINES, POINTS, PRODUCTS, SURFACES, doubling
 
 GRADIENT, PRODUCT = 3.0, 10.0
@@ -38,7 +38,7 @@ class Work:
 
 
 def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
-    """Return what a run's probes compute; deeper nets that are built from its net count by their layers."""
+    """Return the work of a run's probes; deeper nets that are built from its net count by their layers."""
     total = Work()
     steps = spec.recipe.total_iterations(train_images)
     images = min(plan.probes.images, train_images)
@@ -85,7 +85,7 @@ def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int,
         if target == max(plan.targets) and length:
             nets = len(probes.rates) * (deeper * len(probes.noise) + 1)
             trained = nets * length
-            forward += nets * train_images * len(marked(length))
+            forward += nets * train_images * len(marked_iterations(length))
     return Work(forward=forward, steps=trained)
 
 

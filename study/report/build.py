@@ -1,57 +1,43 @@
-"""Building a report: figures, tables, verdict and page into a folder that is swapped in whole."""
+"""Building a report: the page from top to bottom, its figures, tables and verdict, swapped in whole."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import Any
 
 from study.errors import StudyError, without_passwords
-from study.report.comparison import Comparison
 from study.report.comparison_section import compare_section
-from study.report.data_section import DataSection, data_section
+from study.report.data_section import data_part
+from study.report.figures.curves import curve_drawings
 from study.report.figures.drawing import Picture
+from study.report.figures.final_errors import depth_drawing
+from study.report.figures.probability import probability_drawing
+from study.report.figures.speed import speed_drawing
 from study.report.figures.style import Style, depth_colours
-from study.report.gallery import draw_figures
 from study.report.joined import Joined
-from study.report.mixture import mixture
-from study.report.page import render
-from study.report.provenance import unfinished_note
+from study.report.page import Answer, Page, Part, Section, render
+from study.report.provenance import made, mixture, unfinished_note
 from study.report.publish import swapped_in
-from study.report.tables.all import all_tables
-from study.report.tables.results import write_table
-from study.report.tuning_section import TuningSection, tuning_section
+from study.report.searches import Search, search_section
+from study.report.tables.architectures import architectures_table
+from study.report.tables.pairs import pairs_table
+from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
+from study.report.tables.results import rates_table, results, runs_table, trials_table, unfinished_table
+from study.report.tables.writer import with_rows, write_table
+from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
 from study.verdict import selection as c
-from study.verdict.rule import SMALLEST_EFFECT
+from study.verdict.comparison import Comparison
 from study.verdict.verdict import Verdict, judge
 
-if TYPE_CHECKING:
-    from study.track import DatasetRecord
 
-
-def build_report(  # noqa: PLR0913
-    study_name: str,
-    runs: pd.DataFrame,
-    curves: pd.DataFrame,
-    trials: pd.DataFrame,
-    out: Path,
-    provenance: Mapping[str, str],
-    smallest_effect: float = SMALLEST_EFFECT,
-    *,
-    datasets: "Sequence[DatasetRecord]" = (),
-    probes: Mapping[str, pd.DataFrame] | None = None,
-    style: Style = "house",
-    comparison: Comparison | None = None,
-) -> Path:
+def build_report(study: Joined, out: Path, *, style: Style = "house", comparison: Comparison | None = None) -> Path:
     """Write a study's report into the folder `out` and return its index.html.
 
-    `datasets` are shown as far as a run that counts used them; `probes` are what `load_probes` gives. With the `style`
-    paper, curves have the axes and colours of the paper's Figures 1 and 6. A `comparison` is of two studies, whose
-    frames these are.
+    With the `style` paper, curves have the axes and colours of the paper's Figures 1 and 6. A `comparison` is of two
+    studies, which are joined in `study`.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
     report in `out` is replaced; other files beside it are kept.
@@ -59,77 +45,167 @@ def build_report(  # noqa: PLR0913
     Raises:
         StudyError: no run has ended, or `out` holds something that isn't a report.
     """
-    _check(study_name, runs)
+    _check(study)
     out = out.resolve()
-    told = {key: without_passwords(value) for key, value in provenance.items()}  # also what older versions stored
-    study = Joined(study_name, runs, curves, trials, tuple(datasets), dict(probes or {}), told, smallest_effect)
-    with swapped_in(out) as new:
-        _write(study, new, style, comparison)
+    words = {key: without_passwords(value) for key, value in study.words.items()}  # also what older versions stored
+    with swapped_in(out) as folder:
+        _write(replace(study, words=words), folder, style, comparison)
     return out / "index.html"
 
 
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
-    runs, curves, trials, smallest_effect = study.runs, study.curves, study.trials, study.smallest_effect
-    data = _data(runs, study.datasets, folder / "figures")
-    verdicts = judge(runs, smallest_effect, trials, curves)
-    pictures: list[Picture] = []
-    tuned: list[TuningSection] = []
-    colours = depth_colours(c.depths(runs), style)
-    for variant in c.variants(runs):
-        mine, lines, searches = (c.of_variant(frame, variant) for frame in (runs, curves, trials))
-        pictures += draw_figures(mine, lines, colours, folder / "figures", style)
-        section = tuning_section(mine, searches, smallest_effect, folder / "figures")
-        tuned += [section] if section is not None else []
-    # Pairs from the findings, so that none is told whose comparison the verdict withholds.
-    pairs = [pair for one in verdicts for finding in one.findings for pair in (*finding.train, *finding.test)]
-    tables = all_tables(runs, curves, trials, pairs)
-    compared = compare_section(comparison, runs, folder / "figures") if comparison is not None else None
-    evidence = runs, curves, study.probes, smallest_effect
-    why = why_section(*evidence, folder / "figures") if comparison is None else ()
-    more = [*(compared.tables if compared is not None else ()),
-            *(table for chapter in why for table in chapter.tables),
-            *(table for section in tuned for table in section.tables),
-            *(table for section in data for table in section.tables)]  # fmt: skip
-    for table in (*tables, *more):
+    figures, runs, smallest = folder / "figures", study.runs, study.smallest_effect
+    verdicts = judge(runs, smallest, study.trials, study.curves)
+    pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
+    compared = compare_section(comparison, runs, figures) if comparison is not None else None
+    chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
+    searches = [search for variant in pictures if (search := _search(study, variant, figures)) is not None]
+    # The picture of both studies comes first on a page of two; else each verdict has its own.
+    leads = {} if compared is not None else {variant: _lead(drawn) for variant, drawn in pictures.items()}
+    several = len(verdicts) > 1
+    sections = (
+        Section("compared", " and ".join(compared.names), _anchored("compared", [compared.part])) if compared else None,
+        Section("figures", "Figures", _gallery(pictures, leads, several=several)),
+        Section("why", "Why", tuple(_chapter(i, chapter) for i, chapter in enumerate(chapters, 1))),
+        Section("rates", "Does the answer depend on the learning rate?", _rates(searches)),
+        Section("tables", "Tables", _anchored("tables", _results(study, verdicts))),
+        Section("data", "The data", _anchored("data", _data(study, figures))),
+    )
+    page = Page(
+        study=study.name,
+        conclusions=compared.conclusions if compared else (),
+        answers=tuple(Answer(verdict, leads.get(verdict.variant, ())) for verdict in verdicts),
+        sections=tuple(section for section in sections if section is not None and section.parts),
+        made=made(study.name, runs, study.words),
+    )
+    for table in page.tables:
         write_table(table, folder / "tables")
-    told = _told(study.name, verdicts, runs, study.words) | {"learning_rates": [_searches(one) for one in tuned]}
-    told["why"] = [{"name": one.name, "heading": one.heading, "sentences": one.sentences} for one in why]
-    if comparison is not None:
-        told["comparison"] = asdict(comparison)
+    told = _told(study, verdicts, searches, chapters, comparison)
     text = json.dumps(_plain(told), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
-    page = render(study.name, runs, verdicts, pictures, tables, study.words, data, tuned, why, compared)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(render(page), encoding="utf-8")
 
 
-def _data(runs: pd.DataFrame, datasets: "Sequence[DatasetRecord]", folder: Path) -> list[DataSection]:
-    used = set(c.counted(runs)["fingerprint"]) if "fingerprint" in runs else {""}
-    kept = [record for record in datasets if record.fingerprint in used or "" in used]
-    return [data_section(one, folder, f"-{one.fingerprint[:8]}" if len(kept) > 1 else "") for one in kept]
+def draw_variant(study: Joined, variant: str, folder: Path, style: Style = "house") -> dict[str, Picture]:
+    """Draw the figures of one variant's runs into `folder`, in the order in which they are read; by name.
+
+    One that has no data is left out.
+    """
+    runs, curves = (c.of_variant(frame, variant) for frame in (study.runs, study.curves))
+    drawings = (
+        depth_drawing(runs),
+        *curve_drawings(runs, curves, depth_colours(c.depths(study.runs), style), style),
+        probability_drawing(runs),
+        speed_drawing(runs),
+    )
+    return {drawing.name: drawing.save(folder, variant) for drawing in drawings if drawing is not None}
+
+
+def _lead(drawn: dict[str, Picture]) -> tuple[Picture, ...]:
+    """Return the one picture that a variant's verdict is shown with."""
+    return tuple(picture for name, picture in drawn.items() if name == "depth")
+
+
+def _anchored(name: str, parts: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(part._replace(id=f"{name}-{i}") for i, part in enumerate(parts, 1))
+
+
+def _heading(variant: str, *, several: bool) -> str:
+    return variant or ("All nets" if several else "")
+
+
+def _gallery(
+    pictures: Mapping[str, Mapping[str, Picture]], leads: Mapping[str, tuple[Picture, ...]], *, several: bool
+) -> tuple[Part, ...]:
+    """Return each variant's figures but the one that its verdict is shown with."""
+    parts = (
+        Part(
+            _heading(variant, several=several),
+            pictures=tuple(picture for picture in drawn.values() if picture not in leads.get(variant, ())),
+        )
+        for variant, drawn in pictures.items()
+    )
+    return _anchored("figures", (part for part in parts if part.pictures))
+
+
+def _chapter(i: int, chapter: Chapter) -> Part:
+    return Part(
+        f"{i}. {chapter.heading}",
+        f"why-{chapter.name}",
+        sentences=chapter.sentences,
+        pictures=chapter.pictures,
+        tables=chapter.tables,
+    )
+
+
+def _search(study: Joined, variant: str, folder: Path) -> Search | None:
+    runs, trials = (c.of_variant(frame, variant) for frame in (study.runs, study.trials))
+    return search_section(runs, trials, study.smallest_effect, folder)
+
+
+def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:
+    several = len(searches) > 1
+    parts = (search.part._replace(heading=_heading(search.variant, several=several)) for search in searches)
+    return _anchored("rates", parts)
+
+
+def _results(study: Joined, verdicts: Iterable[Verdict]) -> list[Part]:
+    """Return the tables that have rows. Of pairs of depths those that a verdict tells, not those that it withholds."""
+    runs, findings = study.runs, [finding for verdict in verdicts for finding in verdict.findings]
+    tables = (
+        unfinished_table(runs, study.curves),
+        results(runs),
+        pairs_table([pair for finding in findings for pair in (*finding.train, *finding.test)]),
+        differences_table(runs),
+        shortcuts_table(runs),
+        training_errors_table(runs),
+        errors_table(runs),
+        architectures_table(runs),
+        rates_table(runs, study.trials),
+        trials_table(study.trials),
+        runs_table(runs),
+    )
+    return [Part(tables=with_rows(tables))]
+
+
+def _data(study: Joined, folder: Path) -> list[Part]:
+    """Return the data sets of the runs that count."""
+    runs = c.counted(study.runs)
+    used = set(runs["fingerprint"]) if "fingerprint" in runs else {""}
+    records = [record for record in study.datasets if record.fingerprint in used or "" in used]
+    return [data_part(record, folder, alone=len(records) == 1) for record in records]
 
 
 def _told(
-    study_name: str, verdicts: list[Verdict], runs: pd.DataFrame, provenance: Mapping[str, str]
+    study: Joined,
+    verdicts: Sequence[Verdict],
+    searches: Sequence[Search],
+    chapters: Sequence[Chapter],
+    comparison: Comparison | None,
 ) -> dict[str, Any]:
-    return {
-        "study": study_name,
+    """Return what verdict.json holds, for programs."""
+    runs = study.runs
+    told = {
+        "study": study.name,
         "runs": len(runs),
         "counted": list(c.counted(runs)["run_id"]),
         "excluded": [run._asdict() for run in c.excluded(runs)],
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "notes": [note for note in (unfinished_note(runs), mixture(runs)) if note],
-        "provenance": dict(provenance),
+        "provenance": dict(study.words),
+        "learning_rates": [
+            {
+                "variant": search.variant,
+                "sentences": search.part.sentences,
+                "nets": search.facts.nets,
+                "compared": search.facts.compared,
+                "choices": search.facts.choices,
+            }
+            for search in searches
+        ],
+        "why": [{key: getattr(chapter, key) for key in ("name", "heading", "sentences")} for chapter in chapters],
     }
-
-
-def _searches(section: TuningSection) -> dict[str, Any]:
-    return {
-        "variant": section.variant,
-        "sentences": section.sentences,
-        "nets": section.nets,
-        "compared": section.compared,
-        "choices": section.choices,
-    }
+    return told | ({"comparison": asdict(comparison)} if comparison is not None else {})
 
 
 def _plain(value: Any) -> Any:
@@ -146,9 +222,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check(study_name: str, runs: pd.DataFrame) -> None:
-    if runs.empty:
-        raise StudyError(f"study '{study_name}' has no runs to report: `study run` makes them")
-    if c.counted(runs).empty:
-        counts = ", ".join(f"{n} {outcome}" for outcome, n in runs["outcome"].value_counts().sort_index().items())
-        raise StudyError(f"no run of study '{study_name}' has a result yet ({counts}): `study run` goes on with it")
+def _check(study: Joined) -> None:
+    if study.runs.empty:
+        raise StudyError(f"study '{study.name}' has no runs to report: `study run` makes them")
+    if c.counted(study.runs).empty:
+        outcomes = study.runs["outcome"].value_counts().sort_index()
+        counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items())
+        raise StudyError(f"no run of study '{study.name}' has a result yet ({counts}): `study run` goes on with it")

@@ -3,23 +3,26 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from study.report.comparison import Comparison, DepthChange, NetChange
-from study.report.comparison_words import conclusions, sentences, warnings
-from study.report.figures.compare import CompareData, compare_data, draw_both
-from study.report.figures.drawing import Picture, slug
-from study.report.figures.style import draw_and_save
+from study.report.figures.final_errors import compare_drawing
 from study.report.metrics import METRICS
-from study.report.tables.results import NOTHING, Table
-from study.statistics.interval import Interval
+from study.report.page import Part
+from study.report.tables.pairs import estimate_with_interval, interval_or_dash, p_or_dash, points_or_dash
+from study.report.tables.paper import two_decimals
+from study.report.tables.writer import Column, Table, with_rows
+from study.report.text import some_of, write
 from study.verdict import selection as c
-from study.verdict.text import interval, p_value, points
+from study.verdict.comparison import Comparison, DepthChange, NetChange
+from study.verdict.pairs import ALPHA
+from study.verdict.text import points
 
 BOUNDS = ("estimate", "low", "high")
+SHOWN = 6
+"""Fields or nets that a sentence names, before it counts the rest."""
+ERRORS = {"final_train_error": "training error", "final_test_error": "test error"}
 
 
 class CompareSection(NamedTuple):
@@ -27,145 +30,135 @@ class CompareSection(NamedTuple):
 
     names: tuple[str, str]
     conclusions: tuple[str, ...]
-    sentences: tuple[str, ...]
-    warnings: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
+    part: Part
 
 
 def compare_section(found: Comparison, runs: pd.DataFrame, folder: Path) -> CompareSection:
     """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell the rest."""
     pictures = []
     for couple in found.couples:
-        data = compare_data(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), found.names)
-        if not all(study.series for study in data.studies):
-            continue
-        name = f"compare{f'-{slug(couple.shown)}' if couple.shown else ''}"
-        draw_and_save(folder, name, partial(draw_both, data), len(data.metrics), data.frame(), height=2.8)
-        texts = (f"Final error against depth, {found.names[0]} and {found.names[1]}", _caption(data), _alt(data))
-        pictures.append(Picture.of(folder, name, couple.shown, texts))
-    tables = tuple(
-        table for table in (depths_table(found), nets_table(found), settings_table(found)) if len(table.shown)
+        drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), found.names)
+        pictures += [drawing.save(folder, couple.shown)] if drawing is not None else []
+    tables = with_rows((depths_table(found), nets_table(found), settings_table(found)))
+    part = Part("", "", warnings(found), sentences(found), pictures=tuple(pictures), tables=tables)
+    return CompareSection(found.names, conclusions(found), part)
+
+
+def conclusions(found: Comparison) -> tuple[str, ...]:
+    """Return what the comparison comes to: a sentence for each architecture and couple of variants."""
+    return _write("conclusions", found)
+
+
+def sentences(found: Comparison) -> tuple[str, ...]:
+    """Return what the page says below the conclusion."""
+    settings = [setting for setting in found.differing if setting.kind == "setting"]
+    lone = [net.net for net in found.of("final_train_error") if min(net.a.seeds, net.b.seeds) == 1]
+    differing = [f"{setting.name.replace('_', ' ')} ({setting.a}; {setting.b})" for setting in settings]
+    return _write("sentences", found, differing=differing, lone=list(dict.fromkeys(lone)))
+
+
+def warnings(found: Comparison) -> tuple[str, ...]:
+    """Return why differences between the two may come from something else than their settings."""
+    return _write("warnings", found, fields={setting.name: setting for setting in found.differing})
+
+
+def _write(part: str, found: Comparison, **values: Any) -> tuple[str, ...]:
+    return write(
+        "comparison",
+        part=part,
+        found=found,
+        errors=ERRORS,
+        significant=partial(_significant, found.smallest_effect),
+        amounts=_amounts,
+        some=lambda names: some_of(names, SHOWN),
+        **values,
     )
-    return CompareSection(
-        found.names, conclusions(found), sentences(found), warnings(found), tuple(pictures), tables
-    )  # fmt: skip
+
+
+def _significant(smallest: float, changes: Sequence[NetChange | DepthChange]) -> list[NetChange | DepthChange]:
+    return [one for one in changes if one.p_holm < ALPHA and abs(one.change.estimate) >= smallest]
+
+
+def _amounts(nets: Sequence[NetChange]) -> str:
+    """List nets, the one that changes most first."""
+    ordered = sorted(nets, key=lambda net: -abs(net.change.estimate))
+    names = [f"{net.net} ({net.variant})" if net.variant else net.net for net in ordered]
+    changes = [points(abs(net.change.estimate)) for net in ordered]
+    return some_of([f"{name} by {change}" for name, change in zip(names, changes, strict=True)], SHOWN)
 
 
 def nets_table(found: Comparison) -> Table:
     """Return each common net's final errors in both studies, and their difference."""
     a, b = found.names
-    rows = list(found.nets)
     numbers = pd.DataFrame(
         [
-            {"variant": one.variant, "net": one.net, "architecture": one.architecture, "depth": one.depth,
-             "metric": one.metric}
-            | {f"{part}_{key}": value for part in ("a", "b") for key, value in getattr(one, part).record().items()}
-            | {key: getattr(one.change, key) for key in (*BOUNDS, "p")} | {"p_holm": one.p_holm}
-            for one in rows
+            {key: getattr(net, key) for key in ("variant", "net", "architecture", "depth", "metric")}
+            | {f"{study}_{key}": value for study in ("a", "b") for key, value in getattr(net, study).record().items()}
+            | {key: getattr(net.change, key) for key in (*BOUNDS, "p")}
+            | {"p_holm": net.p_holm}
+            for net in found.nets
         ]
-    )  # fmt: skip
-    shown = {
-        **_variants([one.variant for one in rows]),
-        "Net": [one.net for one in rows],
-        "Error": [METRICS[one.metric].label for one in rows],
-        f"{a} (%)": [_mean(one.a) for one in rows],
-        f"{b} (%)": [_mean(one.b) for one in rows],
-        **_change(rows, found),
-    }
+    )
+    columns = [
+        Column("Net", "net"),
+        Column("Error", "metric", lambda metric: METRICS[metric].label),
+        Column(f"{a} (%)", ("a_estimate", "a_sd", "a_n"), two_decimals),
+        Column(f"{b} (%)", ("b_estimate", "b_sd", "b_n"), two_decimals),
+    ]
     caption = (
         f"Common nets: mean ± standard deviation over seeds (number of seeds), and {b} minus {a} with Welch's 95% "
         "interval and p after Holm over the nets of an error."
     )
-    return Table("compare-nets", caption, numbers, pd.DataFrame(shown))
+    return Table.of("compare-nets", caption, numbers, _with_change(found, numbers, columns))
 
 
 def depths_table(found: Comparison) -> Table:
     """Return what depth costs in both studies, and the difference."""
     a, b = found.names
-    rows = list(found.depths)
     numbers = pd.DataFrame(
         [
-            {"variant": one.variant, "architecture": one.architecture, "shallow_net": one.shallow_net,
-             "deep_net": one.deep_net}
-            | {f"{part}_{key}": getattr(getattr(one, part), key) for part in ("a", "b") for key in BOUNDS}
-            | one.change.record() | {"p_holm": one.p_holm}
-            for one in rows
+            {key: getattr(pair, key) for key in ("variant", "architecture", "shallow_net", "deep_net")}
+            | {f"{study}_{key}": getattr(getattr(pair, study), key) for study in ("a", "b") for key in BOUNDS}
+            | pair.change.record()
+            | {"p_holm": pair.p_holm}
+            for pair in found.depths
         ]
-    )  # fmt: skip
-    shown = {
-        **_variants([one.variant for one in rows]),
-        "Deep minus shallow": [f"{one.deep_net} minus {one.shallow_net}" for one in rows],
-        f"{a} (points)": [_bounds(one.a) for one in rows],
-        f"{b} (points)": [_bounds(one.b) for one in rows],
-        **_change(rows, found),
-    }
+    )
+    columns = [
+        Column("Deep minus shallow", ("deep_net", "shallow_net"), "{} minus {}".format),
+        Column(f"{a} (points)", [f"a_{key}" for key in BOUNDS], estimate_with_interval),
+        Column(f"{b} (points)", [f"b_{key}" for key in BOUNDS], estimate_with_interval),
+    ]
     caption = (
         "Final training error of the deepest common net minus that of the shallowest, with 95% intervals, and the "
         "difference in differences (Welch-Satterthwaite) with p after Holm over these rows."
     )
-    return Table("compare-depths", caption, numbers, pd.DataFrame(shown))
+    return Table.of("compare-depths", caption, numbers, _with_change(found, numbers, columns))
 
 
 def settings_table(found: Comparison) -> Table:
     """Return the fields that differ between the two studies."""
     a, b = found.names
     numbers = pd.DataFrame(list(found.differing), columns=["name", "a", "b", "kind"])
-    shown = {
-        "Field": [one.name.replace("_", " ") for one in found.differing],
-        a: [one.a for one in found.differing],
-        b: [one.b for one in found.differing],
-        "Kind": [one.kind for one in found.differing],
-    }
+    columns = [
+        Column("Field", "name", lambda name: name.replace("_", " ")),
+        Column(a, "a"),
+        Column(b, "b"),
+        Column("Kind", "kind"),
+    ]
     count = f"{found.agreeing} settings agree" if found.agreeing != 1 else "1 setting agrees"
     caption = f"What differs between the runs of common nets; {count}."
-    return Table("compare-settings", caption, numbers, pd.DataFrame(shown))
+    return Table.of("compare-settings", caption, numbers, columns)
 
 
-def _variants(variants: list[str]) -> dict[str, list[str]]:
-    return {"Variant": variants} if any(variants) else {}
-
-
-def _change(rows: Sequence[NetChange | DepthChange], found: Comparison) -> dict[str, list[str]]:
+def _with_change(found: Comparison, numbers: pd.DataFrame, columns: list[Column]) -> list[Column]:
+    """Return the columns between that of the variants, if they have names, and those of the difference."""
     a, b = found.names
-    changes = [one.change for one in rows]
-    return {
-        f"{b} minus {a} (points)": [
-            NOTHING if np.isnan(d.estimate) else points(d.estimate, d.low, d.high) for d in changes
-        ],
-        "95% interval": [NOTHING if np.isnan(d.low) else interval(d.estimate, d.low, d.high) for d in changes],
-        "p (Holm)": [
-            NOTHING if np.isnan(one.p_holm) else p_value(one.p_holm).removeprefix("p ").removeprefix("= ")
-            for one in rows
-        ],
-    }
-
-
-def _mean(mean: Interval) -> str:
-    if mean.seeds == 0:
-        return NOTHING
-    return f"{mean.estimate:.2f}" + (f" ± {mean.sd:.2f}" if mean.seeds > 1 else "") + f" ({mean.seeds})"
-
-
-def _bounds(d: Interval) -> str:
-    if np.isnan(d.estimate):
-        return NOTHING
-    return points(d.estimate, d.low, d.high) + ("" if np.isnan(d.low) else f" ({interval(d.estimate, d.low, d.high)})")
-
-
-def _caption(data: CompareData) -> str:
-    a, b = data.names
-    return (
-        f"Error after the last iteration against depth: training error on the whole training split, clean images, "
-        f"evaluation mode (left), and test error (right). {a}: solid lines, full marks; {b}: dashed, hollow. "
-        "Means over seeds with 95% t intervals, where there are two seeds or more."
-    )
-
-
-def _alt(data: CompareData) -> str:
-    parts = []
-    for name, study in zip(data.names, data.studies, strict=True):
-        for one in study.series:
-            cells = [f"{depth} layers {mean.estimate:.2f}%" for depth, mean in zip(one.depths, one.means, strict=True)]
-            parts.append(f"{name}, {METRICS[one.metric].label}, {one.architecture} nets: {', '.join(cells)}.")
-    return f"Chart of final error against depth of two studies. {' '.join(parts)}"
+    variants = [Column("Variant", "variant")] if len(numbers) and numbers["variant"].any() else []
+    return [
+        *variants,
+        *columns,
+        Column(f"{b} minus {a} (points)", BOUNDS, points_or_dash),
+        Column("95% interval", BOUNDS, interval_or_dash),
+        Column("p (Holm)", "p_holm", p_or_dash),
+    ]

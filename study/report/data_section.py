@@ -1,18 +1,30 @@
-"""The part of a report on a data set: facts, tables and figures."""
+"""What a report says of a data set: facts, tables and figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from study.report.data_figures import DataParts, count_words, draw_data_figures, size
+from study.report.figures.dataset import (
+    CountData,
+    count_data,
+    counts_drawing,
+    mean_drawing,
+    samples_drawing,
+    size_words,
+)
 from study.report.figures.drawing import Picture
-from study.report.figures.sizes import RULE, Size, SizeData
+from study.report.figures.sizes import RULE, Size, SizeData, size_data, sizes_picture
+from study.report.figures.style import FORMATS
 from study.report.metrics import axis
-from study.report.tables.results import Table
+from study.report.page import Part
+from study.report.tables.writer import Column, Table, with_rows
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord
+    from study.track.datasets import DatasetRecord
 
 SHOWN = 20
 """Rows of a long table that the page shows; its CSV has all."""
@@ -20,23 +32,79 @@ NAMED_CLASSES = 40
 STATISTICS = {"mean": "Mean", "variance": "Variance", "std": "Standard deviation"}
 
 
-class DataSection(NamedTuple):
-    """What a report says of one data set."""
+class DataParts(NamedTuple):
+    """A data set as it is drawn. Legend: K samples, C channels, H height, W width."""
 
-    name: str
-    facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
-    pictures: tuple[Picture, ...]
+    table: pd.DataFrame
+    """A row an image: class, height, width (of the original, in pixels), path, split."""
+    statistics: Mapping[str, Any]
+    """With images, and the classes and splits by name, in their order."""
+    samples: NDArray[np.uint8]
+    """(K, H, W, C)."""
+    sample_labels: NDArray[np.int64]
+    """(K,): positions among the classes."""
+    mean_image: NDArray[np.uint8]
+    """(H, W, C)."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes: the label is the position."""
+        return [str(name) for name in self.statistics["classes"]]
+
+    @property
+    def sizes(self) -> SizeData:
+        """Sizes of all images."""
+        return size_data(self.table)
+
+    @property
+    def counts(self) -> CountData:
+        """Images by class and split."""
+        return count_data(self.table, self.classes, list(self.statistics["splits"]))
 
 
-def data_section(record: "DatasetRecord", folder: Path, suffix: str = "") -> DataSection:
-    """Draw a data set's figures into `folder` and tell the rest; `suffix` tells its files from another data set's."""
+def write_data_figures(
+    table: pd.DataFrame,
+    statistics: Mapping[str, Any],
+    samples: NDArray[np.uint8],
+    sample_labels: NDArray[np.int64],
+    mean_image: NDArray[np.uint8],
+    folder: Path,
+) -> list[Path]:
+    """Draw a data set into `folder`, each figure as PNG, SVG and PDF with its data; see `DataParts` for the rest.
+
+    Returns:
+        The files, those with each figure's data among them: images by class and split, samples, the mean image, and
+        sizes unless all images have the same.
+    """
+    pictures = draw_data_figures(DataParts(table, statistics, samples, sample_labels, mean_image), folder)
+    return [folder / f"{picture.name}.{kind}" for picture in pictures for kind in (*FORMATS, "csv")]
+
+
+def draw_data_figures(parts: DataParts, folder: Path, suffix: str = "") -> tuple[Picture, ...]:
+    """Draw the figures of a data set into `folder`; one that would show nothing is left out."""
+    counts = counts_drawing(parts.table, parts.counts, suffix)
+    samples = samples_drawing(parts.samples, parts.sample_labels.tolist(), parts.classes, suffix)
+    mean = mean_drawing(parts.mean_image, parts.statistics["images"], suffix)
+    pictures = (
+        counts.save(folder) if counts is not None else None,
+        sizes_picture(parts.sizes, folder, f"data-sizes{suffix}"),
+        samples.save(folder),
+        mean.save(folder),
+    )
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def data_part(record: "DatasetRecord", folder: Path, *, alone: bool = True) -> Part:
+    """Draw a data set's figures into `folder` and tell the rest; if not `alone`, under its name."""
+    suffix = "" if alone else f"-{record.fingerprint[:8]}"
     parts = DataParts(record.table, record.statistics, record.samples, record.sample_labels, record.mean_image)
-    pictures = draw_data_figures(parts, folder, suffix)
-    made = (classes_table(parts), channels_table(parts), outlying_table(parts.sizes), skipped_table(parts))
-    tables = tuple(table._replace(name=table.name + suffix) for table in made if len(table.shown))
-    name = f"{record.name} ({record.fingerprint[:8]})" if suffix else record.name
-    return DataSection(name, facts(record, parts), tables, tuple(pictures))
+    tables = with_rows((classes_table(parts), channels_table(parts), outlying_table(parts.sizes), skipped_table(parts)))
+    return Part(
+        "" if alone else f"{record.name} ({record.fingerprint[:8]})",
+        facts=facts(record, parts),
+        pictures=draw_data_figures(parts, folder, suffix),
+        tables=tuple(table._replace(name=table.name + suffix) for table in tables),
+    )
 
 
 def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], ...]:
@@ -50,7 +118,7 @@ def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], .
         ("fingerprint", record.fingerprint),
         ("images", f"{known['images']:,} ({splits})"),
         ("classes", f"{len(names):,} ({listed}{more})"),
-        ("in a class", count_words(parts.counts)),
+        ("in a class", parts.counts.words),
         ("size", _sizes(parts)),
         ("files skipped", f"{len(known['skipped']):,}" if known["skipped"] else "none"),
         *(("note", _line(note)) for note in known.get("notes", [])),
@@ -67,7 +135,7 @@ def _sizes(parts: DataParts) -> str:
         )
         return ", ".join(ranges)
     others = len(parts.sizes.outlying)
-    return f"all images are {size(*one)}" + (f", but for {others:,} ({RULE})" if others else "")
+    return f"all images are {size_words(*one)}" + (f", but for {others:,} ({RULE})" if others else "")
 
 
 def classes_table(parts: DataParts) -> Table:
@@ -79,9 +147,9 @@ def classes_table(parts: DataParts) -> Table:
         ordered = numbers.sort_values("all", ascending=False, kind="stable")
         shown = pd.concat([ordered.head(SHOWN // 2), ordered.tail(SHOWN // 2)])
         caption += f": the {SHOWN // 2} classes with the most and the {SHOWN // 2} with the fewest; the CSV has all"
-    columns = {"Class": [_line(name) for name in shown["class"]]}
-    columns |= {_title(split): [f"{count:,}" for count in shown[split]] for split in [*data.splits, "all"]}
-    return Table("data-classes", f"{caption}.", numbers, pd.DataFrame(columns))
+    counts = [Column(split[:1].upper() + split[1:], split, "{:,}".format) for split in [*data.splits, "all"]]
+    table = Table.of("data-classes", f"{caption}.", shown, [Column("Class", "class", _line), *counts])
+    return table._replace(numbers=numbers)
 
 
 def channels_table(parts: DataParts) -> Table:
@@ -94,40 +162,34 @@ def channels_table(parts: DataParts) -> Table:
         ],
         ignore_index=True,
     )
-    shown = {"Images": list(numbers["images"]), "Channel": [_line(name) for name in numbers["channel"]]}
-    shown |= {title: [f"{value:.4f}" for value in numbers[key]] for key, title in STATISTICS.items()}
+    columns = [Column("Images", "images"), Column("Channel", "channel", _line)]
+    columns += [Column(title, key, "{:.4f}".format) for key, title in STATISTICS.items()]
     caption = f"Statistics of the channels, {known['definition']}."
     if list(known["channels"]) == ["red", "green", "blue"]:
         caption += " Channels are in the order red, green, blue; OpenCV's order is the reverse."
-    return Table("data-channels", caption, numbers, pd.DataFrame(shown))
+    return Table.of("data-channels", caption, numbers, columns)
 
 
 def outlying_table(sizes: SizeData) -> Table:
     """Return the images of outlying size, the largest first."""
     numbers = pd.DataFrame(sizes.outlying, columns=Size._fields)
-    first = numbers.head(SHOWN)
-    columns = {"Image": [_line(path) for path in first["path"]]}
-    columns |= {axis(side): [f"{value:,}" for value in first[side]] for side in ("height", "width")}
-    return Table("data-outlying", f"Images of outlying size{_part(numbers)}.", numbers, pd.DataFrame(columns))
+    columns = [Column(axis(side), side, "{:,}".format) for side in ("height", "width")]
+    return _first_rows("data-outlying", "Images of outlying size", numbers, [Column("Image", "path", _line), *columns])
 
 
 def skipped_table(parts: DataParts) -> Table:
     """Return the files that were left out, with the reasons."""
     numbers = pd.DataFrame(list(parts.statistics["skipped"]), columns=["name", "reason"])
-    first = numbers.head(SHOWN)
-    columns = {"File": [_line(name) for name in first["name"]], "Reason": [_line(why) for why in first["reason"]]}
-    return Table("data-skipped", f"Files skipped{_part(numbers)}.", numbers, pd.DataFrame(columns))
+    columns = [Column("File", "name", _line), Column("Reason", "reason", _line)]
+    return _first_rows("data-skipped", "Files skipped", numbers, columns)
 
 
-def _part(numbers: pd.DataFrame) -> str:
-    """Say that a table is longer than what is shown of it."""
-    return f", the first {SHOWN} of {len(numbers):,}" if len(numbers) > SHOWN else ""
+def _first_rows(name: str, caption: str, numbers: pd.DataFrame, columns: list[Column]) -> Table:
+    """Return a table of which the page shows the first rows."""
+    part = f", the first {SHOWN} of {len(numbers):,}" if len(numbers) > SHOWN else ""
+    return Table.of(name, f"{caption}{part}.", numbers.head(SHOWN), columns)._replace(numbers=numbers)
 
 
 def _line(text: Any) -> str:
     """Return a text from outside on one line."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text))
-
-
-def _title(split: str) -> str:
-    return split[:1].upper() + split[1:]

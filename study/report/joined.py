@@ -1,12 +1,18 @@
 """Several studies on one page: each keeps its own verdict, its name a part of the variant."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.verdict.comparison import shared_runs
+from study.verdict.rule import SMALLEST_EFFECT
+from study.verdict.variant import labelled
+
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
-    from study.track import DatasetRecord, Study
+    from study.track.datasets import DatasetRecord
+    from study.track.frames import Study
 
 
 LINES = ("command", "tune", "left out")
@@ -14,18 +20,22 @@ ALONE = ("grid", *LINES, "experiment_id")
 """What isn't told of several studies in a line."""
 
 
-class Joined(NamedTuple):
-    """What `build_report` takes, of all of them."""
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """All that a report is made of: one study, or several under one another."""
 
     name: str
     runs: pd.DataFrame
+    """As `study.track.frames.load_runs` gives them."""
     curves: pd.DataFrame
     trials: pd.DataFrame
-    datasets: tuple["DatasetRecord", ...]
-    probes: dict[str, pd.DataFrame]
-    """Of one study alone; of several there are none."""
-    words: dict[str, str]
-    smallest_effect: float
+    datasets: tuple["DatasetRecord", ...] = ()
+    """Shown as far as a run that counts used them."""
+    probes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Of one study alone, as `load_probes` gives them; of several there are none."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """How it was made: as `load_provenance` gives them, and `report_command`, which makes the page again."""
+    smallest_effect: float = SMALLEST_EFFECT
 
 
 def join(studies: Sequence["Study"], command: str) -> Joined:
@@ -41,7 +51,7 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         told = made.words | {"report_command": command}
         return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, one.probes, told, made.smallest_effect)
     runs, curves, trials = (
-        _under([labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
+        _under([_labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
     )
     datasets = {record.fingerprint: record for one in studies for record in one.datasets}
     name = " + ".join(one.name for one in studies)
@@ -49,25 +59,11 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
     return Joined(name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), effect)
 
 
-def label(study: str, variant: str = "") -> str:
-    """Return the variant that tells a study's nets from others': ``study=digits, width=2``."""
-    return f"study={study}, {variant}" if variant else f"study={study}"
-
-
-def labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
+def _labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
     """Return the rows with the study's name in their variant."""
     if frame.empty:
         return frame
-    return frame.assign(variant=[label(study, str(variant)) for variant in frame["variant"]])
-
-
-def shared_runs(runs: pd.DataFrame) -> int:
-    """Count the runs whose key an earlier study has too: the same training, done twice or kept in two studies."""
-    if "run_key" not in runs:
-        return 0
-    keys = runs.assign(study=[str(variant).partition(",")[0] for variant in runs["variant"]])
-    keys = keys[keys["run_key"] != ""].drop_duplicates(["study", "run_key"])
-    return int(keys.duplicated("run_key").sum())
+    return frame.assign(variant=[labelled(study, str(variant)) for variant in frame["variant"]])
 
 
 def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,34 +1,83 @@
 """The page: one HTML file that needs no network, for a screen, a phone and paper."""
 
 import re
-from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import NamedTuple
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from study.report.comparison_section import CompareSection
-from study.report.data_section import DataSection
 from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
-from study.report.outline import outline
-from study.report.provenance import made
-from study.report.tables.results import Table
-from study.report.tuning_section import TuningSection
-from study.report.why.chapter import Chapter
+from study.report.provenance import Made
+from study.report.tables.writer import Table
 from study.verdict.verdict import Verdict
 
-DEFINITIONS = (
-    ("train_error", "as trained: the running average over the images since the last point, augmented, in training "
-     "mode, while the weights change. The curves show it."),
-    ("final_train_error_augmented", "after the last iteration, the whole training split, augmented as in training, "
-     "in evaluation mode."),
-    ("final_train_error", "after the last iteration, the whole training split, clean images, in evaluation mode. The "
-     "verdict rests on this one."),
-)  # fmt: skip
+FOLDED = 40
+"""Rows from which on a table is folded up."""
+MOST = 1000
+"""Rows of a table that the page holds; its CSV has all."""
+DEFINITIONS = {
+    "train_error": "as trained: the running average over the images since the last point, augmented, in training "
+    "mode, while the weights change. The curves show it.",
+    "final_train_error_augmented": "after the last iteration, the whole training split, augmented as in training, in "
+    "evaluation mode.",
+    "final_train_error": "after the last iteration, the whole training split, clean images, in evaluation mode. The "
+    "verdict rests on this one.",
+}
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """What a browser may do for the page: show what is in it. No script, and nothing from a network, whatever a name
 from outside holds."""
+
+
+class Part(NamedTuple):
+    """What stands under one heading of a section; the heading is empty where it is the only one."""
+
+    heading: str = ""
+    id: str = ""
+    """Anchor."""
+    warnings: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    """Names and values."""
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+class Section(NamedTuple):
+    """A part of the page with a heading and an anchor of its own."""
+
+    id: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+class Answer(NamedTuple):
+    """A verdict, with its picture, final error against depth, unless another stands first on the page."""
+
+    verdict: Verdict
+    pictures: tuple[Picture, ...]
+
+
+class Page(NamedTuple):
+    """The page from top to bottom, without what is the same in every report."""
+
+    study: str
+    conclusions: tuple[str, ...]
+    """What two studies side by side come to; empty on other pages."""
+    answers: tuple[Answer, ...]
+    sections: tuple[Section, ...]
+    made: Made
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts of all sections."""
+        return [part for section in self.sections for part in section.parts]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables, in their order."""
+        return [table for part in self.parts for table in part.tables]
 
 
 def prose(text: str) -> Markup:
@@ -37,26 +86,25 @@ def prose(text: str) -> Markup:
     return Markup(whole.sub(lambda match: f'<span class="whole">{match[0]}</span>', str(escape(text))))
 
 
-def render(  # noqa: PLR0913
-    study_name: str,
-    runs: pd.DataFrame,
-    verdicts: list[Verdict],
-    pictures: list[Picture],
-    tables: list[Table],
-    provenance: Mapping[str, str],
-    data: Sequence[DataSection] = (),
-    tuned: Sequence[TuningSection] = (),
-    why: Sequence[Chapter] = (),
-    compared: CompareSection | None = None,
-) -> str:
-    """Return the page's HTML. Everything that comes from the study is escaped."""
+def render(page: Page) -> str:
+    """Return the page's HTML, figures and tables numbered as they are read. All that comes from a study is escaped."""
     environment = Environment(
-        loader=PackageLoader("study.report"), autoescape=select_autoescape(["html", "j2"], default=True),
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("study.report"),
+        autoescape=select_autoescape(["html", "j2"], default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["prose"] = prose
+    pictures = [picture for answer in page.answers for picture in answer.pictures]
+    pictures += [picture for part in page.parts for picture in part.pictures]
     return environment.get_template("index.html.j2").render(
-        study=study_name, page=outline(verdicts, pictures, tables, data, tuned, why, compared), verdicts=verdicts,
-        made=made(study_name, runs, provenance), policy=POLICY,
-        definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS],
-    )  # fmt: skip
+        page=page,
+        figure_numbers=dict(zip((picture.name for picture in pictures), count(1), strict=False)),
+        table_numbers=dict(zip((table.name for table in page.tables), count(1), strict=False)),
+        links=page.made.links,
+        folded=FOLDED,
+        most=MOST,
+        policy=POLICY,
+        definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS.items()],
+    )

@@ -1,4 +1,4 @@
-"""How a study was made, for the end of its page: facts, versions, grid, commands, and the runs without a result."""
+"""How a study was made: facts, versions, grid, commands, runs without a result, and whether all were made alike."""
 
 import json
 import platform
@@ -14,7 +14,6 @@ import pandas as pd
 import yaml
 
 from study.config import DatasetSpec, Recipe
-from study.report.mixture import mixture
 from study.verdict import selection as c
 from study.verdict.text import listed
 
@@ -32,6 +31,18 @@ LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
 OWN_PLACE = ("command", "report_command", "grid", "tune", "left out", "mlflow_ui", "experiment_id", "commit")
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
+
+
+ALIKE = (
+    ("code", "by code"),
+    ("torch", "with PyTorch"),
+    ("precision", "in"),
+    ("device", "on"),
+    ("fingerprint", "of data"),
+)
+"""Columns of runs whose values should be the same, and what their value is told with."""
+FINGERPRINT_DIGITS = 12
+"""Digits of a fingerprint that are told."""
 
 
 class Fact(NamedTuple):
@@ -239,3 +250,33 @@ def _fact(runs: pd.DataFrame, name: str) -> Fact:
     else:
         words = sorted({str(value) for value in present} - {"", "None", "nan"})
     return Fact(name.replace("_", " "), ", ".join(words))
+
+
+def mixture(runs: pd.DataFrame) -> str:
+    """Return a sentence on what the counted runs of a variant have unlike, with counts; empty where all are alike.
+
+    Runs of different variants are never compared, so what an axis of the grid varies isn't told.
+    """
+    kept = c.counted(runs)
+    unlike = {column: _unlike(kept, column) for column, _ in ALIKE if column in kept}
+    parts = [f"{word} {_counts(unlike[column], column)}" for column, word in ALIKE if len(unlike.get(column, ()))]
+    return f"Not all runs that are compared were made alike: {'; '.join(parts)}." if parts else ""
+
+
+def _unlike(kept: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the runs of those variants that have several values of a column."""
+    mixed: set[str] = set()
+    for variant in c.variants(kept):
+        mine = c.of_variant(kept, variant)
+        if mine[column].fillna("").nunique() > 1:
+            mixed |= set(mine["run_id"])
+    return kept[kept["run_id"].isin(mixed)]
+
+
+def _counts(unlike: pd.DataFrame, column: str) -> str:
+    counts = unlike[column].fillna("").value_counts(sort=False).sort_index()
+    values = {
+        str(value)[:FINGERPRINT_DIGITS] if column == "fingerprint" else str(value): int(n)
+        for value, n in counts.items()
+    }
+    return listed([f"{value or 'unknown'} ({n:,} run{'s' * (n != 1)})" for value, n in values.items()])

@@ -3,7 +3,7 @@
 import math
 from functools import lru_cache
 from itertools import chain, combinations, product
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +14,6 @@ from study.statistics.interval import CONFIDENCE, clean
 LEAST_BCA = 5
 """Seeds that each net needs for BCa."""
 RESAMPLES = 4_999
-DRAWN_MEANS = 1_000
-"""Resamples of a net with more seeds than can be counted out, beside one that has fewer than `LEAST_BCA`."""
 MOST_DEALS = 200_000
 """Up to so many ways to deal the seeds out, all are counted: ten against ten have 184,756."""
 DRAWN_DEALS = 19_999
@@ -44,9 +42,9 @@ def bootstrap_interval(deep: ArrayLike, shallow: ArrayLike) -> Bootstrap:
     """(seeds of the deep net,), (seeds of the shallow net,) -> 95% interval of mean(deep) - mean(shallow).
 
     From five seeds each on, Efron's BCa (1987, JASA 82) by `scipy.stats.bootstrap`, 4,999 resamples, fixed seed. Below,
-    the percentile interval, counted over all resamples instead of drawn (Efron and Tibshirani, 1993, section 13): BCa's
-    acceleration would be a skewness of three or four values. Where BCa isn't defined, as the seeds of both nets are
-    equal, the percentile interval as well, and of equal seeds it has no width.
+    and where BCa isn't defined, as the seeds of both nets are equal, the percentile interval (Efron and Tibshirani,
+    1993, section 13): BCa's acceleration would be a skewness of three or four values. If neither net has five seeds,
+    all resamples are counted. Of equal seeds it has no width.
 
     Such intervals of few seeds are too narrow: the spread of n values that are drawn from themselves is smaller by
     sqrt((n - 1) / n), and no t quantile makes up for it. bench/intervals.py measures a coverage of 75-79% at three
@@ -61,32 +59,24 @@ def _bootstrap_interval(deep: tuple[float, ...], shallow: tuple[float, ...]) -> 
     if min(len(a), len(b)) < 2:
         return Bootstrap(math.nan, math.nan, "")
     if min(len(a), len(b)) >= LEAST_BCA and np.ptp(a) + np.ptp(b) > 0:
-        found = stats.bootstrap(
-            (a, b), _mean_difference, vectorized=True, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=0
-        ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            return Bootstrap(float(found.low), float(found.high), "BCa")
-    differences = (_resampled_means(a)[:, None] - _resampled_means(b)[None, :]).ravel()
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        bca = _drawn(a, b, "BCa")
+        if math.isfinite(bca.low) and math.isfinite(bca.high):
+            return bca
+    if max(len(a), len(b)) >= LEAST_BCA:
+        return _drawn(a, b, "percentile")
+    means = [values[np.array(list(product(range(len(values)), repeat=len(values))))].mean(axis=1) for values in (a, b)]
+    low, high = np.quantile(np.subtract.outer(*means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Bootstrap(float(low), float(high), "percentile")
+
+
+def _drawn(a: NDArray[np.float64], b: NDArray[np.float64], method: Literal["BCa", "percentile"]) -> Bootstrap:
+    options: dict[str, Any] = {"vectorized": True, "n_resamples": RESAMPLES, "confidence_level": CONFIDENCE, "rng": 0}
+    drawn = stats.bootstrap((a, b), _mean_difference, method=method, **options).confidence_interval
+    return Bootstrap(float(drawn.low), float(drawn.high), method)
 
 
 def _mean_difference(deep: NDArray[np.float64], shallow: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     return np.asarray(deep.mean(axis=axis) - shallow.mean(axis=axis))
-
-
-def _resampled_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means of all resamples of fewer than `LEAST_BCA` values, or of `DRAWN_MEANS` of more."""
-    n = len(values)
-    if n < LEAST_BCA:
-        return np.asarray(values[_resamples(n)].mean(axis=1))
-    rng = np.random.default_rng(0)
-    return np.asarray(values[rng.integers(0, n, size=(DRAWN_MEANS, n))].mean(axis=1))
-
-
-@lru_cache
-def _resamples(n: int) -> NDArray[np.intp]:
-    return np.array(list(product(range(n), repeat=n)))
 
 
 def permutation_test(deep: ArrayLike, shallow: ArrayLike) -> Permutation:

@@ -1,4 +1,4 @@
-"""The files of a run, put and fetched by a worker on a machine that shares no disk with the launcher."""
+"""Upload and fetch the files of a run from a worker whose machine shares no disk with the launcher."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from urllib.parse import urlparse
 
 from study.errors import without_passwords
 from study.retry import first_line
-from study.track.place import Unreachable
+from study.track.uri import Unreachable
 
 
 @dataclass(frozen=True)
 class ArtifactPlace:
-    """Where a run's files lie."""
+    """Where a run's files are."""
 
     uri: str
     """As MLflow has it: `s3://bucket/...`, or `mlflow-artifacts:/...` by way of the tracking server."""
@@ -32,18 +32,18 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be stored now.
         """
-        with self._answering():
+        with self._translated():
             self.repository().log_artifact(str(file), folder)
 
     def get(self, folder: str, into: Path) -> list[Path]:
-        """Fetch the files of a folder, of which there may be none; return where they lie in `into`.
+        """Fetch the files of a folder, of which there may be none; return their paths in `into`.
 
         Raises:
             Unreachable: they can't be fetched now.
         """
-        with self._answering():
+        with self._translated():
             repository = self.repository()
-            names = [found.path for found in repository.list_artifacts(folder) if not found.is_dir]
+            names = [file.path for file in repository.list_artifacts(folder) if not file.is_dir]
             return [Path(repository.download_artifacts(name, str(into))) for name in names]
 
     def remove(self, folder: str) -> None:
@@ -52,20 +52,20 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be deleted now.
         """
-        with self._answering():
+        with self._translated():
             self.repository().delete_artifacts(folder)
 
     def repository(self) -> Any:
-        """Return MLflow's object for it, which raises errors of its own."""
+        """Return MLflow's repository object, whose errors depend on the kind of store."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        from study.track import connect  # noqa: F401 (how MLflow waits and reports is set there)
+        from study.track import client  # noqa: F401 (sets MLflow's timeouts and logging)
 
         return get_artifact_repository(self.uri, tracking_uri=self.server)
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Turn whatever a store's library raises into one line: each has errors of its own."""
+    def _translated(self) -> Iterator[None]:
+        """Turn whatever a store's library raises into one line: each library has errors of its own."""
         try:
             yield
         except Exception as error:

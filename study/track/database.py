@@ -1,39 +1,77 @@
-"""Runs read straight from MLflow's database, where that is a local file or in PostgreSQL.
+"""Direct SQL on MLflow's tables, where they are in a local file or in PostgreSQL.
 
-MLflow takes two seconds to be imported, and makes an object of each run, tag and value. What is read here are the
-tables behind its `search_experiments` and `search_runs`, and none of their rows is written.
+MLflow takes two seconds to import and makes an object of each run, tag and value. This module reads the tables behind
+its `search_experiments`, `search_runs` and `get_metric_history`, and writes none of their rows except the paths of a
+study that was moved (`repair_moved`).
+
+Versions: the tables of MLflow 3.12, the oldest that pyproject.toml allows, to 3.17. Where a table or column is missing,
+`UnreadableError` is raised and `find` asks MLflow's client instead.
 """
 
+import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from study.track import words
-from study.track.place import database_path
-from study.track.stored import StoredRun
+from study.track import tags as tag
+from study.track.uri import database_path, exists, local_path
 
-Ask = Callable[..., Iterable[Any]]
-"""From a question, with ? for each of the values that come second, to rows."""
-AT_ONCE = 500
-"""Runs that are asked for by their ids in one question, at most."""
+Query = Callable[..., Iterable[Any]]
+"""Runs a SELECT, with ? for each of the values given second, and returns its rows."""
+IDS_PER_QUERY = 500
+RUNS_PER_QUERY, VALUES_PER_FETCH = 100, 10_000
+"""Of `metric_values`."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run of any kind in plain values: its parameters, its tags, and the last value of each of its metrics."""
+
+    run_id: str
+    name: str
+    status: str
+    """MLflow's: RUNNING, FINISHED, FAILED or KILLED."""
+    start_time: int
+    """In milliseconds since 1970."""
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    digest: str = ""
+    """Of the data set that it is linked to."""
+
+    @property
+    def kind(self) -> str:
+        """`run`, `tuning`, `trial` or `dataset`; empty where it has no such tag."""
+        return self.tags.get(tag.KIND, "")
+
+    @property
+    def key(self) -> str:
+        """What identifies the run within its study; empty where it has none."""
+        return self.tags.get(tag.KEY, "")
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or `running`."""
+        return self.tags.get(tag.OUTCOME, "running")
 
 
 class UnreadableError(Exception):
-    """A database that can't be read, or isn't one of the MLflow that we know."""
+    """A database that can't be read, or whose tables aren't those of an MLflow we know."""
 
 
 def is_readable(uri: str) -> bool:
-    """Whether what lies at an address is a database that is read here."""
+    """Whether this module reads the kind of database that an address names."""
     return database_path(uri) is not None or uri.startswith(("postgresql:", "postgresql+"))
 
 
-def knock(uri: str) -> None:
-    """Ask a server for a connection: MLflow's own client would try for an hour before it says that none is there.
+def check_connection(uri: str) -> None:
+    """Open a connection to a server: MLflow's own client would try for an hour before it says that none is there.
 
     Raises:
         SQLAlchemyError: nobody answers.
@@ -45,142 +83,209 @@ def knock(uri: str) -> None:
 def studies(uri: str) -> list[str]:
     """Return the experiments that hold a study's runs, the newest first.
 
-    Like all that reads here it raises `UnreadableError`.
+    Like all readers of this module it raises `UnreadableError`.
     """
-    with _opened(uri) as ask:
-        return [str(name) for (name,) in ask(
+    with _connected(uri) as query:
+        rows = query(
             "SELECT name FROM experiments e WHERE lifecycle_stage = 'active' AND EXISTS ("
             " SELECT 1 FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE r.experiment_id = e.experiment_id"
-            f" AND r.lifecycle_stage = 'active' AND t.key = '{words.KIND}' AND t.value = 'run')"
+            f" AND r.lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run')"
             " ORDER BY COALESCE(last_update_time, 0) DESC, experiment_id"
-        )]  # fmt: skip
+        )
+        return [str(name) for (name,) in rows]
 
 
 def experiment_id(uri: str, name: str) -> str | None:
     """Return the id of an experiment, deleted or not, or None."""
-    with _opened(uri) as ask:
-        found = list(ask("SELECT experiment_id FROM experiments WHERE name = ?", (name,)))
-    return str(found[0][0]) if found else None
+    with _connected(uri) as query:
+        rows = list(query("SELECT experiment_id FROM experiments WHERE name = ?", (name,)))
+    return str(rows[0][0]) if rows else None
 
 
 def experiment_tags(uri: str, experiment: str) -> dict[str, str]:
     """Return the tags of an experiment that is given by its id."""
-    with _opened(uri) as ask:
-        wanted = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
-        return {str(key): str(value) for key, value in ask(wanted, (int(experiment),))}
+    with _connected(uri) as query:
+        rows = query("SELECT key, value FROM experiment_tags WHERE experiment_id = ?", (int(experiment),))
+        return {str(key): str(value) for key, value in rows}
 
 
-def artifact_places(uri: str, experiment: str) -> list[str]:
-    """Return where the files of an experiment's finished runs of nets lie."""
-    wanted = (
+def artifact_uris(uri: str, experiment: str) -> list[str]:
+    """Return where the files of an experiment's finished runs of nets are."""
+    sql = (
         "SELECT artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE experiment_id = ?"
-        f" AND status = 'FINISHED' AND lifecycle_stage = 'active' AND t.key = '{words.KIND}' AND t.value = 'run'"
+        f" AND status = 'FINISHED' AND lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run'"
     )
-    with _opened(uri) as ask:
-        return [str(place) for (place,) in ask(wanted, (int(experiment),))]
+    with _connected(uri) as query:
+        return [str(location) for (location,) in query(sql, (int(experiment),))]
 
 
 def runs(
-    uri: str, experiment: str, kind: str | None = None, *, ids: Sequence[str] = (), tags_alone: bool = False
+    uri: str, experiment: str, kind: str | None = None, *, ids: Sequence[str] = (), tags_only: bool = False
 ) -> list[StoredRun]:
     """Return the runs of an experiment, given by its id, the newest first; of one kind, or with one of `ids`, or all.
 
-    With `tags_alone`, no parameter, metric or data set is read, and of the tags only ours.
+    With `tags_only`, no parameter, metric or data set is read, and of the tags only ours.
     """
     chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
-    asked: tuple[Any, ...] = (int(experiment),)
+    values: tuple[Any, ...] = (int(experiment),)
     if ids:
         chosen += f" AND run_uuid IN ({_marks(ids)})"
-        asked += tuple(ids)
+        values += tuple(ids)
     if kind is not None:
-        chosen += f" AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = '{words.KIND}' AND value = ?)"
-        asked += (kind,)
+        chosen += f" AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = '{tag.KIND}' AND value = ?)"
+        values += (kind,)
+    sql = f"SELECT run_uuid, name, status, start_time FROM runs WHERE run_uuid IN ({chosen})"
     params: dict[str, dict[str, str]] = defaultdict(dict)
     metrics: dict[str, dict[str, float]] = defaultdict(dict)
     digests: dict[str, str] = {}
-    with _opened(uri) as ask:
-        rows = list(
-            ask(
-                f"SELECT run_uuid, name, status, start_time FROM runs WHERE run_uuid IN ({chosen})"
-                " ORDER BY start_time DESC, run_uuid",
-                asked,
-            )
-        )
+    with _connected(uri) as query:
+        rows = list(query(f"{sql} ORDER BY start_time DESC, run_uuid", values))
         if not rows:
             return []
-        tags = _pairs(ask, "tags", chosen, asked, "AND substr(key, 1, 6) = 'study.'" if tags_alone else "")
-        if not tags_alone:
-            params, metrics = _pairs(ask, "params", chosen, asked), _metrics(ask, chosen, asked)
-            digests = _digests(ask, chosen, asked)
+        tags = _key_values(query, "tags", chosen, values, "AND substr(key, 1, 6) = 'study.'" if tags_only else "")
+        if not tags_only:
+            params, metrics = _key_values(query, "params", chosen, values), _latest_metrics(query, chosen, values)
+            digests = _digests(query, chosen, values)
     return [
-        StoredRun(run, str(name or ""), str(status), int(start or 0), tags[run], params[run], metrics[run],
-                  digests.get(run, ""))
+        StoredRun(
+            run_id=run,
+            name=str(name or ""),
+            status=str(status),
+            start_time=int(start or 0),
+            tags=tags[run],
+            params=params[run],
+            metrics=metrics[run],
+            digest=digests.get(run, ""),
+        )
         for run, name, status, start in rows
-    ]  # fmt: skip
+    ]
 
 
 def new_keys(uri: str, experiment: str, known: Collection[str]) -> dict[str, str]:
     """Return the keys of those runs of an experiment, deleted ones too, that aren't `known`; "" where one has none.
 
-    Runs are counted first, which is all there is to do while nothing is new: to count ten thousand takes a millisecond,
-    to look through their keys thirty. Those that are missing are the newest, as a rule; else all are looked through.
+    Runs are counted first, which is enough while nothing is new: counting ten thousand takes a millisecond, reading
+    their keys thirty. The missing ones are the newest, as a rule; else all are looked through.
     """
-    with _opened(uri) as ask:
-        ((number,),) = ask("SELECT count(*) FROM runs WHERE experiment_id = ?", (int(experiment),))
+    with _connected(uri) as query:
+        ((number,),) = query("SELECT count(*) FROM runs WHERE experiment_id = ?", (int(experiment),))
         missing = int(number) - len(known)
         if missing == 0:
             return {}
-        wanted = "SELECT run_uuid FROM runs WHERE experiment_id = ?"
-        newest = ask(f"{wanted} ORDER BY start_time DESC LIMIT ?", (int(experiment), max(0, missing) + AT_ONCE))
+        sql = "SELECT run_uuid FROM runs WHERE experiment_id = ?"
+        newest = query(f"{sql} ORDER BY start_time DESC LIMIT ?", (int(experiment), max(0, missing) + IDS_PER_QUERY))
         new = [str(run) for (run,) in newest if run not in known]
         if len(new) != missing:
-            new = [str(run) for (run,) in ask(wanted, (int(experiment),)) if run not in known]
+            new = [str(run) for (run,) in query(sql, (int(experiment),)) if run not in known]
         keys = dict.fromkeys(new, "")
-        for start in range(0, len(new), AT_ONCE):
-            some = new[start : start + AT_ONCE]
-            wanted = f"SELECT run_uuid, value FROM tags WHERE key = '{words.KEY}' AND run_uuid IN ({_marks(some)})"
-            keys.update((str(run), str(key)) for run, key in ask(wanted, tuple(some)))
+        for start in range(0, len(new), IDS_PER_QUERY):
+            ids = new[start : start + IDS_PER_QUERY]
+            sql = f"SELECT run_uuid, value FROM tags WHERE key = '{tag.KEY}' AND run_uuid IN ({_marks(ids)})"
+            keys.update((str(run), str(key)) for run, key in query(sql, tuple(ids)))
     return keys
+
+
+def metric_values(connection: Any, run_ids: Sequence[str], key: str) -> Iterator[Sequence[Any]]:
+    """Yield, in parts, rows (run id, step, time in ms, value, is NaN) of a metric from SQLAlchemy's `connection`.
+
+    It is that of MLflow's own store, so that any database MLflow knows will do.
+    """
+    from mlflow.store.tracking.dbmodels.models import SqlMetric as M
+    from sqlalchemy import select
+
+    columns = select(M.run_uuid, M.step, M.timestamp, M.value, M.is_nan)
+    for start in range(0, len(run_ids), RUNS_PER_QUERY):
+        ids = run_ids[start : start + RUNS_PER_QUERY]
+        with connection.execute(columns.where(M.key == key, M.run_uuid.in_(ids))) as result:
+            # Straight from the driver: SQLAlchemy's rows cost as much again as all else.
+            while rows := result.cursor.fetchmany(VALUES_PER_FETCH):
+                yield rows
+
+
+def repair_moved(uri: str) -> None:
+    """Correct artifact paths in the local database of a study that was moved or copied: MLflow stores absolute ones.
+
+    `mlruns` beside the database holds the files of a study that the database holds, whatever path is stored: files
+    would be written to the folder that it was copied from, and the folder that it was moved from would be made anew.
+    The path of another program's experiment is replaced only where it is gone, or its folder is in that `mlruns` too.
+    """
+    file = database_path(uri)
+    if file is None or not file.exists():
+        return
+    with closing(sqlite3.connect(file, timeout=20)) as database:
+        rows = database.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        moved = [
+            (experiment, old, new)
+            for experiment, name, old in rows
+            if (new := _moved_to(file.parent / "mlruns", str(name), str(old)))
+        ]
+        if not moved or not os.access(file, os.W_OK):  # a copy that may only be read
+            return
+        for experiment, old, new in moved:
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, experiment, len(old), old),
+            )
+        database.commit()
+
+
+def _moved_to(mlruns: Path, name: str, location: str) -> str:
+    """Return where the files of an experiment are if not at `location`; empty where that is right."""
+    path = local_path(location)
+    if path is None or path.is_relative_to(mlruns) or "mlruns" not in path.parts:
+        return ""
+    own = Path("mlruns", name).parts
+    is_study = path.parts[-len(own) :] == own
+    depth = len(own) - 1 if is_study else path.parts[::-1].index("mlruns")
+    here = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
+    if exists(here) and exists(path) and here.samefile(path):
+        return ""
+    return here.as_uri() if is_study or exists(here) or not exists(path) else ""
 
 
 def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _pairs(ask: Ask, table: str, chosen: str, asked: tuple[Any, ...], more: str = "") -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    wanted = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {more}"
-    for run, key, value in ask(wanted, asked):
-        found[run][key] = str(value)
-    return found
+def _key_values(
+    query: Query, table: str, chosen: str, values: tuple[Any, ...], condition: str = ""
+) -> dict[str, dict[str, str]]:
+    by_run: dict[str, dict[str, str]] = defaultdict(dict)
+    for run, key, value in query(
+        f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {condition}", values
+    ):
+        by_run[run][key] = str(value)
+    return by_run
 
 
-def _metrics(ask: Ask, chosen: str, asked: tuple[Any, ...]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    wanted = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({chosen})"
-    for run, key, value, nan in ask(wanted, asked):
-        found[run][key] = float("nan") if nan else float(value)
-    return found
+def _latest_metrics(query: Query, chosen: str, values: tuple[Any, ...]) -> dict[str, dict[str, float]]:
+    by_run: dict[str, dict[str, float]] = defaultdict(dict)
+    sql = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({chosen})"
+    for run, key, value, is_nan in query(sql, values):
+        by_run[run][key] = float("nan") if is_nan else float(value)
+    return by_run
 
 
-def _digests(ask: Ask, chosen: str, asked: tuple[Any, ...]) -> dict[str, str]:
-    wanted = (
+def _digests(query: Query, chosen: str, values: tuple[Any, ...]) -> dict[str, str]:
+    sql = (
         "SELECT destination_id, digest FROM inputs JOIN datasets ON dataset_uuid = source_id"
         f" WHERE source_type = 'DATASET' AND destination_type = 'RUN' AND destination_id IN ({chosen})"
     )
-    return {run: str(digest) for run, digest in ask(wanted, asked)}
+    return {run: str(digest) for run, digest in query(sql, values)}
 
 
 @contextmanager
-def _opened(uri: str) -> Iterator[Ask]:
-    """Yield what answers questions, all as of one moment."""
+def _connected(uri: str) -> Iterator[Query]:
+    """Yield a function that runs queries, all of which see one state of the database."""
     path = database_path(uri)
-    with _local(path) if path is not None else _server(uri) as ask:
-        yield ask
+    with _local(path) if path is not None else _server(uri) as query:
+        yield query
 
 
 @contextmanager
-def _local(path: Path) -> Iterator[Ask]:
+def _local(path: Path) -> Iterator[Query]:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=20)) as database:
             database.execute("BEGIN")
@@ -190,26 +295,26 @@ def _local(path: Path) -> Iterator[Ask]:
 
 
 @contextmanager
-def _server(uri: str) -> Iterator[Ask]:
+def _server(uri: str) -> Iterator[Query]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         with _engine(uri).connect() as connection:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-            def ask(wanted: str, asked: tuple[Any, ...] = ()) -> Iterable[Any]:
+            def query(sql: str, values: tuple[Any, ...] = ()) -> Iterable[Any]:
                 # Straight from the driver: SQLAlchemy's rows cost as much again as all else.
-                rows: list[Any] = connection.exec_driver_sql(wanted.replace("?", "%s"), asked).cursor.fetchall()
+                rows: list[Any] = connection.exec_driver_sql(sql.replace("?", "%s"), values).cursor.fetchall()
                 return rows
 
-            yield ask
+            yield query
     except (SQLAlchemyError, ImportError) as error:  # the latter where the driver isn't installed
         raise UnreadableError(str(error)) from error
 
 
 @lru_cache(maxsize=4)
 def _engine(uri: str) -> Any:
-    """Return a server's connections: one is kept, since a new one costs as much as ten questions."""
+    """Return a server's connection pool of one: a new connection costs as much as ten queries."""
     from sqlalchemy import create_engine
 
     return create_engine(uri, pool_size=1, pool_pre_ping=True)

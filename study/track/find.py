@@ -1,32 +1,31 @@
-"""Find a study and read its runs: straight from a database where that can be, else through MLflow's client."""
+"""Find studies and read their runs: directly from a database where possible, else through MLflow's client."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from study.errors import StudyError
-from study.track import database, words
-from study.track.place import database_path, exists, local_path, repair_moved, tracking_uri
-from study.track.stored import StoredRun
+from study.track import database
+from study.track import tags as tag
+from study.track.database import StoredRun, repair_moved
+from study.track.uri import database_path, exists, local_path, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 def list_studies(uri: str | None = None) -> list[str]:
     """Return the names of the experiments that hold a study's runs, the newest first."""
     uri = uri or tracking_uri()
 
-    def ask() -> list[str]:
-        from study.track.connect import connect
+    def ask(client: "MlflowClient") -> list[str]:
+        experiments = client.search_experiments(order_by=["last_update_time DESC"])
+        nets = f"tags.`{tag.KIND}` = 'run'"
+        return [str(each.name) for each in experiments if client.search_runs([each.experiment_id], nets, max_results=1)]
 
-        client = connect(uri)
-        found = client.search_experiments(order_by=["last_update_time DESC"])
-        wanted = f"tags.`{words.KIND}` = 'run'"
-        return [str(one.name) for one in found if client.search_runs([one.experiment_id], wanted, max_results=1)]
-
-    return read_or_ask(uri, lambda: database.studies(uri), ask, [])
+    return _read(uri, lambda: database.studies(uri), ask, [])
 
 
 def find_experiment(experiment: str, uri: str | None = None) -> str:
@@ -37,22 +36,20 @@ def find_experiment(experiment: str, uri: str | None = None) -> str:
     """
     uri = uri or tracking_uri()
 
-    def ask() -> str | None:
-        from study.track.connect import connect
+    def ask(client: "MlflowClient") -> str | None:
+        answer = client.get_experiment_by_name(experiment)
+        return None if answer is None else str(answer.experiment_id)
 
-        found = connect(uri).get_experiment_by_name(experiment)
-        return None if found is None else str(found.experiment_id)
-
-    found = read_or_ask(uri, lambda: database.experiment_id(uri, experiment), ask, None)
-    if found is None:
+    experiment_id = _read(uri, lambda: database.experiment_id(uri, experiment), ask, None)
+    if experiment_id is None:
         known = ", ".join(list_studies(uri)) or "none"
         raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
     repair_moved(uri)
-    return found
+    return experiment_id
 
 
-def lost_files(experiment: str, uri: str | None = None) -> str:
-    """Say that finished runs of a study in a local database have no files any more; nothing where all have theirs.
+def missing_files_warning(experiment: str, uri: str | None = None) -> str:
+    """Return a warning if finished runs of a study in a local database have lost their files, else an empty text.
 
     Raises:
         StudyError: no such experiment.
@@ -61,46 +58,100 @@ def lost_files(experiment: str, uri: str | None = None) -> str:
     path = database_path(uri)
     if path is None:
         return ""
-    found = find_experiment(experiment, uri)
-    places = read_or_ask(uri, lambda: database.artifact_places(uri, found), list[str], list[str]())
-    folders = [folder for place in places if (folder := local_path(place)) is not None]
-    lost = [folder for folder in folders if not exists(folder)]
-    if not lost:
+    experiment_id = find_experiment(experiment, uri)
+    locations = _read(uri, lambda: database.artifact_uris(uri, experiment_id), lambda _: list[str](), list[str]())
+    folders = [folder for location in locations if (folder := local_path(location)) is not None]
+    missing = [folder for folder in folders if not exists(folder)]
+    if not missing:
         return ""
     return (
-        f"warning: the files of {len(lost)} of {len(folders)} finished runs (checkpoints, probes) are gone from "
-        f"{lost[0].parents[1]}: if the study was moved or copied without its mlruns, put that beside {path}"
+        f"warning: the files of {len(missing)} of {len(folders)} finished runs (checkpoints, probes) are gone from "
+        f"{missing[0].parents[1]}: if the study was moved or copied without its mlruns, put that beside {path}"
     )
 
 
 def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
     """Return the tags of an experiment."""
+    return _read(
+        uri,
+        lambda: database.experiment_tags(uri, experiment_id),
+        lambda client: dict(client.get_experiment(experiment_id).tags),
+        {},
+    )
 
-    def ask() -> dict[str, str]:
-        from study.track.connect import connect
 
-        return dict(connect(uri).get_experiment(experiment_id).tags)
-
-    return read_or_ask(uri, lambda: database.experiment_tags(uri, experiment_id), ask, {})
-
-
-def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_alone: bool = False) -> list[StoredRun]:
+def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_only: bool = False) -> list[StoredRun]:
     """Return the runs of an experiment, the newest first; of one kind, or all.
 
-    With `tags_alone`, tags are all that is asked for, and only ours.
+    With `tags_only`, nothing but tags is needed, and only ours.
+    """
+    condition = f"tags.`{tag.KIND}` = '{kind}'" if kind else ""
+    return _read(
+        uri,
+        lambda: database.runs(uri, experiment_id, kind, tags_only=tags_only),
+        lambda client: search_runs(client, experiment_id, condition),
+        [],
+    )
+
+
+class RunKeys:
+    """Finds the runs of an experiment by their keys, also those that another launcher has begun meanwhile.
+
+    MLflow's tables have no index by a tag's value: a search for one key reads the keys of all runs. But a run has its
+    key from the moment it is created, so that new runs are found by counting, and only the runs of one key are read.
     """
 
-    def ask() -> list[StoredRun]:
-        from study.track.connect import all_runs, connect
+    def __init__(self, experiment_id: str, uri: str) -> None:
+        """Find runs of an experiment at `uri`."""
+        self._experiment_id = experiment_id
+        self._uri = uri
+        self._known: set[str] = set()
+        self._ids_by_key: dict[str, list[str]] = {}
 
-        wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
-        return [stored(run) for run in all_runs(connect(uri), experiment_id, wanted)]
+    def add(self, run_id: str, key: str) -> None:
+        """Add a run that was just created here."""
+        if run_id not in self._known:
+            self._known.add(run_id)
+            self._ids_by_key.setdefault(key, []).append(run_id)
 
-    return read_or_ask(uri, lambda: database.runs(uri, experiment_id, kind, tags_alone=tags_alone), ask, [])
+    def find(self, key: str, kind: str) -> list[StoredRun]:
+        """Return the runs of a kind with this key as they are now, the newest first, with nothing but their tags.
+
+        Raises:
+            Unreachable: MLflow doesn't answer.
+        """
+        condition = f"tags.`{tag.KIND}` = '{kind}' and tags.`{tag.KEY}` = '{key}'"
+        return _read(
+            self._uri,
+            lambda: self._find_in_database(key, kind),
+            lambda client: search_runs(client, self._experiment_id, condition),
+            [],
+        )
+
+    def _find_in_database(self, key: str, kind: str) -> list[StoredRun]:
+        for run_id, new_key in database.new_keys(self._uri, self._experiment_id, self._known).items():
+            self.add(run_id, new_key)
+        ids = self._ids_by_key.get(key, [])
+        if not ids:
+            return []
+        runs = database.runs(self._uri, self._experiment_id, ids=ids, tags_only=True)
+        return [run for run in runs if run.kind == kind]  # in SQL, the kinds of all runs would be read
 
 
-def stored(run: "Run") -> StoredRun:
-    """Return what MLflow's client gave, in plain values."""
+def search_runs(client: "MlflowClient", experiment_id: str, condition: str = "") -> list[StoredRun]:
+    """Return every run of an experiment that meets a condition, the newest first, from MLflow's client."""
+    runs: list[StoredRun] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], condition, max_results=5000, page_token=token)
+        runs += map(to_stored_run, page)
+        token = page.token
+        if not token:
+            return runs
+
+
+def to_stored_run(run: "Run") -> StoredRun:
+    """Return a run of MLflow's client in plain values."""
     return StoredRun(
         run_id=str(run.info.run_id),
         name=str(run.info.run_name or ""),
@@ -113,8 +164,10 @@ def stored(run: "Run") -> StoredRun:
     )
 
 
-def read_or_ask(uri: str, directly: Callable[[], Found], ask: Callable[[], Found], nothing: Found) -> Found:
-    """Read a database directly; ask MLflow where there is none, or where it knows it better than we do.
+def _read(uri: str, directly: Callable[[], Answer], ask: Callable[["MlflowClient"], Answer], nothing: Answer) -> Answer:
+    """Read a database directly; `ask` MLflow's client where that can't be, or where MLflow knows better.
+
+    `nothing` is returned where a local database doesn't exist.
 
     Raises:
         Unreachable: MLflow doesn't answer.
@@ -126,8 +179,8 @@ def read_or_ask(uri: str, directly: Callable[[], Found], ask: Callable[[], Found
         try:
             return directly()
         except database.UnreadableError:
-            pass  # an old database, which MLflow brings up to date, or a damaged one, of which it says what is wrong
-    from study.track.connect import answering
+            pass  # an old database, which MLflow brings up to date, or a damaged one: MLflow says what is wrong with it
+    from study.track.client import connect, translate_errors
 
-    with answering(uri):
-        return ask()
+    with translate_errors(uri):
+        return ask(connect(uri))

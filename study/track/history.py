@@ -1,9 +1,9 @@
-"""Logged values of many runs at once: by SQL from a database, in bulk from a server, else a call a run and metric."""
+"""Read metrics of many runs at once: by SQL from a database, in bulk from a server, else a call per run and metric."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice, repeat
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -12,18 +12,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.rest_utils import http_request
 from numpy.typing import NDArray
-from sqlalchemy import select
+
+from study.track.database import metric_values
 
 BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
-"""Where a tracking server gives the values of one metric for several runs: what its own pages ask."""
+"""Where a tracking server returns one metric of several runs: its own pages use it."""
 BULK_RUNS, BULK_VALUES = 100, 25_000
-"""Runs and values that a server gives in one answer, at most."""
-SQL_RUNS, SQL_VALUES = 100, 10_000
+"""Maximal runs and values in one answer of a server."""
 THREADS = 4
 
 
 class History(NamedTuple):
-    """Values of one metric, one a run and step: arrays of (points,), by run and then step."""
+    """Values of one metric, one per run and step: arrays of (points,), ordered by run and step."""
 
     run: NDArray[np.int64]
     """Position among the runs that were asked for."""
@@ -34,13 +34,13 @@ class History(NamedTuple):
 Row = tuple[str, int, int, float, bool]
 """Run id, step, time in milliseconds, value as stored (0 for NaN), whether it is NaN."""
 Source = Callable[[Sequence[str], Sequence[str]], Iterator[tuple[str, Iterable[Sequence[Row]]]]]
-"""From runs and metrics to each metric with its rows, in parts."""
+"""From run ids and metrics to each metric with its rows, in parts."""
 
 
 def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> dict[str, History]:
-    """Return the whole history of each metric for all these runs; where a step was logged twice, the later stands.
+    """Return the whole history of each metric for all these runs; where a step was logged twice, the later value.
 
-    Of two values of one step and millisecond, the larger stands, as MLflow itself orders them. Infinity comes as
+    Of two values of one step and millisecond it is the larger, as MLflow itself orders them. Infinity is returned as
     MLflow stores it, 1.8e308.
     """
     position = {run_id: i for i, run_id in enumerate(run_ids)}
@@ -48,7 +48,7 @@ def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[
 
 
 def _source(client: MlflowClient) -> Source:
-    """Return the fastest way that the client's store has."""
+    """Return the fastest way to read that the client's store has."""
     store = client._tracking_client.store
     if hasattr(store, "engine"):
         return partial(_from_database, store.engine)
@@ -82,34 +82,23 @@ def _from_database(
 ) -> Iterator[tuple[str, Iterator[Sequence[Row]]]]:
     with engine.connect() as connection:
         for key in keys:
-            yield key, _by_sql(connection, run_ids, key)
-
-
-def _by_sql(connection: Any, run_ids: Sequence[str], key: str) -> Iterator[Sequence[Row]]:
-    from mlflow.store.tracking.dbmodels.models import SqlMetric as M
-
-    columns = select(M.run_uuid, M.step, M.timestamp, M.value, M.is_nan)
-    for some in _groups(run_ids, SQL_RUNS):
-        with connection.execute(columns.where(M.key == key, M.run_uuid.in_(some))) as result:
-            # Straight from the driver: SQLAlchemy's rows cost as much again as all else.
-            while part := result.cursor.fetchmany(SQL_VALUES):
-                yield part
+            yield key, metric_values(connection, run_ids, key)
 
 
 def _from_server(
     client: MlflowClient, credentials: Any, run_ids: Sequence[str], keys: Sequence[str]
 ) -> Iterator[tuple[str, list[Sequence[Row]]]]:
-    """Ask for a metric of many runs at a time; a server that doesn't know that question is asked for each alone."""
+    """Ask for a metric of many runs at a time; or of each run alone where a server doesn't know that request."""
     with ThreadPoolExecutor(THREADS) as threads:
-        found = threads.map(_in_bulk, repeat(client), repeat(credentials), repeat(run_ids), keys)
-        for key, rows in zip(keys, found, strict=True):
+        answers = threads.map(_in_bulk, repeat(client), repeat(credentials), repeat(run_ids), keys)
+        for key, rows in zip(keys, answers, strict=True):
             yield (key, [rows]) if rows is not None else next(one_by_one(client, run_ids, [key]))
 
 
 def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key: str) -> list[Row] | None:
-    """Return a metric's values for all these runs, or None where the server doesn't give them in bulk.
+    """Return a metric's values for all these runs, or None where the server doesn't return them in bulk.
 
-    An answer is ordered by run and ends after `BULK_VALUES` values, without a word: its last run is then asked again.
+    An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then requested again.
     """
     rows: list[Row] = []
     left = sorted(run_ids)
@@ -121,15 +110,16 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
             return None
         if answer.status_code != 200:
             raise MlflowException(f"{BULK} answers {answer.status_code}: {answer.text[:200]}")
-        found = [_row(one["run_id"], one["step"], one["timestamp"], one["value"]) for one in answer.json()["metrics"]]
-        if len(found) < BULK_VALUES:
-            rows += found
+        metrics = answer.json()["metrics"]
+        part = [_row(value["run_id"], value["step"], value["timestamp"], value["value"]) for value in metrics]
+        if len(part) < BULK_VALUES:
+            rows += part
             left = left[len(asked) :]
             continue
-        cut = found[-1][0]
-        whole = [row for row in found if row[0] != cut]
+        cut = part[-1][0]
+        whole = [row for row in part if row[0] != cut]
         if not whole:  # one run fills an answer: page by page
-            whole = _alone(client, cut, key)
+            whole = _one_run(client, cut, key)
             left = [run_id for run_id in left if run_id > cut]
         else:
             left = [run_id for run_id in left if run_id >= cut]
@@ -143,10 +133,10 @@ def one_by_one(
     """Yield each metric's values by MLflow's public call, one a run and metric."""
     with ThreadPoolExecutor(THREADS) as threads:
         for key in keys:
-            yield key, list(threads.map(_alone, repeat(client), run_ids, repeat(key)))
+            yield key, list(threads.map(_one_run, repeat(client), run_ids, repeat(key)))
 
 
-def _alone(client: MlflowClient, run_id: str, key: str) -> list[Row]:
+def _one_run(client: MlflowClient, run_id: str, key: str) -> list[Row]:
     history = client.get_metric_history(run_id, key)
     return [_row(run_id, metric.step, metric.timestamp, metric.value) for metric in history]
 
@@ -154,9 +144,3 @@ def _alone(client: MlflowClient, run_id: str, key: str) -> list[Row]:
 def _row(run_id: str, step: int, time: int, value: float) -> Row:
     nan = value != value
     return run_id, int(step), int(time), 0.0 if nan else float(value), nan
-
-
-def _groups(values: Sequence[str], size: int) -> Iterator[list[str]]:
-    rest = iter(values)
-    while group := list(islice(rest, size)):
-        yield group

@@ -1,4 +1,4 @@
-"""How a study was made: by which commands, of which grids, and what its runs ran on."""
+"""How a study was made: by which commands, from which grids, and on what machines."""
 
 import hashlib
 import json
@@ -9,21 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count, takewhile
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from study.errors import StudyError, without_passwords
-from study.track import words
-from study.track.connect import connect
-from study.track.effect import changed, effect_of
+from study.errors import without_passwords
+from study.track import tags as tag
+from study.track.client import connect
+from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
-from study.track.owner import scratch_folder
-from study.track.place import tracking_uri
-from study.track.sound import warned
-from study.track.stored import StoredRun
+from study.track.scratch import scratch_folder
+from study.track.snapshot import effect_from_tags, updated_effect_tag
+from study.track.uri import tracking_uri, ui_address
+from study.track.validation import usable_runs
 
 PAGE = "mlflow.experimentKind"
 """Tag by which MLflow's pages open on training runs, not on chats with language models."""
@@ -50,10 +49,10 @@ class Provenance:
         Raises:
             StudyError: it isn't an http or https address.
         """
-        return replace(self, words=self.words | {"mlflow_ui": pages_address(address)})
+        return replace(self, words=self.words | {"mlflow_ui": ui_address(address)})
 
 
-class Made(BaseModel):
+class Command(BaseModel):
     """A command that began something of a study."""
 
     model_config = ConfigDict(frozen=True)
@@ -65,8 +64,8 @@ class Made(BaseModel):
     """The text of the grid file, with the changes made on the command line."""
 
     @classmethod
-    def now(cls, command: str, grid: str) -> "Made":
-        """Return one that is at work now, without the passwords of addresses."""
+    def now(cls, command: str, grid: str) -> "Command":
+        """Return one that runs now, without the passwords of addresses."""
         command, grid = (
             without_passwords(text.encode("utf-8", "backslashreplace").decode()) for text in (command, grid)
         )
@@ -74,24 +73,24 @@ class Made(BaseModel):
 
     @property
     def id(self) -> str:
-        """Equal commands on equal grids have one."""
+        """Equal for equal commands on equal grids."""
         return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
 
 
-def describe(
-    client: MlflowClient, experiment_id: str, made: Made | None, *, smallest_effect: float, results: bool
+def describe_experiment(
+    client: MlflowClient, experiment_id: str, command: Command | None, *, smallest_effect: float, results: bool
 ) -> None:
     """Store with the experiment which command has begun something, if any, and the smallest effect that it asks for.
 
-    With `results` of the study, another smallest effect than before is noted, and isn't used.
+    With `results` of the study, a smallest effect other than before is stored, but not used.
     """
     before = client.get_experiment(experiment_id).tags
-    tags = {words.EFFECT: changed(before, smallest_effect, results=results), PAGE: "custom_model_development"}
-    if made is not None and f"{words.MADE}.{made.id}" not in before:
-        text = made.model_dump_json()
+    tags = {tag.EFFECT: updated_effect_tag(before, smallest_effect, results=results), PAGE: "custom_model_development"}
+    if command is not None and (key := f"{tag.MADE}.{command.id}") not in before:
+        text = command.model_dump_json()
         parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)]
         # The first one last: where it is, all are.
-        tags |= {_part(f"{words.MADE}.{made.id}", i): part for i, part in reversed([*enumerate(parts)])}
+        tags |= {_part(key, i): part for i, part in reversed([*enumerate(parts)])}
     for key, value in tags.items():
         if before.get(key) != value:
             client.set_experiment_tag(experiment_id, key, value)
@@ -104,7 +103,7 @@ def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
         StudyError: no such experiment.
     """
     experiment_id, uri = find_experiment(experiment, uri), uri or tracking_uri()
-    return provenance_of(experiment_id, warned(read_runs(experiment_id, uri)), uri)
+    return provenance_of(experiment_id, usable_runs(read_runs(experiment_id, uri)), uri)
 
 
 def provenance_of(
@@ -112,54 +111,44 @@ def provenance_of(
 ) -> Provenance:
     """Return how a study was made.
 
-    `records` are what was read of it at `uri`, the newest first; `left_out` says what couldn't be.
+    `records` are its runs of all kinds at `uri`, the newest first; `left_out` says which could not be used.
     """
     tags, client = experiment_tags(experiment_id, uri), connect(uri)
-    (made, broken), effect = _made(tags), effect_of(tags)
-    found = {"command": _command(made, broken, records), "grid": _grids(made), "tune": _tune(records)}
-    found |= {"smallest effect": effect.remark, "left out": "\n".join(left_out)}
-    found |= {"experiment_id": experiment_id, "mlflow_ui": pages_address(uri) if uri.startswith("http") else ""}
-    runs = [run for run in records if run.tags.get(words.KIND) == "run"]
-    found |= _together([one for run in _one_of_each(runs) for one in _environments(client, run.run_id)])
-    return Provenance({key: value for key, value in found.items() if value}, effect.points)
+    (commands, broken), effect = _commands(tags), effect_from_tags(tags)
+    words = {"command": _command_lines(commands, broken, records), "grid": _grids(commands), "tune": _tune(records)}
+    words |= {"smallest effect": effect.remark, "left out": "\n".join(left_out)}
+    words |= {"experiment_id": experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
+    runs = _one_per_environment([run for run in records if run.kind == "run"])
+    words |= _merged([environment for run in runs for environment in _environments(client, run.run_id)])
+    return Provenance({key: value for key, value in words.items() if value}, effect.points)
 
 
-def pages_address(address: str) -> str:
-    """Return where a browser finds MLflow's pages, without name and password.
-
-    Raises:
-        StudyError: it isn't an http or https address.
-    """
-    parts = urlsplit(without_passwords(address))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise StudyError(f"'{address}': an http:// or https:// address of MLflow's pages is needed")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-
-
-def _made(tags: Mapping[str, str]) -> tuple[list[Made], list[str]]:
+def _commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
     """Return the commands that are stored with an experiment, the oldest first, and the tags that can't be read."""
-    made, broken = [], []
+    commands, broken = [], []
     for key in sorted(tags):
-        if re.fullmatch(rf"{re.escape(words.MADE)}\.[0-9a-f]{{12}}", key):
+        if re.fullmatch(rf"{re.escape(tag.MADE)}\.[0-9a-f]{{12}}", key):
             parts = takewhile(lambda part: part is not None, (tags.get(_part(key, i)) for i in count()))
             try:
-                made.append(Made.model_validate_json("".join(filter(None, parts))))
+                commands.append(Command.model_validate_json("".join(filter(None, parts))))
             except ValidationError:
                 broken.append(key)
-    return sorted(made, key=lambda one: one.at), broken
+    return sorted(commands, key=lambda command: command.at), broken
 
 
-def _command(made: Sequence[Made], broken: Sequence[str], runs: Sequence[StoredRun]) -> str:
-    """Return the commands, a line each, and behind it what it has begun and gone on with of what is there."""
+def _command_lines(commands: Sequence[Command], broken: Sequence[str], runs: Sequence[StoredRun]) -> str:
+    """Return a line per command, with the number of the runs that it began and continued."""
     began: dict[str, Counter[str]] = defaultdict(Counter)
     continued: Counter[str] = Counter()
     for run in runs:
-        kind = run.tags.get(words.KIND, "")
-        first, *later = run.tags.get(words.MADE, "").split(words.TIMES)
-        if kind in ("run", "trial"):
-            began[first][kind] += 1
+        first, *later = run.tags.get(tag.MADE, "").split(tag.SEPARATOR)
+        if run.kind in ("run", "trial"):
+            began[first][run.kind] += 1
             continued.update(set(later) - {first})
-    lines = [f"{one.command}  # {_added(began.pop(one.id, Counter()), continued[one.id])}" for one in made]
+    lines = [
+        f"{command.command}  # {_added(began.pop(command.id, Counter()), continued[command.id])}"
+        for command in commands
+    ]
     lines += [f"# the experiment's tag {key} was edited: no command can be read from it" for key in broken]
     unknown = sum(began.values(), Counter())
     if unknown and lines:
@@ -172,24 +161,24 @@ def _added(began: Mapping[str, int], continued: int) -> str:
     return " and ".join(parts or ["nothing new"]) + (f"; went on with {continued:,}" if continued else "")
 
 
-def _grids(made: Sequence[Made]) -> str:
+def _grids(commands: Sequence[Command]) -> str:
     """Return the texts of the grids; of several each under its command."""
     texts: dict[str, str] = {}
-    for one in made:
-        texts.setdefault(one.grid, one.command)
+    for command in commands:
+        texts.setdefault(command.grid, command.command)
     if len(texts) < 2:
         return "".join(texts)
     return "\n".join(f"# {command}\n{grid}" for grid, command in texts.items())
 
 
 def _tune(runs: Sequence[StoredRun]) -> str:
-    """Return the settings of the searches, a line for each that differ."""
+    """Return the settings of the searches, a line for each that differs."""
     settings = [
         {key.removeprefix("tune_"): value for key, value in run.params.items() if key.startswith("tune_") and value}
         for run in runs
-        if run.tags.get(words.KIND) == "tuning"
+        if run.kind == "tuning"
     ]
-    lines = (", ".join(f"{key}: {' '.join(value.split())}" for key, value in found.items()) for found in settings)
+    lines = (", ".join(f"{key}: {' '.join(value.split())}" for key, value in search.items()) for search in settings)
     return "\n".join(dict.fromkeys(f"{{{line}}}" for line in lines if line))
 
 
@@ -197,36 +186,36 @@ def _part(key: str, i: int) -> str:
     return f"{key}.{i + 1}" if i else key
 
 
-def _one_of_each(runs: list[StoredRun]) -> list[StoredRun]:
-    """Return a run for each code, machine and device, the newest first: those that may differ in environment."""
+def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:
+    """Return a run for each code, machine and device, the newest first: their environments may differ."""
     chosen: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
         tags = run.tags
-        machine = tags.get(words.OWNER, "").partition(":")[0]
-        made_by = (tags.get(key, "") for key in (words.COMMIT, words.CODE, words.TORCH, words.DEVICE))
+        machine = tags.get(tag.OWNER, "").partition(":")[0]
+        made_by = (tags.get(key, "") for key in (tag.COMMIT, tag.CODE, tag.TORCH, tag.DEVICE))
         chosen.setdefault((machine, *made_by), run)
     return list(chosen.values())[:ENVIRONMENTS]
 
 
-def _together(environments: list[dict[str, str]]) -> dict[str, str]:
+def _merged(environments: list[dict[str, str]]) -> dict[str, str]:
     """Return for each name all the values that the environments have."""
     values: dict[str, list[str]] = {}
     for environment in environments:
         for key, value in environment.items():
             values.setdefault(key, [])
             values[key] += [value] if value and value not in values[key] else []
-    return {key: "; ".join(found) for key, found in values.items()}
+    return {key: "; ".join(texts) for key, texts in values.items()}
 
 
 def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
-    """Read the versions and hardware that a run began with and went on with; nothing where they can't be had."""
-    found = []
+    """Read the versions and hardware that a run began with and continued on; empty where they can't be had."""
+    environments = []
     with scratch_folder("study-files-") as folder:
         try:
             files = [file.path for file in client.list_artifacts(run_id) if file.path.startswith("environment")]
             for file in files:
                 path = client.download_artifacts(run_id, file, folder)
-                found.append(json.loads(Path(path).read_text(encoding="utf-8")))
+                environments.append(json.loads(Path(path).read_text(encoding="utf-8")))
         except (MlflowException, OSError, ValueError):
             pass  # what was read before still stands
-    return [{str(key): str(value) for key, value in one.items()} for one in found if isinstance(one, dict)]
+    return [{str(key): str(value) for key, value in each.items()} for each in environments if isinstance(each, dict)]

@@ -1,11 +1,11 @@
-"""One study's runs in MLflow: begin, log, end, and find again by key. The launcher is the only writer."""
+"""Write one study's runs to MLflow: begin, log, end, and find again by key. The launcher is the only writer."""
 
+import getpass
 import json
 import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -15,24 +15,25 @@ from mlflow.tracking import MlflowClient
 
 from study.errors import StudyError, without_passwords
 from study.events import Epoch
-from study.retry import Patience, first_line
-from study.track import words
+from study.retry import Retry, first_line
+from study.track import tags as tag
 from study.track.artifacts import ArtifactPlace
-from study.track.connect import all_runs, connect, is_away
-from study.track.find import read_runs, stored
-from study.track.keys import RunKeys
-from study.track.owner import owner, scratch_folder, source_tags
-from study.track.place import artifact_location, database_path, exists, local_path, repair_moved, tracking_uri
-from study.track.sound import sound
-from study.track.stored import StoredRun
+from study.track.client import connect, transient_mlflow_error
+from study.track.database import StoredRun, repair_moved
+from study.track.find import RunKeys, read_runs, search_runs
+from study.track.processes import this_process
+from study.track.scratch import scratch_folder
+from study.track.tags import CURVES
+from study.track.uri import artifact_location, database_path, exists, local_path, tracking_uri
+from study.track.validation import check_runs
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-POINTS = 100
-"""Points that are logged in one call, at most: MLflow takes 1000 metrics, and a point must be whole or not there."""
+POINTS_PER_CALL = 100
+"""Maximal points in one call: MLflow takes 1000 metrics, and a point must be logged whole or not at all."""
 RUN_ID = re.compile("[0-9a-f]{32}")
-"""What MLflow calls a run; keys of ours are shorter."""
+"""MLflow's ids; keys of ours are shorter."""
 STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -44,25 +45,12 @@ STATUS = {
 
 
 class Reopened(NamedTuple):
-    """What a run has that was taken up again."""
+    """What an interrupted run has that is continued."""
 
     step: int
     """The last iteration whose point is logged; 0 where none is."""
     bare: bool
-    """It has no parameters: its launcher was killed before it wrote them, all at once."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run as MLflow knows it."""
-
-    run_id: str
-    kind: str
-    key: str
-    outcome: str
-    status: str
-    tags: Mapping[str, str]
-    """Ours, by the names in `words`; those of MLflow itself may be missing."""
+    """It has no parameters yet: they are written in one call, before which its launcher was killed."""
 
 
 class RunDeletedError(StudyError):
@@ -82,7 +70,7 @@ class Store:
 
     @classmethod
     def find(cls, experiment: str, uri: str | None = None) -> "Store | None":
-        """Open the experiment where there is one; make nothing.
+        """Open the experiment if it exists; create nothing.
 
         Raises:
             StudyError: as when it is created.
@@ -94,31 +82,29 @@ class Store:
         return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
 
     def __init__(self, experiment: str, uri: str | None = None) -> None:
-        """Open the experiment, or create it. `patience` says what is done while MLflow is away afterwards: nothing.
+        """Open the experiment, or create it. Afterwards, `retry` decides how long MLflow is waited for: not at all.
 
         Raises:
             StudyError: MLflow can't be reached, or the experiment was deleted there.
         """
         self.uri = uri or tracking_uri()
         self.experiment = experiment
-        self.patience = Patience()
+        self.retry = Retry()
         self.left_out: dict[str, None] = {}
-        """A line, once, for each run that was found and can't be used, the oldest first."""
-        self._unsure = False
+        """A line, once, for each run that can't be used, in the order in which they were read."""
+        self._creation_failed = False
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
-        found = self.client.get_experiment_by_name(experiment)
-        if found is None:
-            found = self._create()
-        if found.lifecycle_stage == "deleted":
-            raise _deleted(experiment, found.experiment_id)
-        self.experiment_id: str = found.experiment_id
-        self.keeps_folders = ArtifactPlace(found.artifact_location, self.uri).is_folder
-        """Whether its artifacts lie in folders, not in a store of objects or behind a server."""
+        stored = self.client.get_experiment_by_name(experiment) or self._create()
+        if stored.lifecycle_stage == "deleted":
+            raise _deleted(experiment, stored.experiment_id)
+        self.experiment_id: str = stored.experiment_id
+        self.keeps_folders = ArtifactPlace(stored.artifact_location, self.uri).is_folder
+        """Whether its artifacts are in folders, not in an object store or behind a server."""
         self._keys = RunKeys(self.experiment_id, self.uri)
-        self._figures: dict[str, set[str]] = {}
-        """Names of the metrics that runs had when they were taken up again."""
-        self._places: dict[str, str] = {}
+        self._earlier_metrics: dict[str, set[str]] = {}
+        """By run: names of the metrics that it had when it was continued."""
+        self._artifact_uris: dict[str, str] = {}
         """Where the artifacts of runs that haven't ended go."""
 
     def _create(self) -> Experiment:
@@ -129,28 +115,28 @@ class Store:
                 raise
         return self.client.get_experiment_by_name(self.experiment)
 
-    def records(self) -> list[Record]:
-        """Return every run of the study, the newest first."""
-        return self._sound(self.do(read_runs, self.experiment_id, self.uri, tags_alone=True))
+    def records(self) -> list[StoredRun]:
+        """Return every run of the study, the newest first, with nothing but our tags."""
+        return self._usable(self.do(read_runs, self.experiment_id, self.uri, tags_only=True))
 
-    def records_of(self, key: str, kind: str) -> list[Record]:
+    def records_of(self, key: str, kind: str) -> list[StoredRun]:
         """Return the runs of a kind with this key, the newest first."""
-        return self._sound(self.do(self._keys.find, key, kind))
+        return self._usable(self.do(self._keys.find, key, kind))
 
-    def records_within(self, key: str, kind: str) -> list[Record]:
+    def records_within(self, key: str, kind: str) -> list[StoredRun]:
         """Return the runs of a kind whose key begins with `key` and a hyphen, the newest first."""
-        wanted = f"tags.`{words.KEY}` LIKE '{key}-%' and tags.`{words.KIND}` = '{kind}'"
-        return self._sound(stored(run) for run in self.do(all_runs, self.client, self.experiment_id, wanted))
+        condition = f"tags.`{tag.KEY}` LIKE '{key}-%' and tags.`{tag.KIND}` = '{kind}'"
+        return self._usable(self.do(search_runs, self.client, self.experiment_id, condition))
 
-    def _sound(self, runs: Iterable[StoredRun]) -> list[Record]:
-        good, lines = sound(runs)
+    def _usable(self, runs: Iterable[StoredRun]) -> list[StoredRun]:
+        usable, lines = check_runs(runs)
         self.left_out |= dict.fromkeys(lines)
-        return [_record(run) for run in good]
+        return usable
 
     def outcome_of(self, run_id: str) -> tuple[str, dict[str, float]]:
-        """Return a run's outcome and its figures as they are now."""
+        """Return a run's outcome and metrics as they are now."""
         data = self._run(run_id).data
-        return data.tags.get(words.OUTCOME, ""), dict(data.metrics)
+        return data.tags.get(tag.OUTCOME, ""), dict(data.metrics)
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         """Create a run and return its id.
@@ -158,53 +144,54 @@ class Store:
         Raises:
             StudyDeletedError: the experiment was deleted in MLflow's pages.
         """
-        everything = {**tags, words.NAME: name, words.OUTCOME: "running", words.OWNER: owner(), **source_tags()}
-        run_id = self.patience(lambda: self._create_run(name, everything), self._away)
-        self._keys.add(run_id, tags.get(words.KEY, ""))
+        all_tags = {**tags, tag.NAME: name, tag.OUTCOME: "running", tag.OWNER: this_process(), **_source_tags()}
+        run_id = self.retry(lambda: self._create_run(name, all_tags), self._transient_error)
+        self._keys.add(run_id, tags.get(tag.KEY, ""))
         if params:
             self.add_params(run_id, params)
         return run_id
 
     def _create_run(self, name: str, tags: Mapping[str, str]) -> str:
-        """Create a run; where it is tried again, take the one that was made although its making seemed to fail."""
-        if self._unsure:
-            wanted = f"tags.`{words.KEY}` = '{tags[words.KEY]}' and tags.`{words.OWNER}` = '{tags[words.OWNER]}'"
-            found = [run for run in all_runs(self.client, self.experiment_id, wanted) if not run.data.params]
-            if found and found[0].info.status == "RUNNING" and found[0].data.tags.get(words.KIND) == tags[words.KIND]:
-                self._unsure = False
-                return str(found[0].info.run_id)
-        self._unsure = True
+        """Create a run; on retry, return one that was created although the call failed."""
+        if self._creation_failed:
+            condition = f"tags.`{tag.KEY}` = '{tags[tag.KEY]}' and tags.`{tag.OWNER}` = '{tags[tag.OWNER]}'"
+            runs = [run for run in search_runs(self.client, self.experiment_id, condition) if not run.params]
+            if runs and runs[0].status == "RUNNING" and runs[0].kind == tags[tag.KIND]:
+                self._creation_failed = False
+                return runs[0].run_id
+        self._creation_failed = True
         try:
-            made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+            run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
         except MlflowException:
             if self.client.get_experiment(self.experiment_id).lifecycle_stage == "deleted":
                 raise _deleted(self.experiment, self.experiment_id) from None
             raise
-        self._unsure = False
-        self._places[str(made.info.run_id)] = made.info.artifact_uri
-        return str(made.info.run_id)
+        self._creation_failed = False
+        run_id = str(run.info.run_id)
+        self._artifact_uris[run_id] = run.info.artifact_uri
+        return run_id
 
-    def do(self, call: Callable[P, Result], *given: P.args, **named: P.kwargs) -> Result:
-        """Make a call to MLflow, again while it is away.
+    def do(self, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Call MLflow, and retry as long as `retry` does.
 
         Raises:
             RunDeletedError: its first argument is the id of a run that was deleted in MLflow's pages.
             StudyError: MLflow refuses it.
         """
         try:
-            return self.patience(lambda: call(*given, **named), self._away)
+            return self.retry(lambda: call(*args, **kwargs), self._transient_error)
         except MlflowException as error:
-            if given and RUN_ID.fullmatch(str(given[0])) and self._is_deleted(str(given[0])):
-                raise RunDeletedError(str(given[0])) from error
+            if args and RUN_ID.fullmatch(str(args[0])) and self._is_deleted(str(args[0])):
+                raise RunDeletedError(str(args[0])) from error
             raise StudyError(f"MLflow at {without_passwords(self.uri)}: {first_line(error)}") from error
 
-    def _away(self, error: Exception) -> str:
-        return is_away(self.uri, error)
+    def _transient_error(self, error: Exception) -> str:
+        return transient_mlflow_error(self.uri, error)
 
     def _is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted, for good or not."""
         try:
-            run = self.patience(lambda: self.client.get_run(run_id), self._away)
+            run = self.retry(lambda: self.client.get_run(run_id), self._transient_error)
         except MlflowException as error:
             return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
         return bool(run.info.lifecycle_stage == "deleted")
@@ -213,7 +200,7 @@ class Store:
         """Return a run as it is now.
 
         Raises:
-            RunDeletedError: it was deleted, which MLflow doesn't mind here.
+            RunDeletedError: it was deleted, in which case MLflow still returns it.
         """
         run = self.do(self.client.get_run, run_id)
         if run.info.lifecycle_stage == "deleted":
@@ -221,27 +208,27 @@ class Store:
         return run
 
     def reopen(self, run_id: str) -> Reopened:
-        """Take up a run that was cut off."""
+        """Continue a run that was interrupted."""
         self.do(self.client.update_run, run_id, status="RUNNING")
-        self.set_tags(run_id, {words.OUTCOME: "running", words.OWNER: owner()})
+        self.set_tags(run_id, {tag.OUTCOME: "running", tag.OWNER: this_process()})
         data = self._run(run_id).data
-        self._figures[run_id] = set(data.metrics)
+        self._earlier_metrics[run_id] = set(data.metrics)
         return Reopened(max(self._steps(run_id, "train_error"), default=0), not data.params)
 
     def _steps(self, run_id: str, metric: str) -> set[int]:
-        """Return at which iterations a run that was taken up again had this metric."""
-        if metric not in self._figures.get(run_id, ()):
+        """Return the iterations at which a run that was continued already had this metric."""
+        if metric not in self._earlier_metrics.get(run_id, ()):
             return set()
         return {int(point.step) for point in self.do(self.client.get_metric_history, run_id, metric)}
 
     def settle(self, run_id: str) -> str:
         """Close a run that a killed launcher left RUNNING; return its outcome.
 
-        It is the one that the launcher noted, where only the status is missing; else the run was interrupted. One that
-        has ended meanwhile stays what it is.
+        That is the outcome that the launcher logged, where only the status is missing; else the run was interrupted. A
+        run that has ended meanwhile is left as it is.
         """
         run = self._run(run_id)
-        outcome = str(run.data.tags.get(words.OUTCOME, ""))
+        outcome = str(run.data.tags.get(tag.OUTCOME, ""))
         if run.info.status != "RUNNING":
             return outcome
         if outcome == "running" or outcome not in STATUS:
@@ -251,7 +238,7 @@ class Store:
         return outcome
 
     def add_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        """Log parameters; a value that is logged already must be the same."""
+        """Log parameters; a value that is there already must be equal."""
         entities = [Param(key, "" if value is None else str(value)) for key, value in params.items()]
         self.do(self.client.log_batch, run_id, params=entities)
 
@@ -273,9 +260,9 @@ class Store:
         """Log points of the curves, and set tags, in one call."""
         self._log(run_id, points, tags or {})
 
-    def end(self, run_id: str, outcome: str, **said: Any) -> None:
-        """Note how a run ended, with what `note_end` takes, and close it."""
-        self.note_end(run_id, outcome, **said)
+    def end(self, run_id: str, outcome: str, **details: Any) -> None:
+        """Log how a run ended, with the arguments of `note_end`, and close it."""
+        self.note_end(run_id, outcome, **details)
         self.close(run_id, outcome)
 
     def note_end(
@@ -289,32 +276,34 @@ class Store:
         tags: Mapping[str, str] | None = None,
         reason: str = "",
     ) -> None:
-        """Log a run's last points, final figures and outcome; it is RUNNING until it is closed.
+        """Log a run's last points, final metrics and outcome; it is RUNNING until it is closed.
 
-        A figure that an earlier attempt has logged at this step stands.
+        A metric that an earlier attempt has logged at this step stays as it is.
         """
-        said = {words.OUTCOME: outcome} | ({words.REASON: reason[:5000]} if reason else {})
+        ending = {tag.OUTCOME: outcome} | ({tag.REASON: reason[:5000]} if reason else {})
         new = {key: value for key, value in (metrics or {}).items() if step not in self._steps(run_id, key)}
-        self._log(run_id, points, {**(tags or {}), **said}, _metrics(step, new))
+        self._log(run_id, points, {**(tags or {}), **ending}, _metrics(step, new))
 
     def close(self, run_id: str, outcome: str) -> None:
-        """Give a run the status that goes with its outcome: the last that is done of it."""
+        """Set the status that goes with a run's outcome: the last call for a run."""
         self.do(self.client.set_terminated, run_id, STATUS[outcome])
-        self._places.pop(run_id, None)
-        self._figures.pop(run_id, None)
+        self._artifact_uris.pop(run_id, None)
+        self._earlier_metrics.pop(run_id, None)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
         self.do(self.client.log_batch, run_id, tags=_tags(tags))
 
     def _log(
-        self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str], figures: Sequence[Metric] = ()
+        self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str], finals: Sequence[Metric] = ()
     ) -> None:
-        """Log points, then figures and tags, in one call, or as few as MLflow allows."""
-        *full, last = [points[start : start + POINTS] for start in range(0, len(points), POINTS)] or [[]]
-        for some in full:
-            self.do(self.client.log_batch, run_id, metrics=_of_points(some))
-        metrics = [*_of_points(last), *figures]
+        """Log points, then final metrics and tags, in one call, or as few as MLflow allows."""
+        *full, last = [points[start : start + POINTS_PER_CALL] for start in range(0, len(points), POINTS_PER_CALL)] or [
+            []
+        ]
+        for part in full:
+            self.do(self.client.log_batch, run_id, metrics=_point_metrics(part))
+        metrics = [*_point_metrics(last), *finals]
         if metrics or tags:
             self.do(self.client.log_batch, run_id, metrics=metrics, tags=_tags(tags))
 
@@ -338,11 +327,11 @@ class Store:
         self.do(lambda run_id: self._place(run_id).repository().log_artifacts(str(folder)), run_id)
 
     def place(self, run_id: str) -> ArtifactPlace:
-        """Return where a run's artifacts lie, for workers that put their files there themselves."""
+        """Return where a run's artifacts are, for workers that upload their files themselves."""
         return self.do(self._place, run_id)
 
     def has_files(self, run_id: str) -> bool:
-        """Whether a run has its files, as far as is known: folders may be gone, other places aren't looked at."""
+        """Whether a run has its files, as far as is known: folders are checked, other places aren't."""
         folder = local_path(self.place(run_id).uri)
         return folder is None or exists(folder)
 
@@ -351,10 +340,10 @@ class Store:
         self.do(self.place(run_id).remove, folder)
 
     def _place(self, run_id: str) -> ArtifactPlace:
-        """Return the place of a run's artifacts: MLflow's client would keep that of a thousand runs, 13 KiB each."""
-        if run_id not in self._places:
-            self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
-        return ArtifactPlace(self._places[run_id], self.uri)
+        """Return the place of a run's artifacts: MLflow's client would cache that of a thousand runs, 13 KiB each."""
+        if run_id not in self._artifact_uris:
+            self._artifact_uris[run_id] = self.client.get_run(run_id).info.artifact_uri
+        return ArtifactPlace(self._artifact_uris[run_id], self.uri)
 
 
 def _deleted(experiment: str, experiment_id: str) -> StudyDeletedError:
@@ -364,36 +353,34 @@ def _deleted(experiment: str, experiment_id: str) -> StudyDeletedError:
     )
 
 
+def _source_tags() -> dict[str, str]:
+    """Return who started a run, with what: the columns of the same name in MLflow's pages."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "study", "mlflow.source.type": "LOCAL"}
+
+
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def _of_points(points: Sequence[Epoch]) -> list[Metric]:
-    found = []
+def _point_metrics(points: Sequence[Epoch]) -> list[Metric]:
+    metrics = []
     for point in points:
-        values = {key: getattr(point, key) for key in words.CURVES}
+        values = {key: getattr(point, key) for key in CURVES}
         values |= {"epoch": point.epoch, "system/process_memory_mib": point.memory_mib}
-        found += _metrics(point.step, values, point.time)
-    return found
+        metrics += _metrics(point.step, values, point.time)
+    return metrics
 
 
 def _metrics(step: int, values: Mapping[str, float | None], when: float | None = None) -> list[Metric]:
-    """Return MLflow's form of figures. What isn't a finite number is left out: MLflow would store 1.8e308.
+    """Return MLflow's metrics. Values that aren't finite are left out: MLflow would store 1.8e308.
 
-    Their time goes with them, so that a call which is made again adds nothing twice.
+    They carry their time, so that a repeated call adds nothing twice.
     """
     stamp = int(1000 * (time.time() if when is None else when))
     return [
         Metric(key, value, stamp, step) for key, value in values.items() if value is not None and math.isfinite(value)
     ]
-
-
-def _record(run: StoredRun) -> Record:
-    return Record(
-        run_id=run.run_id,
-        kind=run.tags[words.KIND],
-        key=run.tags.get(words.KEY, ""),
-        outcome=run.tags[words.OUTCOME],
-        status=run.status,
-        tags=run.tags,
-    )

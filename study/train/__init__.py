@@ -1,12 +1,11 @@
 """The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
 
-from study.train.arithmetic import arithmetic, settle_cublas
+from study.train.arithmetic import arithmetic, autocast, resolve_precision, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
-from study.train.evaluate import Score, heed
+from study.train.evaluate import Score, raise_if_stopped
 from study.train.parallel import Group, joined
-from study.train.precision import autocast, resolve_precision
 from study.train.predict import predict_probabilities
-from study.train.run import Prober, course, no_probes, run
+from study.train.run import Prober, no_probes, run, run_steps
 from study.train.schedule import lr_at
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
@@ -28,9 +27,7 @@ __all__ = [
     "autocast",
     "build_optimizer",
     "build_spec_net",
-    "course",
     "design_of",
-    "heed",
     "joined",
     "load_checkpoint",
     "lr_at",
@@ -38,7 +35,9 @@ __all__ = [
     "no_probes",
     "predict_probabilities",
     "previous",
+    "raise_if_stopped",
     "resolve_precision",
     "run",
+    "run_steps",
     "settle_cublas",
 ]

@@ -1,93 +1,73 @@
-"""How PyTorch computes while a run does: 32-bit products whole, and where asked, deterministic operations alone."""
+"""How PyTorch computes during a run: the number format, no TF32, and deterministic operations where asked."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Literal
 
 import torch
 
-from study.config import RunSpec
-from study.data import Dataset
 from study.errors import StudyError
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Course = Callable[Concatenate[RunSpec, Dataset, torch.device, P], Iterator[T]]
+Precision = Literal["fp32", "bf16"]
+
+
+def resolve_precision(precision: Literal["auto"] | Precision, device: torch.device) -> Precision:
+    """Return the number format used: for auto, bfloat16 where the hardware multiplies in it, else 32-bit floats."""
+    if precision != "auto":
+        return precision
+    return "bf16" if _multiplies_bf16(device) else "fp32"
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for products of bfloat16; where it emulates them, they are slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())  # a processor with AMX has it too
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which forward passes run: convolutions in bfloat16, or nothing changed."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def settle_cublas() -> None:
-    """Let cuBLAS work in buffers of a fixed number and size, which it reads once: call this before CUDA starts.
+    """Give cuBLAS buffers of a fixed number and size; call this before CUDA starts, since it reads the setting once.
 
-    Without, its sums may be taken in another order where several streams are at work. A user's own setting stands.
+    Without it, the order of its sums may vary when several streams are at work. A user's own setting is kept.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @contextmanager
 def arithmetic(device: torch.device, *, deterministic: bool) -> Iterator[None]:
-    """Compute as a recipe says: on a GPU, products of 32-bit floats are never rounded to TF32, PyTorch's default there.
+    """Multiply 32-bit floats on a GPU without rounding them to TF32, which is PyTorch's default there.
 
-    With `deterministic`, every operation is one that gives equal bits for equal inputs. All is put back at the end.
+    With `deterministic`, use only operations that give equal bits for equal inputs. Restore the settings at the end.
 
     Raises:
         StudyError: an operation has no deterministic form on this device.
     """
     with ExitStack() as stack:
         if device.type == "cuda":
-            stack.enter_context(_whole_products())
+            stack.enter_context(_without_tf32())
         if deterministic:
             stack.enter_context(_deterministic())
         yield
 
 
-def own_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """Return a new stream of a GPU, whose work runs beside that of others; None for a CPU."""
-    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-
-
-def on_stream(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
-    """Return the context in which a GPU takes its work on `stream`, or nothing changed for None."""
-    return nullcontext() if stream is None else torch.cuda.stream(stream)
-
-
-def by_recipe(course: Course[P, T]) -> Course[P, T]:
-    """Let a run's generator compute each of its parts as its recipe says; between them, PyTorch is as it was.
-
-    Other runs, with other recipes, may have their turn in between. On a GPU a run has a stream of its own; over several
-    GPUs it keeps to the stream on which their sums are taken.
-    """
-
-    @wraps(course)
-    def in_parts(
-        spec: RunSpec, dataset: Dataset, device: torch.device, /, *args: P.args, **kwargs: P.kwargs
-    ) -> Iterator[T]:
-        parts = course(spec, dataset, device, *args, **kwargs)
-        stream = own_stream(device) if spec.recipe.gpus_per_run == 1 else None
-        while True:
-            with on_stream(stream), arithmetic(device, deterministic=spec.recipe.deterministic):
-                try:
-                    part = next(parts)
-                except StopIteration:
-                    return
-            yield part
-
-    return in_parts
-
-
 @contextmanager
-def _whole_products() -> Iterator[None]:
+def _without_tf32() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
-    places = (torch.backends.cuda.matmul, cudnn.conv)
-    before = [place.fp32_precision for place in places]
-    for place in places:
-        place.fp32_precision = "ieee"
+    backends = (torch.backends.cuda.matmul, cudnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
     try:
         yield
     finally:
-        for place, word in zip(places, before, strict=True):
-            place.fp32_precision = word
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
 
 
 @contextmanager
@@ -97,17 +77,17 @@ def _deterministic() -> Iterator[None]:
     before = cudnn.deterministic, cudnn.benchmark
     filling: Any = torch.utils.deterministic
     fill = filling.fill_uninitialized_memory
-    # `use_deterministic_algorithms(True)` in other words, which don't import PyTorch's compiler: that takes a second.
+    # Does what `use_deterministic_algorithms(True)` does, without importing PyTorch's compiler, which takes a second.
     torch.set_deterministic_debug_mode("error")
     cudnn.deterministic, cudnn.benchmark = True, False
     filling.fill_uninitialized_memory = False  # a kernel more for each new tensor, which nobody reads before writing
     try:
         yield
     except RuntimeError as error:
-        told = _explained(str(error))
-        if told is None:
+        message = _explained(str(error))
+        if message is None:
             raise
-        raise StudyError(told) from error
+        raise StudyError(message) from error
     finally:
         torch.set_deterministic_debug_mode(mode)
         cudnn.deterministic, cudnn.benchmark = before
@@ -115,7 +95,7 @@ def _deterministic() -> Iterator[None]:
 
 
 def _explained(text: str) -> str | None:
-    """Return PyTorch's words on an operation that isn't deterministic in ours; None for any other error."""
+    """Return a message for PyTorch's error about an operation that isn't deterministic; None for any other error."""
     what, marked, _ = text.partition(" does not have a deterministic implementation")
     if marked:
         return f"'{what}' has no deterministic form on this device: leave out 'deterministic', or train elsewhere"

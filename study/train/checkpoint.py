@@ -3,10 +3,10 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,7 +16,7 @@ MARK = b"sha256:"
 MARKED = len(MARK) + 64
 """Bytes of the comment at the end of the file: the mark and the checksum in hexadecimal digits."""
 FORMAT = 2
-"""What a checkpoint holds; another number where that changes."""
+"""Version of a checkpoint's content; increase it when that changes."""
 LENGTH = 2
 """Bytes before it in which a zip archive says how long its comment is."""
 
@@ -33,12 +33,11 @@ class DamagedCheckpoint(StudyError):
     """A file that isn't what this program wrote: cut short, altered, or no checkpoint at all."""
 
 
-@dataclass
-class Found:
-    """The newest checkpoint that is whole, and what was wrong with newer ones."""
+class Found(NamedTuple):
+    """The newest intact checkpoint (None if there is none), and why newer ones were refused."""
 
-    values: dict[str, Any] | None = None
-    damaged: list[str] = field(default_factory=list)
+    values: dict[str, Any] | None
+    damaged: tuple[str, ...]
 
 
 def previous(path: Path) -> Path:
@@ -79,7 +78,7 @@ def save_checkpoint(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint if it is what was written. Nothing but tensors and plain values is unpickled.
+    """Read a checkpoint after comparing its checksum. Nothing but tensors and plain values is unpickled.
 
     Raises:
         DamagedCheckpoint: it isn't.
@@ -108,15 +107,13 @@ def find_checkpoint(path: Path, device: torch.device) -> Found:
     Raises:
         OSError: one can't be read.
     """
-    found = Found()
-    for one in (path, previous(path)):
+    damaged: list[str] = []
+    for file in (path, previous(path)):
         try:
-            found.values = load_checkpoint(one, device)
+            return Found(load_checkpoint(file, device), tuple(damaged))
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as error:
-            found.damaged.append(str(error))
-            one.unlink()  # else it would be kept as the one before the next, in place of a whole one
-        else:
-            return found
-    return found
+            damaged.append(str(error))
+            file.unlink()  # else it would be kept as the one before the next, in place of a whole one
+    return Found(None, tuple(damaged))

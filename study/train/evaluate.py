@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from study.train.arithmetic import Precision, autocast
 from study.train.parallel import ALONE, Group
-from study.train.precision import Precision, autocast
 
 
 class Score(NamedTuple):
@@ -22,12 +22,12 @@ class Stopped(Exception):
     """The run was asked to stop."""
 
 
-def never() -> bool:
-    """Say no."""
+def never_stop() -> bool:
+    """Return False: a run that nobody stops."""
     return False
 
 
-def heed(stop: Callable[[], bool]) -> None:
+def raise_if_stopped(stop: Callable[[], bool]) -> None:
     """Raise Stopped if the run should stop."""
     if stop():
         raise Stopped
@@ -39,7 +39,7 @@ def evaluate(
     batches: Iterable[tuple[Tensor, Tensor]],
     precision: Precision,
     device: torch.device,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> Score:
     """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,).
@@ -56,7 +56,7 @@ def evaluate(
     count = 0
     try:
         for images, labels in batches:
-            heed(stop)
+            raise_if_stopped(stop)
             if not len(labels):
                 continue
             with autocast(precision, device):

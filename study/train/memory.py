@@ -15,12 +15,12 @@ def host_peak() -> float:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Return the most memory held: of the GPU since its peak was last reset, for a run on one, else of the process."""
+    """Return the peak memory: on a GPU PyTorch's since it was last reset, on a CPU that of the process."""
     return torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else host_peak()
 
 
 def reset_gpu_peak(device: torch.device) -> float:
-    """Give back what PyTorch holds of a GPU for nothing, let its peak begin anew, and return what it still holds."""
+    """Free a GPU's unused cached memory, reset its peak, and return what PyTorch still holds."""
     if device.type != "cuda":
         return 0.0
     torch.cuda.empty_cache()
@@ -34,7 +34,7 @@ def gpu_peak(device: torch.device) -> float:
 
 
 def gpu_room(device: torch.device) -> float:
-    """Return what PyTorch holds of a GPU and could still get: all but CUDA's own context and other processes'."""
+    """Return a GPU's memory without that of CUDA's context and of other processes: held by PyTorch, or free."""
     if device.type != "cuda":
         return 0.0
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / MIB

@@ -1,8 +1,8 @@
-"""The processes that do one run together, a GPU each: who they are, what they add up, and what they agree on.
+"""The processes that train one run together, a GPU each: ranks, sums over ranks, and common decisions.
 
 Every process (rank) holds the whole net, sees its part of each batch, and goes through the same steps. Gradients are
 averaged as they are computed (Li et al. 2020, arXiv 2006.15704); whatever a clock or a user decides, rank 0 decides for
-all. Without others, everything here is nothing: no copy is made and no device is waited for.
+all. With one process, nothing here copies or waits.
 """
 
 import os
@@ -24,7 +24,7 @@ from study.data import Shard
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)
-"""How long ranks wait for one another: for ever, nearly, since whoever started them sees whether they are alive."""
+"""Timeout between ranks: practically none, since the process that started them checks whether they are alive."""
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 """The network that connects a machine with itself."""
 
@@ -48,7 +48,7 @@ class Group:
         return Shard(self.rank, self.size)
 
     def wrap(self, net: nn.Module) -> nn.Module:
-        """Return what to call in training: the net, or one around it that averages gradients over the ranks.
+        """Return the module to call in training: the net, or a wrapper that averages its gradients over the ranks.
 
         Running statistics stay each rank's own until `align`.
         """
@@ -76,7 +76,7 @@ class Group:
         return value
 
     def each(self, value: Tensor) -> Tensor:
-        """Return a scalar as all ranks have it, (ranks,) in their order; alone, as it is."""
+        """Return the values of a scalar on all ranks, (ranks,) in their order; with one rank, the scalar itself."""
         if self.alone:
             return value
         values = value.new_zeros(self.size)
@@ -85,25 +85,25 @@ class Group:
         return values
 
     def own(self, values: Tensor) -> Tensor:
-        """Return this rank's scalar of what `each` returned."""
+        """Return this rank's scalar from the result of `each`."""
         return values if self.alone else values[self.rank].clone()
 
     def agree(self, ask: Callable[[], bool]) -> bool:
-        """Return what `ask` says on rank 0; it isn't asked on others."""
+        """Return what `ask` returns on rank 0; the other ranks don't call it."""
         if self.alone:
             return ask()
         answer = torch.tensor(self.rank == 0 and ask())  # on the CPU, where nothing waits for a GPU
         dist.broadcast(answer, 0)
         return bool(answer)
 
-    def first(self, look: Callable[[], T]) -> T:
-        """Do something on rank 0, and only when that is done on the others."""
+    def first(self, do: Callable[[], T]) -> T:
+        """Call `do` on rank 0, and only when that has returned on the other ranks."""
         if self.rank > 0:
             self.agree(bool)
-        found = look()
+        result = do()
         if self.rank == 0:
             self.agree(bool)
-        return found
+        return result
 
 
 ALONE = Group()
@@ -111,7 +111,7 @@ ALONE = Group()
 
 @contextmanager
 def joined(meeting: Path, rank: int, size: int, device: torch.device) -> Iterator[Group]:
-    """Be one of the `size` processes of a run, each on a device of its own, until the end of this context.
+    """Join the `size` processes of a run, each with a device of its own, for the duration of this context.
 
     They meet at a file, a new one each time. What lies on GPUs is added up by NCCL, and what lies on the CPU by gloo.
 

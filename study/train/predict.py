@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from study.data import Normalizer, Split, Views, named_views
-from study.train.arithmetic import arithmetic
-from study.train.evaluate import heed, never
+from study.train.arithmetic import Precision, arithmetic, autocast, resolve_precision
+from study.train.evaluate import never_stop, raise_if_stopped
 from study.train.parallel import ALONE, Group
-from study.train.precision import Precision, autocast, resolve_precision
 
 BATCH = 1000
 """Images shown at once, at most."""
@@ -48,17 +47,17 @@ def predict_probabilities(
     Raises:
         DataError: unknown views, views that don't fit the augmentation, or images that should be square.
     """
-    shown = named_views(views, augment)
+    chosen_views = named_views(views, augment)
     normalizer = normalizer.to(device)
     used = resolve_precision(precision, device)
-    largest = shown.side(max(images.shape[-2:]))
+    largest = chosen_views.side(max(images.shape[-2:]))
     batch = max(1, min(BATCH, BATCH_PIXELS // largest**2))
     training = net.training
     net.eval()
     try:
         with arithmetic(device, deterministic=False):
             parts = [
-                _averaged(net, part.to(device, non_blocking=True), normalizer, shown, used)
+                _averaged(net, part.to(device, non_blocking=True), normalizer, chosen_views, used)
                 for part in torch.split(images, batch)
             ]
     finally:
@@ -74,7 +73,7 @@ def error_over_views(
     augment: str,
     views: str,
     precision: Precision,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> float:
     """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own.
@@ -89,14 +88,14 @@ def error_over_views(
     errors = torch.zeros((), dtype=torch.int64, device=device)
     size = BATCH * group.size
     for start in range(0, len(split), size):
-        heed(stop)
+        raise_if_stopped(stop)
         here = group.shard.of(slice(start, min(start + size, len(split))))
         if here.start == here.stop:
             continue
-        found = predict_probabilities(
+        probabilities = predict_probabilities(
             net, split.part(here), normalizer, augment=augment, device=device, views=views, precision=precision
         )
-        errors += (found.argmax(1) != labels[here]).sum()
+        errors += (probabilities.argmax(1) != labels[here]).sum()
     return 100 * group.total(errors).item() / len(split)  # sync point
 
 
@@ -107,8 +106,8 @@ def _averaged(net: nn.Module, images: Tensor, normalizer: Normalizer, views: Vie
     for view in views.of(images, normalizer):  # (B, C, H, W)
         with autocast(precision, images.device):
             logits = net(view)  # (B, K)
-        found = logits.float().softmax(1)
-        total = found if total is None else total.add_(found)
+        probabilities = logits.float().softmax(1)
+        total = probabilities if total is None else total.add_(probabilities)
         count += 1
     assert total is not None  # noqa: S101 (there is a view at least)
     return total / count

@@ -9,17 +9,17 @@ import torch
 from study.config import RunSpec
 from study.data import Dataset
 from study.events import Checkpointed, Diverged, Event, Interrupted, Probed, Started, Unsaved
-from study.train.arithmetic import by_recipe
 from study.train.checkpoint import CheckpointPlan, find_checkpoint, save_checkpoint
-from study.train.evaluate import Stopped, heed, never
+from study.train.evaluate import Stopped, never_stop, raise_if_stopped
 from study.train.parallel import ALONE, Group
 from study.train.score import Scorer
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
 from study.train.stepper import Stepper
+from study.train.stream import on_own_stream
 
 Prober = Callable[[Scorer], Iterator[Probed]]
-"""Measures what is due of a run where it stands, and says what it found; it leaves the run as it was."""
+"""Makes the probes that are due at a run's iteration and yields their results; the run stays as it is."""
 AGAIN_SECONDS = 1.0
 """Between two tries to write the last checkpoint."""
 
@@ -36,101 +36,104 @@ def run(
     checkpoint: CheckpointPlan,
     *,
     probe: Prober = no_probes,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> Iterator[Event]:
-    """Train one net and yield what happens; goes on from the checkpoint where there is one.
+    """Train one net and yield its events; resume from the checkpoint if there is one.
 
-    The dataset lies on `device`, or on the CPU, from where its images are streamed. `stop` is asked before each step
-    and each batch of an evaluation; when it says yes, a checkpoint is written and the stream ends with `Interrupted`. A
-    run stopped or killed at any moment and started again yields, on a CPU in fp32, the same curve to the last bit. A
-    checkpoint that can't be written is said (`Unsaved`) and tried again later; the last one is waited for.
+    The dataset lies on `device`, or on the CPU, from where its images are streamed. `stop` is called before each step
+    and each batch of an evaluation; when it returns True, a checkpoint is written and the stream ends with
+    `Interrupted`. A run stopped or killed at any moment and started again yields, on a CPU in fp32, the same curve to
+    the last bit. A checkpoint that can't be written yields `Unsaved` and is tried again later; the run doesn't finish
+    before its last one is written.
 
     Every process of a `group` calls this with the same arguments but its own device. They go through the same steps;
-    rank 0 alone is asked to stop, writes checkpoints, and is to be listened to.
+    only rank 0 calls `stop`, writes checkpoints, and yields events worth reading.
 
     Raises:
         OSError: a checkpoint can't be read.
         RuntimeError: another process of the group has gone.
     """
     stepper = Stepper(device)
-    for event in course(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
+    for event in run_steps(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
         if not isinstance(event, Step):
             yield event
         elif failed := stepper.take([event]):
             raise failed[0].error
 
 
-@by_recipe
-def course(
+@on_own_stream
+def run_steps(
     spec: RunSpec,
     dataset: Dataset,
     device: torch.device,
     checkpoint: CheckpointPlan,
     *,
     probe: Prober = no_probes,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> Iterator[Event | Step]:
-    """Yield what `run` does, and each iteration when the run is ready for it: whoever listens takes it, then goes on.
+    """Yield the events of `run`, and each `Step` when the run is ready for it: the caller takes the step, then resumes.
 
-    So the iterations of several runs can be taken at once.
+    This lets a caller take the steps of several runs at once.
     """
     clock = time.monotonic()
     state = build_state(spec, dataset, device, group)
-    found = group.first(partial(find_checkpoint, checkpoint.path, device))  # a damaged one is removed only once
-    if found.values is not None:
-        state.restore(found.values)
+    checkpointed = group.first(partial(find_checkpoint, checkpoint.path, device))  # a damaged one is removed only once
+    if checkpointed.values is not None:
+        state.restore(checkpointed.values)
     clock -= state.seconds  # so that `now - clock` is the run's time, earlier attempts included
-    keeper = _Keeper(state, checkpoint, clock)
-    yield _started(state, device, tuple(found.damaged))
+    checkpointer = _Checkpointer(state, checkpoint, clock)
+    yield _started(state, device, checkpointed.damaged)
     try:
-        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), keeper, probe)
+        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), checkpointer, probe)
     except Stopped:
-        if keeper.step != state.step:
-            yield keeper.save()
-        yield Interrupted(keeper.step)
+        if checkpointer.step != state.step:
+            yield checkpointer.save()
+        yield Interrupted(checkpointer.step)
 
 
-def _train(scorer: Scorer, keeper: "_Keeper", probe: Prober) -> Iterator[Event | Step]:
+def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iterator[Event | Step]:
     """Train to the end; raises Stopped between two iterations, or in the middle of an evaluation."""
     state, spec = scorer.state, scorer.spec
     every = spec.recipe.evaluate_every or state.batches.iterations_per_epoch
     while True:
         last = state.step == state.total
         if state.steps_since_point and (state.step % every == 0 or last):
-            point = scorer.measure(keeper.clock)
+            point = scorer.measure(checkpointer.clock)
             if point is None:
-                yield Diverged(state.step, 100 - 100 / scorer.dataset.num_classes, time.monotonic() - keeper.clock)
+                yield Diverged(
+                    state.step, 100 - 100 / scorer.dataset.num_classes, time.monotonic() - checkpointer.clock
+                )
                 return
             state.history.append(point)
             yield point
-        yield from _probe(scorer, keeper, probe)
-        if keeper.due or (last and keeper.step != state.step):
-            yield keeper.save()
+        yield from _probe(scorer, checkpointer, probe)
+        if checkpointer.due or (last and checkpointer.step != state.step):
+            yield checkpointer.save()
         if last:
             break
-        heed(scorer.stop)
+        raise_if_stopped(scorer.stop)
         yield prepare(state, spec)
-    while keeper.step != state.step:  # the trained weights must be kept: the disk may have room again
-        heed(scorer.stop)
+    while checkpointer.step != state.step:  # the trained weights must be kept: the disk may have room again
+        raise_if_stopped(scorer.stop)
         time.sleep(AGAIN_SECONDS)
-        yield keeper.save()
-    yield scorer.finish(keeper.clock)
+        yield checkpointer.save()
+    yield scorer.finish(checkpointer.clock)
 
 
-def _probe(scorer: Scorer, keeper: "_Keeper", probe: Prober) -> Iterator[Probed]:
-    """Yield what is measured at this iteration; the run's time stands still meanwhile."""
+def _probe(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iterator[Probed]:
+    """Yield the probes of this iteration; their time isn't counted as the run's."""
     start = time.monotonic()
     try:
-        for found in probe(scorer):
-            scorer.state.probed.append(found)  # goes into the checkpoint, as the curve does
-            yield found
+        for probed in probe(scorer):
+            scorer.state.probed.append(probed)  # goes into the checkpoint, as the curve does
+            yield probed
     finally:
-        keeper.clock += time.monotonic() - start
+        checkpointer.clock += time.monotonic() - start
 
 
-class _Keeper:
+class _Checkpointer:
     """Writes a run's checkpoints."""
 
     def __init__(self, state: RunState, checkpoint: CheckpointPlan, clock: float) -> None:
@@ -144,11 +147,11 @@ class _Keeper:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for one."""
+        """Whether it is time for a checkpoint."""
         return self._state.group.agree(lambda: time.monotonic() - self._written >= self._checkpoint.every_seconds)
 
     def save(self) -> Checkpointed | Unsaved:
-        """Write one; where it can't be written, the run goes on, and those before it stand."""
+        """Write a checkpoint; if it can't be written, the run goes on and the previous one is kept."""
         state, path = self._state, self._checkpoint.path
         state.seconds = time.monotonic() - self.clock
         self._written = time.monotonic()

@@ -20,7 +20,7 @@ from study.train.state import RunState
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """Scores a run's net on the images of a data set; all raise `Stopped` where `stop` says so between two batches."""
+    """Scores a run's net on a data set; every method raises `Stopped` if `stop` returns True between two batches."""
 
     state: RunState
     spec: RunSpec
@@ -94,7 +94,7 @@ class Scorer:
         )
 
     def score(self, split: Split, net: nn.Module | None = None) -> Score:
-        """Score clean images, with another net than the run's where one is given."""
+        """Score the run's net, or the one given, on clean images."""
         group = self.state.group
         batches = evaluation_batches(
             split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device, shard=group.shard
@@ -102,7 +102,7 @@ class Scorer:
         return evaluate(net or self.state.net, batches, self.state.precision, self.device, self.stop, group)
 
     def _error_over_views(self, split: Split) -> float | None:
-        """Score the recipe's views of clean images, averaged; None where they are the one that `score` shows."""
+        """Return the error over the recipe's views of clean images; None if the recipe has the centre view alone."""
         recipe = self.spec.recipe
         if recipe.test_views == "center":
             return None

@@ -18,7 +18,7 @@ def share_statistics(net: nn.Module, ranks: int) -> None:
                 setattr(parent, name, SharedBatchNorm2d(norm, ranks))
 
 
-def part_statistics(net: nn.Module) -> None:
+def unshare_statistics(net: nn.Module) -> None:
     """Let every batch normalisation take its statistics from its own images again; names and values stay."""
     for module in net.modules():
         if isinstance(module, SharedBatchNorm2d):

@@ -1,4 +1,4 @@
-"""How fast a run would go on this device: a few of its steps, timed."""
+"""The speed of a run on this device: a few of its steps, timed."""
 
 import time
 from dataclasses import dataclass, replace
@@ -7,14 +7,14 @@ import torch
 
 from study.config import RunSpec
 from study.data import Dataset, evaluation_batches
-from study.train.arithmetic import arithmetic, on_stream, own_stream
+from study.train.arithmetic import Precision, arithmetic
 from study.train.evaluate import evaluate
 from study.train.graph import WARM_STEPS as WARM_REPLAYS
 from study.train.memory import gpu_peak, gpu_room, host_peak, reset_gpu_peak
-from study.train.precision import Precision
 from study.train.state import RunState, build_state
 from study.train.step import prepare
 from study.train.stepper import Stepper
+from study.train.stream import on_stream, own_stream
 
 WARM_STEPS = 2
 """The first step sets up libraries, the second is the first with momentum."""
@@ -50,7 +50,7 @@ class Speed:
 
 
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
-    """Time a few steps and an evaluation of a run, alone and at once with others; nothing is kept of it.
+    """Time a few steps and an evaluation of a run, alone and beside others; its result is discarded.
 
     The dataset lies as `run` wants it. Takes a second or two for small nets. Of a run over several GPUs, one's part is
     timed: what it takes to average gradients, or to share statistics, is left out.

@@ -1,4 +1,4 @@
-"""What a run is made of while it trains, how it starts, and how it is put away and taken up again."""
+"""The state of a run while it trains: how it is built, saved and restored."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,18 +10,18 @@ from study.config import Recipe, RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch, Probed
 from study.nets import PAPER, Design, build_net, can_join
+from study.train.arithmetic import Precision, resolve_precision
 from study.train.parallel import ALONE, Group
-from study.train.precision import Precision, resolve_precision
 from study.train.shared_norm import share_statistics
 
 
 @dataclass
 class RunState:
-    """All that changes during a run, and what it is computed with."""
+    """Everything that changes during a run, and the objects that it is computed with."""
 
     net: nn.Module
     model: nn.Module
-    """What is called in training: the net, or what averages its gradients over the ranks."""
+    """The module called in training: the net, or a wrapper that averages its gradients over the ranks."""
     group: Group
     """The processes that do the run."""
     optimizer: torch.optim.Optimizer
@@ -33,13 +33,13 @@ class RunState:
     dropout: bool
     """Whether the net draws random numbers while it trains (VGG's does)."""
     can_join: bool
-    """Whether it can be trained in one with others of its architecture."""
+    """Whether it can be trained in one forward pass with others of its architecture."""
     deterministic: bool
     """Whether its steps are to give equal bits, whatever else is at work."""
     stream: torch.cuda.Stream | None
     """Where a GPU does its work, in order; None on a CPU."""
     replays: bool
-    """Whether an iteration is work for a GPU alone, so that a CUDA graph can hold it."""
+    """Whether an iteration is work for the GPU alone, so that a CUDA graph can record it."""
     architecture: tuple[object, ...]
     """Equal for nets that differ in their numbers alone."""
     total: int
@@ -61,7 +61,7 @@ class RunState:
     image_shape: tuple[int, int, int] = (0, 0, 0)
 
     def values(self) -> dict[str, Any]:
-        """Return what a checkpoint holds: tensors and plain values.
+        """Return the content of a checkpoint: tensors and plain values.
 
         Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. The
         running sums are those of each rank, so that they are added up in the same order whether a run stopped or not.
@@ -80,7 +80,7 @@ class RunState:
             "training_seconds": self.training_seconds,
             "seconds": self.seconds,
             "history": [asdict(point) for point in self.history],
-            "probed": [asdict(found) for found in self.probed],
+            "probed": [asdict(probed) for probed in self.probed],
             "mean": self.normalizer.mean,
             "std": self.normalizer.std,
             "classes": list(self.classes),
@@ -88,7 +88,7 @@ class RunState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Take up a checkpoint's values; the run goes on in the number format it began in, whatever machine this is."""
+        """Restore a checkpoint's values; the run keeps the number format it began in, whatever machine this is."""
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
         self._bind_rate()
@@ -100,7 +100,7 @@ class RunState:
         self.training_seconds = values["training_seconds"]
         self.seconds = values["seconds"]
         self.history = [Epoch(**point) for point in values["history"]]
-        self.probed = [Probed(**found) for found in values["probed"]]
+        self.probed = [Probed(**probed) for probed in values["probed"]]
 
     def __post_init__(self) -> None:
         self._bind_rate()
@@ -116,7 +116,7 @@ class RunState:
 
 
 def design_of(spec: RunSpec) -> Design:
-    """Return what a run's net has otherwise than the paper's."""
+    """Return the modifications of the paper's architecture that a run's recipe asks for."""
     if spec.architecture == "vgg":
         return PAPER
     recipe = spec.identity()["recipe"]  # in which what doesn't bear on the net is as in the paper
@@ -147,7 +147,7 @@ def build_spec_net(
 
 
 def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """Return what changes a net's weights; its rate before any drop is the recipe's, which has been found by now."""
+    """Return a net's optimiser with the recipe's rate, which is a number by now, not `tune`."""
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
     return torch.optim.SGD(
         net.parameters(),
@@ -212,5 +212,5 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
 
 
 def _own(value: Tensor) -> Tensor:
-    """Return a value without what it shares storage with: a file would hold all of that."""
+    """Return a copy of a value that shares its storage with others: a file would hold all of that storage."""
     return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from study.config import RunSpec
 from study.data import derived_seed
-from study.train.arithmetic import arithmetic, on_stream
-from study.train.precision import autocast
+from study.train.arithmetic import arithmetic, autocast
 from study.train.schedule import lr_at
 from study.train.state import RunState
+from study.train.stream import on_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Step:
 
 
 def prepare(state: RunState, spec: RunSpec) -> Step:
-    """Set the rate of a run's next iteration, and fetch its batch where the host has a part in that."""
+    """Set the rate of a run's next iteration; fetch its batch unless the device does so in the step."""
     start = time.monotonic()
     state.rate.fill_(lr_at(state.step, spec.recipe, state.total))
     if state.dropout:

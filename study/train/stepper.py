@@ -1,4 +1,4 @@
-"""Takes the iterations of several runs at once: on a GPU side by side, on a CPU as one where nets are alike."""
+"""Takes iterations of several runs at once: side by side on a GPU, in one forward pass on a CPU if nets are alike."""
 
 import time
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.nets import join, part
-from study.train.arithmetic import arithmetic, on_stream
+from study.nets import join, unjoin
+from study.train.arithmetic import arithmetic, autocast
 from study.train.graph import Replay
-from study.train.precision import autocast
 from study.train.state import RunState
 from study.train.step import Step, count, take_step, update
+from study.train.stream import on_stream
 
 
 class FailedStep(NamedTuple):
@@ -38,9 +38,9 @@ class Stepper:
         self._joined: dict[tuple[int, ...], tuple[Sequence[RunState], nn.Module]] = {}
 
     def take(self, steps: Sequence[Step]) -> list[FailedStep]:
-        """Take all these iterations; return those that failed, which leave the others as they are.
+        """Take all these iterations; return those that failed, without effect on the others.
 
-        What was kept for runs that have none here is let go of.
+        Graphs and joined nets of runs that aren't among these are released.
         """
         replayed = [step for step in steps if step.batch is None]
         groups: dict[object, list[Step]] = {}
@@ -99,12 +99,12 @@ class Stepper:
             count(state, (time.monotonic() - start) / len(states))
 
     def _release(self, states: set[int], groups: set[tuple[int, ...]]) -> None:
-        """Let go of the graphs of runs that are not among `states`, and of nets joined in none of these `groups`."""
+        """Release the graphs of runs that are not among `states`, and the nets joined in none of these `groups`."""
         for key in self._replays.keys() - states:
             self._replays.pop(key)[1].close()
         for ids in self._joined.keys() - groups:
             members, _ = self._joined.pop(ids)
-            part([state.net for state in members])
+            unjoin([state.net for state in members])
 
 
 def _ids(steps: Sequence[Step]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Where refining points come from, and what stops a trial early: samplers and pruners, chosen by `bench/tuning.py`."""
+"""Samplers, which propose refining points, and pruners, which stop trials early; compared by `bench/tuning.py`."""
 
 import warnings
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from study.config import Tune
 from study.tune.space import Point, axes
 
 STARTUP_TRIALS = 4
-"""Trials that come to their end before the pruner may stop one."""
+"""Trials that are completed before the pruner may stop one."""
 
 
 def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
-    """Return what proposes refining points; `seed` decides what it draws."""
+    """Return Optuna's sampler of refining points."""
     startup = min(STARTUP_TRIALS, tune.shared_trials)
     if tune.sampler == "gp":
         with warnings.catch_warnings():
@@ -22,7 +22,7 @@ def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed)
 
 
-def bisected(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
+def bisect(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
     """Return the best point with each field moved to the middle of the wider gap between it and its neighbours tried.
 
     A field's neighbours are the values next to the best one's, or the bounds.
@@ -41,7 +41,7 @@ def bisected(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str
 
 
 def pruner(tune: Tune) -> optuna.pruners.BasePruner:
-    """Return what stops trials early."""
+    """Return Optuna's pruner."""
     if tune.pruner == "none":
         return optuna.pruners.NopPruner()
     with warnings.catch_warnings():

@@ -1,9 +1,8 @@
-"""The search of one cell, kept in Optuna's storage."""
+"""The search of one cell, in Optuna's storage."""
 
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import optuna
@@ -12,43 +11,30 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.config import Tune
 from study.errors import StudyError
-from study.retry import Patience, first_line
-from study.tune.propose import STARTUP_TRIALS, bisected, pruner, sampler
-from study.tune.space import Point, axes, kept, restored, shared_points
+from study.retry import Retry, first_line
+from study.tune.propose import STARTUP_TRIALS, bisect, pruner, sampler
+from study.tune.space import Point, axes, from_storage, shared_points, to_storage
 from study.tune.storage import open_storage
+from study.tune.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings would stand in the middle of the progress
 
 QUARTERS = 4
-"""A trial reports at the quarters of its course; steps in the storage are quarters, one seed after another."""
+"""A trial reports at each quarter of its training; steps in the storage are quarters, one seed after another."""
 HALF_DECADE = 10**0.5
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A point to try with one of its seeds, and the number of the trial in the cell's search."""
-
-    number: int
-    point: Point
-    repeat: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Its learning rate."""
-        return self.point["lr"]
 
 
 class SearchStore:
     """Optuna's database, opened when the first search is asked for."""
 
-    def __init__(self, url: str, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, retry: Retry | None = None) -> None:
         """Take note of the address; it must not be MLflow's (both keep their schema version in the same table).
 
-        `patience` says what is done while the database is away once it was opened: by default nothing.
+        Once it is open, calls are repeated as `retry` says while the database is unavailable: by default not at all.
         """
         self._url = url
-        self._patience = patience or Patience()
+        self._retry = retry or Retry()
         self._storage: BaseStorage | None = None
 
     def search(self, name: str, tune: Tune, seed: int) -> "Search":
@@ -59,7 +45,7 @@ class SearchStore:
         """
         if self._storage is None:
             try:
-                self._storage = open_storage(self._url, self._patience)
+                self._storage = open_storage(self._url, self._retry)
             except StudyError:
                 raise
             except Exception as error:  # drivers of many databases, each with errors of its own
@@ -69,11 +55,11 @@ class SearchStore:
 
 
 class Search:
-    """Asks for points and is told what became of them.
+    """Proposes points and takes the values of their trials.
 
     The shared points come first, then those of the sampler, one at a time so that the search is the same however many
-    workers there are, then those that widen it. Everything told is in the storage at once: a search goes on where it
-    was stopped, a trial with several seeds from the seeds that it lacks.
+    workers there are, then those that widen it. Every value is stored at once: a stopped search resumes where it was,
+    a trial with several seeds at the first seed without a value.
     """
 
     def __init__(self, storage: BaseStorage, name: str, tune: Tune, seed: int) -> None:
@@ -84,62 +70,62 @@ class Search:
             storage=storage, study_name=name, load_if_exists=True, direction="minimize", pruner=pruner(tune)
         )
         for point in shared_points(tune):
-            self._study.enqueue_trial(kept(point, tune), skip_if_exists=True)
+            self._study.enqueue_trial(to_storage(point, tune), skip_if_exists=True)
         self._live: dict[int, optuna.Trial] = {}
-        self._told: dict[int, dict[int, float]] = {}
+        self._values: dict[int, dict[int, float]] = {}
         self._queue: list[Trial] = []
         for left in self._trials(TrialState.RUNNING):  # in flight when the search was stopped
             if "fixed_params" not in left.system_attrs:
                 self._study.sampler = self._sampler(left.number)
-            self._take(self._pointed(optuna.Trial(self._study, left._trial_id)))
+            self._queue_seeds(self._with_point(optuna.Trial(self._study, left._trial_id)))
 
     def suggest(self, point: Point) -> None:
         """Try `point` after the shared ones; it counts as one of the trials."""
         if point and len(self._trials()) < self.tune.trials:
-            self._study.enqueue_trial(kept(point, self.tune), skip_if_exists=True)
+            self._study.enqueue_trial(to_storage(point, self.tune), skip_if_exists=True)
 
     def ask(self) -> Trial | None:
-        """Return what to try next, or None: nothing before a running trial ends, or nothing at all."""
+        """Return the next trial and seed, or None if a running trial must end first, or if all are done."""
         if not self._queue:
             trial = self._next()
             if trial is None:
                 return None
-            self._take(trial)
+            self._queue_seeds(trial)
         return self._queue.pop(0)
 
     def report(self, trial: Trial, quarter: int, value: float) -> bool:
-        """Note a trial's running training loss at a quarter of its course; return whether it should be stopped."""
+        """Record a trial's running training loss at a quarter of its training; return whether it should be stopped."""
         if self.tune.pruner in ("none", "wilcoxon"):
             return False
         return self._compare(trial.number, trial.repeat * QUARTERS + quarter, value)
 
     def tell(self, trial: Trial, value: float, *, diverged: bool = False) -> list[Trial]:
-        """Note how a trial ended with one of its seeds; return those of its other seeds that need not be done now."""
+        """Record a trial's value for one of its seeds; return the other seeds that needn't be run any more."""
         live = self._live[trial.number]
         if diverged:
             live.set_user_attr("diverged", True)
         live.set_user_attr(f"value {trial.repeat}", value)  # last: a search that is cut off goes on by it
-        told = self._told[trial.number]
-        told[trial.repeat] = value
+        by_seed = self._values[trial.number]
+        by_seed[trial.repeat] = value
         worse = self.tune.pruner == "wilcoxon" and self._compare(trial.number, trial.repeat, value)
-        if len(told) == self.tune.seeds:
-            self._study.tell(self._live.pop(trial.number), _mean(told))
+        if len(by_seed) == self.tune.seeds:
+            self._study.tell(self._live.pop(trial.number), _mean(by_seed))
         elif worse:
             return self.prune(trial)
         return []
 
     def prune(self, trial: Trial) -> list[Trial]:
-        """Note that a trial was stopped early; return those of its other seeds that need not be done now."""
+        """Record that a trial was stopped early; return the other seeds that needn't be run any more."""
         self._study.tell(self._live.pop(trial.number), state=TrialState.PRUNED)
         return self._drop(trial)
 
     def fail(self, trial: Trial) -> list[Trial]:
-        """Note that a trial broke: it counts as tried, and its point isn't chosen."""
+        """Record that a trial failed: it counts as tried, and its point isn't chosen."""
         self._study.tell(self._live.pop(trial.number), state=TrialState.FAIL)
         return self._drop(trial)
 
     def is_live(self, trial: Trial) -> bool:
-        """Whether a trial is still wanted: it hasn't ended with another of its seeds."""
+        """Whether a trial hasn't ended yet (another of its seeds may have ended it)."""
         return trial.number in self._live
 
     @property
@@ -165,7 +151,7 @@ class Search:
         if not complete:
             return None
         value, _, trial = min(complete, key=lambda entry: entry[:2])
-        return restored(trial.params, self.tune), float(value)
+        return from_storage(trial.params, self.tune), float(value)
 
     def edge(self, rate: float) -> Literal["lowest", "highest", None]:
         """Say whether a rate is the lowest or highest of those tried: then the best may lie outside."""
@@ -190,20 +176,20 @@ class Search:
                 wider = self._wider()
                 if wider is None:
                     return None
-                self._study.enqueue_trial(kept(wider, self.tune), user_attrs={"widens": True})
+                self._study.enqueue_trial(to_storage(wider, self.tune), user_attrs={"widens": True})
             elif self.tune.sampler == "bisect":
-                self._study.enqueue_trial(kept(self._bisected(), self.tune))
+                self._study.enqueue_trial(to_storage(self._bisect(), self.tune))
             else:
                 self._study.sampler = self._sampler(self.started)
-        return self._pointed(self._study.ask())
+        return self._with_point(self._study.ask())
 
-    def _bisected(self) -> dict[str, float]:
+    def _bisect(self) -> dict[str, float]:
         best = self.best()
         tried = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
-        return bisected(self.tune, best and best[0], (restored(trial.params, self.tune) for trial in tried))
+        return bisect(self.tune, best and best[0], (from_storage(trial.params, self.tune) for trial in tried))
 
     def _wider(self) -> dict[str, float] | None:
-        """Return the next point outside, where the best rate is the last one tried on its side and more are allowed."""
+        """Return the next point outside if the best rate is the last one tried on its side and more are allowed."""
         best = self.best()
         if best is None or self.started - self.widened < self.tune.trials or self.widened >= self.tune.widen:
             return None
@@ -213,21 +199,21 @@ class Search:
         rate = best[0]["lr"]
         further = rate * HALF_DECADE if side == "highest" else rate / HALF_DECADE
         point = best[0] | {"lr": float(f"{further:.2g}")}  # 0.32, 1, 3.2: with more digits, steps end at 0.9999
-        broke = [restored(trial.params, self.tune) for trial in self._trials(TrialState.FAIL)]
-        return None if point in broke else point
+        failed = [from_storage(trial.params, self.tune) for trial in self._trials(TrialState.FAIL)]
+        return None if point in failed else point
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """Return the sampler of one trial: by the trial's number, so that a resumed search agrees."""
+        """Return the sampler of one trial, seeded by the trial's number, so that a resumed search draws the same."""
         return sampler(self.tune, (self._seed + number) % 2**32)
 
-    def _pointed(self, trial: optuna.Trial) -> optuna.Trial:
-        """Give a begun trial its point: what it has already, or what it was enqueued with, or the sampler's.
+    def _with_point(self, trial: optuna.Trial) -> optuna.Trial:
+        """Set the parameters of a begun trial: those it has, those it was enqueued with, or the sampler's.
 
         The bounds are wide enough for an enqueued point.
         """
         given = self._trials()[trial.number].system_attrs.get("fixed_params", {})
         for axis in axes(self.tune):
-            low, high = sorted((axis.kept(axis.low), axis.kept(axis.high)))
+            low, high = sorted((axis.to_storage(axis.low), axis.to_storage(axis.high)))
             value = given.get(axis.parameter, low)
             low, high = min(low, value), max(high, value)
             if axis.scale == "whole":
@@ -236,26 +222,26 @@ class Search:
                 trial.suggest_float(axis.parameter, low, high, log=True)
         return trial
 
-    def _take(self, trial: optuna.Trial) -> None:
-        """Put a begun trial's seeds, those that it lacks, in line; end it where it lacks none."""
-        told = {
+    def _queue_seeds(self, trial: optuna.Trial) -> None:
+        """Queue the seeds of a begun trial that have no value yet; end the trial if all have one."""
+        by_seed = {
             repeat: trial.user_attrs[f"value {repeat}"]
             for repeat in range(self.tune.seeds)
             if f"value {repeat}" in trial.user_attrs
         }
-        if len(told) == self.tune.seeds:  # stopped just before it was ended
-            self._study.tell(trial, _mean(told))
+        if len(by_seed) == self.tune.seeds:  # stopped just before it was ended
+            self._study.tell(trial, _mean(by_seed))
             return
-        self._live[trial.number], self._told[trial.number] = trial, told
-        point = restored(trial.params, self.tune)
-        self._queue += [Trial(trial.number, point, i) for i in range(self.tune.seeds) if i not in told]
+        self._live[trial.number], self._values[trial.number] = trial, by_seed
+        point = from_storage(trial.params, self.tune)
+        self._queue += [Trial(trial.number, point, i) for i in range(self.tune.seeds) if i not in by_seed]
 
     def _drop(self, trial: Trial) -> list[Trial]:
-        """Take an ended trial's other seeds out of the line; return all that might be in flight."""
+        """Remove an ended trial's other seeds from the queue; return all that might be in flight."""
         self._queue = [waiting for waiting in self._queue if waiting.number != trial.number]
-        told = self._told.pop(trial.number)
+        by_seed = self._values.pop(trial.number)
         others = (Trial(trial.number, trial.point, i) for i in range(self.tune.seeds))
-        return [other for other in others if other != trial and other.repeat not in told]
+        return [other for other in others if other != trial and other.repeat not in by_seed]
 
     def _compare(self, number: int, step: int, value: float) -> bool:
         trial = self._live[number]

@@ -1,4 +1,4 @@
-"""What is searched: the rate and other fields of the recipe, each on its scale, and the points that all cells share."""
+"""The search space: the rate and other fields of the recipe, each on its scale, and points that all cells share."""
 
 import math
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ class Axis:
         """Its name in Optuna's storage, where a field lies on the scale on which samplers should see it."""
         return f"1 - {self.field}" if self.scale == "log complement" else self.field
 
-    def kept(self, value: float) -> float:
-        """Return what stands for a value in Optuna's storage; of a complement, the same turns it back."""
+    def to_storage(self, value: float) -> float:
+        """Return the number that Optuna's storage holds for a value; of a complement, it is its own inverse."""
         return round(1 - value, 12) if self.scale == "log complement" else value
 
-    def restored(self, kept: float) -> float:
+    def from_storage(self, stored: float) -> float:
         """Return the value that stands in Optuna's storage: whole, or rounded to four digits."""
-        return float(round(kept)) if self.scale == "whole" else self.kept(rounded(kept))
+        return float(round(stored)) if self.scale == "whole" else self.to_storage(rounded(stored))
 
     def at(self, place: float) -> float:
         """Return the value at `place` (0 the lower bound, 1 the upper; beyond them too), rounded to four digits."""
@@ -41,10 +41,10 @@ class Axis:
         if self.scale == "log":
             return rounded(self.low * (self.high / self.low) ** place)
         low, high = 1 - self.high, 1 - self.low
-        return self.kept(rounded(high * (low / high) ** place))
+        return self.to_storage(rounded(high * (low / high) ** place))
 
     def place(self, value: float) -> float:
-        """Return where a value lies: the inverse of `at`."""
+        """Return the place of a value: the inverse of `at`."""
         if self.scale == "whole":
             return (value - self.low) / (self.high - self.low)
         if self.scale == "log":
@@ -54,13 +54,13 @@ class Axis:
 
 
 def axes(tune: Tune) -> tuple[Axis, ...]:
-    """Return what is searched, the rate first."""
-    found = [Axis("lr", tune.low, tune.high, "log")]
+    """Return the searched fields, the rate first."""
+    searched = [Axis("lr", tune.low, tune.high, "log")]
     for field, scale in (("weight_decay", "log"), ("momentum", "log complement"), ("warmup", "whole")):
         bounds = getattr(tune, field)
         if bounds is not None:
-            found.append(Axis(field, float(bounds[0]), float(bounds[1]), scale))
-    return tuple(found)
+            searched.append(Axis(field, float(bounds[0]), float(bounds[1]), scale))
+    return tuple(searched)
 
 
 def rounded(value: float) -> float:
@@ -84,14 +84,14 @@ def shared_points(tune: Tune) -> list[dict[str, float]]:
     return points[: tune.shared_trials]
 
 
-def kept(point: Point, tune: Tune) -> dict[str, float]:
-    """Return a point as it stands in Optuna's storage."""
-    return {axis.parameter: axis.kept(point[axis.field]) for axis in axes(tune)}
+def to_storage(point: Point, tune: Tune) -> dict[str, float]:
+    """Return a point as Optuna's storage holds it."""
+    return {axis.parameter: axis.to_storage(point[axis.field]) for axis in axes(tune)}
 
 
-def restored(parameters: Point, tune: Tune) -> dict[str, float]:
-    """Return the point that stands in Optuna's storage."""
-    return {axis.field: axis.restored(parameters[axis.parameter]) for axis in axes(tune)}
+def from_storage(parameters: Point, tune: Tune) -> dict[str, float]:
+    """Return the point that Optuna's storage holds."""
+    return {axis.field: axis.from_storage(parameters[axis.parameter]) for axis in axes(tune)}
 
 
 def with_point(spec: RunSpec, point: Point) -> RunSpec:

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from study.errors import StudyError, without_passwords
-from study.retry import Patience, database_is_away, disk_is_away, first_line
+from study.retry import Retry, first_line, transient_database_error, transient_disk_error
 
 OPENINGS = 5
 """How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
@@ -20,11 +20,11 @@ LOCKED_SECONDS = 5.0
 """How long SQLite waits by itself for others that write."""
 
 
-class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
+class RetryingStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
     """A storage whose calls, each a transaction, are made again while the database is locked, full or gone."""
 
-    def __init__(self, url: str, patience: Patience) -> None:
-        """Open the database at `url`; `patience` says what is done while it is away afterwards.
+    def __init__(self, url: str, retry: Retry) -> None:
+        """Open the database at `url`; calls are repeated as `retry` says.
 
         Raises:
             StudyError: its tables are those of another version of Optuna.
@@ -35,11 +35,11 @@ class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its bas
         _check_tables(url, local)
         self._whole = get_storage(RDBStorage(url, engine_kwargs={**local, **kept}))  # with Optuna's own cache
         self._address = without_passwords(url)
-        self._patience = patience
+        self._retry = retry
 
-    def away(self, error: Exception) -> str:
-        """Say why the database can't be used now, or nothing where the cause won't pass."""
-        why = database_is_away(error) or disk_is_away(error)
+    def transient_error(self, error: Exception) -> str:
+        """Return why the database can't be used at present, or "" if the error is permanent."""
+        why = transient_database_error(error) or transient_disk_error(error)
         return why and f"Optuna's storage {self._address}: {why}"
 
     def remove_session(self) -> None:
@@ -47,10 +47,10 @@ class PatientStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its bas
         self._whole.remove_session()
 
 
-def _patiently(name: str) -> Callable[..., Any]:
-    def call(self: PatientStorage, *given: Any, **named: Any) -> Any:
+def _with_retries(name: str) -> Callable[..., Any]:
+    def call(self: RetryingStorage, *given: Any, **named: Any) -> Any:
         try:
-            return self._patience(lambda: getattr(self._whole, name)(*given, **named), self.away)
+            return self._retry(lambda: getattr(self._whole, name)(*given, **named), self.transient_error)
         except (SQLAlchemyError, StorageInternalError) as error:
             reason = first_line(error.__cause__ or error)
             raise StudyError(f"Optuna's storage {self._address}: {reason}") from error
@@ -60,18 +60,18 @@ def _patiently(name: str) -> Callable[..., Any]:
 
 
 for _name in BaseStorage.__abstractmethods__:
-    setattr(PatientStorage, _name, _patiently(_name))
-update_abstractmethods(PatientStorage)
+    setattr(RetryingStorage, _name, _with_retries(_name))
+update_abstractmethods(RetryingStorage)
 
 
-def open_storage(url: str, patience: Patience) -> BaseStorage:
+def open_storage(url: str, retry: Retry) -> BaseStorage:
     """Open Optuna's storage, again where another launcher made the same tables at this moment."""
     for attempt in range(1, OPENINGS):
         try:
-            return PatientStorage(url, patience)
+            return RetryingStorage(url, retry)
         except DatabaseError:
             time.sleep(0.2 * attempt)
-    return PatientStorage(url, patience)
+    return RetryingStorage(url, retry)
 
 
 def _check_tables(url: str, options: dict[str, Any]) -> None:

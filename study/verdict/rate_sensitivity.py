@@ -13,8 +13,7 @@ from study.config.tune import PAPER_RATE
 from study.statistics.interval import Interval
 from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
-from study.verdict.edges import Edges
-from study.verdict.rule import METRIC, find
+from study.verdict.rule import METRIC, Edges, find
 from study.verdict.searches import ENDED
 from study.verdict.shortcut_effect import UNLIKE, remedies
 

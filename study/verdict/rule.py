@@ -13,7 +13,7 @@ evaluation mode), for each architecture, over all pairs of a shallow and a deepe
 Nothing is compared that was trained differently: other lengths of training or other data withhold the verdict. So does
 a tuned rate on the edge of what its search tried, where it could change the conclusion: what lies beyond isn't known,
 so such a net might err less, by up to all its error. That matters to "shown" for the deeper net and to "refuted" for
-the shallower one, and not for a net that ends at 0.00% (`edges.Slack`). "Inconclusive" stays what it is.
+the shallower one, and not for a net that ends at 0.00% (`Slack`). "Inconclusive" stays what it is.
 """
 
 import math
@@ -23,16 +23,19 @@ from typing import Literal
 
 import pandas as pd
 
-from study.statistics.trend import Trend, trend
+from study.statistics.trend import Trend, jonckheere
 from study.statistics.welch import holm
 from study.verdict import selection as c
-from study.verdict.edges import Edges, Slack, slack
 from study.verdict.optimum import Turn, turn
 from study.verdict.pairs import ALPHA, Pair, pairs
 from study.verdict.text import listed
 
 Status = Literal["shown", "refuted", "inconclusive"]
 Reason = Literal["", "one seed", "one depth", "no result", "unequal training", "unequal data", "edge", "imprecise"]
+
+Side = Literal["lowest", "highest"]
+Edges = Mapping[tuple[str, int], Side]
+"""By architecture and depth: on which side the chosen rate is the last one tried. Others are left out."""
 
 SMALLEST_EFFECT = 0.5
 METRIC = "final_train_error"
@@ -70,6 +73,34 @@ class Finding:
         return next((one for one in among if (one.shallow, one.deep) == (pair.shallow, pair.deep)), None)
 
 
+@dataclass(frozen=True)
+class Slack:
+    """By how much each net of an architecture could err less at a rate beyond the edge of its search.
+
+    What a better rate would bring isn't known, so the worst for the conclusion is assumed: that it would bring the
+    training error down to 0. A net that ends at 0.00% has nothing to gain.
+    """
+
+    points: Mapping[int, float]
+    """By depth, the mean error of a net whose rate lies on an edge; other nets are left out."""
+
+    def of(self, depth: int) -> float:
+        """Return the points of a net, 0 for one whose rate isn't on an edge."""
+        return self.points.get(depth, 0.0)
+
+    def still_worse(self, pair: Pair, smallest: float) -> bool:
+        """Tell whether the deep net is shown to be worse whatever a better rate would bring it."""
+        return pair.worse(smallest) and pair.difference.estimate - self.of(pair.deep) >= smallest
+
+    def still_harmless(self, pair: Pair, smallest: float) -> bool:
+        """Tell whether the deep net isn't worse by the smallest effect whatever a better rate would bring the other."""
+        return pair.difference.high + self.of(pair.shallow) < smallest
+
+    def orders(self, depths: list[int]) -> bool:
+        """Tell whether a rise along the depths stands: no net but the shallowest, which would add to it, may gain."""
+        return all(self.of(depth) == 0 for depth in sorted(depths)[1:])
+
+
 def find(runs: pd.DataFrame, kept: pd.DataFrame, smallest: float, edges: Edges | None = None) -> tuple[Finding, ...]:
     """Apply the rule to each architecture of one variant.
 
@@ -86,7 +117,7 @@ def _finding(runs: pd.DataFrame, kept: pd.DataFrame, architecture: str, smallest
     runs = runs[runs["architecture"] == architecture]
     kept = kept[kept["architecture"] == architecture]
     planned = {depth: c.net_name(runs, architecture, depth) for depth in c.depths(runs)}
-    rise = trend([c.values(kept, depth, METRIC) for depth in planned])
+    rise = jonckheere([c.values(kept, depth, METRIC) for depth in planned])
     withheld = _withheld(planned, kept)
     if withheld is not None:
         untested = Trend(math.nan, math.nan, rise.groups, rise.n)  # no number of a comparison that isn't fair
@@ -175,6 +206,31 @@ def _by_amount(kept: pd.DataFrame, column: str, unit: str) -> str:
         nets = listed(list(dict.fromkeys(kept.loc[kept[column] == amount, "net"])))
         parts.append(f"{amount:,.0f} {unit}: {nets}" if unit else f"{amount}: {nets}")
     return "; ".join(parts)
+
+
+def find_edges(kept: pd.DataFrame, trials: pd.DataFrame | None) -> dict[tuple[str, int], Side]:
+    """Return the nets whose rate was tuned by one of these searches and lies on the edge of it.
+
+    Args:
+        kept: the counted runs of one variant.
+        trials: its trials, a row a trial (`tuning.by_trial`); None where they aren't known.
+    """
+    if trials is None or trials.empty or kept.empty:
+        return {}
+    tuned = kept[kept["lr_tuned"].astype(bool)]
+    nets = set(tuned[["architecture", "depth"]].itertuples(index=False, name=None))
+    return {
+        (architecture, int(depth)): str(side)  # type: ignore[misc]
+        for architecture, depth, side in trials[["architecture", "depth", "edge"]].itertuples(index=False, name=None)
+        if side in ("lowest", "highest") and (architecture, depth) in nets
+    }
+
+
+def slack(edges: Edges, kept: pd.DataFrame, architecture: str, metric: str) -> Slack:
+    """Return what the nets of an architecture could gain; `kept` are its counted runs."""
+    depths = [depth for kind, depth in edges if kind == architecture]
+    found = {depth: c.values(kept, depth, metric) for depth in depths}
+    return Slack({depth: float(values.mean()) for depth, values in found.items() if len(values)})
 
 
 def edge_words(names: Mapping[int, str], edges: Edges, architecture: str, depths: list[int]) -> str:

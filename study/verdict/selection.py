@@ -1,13 +1,14 @@
 """Which runs count, which don't and why, and the values of a cell: the one place where runs are left out."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.config import REMEDIES
+from study.config import MODIFICATIONS
 from study.names import ARCHITECTURES
+from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
 CELL = ["architecture", "depth", "variant", "seed"]
@@ -52,13 +53,13 @@ def excluded(runs: pd.DataFrame) -> list[Excluded]:
             reason = "no final training error"
         else:
             reason = "repeated: a later run has this seed"
-        out.append(Excluded(title(run), str(run["run_id"]), reason))
+        out.append(Excluded(title(run["name"], run["variant"]), str(run["run_id"]), reason))
     return out
 
 
-def title(run: "pd.Series[Any]") -> str:
+def title(name: str, variant: str) -> str:
     """Return a run's name with its variant: ``plain-56 seed 0 (batch_size=64)``."""
-    return f"{run['name']} ({run['variant']})" if run["variant"] else str(run["name"])
+    return f"{name} ({variant})" if variant else str(name)
 
 
 def values(cells: pd.DataFrame, depth: int, metric: str) -> NDArray[np.float64]:
@@ -84,7 +85,7 @@ def variants(frame: pd.DataFrame) -> list[str]:
     are judged by themselves where they are a study of their own, plain and residual; else they stand beside the others.
     """
     known = {str(variant) for variant in frame["variant"]}
-    shared = {without_shortcut(variant) for variant in known if without_shortcut(variant) != variant}
+    shared = {plain_variant(variant) for variant in known if "shortcut" in Variant.parse(variant)}
     alone = frame.loc[frame["architecture"] == "residual", "variant"]
     found = sorted(variant for variant in known if variant not in shared or (alone == variant).any())
     return [variant for variant in found if not _stands_beside(frame, variant)] or found
@@ -92,7 +93,7 @@ def variants(frame: pd.DataFrame) -> list[str]:
 
 def _stands_beside(frame: pd.DataFrame, variant: str) -> bool:
     """Whether a variant names a remedy and has not both plain and residual nets, of two depths each."""
-    if not any(part.partition("=")[0] in REMEDIES for part in variant.split(", ")):
+    if not MODIFICATIONS & Variant.parse(variant).keys():
         return False
     mine = frame[frame["variant"] == variant]
     return not all(
@@ -104,13 +105,13 @@ def of_variant(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Return the rows of a variant, and of the plain nets that all options of the shortcut share."""
     if frame.empty:
         return frame
-    plain = (frame["architecture"] != "residual") & (frame["variant"] == without_shortcut(variant))
+    plain = (frame["architecture"] != "residual") & (frame["variant"] == plain_variant(variant))
     return frame[(frame["variant"] == variant) | plain].assign(variant=variant)
 
 
-def without_shortcut(variant: str) -> str:
-    """Return a variant without its option of the shortcut: ``shortcut=A, width=2`` -> ``width=2``."""
-    return ", ".join(part for part in variant.split(", ") if not part.startswith("shortcut="))
+def plain_variant(variant: str) -> str:
+    """Return the variant of the plain nets, which have no shortcut, beside residual nets: without its option."""
+    return str(Variant.parse(variant).without("shortcut"))
 
 
 def net_name(frame: pd.DataFrame, architecture: str, depth: int) -> str:

@@ -8,8 +8,7 @@ import pandas as pd
 from study.statistics.interval import Interval
 from study.statistics.welch import difference_in_differences, holm
 from study.verdict import selection as c
-from study.verdict.edges import Edges, slack
-from study.verdict.rule import METRIC, UNFAIR, Finding
+from study.verdict.rule import METRIC, UNFAIR, Edges, Finding, slack
 
 UNLIKE = "plain and residual nets were not trained"
 

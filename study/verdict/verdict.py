@@ -1,23 +1,28 @@
 """The verdict on a study: the findings of `rule`, one verdict a variant, told in words."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from study.verdict import selection as c
-from study.verdict.advice import next_step
-from study.verdict.edges import find_edges
-from study.verdict.explanations import explain
-from study.verdict.facts import Explanation, Facts, Longer
-from study.verdict.line import line
+from study.verdict.explanations import Explanation, Facts, Longer, explain, rate_setting
+from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice, choices
-from study.verdict.rule import SMALLEST_EFFECT, Finding, find
+from study.verdict.rule import SMALLEST_EFFECT, Finding, find, find_edges
 from study.verdict.searches import by_trial
-from study.verdict.sentences import sentences
 from study.verdict.shortcut_effect import Remedy, remedies
+from study.verdict.variant import Variant
+from study.verdict.words import say, say_each
 
-LENGTH = ("epochs=", "iterations=")
+
+class Settling(NamedTuple):
+    """The pair that decides on an inconclusive finding, and the seeds of each net that would settle it."""
+
+    pair: Pair
+    needed: int
 
 
 @dataclass(frozen=True)
@@ -99,22 +104,60 @@ def _longer(one: Facts, found: list[Facts]) -> tuple[Longer, ...]:
     """Return the variants that differ from one in the length of training alone, and are longer; shortest first."""
     out = []
     for other in found:
-        if other.variant != one.variant and _but_length(other.variant) == _but_length(one.variant):
+        if other.variant != one.variant and _but_length(other) == _but_length(one):
             times = other.kept["total_iterations"].median() / one.kept["total_iterations"].median()
             if times > 1:
                 out.append(Longer(other.variant, float(times), other.findings))
     return tuple(sorted(out, key=lambda longer: longer.times))
 
 
-def _but_length(variant: str) -> str:
-    return ", ".join(part for part in variant.split(", ") if not part.startswith(LENGTH))
+def _but_length(facts: Facts) -> Variant:
+    return Variant.parse(facts.variant).without("epochs", "iterations")
 
 
 def _verdict(facts: Facts) -> Verdict:
     explanations = explain(facts)
     names = {(kind, depth): c.net_name(facts.kept, kind, depth) for kind, depth in facts.edges}
     return Verdict(
-        facts.variant, facts.smallest, facts.findings, facts.remedies.headline, facts.remedies.lacking,
-        facts.remedies.depths, explanations, {names[key]: side for key, side in facts.edges.items()}, line(facts),
-        sentences(facts, explanations), next_step(facts, explanations),
-    )  # fmt: skip
+        variant=facts.variant,
+        smallest_effect=facts.smallest,
+        findings=facts.findings,
+        remedy=facts.remedies.headline,
+        no_remedy=facts.remedies.lacking,
+        remedies=facts.remedies.depths,
+        explanations=explanations,
+        edges={names[key]: side for key, side in facts.edges.items()},
+        line=say("line", facts),
+        sentences=_sentences(facts, explanations),
+        next_step=_next_step(facts, explanations),
+    )
+
+
+def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
+    explained = any(explanation.name == "learning rate" for explanation in explanations)
+    rates = None if explained or facts.kept.empty else rate_setting(facts.kept)
+    diverged = facts.kept.loc[facts.kept["outcome"] == "diverged", "name"].astype(str).tolist()
+    return say_each("sentences", facts, explanations, rates, diverged, c.excluded(facts.runs))
+
+
+def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
+    unfinished = facts.runs["outcome"].isin(["interrupted", "running", "failed"]).any()
+    finished = set(facts.kept[c.CELL].itertuples(index=False, name=None))
+    waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
+    both = (facts.finding("plain"), facts.finding("residual"))
+    open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
+    settling = _settling(open_[0], facts.smallest) if open_ else None
+    return say("next_step", facts, explanations, len(waiting) if unfinished else 0, settling)
+
+
+def _settling(finding: Finding, smallest: float) -> Settling | None:
+    """Return how many seeds would settle it: one pair that is worse is enough, that none is takes all of them."""
+    undecided = [pair for pair in finding.train if pair.needed is not None]
+    if not undecided:
+        return None
+    worse = [pair for pair in undecided if pair.difference.estimate >= smallest]
+    if worse:
+        pair = min(worse, key=lambda pair: pair.needed or math.inf)
+    else:
+        pair = max(undecided, key=lambda pair: pair.needed or 0)
+    return Settling(pair, max(pair.needed or 0, min(pair.difference.n) + 1))

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from study.inference import image_id
-from study.track import load_runs
+from study.track.frames import load_runs
 from tests.conftest import run_here, run_study
 
 GRID = """

@@ -11,13 +11,15 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from study.cli import watch as commands_watch
+from study.cli import report as commands
 from study.cli.app import app
 from study.errors import StudyError
 from study.events import Epoch
-from study.track import Store, Unreachable, words
+from study.track import tags as tag
+from study.track.store import Store
+from study.track.uri import Unreachable
 
-module = importlib.import_module("study.track.look")  # the name stands for its function
+module = importlib.import_module("study.track.snapshot")
 
 POINT = Epoch(10, 1.0, 0.1, 50.0, 1.5, 60.0, 1.7, None, None, 1000.0, 1.0, 500.0, 1.7e9)
 SIZES = {"dataset": "digits", "lr": 0.1, "iterations_per_epoch": 10, "total_iterations": 30, "train_images": 900,
@@ -35,7 +37,7 @@ def place(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 def begin(store: Store, net: tuple[str, int, str, float], seed: int, **settings: object) -> str:
     kind, depth, name, _ = net
     params = {"architecture": kind, "depth": depth, "net": name, "seed": seed, **SIZES, **settings}
-    run = store.begin(f"{name} seed {seed}", params, {words.KIND: "run", words.KEY: f"{store.experiment}{name}{seed}"})
+    run = store.begin(f"{name} seed {seed}", params, {tag.KIND: "run", tag.KEY: f"{store.experiment}{name}{seed}"})
     store.log_points(run, [replace(POINT, step=10 * i, epoch=float(i), train_error=90.0 / i) for i in (1, 2)])
     return run
 
@@ -125,7 +127,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> tu
         if left:
             left.pop(0)()
 
-    monkeypatch.setattr(commands_watch, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
+    monkeypatch.setattr(commands, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
     return call("report", "--watch", "--every", "7", "-e", "s"), waits
 
 

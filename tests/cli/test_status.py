@@ -2,21 +2,19 @@ import csv
 import math
 import re
 import shutil
-import time
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from study.cli import status as module
-from study.track import Look, load_runs, look
+from study.cli.status import result_rows
+from study.track import tags as tag
+from study.track.frames import load_runs
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
 from tests.conftest import run_here
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
-
-
-def verdicts(seen: Look) -> list[module.Said] | None:
-    return module.verdicts_of(seen, at_once=False)
 
 
 @pytest.fixture
@@ -26,76 +24,43 @@ def folder(small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def test_what_was_said_is_kept_until_a_run_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_changes_is_seen(folder: Path) -> None:
     first = run_here(folder, "status")
     assert first.returncode == 0
     assert "small: 8 runs finished" in first.stdout
     assert re.search(r"\d+ trials done", first.stdout)
-    calls = []
-    real = module._judge
-    monkeypatch.setattr(module, "_judge", lambda *given: calls.append(1) or real(*given))
-    assert run_here(folder, "status").stdout == first.stdout
-    assert not calls
-    from study.track import Store
-
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = next(one for one in store.records() if one.kind == "run")
+    run = next(record for record in store.records() if record.kind == "run")
     store.client.log_metric(run.run_id, "final_train_error", 99.0, step=99)
     assert run_here(folder, "status").stdout != first.stdout
-    assert calls
 
 
-def test_a_run_at_work_changes_nothing_of_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.track import Store, words
-
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    before = verdicts(look("small", uri))
-    monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
-    store = Store("small", uri)
-    run = store.begin("new", PARAMS, {words.KIND: "trial"})
-    seen = look("small", uri)
-    assert module.outcomes(seen)["runs and searches at work"] == 1
-    with pytest.raises(pytest.fail.Exception):  # a run more is a change
-        verdicts(seen)
-    monkeypatch.undo()
-    monkeypatch.setenv("STUDY_CACHE", str(folder / "cache"))
-    assert verdicts(seen) == before
-    store.client.log_metric(run, "train_error", 3.0)
-    monkeypatch.setattr(module, "_judge", lambda *_: pytest.fail("worked out again"))
-    assert verdicts(look("small", uri)) == before  # its curve goes on, no result is new
+def test_a_run_at_work_changes_no_result(folder: Path) -> None:
+    first = run_here(folder, "status").stdout.splitlines()
+    store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
+    run = store.begin("new", PARAMS, {tag.KIND: "run"})
+    at_work = run_here(folder, "status").stdout.splitlines()
+    assert at_work == [f"{first[0]}, 1 runs and searches at work", *first[1:]]
+    store.end(run, "interrupted")
+    assert run_here(folder, "status").stdout.splitlines()[1:] == first[1:]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "x"}', '{"state": 1, "standing": {"rows": 3}}'])
-def test_a_damaged_note_is_written_anew(folder: Path, text: str) -> None:
-    seen = look("small", f"sqlite:///{folder / 'mlflow.db'}")
-    expected = verdicts(seen)
-    (note,) = (folder / "cache" / "status").iterdir()
-    note.write_text(text)
-    assert verdicts(seen) == expected
-    assert note.read_text() != text
-
-
-def test_a_changed_report_is_asked_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = look("small", f"sqlite:///{folder / 'mlflow.db'}")
-    verdicts(seen)
-    calls = []
-    real = module._judge
-    monkeypatch.setattr(module, "_judge", lambda *given: calls.append(1) or real(*given))
-    monkeypatch.setattr(module, "_form", lambda: time.time_ns())
-    verdicts(seen)
-    assert calls
+def test_a_study_without_a_result_has_no_table(folder: Path) -> None:
+    store = Store("begun", f"sqlite:///{folder / 'mlflow.db'}")
+    assert run_here(folder, "status", "-e", "begun").stdout == "begun: no run yet\n"
+    store.begin("new", PARAMS, {tag.KIND: "run"})
+    assert run_here(folder, "status", "-e", "begun").stdout == "begun: 1 runs and searches at work\n"
 
 
 def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
     from study.report import results_table
-    from study.track import Store, words
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     store = Store("small", uri)
     # What a report leaves out, or counts in its own way: a run without an end, one of the same seed as another,
     # a diverged one, and another variant.
     params = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "lr": 0.5, "iterations_per_epoch": 5}
-    store.begin("no end", params, {words.KIND: "run", words.VARIANT: ""})
+    store.begin("no end", params, {tag.KIND: "run", tag.VARIANT: ""})
     for seed, outcome, variant, errors in (
         (0, "finished", "", {"final_train_error": 40.0, "final_test_error": 50.0}),
         (7, "diverged", "", {"final_train_error": 90.0, "final_test_error": 90.0}),
@@ -103,9 +68,9 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
         (8, "finished", "", {}),
         (0, "finished", "width=2", {"final_train_error": 1.5}),
     ):
-        tags = {words.KIND: "run", words.VARIANT: variant, words.LR_TUNED: str(seed == 0).lower()}
+        tags = {tag.KIND: "run", tag.VARIANT: variant, tag.LR_TUNED: str(seed == 0).lower()}
         store.end(store.begin("r", {**params, "seed": seed}, tags), outcome, metrics=errors)
-    rows = module.rows_of(look("small", uri))
+    rows = result_rows(take_snapshot("small", uri).runs)
     expected = []
     for row in results_table(load_runs("small", uri)).to_dict("records"):
         spreads = []
@@ -118,28 +83,11 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
     assert any(row[0] == "plain-8 (width=2)" and row[3] == "nan" for row in rows)
 
 
-def test_while_runs_are_at_work_nothing_is_worked_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.track import Store, words
-
-    store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
-    run = store.begin("r", PARAMS, {words.KIND: "run"})
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_judge", lambda *_: pytest.fail("worked out"))
-        said = run_here(folder, "status").stdout
-    assert "1 runs and searches at work" in said
-    assert "plain-14" in said
-    assert "verdict: `study report` has that of the results so far" in said
-    store.end(run, "interrupted")
-    assert "verdict:" not in run_here(folder, "status").stdout
-
-
 def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadsheet(folder: Path) -> None:
-    from study.track import Store, words
-
     store = Store("small", f"sqlite:///{folder / 'mlflow.db'}")
     for record in store.records():
         if record.kind in ("run", "trial"):
-            store.client.set_tag(record.run_id, words.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
+            store.client.set_tag(record.run_id, tag.VARIANT, "=[red]x[/red] \x1b[2J[/] @")
     status = run_here(folder, "status")
     assert status.returncode == 0
     report = run_here(folder, "report")

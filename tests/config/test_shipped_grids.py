@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.config import PROBES, REMEDIES, grid_text, load_grid, parse_grid, shipped_grids
+from study.config import MODIFICATIONS, PROBES, grid_text, load_grid, parse_grid, shipped_grids
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,9 +30,9 @@ def test_every_shipped_grid_is_listed_here():
     assert shipped_grids() == sorted([*SHIPPED, "slowness-digits", "why-digits"])
 
 
-def test_the_grid_that_asks_why_makes_every_probe_and_tries_remedies():
+def test_the_grid_that_asks_why_makes_every_probe_and_tries_modifications():
     grid = load_grid("why-digits")
-    paper = [spec for spec in grid.runs() if not spec.remedies]
+    paper = [spec for spec in grid.runs() if not spec.modifications]
     assert Counter((str(spec.net), spec.seed) for spec in paper) == {
         (net, seed): 1 for net in nets(8, 20, 32, 56) for seed in range(3)
     }
@@ -40,10 +40,13 @@ def test_the_grid_that_asks_why_makes_every_probe_and_tries_remedies():
     assert grid.probes.measure == PROBES
     assert grid.probes.points == 41
     assert set(grid.probes.only["surface"]) == {"plain-20", "plain-56", "resnet-56"}
-    remedies = {tuple(spec.remedies.items()) for spec in grid.runs()}
-    assert len(remedies) == 15  # with none
-    assert set().union(*(dict(one) for one in remedies)) == set(REMEDIES)
-    assert all(len({spec.seed for spec in grid.runs() if tuple(spec.remedies.items()) == one}) == 3 for one in remedies)
+    modifications = {tuple(spec.modifications.items()) for spec in grid.runs()}
+    assert len(modifications) == 15  # with none
+    assert set().union(*(dict(fields) for fields in modifications)) == set(MODIFICATIONS)
+    assert all(
+        len({spec.seed for spec in grid.runs() if tuple(spec.modifications.items()) == fields}) == 3
+        for fields in modifications
+    )
 
 
 def test_the_grid_that_asks_how_slowly_holds_two_depths_out_and_never_changes_the_rate():

@@ -8,7 +8,7 @@ import torch
 from filelock import FileLock
 
 from study.config import DatasetSpec
-from study.data import BadFilesError, build, cache, load_dataset
+from study.data import BadFilesError, cache, decode_all, load_dataset
 from study.data.files import ImageFile
 from study.errors import DataError
 
@@ -98,7 +98,7 @@ def test_a_stopped_build_goes_on(image_tree, monkeypatch, tmp_path):
     expected = load(image_tree).fingerprint
     (name,) = entries(tmp_path)
     shutil.rmtree(tmp_path / "cache" / name)
-    monkeypatch.setattr(build, "CHUNK", 4)
+    monkeypatch.setattr(decode_all, "CHUNK", 4)
 
     def stop(what, part):
         raise KeyboardInterrupt

@@ -3,7 +3,7 @@ from PIL import ExifTags, Image
 
 from study.config import DatasetSpec
 from study.data import describe, load_dataset
-from study.data.showcase import augmented_views
+from study.data.describe import augmented_views
 
 from .conftest import pixels
 

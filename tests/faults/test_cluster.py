@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from study.track import load_runs
+from study.track.frames import load_runs
 from tests.conftest import run_study
 from tests.faults.scale import injections
 from tests.faults.whole import check_whole

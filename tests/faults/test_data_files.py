@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.track import load_runs
+from study.track.frames import load_runs
 from tests.launch.processes import Launcher, uri, wait_for
 
 GRID = """

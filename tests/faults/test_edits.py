@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from study.track import Store, load_found, load_runs, load_trials, words
+from study.track import tags as tag
+from study.track.frames import load_runs, load_search_results, load_trials
+from study.track.store import Store
 from tests.conftest import run_here
 from tests.faults.whole import ONE_NET, check_whole
 from tests.launch.hold import Hold
@@ -26,12 +28,13 @@ DELETES = """
 import sys
 from pathlib import Path
 from study.cli.app import main
-from study.track import Store, words
+from study.track import tags as tag
+from study.track.store import Store
 
 kind, close = sys.argv.pop(1), Store.close
 
 def delete_and_close(store, run_id, outcome):
-    if not Path("gone").exists() and store.client.get_run(run_id).data.tags[words.KIND] == kind:
+    if not Path("gone").exists() and store.client.get_run(run_id).data.tags[tag.KIND] == kind:
         Path("gone").touch()
         store.client.delete_run(run_id)
     close(store, run_id, outcome)
@@ -107,7 +110,7 @@ def test_a_search_and_its_trial_that_are_deleted(tmp_path: Path, monkeypatch: py
     assert code == 1, said
     assert "plain-8 trial 0 rate 0.1: failed: deleted in MLflow" in said
     assert "plain-8: its search was deleted in MLflow and is there again" in said
-    (search,) = load_found("g", uri(tmp_path))
+    (search,) = load_search_results("g", uri(tmp_path))
     trials = load_trials("g", uri(tmp_path))
     assert trials.loc[trials["chosen"], "lr"].tolist() == [search.point["lr"]]
     assert set(trials["low"]) == {0.01}  # they are the search's that is there now
@@ -164,11 +167,11 @@ def test_an_experiment_and_a_run_that_are_renamed(
     check_whole(tmp_path, left_alone(GRID))
 
 
-WRITTEN = (words.OUTCOME, words.OWNER, words.HOST, words.LR_TUNED, words.CODE)
+WRITTEN = (tag.OUTCOME, tag.OWNER, tag.HOST, tag.LR_TUNED, tag.CODE)
 """Tags whose values the launcher writes at the end, or nobody reads."""
 
 
-@pytest.mark.parametrize("keys", [WRITTEN, (words.KIND,), (words.KEY,)])
+@pytest.mark.parametrize("keys", [WRITTEN, (tag.KIND,), (tag.KEY,)])
 def test_tags_of_a_run_at_work_that_are_edited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
 ) -> None:
@@ -183,5 +186,5 @@ def test_tags_of_a_run_at_work_that_are_edited(
     assert code == 0, said
     again = Launcher(tmp_path, "again").end()
     assert f"{int(keys != WRITTEN)} runs and 0 trials done" in again
-    assert ("its tag study.kind is 'x'" in again) is (keys == (words.KIND,))
+    assert ("its tag study.kind is 'x'" in again) is (keys == (tag.KIND,))
     assert set(load_runs("g", uri(tmp_path))["seed"]) == {0, 1}

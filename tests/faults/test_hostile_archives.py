@@ -13,7 +13,7 @@ import pytest
 
 from study.config import DatasetSpec
 from study.data import BadFilesError, Dataset, load_dataset
-from study.data.build import RECORD, Target, decode_all
+from study.data.decode_all import RECORD, Target, decode_all
 from study.data.files import MAX_FILE_BYTES, open_archive
 from study.errors import DataError
 from study.inference import Predictions, open_images, predict_files

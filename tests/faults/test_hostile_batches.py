@@ -15,10 +15,10 @@ import pytest
 from torchvision import datasets
 
 from study.config import DatasetSpec
-from study.data import Dataset, load_dataset, torchvision_sets
+from study.data import Dataset, cifar, load_dataset
 from study.data.cifar_batches import read_batch, read_names, unpickle
 from study.data.download import Remote
-from study.data.idx import read_idx
+from study.data.fashion_mnist import read_idx
 from study.errors import DataError
 
 from .images import FAULTS, damaged, put
@@ -207,7 +207,7 @@ MEMBERS |= {f"{FOLDER}/batches.meta": VALID[3], f"{FOLDER}/{'x' * 200}": b"needs
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """Load CIFAR-10 from an archive's bytes, as if its checksum were right: that alone keeps strangers' out."""
-    monkeypatch.setattr(torchvision_sets, "has_md5", lambda path, md5: True)
+    monkeypatch.setattr(cifar, "has_md5", lambda path, md5: True)
 
     def load_bytes(data: bytes) -> Dataset:
         put(tmp_path / datasets.CIFAR10.filename, data)
@@ -246,7 +246,7 @@ def outcome(load: Any, data: bytes) -> type:
 
 def test_cifar_archive_bombs(load, tmp_path, monkeypatch):
     """An archive is unpacked to some bytes and no more, and to memory alone."""
-    monkeypatch.setattr(torchvision_sets, "MAX_UNPACKED", 2**24)
+    monkeypatch.setattr(cifar, "MAX_UNPACKED", 2**24)
     bomb = packed({f"{FOLDER}/batches.meta": bytes(2**28)})
     with below(90), pytest.raises(DataError, match="more than 16 MiB when unpacked"):
         load(bomb)
@@ -261,4 +261,4 @@ def test_what_is_downloaded_is_checked_before_it_is_opened():
     """The first wall: every file of these data sets has a checksum in torchvision, and one that differs is refused."""
     assert all(len(md5) == 32 for _, md5 in (*datasets.CIFAR10.train_list, *datasets.CIFAR100.train_list))
     assert {field for field in Remote.__dataclass_fields__} == {"name", "url", "md5"}
-    assert Path(torchvision_sets.__file__).read_text(encoding="utf-8").count("pickle") == 0
+    assert Path(cifar.__file__).read_text(encoding="utf-8").count("pickle") == 0

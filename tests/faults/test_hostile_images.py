@@ -16,8 +16,8 @@ from PIL import Image
 
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
-from study.data.build import BAD, GOOD, RECORD, Target, decode_all, holds
 from study.data.decode import MAX_SCANS, decode
+from study.data.decode_all import BAD, GOOD, RECORD, Target, decode_all, holds
 from study.data.files import ImageFile, open_folder
 from study.errors import DataError
 
@@ -193,7 +193,7 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np
-from study.data.build import RECORD, Target, decode_all
+from study.data.decode_all import RECORD, Target, decode_all
 from study.data.files import ImageFile
 
 def decoded(path):

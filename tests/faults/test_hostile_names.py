@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from study.cli.report import folder
+from study.cli.report import report_folder
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.describe import describe
 from study.errors import DataError
 from study.inference import Predictions, Predictor, submission, write_csv
-from study.report import build_report, join
+from study.report import Joined, build_report, join
 from study.report.figures.drawing import slug
 from tests.report.data import Record
 from tests.report.frames import Truth, make_study
@@ -63,7 +63,7 @@ def report(tmp_path_factory) -> Path:
     study = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}, trials=0))
     runs = study.runs.assign(fingerprint=dataset.fingerprint)
     out = tmp_path_factory.mktemp("reports") / "out"
-    return build_report("s", runs, study.curves, study.trials, out, {}, datasets=[record]).parent
+    return build_report(Joined("s", runs, study.curves, study.trials, datasets=(record,)), out).parent
 
 
 def test_the_page_shows_names_as_text(report):
@@ -127,7 +127,7 @@ HOSTILE = ("../../up", "/etc/passwd", "a/b", "<script>", "\x1b[2J", "..", "", "x
 @pytest.mark.parametrize("name", HOSTILE)
 def test_report_folders_stay_below_reports(name):
     """A study may come from a stranger's MLflow, with any name: its report's folder is one below `reports`."""
-    for found in (folder([name], None), folder([name, "b"], None)):
+    for found in (report_folder([name], None), report_folder([name, "b"], None)):
         assert found.parent == Path("reports")
         assert found.name.isprintable()
         assert found.name not in (".", "..")
@@ -139,8 +139,7 @@ def test_reports_of_studies_of_any_name_stay_in_their_folder(tmp_path):
     """Names of studies are parts of figures' names on a page of several: no file of it lies elsewhere."""
     out = tmp_path / "reports" / "out"
     study = join([loaded("../../<script>\x1b[2J"), loaded("x" * 300, seed=1)], "study report")
-    frames = study.runs, study.curves, study.trials
-    page = Page(build_report(study.name, *frames, out, study.words).read_text(encoding="utf-8"))
+    page = Page(build_report(study, out).read_text(encoding="utf-8"))
     assert "script" not in page.tags
     assert len(set(page.ids)) == len(page.ids)
     assert all((out / address).is_file() for address in page.addresses if not address.startswith(("data:", "#")))

@@ -3,14 +3,14 @@
 import os
 import random
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.faults.whole import check_whole
+from tests.forks import start
 
 GRID = """
 name: g
@@ -23,32 +23,22 @@ FEW = 10
 """Moments that are tried by default; all of them with STUDY_KILL_CALLS=all."""
 WORDS = ("run", "--grid", "g.yaml", "--workers", "1")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a fork holds")]
-Run = Callable[[Path, int], int]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs forks")]
 
 
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    """Return what runs the grid of a folder until it is killed at a moment (0: to its end), and gives the exit code."""
-    command = [sys.executable, "-m", "tests.faults.forks", *WORDS]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        ask, answer = process.stdin, process.stdout
-
-        def once(folder: Path, moment: int) -> int:
-            ask.write(f"{moment} {folder}\n")
-            ask.flush()
-            return int(answer.readline())
-
-        yield once
-        ask.close()
+def run(folder: Path, moment: int) -> int:
+    """Run the grid of a folder until it is killed at a moment (0: to its end); return the exit code."""
+    with (folder / "said.txt").open("w") as said:
+        process = start(
+            WORDS, hook=f"tests.faults.moments:count {moment}", cwd=folder, stdout=said, stderr=said,
+            start_new_session=True,
+        )  # fmt: skip
+        return process.wait()
 
 
 def test_killed_at_each_call_and_started_again(
     tmp_path: Path,
     database: str,
-    run: Run,
     record_testsuite_property: Callable[[str, object], None],
 ) -> None:
     """The same runs and trials are done once, and no point or figure is logged twice."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from study.track import load_runs, load_trials
+from study.track.frames import load_runs, load_trials
 from tests.faults.whole import check_whole
 from tests.launch.processes import Launcher, uri, wait_for
 from tests.launch.test_two_launchers import done_by

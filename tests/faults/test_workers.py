@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from study.track import Store, load_runs
+from study.track.frames import load_runs
+from study.track.store import Store
 from tests.conftest import run_study
 from tests.launch.processes import uri
 from tests.launch.sabotage import sabotage

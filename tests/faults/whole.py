@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import NullPool, create_engine, text
 
-from study.track import load_curves, load_runs, load_trials
+from study.track.frames import load_curves, load_runs, load_trials
 from tests.launch.processes import records, uri
 
 CURVE = ["net", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]

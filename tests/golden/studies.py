@@ -13,13 +13,13 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Epoch, Finished
-from study.report import build_report, compare_runs, join
+from study.report import Joined, build_report, compare_runs, join
 from study.train import CheckpointPlan, load_checkpoint, run
 from tests.report.conftest import DIGITS, PAPER
 from tests.report.data import make_record
 from tests.report.frames import diverge, make_study, make_trial, unfinish
 from tests.report.studies import TRUTH, Loaded, loaded, shifted
-from tests.report.tables.paper.studies import CIFAR
+from tests.report.tables.paper_studies import CIFAR
 from tests.report.test_page import PROVENANCE
 from tests.report.why import (
     test_construction,
@@ -43,7 +43,9 @@ def digits(out: Path) -> Path:
     """A search, a data set, a diverged run and one without a result."""
     study = unfinish(diverge(make_study(DIGITS), "plain-56 seed 1"), "resnet-8 seed 2", "interrupted")
     record = make_record(skipped=[("torn.jpg", "truncated")])
-    return build_report("digits", study.runs, study.curves, study.trials, out, PROVENANCE, datasets=[record])
+    return build_report(
+        Joined("digits", study.runs, study.curves, study.trials, words=PROVENANCE, datasets=(record,)), out
+    )
 
 
 def paper(out: Path) -> Path:
@@ -51,7 +53,7 @@ def paper(out: Path) -> Path:
     study = make_study(replace(PAPER, evaluations=12, seeds=3, trials=0))
     shortcuts = study.runs["architecture"].map({"plain": "none", "residual": "A"})
     runs = study.runs.assign(**CIFAR, shortcut=shortcuts, warmup="0")
-    return build_report("paper", runs, study.curves, study.trials, out, {}, style="paper")
+    return build_report(Joined("paper", runs, study.curves, study.trials), out, style="paper")
 
 
 def why(out: Path) -> Path:
@@ -67,7 +69,7 @@ def why(out: Path) -> Path:
     variants = {"initialisation=orthogonal": HALF, "shortcut_scale=0.5": SCALES["shortcut_scale=0.5"]}
     others = remedied(variants).others
     runs = pd.concat([evidence.runs, others[others["variant"] != ""]], ignore_index=True)
-    return build_report("why", runs, evidence.curves, pd.DataFrame(), out, {}, probes=evidence.probes)
+    return build_report(Joined("why", runs, evidence.curves, pd.DataFrame(), probes=evidence.probes), out)
 
 
 def comparison(out: Path) -> Path:
@@ -75,8 +77,7 @@ def comparison(out: Path) -> Path:
     other = loaded("b", shifted(12.0), seed=1, normalize="none", fingerprint="g" * 20)
     joined = join([_widened(loaded("a")), _widened(other)], "study compare a b")
     compared = compare_runs(joined.runs, ("a", "b"), joined.smallest_effect)
-    frames = joined.runs, joined.curves, joined.trials
-    return build_report(joined.name, *frames, out, joined.words, comparison=compared)
+    return build_report(joined, out, comparison=compared)
 
 
 def tuning(out: Path) -> Path:
@@ -93,7 +94,7 @@ def tuning(out: Path) -> Path:
     b = loaded("b", short, seed=1)
     b = replace(b, trials=pd.DataFrame(trials), curves=b.curves.iloc[:0])
     joined = join([a, b], "study report --experiment a --experiment b")
-    return build_report(joined.name, joined.runs, joined.curves, joined.trials, out, joined.words)
+    return build_report(joined, out)
 
 
 REPORTS: dict[str, Callable[[Path], Path]] = {

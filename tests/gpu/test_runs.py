@@ -15,7 +15,7 @@ from study.data.augment import CropFlip
 from study.events import Epoch, Event, Finished, Probed
 from study.inference import load_predictor
 from study.probe import Prober
-from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint, measure_speed
+from study.train import CheckpointPlan, Step, Stepper, load_checkpoint, measure_speed, run_steps
 from tests.gpu.pretended import CPU, GPU, DeviceMismatch, PretendedGpu, pretended_gpu
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -105,7 +105,7 @@ def watched(
     waits: dict[str, Counter[str]] = defaultdict(Counter)
     events: list[Event] = []
     stepper = Stepper(device)
-    for event in course(spec, data, device, CheckpointPlan(path, 1e9), **more):
+    for event in run_steps(spec, data, device, CheckpointPlan(path, 1e9), **more):
         if isinstance(event, Step):
             first = "Step" not in waits and "first Step" not in waits  # a run may go on inside an epoch
             begins = event.state.step % event.state.batches.iterations_per_epoch == 0
@@ -172,7 +172,7 @@ def test_runs_beside_each_other(digits: Dataset, tmp_path: Path) -> None:
         watched(spec, digits, CPU, tmp_path / f"cpu-{spec.seed}.pt")
     with pretended_gpu() as gpu:
         data = place(digits, GPU)
-        courses = [course(spec, data, GPU, CheckpointPlan(tmp_path / f"gpu-{spec.seed}.pt")) for spec in specs]
+        courses = [run_steps(spec, data, GPU, CheckpointPlan(tmp_path / f"gpu-{spec.seed}.pt")) for spec in specs]
         stepper = Stepper(GPU)
         while steps := [step for each in courses if (step := next_step(each)) is not None]:
             gpu.waits.clear()
@@ -217,7 +217,9 @@ def test_probes(digits: Dataset, tmp_path: Path) -> None:
     plan = ProbePlan(probes=probes, names=PROBES, targets=(14,))
 
     def measure(device: torch.device) -> dict[str, Any]:
-        events = course(spec, place(digits, device), device, CheckpointPlan(tmp_path / device.type), probe=Prober(plan))
+        events = run_steps(
+            spec, place(digits, device), device, CheckpointPlan(tmp_path / device.type), probe=Prober(plan)
+        )
         found, stepper = {}, Stepper(device)
         for event in events:
             if isinstance(event, Step):
@@ -271,7 +273,7 @@ def test_a_tensor_of_the_host_that_is_put_into_an_iteration_is_found(
         monkeypatch.setattr(CropFlip, "apply", lambda *given: real(*given) + on_host)
 
     def iterate() -> None:
-        events = course(make_spec(), place(digits, GPU), GPU, CheckpointPlan(tmp_path / "c.pt"))
+        events = run_steps(make_spec(), place(digits, GPU), GPU, CheckpointPlan(tmp_path / "c.pt"))
         step = next_step(events)
         assert step is not None
         if where == "net":

@@ -16,13 +16,13 @@ def mark(what):
 
 def wrap(run):
     saved = []
-    heeding, saving, finding = run.heed, run.save_checkpoint, run.find_checkpoint
-    def heed(stop):
+    real_raise, saving, finding = run.raise_if_stopped, run.save_checkpoint, run.find_checkpoint
+    def raise_if_stopped(stop):
         while saved and (here / "hold").exists():
             if not any("_send" in thread.name for thread in threading.enumerate()):  # it is in the store, too
                 mark("held")
             time.sleep(0.05)  # deaf to whoever asks it to stop
-        heeding(stop)
+        real_raise(stop)
     def save(path, values):
         saving(path, values)
         saved.append(path)
@@ -31,7 +31,7 @@ def wrap(run):
         if found.values:
             mark("resumed")
         return found
-    run.heed, run.save_checkpoint, run.find_checkpoint = heed, save, find
+    run.raise_if_stopped, run.save_checkpoint, run.find_checkpoint = raise_if_stopped, save, find
 """
 
 

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import psutil
 
-from study.track import Record, Store
-from tests.conftest import study_command
+from study.track.database import StoredRun
+from study.track.store import Store
+from tests.forks import start
 
 
 def uri(folder: Path) -> str:
     return f"sqlite:///{folder / 'mlflow.db'}"
 
 
-NAMED = "import time; from study.track import owner; print(owner(), flush=True); time.sleep(600)"
+NAMED = (
+    "import time; from study.track.processes import this_process; print(this_process(), flush=True); time.sleep(600)"
+)
 
 
 @contextmanager
@@ -52,26 +55,24 @@ def wait_for(what: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    try:
-        children = psutil.Process(process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
+    """Return a launcher's workers: forks of a server that is its child, or else its children."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                words = child.cmdline()
+                found += [fork for fork in child.children() if fork.cmdline() == words]
+                found += [child] if "spawn_main" in " ".join(words) else []
+    return found
 
 
-def records(folder: Path, address: str | None = None) -> list[Record]:
+def records(folder: Path, address: str | None = None) -> list[StoredRun]:
     """Return all that the study `g` has in MLflow, of whatever kind; nothing while its database is being made."""
     try:
         store = Store.find("g", address or uri(folder))
         return store.records() if store else []
     except Exception:
         return []
-
-
-def _heed_signals() -> None:
-    """Undo what `nohup`, or a shell's `&`, does to all that is started below it: the program would heed no signal."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 STARTED: list["Launcher"] = []
@@ -85,14 +86,13 @@ class Launcher:
         """Start it on `g.yaml` with one worker; what it says goes to a file in `folder`, or in `messages`."""
         self.messages = (messages or folder) / f"{name}.txt"
         with self.messages.open("w") as out:
-            self.process = subprocess.Popen(
-                study_command("run", "--grid", "g.yaml", "--workers", "1", *words),
+            self.process = start(
+                ("run", "--grid", "g.yaml", "--workers", "1", *words),
                 cwd=folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                preexec_fn=_heed_signals,
             )
         STARTED.append(self)
 

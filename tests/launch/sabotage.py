@@ -11,7 +11,7 @@ real = builtins.__import__
 def patched(name, *args, **kwargs):
     module = real(name, *args, **kwargs)
     run = sys.modules.get("study.train.run")
-    if hasattr(run, "course") and not hasattr(run, "wrapped"):
+    if hasattr(run, "run_steps") and not hasattr(run, "wrapped"):
         run.wrapped = True
         wrap(run)
     return module

@@ -12,7 +12,8 @@ from study.data.dataset import BadFile
 from study.launch.dataset_record import described, record_data
 from study.launch.display import Display
 from study.launch.plan.cells import DataFacts
-from study.track import Store, load_datasets
+from study.track.datasets import load_datasets
+from study.track.store import Store
 from tests.track.test_store import uri
 
 

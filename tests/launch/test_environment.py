@@ -20,7 +20,7 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [
-    "nets/blocks.py", "train/step.py", "train/precision.py", "data/augment.py", "data/batches.py", "data/normalize.py",
+    "nets/blocks.py", "train/step.py", "train/arithmetic.py", "data/augment.py", "data/batches.py", "data/normalize.py",
     "data/seeds.py", "data/views.py", "names.py", "config/recipe.py",
 ])  # fmt: skip
 def test_code_that_decides_results_changes_the_digest(program: Path, name: str) -> None:
@@ -37,7 +37,7 @@ def test_a_file_more_or_less_changes_the_digest(program: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "launch/record.py", "report/verdict.py", "track/words.py", "tune/search.py", "cli.py", "data/download.py",
+    "launch/record.py", "report/verdict.py", "track/tags.py", "tune/search.py", "cli.py", "data/download.py",
     "data/decode.py",  # the fingerprint tells what it comes to
 ])  # fmt: skip
 def test_other_code_does_not(program: Path, name: str) -> None:

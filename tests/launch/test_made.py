@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from study.track import load_provenance, load_runs
+from study.track.frames import load_runs
+from study.track.provenance import load_provenance
 from tests.conftest import run_here, run_study
 from tests.launch.processes import uri
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from study.track import load_runs, load_trials
+from study.track.frames import load_runs, load_trials
 from tests.launch.processes import Launcher, uri
 from tests.postgres import postgres
 

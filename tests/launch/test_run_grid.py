@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.track import load_curves, load_runs, load_trials
-from tests.conftest import run_study, study_command
+from study.track.frames import load_curves, load_runs, load_trials
+from tests.conftest import run_study
 from tests.faults.whole import check_whole
+from tests.forks import start as start_study
 from tests.launch.hold import Hold
 from tests.launch.processes import uri, workers
 
@@ -30,8 +31,8 @@ def curves(folder: Path) -> pd.DataFrame:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        study_command("run", "--grid", "g.yaml", *words),
+    return start_study(
+        ("run", "--grid", "g.yaml", *words),
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,7 +6,8 @@ import pytest
 
 from study.launch.run_grid import _close_stale
 from study.launch.scheduler.lease import Leases
-from study.track import Store, words
+from study.track import tags as tag
+from study.track.store import Store
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 LEASES = {"run": "run k", "tuning": "search k", "trial": "search k", "dataset": "data"}
@@ -23,7 +24,7 @@ def leases(folder: Path, holder: str) -> Leases:
 
 
 def begin(store: Store, kind: str) -> str:
-    return store.begin(kind, PARAMS, {words.KIND: kind, words.KEY: KEYS[kind]})
+    return store.begin(kind, PARAMS, {tag.KIND: kind, tag.KEY: KEYS[kind]})
 
 
 @pytest.mark.parametrize("kind", LEASES)
@@ -55,9 +56,9 @@ def test_what_lacks_its_status_alone_gets_it(tmp_path: Path, store: Store, kind:
     run = begin(store, kind)
     seen = store.records()  # before, since runs whose tags were edited are left out
     if outcome == "edited by hand":
-        store.set_tags(run, {words.OUTCOME: outcome})
+        store.set_tags(run, {tag.OUTCOME: outcome})
     else:
-        store.note_end(run, outcome, tags={words.CHOSEN: '{"lr": 0.1}'}, reason="because")
+        store.note_end(run, outcome, tags={tag.CHOSEN: '{"lr": 0.1}'}, reason="because")
     kept = tmp_path / "checkpoints" / f"{kind}-{KEYS[kind]}"
     kept.mkdir(parents=True)
     _close_stale(store, seen, leases(tmp_path, "here:1:1"), tmp_path / "checkpoints")
@@ -74,7 +75,7 @@ def test_what_lacks_its_status_alone_gets_it(tmp_path: Path, store: Store, kind:
 def test_what_was_deleted_meanwhile_is_left_alone(tmp_path: Path, store: Store, kind: str) -> None:
     """In MLflow's pages, with its result noted: it isn't one, and what it needs to be begun anew stays."""
     run = begin(store, kind)
-    store.note_end(run, "finished", tags={words.CHOSEN: '{"lr": 0.1}'})
+    store.note_end(run, "finished", tags={tag.CHOSEN: '{"lr": 0.1}'})
     seen = store.records()
     store.client.delete_run(run)
     kept = tmp_path / "checkpoints" / f"{kind}-{KEYS[kind]}"

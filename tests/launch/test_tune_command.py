@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from study.track import load_runs, load_trials, look, words
-from study.track.connect import connect
+from study.track import tags as tag
+from study.track.client import connect
+from study.track.frames import load_runs, load_trials
+from study.track.snapshot import take_snapshot
 from tests.conftest import run_here, run_study
 from tests.launch.processes import records, uri
 
@@ -32,7 +34,7 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     assert set(chosen.index) == {"plain-8", "plain-14"}
     for net, row in chosen.iterrows():
         assert any(str(net) in line and f"{row['lr']:g}" in line for line in done.stdout.splitlines())
-    seen = [run for run in reversed(look("g", uri(tmp_path)).records) if run.tags[words.KIND] == "trial"]
+    seen = [run for run in reversed(take_snapshot("g", uri(tmp_path)).records) if run.tags[tag.KIND] == "trial"]
     begun = [run.name.split()[0] for run in seen]
     assert begun == ["plain-8"] * 6 + ["plain-14"] * 6  # one search after the other, as a warm start needs
     assert chosen.loc["plain-8", "point"] in set(trials.loc[trials["net"] == "plain-14", "point"])
@@ -45,8 +47,8 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     assert runs["lr_tuned"].all()
 
     client = connect(uri(tmp_path))
-    for record in look("g", uri(tmp_path)).records:
-        if record.tags[words.KIND] in ("tuning", "trial"):
+    for record in take_snapshot("g", uri(tmp_path)).records:
+        if record.tags[tag.KIND] in ("tuning", "trial"):
             client.delete_run(record.run_id)
     done = run_study(tmp_path, "run", "--grid", "g.yaml")
     assert done.returncode == 0, done.stderr

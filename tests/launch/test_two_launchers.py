@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.track import load_curves, load_runs, load_trials
+from study.track.frames import load_curves, load_runs, load_trials
 from tests.launch.processes import Launcher, records, uri, wait_for
 
 GRID = """

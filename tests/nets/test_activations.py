@@ -15,8 +15,8 @@ from study.nets.activations import (
     ShapedSoftplus,
     TailoredReLU,
     build_activation,
-    in_a_row,
     leaky_c_map,
+    plain_net_at_zero,
     shape_softplus,
     tailored_slope,
 )
@@ -47,7 +47,7 @@ def test_the_softplus_is_that_of_the_authors_code() -> None:
 
 @pytest.mark.parametrize("layers", [19, 55, 109])
 def test_a_tailored_net_takes_orthogonal_inputs_to_the_cosine_asked_for(layers: int) -> None:
-    slope = tailored_slope(in_a_row(layers))
+    slope = tailored_slope(plain_net_at_zero(layers))
     c = 0.0
     for _ in range(layers):
         c = leaky_c_map(c, slope)
@@ -55,7 +55,7 @@ def test_a_tailored_net_takes_orthogonal_inputs_to_the_cosine_asked_for(layers: 
 
 
 def test_deeper_nets_are_nearer_to_linear_and_shallow_ones_have_relu() -> None:
-    slopes = [tailored_slope(in_a_row(layers)) for layers in (7, 19, 55, 109)]
+    slopes = [tailored_slope(plain_net_at_zero(layers)) for layers in (7, 19, 55, 109)]
     assert slopes[0] == 0.0
     assert slopes == sorted(slopes)
     assert slopes[-1] < 1
@@ -106,7 +106,7 @@ def test_a_shaped_softplus_is_exact_in_half_precision() -> None:
 def test_what_a_net_of_a_depth_has() -> None:
     tat, dks = build_activation("tat", 56), build_activation("dks", 56)
     assert isinstance(tat, TailoredReLU)
-    assert tat.slope == tailored_slope(in_a_row(55))  # the last of 56 layers has no activation
+    assert tat.slope == tailored_slope(plain_net_at_zero(55))  # the last of 56 layers has no activation
     assert isinstance(dks, ShapedSoftplus)
     assert isinstance(build_activation("relu", 56), torch.nn.ReLU)
     assert isinstance(build_activation("tanh", 56), torch.nn.Tanh)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from study.nets.blocks import PAPERS, BasicBlock, Bottleneck, global_average, pad_shortcut, projection
-from study.nets.stages import make_stages
+from study.nets.blocks import PAPER_BLOCKS, BasicBlock, Bottleneck, global_average, pad_shortcut, projection
+from study.nets.staged_net import make_stages
 
 
 def test_option_a_takes_every_second_pixel_and_pads_at_the_end():
@@ -87,7 +87,7 @@ def test_a_bottleneck_strides_in_its_3x3():
 
 
 def test_only_the_first_block_of_a_stage_strides():
-    first, stage = make_stages("bottleneck", 16, (4, 8), (1, 3), shortcut="B", made=PAPERS)
+    first, stage = make_stages("bottleneck", 16, (4, 8), (1, 3), shortcut="B", settings=PAPER_BLOCKS)
     assert first[0].stride == 1
     assert [block.stride for block in stage] == [2, 1, 1]
     assert [block.downsample is not None for block in stage] == [True, False, False]

@@ -12,7 +12,7 @@ from study.errors import StudyError
 from study.nets import build_net
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import ImageNetNet
-from study.nets.vgg import build_vgg
+from study.nets.registry import build_vgg
 
 CIFAR_DEPTHS = [8, 20, 32, 44, 56]
 IMAGENET_DEPTHS = [18, 34, 50, 101, 152]

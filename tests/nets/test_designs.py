@@ -241,7 +241,7 @@ def test_joined_nets_compute_what_each_does(design: dict[str, Any]) -> None:
     assert torch.allclose(join(pair)(torch.cat(x, 1)), torch.stack(expected), atol=1e-4)  # (R, N, K)
 
 
-def test_vgg_has_no_remedies() -> None:
+def test_vgg_has_no_modifications() -> None:
     with pytest.raises(StudyError, match="as they were published"):
         build_net("vgg-16", 10, design=Design(preactivation=True))
     assert Design() == PAPER

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from study.nets import build_net, can_join, join, part
+from study.nets import build_net, can_join, join, unjoin
 from study.nets.blocks import pad_shortcut
 
 NETS = [
@@ -37,7 +37,7 @@ def test_joined_nets_do_what_each_does_alone(name: str, options: dict[str, objec
     for _ in range(2):  # the running statistics go on
         logits = whole(together(images))
     F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(1).sum().backward()
-    part(nets)
+    unjoin(nets)
     for net, single, mine, x, y in zip(nets, alone, logits, images, labels, strict=True):
         for _ in range(2):
             expected = single(x)
@@ -57,7 +57,7 @@ def test_parted_nets_share_nothing() -> None:
     join(nets)
     norms = [net.bn1 for net in nets]
     assert norms[0].running_mean.untyped_storage().data_ptr() == norms[1].running_mean.untyped_storage().data_ptr()  # type: ignore[union-attr, operator]
-    part(nets)
+    unjoin(nets)
     for norm in norms:
         assert isinstance(norm, nn.BatchNorm2d)
         assert norm.running_mean is not None

@@ -7,17 +7,17 @@ from torch import nn
 
 from study.config import Recipe
 from study.data import Normalizer, TrainBatches, load_dataset
-from study.probe import build_by_construction
-from study.probe.continuation import Mark, marked, train_on
+from study.probe.construction import build_by_construction
+from study.probe.continuation import Mark, marked_iterations, train_on
 from study.train import Score
-from study.train.evaluate import Stopped, evaluate, never
+from study.train.evaluate import Stopped, evaluate, never_stop
 from tests.probe.conftest import DIGITS, Batches
 
 RECIPE = Recipe(epochs=1, lr=0.05, batch_size=64)
 
 
 def go_on(
-    net: nn.Module, batches: Batches, total: int, recipe: Recipe = RECIPE, stop: Callable[[], bool] = never
+    net: nn.Module, batches: Batches, total: int, recipe: Recipe = RECIPE, stop: Callable[[], bool] = never_stop
 ) -> list[Mark]:
     train = load_dataset(DIGITS).train
     feed = TrainBatches(train, Normalizer.fit(train, "pixel-mean"), batch_size=64, augment="none", seed=0)
@@ -29,9 +29,9 @@ def go_on(
 
 
 def test_the_iterations_looked_at_are_close_at_first() -> None:
-    assert sorted(marked(0)) == [0]
-    assert sorted(marked(7)) == [0, 1, 2, 5, 7]
-    assert sorted(marked(100)) == [0, 1, 2, 5, 10, 20, 50, 100]
+    assert sorted(marked_iterations(0)) == [0]
+    assert sorted(marked_iterations(7)) == [0, 1, 2, 5, 7]
+    assert sorted(marked_iterations(100)) == [0, 1, 2, 5, 10, 20, 50, 100]
 
 
 def test_a_constructed_net_begins_where_the_shallow_one_ended(trained, batches: Batches) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from study.errors import StudyError
-from study.probe import measure_effective_ranks, measure_sharpness
+from study.probe.curvature import measure_effective_ranks, measure_sharpness
 
 
 def generator(seed: int = 0) -> torch.Generator:

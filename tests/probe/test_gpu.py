@@ -6,7 +6,14 @@ from dataclasses import astuple
 import pytest
 import torch
 
-from study import probe
+from study.probe.construction import add_noise, build_by_construction
+from study.probe.curvature import measure_effective_ranks, measure_sharpness
+from study.probe.gradients import measure_gradients, measure_turns
+from study.probe.lesion import delete_each, delete_random, swap_random
+from study.probe.responses import measure_responses
+from study.probe.shattering import measure_shattering
+from study.probe.subject import recalibrated
+from study.probe.surface import filter_directions, measure_surface
 from study.train import arithmetic
 
 
@@ -16,19 +23,19 @@ def rows_of(net, batches, device):
     batches = [(images.to(device), labels.to(device)) for images, labels in batches]
     images, labels = batches[0]
     seeded = [torch.Generator().manual_seed(seed) for seed in range(5)]
-    deep = probe.build_by_construction(net, 14, batches)
-    noisy = probe.add_noise(deep.net, 0.01, seeded[0], blocks=deep.inserted)
+    deep = build_by_construction(net, 14, batches)
+    noisy = add_noise(deep.net, 0.01, seeded[0], blocks=deep.inserted)
     rows = [
-        *probe.measure_responses(noisy, batches),
-        *probe.measure_gradients(net, images, labels, lr=0.1),
-        *probe.measure_turns(deep.net, noisy),
-        *probe.measure_shattering(probe.recalibrated(net, batches), images[:2], images[2:4], points=16).correlations,
-        *probe.delete_each(noisy, batches),
-        *probe.delete_random(noisy, batches, [2], draws=2, generator=seeded[1]),
-        *probe.swap_random(noisy, batches, [2], draws=2, generator=seeded[2]),
-        *probe.measure_surface(net, batches, probe.filter_directions(net, seeded[3]), points=5, span=0.1, at_once=4),
-        *probe.measure_effective_ranks(net, batches),
-        probe.measure_sharpness(net, batches, seeded[4], tolerance=0.1),
+        *measure_responses(noisy, batches),
+        *measure_gradients(net, images, labels, lr=0.1),
+        *measure_turns(deep.net, noisy),
+        *measure_shattering(recalibrated(net, batches), images[:2], images[2:4], points=16).correlations,
+        *delete_each(noisy, batches),
+        *delete_random(noisy, batches, [2], draws=2, generator=seeded[1]),
+        *swap_random(noisy, batches, [2], draws=2, generator=seeded[2]),
+        *measure_surface(net, batches, filter_directions(net, seeded[3]), points=5, span=0.1, at_once=4),
+        *measure_effective_ranks(net, batches),
+        measure_sharpness(net, batches, seeded[4], tolerance=0.1),
     ]
     return [value for row in rows for value in astuple(row) if isinstance(value, float)]
 

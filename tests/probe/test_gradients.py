@@ -10,7 +10,7 @@ from torch import nn
 from study.errors import StudyError
 from study.nets import build_net
 from study.nets.initialise import initialise
-from study.probe import measure_gradients, measure_turns
+from study.probe.gradients import measure_gradients, measure_turns
 from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
 
 

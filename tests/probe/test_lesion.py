@@ -6,7 +6,8 @@ from scipy import stats
 from torch import nn
 
 from study.errors import StudyError
-from study.probe import build_by_construction, delete_each, delete_random, kendall_tau, swap_random
+from study.probe.construction import build_by_construction
+from study.probe.lesion import delete_each, delete_random, kendall_tau, swap_random
 
 
 def error_of(net, batches):

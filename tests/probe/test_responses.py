@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.probe import measure_responses
+from study.probe.responses import measure_responses
 
 
 def by_hand(gamma: list[float], beta: list[float]) -> nn.Module:

@@ -9,8 +9,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.probe import SurfacePoint, filter_directions, measure_surface, replica, summarise_surface
-from study.probe.surface import points_at_once
+from study.probe.subject import copy_net
+from study.probe.surface import SurfacePoint, filter_directions, measure_surface, points_at_once, summarise_surface
 
 
 def directions_of(net: nn.Module, count: int = 2, seed: int = 0) -> list[dict[str, torch.Tensor]]:
@@ -47,7 +47,7 @@ def test_points_are_the_losses_of_moved_nets(trained, batches, untouched, name, 
         rows = measure_surface(net, [(images, labels)], [d, e], span=0.5, points=5, recalibrate=recalibrate)
     assert [(row.a, row.b) for row in rows] == [(a / 4, b / 4) for a in range(-2, 3) for b in range(-2, 3)]
     for row in (rows[0], rows[7], rows[12], rows[21]):
-        moved = replica(net, training=recalibrate)
+        moved = copy_net(net, training=recalibrate)
         with torch.no_grad():
             for key, weight in moved.named_parameters():
                 if key in d:
@@ -167,7 +167,7 @@ def on_a_fake_gpu(value: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("name", "side"), [("plain-8", 8), ("resnet-18", 64)])
 def test_the_way_through_pytorch_on_a_gpu(name, side, recalibrate, monkeypatch):
     """PyTorch's own tensors without values choose operations as on a GPU, where `vmap` refuses some of them."""
-    monkeypatch.setattr("study.probe.surface.replica", lambda net, training: net.train(training))
+    monkeypatch.setattr("study.probe.surface.copy_net", lambda net, training: net.train(training))
     net = build_net(name, 10)
     before = torch.backends.cudnn.enabled
     with FakeTensorMode():

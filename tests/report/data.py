@@ -9,7 +9,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Record:
-    """As `study.track.DatasetRecord`, which needs MLflow."""
+    """As `study.track.datasets.DatasetRecord`, which needs MLflow."""
 
     name: str
     fingerprint: str

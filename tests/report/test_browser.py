@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 import pytest
 
-from study.report import build_report
+from study.report import Joined, build_report
 
 from .data import make_record
 from .frames import unfinish
@@ -39,13 +39,13 @@ def reports(digits, tmp_path_factory):
     study = unfinish(digits, "resnet-8 seed 2", "running")
     frames = study.runs, study.curves, study.trials
     record = make_record(classes=(BAD, "dog"), skipped=[(BAD, BAD)])
-    build_report("digits", *frames, folder / "one", PROVENANCE, datasets=[record])
+    build_report(Joined("digits", *frames, words=PROVENANCE, datasets=(record,)), folder / "one")
     both = [
         pd.concat([frame.assign(variant=variant, run_id=frame["run_id"].str[:-1] + str(i))
                    for i, variant in enumerate(("width=1", BAD))], ignore_index=True)
         for frame in frames
     ]  # fmt: skip
-    build_report(BAD, *both, folder / "several", PROVENANCE | {BAD: BAD}, datasets=[record])
+    build_report(Joined(BAD, *both, words=PROVENANCE | {BAD: BAD}, datasets=(record,)), folder / "several")
     return folder
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from study.errors import StudyError
-from study.report import build_report
+from study.report import Joined, build_report
 from study.report.page import prose
 
 from .frames import Truth, diverge, make_study, unfinish
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 def built(digits, tmp_path_factory):
     study = unfinish(diverge(digits, "plain-56 seed 1"), "resnet-8 seed 2", "interrupted")
     out = tmp_path_factory.mktemp("reports") / "digits"
-    return build_report("digits", study.runs, study.curves, study.trials, out, MADE).parent
+    return build_report(Joined("digits", study.runs, study.curves, study.trials, words=MADE), out).parent
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_each_variant_has_its_searches(digits, tmp_path):
         pd.concat([frame.assign(variant=f"width={width}") for width in (1, 2)])
         for frame in (digits.runs, digits.curves, digits.trials)
     ]
-    index = build_report("digits", *frames, tmp_path / "out", {})
+    index = build_report(Joined("digits", *frames), tmp_path / "out")
     page = Page(index.read_text(encoding="utf-8"))
     assert {"rates-1", "rates-2"} <= set(page.ids)
     assert len(set(page.ids)) == len(page.ids)
@@ -149,7 +149,7 @@ def test_a_second_build_replaces_the_first_and_keeps_other_files(built, digits):
     (built / "notes.txt").write_text("mine")
     (built / "figures" / "old.png").write_text("old")
     small = make_study(Truth({("plain", 8): (1, 0.1)}))
-    index = build_report("digits", small.runs, small.curves.iloc[:0], small.trials.iloc[:0], built, {})
+    index = build_report(Joined("digits", small.runs, small.curves.iloc[:0], small.trials.iloc[:0]), built)
     assert "learning rate?" not in index.read_text(encoding="utf-8")
     assert (built / "notes.txt").read_text() == "mine"
     assert {path.stem for path in (built / "figures").iterdir()} == {"depth", "speed"}
@@ -160,7 +160,7 @@ def test_a_second_build_replaces_the_first_and_keeps_other_files(built, digits):
 def test_a_failed_build_leaves_the_old_report(digits, tmp_path, monkeypatch):
     small = make_study(Truth({("plain", 8): (1, 0.1)}))
     frames = small.runs, small.curves.iloc[:0], small.trials.iloc[:0]
-    index = build_report("s", *frames, tmp_path / "s", {})
+    index = build_report(Joined("s", *frames), tmp_path / "s")
     before = index.read_bytes()
 
     def fail(*_):
@@ -168,7 +168,7 @@ def test_a_failed_build_leaves_the_old_report(digits, tmp_path, monkeypatch):
 
     monkeypatch.setattr("study.report.build.render", fail)
     with pytest.raises(OSError, match="no space"):
-        build_report("s", *frames, tmp_path / "s", {})
+        build_report(Joined("s", *frames), tmp_path / "s")
     assert index.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
@@ -178,7 +178,7 @@ def test_names_from_outside_are_escaped(tmp_path):
     bad = "<script>alert(1)</script>"
     runs = study.runs.assign(net=bad + study.runs["net"], name=bad, variant=bad, dataset=bad, device=bad)
     curves = study.curves.assign(variant=bad)
-    index = build_report(bad, runs, curves, pd.DataFrame(), tmp_path / "out", {bad: bad, "command": bad})
+    index = build_report(Joined(bad, runs, curves, pd.DataFrame(), words={bad: bad, "command": bad}), tmp_path / "out")
     text = index.read_text(encoding="utf-8")
     assert "script" not in Page(text).tags
     assert "&lt;script&gt;alert(1)" in text
@@ -194,10 +194,10 @@ def test_prose_escapes_before_it_marks():
 def test_nothing_to_report(digits, tmp_path):
     empty = digits.runs.iloc[:0]
     with pytest.raises(StudyError, match="study 'digits' has no runs to report"):
-        build_report("digits", empty, digits.curves, digits.trials, tmp_path / "out", {})
+        build_report(Joined("digits", empty, digits.curves, digits.trials), tmp_path / "out")
     running = unfinish(digits, "plain-8 seed 0", "running").runs.iloc[:1]
     with pytest.raises(StudyError, match="has a result yet \\(1 running\\)"):
-        build_report("digits", running, digits.curves, digits.trials, tmp_path / "out", {})
+        build_report(Joined("digits", running, digits.curves, digits.trials), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -206,7 +206,7 @@ def test_no_folder_of_something_else_is_replaced(digits, tmp_path):
     (tmp_path / "file").write_text("")
     for out, match in ((tmp_path, "holds other files"), (tmp_path / "file", "is a file")):
         with pytest.raises(StudyError, match=match):
-            build_report("digits", digits.runs, digits.curves, digits.trials, out, {})
+            build_report(Joined("digits", digits.runs, digits.curves, digits.trials), out)
     assert (tmp_path / "index.html").read_text() == "my site"
 
 
@@ -223,9 +223,9 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 from report.frames import Truth, make_study
-from study.report import build_report
+from study.report import Joined, build_report
 study = make_study(Truth({{("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}}))
-print(build_report("s", study.runs, study.curves, study.trials, Path({str(tmp_path / "out")!r}), {{}}))
+print(build_report(Joined("s", study.runs, study.curves, study.trials), Path({str(tmp_path / "out")!r})))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

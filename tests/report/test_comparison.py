@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from study.report import compare_runs, conclusions, join, warnings
-from study.report.comparison_words import sentences
+from study.report.comparison_section import sentences
 from study.statistics.welch import difference, difference_in_differences
 from tests.report.frames import Truth
 from tests.report.studies import TRUTH, Loaded, loaded, shifted

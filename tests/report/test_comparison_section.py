@@ -9,8 +9,7 @@ from tests.report.test_build import Page
 def build(tmp_path, a: Loaded, b: Loaded):
     joined = join([a, b], f"study compare {a.name} {b.name}")
     found = compare_runs(joined.runs, (a.name, b.name), joined.smallest_effect)
-    frames = joined.runs, joined.curves, joined.trials
-    index = build_report(joined.name, *frames, tmp_path / "out", joined.words, comparison=found)
+    index = build_report(joined, tmp_path / "out", comparison=found)
     return index.read_text(encoding="utf-8"), index.parent, found
 
 

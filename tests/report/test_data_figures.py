@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from study.report import write_data_figures
-from study.report.data_figures import DataParts, draw_data_figures
-from study.report.figures import data as data_figures
+from study.report.data_section import DataParts, draw_data_figures
+from study.report.figures import dataset as data_figures
 from study.report.figures.sizes import SizeData, bin_edges, joint_figure, size_data
 from study.report.figures.style import as_text, new_figure
 

@@ -1,8 +1,8 @@
 import pytest
-
-from study.report import build_report
 from study.report.data_figures import DataParts
-from study.report.data_section import channels_table, classes_table, data_section
+
+from study.report import Joined, build_report
+from study.report.data_section import channels_table, classes_table, data_part
 
 from .data import make_record, make_table
 from .frames import Truth, make_study
@@ -12,7 +12,7 @@ STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}, tria
 
 
 def build(tmp_path, *records, runs=STUDY.runs):
-    index = build_report("s", runs, STUDY.curves, STUDY.trials, tmp_path / "out", {}, datasets=records)
+    index = build_report(Joined("s", runs, STUDY.curves, STUDY.trials, datasets=tuple(records)), tmp_path / "out")
     return Page(index.read_text(encoding="utf-8")), index.parent
 
 
@@ -74,7 +74,7 @@ def test_two_data_sets_keep_their_files_apart(tmp_path):
 
 def test_long_tables_are_cut_on_the_page_and_whole_in_the_csv(tmp_path):
     record = make_record(skipped=[(f"{i}.jpg", "empty") for i in range(25)])
-    skipped = data_section(record, tmp_path).tables[-1]
+    skipped = data_part(record, tmp_path).tables[-1]
     assert (len(skipped.shown), len(skipped.numbers)) == (20, 25)
     assert "the first 20 of 25" in skipped.caption
     classes = [f"c{i}" for i in range(100)]
@@ -109,4 +109,4 @@ def test_grey_images_have_no_order_of_channels():
     ],
 )  # fmt: skip
 def test_sizes_in_words(table, told, tmp_path):
-    assert dict(data_section(make_record(table), tmp_path).facts)["size"].startswith(told)
+    assert dict(data_part(make_record(table), tmp_path).facts)["size"].startswith(told)

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.style import depth_colours
-from study.report.gallery import draw_figures
+from study.report import Joined
+from study.report.build import draw_variant
 
 from .frames import Truth, diverge, make_study
 
@@ -11,7 +11,8 @@ PAIR = Truth({(name, depth): (1, 1) for name in ("plain", "residual") for depth 
 
 
 def drawn(runs, curves, folder, style="house"):
-    return {one.name: one for one in draw_figures(runs, curves, depth_colours(runs["depth"], style), folder, style)}
+    variant = str(runs["variant"].iloc[0])
+    return draw_variant(Joined("s", runs, curves, pd.DataFrame()), variant, folder, style)
 
 
 @pytest.mark.parametrize("case", ["plain only", "one seed", "one depth", "diverged", "very deep", "vgg", "no test"])
@@ -83,7 +84,7 @@ def test_two_variants_have_figures_of_their_own(tmp_path):
     runs, curves = (frame.assign(variant="width=2, note=$\\alpha_1^2$\n漢") for frame in (study.runs, study.curves))
     pictures = drawn(runs, curves, tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg", ".pdf", ".csv"}
-    assert all(name.endswith("-width-2-note-alpha_1-2") for name in pictures)
+    assert all(picture.name.endswith("-width-2-note-alpha_1-2") for picture in pictures.values())
     assert next(iter(pictures.values())).variant.startswith("width=2")
 
 

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from study.report import build_report, join
-from study.report.joined import shared_runs
+from study.verdict.comparison import shared_runs
 from study.verdict.selection import variants
 from study.verdict.verdict import judge
 from tests.report.studies import loaded, shifted
@@ -59,7 +59,7 @@ def test_equal_keys_are_one_training():
 
 def test_the_page_of_several(tmp_path):
     joined = join([A, B], "study report --experiment a --experiment b")
-    index = build_report(joined.name, joined.runs, joined.curves, joined.trials, tmp_path / "out", joined.words)
+    index = build_report(joined, tmp_path / "out")
     page = Page(index.read_text(encoding="utf-8"))
     assert "Study a + b" in page.text
     assert "With study=a: degradation shown" in page.text

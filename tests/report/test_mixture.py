@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.report import build_report
-from study.report.mixture import mixture
+from study.report import Joined, build_report
+from study.report.provenance import mixture
 
 from .frames import Study, Truth, make_study, unfinish
 
@@ -66,7 +66,7 @@ def test_what_an_axis_varies_is_not_told(runs: pd.DataFrame) -> None:
 
 def test_page_and_verdict_tell_it(runs: pd.DataFrame, tmp_path: Path) -> None:
     mixed = changed(runs, "plain-20 seed 1", precision="bf16")
-    page = build_report("s", mixed, STUDY.curves, STUDY.trials, tmp_path / "s", {})
+    page = build_report(Joined("s", mixed, STUDY.curves, STUDY.trials), tmp_path / "s")
     sentence = "Not all runs that are compared were made alike: in bf16 (1 run) and fp32 (5 runs)."
     assert sentence in page.read_text(encoding="utf-8").partition('id="made"')[2]
     assert json.loads((tmp_path / "s" / "verdict.json").read_text(encoding="utf-8"))["notes"] == [sentence]

@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from study.report import build_report
-from study.report.outline import FOLDED, MOST, Listing
-from study.report.page import POLICY
+from study.report import Joined, build_report
+from study.report.page import FOLDED, MOST, POLICY
 from study.report.tables.results import Table
 
 from .data import make_record
@@ -60,13 +59,16 @@ def two(tmp_path_factory):
         for frame in (study.runs, study.curves, study.trials)
     ]  # fmt: skip
     out = tmp_path_factory.mktemp("two") / "out"
-    return build_report("two", *frames, out, PROVENANCE, datasets=[make_record()]).read_text(encoding="utf-8")
+    return build_report(Joined("two", *frames, words=PROVENANCE, datasets=(make_record(),)), out).read_text(
+        encoding="utf-8"
+    )
 
 
 def build(tmp_path, runs, provenance=PROVENANCE, name="digits", trials=None, curves=None, datasets=()):
     curves = pd.DataFrame() if curves is None else curves
-    index = build_report(name, runs, curves, pd.DataFrame() if trials is None else trials, tmp_path / "out",
-                         provenance, datasets=datasets)  # fmt: skip
+    trials = pd.DataFrame() if trials is None else trials
+    study = Joined(name, runs, curves, trials, words=provenance, datasets=tuple(datasets))
+    index = build_report(study, tmp_path / "out")
     return index.read_text(encoding="utf-8")
 
 
@@ -212,7 +214,7 @@ def test_numbers_are_set_flush_right_and_words_are_not():
         "Net": ["plain-8", "plain-20"], "p": ["> 0.99", "0.04"], "Error": ["1.00 \u00b1 0.10 (3)", "\u2013"],
         "Interval": ["-0.1 to 2", "0 to 1"], "Found": ["at the end", "set"], "Nothing": ["", "\u2013"],
     })  # fmt: skip
-    assert Listing(1, Table("t", "c", shown, shown)).numeric == [False, True, True, True, False, False]
+    assert Table("t", "c", shown, shown).numeric == [False, True, True, True, False, False]
 
 
 def luminance(colour):

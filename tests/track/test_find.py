@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
-from study.track import Store, database, list_studies, look, words
-from study.track.connect import all_runs, connect
-from study.track.find import experiment_tags, find_experiment, read_runs, stored
+from study.track import database
+from study.track import tags as tag
+from study.track.client import connect
+from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs, to_stored_run
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
 from tests.track.test_store import POINT
 
 
@@ -22,8 +25,8 @@ def uri(small_study: Path) -> str:
 @pytest.mark.parametrize("kind", [None, "run", "trial", "tuning", "dataset"])
 def test_runs_are_those_of_mlflows_client(uri: str, kind: str | None) -> None:
     experiment = find_experiment("small", uri)
-    wanted = f"tags.`{words.KIND}` = '{kind}'" if kind else ""
-    expected = [asdict(stored(run)) for run in all_runs(connect(uri), experiment, wanted)]
+    wanted = f"tags.`{tag.KIND}` = '{kind}'" if kind else ""
+    expected = [asdict(to_stored_run(run)) for run in search_runs(connect(uri), experiment, wanted)]
     found = [asdict(run) for run in read_runs(experiment, uri, kind)]
     assert len(found) > 0
     assert found == expected
@@ -31,15 +34,15 @@ def test_runs_are_those_of_mlflows_client(uri: str, kind: str | None) -> None:
 
 def test_odd_values_and_deleted_runs(database: str) -> None:
     store = Store("s", database)
-    run = store.begin("odd name", {"a": "x" * 400, "b": None}, {words.KIND: "run"})
+    run = store.begin("odd name", {"a": "x" * 400, "b": None}, {tag.KIND: "run"})
     store.client.log_metric(run, "nan", float("nan"), step=2)
     store.client.log_metric(run, "up", 1.0, step=2)
     store.client.log_metric(run, "up", 2.0, step=1)  # the last step stands, not the last call
     store.log_points(run, [POINT])
-    gone = store.begin("gone", {"a": 1}, {words.KIND: "run"})
+    gone = store.begin("gone", {"a": 1}, {tag.KIND: "run"})
     store.client.delete_run(gone)
     (found,) = read_runs(store.experiment_id, database)
-    (expected,) = [stored(one) for one in all_runs(store.client, store.experiment_id)]
+    (expected,) = [to_stored_run(one) for one in search_runs(store.client, store.experiment_id)]
     assert repr(found) == repr(expected)  # NaN isn't equal to itself
     assert found.metrics["up"] == 1.0
 
@@ -47,7 +50,7 @@ def test_odd_values_and_deleted_runs(database: str) -> None:
 def test_studies_and_tags_are_those_of_mlflows_client(database: str) -> None:
     client = connect(database)
     for name in ("first", "second"):
-        Store(name, database).begin("r", {"a": 1}, {words.KIND: "run"})
+        Store(name, database).begin("r", {"a": 1}, {tag.KIND: "run"})
     client.create_experiment("not ours")
     store = Store("first", database)
     client.set_experiment_tag(store.experiment_id, "k", "v")  # and so it is the last that was added to
@@ -63,7 +66,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert list_studies(uri) == []
     with pytest.raises(StudyError, match="no study is called 's'"):
-        look("s", uri)
+        take_snapshot("s", uri)
     assert not list(tmp_path.iterdir())
 
 
@@ -85,8 +88,8 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
 
 def test_reading_a_local_study_loads_neither_mlflow_nor_pandas(small_study: Path) -> None:
     code = (
-        "from study.track import look, list_studies; import sys\n"
-        "seen = look(list_studies()[0]); assert seen.records and seen.smallest_effect and seen.state\n"
+        "from study.track.find import list_studies; from study.track.snapshot import take_snapshot; import sys\n"
+        "seen = take_snapshot(list_studies()[0]); assert seen.records and seen.smallest_effect and seen.state\n"
         "print([m for m in ('mlflow', 'pandas', 'torch', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run(

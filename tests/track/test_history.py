@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from mlflow.entities import Metric
 
-from study.track import Store, history, load_curves, load_runs, words
-from study.track.curves import curves_frame
+from study.track import history
+from study.track.frames import curves_frame, load_curves, load_runs
 from study.track.history import History, read_histories
+from study.track.store import Store
+from study.track.tags import CURVES
 
 from .test_store import POINT, begin, uri
 
@@ -20,7 +22,7 @@ from .test_store import POINT, begin, uri
 def slowly(store: Store, run_ids: Sequence[str]) -> dict[str, History]:
     """Return what MLflow's public call gives, a run and metric at a time, by its own rule."""
     found = {}
-    for key in words.CURVES:
+    for key in CURVES:
         run, step, value = [], [], []
         for i, run_id in enumerate(run_ids):
             logged = sorted(store.client.get_metric_history(run_id, key), key=lambda metric: metric.timestamp)
@@ -35,9 +37,7 @@ def slowly(store: Store, run_ids: Sequence[str]) -> dict[str, History]:
 
 def same(a: dict[str, History], b: dict[str, History]) -> bool:
     """Whether two histories are the same to the last bit, NaN included."""
-    return all(
-        np.array_equal(x, y, equal_nan=True) for key in words.CURVES for x, y in zip(a[key], b[key], strict=True)
-    )
+    return all(np.array_equal(x, y, equal_nan=True) for key in CURVES for x, y in zip(a[key], b[key], strict=True))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def odd(tmp_path: Path) -> Store:
 
 def test_sql_is_equal_to_the_slow_way(odd: Store) -> None:
     ids = [record.run_id for record in odd.records()]
-    found = read_histories(odd.client, ids, words.CURVES)
+    found = read_histories(odd.client, ids, CURVES)
     assert same(found, slowly(odd, ids))
     second = {(int(step)): value for run, step, value in zip(*found["train_error"], strict=True) if ids[run] == ids[1]}
     assert second == {10: 50.0, 40: 2.0, 41: 8.0}  # the later stands, and of one moment the larger
@@ -82,15 +82,15 @@ def test_a_store_of_another_kind_is_asked_a_metric_at_a_time(odd: Store) -> None
     other = SimpleNamespace(
         _tracking_client=SimpleNamespace(store=object()), get_metric_history=odd.client.get_metric_history
     )
-    assert same(read_histories(other, ids, words.CURVES), slowly(odd, ids))
+    assert same(read_histories(other, ids, CURVES), slowly(odd, ids))
 
 
 def test_many_runs_come_in_several_queries(odd: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [record.run_id for record in odd.records()]
-    whole = read_histories(odd.client, ids, words.CURVES)
+    whole = read_histories(odd.client, ids, CURVES)
     monkeypatch.setattr(history, "SQL_RUNS", 1)
     monkeypatch.setattr(history, "SQL_VALUES", 2)
-    assert same(read_histories(odd.client, ids, words.CURVES), whole)
+    assert same(read_histories(odd.client, ids, CURVES), whole)
 
 
 class Server:
@@ -121,7 +121,7 @@ def through(store: Store, server: Server, monkeypatch: pytest.MonkeyPatch) -> di
         _tracking_client=SimpleNamespace(store=SimpleNamespace(get_host_creds=lambda: None)),
         get_metric_history=store.client.get_metric_history,
     )
-    return read_histories(client, [record.run_id for record in store.records()], words.CURVES)
+    return read_histories(client, [record.run_id for record in store.records()], CURVES)
 
 
 @pytest.mark.parametrize(("runs", "values"), [(100, 25_000), (2, 25_000), (100, 8), (100, 7), (1, 6), (100, 1)])
@@ -137,7 +137,7 @@ def test_answers_that_are_cut_are_completed(
 def test_an_old_server_is_asked_a_metric_at_a_time(odd: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(odd, status=404)
     found = through(odd, server, monkeypatch)
-    assert server.asked == len(words.CURVES)
+    assert server.asked == len(CURVES)
     assert same(found, slowly(odd, [record.run_id for record in odd.records()]))
     with pytest.raises(Exception, match="answers 500: broken"):
         through(odd, Server(odd, status=500), monkeypatch)

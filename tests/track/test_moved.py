@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from study.track import Store, load_runs, lost_files, words
-from study.track.place import local_path, repair_moved
+from study.track import tags as tag
+from study.track.database import repair_moved
+from study.track.find import missing_files_warning
+from study.track.frames import load_runs
+from study.track.store import Store
+from study.track.uri import local_path
 from tests.track.test_store import begin, uri
 
 NAMES = ["g", "a name/of two parts", "mlruns", "50% täglich"]
@@ -61,7 +65,7 @@ def test_a_moved_study_is_found_whole(tmp_path: Path, made: tuple[Path, str], na
     assert reads(there, run, name)
     adds_its_files_to(there, name)
     assert not here.exists()
-    assert lost_files(name, uri(there)) == ""
+    assert missing_files_warning(name, uri(there)) == ""
 
 
 def test_a_copied_study_leaves_the_original_alone(tmp_path: Path, made: tuple[Path, str], name: str) -> None:
@@ -86,7 +90,7 @@ def test_a_study_without_its_files_says_so(tmp_path: Path, made: tuple[Path, str
         shutil.move(here, tmp_path / "elsewhere")
     before = files(tmp_path)
     assert len(load_runs(name, uri(there))) == 1
-    said = lost_files(name, uri(there))
+    said = missing_files_warning(name, uri(there))
     assert f"the files of 1 of 1 finished runs (checkpoints, probes) are gone from {there / 'mlruns' / name}" in said
     assert not Store(name, uri(there)).has_files(run)
     adds_its_files_to(there, name)
@@ -98,7 +102,7 @@ def test_a_study_without_its_files_says_so(tmp_path: Path, made: tuple[Path, str
         (here if here.exists() else tmp_path / "elsewhere") / "mlruns", there / "mlruns", dirs_exist_ok=True
     )
     assert reads(there, run, name)
-    assert lost_files(name, uri(there)) == ""
+    assert missing_files_warning(name, uri(there)) == ""
 
 
 def location(folder: Path, experiment: str) -> str:
@@ -144,8 +148,8 @@ def test_a_copy_that_can_only_be_read(
 def test_a_finished_run_needs_its_files_to_count_as_having_them(made: tuple[Path, str], name: str) -> None:
     here, run = made
     client = Store(name, uri(here)).client
-    assert client.get_run(run).data.tags[words.KIND] == "run"
+    assert client.get_run(run).data.tags[tag.KIND] == "run"
     shutil.rmtree(here / "mlruns" / name / run)
-    assert "the files of 1 of 1 finished runs" in lost_files(name, uri(here))
+    assert "the files of 1 of 1 finished runs" in missing_files_warning(name, uri(here))
     client.delete_run(run)
-    assert lost_files(name, uri(here)) == ""
+    assert missing_files_warning(name, uri(here)) == ""

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from study.errors import StudyError
-from study.track import Store, StoredRun, Unreachable, list_studies, look, words
-from study.track.connect import all_runs
-from study.track.find import experiment_tags, find_experiment, read_runs, stored
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.find import experiment_tags, find_experiment, list_studies, read_runs, search_runs, to_stored_run
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
+from study.track.uri import Unreachable
 from tests.postgres import postgres
 from tests.track.test_store import PARAMS, POINT
 
@@ -31,23 +34,22 @@ def plain(run: StoredRun) -> dict[str, Any]:
 def test_what_is_read_is_what_mlflows_client_gives(address: str) -> None:
     store = Store("s", address)
     runs = [
-        store.begin("r%", PARAMS | {"a": "?", "b": None}, {words.KIND: "run", words.KEY: key})
-        for key in ("k", "k", "k2")
+        store.begin("r%", PARAMS | {"a": "?", "b": None}, {tag.KIND: "run", tag.KEY: key}) for key in ("k", "k", "k2")
     ]
-    trial = store.begin("t", {"a": 1}, {words.KIND: "trial", words.KEY: "k"})
+    trial = store.begin("t", {"a": 1}, {tag.KIND: "trial", tag.KEY: "k"})
     store.add_dataset(runs[0], "digits", "abc", None, {})
     store.client.log_metric(runs[0], "nan", float("nan"), step=2)
     store.end(runs[0], "finished", points=[POINT], metrics={"final_train_error": 1.5}, step=10)
     store.client.delete_run(runs[2])
-    store.client.set_experiment_tag(store.experiment_id, words.EFFECT, "0.5")
-    for kind, wanted in ((None, ""), ("run", f"tags.`{words.KIND}` = 'run'")):
-        expected = [stored(run) for run in all_runs(store.client, store.experiment_id, wanted)]
+    store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, "0.5")
+    for kind, wanted in ((None, ""), ("run", f"tags.`{tag.KIND}` = 'run'")):
+        expected = [to_stored_run(run) for run in search_runs(store.client, store.experiment_id, wanted)]
         found = read_runs(store.experiment_id, address, kind)
         assert [plain(run) for run in found] == [plain(run) for run in expected]
-    assert math.isnan(look("s", address).records[-1].metrics["nan"])
+    assert math.isnan(take_snapshot("s", address).records[-1].metrics["nan"])
     assert list_studies(address) == ["s"]
     assert find_experiment("s", address) == store.experiment_id
-    assert experiment_tags(store.experiment_id, address)[words.EFFECT] == "0.5"
+    assert experiment_tags(store.experiment_id, address)[tag.EFFECT] == "0.5"
     assert [record.run_id for record in store.records_of("k", "run")] == [runs[1], runs[0]]
     assert [record.outcome for record in store.records_of("k", "run")] == ["running", "finished"]
     assert [record.run_id for record in store.records_of("k", "trial")] == [trial]

@@ -5,7 +5,9 @@ import pytest
 
 from study.events import Probed
 from study.launch.plan.probe_tags import save_tables, tables
-from study.track import Store, load_probes, words
+from study.track import tags as tag
+from study.track.frames import load_probes
+from study.track.store import Store
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 3, "lr": 0.05, "iterations_per_epoch": 10}
 FOUND = [
@@ -21,7 +23,7 @@ def uri(tmp_path: Path) -> str:
 
 
 def done(store: Store, name: str, outcome: str = "finished", found: list[Probed] | None = None) -> str:
-    tags = {words.KIND: "run", words.KEY: name, words.PROBES: "gradients,curvature"}
+    tags = {tag.KIND: "run", tag.KEY: name, tag.PROBES: "gradients,curvature"}
     run_id = store.begin(name, PARAMS, tags)
     save_tables(store, run_id, FOUND if found is None else found)
     store.end(run_id, outcome)
@@ -57,7 +59,7 @@ def test_only_results_are_read_and_damaged_files_are_left_out(uri: str) -> None:
 
 def test_a_study_without_probes_has_no_tables(uri: str) -> None:
     store = Store("s", uri)
-    run_id = store.begin("a", PARAMS, {words.KIND: "run", words.KEY: "a"})
+    run_id = store.begin("a", PARAMS, {tag.KIND: "run", tag.KEY: "a"})
     store.end(run_id, "finished")
     assert load_probes("s", uri) == {}
 

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from study.errors import StudyError, without_passwords
-from study.track import Made, Store, describe, load_provenance, look, words
-from study.track.provenance import TAG_LIMIT, pages_address
+from study.track import tags as tag
+from study.track.provenance import TAG_LIMIT, Command, describe_experiment, load_provenance
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
+from study.track.uri import ui_address
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 
@@ -16,14 +19,14 @@ def store(database: str) -> Store:
     return Store("s", database)
 
 
-def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, *, results: bool = False) -> Made:
-    made = Made.now(command, grid)
-    describe(store.client, store.experiment_id, made, smallest_effect=effect, results=results)
+def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, *, results: bool = False) -> Command:
+    made = Command.now(command, grid)
+    describe_experiment(store.client, store.experiment_id, made, smallest_effect=effect, results=results)
     return made
 
 
-def begin(store: Store, kind: str, *made: Made) -> str:
-    tags = {words.KIND: kind, words.MADE: words.TIMES.join(one.id for one in made)}
+def begin(store: Store, kind: str, *made: Command) -> str:
+    tags = {tag.KIND: kind, tag.MADE: tag.SEPARATOR.join(one.id for one in made)}
     return store.begin("r", PARAMS, tags)
 
 
@@ -61,7 +64,7 @@ def test_a_command_that_was_edited_is_named(store: Store, text: str) -> None:
     made = tell(store, "name: s\n")
     tell(store, "name: t\n", "study run --grid t.yaml")
     begin(store, "run", made)
-    store.client.set_experiment_tag(store.experiment_id, f"{words.MADE}.{made.id}", text)
+    store.client.set_experiment_tag(store.experiment_id, f"{tag.MADE}.{made.id}", text)
     assert load_provenance("s", store.uri).words["command"].splitlines() == [
         "study run --grid t.yaml  # nothing new",
         f"# the experiment's tag study.made.{made.id} was edited: no command can be read from it",
@@ -77,15 +80,15 @@ def test_the_smallest_effect_from_before_the_first_result_stands(store: Store) -
     for effect in (1.0, 2.0, 2.0, 0.3):
         tell(store, "b", effect=effect, results=True)
     found = load_provenance("s", store.uri)
-    assert found.smallest_effect == look("s", store.uri).smallest_effect.points == 1.0
+    assert found.smallest_effect == take_snapshot("s", store.uri).smallest_effect.points == 1.0
     told = "1 points, as set before the first result; 2 and then 0.3 was asked for later and isn't used"
-    assert found.words["smallest effect"] == look("s", store.uri).smallest_effect.remark == told
+    assert found.words["smallest effect"] == take_snapshot("s", store.uri).smallest_effect.remark == told
 
 
 @pytest.mark.parametrize("text", ["big", "0.5, x", "nan", "inf", "-1", "0", "1e400", "[red]\x1b"])
 def test_a_smallest_effect_that_is_no_number(store: Store, text: str) -> None:
     tell(store, "a")
-    store.client.set_experiment_tag(store.experiment_id, words.EFFECT, text)
+    store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, text)
     found = load_provenance("s", store.uri)
     assert found.smallest_effect == 0.5
     assert "0.5 points, since the experiment's tag study.smallest_effect is '" in found.words["smallest effect"]
@@ -107,7 +110,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 def test_every_environment_is_read_once(store: Store) -> None:
     for commit, torch, seed in (("a", "2.13", 0), ("a", "2.13", 1), ("b", "2.14", 0)):
-        run = store.begin("r", PARAMS | {"seed": seed}, {words.KIND: "run", words.COMMIT: commit})
+        run = store.begin("r", PARAMS | {"seed": seed}, {tag.KIND: "run", tag.COMMIT: commit})
         store.add_text(run, json.dumps({"torch": torch, "system": "Linux"}), "environment.json")
         store.end(run, "finished")
     found = load_provenance("s", store.uri).words
@@ -116,7 +119,7 @@ def test_every_environment_is_read_once(store: Store) -> None:
 
 
 def test_a_run_that_went_on_elsewhere_has_both_environments(store: Store) -> None:
-    run = store.begin("r", PARAMS, {words.KIND: "run"})
+    run = store.begin("r", PARAMS, {tag.KIND: "run"})
     store.add_text(run, json.dumps({"processor": "Zen"}), "environment.json")
     store.add_text(run, json.dumps({"processor": "Xeon"}), "environment-0123abcd.json")
     store.add_text(run, "{}", "spec.json")
@@ -124,7 +127,7 @@ def test_a_run_that_went_on_elsewhere_has_both_environments(store: Store) -> Non
 
 
 def test_runs_without_an_environment_are_passed_over(store: Store) -> None:
-    store.end(store.begin("r", PARAMS, {words.KIND: "run"}), "failed")
+    store.end(store.begin("r", PARAMS, {tag.KIND: "run"}), "failed")
     assert load_provenance("s", store.uri).words == {"experiment_id": store.experiment_id}
 
 
@@ -139,10 +142,10 @@ def test_pages_are_where_the_user_says(store: Store) -> None:
     ("http://[::1]:5000", "http://[::1]:5000"),
 ])  # fmt: skip
 def test_an_address_of_pages(given: str, kept: str) -> None:
-    assert pages_address(given) == kept
+    assert ui_address(given) == kept
 
 
 @pytest.mark.parametrize("given", ["javascript:alert(1)", "localhost:5000", "ftp://host", "http://", "file:///etc"])
 def test_not_an_address_of_pages(given: str) -> None:
     with pytest.raises(StudyError, match="http:// or https://"):
-        pages_address(given)
+        ui_address(given)

@@ -6,7 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study.track import Store, Unreachable, history, load_study, look
+from study.track import history
+from study.track.frames import load_study
+from study.track.snapshot import take_snapshot
+from study.track.store import Store
+from study.track.uri import Unreachable
 from tests.conftest import run_study
 
 from .servers import Server
@@ -39,4 +43,4 @@ def test_a_server_gives_what_its_database_holds(tmp_path: Path, monkeypatch: pyt
         assert done.returncode == 0, done.stderr
         assert "plain-14" in (tmp_path / "reports" / "s" / "index.html").read_text()
     with pytest.raises(Unreachable, match=f"can't be reached at {address}"):
-        look("s", address)
+        take_snapshot("s", address)

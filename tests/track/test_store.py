@@ -10,7 +10,11 @@ from mlflow.entities import Metric
 
 from study.errors import StudyError
 from study.events import Epoch
-from study.track import Store, database, load_curves, load_runs, load_trials, tracking_uri, words
+from study.track import database
+from study.track import tags as tag
+from study.track.frames import load_curves, load_runs, load_trials
+from study.track.store import Store
+from study.track.uri import tracking_uri
 
 POINT = Epoch(
     step=10,
@@ -35,7 +39,7 @@ def uri(folder: Path) -> str:
 
 
 def begin(store: Store, key: str = "k", **params: object) -> str:
-    return store.begin("plain-8 seed 0", PARAMS | params, {words.KIND: "run", words.KEY: key})
+    return store.begin("plain-8 seed 0", PARAMS | params, {tag.KIND: "run", tag.KEY: key})
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -66,7 +70,7 @@ def test_status_in_mlflow(tmp_path: Path, outcome: str, status: str) -> None:
     run = begin(store)
     store.end(run, outcome, reason="because")
     (record,) = store.records()
-    assert (record.outcome, record.status, record.tags[words.REASON]) == (outcome, status, "because")
+    assert (record.outcome, record.status, record.tags[tag.REASON]) == (outcome, status, "because")
 
 
 def test_reopening_says_what_is_logged(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_runs_are_found_by_their_keys(tmp_path: Path) -> None:
     """The newest first; a trial by the search that its key begins with."""
     store = Store("digits", uri(tmp_path))
     first, second, other = (begin(store, key) for key in ("k", "k", "k2"))
-    trials = [store.begin("t", PARAMS, {words.KIND: "trial", words.KEY: key}) for key in ("k-1", "k-2", "k2-1", "k")]
+    trials = [store.begin("t", PARAMS, {tag.KIND: "trial", tag.KEY: key}) for key in ("k-1", "k-2", "k2-1", "k")]
     store.end(first, "finished")
     assert [record.run_id for record in store.records_of("k", "run")] == [second, first]
     assert [record.outcome for record in store.records_of("k", "run")] == ["running", "finished"]
@@ -109,7 +113,7 @@ def test_runs_are_found_by_their_keys(tmp_path: Path) -> None:
     assert [store.settle(run) for run in (first, other)] == ["finished", "interrupted"]
 
 
-MAKING = "from study.track import Store; input(); print(Store('digits').experiment_id)"
+MAKING = "from study.track.store import Store; input(); print(Store('digits').experiment_id)"
 
 
 @pytest.mark.parametrize("at_once", [1, 500])
@@ -122,7 +126,7 @@ def test_runs_that_another_begins_are_found(tmp_path: Path, monkeypatch: pytest.
     mine = begin(ours, "c")
     new = begin(other, "c")
     slow = other.client.create_run(
-        other.experiment_id, start_time=1, tags={words.KIND: "run", words.KEY: "d", words.OUTCOME: "running"}
+        other.experiment_id, start_time=1, tags={tag.KIND: "run", tag.KEY: "d", tag.OUTCOME: "running"}
     )
     other.client.create_run(other.experiment_id)  # by hand: it has no key
     assert [record.run_id for record in ours.records_of("d", "run")] == [slow.info.run_id]

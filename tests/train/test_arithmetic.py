@@ -14,7 +14,7 @@ from study.config import Recipe, RunSpec
 from study.data import Dataset
 from study.errors import StudyError
 from study.events import Epoch, Event, Finished, Interrupted
-from study.train import CheckpointPlan, Step, Stepper, arithmetic, course, load_checkpoint, run, settle_cublas
+from study.train import CheckpointPlan, Step, Stepper, arithmetic, load_checkpoint, run, run_steps, settle_cublas
 from study.train.step import take_step
 from tests.train.conftest import DATA
 
@@ -53,7 +53,9 @@ def test_it_holds_while_its_run_computes_and_not_for_others(digits: Dataset, tmp
     modes: dict[bool, set[int]] = {True: set(), False: set()}
     courses = {}
     for asked in modes:
-        courses[asked] = course(make_spec(deterministic=asked), digits, CPU, CheckpointPlan(tmp_path / f"{asked}.pt"))
+        courses[asked] = run_steps(
+            make_spec(deterministic=asked), digits, CPU, CheckpointPlan(tmp_path / f"{asked}.pt")
+        )
     for _ in range(5):
         for asked, one in courses.items():
             step = next(happened for happened in one if isinstance(happened, Step))
@@ -129,7 +131,7 @@ def test_other_errors_stay_what_they_are() -> None:
 def test_runs_given_together_have_the_bits_they_have_alone(digits: Dataset, tmp_path: Path) -> None:
     specs = [make_spec(seed, deterministic=True, precision="bf16") for seed in (0, 1)]
     alone = [losses(list(run(spec, digits, CPU, CheckpointPlan(tmp_path / f"{spec.seed}.pt")))) for spec in specs]
-    courses = [course(spec, digits, CPU, CheckpointPlan(tmp_path / f"t{spec.seed}.pt")) for spec in specs]
+    courses = [run_steps(spec, digits, CPU, CheckpointPlan(tmp_path / f"t{spec.seed}.pt")) for spec in specs]
     stepper, events = Stepper(CPU), [[], []]  # type: tuple[Stepper, list[list[Event]]]
     for _ in range(13):
         steps = []

@@ -12,10 +12,10 @@ from study.data import Dataset, load_dataset
 from study.events import Diverged, Epoch, Event, Finished, Interrupted
 from study.train import CheckpointPlan, Stepper, load_checkpoint, run
 from study.train import graph as graph_module
-from study.train.arithmetic import on_stream, own_stream
 from study.train.graph import WARM_STEPS
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
+from study.train.stream import on_stream, own_stream
 from tests.gpu.pretended import Recorder
 from tests.train.test_stepper import train_together
 

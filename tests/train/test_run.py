@@ -23,7 +23,7 @@ from study.data import (
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
 from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, lr_at, run
-from study.train.precision import resolve_precision
+from study.train.arithmetic import resolve_precision
 from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")

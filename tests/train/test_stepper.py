@@ -6,7 +6,7 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset
 from study.events import Diverged, Epoch, Event, Finished
-from study.train import CheckpointPlan, Step, Stepper, course, load_checkpoint, run
+from study.train import CheckpointPlan, Step, Stepper, load_checkpoint, run, run_steps
 from study.train import stepper as module
 
 CPU = torch.device("cpu")
@@ -28,7 +28,8 @@ def train_together(
 ) -> list[list[Event]]:
     """Train these at once; the last begins `late` iterations after the others."""
     courses = [
-        course(spec, data, device, CheckpointPlan(folder / f"{i}.pt", every_seconds=0)) for i, spec in enumerate(specs)
+        run_steps(spec, data, device, CheckpointPlan(folder / f"{i}.pt", every_seconds=0))
+        for i, spec in enumerate(specs)
     ]
     events: list[list[Event]] = [[] for _ in specs]
     stepper, left, turn = Stepper(device), set(range(len(specs))), 0

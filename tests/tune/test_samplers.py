@@ -7,7 +7,7 @@ import pytest
 
 from study.config import Tune
 from study.tune import shared_points
-from study.tune.propose import bisected
+from study.tune.propose import bisect
 from tests.tune.bowl import ask, finish, loss, open_search
 
 SPACE = {"weight_decay": (1e-6, 1e-2), "momentum": (0.5, 0.99), "warmup": (0, 100)}
@@ -27,11 +27,11 @@ def test_bisect_finds_the_bottom_of_a_bowl(tmp_path: Path, bottom: float) -> Non
 def test_bisect_halves_the_wider_gap() -> None:
     tune = Tune(low=0.001, high=10.0)
     tried = [{"lr": rate} for rate in (0.01, 0.1, 10.0)]
-    assert bisected(tune, {"lr": 0.1}, tried) == {"lr": 1.0}
-    assert bisected(tune, {"lr": 0.01}, tried) == {"lr": 0.03162}  # 0.001 is no farther than 0.1
-    assert bisected(tune, {"lr": 10.0}, tried) == {"lr": 1.0}  # at the bound itself there is one gap
-    assert bisected(tune, {"lr": 1000.0}, [*tried, {"lr": 1000.0}]) == {"lr": 100.0}  # found by widening
-    assert bisected(tune, None, []) == {"lr": 0.1}
+    assert bisect(tune, {"lr": 0.1}, tried) == {"lr": 1.0}
+    assert bisect(tune, {"lr": 0.01}, tried) == {"lr": 0.03162}  # 0.001 is no farther than 0.1
+    assert bisect(tune, {"lr": 10.0}, tried) == {"lr": 1.0}  # at the bound itself there is one gap
+    assert bisect(tune, {"lr": 1000.0}, [*tried, {"lr": 1000.0}]) == {"lr": 100.0}  # found by widening
+    assert bisect(tune, None, []) == {"lr": 0.1}
 
 
 def test_bisect_in_several_dimensions(tmp_path: Path) -> None:

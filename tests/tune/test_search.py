@@ -10,7 +10,7 @@ import pytest
 
 from study.config import Tune
 from study.errors import StudyError
-from study.retry import Patience
+from study.retry import Retry
 from study.tune import SearchStore, shared_points
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 
@@ -248,7 +248,7 @@ def test_tables_of_an_older_optuna_are_named_and_left_as_they_are(tmp_path: Path
 
 def test_what_a_database_refuses_for_good_is_a_line(tmp_path: Path) -> None:
     """And isn't waited for."""
-    store = SearchStore(f"sqlite:///{tmp_path / 'optuna.db'}", Patience())
+    store = SearchStore(f"sqlite:///{tmp_path / 'optuna.db'}", Retry())
     search = store.search("plain-8", TUNE, 0)
     with closing(sqlite3.connect(tmp_path / "optuna.db")) as made:
         made.execute("ALTER TABLE trials RENAME COLUMN state TO condition")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from study.config import DatasetSpec, Recipe, RunSpec, Tune
 from study.tune import named, shared_points, with_point
-from study.tune.space import Axis, axes, kept, restored
+from study.tune.space import Axis, axes, from_storage, to_storage
 
 ALL = {"weight_decay": (1e-5, 1e-2), "momentum": (0.5, 0.99), "warmup": (0, 400)}
 EXTRA = [ALL, {}, {"weight_decay": ALL["weight_decay"]}, {"momentum": ALL["momentum"], "warmup": ALL["warmup"]}]
@@ -52,7 +52,7 @@ def test_the_bounds_are_where_the_scale_begins_and_ends(axis: Axis) -> None:
 @given(some_axis(), st.floats(0, 1))
 def test_storage_gives_back_what_was_put_in(axis: Axis, place: float) -> None:
     value = axis.at(place)
-    assert axis.restored(axis.kept(value)) == value
+    assert axis.from_storage(axis.to_storage(value)) == value
 
 
 def test_scales_are_those_that_are_promised() -> None:
@@ -66,10 +66,10 @@ def test_scales_are_those_that_are_promised() -> None:
 def test_samplers_see_momentum_on_the_scale_of_its_complement() -> None:
     tune = Tune(**ALL)  # type: ignore[arg-type]
     point = {"lr": 0.1, "weight_decay": 1e-4, "momentum": 0.98765, "warmup": 12_345.0}
-    stored = kept(point, tune)
+    stored = to_storage(point, tune)
     assert stored == {"lr": 0.1, "weight_decay": 1e-4, "1 - momentum": 0.01235, "warmup": 12_345.0}
-    assert restored(stored, tune) == point
-    assert restored(stored | {"warmup": 12}, tune)["warmup"] == 12.0
+    assert from_storage(stored, tune) == point
+    assert from_storage(stored | {"warmup": 12}, tune)["warmup"] == 12.0
 
 
 @pytest.mark.parametrize("extra", EXTRA)

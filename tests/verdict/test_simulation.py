@@ -13,7 +13,7 @@ from scipy import stats
 from study.statistics.interval import mean_interval
 from study.statistics.resampling import bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
-from study.statistics.trend import trend
+from study.statistics.trend import jonckheere
 from study.statistics.welch import difference, difference_in_differences, equivalence
 from study.verdict.rule import find
 
@@ -113,7 +113,7 @@ def test_the_trend_holds_its_level(n, ties):
         pytest.skip("counting ties of forty values out is slow, and no different")
     random, draws = np.random.default_rng(5), 60 if ties else 400
     values = random.exponential(size=(draws, 4, n))
-    found = [trend(np.floor(2 * cells) if ties else cells) for cells in values]
+    found = [jonckheere(np.floor(2 * cells) if ties else cells) for cells in values]
     assert all(one.exact for one in found)
     assert np.mean([one.p < 0.05 for one in found]) <= 0.05 + margin(0.05, draws)
     assert 0.4 < np.mean([one.p for one in found]) < 0.65

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from filelock import FileLock
 
 from study.config import RunSpec
-from study.config.paths import cache_folder
 from study.errors import StudyError
 from study.launch.environment import environment
 from study.launch.executors.devices import Workforce
@@ -18,6 +17,7 @@ from study.launch.executors.replicas import replicas_of
 from study.launch.messages import Failed, Measure, Measured
 from study.launch.plan.cells import DataFacts
 from study.launch.scheduler.worker_pool import Died, Pool
+from study.paths import cache_folder
 from study.train import Speed
 
 ALIKE = ("lr", "epochs", "iterations", "momentum", "nesterov", "weight_decay", "schedule", "milestones", "gamma",

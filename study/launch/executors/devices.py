@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from study.data.cores import cores
+from study.data.decode_all import available_cores
 from study.errors import StudyError
 from study.launch.worker.rank_group import each_device, one_worker
 
@@ -49,7 +49,7 @@ def choose_workforce(
     if device == "auto":
         device = "cuda" if gpus else "cpu"
     if device == "cpu":
-        count = min(workers or max(1, cores() // gpus_per_run), max(1, runs))
+        count = min(workers or max(1, available_cores() // gpus_per_run), max(1, runs))
         # One thread, whatever the workers: results must not depend on them.
         return Workforce([one_worker(["cpu"] * gpus_per_run)] * count, 1, replicas)
     name, _, index = device.partition(":")
@@ -71,5 +71,5 @@ def choose_workforce(
     if gpus_per_run > 1:
         workers = min(workers or len(chosen), len(chosen))  # ranks of two runs on one GPU could wait for each other
     count = min(workers or len(chosen), max(1, runs))
-    threads = max(1, cores() // (count * gpus_per_run))
+    threads = max(1, available_cores() // (count * gpus_per_run))
     return Workforce([chosen[i % len(chosen)] for i in range(count)], threads, replicas)

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from study.launch.executors.line import LOGIN, Line, dial
-from study.track import scratch_folder
+from study.track.scratch import scratch_folder
 
 CALL_SECONDS = 60.0
 """How long a worker tries to reach a launcher that turns callers away, since too many call."""

@@ -20,7 +20,7 @@ from study.launch.executors.base import End, Worker, end_of
 from study.launch.executors.door import way_to
 from study.launch.executors.listener import CalledWorker, Callers, CallingExecutor
 from study.launch.executors.remote import VARIABLE, Call, packed
-from study.track import scratch_folder
+from study.track.scratch import scratch_folder
 
 LOOK_SECONDS = 5.0
 """Between two looks at Slurm's queue."""

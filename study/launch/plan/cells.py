@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from study.config import REMEDIES, UNNORMALISED, Grid, RunSpec, Tune
+from study.config import MODIFICATIONS, UNNORMALISED, Grid, RunSpec, Tune
 from study.data import Dataset, augmentation
 from study.launch.plan.probe_tags import covers, names
 from study.nets import Complexity, count
-from study.track import Record, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.tags import DONE
 from study.train import build_spec_net, design_of
 from study.tune import trial_spec, with_point
 
@@ -84,11 +86,11 @@ class CellPlan:
     cell: Cell
     point: dict[str, float] | None
     """The rate of its runs, and whatever else was searched; None where it is still to be found."""
-    done: tuple[Record, ...]
+    done: tuple[StoredRun, ...]
     """Runs that are results already."""
-    left: tuple[tuple[RunSpec, Record | None], ...]
+    left: tuple[tuple[RunSpec, StoredRun | None], ...]
     """Runs to do, with the record of an earlier attempt that can be continued."""
-    tuning: Record | None
+    tuning: StoredRun | None
     """The search's record, where it began or ended."""
 
     @property
@@ -130,13 +132,13 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     return cells
 
 
-def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[Record], grid: Grid) -> list[CellPlan]:
+def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[StoredRun], grid: Grid) -> list[CellPlan]:
     """Compare the cells with what MLflow knows, the newest first. Nothing that is a result is done again.
 
     A run that lacks a probe which the grid asks for is no result.
     """
-    runs: dict[str, Record] = {}
-    tunings: dict[str, Record] = {}
+    runs: dict[str, StoredRun] = {}
+    tunings: dict[str, StoredRun] = {}
     for record in records:
         known = runs if record.kind == "run" else tunings if record.kind == "tuning" else None
         if known is not None and _rank(record) > _rank(known.get(record.key)):
@@ -144,15 +146,15 @@ def plan_cells(cells: Iterable[Cell], facts: DataFacts, records: Iterable[Record
     return [_plan_cell(cell, facts, runs, tunings, grid) for cell in cells]
 
 
-def _rank(record: Record | None) -> tuple[bool, bool, int]:
+def _rank(record: StoredRun | None) -> tuple[bool, bool, int]:
     """Order the records of one key: results before others, then by the probes that were made."""
     if record is None:
         return False, False, 0
-    return True, record.outcome in words.DONE, len(names(record.tags))
+    return True, record.outcome in DONE, len(names(record.tags))
 
 
 def _plan_cell(
-    cell: Cell, facts: DataFacts, runs: dict[str, Record], tunings: dict[str, Record], grid: Grid
+    cell: Cell, facts: DataFacts, runs: dict[str, StoredRun], tunings: dict[str, StoredRun], grid: Grid
 ) -> CellPlan:
     lr = cell.specs[0].recipe.lr
     tuning = tunings.get(cell.tuning_key) if cell.tuning_key else None
@@ -162,26 +164,26 @@ def _plan_cell(
     done, left = [], []
     for spec in (with_point(spec, point) for spec in cell.specs):
         record = runs.get(spec.run_key(facts.fingerprint))
-        if record is not None and record.outcome in words.DONE and covers(names(record.tags), grid.probes_of(spec)):
+        if record is not None and record.outcome in DONE and covers(names(record.tags), grid.probes_of(spec)):
             done.append(record)
         else:
             left.append((spec, record))
     return CellPlan(cell, point, tuple(done), tuple(left), tuning)
 
 
-def found_point(tuning: Record | None, tune: Tune) -> dict[str, float] | None:
+def found_point(tuning: StoredRun | None, tune: Tune) -> dict[str, float] | None:
     """Return what an ended search found, or None: no search, an unfinished one, or one that may go on now.
 
     One goes on where more trials are asked for, or where its best rate is the last one tried and it may widen further.
     """
     if tuning is None or tuning.outcome != "finished":
         return None
-    widened = int(tuning.tags.get(words.WIDENED, 0))
-    if int(tuning.tags.get(words.TRIAL, 0)) - widened < tune.trials:
+    widened = int(tuning.tags.get(tag.WIDENED, 0))
+    if int(tuning.tags.get(tag.TRIAL, 0)) - widened < tune.trials:
         return None
-    if tuning.tags.get(words.EDGE) and widened < tune.widen:
+    if tuning.tags.get(tag.EDGE) and widened < tune.widen:
         return None
-    point: dict[str, float] = json.loads(tuning.tags[words.CHOSEN])
+    point: dict[str, float] = json.loads(tuning.tags[tag.CHOSEN])
     return point
 
 
@@ -230,7 +232,7 @@ def _variant(spec: RunSpec, varying: list[str]) -> str:
     Of SkipInit and Fixup it goes without saying that they have no batch norm.
     """
     recipe = spec.identity()["recipe"]
-    usual = set(REMEDIES) - spec.remedies.keys()
+    usual = set(MODIFICATIONS) - spec.modifications.keys()
     implied = {"batch_norm"} if recipe["scaling"] in UNNORMALISED else set()
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
     fields = [field for field in fields if field not in usual | implied]

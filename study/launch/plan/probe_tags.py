@@ -6,17 +6,20 @@ from typing import Any
 
 from study.config import ProbePlan
 from study.events import Probed
-from study.track import Store, scratch_folder, words
+from study.track import tags as tag
+from study.track.scratch import scratch_folder
+from study.track.store import Store
+from study.track.tags import PROBE_TABLES
 
 
 def told(plan: ProbePlan | None) -> dict[str, str]:
     """Return the tags of a run that these probes are made of."""
-    return {words.PROBES: ",".join(plan.names)} if plan is not None else {}
+    return {tag.PROBES: ",".join(plan.names)} if plan is not None else {}
 
 
 def names(tags: Mapping[str, str]) -> set[str]:
     """Return the probes that are made of a run."""
-    return set(filter(None, tags.get(words.PROBES, "").split(",")))
+    return set(filter(None, tags.get(tag.PROBES, "").split(",")))
 
 
 def covers(made: Iterable[str], plan: ProbePlan | None) -> bool:
@@ -32,7 +35,7 @@ def save_tables(store: Store, run_id: str, probed: Sequence[Probed]) -> None:
     import pandas as pd
 
     with scratch_folder("study-files-") as folder:
-        inner = Path(folder) / words.PROBE_TABLES
+        inner = Path(folder) / PROBE_TABLES
         inner.mkdir()
         for name, values in columns.items():
             pd.DataFrame(values).to_parquet(inner / f"{name}.parquet", index=False)

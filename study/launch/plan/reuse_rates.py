@@ -2,7 +2,7 @@
 
 from study.config import Grid, RunSpec
 from study.errors import StudyError
-from study.track import Found, load_found
+from study.track.frames import SearchResult, load_search_results
 from study.tune import with_point
 
 
@@ -14,14 +14,14 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
     Raises:
         StudyError: no such study, a net it didn't tune, or several searches of a net that found different points.
     """
-    found = load_found(study)
+    found = load_search_results(study)
     points = tuple(
         with_point(spec, _point(spec, found, study)) if spec.recipe.lr == "tune" else spec for spec in grid.points
     )
     return grid.model_copy(update={"points": points})
 
 
-def _point(spec: RunSpec, found: list[Found], study: str) -> dict[str, float]:
+def _point(spec: RunSpec, found: list[SearchResult], study: str) -> dict[str, float]:
     net = str(spec.net)
     fitting = [one for one in found if (one.net, one.shortcut, one.width) == (net, spec.shortcut, spec.recipe.width)]
     if not fitting:

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from study.launch.environment import code, torch_version
 from study.launch.plan.cells import CellPlan
-from study.track import Record, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.tags import DONE
 
 NAMED = 3
 """Values that a line names."""
 
 
-def made_otherwise(cells: Sequence[CellPlan], records: Sequence[Record], fingerprint: str) -> list[str]:
+def made_otherwise(cells: Sequence[CellPlan], records: Sequence[StoredRun], fingerprint: str) -> list[str]:
     """Return what to warn of before a grid goes on, a line each: a run's key tells its settings and data, not the code.
 
     Args:
@@ -23,11 +25,11 @@ def made_otherwise(cells: Sequence[CellPlan], records: Sequence[Record], fingerp
     return [line for line in (_by_others(done, begun), _of_other_data(records, fingerprint)) if line]
 
 
-def _by_others(done: list[Record], begun: list[Record]) -> str:
+def _by_others(done: list[StoredRun], begun: list[StoredRun]) -> str:
     causes, others = [], set()
     for key, now, cause in (
-        (words.CODE, code(), "by other code"),
-        (words.TORCH, torch_version(), "with another PyTorch"),
+        (tag.CODE, code(), "by other code"),
+        (tag.TORCH, torch_version(), "with another PyTorch"),
     ):
         differ = [record for record in (*done, *begun) if record.tags.get(key, "") != now]
         others |= {record.run_id for record in differ}
@@ -45,9 +47,9 @@ def _by_others(done: list[Record], begun: list[Record]) -> str:
     )
 
 
-def _of_other_data(records: Sequence[Record], fingerprint: str) -> str:
-    runs = [record for record in records if record.kind == "run" and record.outcome in words.DONE]
-    differ = [known for record in runs if (known := record.tags.get(words.DATA, "")) not in ("", fingerprint)]
+def _of_other_data(records: Sequence[StoredRun], fingerprint: str) -> str:
+    runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
+    differ = [known for record in runs if (known := record.tags.get(tag.DATA, "")) not in ("", fingerprint)]
     if not differ:
         return ""
     one = len(differ) == 1

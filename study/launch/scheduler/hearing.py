@@ -9,7 +9,7 @@ from study.launch.executors.limits import Limits
 from study.launch.messages import ends
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.worker_pool import Message, Pool
-from study.retry import GivenUp
+from study.retry import RetryTimeout
 
 STOP_SECONDS = 5.0
 """How long runs have to write a checkpoint when the launcher is asked to stop."""
@@ -70,17 +70,17 @@ class Hearing:
         """Keep hearing the workers while MLflow or a database is away: what they say is taken in later, in order.
 
         Raises:
-            GivenUp: it was away for too long, or the launcher is asked to stop.
+            RetryTimeout: it was away for too long, or the launcher is asked to stop.
         """
         if seconds >= TELL_SECONDS and not self._told_away:
             self._told_away = True
             self._display.warn(f"waiting for {why}; runs in flight go on, and what they say is kept")
         if seconds >= WAIT_SECONDS:
-            raise GivenUp(f"{why}; waited {duration(seconds)}. Nothing is lost: the same command goes on")
+            raise RetryTimeout(f"{why}; waited {duration(seconds)}. Nothing is lost: the same command goes on")
         self.heed_stop()
         ended = {message.task for message in self.heard if ends(message)}
         if self.stopping and (self.too_late or ended.issuperset(self._in_flight)):
-            raise GivenUp(why)
+            raise RetryTimeout(why)
         self.hear(min(2.0, 0.2 + seconds / 10))
 
     def back(self, seconds: float) -> None:

@@ -28,8 +28,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from study.errors import StudyError, without_passwords
-from study.retry import Patience, database_is_away, disk_is_away
-from study.track import is_gone
+from study.retry import Retry, transient_database_error, transient_disk_error
+from study.track.processes import is_dead
 
 LOCKED_SECONDS = 5.0
 """How long SQLite waits by itself for others that write."""
@@ -57,11 +57,11 @@ class Leases:
         *,
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.time,
-        patience: Patience | None = None,
+        retry: Retry | None = None,
     ) -> None:
         """Open the database at `url`; `holder` names this launcher, keys are those of `study`.
 
-        Afterwards, `patience` says what is done while the database is away: by default nothing.
+        Afterwards, `retry` says what is done while the database is away: by default nothing.
 
         Raises:
             StudyError: the database can't be opened.
@@ -72,7 +72,7 @@ class Leases:
         self._clock = clock
         self._renewed = clock()
         self._held: set[str] = set()
-        self._patience = patience or Patience()
+        self._retry = retry or Retry()
         self._url = url
         try:
             self._engine = _engine(url)
@@ -87,7 +87,7 @@ class Leases:
     def acquire(self, key: str) -> bool:
         """Take the lease of `key` if nobody has it; return whether it's ours."""
         name = self._prefix + key
-        taken = self._patience(lambda: self._acquire(name), self._away)
+        taken = self._retry(lambda: self._acquire(name), self._away)
         if taken:
             self._held.add(name)
         return taken
@@ -103,7 +103,7 @@ class Leases:
                     taken = True
                 else:
                     free = or_(TABLE.c.holder == self._holder, TABLE.c.until < now)
-                    if is_gone(found.holder):
+                    if is_dead(found.holder):
                         free = or_(free, TABLE.c.holder == found.holder)
                     changed = connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**mine))
                     taken = changed.rowcount == 1
@@ -113,9 +113,9 @@ class Leases:
 
     def sweep(self) -> None:
         """Delete the leases of launchers that are known to be dead: of a run that is done nobody takes it over."""
-        for holder in {row.holder for row in self._patience(self._others, self._away)}:
-            if is_gone(holder):
-                self._patience(partial(self._delete_of, holder), self._away)
+        for holder in {row.holder for row in self._retry(self._others, self._away)}:
+            if is_dead(holder):
+                self._retry(partial(self._delete_of, holder), self._away)
 
     def release(self, key: str) -> None:
         """Give a lease back; nothing happens where it isn't ours."""
@@ -128,13 +128,13 @@ class Leases:
 
     def is_held(self, key: str) -> bool:
         """Whether a launcher that lives, this one or another, has the lease of `key`."""
-        found = self._patience(lambda: self._find(self._prefix + key), self._away)
-        return found is not None and found.until >= self._clock() and not is_gone(found.holder)
+        found = self._retry(lambda: self._find(self._prefix + key), self._away)
+        return found is not None and found.until >= self._clock() and not is_dead(found.holder)
 
     def held_elsewhere(self) -> set[str]:
         """Return the keys of all leases that other launchers have, which live."""
-        found = self._patience(self._others, self._away)
-        gone = {holder: is_gone(holder) for holder in {row.holder for row in found}}
+        found = self._retry(self._others, self._away)
+        gone = {holder: is_dead(holder) for holder in {row.holder for row in found}}
         now = self._clock()
         live = [row for row in found if row.until >= now and not gone[row.holder]]
         names = [row.key for row in live if row.key.startswith(self._prefix)]
@@ -176,7 +176,7 @@ class Leases:
             return connection.execute(wanted).all()
 
     def _release(self, name: str) -> None:
-        self._patience(lambda: self._delete(name), self._away)
+        self._retry(lambda: self._delete(name), self._away)
         self._held.discard(name)
 
     def _delete_of(self, holder: str) -> None:
@@ -189,7 +189,7 @@ class Leases:
             connection.execute(delete(TABLE).where(TABLE.c.key == name, TABLE.c.holder == self._holder))
 
     def _away(self, error: Exception) -> str:
-        why = database_is_away(error) or disk_is_away(error)
+        why = transient_database_error(error) or transient_disk_error(error)
         return why and f"the database of leases, {without_passwords(self._url)}: {why}"
 
 

@@ -14,7 +14,7 @@ from study.launch.plan.cells import CellPlan, DataFacts, found_point
 from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.run_logger import Recorder
-from study.track import RunDeletedError
+from study.track.store import RunDeletedError
 from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}

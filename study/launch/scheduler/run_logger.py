@@ -18,7 +18,12 @@ from study.launch.plan.probe_tags import covers, names, save_tables, told
 from study.launch.scheduler.curves import curves_csv
 from study.launch.scheduler.flush_policy import Pace
 from study.launch.scheduler.job import CellState, Job
-from study.track import Made, Record, RunDeletedError, Store, describe, owner, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.processes import this_process
+from study.track.provenance import Command, describe_experiment
+from study.track.store import RunDeletedError, Store
+from study.track.tags import DONE, FINALS
 from study.tune import Trial, named
 
 
@@ -30,8 +35,8 @@ class Recorder:
         store: Store,
         grid: Grid,
         facts: DataFacts,
-        records: list[Record],
-        made: Made | None = None,
+        records: list[StoredRun],
+        made: Command | None = None,
         *,
         threads: int = 1,
         apart: bool = False,
@@ -50,7 +55,7 @@ class Recorder:
         self._noted = False
         self._environment = environment() | {"threads of a run": str(threads)}
         self._pace = Pace()
-        self._begun: dict[tuple[str, str, str], Record] = {}
+        self._begun: dict[tuple[str, str, str], StoredRun] = {}
         for record in records:  # the newest first
             self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
         self._done: dict[str, set[str]] = {}
@@ -58,11 +63,11 @@ class Recorder:
         for record in records:
             self._note(record)
 
-    def note_effect(self, made: Made | None = None) -> None:
+    def note_effect(self, made: Command | None = None) -> None:
         """Store the smallest effect that the grid asks for, and which command has begun something, if one has."""
         store = self._store
         store.do(
-            describe,
+            describe_experiment,
             store.client,
             store.experiment_id,
             made,
@@ -77,7 +82,7 @@ class Recorder:
         if not self._noted:
             self.note_effect(self._made)
             self._noted = True
-        return {words.MADE: self._made.id}
+        return {tag.MADE: self._made.id}
 
     def was_done(self, spec: RunSpec) -> bool:
         """Whether a run was a result already when this launcher last looked."""
@@ -92,11 +97,11 @@ class Recorder:
             self._note(record)
         return self.was_done(spec)
 
-    def _note(self, record: Record) -> None:
-        if record.kind == "run" and record.outcome in words.DONE:
+    def _note(self, record: StoredRun) -> None:
+        if record.kind == "run" and record.outcome in DONE:
             self._done.setdefault(record.key, set()).update(names(record.tags))
 
-    def tuning_record(self, key: str) -> Record | None:
+    def tuning_record(self, key: str) -> StoredRun | None:
         """Return the newest record of a search, one that ended before others."""
         records = self._store.records_of(key, "tuning")
         return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
@@ -111,7 +116,7 @@ class Recorder:
 
     def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
         """Return outcome and objective of a trial that has ended, of which its search wasn't told: a launcher died."""
-        tags = {words.TRIAL: str(trial.number)}
+        tags = {tag.TRIAL: str(trial.number)}
         record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
         if record is None:
             return None
@@ -120,7 +125,7 @@ class Recorder:
         except RunDeletedError:
             return None
         value = figures.get("objective", math.nan)
-        known = outcome == "pruned" or (outcome in words.DONE and math.isfinite(value))
+        known = outcome == "pruned" or (outcome in DONE and math.isfinite(value))
         return (outcome, value) if known else None
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
@@ -134,7 +139,7 @@ class Recorder:
         """Open a run in MLflow, or take one up that was cut off."""
         key = spec.run_key(self._facts.fingerprint)
         tuned = state.plan.cell.specs[0].recipe.lr == "tune"
-        tags = {words.KIND: "run", words.KEY: key, words.LR_TUNED: str(tuned).lower()}
+        tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(tuned).lower()}
         tags |= told(self._grid.probes_of(spec))
         name = f"{spec.run_name} ({state.plan.cell.variant})" if state.plan.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)
@@ -144,12 +149,12 @@ class Recorder:
         """Open a trial as a child of its cell's search; its key is that of its run, within the search."""
         key = self._trial_key(state, spec)
         tags = {
-            words.KIND: "trial",
-            words.KEY: key,
-            words.TRIAL: str(trial.number),
-            words.OBJECTIVE: self._grid.tune.objective,
-            words.POINT: json.dumps(trial.point),
-            words.PARENT: state.tuning_id,
+            tag.KIND: "trial",
+            tag.KEY: key,
+            tag.TRIAL: str(trial.number),
+            tag.OBJECTIVE: self._grid.tune.objective,
+            tag.POINT: json.dumps(trial.point),
+            tag.PARENT: state.tuning_id,
         }
         seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 else ""
         name = f"{state.plan.cell.name} trial {trial.number} {named(trial.point)}{seed}"
@@ -157,7 +162,7 @@ class Recorder:
         cost = state.plan.cell.trial_cost / self._grid.tune.seeds
         return Job("trial", key, name, spec, state, cost, run_id, logged, trial=trial)
 
-    def begin_tuning(self, state: CellState, record: Record | None) -> str:
+    def begin_tuning(self, state: CellState, record: StoredRun | None) -> str:
         """Open a cell's search, or take up the one of `record`; return its run's id."""
         if record is not None:
             with suppress(RunDeletedError):
@@ -166,10 +171,10 @@ class Recorder:
         run_id = self._store.begin(f"{state.plan.cell.name} tuning", params, tags | self._begins())
         for trial in self._store.records_within(state.plan.cell.tuning_key, "trial"):  # of a search that was deleted
             with suppress(RunDeletedError):
-                self._store.set_tags(trial.run_id, {words.PARENT: run_id})
+                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
         return run_id
 
-    def _take_up_tuning(self, state: CellState, record: Record) -> str:
+    def _take_up_tuning(self, state: CellState, record: StoredRun) -> str:
         if self._store.reopen(record.run_id).bare:
             self._store.add_params(record.run_id, self._of_tuning(state)[0])
         return record.run_id
@@ -178,11 +183,11 @@ class Recorder:
         """Return the parameters and tags of a cell's search."""
         spec = state.plan.cell.specs[0]
         tags = {
-            words.KIND: "tuning",
-            words.KEY: state.plan.cell.tuning_key,
-            words.CELL: spec.cell_key(self._facts.fingerprint),
-            words.VARIANT: state.plan.cell.variant,
-            words.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
+            tag.KIND: "tuning",
+            tag.KEY: state.plan.cell.tuning_key,
+            tag.CELL: spec.cell_key(self._facts.fingerprint),
+            tag.VARIANT: state.plan.cell.variant,
+            tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
         tune = {
             f"tune_{key}": value
@@ -200,10 +205,10 @@ class Recorder:
         point, value = best
         ended, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
         tags = {
-            words.CHOSEN: json.dumps(point),
-            words.EDGE: edge,
-            words.TRIAL: str(ended),
-            words.WIDENED: str(widened),
+            tag.CHOSEN: json.dumps(point),
+            tag.EDGE: edge,
+            tag.TRIAL: str(ended),
+            tag.WIDENED: str(widened),
         }
         metrics: dict[str, float | None] = {f"best_{field}": number for field, number in point.items()}
         metrics["best_objective"] = value
@@ -221,11 +226,11 @@ class Recorder:
 
     def started(self, job: Job, event: Started) -> None:
         """Note where a run is done, and take in the points that MLflow lacks of an earlier attempt."""
-        job.tags = {words.DEVICE: event.device, words.PRECISION: event.precision}
+        job.tags = {tag.DEVICE: event.device, tag.PRECISION: event.precision}
         if event.step == 0:  # what an earlier attempt did, if there was one, is lost
-            job.tags |= {words.COMMIT: commit(), **made_by()}
+            job.tags |= {tag.COMMIT: commit(), **made_by()}
         if job.where and job.kind == "run":
-            job.tags[words.HOST] = job.where["host"]
+            job.tags[tag.HOST] = job.where["host"]
             self._add_environment(job.run_id, job.where, first=event.step == 0)
         for point in event.history:
             job.add(point)
@@ -254,7 +259,7 @@ class Recorder:
             reason = f"the loss stopped being finite before iteration {event.step:,}"
         else:
             outcome, reason = "finished", ""
-            metrics = {key: getattr(event, key) for key in words.FINALS} | {"seconds": event.seconds}
+            metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
             self._store.add_text(job.run_id, curves_csv(job.points), "curves.csv")
             if checkpoint.exists():
@@ -293,31 +298,31 @@ class Recorder:
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Return a run's id, and the last iteration that is logged."""
-        begun = self._begun.get(_attempt(tags[words.KIND], tags[words.KEY], tags))
-        if begun is not None and begun.kind == "run" and begun.outcome in words.DONE:
+        begun = self._begun.get(_attempt(tags[tag.KIND], tags[tag.KEY], tags))
+        if begun is not None and begun.kind == "run" and begun.outcome in DONE:
             begun = None  # it lacks a probe, and stays what it is
         try:
             if begun is not None:
                 reopened = self._store.reopen(begun.run_id)
                 if not reopened.bare:
-                    self._goes_on(begun, spec, probes=tags.get(words.PROBES, ""))
+                    self._goes_on(begun, spec, probes=tags.get(tag.PROBES, ""))
                     return begun.run_id, reopened.step
             return self._make(state, spec, name, tags, begun), 0
         except RunDeletedError:  # while it was taken up or made
-            self._begun.pop(_attempt(tags[words.KIND], tags[words.KEY], tags), None)
+            self._begun.pop(_attempt(tags[tag.KIND], tags[tag.KEY], tags), None)
             return self._open(state, spec, name, tags)
 
-    def _make(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: Record | None) -> str:
+    def _make(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
         """Make a run whole, `begun` if that is only a name yet, or else a new one; return its id."""
         fingerprint = self._facts.fingerprint
         cell = state.plan.cell
-        tags |= {words.CELL: cell.specs[0].cell_key(fingerprint), words.VARIANT: cell.variant, words.COMMIT: commit()}
-        tags |= {words.DATA: fingerprint, **made_by(), **self._begins()}
+        tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.COMMIT: commit()}
+        tags |= {tag.DATA: fingerprint, **made_by(), **self._begins()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
         self._store.add_dataset(run_id, dataset.name, fingerprint, dataset.root, profile)
-        if tags[words.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
+        if tags[tag.KIND] == "run":  # a trial has all of it in its parameters, on the machines of its study's runs
             self._add_files(run_id, spec)
         images = self._facts.train_images
         sizes = {
@@ -334,18 +339,18 @@ class Recorder:
         files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
         self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
 
-    def _goes_on(self, record: Record, spec: RunSpec, probes: str) -> None:
+    def _goes_on(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
         """Note by what a run goes on that was cut off; keep the environment where it may be another than before."""
         now = made_by() | self._begins()
         tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
-        if record.tags.get(words.PROBES, "") != probes:
-            self._store.set_tags(record.run_id, {words.PROBES: probes})
+        if record.tags.get(tag.PROBES, "") != probes:
+            self._store.set_tags(record.run_id, {tag.PROBES: probes})
         if record.kind == "run" and not self._store.has_files(record.run_id):
             self._add_files(record.run_id, spec)
-        moved = record.tags.get(words.OWNER, "").partition(":")[0] != owner().partition(":")[0]
+        moved = record.tags.get(tag.OWNER, "").partition(":")[0] != this_process().partition(":")[0]
         if tags == {key: record.tags.get(key) for key in tags} and not moved:
             return
-        self._store.set_tags(record.run_id, {words.COMMIT: commit(), **tags})
+        self._store.set_tags(record.run_id, {tag.COMMIT: commit(), **tags})
         if record.kind == "run":
             self._add_environment(record.run_id, self._environment)
 
@@ -375,4 +380,4 @@ class Recorder:
 
 def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
     """Return what tells a run or trial from others: a search may try the same point twice."""
-    return kind, key, tags.get(words.TRIAL, "") if kind == "trial" else ""
+    return kind, key, tags.get(tag.TRIAL, "") if kind == "trial" else ""

@@ -18,8 +18,9 @@ from study.launch.scheduler.queue import Cells
 from study.launch.scheduler.run_logger import Recorder
 from study.launch.scheduler.worker_pool import Died, Message, Pool
 from study.launch.summary import Summary
-from study.retry import GivenUp
-from study.track import RunDeletedError, StudyDeletedError, words
+from study.retry import RetryTimeout
+from study.track.store import RunDeletedError, StudyDeletedError
+from study.track.tags import DONE
 
 DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
 
@@ -72,7 +73,7 @@ class Launcher:
         except StudyDeletedError as error:
             self.summary.failures.append(("the study", str(error)))
             self._pool.kill()
-        except GivenUp as error:
+        except RetryTimeout as error:
             if not self.hearing.stopping:
                 raise
             self._display.warn(f"stopped while waiting for {error}")
@@ -85,7 +86,7 @@ class Launcher:
     def close_records(self) -> None:
         """Mark what is in flight as interrupted: nothing stays RUNNING when nothing runs."""
         for job in [*self._jobs.values(), *self._again]:
-            if job.outcome in words.DONE:
+            if job.outcome in DONE:
                 self._forget(job)
             elif job.ours:
                 self._mark(job, "interrupted")
@@ -324,7 +325,7 @@ class Launcher:
         self._close(job, [])
 
     def _close(self, job: Job, lines: list[str]) -> None:
-        result = job.outcome in words.DONE
+        result = job.outcome in DONE
         if result:
             self._forget(job)
         if job.kind == "run":

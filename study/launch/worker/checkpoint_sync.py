@@ -13,9 +13,10 @@ import torch
 
 from study.events import Checkpointed, Diverged, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
-from study.track import ArtifactPlace, Unreachable
+from study.track.artifacts import ArtifactPlace
+from study.track.uri import Unreachable
 from study.train import DamagedCheckpoint, load_checkpoint, previous
-from study.train.evaluate import never
+from study.train.evaluate import never_stop
 
 if TYPE_CHECKING:
     from study.train import Step
@@ -116,9 +117,9 @@ def carried(
             told = courier.problem
             courier.send()
         elif isinstance(happened, Interrupted):
-            courier.wait(never)
+            courier.wait(never_stop)
             courier.send()
-            courier.wait(never)
+            courier.wait(never_stop)
         elif isinstance(happened, Diverged) or (isinstance(happened, Finished) and not keep):
             courier.wait(stop)  # what comes late would stay where the launcher has already tidied up
         elif isinstance(happened, Finished):

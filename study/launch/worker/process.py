@@ -38,6 +38,7 @@ def main(connection: Connection, device: str, threads: int, log: Path | None = N
     _be_killed_first()
     terminated = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # which the server of forks holds back
     with contextlib.suppress(Gone):
         Desk(Wire(connection, terminated), device, threads).serve()
 
@@ -104,7 +105,7 @@ class Desk:
                 self._fail(steps[step], error, joined=joined)
 
     def _begin(self, order: Order | Measure) -> None:
-        from study.train import CheckpointPlan, course, measure_speed
+        from study.train import CheckpointPlan, measure_speed, run_steps
 
         try:
             dataset = self._dataset(order)
@@ -120,7 +121,7 @@ class Desk:
                     order.spec, dataset, self._devices, plan, probes=order.probes, threads=self._threads, stop=stop
                 )
             else:
-                steps = course(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
+                steps = run_steps(order.spec, dataset, self._device, plan, probe=prober(order.probes), stop=stop)
             if order.artifacts is not None:
                 from study.launch.worker.checkpoint_sync import Courier, carried
 

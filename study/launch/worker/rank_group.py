@@ -18,7 +18,7 @@ from study.launch.executors.base import end_of
 from study.launch.worker.failure import out_of_memory
 from study.launch.worker.probes import prober
 from study.launch.worker.rank_process import Broken, Part
-from study.track import scratch_folder
+from study.track.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import torch

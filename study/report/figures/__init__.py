@@ -3,15 +3,15 @@
 Those named here take the frames that `study.track` reads and matplotlib's axes to draw on, and return the axes::
 
     from study.report import figures
-    from study.track import load_runs
+    from study.track.frames import load_runs
     figures.depth(load_runs("digits"))
 """
 
-from study.report.figures.curve_panels import curves, degradation
-from study.report.figures.data import class_counts, samples
+from study.report.figures.curves import curves, degradation
+from study.report.figures.dataset import class_counts, samples
 from study.report.figures.final_errors import depth
-from study.report.figures.probabilities import probability
-from study.report.figures.rate_panels import rates
+from study.report.figures.probability import probability
+from study.report.figures.rates import rates
 from study.report.figures.speed import duration, throughput
 from study.report.figures.style import depth_colours
 

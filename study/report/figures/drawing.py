@@ -1,5 +1,6 @@
-"""A figure with its texts: how it is drawn and saved, and what the page says of it."""
+"""A figure with its texts: how it is drawn, saved and embedded, and what the page says of it."""
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -8,11 +9,17 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.report.embed import data_uri
 from study.report.figures.style import FORMATS, WIDTH, draw_and_save
 
+LARGEST = 256 * 1024
+"""Bytes of an SVG from which on a figure is embedded as PNG, where that is smaller: thousands of marks are."""
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
+
+
+_NOTHING_SHOWN = re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*", re.DOTALL)
+_INDENTATION = re.compile(rb">\s*\n\s*<")
+_PATH_BREAKS = re.compile(rb' d="[^"]*"')
 
 
 class Picture(NamedTuple):
@@ -56,10 +63,15 @@ class Drawing(NamedTuple):
 
     def save(self, folder: Path, variant: str = "") -> Picture:
         """Draw it into `folder`, with the variant in the name of its files."""
-        name = f"{self.name}-{slug(variant)}" if variant else self.name
+        name = file_name(self.name, variant)
         size = {"height": self.height, "width": self.width}
         draw_and_save(folder, name, self.draw, self.columns, self.data, **size, **self.options)
         return Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
+
+
+def file_name(name: str, variant: str) -> str:
+    """Return the name of a variant's file, without an ending: ``depth-width-2``."""
+    return f"{name}-{slug(variant)}" if variant else name
 
 
 def slug(text: str) -> str:
@@ -69,3 +81,19 @@ def slug(text: str) -> str:
         digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
         name = f"{name[:LONGEST_SLUG]}-{digest[:8]}"
     return name
+
+
+def data_uri(folder: Path, name: str, largest: int = LARGEST) -> str:
+    """Return the figure that was saved in `folder` as `name` (SVG and PNG) as the `src` of an image."""
+    drawing = slim((folder / f"{name}.svg").read_bytes())
+    if len(drawing) > largest:
+        pixels = (folder / f"{name}.png").read_bytes()
+        if len(pixels) < len(drawing):
+            return f"data:image/png;base64,{base64.b64encode(pixels).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+
+
+def slim(svg: bytes) -> bytes:
+    """Return an SVG as it was, without what nobody sees: comments, metadata, indentation, breaks within paths."""
+    shown = _INDENTATION.sub(b"><", _NOTHING_SHOWN.sub(b"", svg))
+    return _PATH_BREAKS.sub(lambda path: re.sub(rb"\s*\n", b" ", path[0]).replace(b' "', b'"'), shown).strip()

@@ -1,43 +1,58 @@
-"""Final error against depth, the one picture of a study: every seed a point, with the mean and its interval."""
+"""Final error against depth, the one picture of a study: every seed a point, with the mean and its interval.
 
+Two studies stand in one picture with their means alone: the first solid, the second dashed.
+"""
+
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
-from study.report.figures.labels import depth_axis, depth_places, squeeze, squeeze_axis, unsqueeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
-from study.report.metrics import axis
+from study.report.figures.against_depth import draw_against_depth, seeds_by_depth
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import (
+    depth_axis,
+    depth_places,
+    one_variant,
+    seeds_words,
+    squeeze,
+    squeeze_axis,
+    unsqueeze,
+)
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    ARCHITECTURE_MARKERS,
+    as_text,
+    axes_or_new,
+    key_below,
+    panel_width,
+)
+from study.report.metrics import METRICS, axis
 from study.statistics.interval import Interval, mean_interval
-from study.verdict.selection import architectures, counted, depths, resolution, values
+from study.verdict.selection import counted, depths, resolution
 
-METRICS = ("final_train_error", "final_test_error")
+ERRORS = ("final_train_error", "final_test_error")
 COMPRESS = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
-
-Centre = Callable[[NDArray[np.float64]], Interval]
-
-
-class Series(NamedTuple):
-    """One architecture in one metric: depths (D,), the seeds at each, and their means."""
-
-    architecture: str
-    metric: str
-    depths: tuple[int, ...]
-    seeds: tuple[NDArray[np.float64], ...]
-    means: tuple[Interval, ...]
+DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
+"""Line styles of the first of two studies and of the second."""
+NET = ["metric", "architecture", "depth"]
 
 
 class DepthData(NamedTuple):
-    """All series, the depths of the axis, and the limits of each metric's axis."""
+    """Final errors of the runs that count, and the limits of each metric's axis."""
 
-    series: tuple[Series, ...]
+    seeds: pd.DataFrame
+    """Tidy, a row a seed and metric: `NET`, `error` in percent, its net's mean, sd, low, high, and number of seeds."""
     depths: tuple[int, ...]
+    """Of the axis."""
     limits: dict[str, tuple[float, float]]
     linear: dict[str, float]
     """Of metrics whose errors span decades, the percent up to which the axis is linear; above it is logarithmic."""
@@ -46,19 +61,13 @@ class DepthData(NamedTuple):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that have a series."""
-        return tuple(metric for metric in METRICS if any(one.metric == metric for one in self.series))
+        """The metrics that some run has."""
+        return tuple(metric for metric in ERRORS if (self.seeds["metric"] == metric).any())
 
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a seed, with its net's mean, deviation, interval and number of seeds."""
-        rows = [
-            {"metric": one.metric, "architecture": one.architecture, "depth": depth, "error": float(value),
-             "mean": mean.estimate, "sd": mean.sd, "low": mean.low, "high": mean.high, "seeds": mean.seeds}
-            for one in self.series
-            for depth, cell, mean in zip(one.depths, one.seeds, one.means, strict=True)
-            for value in cell
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
+    @property
+    def means(self) -> pd.DataFrame:
+        """A row a net and metric."""
+        return self.seeds.drop_duplicates(NET)
 
 
 def depth(
@@ -66,12 +75,12 @@ def depth(
     ax: Axes | None = None,
     *,
     metric: str = "final_train_error",
-    interval: Centre = mean_interval,
+    interval: Callable[[NDArray[np.float64]], Interval] = mean_interval,
 ) -> Axes:
     """Draw final error against depth: every seed hollow, the mean of a net full, with its 95% interval.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant; those that count are drawn.
+        runs: a row a run, as `study.track.frames.load_runs` returns them, of one variant; those that count are drawn.
         ax: where to draw; by default new axes.
         metric: final_train_error or final_test_error.
         interval: from the errors of a net's seeds, (seeds,), to its mean and interval.
@@ -91,7 +100,7 @@ def depth(
     return ax
 
 
-def depth_data(runs: pd.DataFrame, interval: Centre = mean_interval) -> DepthData:
+def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval) -> DepthData:
     """Return seeds and means of the final errors by depth, from the runs that count.
 
     Raises:
@@ -99,38 +108,31 @@ def depth_data(runs: pd.DataFrame, interval: Centre = mean_interval) -> DepthDat
     """
     one_variant(runs)
     kept = counted(runs)
-    series: list[Series] = []
+    frames, clipped = [], False
     limits: dict[str, tuple[float, float]] = {}
     linear: dict[str, float] = {}
-    clipped = False
-    for metric in METRICS:
-        shown = []
-        for architecture in architectures(kept):
-            mine = kept[kept["architecture"] == architecture]
-            found = [depth for depth in depths(mine) if len(values(mine, depth, metric))]
-            seeds = tuple(values(mine, depth, metric) for depth in found)
-            if found:
-                shown.append(Series(architecture, metric, tuple(found), seeds, tuple(map(interval, seeds))))
-        series += shown
+    for metric in ERRORS:
+        frame = seeds_by_depth(kept, metric, interval).rename(columns={"value": "error"})
+        frame.insert(0, "metric", metric)
         least = 10.0 ** np.ceil(np.log10(resolution(kept, metric)))
-        limits[metric], scale = _limits(shown, float(np.clip(least, 0.1, 1.0)))
+        (low, high), scale = _limits(frame, float(np.clip(least, 0.1, 1.0)))
+        limits[metric] = low, high
         linear |= {metric: scale} if scale else {}
-        low, high = limits[metric]
-        clipped |= any(bound < low or bound > high for one in shown for mean in one.means
-                       for bound in (mean.low, mean.high))  # fmt: skip
-    return DepthData(tuple(series), tuple(depths(kept)), limits, linear, clipped)
+        clipped |= bool((frame[["low", "high"]].lt(low) | frame[["low", "high"]].gt(high)).any(axis=None))
+        frames.append(frame)
+    seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+    return DepthData(seeds, tuple(depths(kept)), limits, linear, clipped)
 
 
-def _limits(series: list[Series], linear: float) -> tuple[tuple[float, float], float]:
+def _limits(seeds: pd.DataFrame, linear: float) -> tuple[tuple[float, float], float]:
     """Return limits that hold every seed, and intervals as far as they don't squeeze the seeds.
 
     With them, `linear` where errors span so much that the axis is logarithmic above it, else 0.
     """
-    points = np.concatenate([cell for one in series for cell in one.seeds]) if series else np.array([1.0])
-    tall = max(float(points.max()), 0.5)
-    ends = [mean.high for one in series for mean in one.means if np.isfinite(mean.high)]
+    tall = max(float(seeds["error"].max()), 0.5) if len(seeds) else 1.0
+    ends = seeds["high"][np.isfinite(seeds["high"])]
     high = min(max([tall, *ends]), 1.5 * tall, 101.0)
-    least = min((mean.estimate for one in series for mean in one.means), default=tall)
+    least = float(seeds["mean"].min()) if len(seeds) else tall
     if tall <= COMPRESS * max(least, linear):
         return (-0.03 * high, min(high * 1.08, 103.0)), 0.0
     top = float(squeeze(high, linear))
@@ -139,28 +141,11 @@ def _limits(series: list[Series], linear: float) -> tuple[tuple[float, float], f
 
 def draw_depth(data: DepthData, ax: Axes, metric: str) -> None:
     """Draw one metric: architectures side by side at each depth, seeds hollow, the mean full with its interval."""
-    at = depth_places(data.depths)
-    reach = depth_axis(ax, at)
     if metric in data.linear:
         squeeze_axis(ax, data.linear[metric], *data.limits[metric])
         ax.axhline(0, color="#bdbdbd", linewidth=0.5, zorder=1)
     ax.set_ylim(*data.limits[metric])
-    shown = [one for one in data.series if one.metric == metric]
-    for rank, one in enumerate(shown):
-        colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-        shift = (rank - (len(shown) - 1) / 2) * 0.03 * reach
-        x = np.array([at[depth] for depth in one.depths]) + shift
-        low, mean, high = (np.array([getattr(m, name) for m in one.means]) for name in ("low", "estimate", "high"))
-        ax.plot(x, mean, color=colour, linewidth=1.3, zorder=3, label=f"{one.architecture} nets", marker=marker,
-                markersize=4)  # fmt: skip
-        some = np.isfinite(low)
-        ax.errorbar(x[some], mean[some], [(mean - low)[some], (high - mean)[some]], color=colour, linewidth=0,
-                    elinewidth=1.0, capsize=2.4, zorder=3)  # fmt: skip
-        # Seeds stand a little to the outside of their mean, so that neither hides the other.
-        beside = np.concatenate([np.full(len(cell), place) for place, cell in zip(x, one.seeds, strict=True)])
-        beside += (0.028 if rank else -0.028) * reach
-        ax.plot(beside, np.concatenate(one.seeds), marker, color=colour, markerfacecolor="none", markersize=3.0,
-                markeredgewidth=0.6, alpha=0.75, zorder=4)  # fmt: skip
+    draw_against_depth(ax, data.seeds[data.seeds["metric"] == metric], data.depths, value="error")
     ax.set_ylabel(axis(metric))
 
 
@@ -168,5 +153,121 @@ def draw_both(data: DepthData, figure: Figure, axes: NDArray[np.object_]) -> Non
     """Draw final training error left and, where there is any, final test error right."""
     for ax, metric in zip(axes[0], data.metrics, strict=True):
         draw_depth(data, ax, metric)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    key_below(figure, axes[0][0])
+
+
+def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
+    """Return the final errors of one variant; None where none is known."""
+    data = depth_data(runs)
+    if data.seeds.empty:
+        return None
+    texts = ("Final error against depth", depth_caption(data), depth_alt(data))
+    columns = len(data.metrics)
+    return Drawing("depth", texts, partial(draw_both, data), data.seeds, columns, 2.8, panel_width(columns))
+
+
+def depth_caption(data: DepthData) -> str:
+    """Return the caption of final error against depth."""
+    counts = {int(seeds) for seeds in data.seeds["seeds"]}
+    text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
+    text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
+    text += f". {seeds_words(counts)}"
+    text += ", full marks, with 95% t intervals" if counts != {1} else ""
+    text += "; every seed is a hollow mark"
+    text += "; intervals are cut at the edges of the axes" if data.clipped else ""
+    for metric, linear in data.linear.items():
+        words = METRICS[metric].label.removeprefix("Final ")
+        text += f"; the axis of {words} is linear up to {linear:g}% and logarithmic above"
+    return text + "."
+
+
+def depth_alt(data: DepthData) -> str:
+    """Tell every mean with its interval."""
+    text = "Chart of final error against depth."
+    for (metric, kind), nets in data.means.groupby(["metric", "architecture"], sort=False):
+        cells = []
+        for depth, mean, low, high in nets[["depth", "mean", "low", "high"]].itertuples(index=False):
+            bounds = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
+            cells.append(f"{depth} layers {mean:.2f}%{bounds}")
+        text += f" {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
+    return text
+
+
+def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Drawing | None:
+    """Return the final errors of two studies' runs in one figure; None where one of them has none."""
+    studies = depth_data(a), depth_data(b)
+    if any(study.seeds.empty for study in studies):
+        return None
+    frame = pd.concat(
+        [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
+    )
+    metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
+    caption = (
+        f"Error after the last iteration against depth: training error on the whole training split, clean images, "
+        f"evaluation mode (left), and test error (right). {names[0]}: solid lines, full marks; {names[1]}: dashed, "
+        "hollow. Means over seeds with 95% t intervals, where there are two seeds or more."
+    )
+    alt = "Chart of final error against depth of two studies."
+    for name, study in zip(names, studies, strict=True):
+        for (metric, kind), nets in study.means.groupby(["metric", "architecture"], sort=False):
+            cells = [f"{depth} layers {mean:.2f}%" for depth, mean in zip(nets["depth"], nets["mean"], strict=True)]
+            alt += f" {name}, {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
+    texts = (f"Final error against depth, {names[0]} and {names[1]}", caption, alt)
+    draw = partial(_draw_two_studies, studies, names, metrics)
+    return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))
+
+
+def _draw_two_studies(
+    studies: tuple[DepthData, DepthData],
+    names: tuple[str, str],
+    metrics: list[str],
+    figure: Figure,
+    axes: NDArray[np.object_],
+) -> None:
+    """Draw final training error left and, where there is any, final test error right, with one key below."""
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        draw_compare(studies, ax, metric)
+    kinds = dict.fromkeys(kind for study in studies for kind in study.seeds["architecture"])
+    handles = [
+        Line2D([], [], label=f"{as_text(name)}: {kind} nets", linewidth=1.1, **_study_look(kind, second=second))
+        for kind in kinds
+        for second, name in enumerate(names)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3)
+
+
+def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) -> None:
+    """Draw one metric: means with their intervals; full marks are the first study's, hollow ones the second's."""
+    at = depth_places(sorted({depth for study in studies for depth in study.depths}))
+    reach = depth_axis(ax, at)
+    limits = [study.limits[metric] for study in studies]
+    low, high = min(low for low, _ in limits), max(high for _, high in limits)
+    linear = [study.linear[metric] for study in studies if metric in study.linear]
+    if linear:
+        squeeze_axis(ax, min(linear), low, high)
+    ax.set_ylim(low, high)
+    lines = [
+        (second, kind, nets)
+        for second, study in enumerate(studies)
+        for kind, nets in study.means[study.means["metric"] == metric].groupby("architecture", sort=False)
+    ]
+    for rank, (second, kind, nets) in enumerate(lines):
+        look = _study_look(str(kind), second=second)
+        x = nets["depth"].map(at).to_numpy() + (rank - (len(lines) - 1) / 2) * 0.018 * reach
+        ax.plot(x, nets["mean"], linewidth=1.1, zorder=3, **look)
+        for place, mean, lower, upper in zip(x, nets["mean"], nets["low"], nets["high"], strict=True):
+            if np.isfinite(lower):
+                ends = [[mean - lower], [upper - mean]]
+                ax.errorbar(place, mean, ends, color=look["color"], linewidth=0.8, capsize=2.0, zorder=2)
+    ax.set_ylabel(axis(metric))
+
+
+def _study_look(kind: str, *, second: int) -> dict[str, Any]:
+    colour = ARCHITECTURE_COLOURS[kind]
+    return {
+        "color": colour,
+        "linestyle": DASHES[second],
+        "marker": ARCHITECTURE_MARKERS[kind],
+        "markersize": 3.8,
+        "markerfacecolor": "white" if second else colour,
+    }

@@ -1,8 +1,9 @@
-"""Labels that don't overlap, and a scale on which small errors, large ones and zero can all be seen."""
+"""What the axes of several figures share: labels that don't overlap, depths, and a scale for small and large errors."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,25 @@ SAME = 0.015
 
 NEAR = 0.05
 """Of an axis: depths nearer to each other than this would be hard to tell apart."""
+
+
+def one_variant(frame: pd.DataFrame) -> None:
+    """Raise ValueError where a frame holds several variants, whose mean would be of nothing."""
+    names = sorted({str(name) for name in frame["variant"]}) if "variant" in frame else []
+    if len(names) > 1:
+        raise ValueError(
+            f"the frame holds {len(names)} variants ({'; '.join(names)}): choose one, such as "
+            f"frame[frame['variant'] == {names[-1]!r}]"
+        )
+
+
+def seeds_words(counts: set[int]) -> str:
+    """Say in a caption how many seeds nets have: ``One seed a net``, ``Means over 2 to 3 seeds``."""
+    if counts == {1}:
+        return "One seed a net"
+    if len(counts) == 1:
+        return f"Means over {min(counts)} seeds"
+    return f"Means over {min(counts)} to {max(counts)} seeds"
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -14,8 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from study.report.figures.style import drawing
+from study.report.figures.drawing import Picture
+from study.report.figures.style import WIDTH, drawing, save
 from study.report.metrics import axis
+from study.report.text import some_of
 
 SIDE = 3.74
 """Of the figure, in inches."""
@@ -33,6 +36,8 @@ RULE = (
     "twice the interquartile range, or three quarters of the median where that is more"
 )
 FEW = 100
+NAMED = 5
+"""Images that a caption names."""
 COLOUR = "#0072b2"
 SHADES = LinearSegmentedColormap.from_list("count", ["#bcdcf0", COLOUR, "#001e30"])
 
@@ -112,11 +117,10 @@ def joint_figure(data: SizeData) -> Iterator[Figure]:
         joint: dict[str, Any] = {"alpha": 0.8 if len(frame) <= FEW else 0.35, "s": 12, "linewidth": 0}
         if many:
             joint = {"bins": (edges, edges), "norm": LogNorm(), "vmin": None, "vmax": None, "cmap": SHADES}
-        grid = sns.jointplot(
-            frame, x="width", y="height", kind="hist" if many else "scatter", height=SIDE, ratio=6, color=COLOUR,
-            joint_kws={"rasterized": True, **joint},
-            marginal_kws={"bins": edges, "linewidth": 0, "alpha": 0.8},
-        )  # fmt: skip
+        looks = {"joint_kws": {"rasterized": True, **joint}}
+        looks |= {"marginal_kws": {"bins": edges, "linewidth": 0, "alpha": 0.8}}
+        kind = "hist" if many else "scatter"
+        grid = sns.jointplot(frame, x="width", y="height", kind=kind, height=SIDE, ratio=6, color=COLOUR, **looks)
         _finish(grid, edges, many=many)
         yield grid.figure
         plt.close(grid.figure)
@@ -153,3 +157,35 @@ def _off_screen() -> Iterator[None]:
     finally:
         if before is not None:
             plt.switch_backend(before)
+
+
+def sizes_picture(sizes: SizeData, folder: Path, name: str) -> Picture | None:
+    """Draw the sizes into `folder`; None where all images have the same."""
+    if sizes.one is not None:
+        return None
+    with joint_figure(sizes) as figure:
+        save(figure, folder, name, sizes.frame())
+    told = []
+    for side, pixels in (("height", sizes.height), ("width", sizes.width)):
+        told.append(f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {np.median(pixels):,.0f}")
+    alt = (
+        f"Chart of height against width of {len(sizes.height):,} images, with the distribution of each: "
+        f"{'; '.join(told)}."
+    )
+    texts = ("Height and width of the images", sizes_caption(sizes), alt)
+    return Picture.of(folder, name, "", texts, SIDE / WIDTH)
+
+
+def sizes_caption(sizes: SizeData) -> str:
+    """Return the caption of the figure of sizes."""
+    text = (
+        f"Height against width of {len(sizes.height):,} images as they are stored, before they are resized, with the "
+        "distribution of each; the line marks square images"
+    )
+    if counted(sizes):
+        step = int(np.diff(bin_edges(sizes))[0])
+        text += f"; a bin has {step}x{step} pixels, and its colour tells the images in it"
+    if not sizes.outlying:
+        return f"{text}."
+    named = [f"{size.path} ({size.height}x{size.width})" for size in sizes.outlying]
+    return f"{text}. Not drawn, as of outlying size: {some_of(named, NAMED, 'images')} (height x width; {RULE})."

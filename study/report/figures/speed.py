@@ -1,5 +1,6 @@
 """What depth costs: the time of a run and the images trained on in a second, by net."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,51 +10,33 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.frames import one_variant
-from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new
-from study.report.metrics import axis
-from study.verdict.selection import architectures, counted, depths, values
+from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import one_variant
+from study.report.figures.style import axes_or_new, key_below, panel_width
+from study.report.metrics import METRICS, axis
+from study.statistics.interval import Interval
+from study.verdict.selection import counted, depths
 
-METRICS = ("seconds", "images_per_second")
+COSTS = {"seconds": "Time of a run", "images_per_second": "images trained on in a second"}
 DECADES = 6.0
 """Ratio of the greatest to the least value from which on an axis is logarithmic."""
 UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
 """Of time; the first that the longest run has three of."""
-
-
-class Speeds(NamedTuple):
-    """One architecture in one metric: depths (D,), the seeds at each, and their medians (D,)."""
-
-    architecture: str
-    metric: str
-    depths: tuple[int, ...]
-    seeds: tuple[NDArray[np.float64], ...]
-    medians: NDArray[np.float64]
+LOOK = Look(linewidth=1.2, marker_size=3.2, seed_size=5, aside=0)
 
 
 class SpeedData(NamedTuple):
-    """All series, the depths of the axis, and the devices that the runs were on."""
+    """Time and speed of the finished runs that count, and the devices that they were on."""
 
-    series: tuple[Speeds, ...]
-    depths: tuple[int, ...]
+    seeds: pd.DataFrame
+    """Tidy, a row a run and metric: metric, architecture, depth, `value`, and its net's `median`; times in seconds."""
     devices: tuple[str, ...]
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that have a series."""
-        return tuple(metric for metric in METRICS if any(one.metric == metric for one in self.series))
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a run and metric, with its net's median; times in seconds."""
-        rows = [
-            {"metric": one.metric, "architecture": one.architecture, "depth": depth, "value": float(value),
-             "median": float(median)}
-            for one in self.series
-            for depth, cell, median in zip(one.depths, one.seeds, one.medians, strict=True)
-            for value in cell
-        ]  # fmt: skip
-        return pd.DataFrame(rows)
+        """The metrics that some run has."""
+        return tuple(metric for metric in COSTS if (self.seeds["metric"] == metric).any())
 
 
 def speed_data(runs: pd.DataFrame) -> SpeedData:
@@ -65,23 +48,27 @@ def speed_data(runs: pd.DataFrame) -> SpeedData:
     one_variant(runs)
     kept = counted(runs)
     kept = kept[kept["outcome"] == "finished"]
-    series = []
-    for metric in (name for name in METRICS if name in kept):
-        for architecture in architectures(kept):
-            mine = kept[(kept["architecture"] == architecture) & (kept[metric] > 0)]
-            seeds = tuple(values(mine, depth, metric) for depth in depths(mine))
-            if seeds:
-                medians = np.array([np.median(cell) for cell in seeds])
-                series.append(Speeds(architecture, metric, tuple(depths(mine)), seeds, medians))
+    frames = [
+        seeds_by_depth(kept[kept[metric] > 0], metric, _median).assign(metric=metric)
+        for metric in COSTS
+        if metric in kept
+    ]
+    columns = ["metric", "architecture", "depth", "value", "median"]
+    frames = [frame.rename(columns={"mean": "median"})[columns] for frame in frames if len(frame)]
+    seeds = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
     devices = tuple(sorted({str(name) for name in kept["device"].dropna()} - {""})) if "device" in kept else ()
-    return SpeedData(tuple(series), tuple(sorted({depth for one in series for depth in one.depths})), devices)
+    return SpeedData(seeds, devices)
+
+
+def _median(seeds: NDArray[np.float64]) -> Interval:
+    return Interval(float(np.median(seeds)) if len(seeds) else np.nan, np.nan, np.nan)
 
 
 def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the images a second that training takes in, against depth.
 
     Args:
-        runs: a row a run, as `study.track.load_runs` returns them, of one variant.
+        runs: a row a run, as `study.track.frames.load_runs` returns them, of one variant.
         ax: where to draw; by default new axes.
 
     Raises:
@@ -114,26 +101,18 @@ def _draw_one(runs: pd.DataFrame, ax: Axes | None, metric: str) -> Axes:
 
 def draw_speed(data: SpeedData, ax: Axes, metric: str) -> None:
     """Draw one metric: runs hollow, and a line through their medians."""
-    at = depth_places(data.depths)
-    reach = depth_axis(ax, at)
-    shown = [one for one in data.series if one.metric == metric]
-    everything = np.concatenate([cell for one in shown for cell in one.seeds])
-    unit, scale = _unit(float(everything.max())) if metric == "seconds" else ("", 1.0)
-    for rank, one in enumerate(shown):
-        colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-        x = np.array([at[depth] for depth in one.depths]) + (rank - (len(shown) - 1) / 2) * 0.03 * reach
-        ax.plot(x, one.medians / scale, color=colour, linewidth=1.2, label=f"{one.architecture} nets", zorder=3,
-                marker=marker, markersize=3.2)  # fmt: skip
-        places = np.concatenate([np.full(len(cell), place) for place, cell in zip(x, one.seeds, strict=True)])
-        ax.plot(places, np.concatenate(one.seeds) / scale, marker, color=colour, markerfacecolor="none", markersize=5,
-                markeredgewidth=0.6, alpha=0.75, zorder=4)  # fmt: skip
-    if everything.max() > DECADES * everything.min():
+    seeds = data.seeds[data.seeds["metric"] == metric]
+    low, high = float(seeds["value"].min()), float(seeds["value"].max())
+    unit, scale = _unit(high) if metric == "seconds" else ("", 1.0)
+    scaled = seeds.assign(value=seeds["value"] / scale, median=seeds["median"] / scale)
+    draw_against_depth(ax, scaled, depths(data.seeds), centre="median", look=LOOK)
+    if high > DECADES * low:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if everything.max() < 300 * everything.min() else (1,)))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.set_ylim(0, 1.08 * float(everything.max()) / scale)
+        ax.set_ylim(0, 1.08 * high / scale)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     ax.set_ylabel(axis(metric, unit))
 
@@ -146,5 +125,34 @@ def draw_both(data: SpeedData, figure: Figure, axes: NDArray[np.object_]) -> Non
     """Draw the time of a run left and the images a second right, as far as they are known."""
     for ax, metric in zip(axes[0], data.metrics, strict=True):
         draw_speed(data, ax, metric)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    key_below(figure, axes[0][0])
+
+
+def speed_drawing(runs: pd.DataFrame) -> Drawing | None:
+    """Return time and speed of one variant; None where neither is known."""
+    data = speed_data(runs)
+    if data.seeds.empty:
+        return None
+    texts = ("What depth costs", speed_caption(data), speed_alt(data))
+    columns = len(data.metrics)
+    return Drawing("speed", texts, partial(draw_both, data), data.seeds, columns, 2.4, panel_width(columns))
+
+
+def speed_caption(data: SpeedData) -> str:
+    """Return the caption of what depth costs."""
+    text = " (left) and ".join(COSTS[metric] for metric in data.metrics)
+    text = text[:1].upper() + text[1:] + (" (right)" if len(data.metrics) > 1 else "")
+    text += " against depth; every finished run is a hollow mark, lines join the medians"
+    if len(data.devices) > 1:
+        text += f". Runs were on {len(data.devices)} kinds of device, whose speeds differ"
+    return text + "."
+
+
+def speed_alt(data: SpeedData) -> str:
+    """Tell every median."""
+    text = "Chart of time and speed against depth, medians."
+    medians = data.seeds.drop_duplicates(["metric", "architecture", "depth"])
+    for (metric, kind), nets in medians.groupby(["metric", "architecture"], sort=False):
+        cells = [f"{depth} layers {value:,.4g}" for depth, value in zip(nets["depth"], nets["median"], strict=True)]
+        text += f" {METRICS[str(metric)].axis}, {kind} nets: {', '.join(cells)}."
+    return text

@@ -139,9 +139,13 @@ def drawing(style: Style = "house") -> Iterator[None]:
 
 @contextmanager
 def new_figure(
-    columns: int = 1, rows: int = 1, height: float = 2.5, width: float | None = None, style: Style = "house",
+    columns: int = 1,
+    rows: int = 1,
+    height: float = 2.5,
+    width: float | None = None,
+    style: Style = "house",
     **options: Any,
-) -> Iterator[tuple[Figure, Any]]:  # fmt: skip
+) -> Iterator[tuple[Figure, Any]]:
     """Yield a figure and its axes (rows, columns), with the style in force until the block ends."""
     with drawing(style):
         figure = Figure(figsize=(width or (WIDTH if columns > 1 else COLUMN), height), layout="constrained")
@@ -161,6 +165,17 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
         shows = mpl.is_interactive()
         yield ax
     mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
+
+
+def key_below(figure: Figure, ax: Axes) -> None:
+    """Put the key of all panels, which is that of one of them, below them."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def panel_width(columns: int) -> float:
+    """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
+    return WIDTH if columns > 1 else 1.2 * COLUMN
 
 
 def as_text(name: str, longest: int = 24) -> str:
@@ -190,9 +205,13 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = No
 
 
 def draw_and_save(
-    folder: Path, name: str, draw: Callable[[Figure, Any], None], columns: int = 1,
-    data: pd.DataFrame | None = None, **options: Any,
-) -> None:  # fmt: skip
+    folder: Path,
+    name: str,
+    draw: Callable[[Figure, Any], None],
+    columns: int = 1,
+    data: pd.DataFrame | None = None,
+    **options: Any,
+) -> None:
     """Make a figure, let `draw` fill it, save and close it, with its data."""
     with new_figure(columns, **options) as (figure, axes):
         draw(figure, axes)

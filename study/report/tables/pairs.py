@@ -6,52 +6,67 @@ from typing import Any
 import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Column, Table, variant_column
 from study.statistics.power import MOST_SEEDS
 from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
 
-PAIR_COLUMNS = [
-    "variant", "architecture", "metric", "shallow_net", "deep_net", "shallow", "deep", "estimate", "low", "high", "p",
-    "p_holm", "n_deep", "n_shallow", "bootstrap_low", "bootstrap_high", "bootstrap_method", "permutation_p",
-    "permutation_least", "permutation_exact", "probability_estimate", "probability_low", "probability_high",
-    "equivalence_low", "equivalence_high", "equivalence_p", "equivalence_p_below", "needed",
-]  # fmt: skip
+PAIR_COLUMNS = """
+    variant architecture metric shallow_net deep_net shallow deep estimate low high p p_holm n_deep n_shallow
+    bootstrap_low bootstrap_high bootstrap_method permutation_p permutation_least permutation_exact
+    probability_estimate probability_low probability_high equivalence_low equivalence_high equivalence_p
+    equivalence_p_below needed
+""".split()
 
 
-def pairs_table(found: Sequence[Pair]) -> Table:
+def pairs_table(pairs: Sequence[Pair]) -> Table:
     """Return every comparison of two depths; the page shows the main figures, the CSV all."""
-    numbers = pd.DataFrame([_row(pair) for pair in found], columns=PAIR_COLUMNS)
+    numbers = pd.DataFrame([_row(pair) for pair in pairs], columns=PAIR_COLUMNS)
     numbers["needed"] = numbers["needed"].astype("Int64")
-    columns: dict[str, list[str]] = {}
-    if len({pair.variant for pair in found}) > 1:
-        columns["Variant"] = [pair.variant for pair in found]
-    differences = [pair.difference for pair in found]
-    columns |= {
-        "Final error": [FINAL_ERRORS[pair.metric] for pair in found],
-        "Shallow": [pair.shallow_net for pair in found],
-        "Deep": [pair.deep_net for pair in found],
-        "Deep minus shallow (points)": [
-            NOTHING if pd.isna(d.estimate) else points(d.estimate, d.low, d.high) for d in differences
-        ],
-        "95% interval": [NOTHING if pd.isna(d.low) else interval(d.estimate, d.low, d.high) for d in differences],
-        "Bootstrap": [NOTHING if pd.isna(pair.bootstrap.low) else
-                      interval(pair.difference.estimate, pair.bootstrap.low, pair.bootstrap.high)
-                      for pair in found],
-        "p": [_p(d.p) for d in differences],
-        "p (Holm)": [_p(pair.p_holm) for pair in found],
-        "p (permutation)": [_p(pair.permutation.p) for pair in found],
-        "P(deeper worse)": [_probability(pair) for pair in found],
-        "Seeds": [f"{d.n[0]}, {d.n[1]}" for d in differences],
-        "Seeds to settle": [_needed(pair.needed) for pair in found],
-    }  # fmt: skip
+    bounds = ("estimate", "low", "high")
+    columns = [
+        *variant_column(numbers),
+        Column("Final error", "metric", FINAL_ERRORS.__getitem__),
+        Column("Shallow", "shallow_net"),
+        Column("Deep", "deep_net"),
+        Column("Deep minus shallow (points)", bounds, points_or_dash),
+        Column("95% interval", bounds, interval_or_dash),
+        Column("Bootstrap", ("estimate", "bootstrap_low", "bootstrap_high"), interval_or_dash),
+        Column("p", "p", p_or_dash),
+        Column("p (Holm)", "p_holm", p_or_dash),
+        Column("p (permutation)", "permutation_p", p_or_dash),
+        Column("P(deeper worse)", [f"probability_{part}" for part in bounds], _probability),
+        Column("Seeds", ("n_deep", "n_shallow"), "{}, {}".format),
+        Column("Seeds to settle", "needed", _needed),
+    ]
     caption = (
         "Deeper against shallower nets: difference of means; Welch's 95% interval, on which the verdict rests, and a "
         "bootstrap interval, too narrow for few seeds; two-sided p of Welch's test, after Holm within architecture and "
         "error, and of a permutation test; probability that a deeper run is worse; seeds a net that would settle an "
         "undecided pair."
     )
-    return Table("pairs", caption, numbers, pd.DataFrame(columns))
+    return Table.of("pairs", caption, numbers, columns)
+
+
+def points_or_dash(estimate: float, low: float, high: float) -> str:
+    """Write an estimate with the decimals of its interval."""
+    return NOTHING if pd.isna(estimate) else points(estimate, low, high)
+
+
+def interval_or_dash(estimate: float, low: float, high: float) -> str:
+    """Write an interval with the decimals of its estimate."""
+    return NOTHING if pd.isna(low) else interval(estimate, low, high)
+
+
+def estimate_with_interval(estimate: float, low: float, high: float) -> str:
+    """Write an estimate and, in brackets, its interval if it has one."""
+    bounds = "" if pd.isna(low) else f" ({interval(estimate, low, high)})"
+    return points_or_dash(estimate, low, high) + bounds
+
+
+def p_or_dash(p: float) -> str:
+    """Write a p-value without its name: ``0.012``, ``< 0.0001``."""
+    return NOTHING if pd.isna(p) else p_value(p).removeprefix("p ").removeprefix("= ")
 
 
 def _row(pair: Pair) -> dict[str, Any]:
@@ -62,18 +77,13 @@ def _row(pair: Pair) -> dict[str, Any]:
     return row
 
 
-def _p(p: float) -> str:
-    return NOTHING if pd.isna(p) else p_value(p).removeprefix("p ").removeprefix("= ")
-
-
-def _probability(pair: Pair) -> str:
-    one = pair.probability
-    if pd.isna(one.estimate):
+def _probability(estimate: float, low: float, high: float) -> str:
+    if pd.isna(estimate):
         return NOTHING
-    return f"{one.estimate:.2f}" if pd.isna(one.low) else f"{one.estimate:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{estimate:.2f}" if pd.isna(low) else f"{estimate:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _needed(needed: int | None) -> str:
-    if needed is None:
+def _needed(needed: int) -> str:
+    if pd.isna(needed):
         return NOTHING
     return f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else str(needed)

@@ -1,37 +1,97 @@
 """Tables of the searches: good ranges, the winners by two measures, and the rise under three choices of the rate."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study.report.metrics import axis
-from study.report.tables.results import NOTHING, Table
-from study.report.tuning_words import OBJECTIVES, Facts, decades, good_words, part_words, point_words, rate
-from study.statistics.interval import Interval
+from study.report.tables.pairs import estimate_with_interval
+from study.report.tables.writer import NOTHING, Column, Table, number
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.searches import Best, Searched
-from study.verdict.text import interval, listed, points
+from study.verdict.searches import Best, Compared, Searched
+from study.verdict.text import listed, points
+
+FIELDS = {"lr": "rate", "weight_decay": "weight decay"}
+OBJECTIVES = {"train_loss": "training loss", "train_error": "training error", "validation_error": "validation error"}
+
 
 REASONS = {"one seed": "one seed a net", "no result": "a net has no result"}
+STATES = ("complete", "pruned", "diverged", "failed", "open")
+
+
+class Facts(NamedTuple):
+    """All that the words on a variant's searches may rest on."""
+
+    nets: tuple[Searched, ...]
+    compared: tuple[Compared, ...]
+    choices: tuple[Choice, ...]
+    fields: tuple[str, ...]
+    """What was searched besides the rate."""
+    tolerance: float
+    smallest: float
+    objective: str
+    seeds: tuple[int, ...]
+    """Of the trials."""
+
+    def net(self, name: str) -> Searched:
+        """Return a net's search."""
+        return next(net for net in self.nets if net.net == name)
+
+
+def rate(value: float) -> str:
+    """Write a rate: ``0.03162``."""
+    return f"{value:.4g}"
+
+
+def point_words(point: Mapping[str, float], fields: tuple[str, ...]) -> str:
+    """Write a point by its rate and what else varies: ``0.1 with weight decay 0.0003``."""
+    others = [f"{FIELDS.get(field, field)} {point[field]:.4g}" for field in fields if field in point]
+    return f"{rate(point['lr'])} with {listed(others)}" if others else rate(point["lr"])
+
+
+def good_words(net: Searched) -> str:
+    """Write a net's good range: ``0.03 to 0.5 or more``."""
+    if net.good is None:
+        return "none"
+    if net.good.low == net.good.high:
+        return f"{net.good.low:.2g} alone"
+    low = f"{net.good.low:.2g}{' or less' * net.good.open_low}"
+    return f"{low} to {net.good.high:.2g}{' or more' * net.good.open_high}"
+
+
+def decades(net: Searched) -> str:
+    """Write the width of a net's good range: ``1.2``, of one that is open ``at least 1.2``."""
+    if net.good is None:
+        return "none"
+    return f"{'at least ' * (net.good.open_low or net.good.open_high)}{net.good.decades:.1f}"
+
+
+def part_words(part: float) -> str:
+    """Write a length of training as a part of the runs'."""
+    return "the full length" if abs(part - 1) < 0.01 else f"{100 * part:.2g}% of the runs' iterations"
 
 
 def good_table(facts: Facts) -> Table:
     """Return a row a net: its best rate and how wide its good range is."""
-    rows = [_good_row(one) for one in facts.nets]
-    columns = {
-        "Net": [one.net for one in facts.nets],
-        "Best rate": [_rate(one.best) for one in facts.nets],
-        "Training error (%)": [_error(one.best) for one in facts.nets],
-        "Good range": [NOTHING if one.good is None else good_words(one) for one in facts.nets],
-        "Decades": [NOTHING if one.good is None else decades(one) for one in facts.nets],
-        "Trials": [str(one.trials) for one in facts.nets],
-        "Pruned": [str(one.counts.get("pruned", 0)) for one in facts.nets],
-        "Diverged": [str(one.counts.get("diverged", 0)) for one in facts.nets],
-        "Note": [_note(one) for one in facts.nets],
+    numbers = pd.DataFrame([_good_row(net) for net in facts.nets])
+    words = {
+        "range": [NOTHING if net.good is None else good_words(net) for net in facts.nets],
+        "width": [NOTHING if net.good is None else decades(net) for net in facts.nets],
+        "note": [_note(net) for net in facts.nets],
     }
-    if not any(columns["Note"]):
-        del columns["Note"]
+    columns = [
+        Column("Net", "net"),
+        Column("Best rate", "best_lr", _rate),
+        Column("Training error (%)", "final_train_error", _error),
+        Column("Good range", "range"),
+        Column("Decades", "width"),
+        Column("Trials", "trials"),
+        Column("Pruned", "pruned"),
+        Column("Diverged", "diverged"),
+        *([Column("Note", "note")] if any(words["note"]) else []),
+    ]
     how = (
         "the lowest to the highest rate of such trials, since other fields vary too"
         if facts.fields
@@ -42,133 +102,143 @@ def good_table(facts: Facts) -> Table:
         f"Learning rates by final training error of the trials. Best: least error, of equal ones least loss. Good "
         f"range: error within {facts.tolerance:g} point{'s' * (facts.tolerance != 1)} of the best ({how})."
     )
-    return Table("good-rates", caption, pd.DataFrame(rows), pd.DataFrame(columns))
+    return Table.of("good-rates", caption, numbers, columns, words)
 
 
-def _good_row(one: Searched) -> dict[str, Any]:
-    best, good = one.best, one.good
+def _good_row(net: Searched) -> dict[str, Any]:
+    best, good = net.best, net.good
     return {
-        "net": one.net, "architecture": one.architecture, "depth": one.depth,
-        "best_lr": best.rate if best else math.nan, "final_train_error": best.error if best else math.nan,
-        "good_low": good.low if good else math.nan, "good_high": good.high if good else math.nan,
-        "decades": good.decades if good else math.nan, "open_low": good.open_low if good else None,
-        "open_high": good.open_high if good else None, "trials": one.trials,
-        **{state: one.counts.get(state, 0) for state in ("complete", "pruned", "diverged", "failed", "open")},
-        "outside_bounds": one.outside, "edge": one.edge, "search_ended": one.chosen is not None,
-    }  # fmt: skip
+        "net": net.net,
+        "architecture": net.architecture,
+        "depth": net.depth,
+        "best_lr": best.rate if best else math.nan,
+        "final_train_error": best.error if best else math.nan,
+        "good_low": good.low if good else math.nan,
+        "good_high": good.high if good else math.nan,
+        "decades": good.decades if good else math.nan,
+        "open_low": good.open_low if good else None,
+        "open_high": good.open_high if good else None,
+        "trials": net.trials,
+        **{state: net.counts.get(state, 0) for state in STATES},
+        "outside_bounds": net.outside,
+        "edge": net.edge,
+        "search_ended": net.chosen is not None,
+    }
 
 
-def _note(one: Searched) -> str:
+def _note(net: Searched) -> str:
     """Say what is to be known of a net's search."""
-    notes = []
-    if one.edge:
-        notes.append(f"chosen: the {one.edge} tried")
-    if one.outside:
-        notes.append(f"widened by {one.outside}")
-    if one.good is not None and one.good.others:
-        notes.append(f"also good at {listed([rate(other) for other in one.good.others])}")
-    if one.chosen is None:
-        notes.append("no rate chosen yet")
-    if one.counts.get("failed"):
-        notes.append(f"{one.counts['failed']} broke")
-    if one.counts.get("open"):
-        notes.append(f"{one.counts['open']} not ended")
-    return "; ".join(notes)
+    others = net.good.others if net.good is not None else ()
+    notes = (
+        (net.edge, f"chosen: the {net.edge} tried"),
+        (net.outside, f"widened by {net.outside}"),
+        (others, f"also good at {listed([rate(other) for other in others])}" if others else ""),
+        (net.chosen is None, "no rate chosen yet"),
+        (net.counts.get("failed"), f"{net.counts.get('failed')} broke"),
+        (net.counts.get("open"), f"{net.counts.get('open')} not ended"),
+    )
+    return "; ".join(note for wanted, note in notes if wanted)
 
 
 def winners_table(facts: Facts) -> Table:
     """Return the rate of least training loss beside the rate of least validation error, where there is one."""
-    nets = [one for one in facts.nets if one.by_loss is not None]
-    if not any(one.by_validation for one in nets):
-        return Table("winners", "", pd.DataFrame(), pd.DataFrame())
-    rows, shown = [], []
-    for one in nets:
-        loss, held_out = one.by_loss, one.by_validation
-        factor = loss.rate / held_out.rate if loss and held_out else math.nan
-        factor = max(factor, 1 / factor) if factor > 0 else math.nan
-        rows.append({
-            "net": one.net, "chosen_lr": one.chosen.rate if one.chosen else math.nan, **_winner("train_loss", loss),
-            **_winner("validation_error", held_out), "factor": factor,
-        })  # fmt: skip
-        shown.append({
-            "Net": one.net, "Chosen": _rate(one.chosen), "A (loss)": _rate(loss),
-            "B (validation)": _rate(held_out), "Factor": NOTHING if math.isnan(factor) else f"{factor:.2g}",
-            "Training error at A, B (%)": f"{_error(loss)}, {_error(held_out)}",
-            "Validation error at A, B (%)": f"{_error(loss, 'validation')}, {_error(held_out, 'validation')}",
-        })  # fmt: skip
+    nets = [net for net in facts.nets if net.by_loss is not None]
+    if not any(net.by_validation for net in nets):
+        return Table.of("winners", "", pd.DataFrame(), [])
+    numbers = pd.DataFrame([_winners_row(net) for net in nets])
+    columns = [
+        Column("Net", "net"),
+        Column("Chosen", "chosen_lr", _rate),
+        Column("A (loss)", "train_loss_lr", _rate),
+        Column("B (validation)", "validation_error_lr", _rate),
+        Column("Factor", "factor", number(".2g")),
+        Column("Training error at A, B (%)", ("train_loss_train", "validation_error_train"), _two_errors),
+        Column("Validation error at A, B (%)", ("train_loss_validation", "validation_error_validation"), _two_errors),
+    ]
     caption = (
         "The rate of least training loss (A) and that of least validation error (B) among the same trials; of rates "
         "with equal validation errors the one nearest to A. Factor: between the two rates. The study's runs have the "
         f"chosen rate, that of least {OBJECTIVES.get(facts.objective, axis(facts.objective))}."
     )
-    return Table("winners", caption, pd.DataFrame(rows), pd.DataFrame(shown))
+    return Table.of("winners", caption, numbers, columns)
 
 
-def _winner(by: str, best: Best | None) -> dict[str, float]:
-    found = best or Best(math.nan, math.nan, math.nan, 0)
-    return {f"{by}_lr": found.rate, f"{by}_train": found.error, f"{by}_validation": found.validation}
+def _winners_row(net: Searched) -> dict[str, Any]:
+    row: dict[str, Any] = {"net": net.net, "chosen_lr": net.chosen.rate if net.chosen else math.nan}
+    for name, winner in (("train_loss", net.by_loss), ("validation_error", net.by_validation)):
+        best = winner or Best(math.nan, math.nan, math.nan, 0)
+        row |= {f"{name}_lr": best.rate, f"{name}_train": best.error, f"{name}_validation": best.validation}
+    factor = row["train_loss_lr"] / row["validation_error_lr"]
+    return row | {"factor": max(factor, 1 / factor) if factor > 0 else math.nan}
 
 
 def robustness_table(facts: Facts) -> Table:
     """Return the rise with depth under each choice of the rate, a row each."""
-    rows, shown = [], []
-    kinds = [kind for kind in ("plain", "residual") if any(kind in one.rises for one in facts.choices)]
-    for one in facts.choices:
-        rows.append(_choice_row(one))
-        known = [one.rises.get(kind) for kind in kinds]
-        cells = {f"{kind.capitalize()} nets": _difference(one.rises.get(kind)) for kind in kinds}
-        if len(kinds) > 1:
-            cells["Difference in differences"] = _difference(one.contrast)
-        counts = sorted({n for rise in known if rise is not None for n in rise.n})
-        shown.append({
-            "Rates": _name(one, facts), f"Rise in {one.judged} nets": _status(one), **cells,
-            "Seeds": " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING,
-            "Trained for": NOTHING if math.isnan(one.part) else part_words(one.part),
-        })  # fmt: skip
-    caption = ""
-    if facts.choices:
-        first = facts.choices[0]
-        caption = (
-            f"Training error at {first.deep} layers minus that at {first.shallow}, in points, with 95% intervals where "
-            "there are two seeds or more. Tuned rates: the study's runs. The others: trials, with the tuning seeds. "
-            "The best shared rate has the least mean training error over all nets, of the rates that every net trained "
-            "to the end (a diverged trial counts with the error of guessing), and is picked on the trials that it is "
-            "judged by. The rise over all depths is judged by the rule below; without enough seeds nothing is claimed."
-        )
-    return Table("robustness", caption, pd.DataFrame(rows), pd.DataFrame(shown))
+    if not facts.choices:
+        return Table.of("robustness", "", pd.DataFrame(), [])
+    first = facts.choices[0]
+    numbers = pd.DataFrame([_choice_row(choice) for choice in facts.choices])
+    kinds = [kind for kind in ("plain", "residual") if f"{kind}_estimate" in numbers]
+    words = {
+        "choice": [_name(choice, facts) for choice in facts.choices],
+        "seeds": [_seeds(choice) for choice in facts.choices],
+    }
+    rises = {f"{kind.capitalize()} nets": kind for kind in kinds} | (
+        {"Difference in differences": "contrast"} if len(kinds) > 1 else {}
+    )
+    columns = [
+        Column("Rates", "choice"),
+        Column(f"Rise in {first.judged} nets", ("status", "reason"), _status),
+        *(
+            Column(heading, [f"{rise}_{part}" for part in ("estimate", "low", "high")], estimate_with_interval)
+            for heading, rise in rises.items()
+        ),
+        Column("Seeds", "seeds"),
+        Column("Trained for", "part_of_training", lambda part: NOTHING if pd.isna(part) else part_words(part)),
+    ]
+    caption = (
+        f"Training error at {first.deep} layers minus that at {first.shallow}, in points, with 95% intervals where "
+        "there are two seeds or more. Tuned rates: the study's runs. The others: trials, with the tuning seeds. "
+        "The best shared rate has the least mean training error over all nets, of the rates that every net trained "
+        "to the end (a diverged trial counts with the error of guessing), and is picked on the trials that it is "
+        "judged by. The rise over all depths is judged by the rule below; without enough seeds nothing is claimed."
+    )
+    return Table.of("robustness", caption, numbers, columns, words)
 
 
-def _choice_row(one: Choice) -> dict[str, Any]:
-    row: dict[str, Any] = {"rates": one.name, **(one.point or {}), "shallow": one.shallow, "deep": one.deep}
-    for kind, rise in one.rises.items():
-        row |= {f"{kind}_{part}": value for part, value in rise.record().items()}
-    if one.contrast is not None:
-        row |= {f"contrast_{part}": value for part, value in one.contrast.record().items()}
-    return row | {"judged": one.judged, "status": one.status, "reason": one.reason, "part_of_training": one.part}
+def _choice_row(choice: Choice) -> dict[str, Any]:
+    row: dict[str, Any] = {"rates": choice.name, **(choice.point or {}), "shallow": choice.shallow, "deep": choice.deep}
+    for kind, rise in (*choice.rises.items(), ("contrast", choice.contrast)):
+        row |= {f"{kind}_{part}": value for part, value in rise.record().items()} if rise is not None else {}
+    status = {"judged": choice.judged, "status": choice.status, "reason": choice.reason}
+    return row | status | {"part_of_training": choice.part}
 
 
-def _name(one: Choice, facts: Facts) -> str:
-    if one.point is None:
+def _name(choice: Choice, facts: Facts) -> str:
+    if choice.point is None:
         return "tuned for each net"
-    name = "best shared" if one.name == "shared" else "the paper's"
-    return f"{name}: {point_words(one.point, facts.fields)}"
+    name = "best shared" if choice.name == "shared" else "the paper's"
+    return f"{name}: {point_words(choice.point, facts.fields)}"
 
 
-def _difference(found: Interval | None) -> str:
-    if found is None or math.isnan(found.estimate):
-        return NOTHING
-    estimate = points(found.estimate, found.low, found.high)
-    return estimate if math.isnan(found.low) else f"{estimate} ({interval(found.estimate, found.low, found.high)})"
+def _seeds(choice: Choice) -> str:
+    """Write the fewest and the most seeds of the nets whose rise is told."""
+    rises = [choice.rises[kind] for kind in ("plain", "residual") if kind in choice.rises]
+    counts = sorted({n for rise in rises for n in rise.n})
+    return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING
 
 
-def _status(one: Choice) -> str:
-    return one.status or f"no claim: {REASONS.get(one.reason, one.reason)}"
+def _status(status: str, reason: str) -> str:
+    return status or f"no claim: {REASONS.get(reason, reason)}"
 
 
-def _rate(best: Best | None) -> str:
-    return NOTHING if best is None else rate(best.rate)
+def _rate(value: float) -> str:
+    return NOTHING if pd.isna(value) else rate(value)
 
 
-def _error(best: Best | None, which: str = "error") -> str:
-    value = math.nan if best is None else getattr(best, which)
-    return NOTHING if math.isnan(value) else points(value)
+def _error(value: float) -> str:
+    return NOTHING if pd.isna(value) else points(value)
+
+
+def _two_errors(first: float, second: float) -> str:
+    return f"{_error(first)}, {_error(second)}"

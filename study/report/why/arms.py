@@ -14,6 +14,7 @@ from study.statistics.interval import Direction, Interval, mean_interval
 from study.statistics.welch import difference_in_differences, excess
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
+from study.verdict.variant import Variant
 
 Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]
 """On the rise: leaves none, leaves some, removes none, adds to it. `fails`: it's smaller, but the deep net is no better
@@ -186,19 +187,18 @@ def in_words(variant: str) -> str:
 
     What isn't known stays as it is.
     """
-    parts = variant.split(", ") if variant else []
-    return " + ".join(_word(part, alone=len(parts) == 1) for part in parts)
+    fields = Variant.parse(variant)
+    return " + ".join(_word(field, value, alone=len(fields) == 1) for field, value in fields.items())
 
 
-def _word(part: str, *, alone: bool) -> str:
-    field, _, value = part.partition("=")
+def _word(field: str, value: str, *, alone: bool) -> str:
     if field == "initialisation":
         return f"{value.capitalize() if value == 'dirac' else value}{' weights' * alone}"
     if field == "shortcut_scale":
         return f"shortcut times {value}"
     if field == "shortcut":
         return f"option {value}"
-    return WORDS.get(part, part)
+    return WORDS.get(f"{field}={value}", f"{field}={value}")
 
 
 def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
@@ -212,7 +212,7 @@ def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
     scaled = evidence.others[
         (evidence.others["architecture"] == "residual") & ~evidence.others["run_id"].isin(base["run_id"])
     ]
-    alike = _parts(str(base["variant"].iloc[0]))
+    alike = Variant.parse(str(base["variant"].iloc[0]))
     scales = {name: scale for name in set(scaled["variant"]) if (scale := _scale(str(name), alike)) is not None}
     scaled = scaled[scaled["variant"].isin(scales)]
     lines = []
@@ -234,15 +234,10 @@ def _line(depth: int, cells: dict[float, pd.DataFrame]) -> DoseLine:
     )  # fmt: skip
 
 
-def _scale(variant: str, alike: dict[str, str]) -> float | None:
+def _scale(variant: str, alike: Variant) -> float | None:
     """Return the scale in a variant's name, None where it differs in anything else from the nets that are judged."""
-    parts = _parts(variant)
-    scale = parts.pop(SCALE_FIELD, "")
+    fields = Variant.parse(variant)
     try:
-        return float(scale) if parts == alike else None
+        return float(fields.get(SCALE_FIELD, "")) if fields.without(SCALE_FIELD) == alike else None
     except ValueError:
         return None
-
-
-def _parts(variant: str) -> dict[str, str]:
-    return {name: value for name, _, value in (part.partition("=") for part in variant.split(", ")) if name}

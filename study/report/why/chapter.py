@@ -10,7 +10,7 @@ import pandas as pd
 from study.report.figures.drawing import Drawing, Picture
 from study.report.moments import END, at_moments
 from study.report.tables.results import Table
-from study.track import words
+from study.track.tags import PROBE_COLUMNS
 
 
 class Chapter(NamedTuple):
@@ -37,7 +37,7 @@ class Evidence:
     others: pd.DataFrame
     """Runs that count of all variants, these included."""
     probes: Mapping[str, pd.DataFrame]
-    """By table (`gradients`, ...): rows of all variants, with `words.PROBE_COLUMNS`, step (int) and the probe's own."""
+    """By table (`gradients`, ...): rows of all variants, with `PROBE_COLUMNS`, step (int) and the probe's own."""
     smallest_effect: float
     """In points of training error."""
 
@@ -45,7 +45,7 @@ class Evidence:
         """Return a probe's rows of the variant that is judged; empty where it wasn't measured."""
         rows = self.probes.get(table)
         if rows is None:
-            return pd.DataFrame(columns=[*words.PROBE_COLUMNS, "step"])
+            return pd.DataFrame(columns=[*PROBE_COLUMNS, "step"])
         return rows[rows["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)
 
     def at_moments(self, table: str) -> pd.DataFrame:

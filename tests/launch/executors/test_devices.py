@@ -11,7 +11,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 
     def make(gpus: int, cores: int) -> None:
         monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: gpus)
-        monkeypatch.setattr(devices, "cores", lambda: cores)
+        monkeypatch.setattr(devices, "available_cores", lambda: cores)
 
     return make
 

@@ -4,7 +4,9 @@ import pytest
 
 from study.config import Grid, parse_grid
 from study.launch.plan.cells import DataFacts, make_cells, plan_cells, tuning_key
-from study.track import Record, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from tests.launch.stored_runs import stored_run
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 
@@ -17,8 +19,8 @@ def grid(recipe: str = "{epochs: 10, lr: 0.1}", rest: str = "") -> Grid:
     )
 
 
-def record(kind: str, key: str, outcome: str, tags: Mapping[str, str] | None = None) -> Record:
-    return Record("id-" + key, kind, key, outcome, "FINISHED", {**(tags or {})})
+def record(kind: str, key: str, outcome: str, tags: Mapping[str, str] | None = None) -> StoredRun:
+    return stored_run("id-" + key, kind, key, outcome, "FINISHED", {**(tags or {})})
 
 
 def test_cells_hold_the_seeds_of_a_net() -> None:
@@ -108,7 +110,7 @@ def test_other_data_is_another_run() -> None:
 def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8}\n")
     cells = make_cells(g, FACTS)
-    found = {words.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', words.TRIAL: "8", words.EDGE: ""}
+    found = {tag.CHOSEN: '{"lr": 0.02, "warmup": 5.0}', tag.TRIAL: "8", tag.EDGE: ""}
     run = g.runs()[1].with_recipe(lr=0.02, warmup=5)
     records = [record("tuning", cells[0].tuning_key, "finished", found), record("run", run.run_key("f"), "finished")]
     plan = plan_cells(cells, FACTS, records, g)[0]
@@ -134,7 +136,7 @@ def test_an_unfinished_or_shorter_search_goes_on(
 ) -> None:
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
     cells = make_cells(g, FACTS)
-    tags = {words.CHOSEN: '{"lr": 0.02}', words.TRIAL: trials, words.WIDENED: widened, words.EDGE: edge}
+    tags = {tag.CHOSEN: '{"lr": 0.02}', tag.TRIAL: trials, tag.WIDENED: widened, tag.EDGE: edge}
     plan = plan_cells(cells, FACTS, [record("tuning", cells[0].tuning_key, outcome, tags)], g)[0]
     assert (plan.point == {"lr": 0.02}) is known
     assert (plan.search_cost(8) == 0) is known

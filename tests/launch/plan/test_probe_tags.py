@@ -10,9 +10,13 @@ from study.launch.plan.cells import DataFacts, make_cells, plan_cells
 from study.launch.plan.probe_tags import covers, names, told
 from study.launch.scheduler.job import CellState
 from study.launch.scheduler.run_logger import Recorder
-from study.track import Record, Store, load_probes, load_runs, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.frames import load_probes, load_runs
+from study.track.store import Store
 from tests.conftest import run_study
 from tests.launch.processes import uri
+from tests.launch.stored_runs import stored_run
 
 TEXT = """
 name: g
@@ -23,9 +27,9 @@ grid: {net: [plain-8, plain-14], seed: [0, 1]}
 FACTS = DataFacts("f", 180, 50, 10, (1, 8, 8))
 
 
-def record(outcome: str, probes: str) -> Record:
+def record(outcome: str, probes: str) -> StoredRun:
     (spec, *_) = parse_grid(TEXT, "g.yaml").runs()
-    return Record("id", "run", spec.run_key("f"), outcome, "FINISHED", {words.PROBES: probes} if probes else {})
+    return stored_run("id", "run", spec.run_key("f"), outcome, "FINISHED", {tag.PROBES: probes} if probes else {})
 
 
 def test_a_run_needs_all_probes_that_are_asked_for() -> None:

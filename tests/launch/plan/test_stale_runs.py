@@ -12,22 +12,26 @@ from study.config import parse_grid
 from study.launch.environment import code
 from study.launch.plan.cells import CellPlan, DataFacts, make_cells, plan_cells
 from study.launch.plan.stale_runs import made_otherwise
-from study.track import Record, Store, load_runs, words
+from study.track import tags as tag
+from study.track.database import StoredRun
+from study.track.frames import load_runs
+from study.track.store import Store
 from tests.conftest import run_study
 from tests.launch.processes import uri
+from tests.launch.stored_runs import stored_run
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 GRID = parse_grid(
     "name: g\ndataset: digits\nrecipe: {epochs: 10}\ngrid: {net: [plain-8, plain-14], seed: [0, 1]}\n", "g.yaml"
 )
-NOW = {words.CODE: code(), words.TORCH: torch.__version__, words.DATA: "f"}
+NOW = {tag.CODE: code(), tag.TORCH: torch.__version__, tag.DATA: "f"}
 
 
-def plan(*made: tuple[str, dict[str, str]]) -> tuple[list[CellPlan], list[Record]]:
+def plan(*made: tuple[str, dict[str, str]]) -> tuple[list[CellPlan], list[StoredRun]]:
     """Return the grid set against runs of these outcomes, whose tags are those of now but for what is given."""
     specs = [spec for cell in make_cells(GRID, FACTS) for spec in cell.specs]
     records = [
-        Record(f"r{i}", "run", spec.run_key("f"), outcome, "FINISHED", NOW | tags)
+        stored_run(f"r{i}", "run", spec.run_key("f"), outcome, "FINISHED", NOW | tags)
         for i, (spec, (outcome, tags)) in enumerate(zip(specs, made, strict=False))
     ]
     return plan_cells(make_cells(GRID, FACTS), FACTS, records, GRID), records
@@ -39,8 +43,8 @@ def test_runs_made_as_now_are_not_told() -> None:
 
 
 def test_other_code_and_another_pytorch_are_one_line() -> None:
-    both = {words.CODE: "aaa", words.TORCH: "2.0"}
-    found = plan(("finished", {words.CODE: "aaa"}), ("finished", {}), ("finished", both), ("interrupted", {}))
+    both = {tag.CODE: "aaa", tag.TORCH: "2.0"}
+    found = plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), ("finished", both), ("interrupted", {}))
     assert made_otherwise(*found, "f") == [
         f"warning: 2 of 4 runs were made by other code (aaa; now {code()}) or with another PyTorch (2.0; now "
         f"{torch.__version__}): 2 stand as they are; give the grid another name to make all again"
@@ -48,8 +52,8 @@ def test_other_code_and_another_pytorch_are_one_line() -> None:
 
 
 def test_runs_that_were_cut_off_are_told_apart() -> None:
-    cut = ("interrupted", {words.CODE: "bbb"})
-    (line,) = made_otherwise(*plan(("finished", {words.CODE: "aaa"}), ("finished", {}), cut, cut), "f")
+    cut = ("interrupted", {tag.CODE: "bbb"})
+    (line,) = made_otherwise(*plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), cut, cut), "f")
     assert f"3 of 4 runs were made by other code (aaa / bbb; now {code()})" in line
     assert ": 1 stands as it is and 2 cut off go on where they stopped;" in line
     (line,) = made_otherwise(*plan(cut), "f")
@@ -58,18 +62,18 @@ def test_runs_that_were_cut_off_are_told_apart() -> None:
 
 
 def test_a_run_that_already_went_on_by_other_code_counts_and_many_values_are_few() -> None:
-    (line,) = made_otherwise(*plan(("finished", {words.CODE: f"aaa, {code()}"})), "f")
+    (line,) = made_otherwise(*plan(("finished", {tag.CODE: f"aaa, {code()}"})), "f")
     assert f"(aaa, {code()}; now {code()})" in line
-    several = [("finished", {words.CODE: str(i) * 3}) for i in range(4)]
+    several = [("finished", {tag.CODE: str(i) * 3}) for i in range(4)]
     (line,) = made_otherwise(*plan(*several), "f")
     assert "(000 / 111 / 222 and 1 more; now" in line
 
 
 def test_runs_of_other_data_are_counted() -> None:
     cells, _ = plan()
-    other = [Record(f"r{i}", "run", f"k{i}", "finished", "FINISHED", NOW | {words.DATA: "e"}) for i in range(2)]
-    trial = Record("t", "trial", "k", "finished", "FINISHED", NOW | {words.DATA: "e"})
-    cut = Record("c", "run", "k", "interrupted", "KILLED", NOW | {words.DATA: "e"})
+    other = [stored_run(f"r{i}", "run", f"k{i}", "finished", "FINISHED", NOW | {tag.DATA: "e"}) for i in range(2)]
+    trial = stored_run("t", "trial", "k", "finished", "FINISHED", NOW | {tag.DATA: "e"})
+    cut = stored_run("c", "run", "k", "interrupted", "KILLED", NOW | {tag.DATA: "e"})
     assert made_otherwise(cells, [*other, trial, cut], "f") == [
         "warning: 2 runs of this study are of other data (e; now f) and do not count as done; "
         "give the grid another name to keep them apart"
@@ -108,7 +112,7 @@ def test_code_of_an_earlier_release_is_told_when_a_grid_is_run_again(finished: P
     folder = shutil.copytree(finished, tmp_path / "copy")
     store = Store("g", uri(folder))
     first = next(record for record in store.records() if record.kind == "run")
-    store.set_tags(first.run_id, {words.CODE: "0123456789ab"})
+    store.set_tags(first.run_id, {tag.CODE: "0123456789ab"})
     done = run_study(folder, "run", "--grid", "g.yaml", "--device", "cpu", "--quiet")
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]

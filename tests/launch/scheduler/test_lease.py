@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 from study.errors import StudyError
 from study.launch.scheduler.lease import Leases
-from study.track import owner
+from study.track.processes import this_process
 from tests.launch.processes import another_process
 from tests.postgres import postgres
 
@@ -120,7 +120,7 @@ def test_a_lost_lease_is_not_taken_back_by_renewing(url: str, clock: Clock) -> N
 def test_a_dead_process_of_this_machine_loses_it_at_once(url: str, clock: Clock) -> None:
     with another_process() as (name, _):
         assert leases(url, name, clock).acquire("run a")
-    mine = leases(url, owner(), clock)
+    mine = leases(url, this_process(), clock)
     assert not mine.is_held("run a")
     assert mine.acquire("run a")
     assert mine.is_held("run a")
@@ -134,7 +134,7 @@ def test_leases_of_dead_processes_are_swept(url: str, clock: Clock) -> None:
     assert leases(url, AWAY, clock).acquire("run b")
     with another_process() as (name, _):
         assert leases(url, name, clock).acquire("run c")
-        mine = leases(url, owner(), clock)
+        mine = leases(url, this_process(), clock)
         assert mine.acquire("run d")
         clock.now += 121  # they are silent, but not known to be dead
         mine.sweep()
@@ -149,14 +149,14 @@ def test_one_that_nobody_has_reaped_is_dead_too(url: str, clock: Clock) -> None:
         assert leases(url, name, clock).acquire("run a")
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert leases(url, owner(), clock).acquire("run a")
+    assert leases(url, this_process(), clock).acquire("run a")
     process.wait()
 
 
 def test_a_live_process_of_this_machine_keeps_it(url: str, clock: Clock) -> None:
     with another_process() as (name, _):
         assert leases(url, name, clock).acquire("run a")
-        mine = leases(url, owner(), clock)
+        mine = leases(url, this_process(), clock)
         assert mine.is_held("run a")
         assert not mine.acquire("run a")
 
@@ -169,7 +169,7 @@ def test_studies_in_one_database_do_not_meet(url: str, clock: Clock) -> None:
     clock.now += 60
     assert first.renew() == second.renew() == set()
     clock.now += 121
-    leases(url, owner(), clock, "s").acquire("data")
+    leases(url, this_process(), clock, "s").acquire("data")
     assert (first.renew(), second.renew()) == ({"data"}, set())
 
 
@@ -179,8 +179,8 @@ KEYS = [f"run {number}" for number in range(40)]
 def race(url: str, together: Barrier, answers: "multiprocessing.Queue[list[str]]", end: Event) -> None:
     """Take what can be had, each key at the same moment as the other."""
     together.wait(timeout=120)
-    Leases(url.replace("optuna", "new"), owner(), "s")
-    mine = Leases(url, owner(), "s")
+    Leases(url.replace("optuna", "new"), this_process(), "s")
+    mine = Leases(url, this_process(), "s")
     taken = []
     for key in KEYS:
         together.wait(timeout=60)
@@ -241,7 +241,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, clock: Clock) -> Non
 
 def test_what_others_hold_is_told_at_once(url: str, clock: Clock) -> None:
     """And neither what they had, nor what is ours, nor another study's."""
-    mine, first, second = leases(url, owner(), clock), leases(url, AWAY, clock), leases(url, OTHER, clock)
+    mine, first, second = leases(url, this_process(), clock), leases(url, AWAY, clock), leases(url, OTHER, clock)
     first.acquire("run old")
     clock.now += 121
     assert mine.held_elsewhere() == set()

@@ -10,7 +10,8 @@ from study.launch.scheduler import queue as module
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.queue import Cells
 from study.launch.scheduler.run_logger import Recorder
-from study.track import Store, owner
+from study.track.processes import this_process
+from study.track.store import Store
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 GRID = parse_grid(
@@ -31,7 +32,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
             asked.append(key)
             return super().acquire(key)
 
-    ours, theirs = Counted(url, owner(), "g"), Leases(url, "a-machine-elsewhere:1:1", "g")
+    ours, theirs = Counted(url, this_process(), "g"), Leases(url, "a-machine-elsewhere:1:1", "g")
     recorder = Recorder(Store("g", database), GRID, FACTS, [])
     for spec in GRID.runs()[:19]:  # all but one of the first net
         assert theirs.acquire(recorder.run_lease(spec))
@@ -48,7 +49,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
 
 
 def test_a_partner_is_of_the_same_cell_or_of_any_where_cells_mix(tmp_path: Path, database: str) -> None:
-    leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", owner(), "g")
+    leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", this_process(), "g")
     recorder = Recorder(Store("g", database), GRID, FACTS, [])
     cells = Cells(GRID, plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID), FACTS, lambda *_: None, leases)  # type: ignore[arg-type, return-value]
     plain, residual = cells.states

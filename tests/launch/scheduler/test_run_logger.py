@@ -14,7 +14,9 @@ from study.launch.plan.cells import DataFacts, make_cells, plan_cells
 from study.launch.scheduler import flush_policy as pace
 from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.run_logger import Recorder
-from study.track import Store, load_runs, words
+from study.track import tags as tag
+from study.track.frames import load_runs
+from study.track.store import Store
 from study.tune import Trial, trial_spec
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
@@ -48,7 +50,7 @@ def test_a_run_that_is_only_a_name_is_made_whole(store: Store, kind: str, tmp_pa
     (tmp_path / "other").mkdir()
     whole, key = begin(Store("g", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"), kind)
     expected = Store("g", f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}").client.get_run(whole)
-    bare = store.begin("x", {}, {words.KIND: kind, words.KEY: key, words.TRIAL: "0"})
+    bare = store.begin("x", {}, {tag.KIND: kind, tag.KEY: key, tag.TRIAL: "0"})
     assert load_runs("g", store.uri).empty  # not shown by halves
     for _ in range(2):  # and what is whole stays as it is
         assert begin(store, kind) == (bare, key)
@@ -67,38 +69,38 @@ def environments(store: Store, run_id: str) -> list[str]:
 def test_a_run_tells_what_decides_its_result(store: Store) -> None:
     run_id, _ = begin(store, "run")
     tags = store.client.get_run(run_id).data.tags
-    assert (tags[words.CODE], tags[words.TORCH], tags[words.DATA]) == (code(), torch.__version__, "f")
+    assert (tags[tag.CODE], tags[tag.TORCH], tags[tag.DATA]) == (code(), torch.__version__, "f")
     told = json.loads(Path(store.client.download_artifacts(run_id, "environment.json")).read_text())
     assert (told["code"], told["torch"], told["threads of a run"]) == (code(), torch.__version__, "1")
     begin(store, "run")
     assert environments(store, run_id) == ["environment.json"]  # it goes on where it began
-    assert store.client.get_run(run_id).data.tags[words.CODE] == code()
+    assert store.client.get_run(run_id).data.tags[tag.CODE] == code()
 
 
 @pytest.mark.parametrize("step", [0, 40])
 def test_a_run_that_goes_on_by_other_code_tells_of_both(store: Store, step: int) -> None:
     run_id, _ = begin(store, "run")
-    store.set_tags(run_id, {words.CODE: "earlier", words.TORCH: "2.0", words.COMMIT: "c"})
+    store.set_tags(run_id, {tag.CODE: "earlier", tag.TORCH: "2.0", tag.COMMIT: "c"})
     recorder = Recorder(store, GRID, FACTS, store.records())
     state = CellState(plan_cells(make_cells(GRID, FACTS), FACTS, [], GRID)[0], None, [])
     job = recorder.begin_run(state, GRID.runs()[0].with_recipe(**POINT))
     tags = store.client.get_run(run_id).data.tags
-    assert (tags[words.CODE], tags[words.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
-    assert tags[words.COMMIT] == commit()
+    assert (tags[tag.CODE], tags[tag.TORCH]) == (f"earlier, {code()}", f"2.0, {torch.__version__}")
+    assert tags[tag.COMMIT] == commit()
     assert len(environments(store, run_id)) == 2
     recorder.started(job, Started(step, 100, "cpu", "fp32", ()))
     recorder.end(job, "interrupted")
     # without a checkpoint it began anew, and nothing of the earlier attempt is in it
     expected = code() if step == 0 else f"earlier, {code()}"
-    assert store.client.get_run(run_id).data.tags[words.CODE] == expected
+    assert store.client.get_run(run_id).data.tags[tag.CODE] == expected
 
 
 def test_a_run_that_goes_on_elsewhere_keeps_both_environments(store: Store) -> None:
     run_id, _ = begin(store, "run")
-    store.set_tags(run_id, {words.OWNER: "another-machine:1:1"})
+    store.set_tags(run_id, {tag.OWNER: "another-machine:1:1"})
     begin(store, "run")
     assert len(environments(store, run_id)) == 2
-    assert store.client.get_run(run_id).data.tags[words.CODE] == code()
+    assert store.client.get_run(run_id).data.tags[tag.CODE] == code()
 
 
 def test_a_search_knows_the_trials_of_a_launcher_that_died(store: Store) -> None:

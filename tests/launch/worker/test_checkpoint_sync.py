@@ -12,10 +12,11 @@ from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Unsaved
 from study.launch.messages import RESUME
+from study.launch.worker import checkpoint_sync as module
 from study.launch.worker.checkpoint_sync import WEIGHTS, Courier, carried
-from study.launch.worker.process import checkpoint_sync as module
-from study.track import ArtifactPlace, Unreachable
-from study.train import CheckpointPlan, Step, course, load_checkpoint
+from study.track.artifacts import ArtifactPlace
+from study.track.uri import Unreachable
+from study.train import CheckpointPlan, Step, load_checkpoint, run_steps
 from study.train.checkpoint import save_checkpoint
 from study.train.step import take_step
 
@@ -96,7 +97,7 @@ def happenings(place: ArtifactPlace, folder: Path, stop_after: int = 10**6, keep
     def stop() -> bool:
         return taken >= stop_after
 
-    steps = course(SPEC, dataset, CPU, plan, stop=stop)
+    steps = run_steps(SPEC, dataset, CPU, plan, stop=stop)
     for happened in carried(steps, Courier(place, plan.path), keep=keep, stop=stop):
         if isinstance(happened, Step):
             taken += 1

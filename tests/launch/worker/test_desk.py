@@ -93,13 +93,13 @@ def broken(error: Exception) -> Callable[..., Iterator[object]]:
 def test_a_run_that_breaks_says_so_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, memory: bool
 ) -> None:
-    real, calls = study.train.course, []
+    real, calls = study.train.run_steps, []
 
     def course(*given: Any, **named: Any) -> Any:
         calls.append(1)
         return broken(error)() if len(calls) == 1 else real(*given, **named)
 
-    monkeypatch.setattr(study.train, "course", course)
+    monkeypatch.setattr(study.train, "run_steps", course)
     heard = serve(order("a", tmp_path), order("b", tmp_path))
     (failed,) = [message for message in heard if isinstance(message, Failed)]
     assert (failed.task, failed.out_of_memory, failed.joined) == ("a", memory, True)
@@ -121,7 +121,7 @@ def test_runs_whose_common_step_breaks_all_say_so(tmp_path: Path, monkeypatch: p
 def test_a_gpu_that_is_lost_ends_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another takes its runs over: no operation of this process would succeed again."""
     error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
-    monkeypatch.setattr(study.train, "course", broken(error))
+    monkeypatch.setattr(study.train, "run_steps", broken(error))
     line = Line(order("a", tmp_path))
     with pytest.raises(torch.AcceleratorError, match="illegal"):
         Desk(Wire(line), "cpu", torch.get_num_threads()).serve()  # type: ignore[arg-type]

@@ -17,9 +17,9 @@ import torch
 from study.config import DatasetSpec, ProbePlan, Probes, Recipe, RunSpec
 from study.data import load_dataset
 from study.events import Checkpointed, Event, Finished, Started
-from study.launch.worker.process import rank_group as ranks
+from study.launch.worker import rank_group as ranks
 from study.launch.worker.rank_group import RankDied, each_device, one_worker, run_in_group
-from study.track import load_runs
+from study.track.frames import load_runs
 from study.train import CheckpointPlan
 from tests.launch.processes import Launcher, uri, wait_for
 from tests.train.test_run import curve

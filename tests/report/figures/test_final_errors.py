@@ -13,11 +13,12 @@ from ..frames import Truth, diverge, make_study
 
 def test_depth_figure_has_every_seed(digits):
     data = depth_data(digits.runs)
-    plain = next(one for one in data.series if (one.architecture, one.metric) == ("plain", "final_train_error"))
-    assert plain.depths == (8, 20, 32, 56)
+    plain = data.seeds[(data.seeds["architecture"] == "plain") & (data.seeds["metric"] == "final_train_error")]
+    assert list(plain["depth"].unique()) == [8, 20, 32, 56]
     expected = digits.runs.loc[digits.runs["net"] == "plain-56", "final_train_error"]
-    assert sorted(plain.seeds[3]) == sorted(expected)
-    assert plain.means[3].estimate == pytest.approx(expected.mean())
+    deep = plain[plain["depth"] == 56]
+    assert sorted(deep["error"]) == sorted(expected)
+    assert deep["mean"].unique() == pytest.approx(expected.mean())
     low, high = data.limits["final_train_error"]
     assert low < 0
     assert high > expected.max()
@@ -52,11 +53,12 @@ def test_a_wide_interval_does_not_squeeze_the_seeds(digits):
 
 def test_the_interval_may_be_another(digits):
     data = depth_data(digits.runs, lambda cell: Interval(float(np.median(cell)), 1.0, 2.0, n=(len(cell),)))
-    assert all((mean.low, mean.high) == (1.0, 2.0) for one in data.series for mean in one.means)
+    assert set(data.seeds["low"]) == {1.0}
+    assert set(data.seeds["high"]) == {2.0}
 
 
 def test_the_data_has_a_row_a_seed(digits):
-    frame = depth_data(digits.runs).frame()
+    frame = depth_data(digits.runs).seeds
     assert len(frame) == 2 * len(digits.runs)
     mine = frame[(frame["metric"] == "final_train_error") & (frame["architecture"] == "plain") & (frame["depth"] == 56)]
     assert mine["error"].mean() == pytest.approx(mine["mean"].iloc[0])
@@ -77,7 +79,7 @@ def test_a_user_draws_on_axes_of_their_own(digits):
 def test_the_same_numbers_give_the_same_bytes(digits, tmp_path):
     data = depth_data(digits.runs)
     for folder in ("a", "b"):
-        draw_and_save(tmp_path / folder, "depth", lambda figure, axes: draw_both(data, figure, axes), 2, data.frame())
+        draw_and_save(tmp_path / folder, "depth", lambda figure, axes: draw_both(data, figure, axes), 2, data.seeds)
     for kind in ("png", "svg", "pdf", "csv"):
         assert (tmp_path / f"a/depth.{kind}").read_bytes() == (tmp_path / f"b/depth.{kind}").read_bytes()
     svg = (tmp_path / "a/depth.svg").read_text()

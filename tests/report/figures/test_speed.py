@@ -12,11 +12,11 @@ def test_medians_of_finished_runs(digits):
     runs = diverge(digits, "plain-56 seed 1").runs
     runs.loc[runs["name"] == "plain-56 seed 0", "seconds"] = 200.0
     data = speed_data(runs)
-    (time,) = [one for one in data.series if (one.architecture, one.metric) == ("plain", "seconds")]
-    assert time.depths == (8, 20, 32, 56)
-    assert [len(cell) for cell in time.seeds] == [3, 3, 3, 2]  # the diverged one took less time than it would have
-    assert time.medians[3] == (200 + 116) / 2
-    assert len(data.frame()) == 2 * 23
+    times = data.seeds[(data.seeds["architecture"] == "plain") & (data.seeds["metric"] == "seconds")]
+    nets = times.groupby("depth")["median"]
+    assert nets.size().to_dict() == {8: 3, 20: 3, 32: 3, 56: 2}  # the diverged one took less time than it would have
+    assert nets.first()[56] == (200 + 116) / 2
+    assert len(data.seeds) == 2 * 23
     assert data.devices == ("cpu",)
 
 
@@ -25,7 +25,7 @@ def test_what_is_not_known_is_left_out(digits):
     assert speed_data(runs).metrics == ("seconds",)
     with pytest.raises(ValueError, match="no finished run has 'images_per_second'"):
         figures.throughput(runs)
-    assert speed_data(digits.runs.assign(outcome="diverged")).series == ()
+    assert speed_data(digits.runs.assign(outcome="diverged")).seeds.empty
 
 
 @pytest.mark.parametrize(("factor", "label", "scale"), [

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from study.report.tables.pairs import PAIR_COLUMNS, pairs_table
-from study.report.tables.results import write_table
+from study.report.tables.writer import write_table
 from study.verdict import judge
 from tests.report.frames import Truth, make_study
 

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from study.report import results_table
-from study.report.tables.results import rates_table, results, runs_table, trials_table, write_table
+from study.report.tables.results import rates_table, results, runs_table, trials_table
+from study.report.tables.writer import write_table
 from tests.report.frames import diverge, unfinish
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from study.report import build_report
-from study.report.tables.results import NOTHING
-from study.report.tables.unfinished import unfinished_table
+from study.report import Joined, build_report
+from study.report.tables.results import unfinished_table
+from study.report.tables.writer import NOTHING
 from tests.report.frames import Study, unfinish
 from tests.report.test_build import Page
 
@@ -33,7 +33,7 @@ def test_one_that_has_logged_nothing_yet(running: Study) -> None:
 
 def test_the_page_has_them_as_long_as_there_are_any(running: Study, digits: Study, tmp_path) -> None:
     for study, there in ((running, True), (digits, False)):
-        index = build_report("s", study.runs, study.curves, study.trials, tmp_path / "out", {})
+        index = build_report(Joined("s", study.runs, study.curves, study.trials), tmp_path / "out")
         page = Page(index.read_text(encoding="utf-8"))
         assert ("table-unfinished" in page.ids) is there
         assert ("plain-56 seed 2: still running" in page.text) is there

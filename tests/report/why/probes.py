@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from study.report.why.chapter import Evidence
-from study.track.words import PROBE_COLUMNS
+from study.track.tags import PROBE_COLUMNS
 
 from ..frames import Truth, make_study
 

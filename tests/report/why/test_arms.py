@@ -4,7 +4,7 @@ import pytest
 
 from study.report.why.arms import arms, doses, in_words
 from study.statistics.welch import difference_in_differences
-from study.track.words import PROBE_COLUMNS
+from study.track.tags import PROBE_COLUMNS
 
 from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, SCALES, WORSE, remedied
 
@@ -106,6 +106,7 @@ def test_growth_of_gradients_is_fitted_at_initialisation():
         ("shortcut_scale=0.5", "shortcut times 0.5"),
         ("scaling=rezero", "ReZero"),
         ("shortcut=B, width=2", "option B + width=2"),
+        ("milestones=[0.5, 0.75]", "milestones=[0.5, 0.75]"),
     ],
 )
 def test_remedies_have_names(variant, words):

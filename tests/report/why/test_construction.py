@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from study.report.tables.results import write_table
+from study.report.tables.writer import write_table
 from study.report.why.construction import built_pairs, construction_chapter, difference
 
 from .probes import make_evidence, with_probe

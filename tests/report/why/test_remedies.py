@@ -3,9 +3,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from study.report.tables.results import write_table
+from study.report.tables.writer import write_table
 from study.report.why.remedies import remedies_chapter
-from study.track.words import PROBE_COLUMNS
+from study.track.tags import PROBE_COLUMNS
 
 from .probes import make_evidence
 from .remedied import GOOD, HALF, PAPER, REMEDIES, SCALES, remedied

@@ -1,0 +1,63 @@
+"""What commands print: tables, progress, and one clear line where a file can't be written."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from study.errors import StudyError
+from study.terminal import say, shown
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    left: Sequence[str] = ("net",),
+    console: Console | None = None,
+) -> None:
+    """Print a table, all of whose columns are set to the right but those named in `left`."""
+    table = Table(title=None if title is None else shown(title))
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(shown, row))
+    (console or Console()).print(table)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print lines to standard error, in yellow."""
+    for line in lines:
+        say(line, "yellow", error=True)
+
+
+def print_verdicts(verdicts: Iterable[tuple[str, str]]) -> None:
+    """Print each verdict's line, and what to do next."""
+    for line, next_step in verdicts:
+        say(line, "bold")
+        say(next_step)
+
+
+@contextmanager
+def loading() -> Iterator[Callable[[str, float], None]]:
+    """Yield a function that shows progress on standard error: what is done, and which part of it, from 0 to 1."""
+    from study.launch.display import Display
+
+    with Display(Console(stderr=True)) as display:
+        yield display.loading
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an operating system's error into a line.
+
+    Raises:
+        StudyError: nothing can be written in `folder`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(f"can't write in {folder}: {error.strerror or error}") from None

@@ -1,0 +1,66 @@
+"""`study nets` and `study grids`: what can be trained, and the grids that come with the program."""
+
+from itertools import takewhile
+from typing import Annotated, Literal
+
+import typer
+
+from study.cli.console import print_table
+from study.terminal import say
+
+PAPER_NETS = [
+    *(f"{kind}-{depth}" for depth in (20, 32, 44, 56, 110) for kind in ("plain", "resnet")),
+    "resnet-1202",
+    *(f"{kind}-{depth}" for depth in (18, 34) for kind in ("plain", "resnet")),
+    *("resnet-50", "resnet-101", "resnet-152", "vgg-16", "vgg-19"),
+]
+grids_app = typer.Typer(help="List the grids that come with the program, or print one.")
+
+
+def nets(
+    size: Annotated[int, typer.Option(min=8, help="Side of CIFAR-family images in pixels.")] = 32,
+    imagenet_size: Annotated[int, typer.Option(min=32, help="Side of ImageNet-family and VGG images.")] = 224,
+    shortcut: Annotated[
+        Literal["A", "B", "C"] | None, typer.Option(help="Default: A for CIFAR, B for ImageNet.")
+    ] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Nets such as plain-20; default those of the paper.")
+    ] = None,
+) -> None:
+    """Print layers, parameters and multiply-adds of nets, counted from the nets themselves."""
+    import torch
+
+    from study.names import parse_net
+    from study.nets import build_net, count
+
+    rows = []
+    for name in names or PAPER_NETS:
+        side, classes = (size, 10) if parse_net(name).family == "cifar" else (imagenet_size, 1000)
+        with torch.device("meta"):
+            complexity = count(build_net(name, classes, shortcut=shortcut), (3, side, side))
+        rows.append((name, f"3x{side}x{side}", str(classes), *(f"{number:,}" for number in complexity)))
+    print_table(("net", "input", "classes", "layers", "parameters", "multiply-adds"), rows)
+
+
+@grids_app.callback(invoke_without_command=True)
+def grids(context: typer.Context) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    from study.config import grid_text, load_grid, shipped_grids
+
+    rows = []
+    for name in shipped_grids():
+        text = grid_text(name)[0].splitlines()
+        about = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text))
+        rows.append((name, str(len(load_grid(name).runs())), about))
+    headings = ("grid", "runs", "what")
+    print_table(headings, rows, left=headings)
+    say("`study grids show NAME` prints one; `study run --grid NAME` runs it")
+
+
+@grids_app.command("show")
+def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a file.")]) -> None:
+    """Print a grid: a file to start from."""
+    from study.config import grid_text
+
+    typer.echo(grid_text(name)[0], nl=False)

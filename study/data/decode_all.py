@@ -1,0 +1,181 @@
+"""Decode all files of a data set on all cores into arrays on disk, so that a stop loses nothing that is done.
+
+Each image gets a row in `pixels` and a record: its state, size, sums and a digest. After a stop or a crash, rows whose
+digest holds are kept and the others are decoded. Legend: M files, S side of the square images.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.data.decode import Pixels, Resize, decode, mean_colour, reason, square, sums
+from study.data.files import MAX_FILE_BYTES, ImageFile, Read, TooLargeError
+from study.data.source import Progress
+
+CHUNK = 32
+"""Images a task of the pool decodes."""
+MOST_THREADS = 32
+"""More threads would wait for Python's lock: they work some ten times as long outside it as inside."""
+SMALL_BYTES = 8192
+"""Mean size below which most of decoding is done inside Python's lock: threads would only wait for each other."""
+PENDING, GOOD, BAD = 0, 1, 2
+DIGEST_BYTES = 16
+RECORD = np.dtype(
+    [
+        ("height", "<i8"),
+        ("width", "<i8"),
+        ("total", "<i8", 3),
+        ("squares", "<i8", 3),
+        ("digest", "u1", DIGEST_BYTES),
+        ("state", "u1"),
+    ]
+)
+
+Records = NDArray[Any]
+Failures = dict[int, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Where decoded files go: pixels (M, S, S, 3), records (M,) of `RECORD`, reasons of bad ones in a file of lines."""
+
+    pixels: Pixels
+    records: Records
+    reasons: Path
+    resize: Resize
+
+
+def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress: Progress | None) -> Failures:
+    """Decode the pending `files` into `target`; return the rows that can't be decoded, each with its reason."""
+    failures = keep_done(target)
+    todo = np.flatnonzero(target.records["state"] == PENDING)
+    done = len(files) - len(todo)
+
+    def decode_chunk(rows: NDArray[np.int64]) -> Failures:
+        return _decode_some(files, read, target, rows)
+
+    with target.reasons.open("a", encoding="utf-8") as reasons:
+
+        def record(rows: NDArray[np.int64], failed: Failures) -> None:
+            nonlocal done
+            for row, why in failed.items():
+                reasons.write(json.dumps([row, why]) + "\n")
+            if failed:
+                reasons.flush()
+            failures.update(failed)
+            done += len(rows)
+            if progress is not None:
+                progress("decoding images", done / len(files))
+
+        _in_chunks(decode_chunk, todo, threads(files), record)
+    return failures
+
+
+def keep_done(target: Target) -> Failures:
+    """Mark whatever an earlier attempt left in doubt as pending; return its bad files, with their reasons."""
+    reasons: Failures = {}
+    lines = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
+    for line in lines.splitlines():
+        try:
+            row, why = json.loads(line)
+            reasons[int(row)] = str(why)
+        except (ValueError, TypeError, OverflowError):
+            continue  # cut off in the middle
+    records = target.records
+    forget_damaged(target.pixels, records)
+    bad = np.flatnonzero(records["state"] == BAD).tolist()
+    for row in bad:
+        if row not in reasons:
+            records["state"][row] = PENDING
+    return {row: reasons[row] for row in bad if row in reasons}
+
+
+def forget_damaged(pixels: Pixels, records: Records) -> None:
+    """Mark the images (M, S, S, 3) that aren't as they were written as pending, in `records` (M,)."""
+
+    def check(rows: NDArray[np.int64]) -> Failures:
+        for row in rows.tolist():
+            if not holds(pixels[row], records[row]):
+                records["state"][row] = PENDING
+        return {}
+
+    _in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores())
+
+
+def available_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS, Windows
+
+
+def threads(files: Sequence[ImageFile]) -> int:
+    """Return how many threads decode: the processors this process may use, within reason, and one for small files."""
+    if sum(file.size_bytes for file in files) < SMALL_BYTES * len(files):
+        return 1
+    return min(available_cores(), MOST_THREADS)
+
+
+def holds(pixels: Pixels, record: Any) -> bool:
+    """Whether an image's pixels (S, S, 3) and record are as they were written."""
+    return bytes(record["digest"]) == _digest(pixels, record)
+
+
+def _in_chunks(
+    work: Callable[[NDArray[np.int64]], Failures],
+    rows: NDArray[np.int64],
+    workers: int,
+    on_done: Callable[[NDArray[np.int64], Failures], None] | None = None,
+) -> None:
+    """Call `work` on chunks of `rows` in threads, and `on_done` here with the outcome; a stop drops the rest."""
+    # One core a thread: PyTorch would start more of its own in each, and they would wait for one another.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
+        try:
+            tasks: dict[Future[Failures], NDArray[np.int64]] = {}
+            for start in range(0, len(rows), CHUNK):
+                chunk = rows[start : start + CHUNK]
+                tasks[pool.submit(work, chunk)] = chunk
+            for task in as_completed(tasks):
+                if on_done is not None:
+                    on_done(tasks[task], task.result())
+                else:
+                    task.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: NDArray[np.int64]) -> Failures:
+    failures: Failures = {}
+    size = target.pixels.shape[1]
+    for row in rows.tolist():
+        record = target.records[row]
+        try:
+            if files[row].size_bytes > MAX_FILE_BYTES:
+                raise TooLargeError
+            rgb = decode(read(files[row]))
+            record["height"], record["width"], _ = rgb.shape
+            record["total"], record["squares"] = sums(rgb)
+            target.pixels[row] = square(rgb, size, target.resize, mean_colour(record["total"], rgb))
+            record["digest"] = np.frombuffer(_digest(target.pixels[row], record), dtype=np.uint8)
+            record["state"] = GOOD
+        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+            failures[row] = reason(error)
+            target.pixels[row] = 0
+            record["state"] = BAD
+    return failures
+
+
+def _digest(pixels: Pixels, record: Any) -> bytes:
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=DIGEST_BYTES)
+    digest.update(b"".join(record[name].tobytes() for name in ("height", "width", "total", "squares")))
+    return digest.digest()

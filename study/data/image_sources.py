@@ -1,0 +1,179 @@
+"""Data sets of image files: Dogs vs Cats and folders of classes, ImageNet's included (see `image_tree`).
+
+Kaggle's Dogs vs Cats is `train.zip` as it comes, read in place, or the `train/` folder it unpacks to. Its test1.zip has
+no labels and is for prediction only, so the test is taken from the labelled images.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.data.cache import decoded_images
+from study.data.dataset import BadFile, Split
+from study.data.files import (
+    BadFilesError,
+    ImageFile,
+    Listing,
+    Read,
+    listed,
+    not_read,
+    open_archive,
+    open_folder,
+    read_file,
+    some,
+)
+from study.data.image_tree import class_problem, read_tree
+from study.data.source import Progress, Source, given_folder
+from study.errors import DataError
+
+if TYPE_CHECKING:
+    from study.config import DatasetSpec
+
+FOLDER_SIZE = 32
+"""Side in pixels of the square images of an image folder, where the specification has none."""
+DOGS_SIZE = 64
+"""The same of Dogs vs Cats."""
+DOGS_CLASSES = ("cat", "dog")
+DOGS_NAME = re.compile(r"(cat|dog)\.(\d{1,9})\.jpg")
+DOGS_BUNDLES = "dogs-vs-cats*.zip"
+"""What Kaggle's buttons download, of either edition: an archive of the archives."""
+
+
+def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
+    """Return the images of `spec.root`, made square with side `spec.image_size` (32 by default), classes by name.
+
+    Raises:
+        DataError: folders missing, classes that differ between the splits, a class without a usable image.
+        BadFilesError: files that can't be used, or empty class folders, and `spec.skip_bad` isn't set.
+    """
+    root = given_folder(spec.name, spec.root)
+    tree = read_tree(root)
+    parts = [part for part in (tree.train, tree.test) if part is not None]
+    bad = [file for part in parts for file in part.bad]
+    files = [file for part in parts for members in part.classes.values() for file in members]
+    notes = (*tree.notes, *not_read([name for part in parts for name in part.unread]))
+    if problem := class_problem(tree.train, tree.test, root):
+        if bad and not spec.skip_bad:  # they may be the cause
+            raise BadFilesError(tuple(bad), len(files) + len(bad))
+        raise DataError("\n".join([problem, *listed(bad), *notes]))
+    classes = tuple(tree.train.classes)
+    counts = [len(part.classes[name]) for part in parts for name in classes]
+    labels = np.tile(np.arange(len(classes)), len(parts)).repeat(counts)
+    split, good, skipped = decode_split(
+        files,
+        labels,
+        lambda file: read_file(root / file.name),
+        spec,
+        default_size=FOLDER_SIZE,
+        bad=bad,
+        progress=progress,
+    )
+    boundary = int((good < sum(counts[: len(classes)])).sum())
+    train, test = (split.take(rows) for rows in torch.arange(len(split)).tensor_split([boundary]))
+    for part, taken in zip(parts, (train, test), strict=False):
+        check_classes(classes, taken, part.folder, skipped)
+    return Source(train, test if tree.test else None, classes, skipped, notes)
+
+
+def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
+    """Return the labelled photographs, made square with side `spec.image_size` (64 by default), cats first, by number.
+
+    Raises:
+        DataError: no train.zip or train/, a damaged archive, or a class without a usable image.
+        BadFilesError: files that can't be used or have a wrong name, and `spec.skip_bad` isn't set.
+    """
+    place, listing = open_training(given_folder(spec.name, spec.root))
+    files = [file for file in listing.files if DOGS_NAME.fullmatch(_base(file.name))]
+    wrong = sorted(file.name for file in listing.files if not DOGS_NAME.fullmatch(_base(file.name)))
+    bad = [*listing.bad, *(BadFile(name, "isn't called cat.N.jpg or dog.N.jpg") for name in wrong)]
+    files.sort(key=_order)
+    labels = np.asarray([_order(file)[0] for file in files], dtype=np.int64)
+    missing = [name for label, name in enumerate(DOGS_CLASSES) if label not in labels]
+    if missing:
+        raise DataError("\n".join([f"no {missing[0]} in {place}: they are {missing[0]}.N.jpg", *listed(bad)]))
+    everything, _, skipped = decode_split(
+        files, labels, listing.read, spec, default_size=DOGS_SIZE, bad=bad, progress=progress
+    )
+    check_classes(DOGS_CLASSES, everything, place, skipped)
+    return Source(everything, None, DOGS_CLASSES, skipped, not_read(listing.unread))
+
+
+def open_training(root: Path) -> tuple[Path, Listing]:
+    """List the labelled photographs below `root`: the folder if it has any, else the archive.
+
+    Raises:
+        DataError: there is neither, or the archive is damaged.
+    """
+    for folder in (root / "train", root / "train" / "train"):  # some programs unpack train.zip into a folder `train`
+        if folder.is_dir() and any(path.suffix == ".jpg" for path in folder.iterdir()):
+            return folder, open_folder(folder, folder)
+    archive = root / "train.zip"
+    if archive.is_file():
+        return archive, open_archive(archive)
+    for bundle in sorted(root.glob(DOGS_BUNDLES)):
+        raise DataError(f"{bundle} holds Kaggle's archives: unzip it there, once (not those within)")
+    raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
+
+
+def _order(file: ImageFile) -> tuple[int, int, str]:
+    """Return label, number and name: the order of the images, the same for folder and archive."""
+    match = DOGS_NAME.fullmatch(_base(file.name))
+    assert match is not None  # noqa: S101 (files of other names were taken out)
+    return DOGS_CLASSES.index(match[1]), int(match[2]), file.name
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def decode_split(
+    files: Sequence[ImageFile],
+    labels: NDArray[np.int64],
+    read: Read,
+    spec: "DatasetSpec",
+    *,
+    default_size: int,
+    bad: Sequence[BadFile] = (),
+    progress: Progress | None = None,
+) -> tuple[Split, NDArray[np.int64], tuple[BadFile, ...]]:
+    """Decode `files`; return the usable images, their positions in `files` (N,), and the skipped files.
+
+    Args:
+        files: the image files, M of them.
+        labels: a class for each (M,).
+        read: returns the bytes of a file.
+        spec: has the size, the way of resizing, and whether bad files are skipped.
+        default_size: side of the square images in pixels if `spec` has none.
+        bad: files that are known to be unusable already.
+        progress: called with the current task and the part of it that is done.
+
+    Raises:
+        BadFilesError: files can't be used, and `spec.skip_bad` isn't set.
+        DataError: the decoded images can't be kept.
+    """
+    decoded = decoded_images(files, read, spec.image_size or default_size, spec.resize, progress)
+    skipped = (*bad, *(BadFile(files[row].name, why) for row, why in sorted(decoded.bad.items())))
+    if skipped and not spec.skip_bad:
+        raise BadFilesError(skipped, len(files) + len(bad))
+    if not decoded.bad:
+        return Split(decoded.pixels, torch.from_numpy(labels), None, decoded.files), np.arange(len(files)), skipped
+    good = np.setdiff1d(np.arange(len(files)), np.fromiter(decoded.bad, dtype=np.int64))
+    rows = torch.from_numpy(good)
+    return Split(decoded.pixels, torch.from_numpy(labels[good]), rows, decoded.files), good, skipped
+
+
+def check_classes(classes: Sequence[str], split: Split, place: Path, skipped: Sequence[BadFile]) -> None:
+    """Check that a split has an image of every class.
+
+    Raises:
+        DataError: a class is missing from `split`, the usable images of `place`.
+    """
+    present = set(split.labels.tolist())
+    missing = [name for label, name in enumerate(classes) if label not in present]
+    if missing:
+        raise DataError("\n".join([f"no image of {some(missing)} in {place} can be used", *listed(skipped)]))

@@ -1,0 +1,190 @@
+"""The solution by construction: a shallow net made deep by blocks that pass their input on, as He et al. 2015 argue.
+
+Section 1 (arXiv 1512.03385): "There exists a solution by construction to the deeper model: the added layers are
+identity mapping, and the other layers are copied from the learned shallower model."
+
+Legend: N images, C channels, H height, W width, K classes.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from study.errors import StudyError
+from study.names import resolve_net
+from study.nets.blocks import BasicBlock
+from study.nets.cifar import CifarNet
+from study.nets.imagenet import STAGES, ImageNetNet
+from study.nets.initialise import allocate
+from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
+
+Statistics = Literal["unit", "measured"]
+"""What the inserted batch norms hold, `unit` mean 0 and variance 1, `measured` those of the channels they see."""
+
+
+@dataclass(frozen=True, eq=False)
+class Construction:
+    """A deep plain net that computes what a shallow one does, and the proof."""
+
+    net: nn.Module
+    """The deeper net of the family, in the shallow net's mode."""
+    inserted: tuple[str, ...]
+    """The blocks that are identities: `layer1.1`, ..."""
+    largest_difference: float
+    """Between the two nets' logits, in evaluation mode, over all images and classes."""
+    changed: int
+    """Images to which the two nets give different classes."""
+
+
+def build_by_construction(
+    net: nn.Module,
+    depth: int,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    statistics: Statistics = "measured",
+) -> Construction:
+    """Insert identities at the end of each stage of a plain net, until it's the family's net of this depth.
+
+    An inserted block is two 3x3 Dirac kernels (1 at the centre, from a channel to itself), each with a batch norm and
+    a ReLU. A stage's output is a ReLU's, so it's at least 0 and a further ReLU changes nothing. With running mean m and
+    variance v, batch norm is the identity in evaluation mode where gamma = sqrt(v + eps) and beta = m:
+
+    - `unit`: m = 0 and v = 1. In training mode, the batch's own statistics make it something else.
+    - `measured`: m and v are those of the stage's output over the images, so that in training mode too it's the
+      identity, but for what a batch's statistics differ from those of all images.
+
+    Args:
+        net: a plain net of basic blocks: of the CIFAR family, or of 18 or 34 layers of the ImageNet family.
+        depth: of the net to build; the net's own inserts nothing.
+        batches: images (N, C, H, W) and labels (N,) to measure statistics on and to compare the logits of; they are
+            gone through several times.
+        statistics: of the inserted batch norms.
+
+    Raises:
+        StudyError: the net isn't one of those, or a depth that the family doesn't have, or less than the net's own.
+    """
+    shallow = copy_net(net, training=False)
+    deep = _deeper(shallow, depth)
+    known = shallow.state_dict()
+    added = _added(shallow, deep)
+    stages = {name.split(".")[0] for name in added} if statistics == "measured" else set()
+    measured = {stage: _stage_statistics(shallow, stage, batches) for stage in stages}
+    for name, block in added.items():
+        unit = torch.zeros(block.channels_out), torch.ones(block.channels_out)
+        _make_identity(block, *measured.get(name.split(".")[0], unit))
+        known.update({f"{name}.{key}": value for key, value in block.state_dict().items()})
+    deep.load_state_dict(known)
+    deep.eval()
+    with torch.no_grad():
+        logits = [(deep(images), shallow(images)) for images, _ in batches]  # (N, K) each
+    largest = max((float((a - b).abs().max()) for a, b in logits), default=0.0)
+    changed = sum(int((a.argmax(1) != b.argmax(1)).sum()) for a, b in logits)
+    return Construction(deep.train(net.training), tuple(added), largest, changed)
+
+
+@torch.no_grad()
+def add_noise(
+    net: nn.Module, scale: float, generator: torch.Generator, *, blocks: Collection[str] | None = None
+) -> nn.Module:
+    """Return a copy with Gaussian noise on the filters of its 3x3 layers, or of those in `blocks` alone.
+
+    A filter W (C, 3, 3) gets noise of deviation scale ||W|| / sqrt(9 C), whose norm is about scale ||W||: `scale` is
+    the relative size of the change, alike for dense filters and for Dirac kernels. Batch norms stay as they are. The
+    draws are made on the generator's device, so that equal generators give equal noise on every device.
+
+    Raises:
+        StudyError: a name in `blocks` that no 3x3 layer is in.
+    """
+    own = copy_net(net, training=net.training)
+    layers = find_layers(own)
+    missing = {name for name in blocks or () if not any(_within(layer.name, name) for layer in layers)}
+    if missing:
+        raise StudyError(f"the net has no 3x3 layers in {', '.join(sorted(missing))}")
+    for layer in layers:
+        weight = layer.conv.weight  # (C_out, C_in, 3, 3)
+        if blocks is None or any(_within(layer.name, name) for name in blocks):
+            noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=generator.device)
+            norm = weight.flatten(1).norm(dim=1)[:, None, None, None]
+            weight += noise.to(weight.device) * norm * (scale / math.sqrt(weight[0].numel()))
+    return own
+
+
+def _within(layer: str, block: str) -> bool:
+    return layer == block or layer.startswith(f"{block}.")
+
+
+def _stages(net: nn.Module) -> dict[str, nn.Sequential]:
+    return {name: child for name, child in net.named_children() if isinstance(child, nn.Sequential)}
+
+
+def _deeper(net: nn.Module, depth: int) -> nn.Module:
+    """Return the deeper net of the same family and widths, its weights undrawn, on the same device in the same dtype.
+
+    Raises:
+        StudyError: see `build_by_construction`.
+    """
+    blocks = [block for stage in _stages(net).values() for block in stage]
+    plain = all(isinstance(block, BasicBlock) and block.shortcut == "none" for block in blocks)
+    if not isinstance(net, CifarNet | ImageNetNet) or not plain or not net.design.is_common:
+        raise StudyError("only a plain net of basic blocks can be made deeper by identities: plain-20, plain-18")
+    own = 2 * len(blocks) + 2
+    family: Literal["cifar", "imagenet"] = "cifar" if isinstance(net, CifarNet) else "imagenet"
+    name = resolve_net("plain", depth, family)
+    if depth < own or (family == "imagenet" and STAGES[depth][0] != "basic"):
+        why = "has other blocks" if depth > own else "is shallower"
+        raise StudyError(f"{name} can't be built from plain-{own} by inserting identities: it {why}")
+    convs = [cast(nn.Conv2d, stage[0].conv1) for stage in _stages(net).values()]
+    base = (16, 32, 64) if family == "cifar" else (64, 128, 256, 512)
+    build: Callable[..., nn.Module] = type(net)
+    with torch.device("meta"):
+        deep = build(
+            depth,
+            net.fc.out_features,
+            in_channels=net.conv1.in_channels,
+            shortcut="none",
+            width=_width([conv.out_channels for conv in convs], base),
+            design=net.design,
+        )
+    allocate(deep.to(net.fc.weight.dtype), net.fc.weight.device)
+    return deep
+
+
+def _width(channels: Sequence[int], base: Sequence[int]) -> float:
+    """Return a width multiplier that rounds to these channels: the middle of those that do."""
+    low = max((own - 0.5) / at_one if own > 1 else 0.0 for own, at_one in zip(channels, base, strict=True))
+    high = min((own + 0.5) / at_one for own, at_one in zip(channels, base, strict=True))
+    return (low + high) / 2
+
+
+def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
+    """Return the blocks that only the deep net has, by name."""
+    return {
+        f"{name}.{i}": cast(BasicBlock, many[i])
+        for (name, few), many in zip(_stages(shallow).items(), _stages(deep).values(), strict=True)
+        for i in range(len(few), len(many))
+    }
+
+
+def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return mean and variance (C,) of a stage's output over all images and positions, in evaluation mode."""
+    (sums,) = sum_outputs(net, [net.get_submodule(stage)], batches, channel_sums)
+    count, total, squares = sums
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp_min(0)
+
+
+@torch.no_grad()
+def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
+    norms = (cast(nn.BatchNorm2d, norm) for norm in (block.bn1, block.bn2))
+    for conv, norm in zip((block.conv1, block.conv2), norms, strict=True):
+        nn.init.dirac_(conv.weight)
+        cast(Tensor, norm.running_mean).copy_(mean)
+        cast(Tensor, norm.running_var).copy_(var)
+        cast(Tensor, norm.num_batches_tracked).zero_()
+        stored = cast(Tensor, norm.running_var).double()  # as stored, so that rounding it changes nothing
+        norm.weight.copy_((stored + norm.eps).sqrt())
+        norm.bias.copy_(cast(Tensor, norm.running_mean))

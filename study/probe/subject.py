@@ -1,0 +1,196 @@
+"""What probes measure on: copies of a run's net, its 3x3 layers, and images, whose passes the user can stop.
+
+Legend: N images, C channels, H height, W width.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from study.config import ProbePlan
+from study.data import Split, derived_seed, evaluation_batches
+from study.data.splits import stratified_choice
+from study.errors import StudyError
+from study.train import Scorer, raise_if_stopped
+from study.train.shared_norm import unshare_statistics
+
+Batch = tuple[Tensor, Tensor]
+"""Images (N, C, H, W) and labels (N,)."""
+
+
+class HeldBatches(list[Batch]):
+    """Batches in memory; going through them raises Stopped when `stop` returns True."""
+
+    def __init__(self, batches: Iterable[Batch], stop: Callable[[], bool]) -> None:
+        super().__init__(batches)
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            raise_if_stopped(self._stop)
+            yield batch
+
+
+class RereadBatches:
+    """Batches of a split too large to be held, read anew in each pass; going through them raises Stopped likewise."""
+
+    def __init__(self, read: Callable[[], Iterable[Batch]], stop: Callable[[], bool]) -> None:
+        self._read = read
+        self._stop = stop
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._read():
+            raise_if_stopped(self._stop)
+            yield batch
+
+
+def copy_net(net: nn.Module, *, training: bool) -> nn.Module:
+    """Return a copy in the mode asked for, without gradients: it has its own weights and running statistics."""
+    own = copy.deepcopy(net).train(training)
+    unshare_statistics(own)  # every rank of a run measures by itself, on all the images
+    own.requires_grad_(True)
+    own.zero_grad(set_to_none=True)
+    return own
+
+
+@torch.no_grad()
+def recalibrated(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
+    """Return a copy in evaluation mode whose running statistics are those of these batches, averaged.
+
+    At initialisation running statistics are mean 0 and variance 1, so that batch norm does nothing in evaluation mode:
+    a net is to be recalibrated before it is measured there. Batches are images (N, C, H, W) and labels (N,).
+    """
+    own = copy_net(net, training=True)
+    norms = [module for module in own.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    for images, _ in batches:
+        own(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return own.eval()
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A 3x3 convolution and its batch norm."""
+
+    index: int
+    """Position among the net's 3x3 convolutions, from 0."""
+    name: str
+    """Of the convolution: `layer2.0.conv1`."""
+    stage: int
+    """0 for the stem, then the number in `layer1`, `layer2`, ..."""
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+
+
+def find_layers(net: nn.Module) -> list[Layer]:
+    """Return the 3x3 convolutions in order: the stem and 6n more in a net of the CIFAR family.
+
+    Of the ImageNet family both convolutions of a basic block and the middle one of a bottleneck; its stem is 7x7.
+    Projections on shortcuts are 1x1. A batch norm belongs to the convolution that was registered before it.
+
+    Raises:
+        StudyError: there are none, as in VGG nets, which have no batch norm.
+    """
+    layers: list[Layer] = []
+    last: tuple[str, nn.Conv2d] | None = None
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            last = (name, module) if module.kernel_size == (3, 3) else None
+        elif isinstance(module, nn.BatchNorm2d) and last is not None:
+            layers.append(Layer(len(layers), last[0], _stage(last[0]), last[1], module))
+            last = None
+    if not layers:
+        raise StudyError("the net has no 3x3 convolution with batch norm: probes are for plain-N and resnet-N")
+    return layers
+
+
+def _stage(name: str) -> int:
+    digits = name.split(".")[0].removeprefix("layer")
+    return int(digits) if digits.isdecimal() and name.startswith("layer") else 0
+
+
+def sum_outputs(
+    net: nn.Module, modules: Sequence[nn.Module], batches: Iterable[Batch], sums: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """Return, for each of a net's modules, `sums` of its output added up over the batches.
+
+    Raises:
+        StudyError: there are no batches.
+    """
+    totals: list[list[Tensor]] = [[] for _ in modules]
+
+    def add(total: list[Tensor], output: Tensor) -> None:
+        now = sums(output.detach())
+        total[:] = [total[0] + now] if total else [now]
+
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output, total=total: add(total, output))
+        for module, total in zip(modules, totals, strict=True)
+    ]
+    with torch.no_grad():
+        for images, _ in batches:
+            net(images)
+    for hook in hooks:
+        hook.remove()
+    if not all(totals):
+        raise StudyError("there are no images to measure on")
+    return [total for (total,) in totals]
+
+
+def channel_sums(y: Tensor) -> Tensor:
+    """(N, C, H, W) -> counts, sums and sums of squares of the channels (3, C), in double precision."""
+    wide = y.double()
+    total = wide.sum((0, 2, 3))
+    return torch.stack([torch.full_like(total, y.numel() // y.shape[1]), total, wide.square().sum((0, 2, 3))])
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A net at one iteration of its run, and what it is measured on."""
+
+    plan: ProbePlan
+    scorer: Scorer
+
+    @property
+    def net(self) -> nn.Module:
+        """The run's net, which is not to be changed."""
+        return self.scorer.state.net
+
+    @cached_property
+    def batches(self) -> HeldBatches:
+        """The images that probes see, in one batch: the same for all runs of a study."""
+        dataset, spec = self.scorer.dataset, self.scorer.spec
+        count = min(self.plan.probes.images, len(dataset.train))
+        seed = derived_seed(spec.dataset.split_seed, "probe images")
+        chosen = torch.from_numpy(stratified_choice(dataset.train.labels.cpu().numpy(), count, seed))
+        shown = dataset.train.take(chosen.to(dataset.train.pixels.device))
+        return HeldBatches(self._clean(shown, count), self.scorer.stop)
+
+    @cached_property
+    def training_images(self) -> RereadBatches:
+        """All training images, clean."""
+        return RereadBatches(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
+
+    @cached_property
+    def settled(self) -> nn.Module:
+        """The net with running statistics of these images: one that has hardly trained, or not well, has others."""
+        return recalibrated(self.net, self.batches)
+
+    def generator(self, *words: str | int) -> torch.Generator:
+        """Return a generator seeded by words, the same for every run, so that nets see the same draws."""
+        return torch.Generator().manual_seed(derived_seed(0, "probe", *words))
+
+    def _clean(self, split: Split, size: int | None) -> Iterator[Batch]:
+        scorer = self.scorer
+        return evaluation_batches(
+            split, scorer.state.normalizer, augment=scorer.spec.recipe.augment, batch_size=size, device=scorer.device
+        )

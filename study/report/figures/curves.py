@@ -1,0 +1,454 @@
+"""Error by iteration, drawn as in Figures 1 and 6 of the paper: training thin and dashed, test bold, a colour a depth.
+
+The paper's own curves, digitised from its Figure 6, lie beneath those of a study of CIFAR-10. Pixels of the figure (He
+et al. 2015, arXiv 1512.03385, Figure 6, left and middle) were read at every 1,000 iterations from 34,000 on, plain and
+residual nets of 20 to 56 layers. The same reading gives residual nets test errors of 8.80, 7.53, 7.21 and 7.05% where
+the paper's Table 6 says 8.75, 7.51, 7.17 and 6.97%, so a test error is good to 0.1 point; a training error, a thin
+dashed line, to 0.3 points and the curve's own jitter.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from functools import cache, partial
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
+from numpy.typing import NDArray
+
+from study.report.figures.drawing import Drawing
+from study.report.figures.labels import label_ends, one_variant, seeds_words
+from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
+from study.report.metrics import METRICS, axis
+from study.verdict.selection import architectures, counted, depths
+from study.verdict.text import listed
+
+SPLITS = {"train": "train_error", "test": "test_error"}
+PAPER_TOP = 20.0
+"""Percent at which the paper's axis of errors ends."""
+VERY_DEEP = 100
+"""Nets deeper than this have a panel of their own, as in the paper's Figure 6, right."""
+
+PAPER_DATASET = "cifar10"
+PAPER_ITERATIONS = 64_000
+"""Length of the paper's training (section 4.2)."""
+NEAR = 0.1
+"""A study's training may be longer or shorter by this part: elsewhere its iterations are not the paper's."""
+READING_ERROR = {"test": 0.1, "train": 0.3}
+"""Of reading the figure, in points."""
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "train": {"linewidth": 0.9, "linestyle": (0, (3, 1.5))},
+    "test": {"linewidth": 1.8, "linestyle": "-"},
+}
+PAPER_LOOKS: dict[str, dict[str, Any]] = {
+    "train": {"linewidth": 0.7, "linestyle": (0, (1, 1.2))},
+    "test": {"linewidth": 0.8, "linestyle": "-"},
+}
+"""The paper's own curves, pale, beneath the study's."""
+LINE = ["architecture", "depth", "split"]
+
+
+class CurveData(NamedTuple):
+    """Lines and limits of a figure of curves."""
+
+    lines: pd.DataFrame
+    """Tidy, a row a line and step: `source` (study or paper), `LINE`, `step`, mean `error` over the seeds in percent,
+    that of the `lowest` and `highest` seed, `seeds`, how many of them `diverged`, and whether some run `ended`."""
+    colours: dict[int, str]
+    """By depth."""
+    style: Style
+    top: float
+    """Where the axis of errors is cut."""
+    cut: bool
+    """Whether some point lies above `top`."""
+    last: float
+    power: int
+    """Of ten, by which iterations are divided."""
+
+    @property
+    def study(self) -> pd.DataFrame:
+        """The study's lines."""
+        return self.lines[self.lines["source"] == "study"]
+
+    @property
+    def paper(self) -> pd.DataFrame:
+        """The paper's own curves, of nets that the study has too."""
+        return self.lines[self.lines["source"] == "paper"]
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """Architectures."""
+        return tuple(dict.fromkeys(self.study["architecture"]))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have a line."""
+        return tuple(split for split in SPLITS if (self.study["split"] == split).any())
+
+    @property
+    def ends(self) -> pd.DataFrame:
+        """The last row of each of the study's lines."""
+        return self.study.drop_duplicates(LINE, keep="last")
+
+    def of(self, architecture: str) -> list[int]:
+        """Return the depths of an architecture's lines."""
+        return depths(self.study[self.study["architecture"] == architecture])
+
+
+def curves(
+    curves: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    *,
+    architecture: str = "plain",
+    splits: Collection[str] = ("train", "test"),
+    style: Style = "house",
+) -> Axes:
+    """Draw training and test error by iteration, a line a depth with a band from the lowest to the highest seed.
+
+    Args:
+        curves: a row a run and step, as `study.track.frames.load_curves` returns them, of one variant.
+        runs: a row a run, as `load_runs` returns them: then only runs that count are drawn, diverged ones at the error
+            of guessing to the end, and the paper's curves beneath those of CIFAR-10.
+        ax: where to draw; by default new axes.
+        architecture: plain, residual or vgg.
+        splits: train, test or both; alone, a split's lines are bold.
+        style: house, or the paper's axes and colours.
+
+    Raises:
+        ValueError: several variants, or no curve of the architecture.
+
+    Example:
+        >>> figures.curves(load_curves("digits"), load_runs("digits"), architecture="residual")
+    """
+    data = curve_data(curves, runs, style=style)
+    return _draw_one(data, ax, architecture, tuple(splits))
+
+
+def degradation(
+    curves: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    *,
+    split: str = "train",
+    depths: tuple[int, int] | None = None,
+    architecture: str = "plain",
+    style: Style = "house",
+) -> Axes:
+    """Draw one panel of the paper's Figure 1: error by iteration of a shallow and a deep net.
+
+    Args:
+        curves: as for `curves`.
+        runs: as for `curves`.
+        ax: where to draw; by default new axes.
+        split: train for the left panel, test for the right one.
+        depths: of the two nets; by default the shallowest and the deepest.
+        architecture: plain, residual or vgg.
+        style: house, or the paper's axes and colours.
+
+    Raises:
+        ValueError: several variants, or no curve of the architecture.
+
+    Example:
+        >>> figures.degradation(load_curves("digits"), split="test", depths=(20, 56))
+    """
+    data = curve_data(curves, runs, style=style)
+    chosen = only(data, {(architecture, depth) for depth in depths}) if depths else ends(data, architecture)
+    return _draw_one(chosen or data, ax, architecture, (split,))
+
+
+def curve_data(
+    curves: pd.DataFrame,
+    runs: pd.DataFrame | None = None,
+    colours: dict[int, str] | None = None,
+    style: Style = "house",
+) -> CurveData:
+    """Return mean training and test error by step for each net of one variant, from the runs that count.
+
+    A diverged run goes on at the error of guessing, so that the mean isn't of the lucky seeds only. Without `runs`,
+    every run in `curves` counts, as far as it goes. `colours` are those of the whole study's depths, where `curves`
+    are a part of it.
+
+    Raises:
+        ValueError: the frames hold several variants, whose mean would be of nothing.
+    """
+    one_variant(curves)
+    nets = curves.drop_duplicates(["architecture", "depth"]) if runs is None else runs
+    kept = None if runs is None else counted(runs)
+    lines = [
+        line
+        for architecture in architectures(nets)
+        for depth in depths(nets[nets["architecture"] == architecture])
+        for line in _lines_of(curves, kept, architecture, depth)
+    ]
+    drawn = {(line["architecture"].iloc[0], line["depth"].iloc[0]) for line in lines}
+    lines.append(paper_lines(kept if kept is not None else curves, drawn))
+    columns = ["source", *LINE, "step", "error", "lowest", "highest", "seeds", "diverged", "ended"]
+    frame = pd.concat([line for line in lines if len(line)] or lines, ignore_index=True).reindex(columns=columns)
+    frame = frame.astype({"seeds": "Int64", "diverged": "Int64"})
+    return _limits(frame, colours or depth_colours(depths(nets), style), style)
+
+
+def _lines_of(curves: pd.DataFrame, kept: pd.DataFrame | None, architecture: str, depth: int) -> Iterator[pd.DataFrame]:
+    """Yield a net's lines from the runs that are `kept`; where none of them has ended, from what there is."""
+    points = curves[(curves["architecture"] == architecture) & (curves["depth"] == depth)]
+    ended, diverged = True, pd.DataFrame()
+    if kept is not None:
+        net = kept[(kept["architecture"] == architecture) & (kept["depth"] == depth)]
+        ended, diverged = len(net) > 0, net[net["outcome"] == "diverged"]
+        points = points[points["run_id"].isin(net["run_id"])] if ended else points
+    for split, error in SPLITS.items():
+        table = points.pivot_table(index="step", columns="run_id", values=error, aggfunc="last")
+        for _, run in diverged.iterrows():
+            if run["run_id"] in table:
+                last = table[run["run_id"]].last_valid_index()
+                table.loc[table.index > last, run["run_id"]] = run[f"final_{error}"]
+        # Where seeds were evaluated at other steps, the gaps are bridged; nothing is added past a seed's last point.
+        table = table.interpolate(method="index", limit_area="inside").dropna(how="all")
+        if len(table):
+            values = table.to_numpy(dtype=np.float64)
+            of_seeds = {"error": np.nanmean(values, 1), "lowest": np.nanmin(values, 1), "highest": np.nanmax(values, 1)}
+            line = {"source": "study", "architecture": architecture, "depth": depth, "split": split}
+            counts = {"seeds": values.shape[1], "diverged": len(diverged), "ended": ended}
+            yield pd.DataFrame(line | {"step": table.index.astype(int)} | of_seeds | counts)
+
+
+def paper_lines(runs: pd.DataFrame, nets: Collection[tuple[str, int]]) -> pd.DataFrame:
+    """Return the paper's curves of those `nets` (architecture, depth) that it shows too.
+
+    There are none unless all `runs` are of the data set `cifar10` and as long as the paper's, within 10%: a curve of
+    another length would lie beside other learning rates. A folder of images isn't known to hold CIFAR-10.
+    """
+    lines = _paper_curves()
+    if not {"dataset", "total_iterations"} <= set(runs) or runs.empty:
+        return lines.iloc[:0]
+    length = pd.to_numeric(runs["total_iterations"])
+    near = (length - PAPER_ITERATIONS).abs() <= NEAR * PAPER_ITERATIONS
+    if not ((runs["dataset"] == PAPER_DATASET) & near).all():
+        return lines.iloc[:0]
+    return lines[_are_of(lines, nets)]
+
+
+@cache
+def _paper_curves() -> pd.DataFrame:
+    with (files("study.report") / "data" / "paper-figure6.csv").open("r", encoding="utf-8") as file:
+        table = pd.read_csv(file).sort_values(["family", "depth", "split"], kind="stable")
+    names = {"plain": "plain", "resnet": "residual"}
+    table = table.rename(columns={"iteration": "step", "error_pct": "error"})
+    table = table.assign(source="paper", architecture=table["family"].map(names), ended=True)
+    return table[["source", *LINE, "step", "error", "ended"]]
+
+
+def _are_of(lines: pd.DataFrame, nets: Collection[tuple[str, int]]) -> list[bool]:
+    return [net in nets for net in zip(lines["architecture"], lines["depth"], strict=True)]
+
+
+def only(data: CurveData, nets: Collection[tuple[str, int]]) -> CurveData:
+    """Return the lines of some nets (architecture, depth), with limits of their own and the same colours."""
+    return _limits(data.lines[_are_of(data.lines, nets)], data.colours, data.style)
+
+
+def ends(data: CurveData, architecture: str = "plain") -> CurveData | None:
+    """Return the lines of the shallowest and deepest nets of an architecture, None where there aren't two."""
+    found = data.of(architecture)
+    return only(data, {(architecture, found[0]), (architecture, found[-1])}) if len(found) > 1 else None
+
+
+def split_very_deep(data: CurveData) -> tuple[CurveData, CurveData | None]:
+    """Return all lines but those of very deep nets, and those, as the paper's Figure 6 has them in the right panel.
+
+    The first very deep net of an architecture is in both, as 110 layers are in the paper. None where no architecture
+    has two of them, or where there is nothing else.
+    """
+    apart, others = set(), {(architecture, depth) for architecture in data.panels for depth in data.of(architecture)}
+    for architecture in data.panels:
+        deep = [depth for depth in data.of(architecture) if depth > VERY_DEEP]
+        if len(deep) > 1:
+            apart |= {(architecture, depth) for depth in deep}
+            others -= {(architecture, depth) for depth in deep[1:]}
+    return (only(data, others), only(data, apart)) if apart and others - apart else (data, None)
+
+
+def _limits(lines: pd.DataFrame, colours: dict[int, str], style: Style) -> CurveData:
+    """Cut the axis where the second half of training lies, but below no final point of any seed."""
+    data = CurveData(lines, colours, style, top=0.0, cut=False, last=1.0, power=0)
+    highest = data.study["highest"].to_numpy(dtype=np.float64)
+    last = float(data.study["step"].max()) if len(highest) else 1.0
+    late = highest[data.study["step"] >= last / 2]
+    usual = float(np.percentile(late, 98)) if len(late) else 0.0
+    final = float(data.ends["highest"].max()) if len(highest) else 0.0
+    top = min(102.0, max(1.0, 1.1 * max(usual, final)))
+    if style == "paper":  # as the paper's as long as every line's end is on it
+        top = PAPER_TOP if final <= PAPER_TOP else min(100.0, PAPER_TOP * np.ceil(1.02 * final / PAPER_TOP))
+    power = int(np.floor(np.log10(last))) if last >= 10_000 else 0
+    return data._replace(top=float(top), cut=bool((highest > top).any()), last=last, power=power)
+
+
+def curve_drawings(
+    runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], style: Style = "house"
+) -> Iterator[Drawing]:
+    """Yield one variant's curves: of the shallowest and the deepest net, of all, and of very deep ones."""
+    data = curve_data(curves, runs, colours, style) if len(curves) else None
+    if data is None or data.study.empty:
+        return
+    two = ends(data)
+    if two is not None:
+        texts = (f"The shallowest and the deepest {two.panels[0]} net", two_depths_caption(two), curves_alt(two))
+        yield _drawing("degradation", texts, partial(draw_two_depths, two), two, len(two.splits), 2.5)
+    others, deep = split_very_deep(data)
+    apart = tuple(sorted(set(depths(deep.study)) - set(depths(others.study)))) if deep is not None else ()
+    texts = ("Training and test error of all nets", curves_caption(others, apart), curves_alt(others))
+    yield _drawing("curves", texts, partial(draw_all, others), others, len(others.panels), 2.9)
+    if deep is not None:
+        texts = ("The very deep nets", curves_caption(deep), curves_alt(deep))
+        yield _drawing("very-deep", texts, partial(draw_all, deep), deep, len(deep.panels), 2.9)
+
+
+def _drawing(
+    name: str, texts: tuple[str, str, str], draw: Callable[..., None], data: CurveData, columns: int, height: float
+) -> Drawing:
+    frame, options = data.lines.drop(columns="ended"), {"sharey": True, "style": data.style}
+    return Drawing(name, texts, draw, frame, columns, height, panel_width(columns), options)
+
+
+def _draw_one(data: CurveData, ax: Axes | None, architecture: str, splits: tuple[str, ...]) -> Axes:
+    if architecture not in data.panels:
+        raise ValueError(f"no curve of a net that is '{architecture}': there are {', '.join(data.panels) or 'none'}")
+    with axes_or_new(ax, style=data.style) as ax:
+        draw_curves(data, ax, architecture, splits)
+        ax.set_ylabel(axis(SPLITS[splits[0]] if len(splits) == 1 else "error", style=data.style))
+    return ax
+
+
+def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str, ...] = ("train", "test")) -> None:
+    """Draw one architecture's lines, with a band from the lowest to the highest seed and the paper's own beneath."""
+    scale = 10.0**data.power
+    thin = {split: split == "train" and len(splits) > 1 for split in SPLITS}
+    mine = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
+    for _, line in mine[mine["source"] == "paper"].groupby(LINE, sort=False):
+        colour, look = (
+            data.colours[line["depth"].iloc[0]],
+            PAPER_LOOKS["train" if thin[line["split"].iloc[0]] else "test"],
+        )
+        ax.plot(line["step"] / scale, line["error"], color=pale(colour), zorder=2.2, **look)
+    labels: dict[int, tuple[float, str, str]] = {}
+    lines = [line for _, line in mine[mine["source"] == "study"].groupby(LINE, sort=False)]
+    for line in sorted(lines, key=lambda line: (line["split"].iloc[0] == "test", line["depth"].iloc[0])):
+        last = line.iloc[-1]
+        depth, split = int(last["depth"]), str(last["split"])
+        colour, look = data.colours[depth], LOOKS["train" if thin[split] else "test"]
+        step = line["step"] / scale
+        ax.plot(step, line["error"], color=colour, zorder=3 if thin[split] else 4, **look)
+        if last["seeds"] > 1:
+            ax.fill_between(step, line["lowest"], line["highest"], color=colour, alpha=0.15, linewidth=0, zorder=2)
+        labels[depth] = float(last["error"]), f"{depth}-layer" + ("" if last["ended"] else ", unfinished"), colour
+    ax.set_xlim(0, data.last / scale)
+    ax.set_xlabel(axis("step", f"1e{data.power}" if data.power else "", style=data.style))
+    if data.style == "paper":
+        _paper_axes(data, ax)
+    else:
+        ax.set_ylim(-0.012 * data.top, data.top)  # a line at 0 stays off the frame
+    label_ends(ax, [labels[depth] for depth in sorted(labels)])
+
+
+def _paper_axes(data: CurveData, ax: Axes) -> None:
+    """Give axes the paper's ticks: 0, 5, 10 and 20 percent, farther up every 20, and whole powers of iterations."""
+    ax.set_ylim(0, data.top)
+    low = [0, 5, 10] if data.top <= 2 * PAPER_TOP else [0, 10]  # 0 and 5 would touch
+    ax.yaxis.set_major_locator(FixedLocator([*low, *np.arange(PAPER_TOP, data.top + 1, PAPER_TOP)]))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    if data.power:
+        ax.xaxis.set_major_locator(MultipleLocator(1))
+
+
+def draw_all(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw Figure 6: a panel an architecture, on the same axes."""
+    for ax, architecture in zip(axes[0], data.panels, strict=True):
+        draw_curves(data, ax, architecture)
+        ax.set_title(f"{architecture} nets")
+    axes[0][0].set_ylabel(axis("error", style=data.style))
+    handles = [Line2D([], [], label=axis(SPLITS[split]), color="#333333", **LOOKS[split]) for split in data.splits]
+    if len(data.paper):
+        handles += [_paper_key(f"{axis(SPLITS[split])}, paper", split) for split in data.splits]
+    columns = len(handles) if len(data.panels) > 1 else 2
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)
+
+
+def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw Figure 1: training error left, test error right where there is any, for the depths in `data`."""
+    for ax, split in zip(axes[0], data.splits, strict=True):
+        draw_curves(data, ax, data.panels[0], (split,))
+        ax.set_ylabel(axis(SPLITS[split], style=data.style))
+        ax.tick_params(labelleft=True)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(wspace=0.06)  # the labels of the left panel reach to the right one's axis
+    if len(data.paper):
+        figure.legend(handles=[_paper_key("same depth, paper", "test")], loc="outside lower center", handlelength=2.6)
+
+
+def _paper_key(label: str, split: str) -> Line2D:
+    return Line2D([], [], label=label, color="#9a9a9a", **PAPER_LOOKS[split])
+
+
+def curves_caption(data: CurveData, apart: tuple[int, ...] = ()) -> str:
+    """Return the caption of all nets' curves; nets of the depths `apart` have a figure of their own."""
+    text = (
+        "Training error (thin, dashed: running average over the images since the last point, as trained) and test "
+        "error (bold) by iteration"
+    )
+    if data.splits == ("train",):
+        text = "Training error (running average over the images since the last point, as trained) by iteration"
+    text += "; deeper nets are darker" if data.style == "house" and len(depths(data.study)) > 1 else ""
+    if apart:
+        text += f"; nets of {listed([str(depth) for depth in apart])} layers are in the next figure"
+    return f"{text}.{_note(data)}"
+
+
+def two_depths_caption(data: CurveData) -> str:
+    """Return the caption of the shallowest and the deepest net."""
+    names = listed([f"{depth}-layer" for depth in depths(data.study)])
+    errors = "Training error (left; running average, as trained) and test error (right)"
+    errors = errors if len(data.splits) > 1 else "Training error (running average, as trained)"
+    return f"{errors} of the {names} {data.panels[0]} nets by iteration.{_note(data)}"
+
+
+def _note(data: CurveData) -> str:
+    """Say what the lines stand for, where the paper's curves come from, and where its axes could not be kept."""
+    lines = data.ends
+    counts = set(lines.loc[lines["ended"], "seeds"])
+    text = f" {seeds_words(counts)}" if counts else " No run has ended yet"
+    text += "; bands reach from the lowest to the highest seed" if counts and counts != {1} else ""
+    if not lines["ended"].all():
+        text += "; nets marked unfinished have no ended run and are drawn as far as they are"
+    text += f"; errors above {data.top:.0f}% are cut off" if data.cut else ""
+    if (lines["diverged"] > 0).any():
+        text += "; a run that diverged stands at the error of guessing from there on"
+    text += "."
+    if len(data.paper):
+        text += (
+            " Pale lines beneath are the paper's own, digitised from its Figure 6 (He et al., 2015) from 34,000 "
+            f"iterations on: test error is read to {READING_ERROR['test']} points, training error to "
+            f"{READING_ERROR['train']} points and the curve's own jitter."
+        )
+    if data.style == "paper":
+        text += " Axes and colours are the paper's"
+        text += f", but errors reach to {data.top:.0f}% in place of {PAPER_TOP:.0f}%." if data.top > PAPER_TOP else "."
+    return text
+
+
+def curves_alt(data: CurveData) -> str:
+    """Tell the last error of every line."""
+    text = f"Line chart of error by iteration, up to {data.last:,.0f} iterations."
+    for split in data.splits:
+        lines = data.ends[data.ends["split"] == split]
+        rows = zip(lines["architecture"], lines["depth"], lines["error"], strict=True)
+        cells = [f"{kind} {depth} layers {error:.2f}%" for kind, depth, error in rows]
+        text += f" {METRICS[SPLITS[split]].label} at the last point: {', '.join(cells)}."
+    return text

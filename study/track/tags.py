@@ -1,0 +1,83 @@
+"""Names under which a run's facts are stored in MLflow: tags, metrics, params, and the columns made of them."""
+
+KIND = "study.kind"
+"""`run`, `tuning` (the search of a cell), `trial` (one rate of it), `dataset` (what was trained on)."""
+KEY = "study.run_key"
+CELL = "study.cell_key"
+OUTCOME = "study.outcome"
+"""`running`, `finished`, `diverged`, `pruned`, `failed`, `interrupted`."""
+REASON = "study.reason"
+"""Why a run failed or was pruned, in a line."""
+VARIANT = "study.variant"
+OWNER = "study.owner"
+"""The process that writes the run, as `processes.this_process` names it."""
+TRIAL = "study.trial"
+"""A trial's number in its cell's search; of a search, the number of its trials."""
+CHOSEN = "study.chosen"
+"""Of a search: the point it found, in JSON."""
+POINT = "study.point"
+"""Of a trial: the point it tries, in JSON: the rate and whatever else is searched."""
+BOUNDS = "study.bounds"
+"""Of a search: smallest and largest rate that were asked for, in JSON."""
+WIDENED = "study.widened"
+"""Of a search: trials beyond those bounds."""
+EDGE = "study.lr_edge"
+"""Of a search: `lowest` or `highest` where the best rate was the last one tried on that side."""
+OBJECTIVE = "study.objective"
+LR_TUNED = "study.lr_tuned"
+HOST = "study.host"
+PROBES = "study.probes"
+"""What was measured beside the curve, by name."""
+DEVICE = "study.device"
+PRECISION = "study.precision"
+EFFECT = "study.smallest_effect"
+"""Of the experiment: the smallest effect that its verdict counts, in points, then those asked for after the first
+result."""
+MADE = "study.made"
+"""Of a run: ids of the commands that began and continued it, in order. Of the experiment, followed by an id: a
+command."""
+CODE = "study.code"
+"""Digest of the code that decides results; of a run continued under other code, all of them in order."""
+TORCH = "study.torch"
+"""PyTorch's version, or all of them in order."""
+DATA = "study.data"
+"""Fingerprint of the images."""
+COMMIT = "mlflow.source.git.commit"
+PARENT = "mlflow.parentRunId"
+NAME = "mlflow.runName"
+
+SEPARATOR = ", "
+"""Between the values that a tag had one after another."""
+DONE = ("finished", "diverged", "pruned")
+"""Outcomes that are results: such a run isn't repeated."""
+NET_COLUMNS = ["run_id", "architecture", "depth", "net", "variant", "seed"]
+"""Columns that identify the run of a row."""
+PROBE_COLUMNS = [*NET_COLUMNS, "lr"]
+"""First columns of a probe's table, before `step` and the probe's own."""
+PROBE_TABLES = "probes"
+"""Folder of a run's artifacts with the results of its probes, a Parquet file per table."""
+CURVES = ("train_error", "train_loss", "test_error", "test_loss", "validation_error", "lr", "images_per_second")
+"""Metrics by iteration."""
+FINALS = (
+    "final_train_error",
+    "final_train_loss",
+    "final_train_error_augmented",
+    "final_test_error",
+    "final_test_loss",
+    "final_test_error_views",
+    "final_validation_error",
+    "final_validation_loss",
+)
+"""Metrics of the last iteration. `final_test_error` is of one view of each image, the centre; `final_test_error_views`
+of the recipe's `test_views`, where they are more."""
+COUNTS = (
+    "total_iterations",
+    "iterations_per_epoch",
+    "train_images",
+    "test_images",
+    "skipped_images",
+    "classes",
+    "parameters",
+    "multiply_adds",
+)
+"""Params that are whole numbers."""

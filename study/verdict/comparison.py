@@ -1,0 +1,248 @@
+"""Two studies side by side: what they set differently, and what that changes net by net and with depth.
+
+Everything is B minus A, by the same statistics as the verdict: Welch's interval and test over seeds for a net, the
+difference in differences for the change with depth, with Holm's adjustment over the nets of an error, and over the
+architectures and variants for the changes with depth. Seeds are taken as independent, also where both studies have the
+same ones: with equal weights at the start that is on the safe side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from study.statistics.interval import Interval, mean_interval
+from study.statistics.welch import difference, difference_in_differences, holm
+from study.verdict import selection as c
+from study.verdict.variant import Variant, is_of_study, labelled
+
+METRICS = ("final_train_error", "final_test_error")
+Kind = Literal["setting", "consequence", "circumstance"]
+CONSEQUENCES = (
+    "fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations",
+)  # fmt: skip
+"""What follows from the data and the settings, and can differ where they are the same: files that were changed."""
+CIRCUMSTANCES = ("device", "commit", "code", "torch")
+OWN = {
+    "run_id", "run_key", "name", "outcome", "status", "reason", "architecture", "depth", "net", "variant", "seed", "lr",
+    "lr_tuned", "start_time", "seconds", "images_per_second", "step", "parameters", "multiply_adds",
+    "iterations_per_epoch", "generalisation_gap",
+}  # fmt: skip
+"""Columns of runs that are no settings of a study."""
+SHORT = {"fingerprint": 12, "commit": 12}
+NO_VALUE = "\u2013"
+
+
+class Couple(NamedTuple):
+    """A variant of A and the one of B that it is set against, as the joined frames name them."""
+
+    a: str
+    b: str
+    shown: str
+    """What tells it from other couples; empty where there is one."""
+
+
+class Setting(NamedTuple):
+    """A field with all its values in A and in B, as words."""
+
+    name: str
+    a: str
+    b: str
+    kind: Kind
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two studies have other values."""
+        return self.a != self.b
+
+
+class NetChange(NamedTuple):
+    """A net that both studies have: B minus A."""
+
+    variant: str
+    architecture: str
+    depth: int
+    net: str
+    metric: str
+    a: Interval
+    b: Interval
+    change: Interval
+    p_holm: float
+
+
+class DepthChange(NamedTuple):
+    """Training error of the deepest common net minus that of the shallowest, in A, in B, and B's minus A's."""
+
+    variant: str
+    architecture: str
+    shallow_net: str
+    deep_net: str
+    a: Interval
+    b: Interval
+    change: Interval
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two studies say of each other."""
+
+    names: tuple[str, str]
+    smallest_effect: float
+    couples: tuple[Couple, ...]
+    differing: tuple[Setting, ...]
+    agreeing: int
+    """Settings with the same values in both."""
+    nets: tuple[NetChange, ...]
+    depths: tuple[DepthChange, ...]
+    shared: int
+    """Runs that both have: one training, not two."""
+
+    def of(self, metric: str) -> list[NetChange]:
+        """Return the changes in one error."""
+        return [one for one in self.nets if one.metric == metric]
+
+
+def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
+    """Compare two studies whose runs stand in one frame, as `join` puts them."""
+    kept = c.counted(runs)
+    couples = _couples(kept, names)
+    common = [_common(kept, couple) for couple in couples]
+    nets = [one for metric in METRICS for one in _nets(common, couples, metric)]
+    used = pd.concat([frame for pair in common for frame in pair]) if common else kept
+    if used.empty:
+        used = kept
+    found = compare_settings(used, names)
+    return Comparison(
+        names,
+        smallest_effect,
+        tuple(couples),
+        tuple(setting for setting in found if setting.differs),
+        sum(not setting.differs for setting in found if setting.kind == "setting"),
+        tuple(nets),
+        tuple(_depths(common, couples)),
+        shared_runs(kept),
+    )
+
+
+def _couples(kept: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
+    """Pair variants of the same name; where there are none, a study's only variant goes with each of the other's."""
+    mine = [_variants(kept, name) for name in names]
+    both = [variant for variant in mine[0] if variant in mine[1]]
+    if both:
+        pairs = [(variant, variant) for variant in both]
+    elif min(map(len, mine)) == 1:
+        pairs = [(a, b) for a in mine[0] for b in mine[1]]
+    else:
+        pairs = []
+    return [
+        Couple(labelled(names[0], a), labelled(names[1], b), (a if a == b else f"{a or 'all'} / {b or 'all'}")
+               if len(pairs) > 1 else "")
+        for a, b in pairs
+    ]  # fmt: skip
+
+
+def _variants(kept: pd.DataFrame, name: str) -> list[str]:
+    """Return a study's own variants, without its name."""
+    own = [variant for variant in c.variants(kept) if is_of_study(variant, name)]
+    return [variant.removeprefix(labelled(name)).removeprefix(", ") for variant in own]
+
+
+def _common(kept: pd.DataFrame, couple: Couple) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs of both variants whose net the other has too."""
+    a, b = (c.of_variant(kept, variant) for variant in (couple.a, couple.b))
+    nets = {*zip(a["architecture"], a["depth"], strict=True)} & {*zip(b["architecture"], b["depth"], strict=True)}
+    first, second = (
+        frame[[net in nets for net in zip(frame["architecture"], frame["depth"], strict=True)]] for frame in (a, b)
+    )
+    return first, second
+
+
+def _nets(
+    common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple], metric: str
+) -> list[NetChange]:
+    out = []
+    for couple, (a, b) in zip(couples, common, strict=True):
+        step = _resolution(a, b, metric)
+        for architecture in c.architectures(a):
+            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
+            for depth in c.depths(first):
+                cells = [c.values(frame, depth, metric) for frame in (first, second)]
+                net = c.net_name(first, architecture, depth)
+                means = mean_interval(cells[0]), mean_interval(cells[1])
+                change = difference(cells[1], cells[0], step)
+                out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
+    adjusted = holm([one.change.p for one in out])
+    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+
+
+def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple]) -> list[DepthChange]:
+    metric, out = METRICS[0], []
+    for couple, (a, b) in zip(couples, common, strict=True):
+        step = _resolution(a, b, metric)
+        for architecture in c.architectures(a):
+            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
+            found = c.depths(first)
+            if len(found) < 2:
+                continue
+            (a_deep, a_shallow), (b_deep, b_shallow) = (
+                [c.values(frame, depth, metric) for depth in (found[-1], found[0])] for frame in (first, second)
+            )
+            shallow, deep = (c.net_name(first, architecture, depth) for depth in (found[0], found[-1]))
+            out.append(
+                DepthChange(
+                    couple.shown, architecture, shallow, deep, difference(a_deep, a_shallow, step),
+                    difference(b_deep, b_shallow, step),
+                    difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step), float("nan"),
+                )
+            )  # fmt: skip
+    adjusted = holm([one.change.p for one in out])
+    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+
+
+def _resolution(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> float:
+    """Return what one image is worth in percent in the study with fewer images."""
+    return max(c.resolution(frame, metric) for frame in (a, b))
+
+
+def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting]:
+    """Return every field of two studies' runs, in the order of the frame; settings first."""
+    a, b = (runs[[is_of_study(str(variant), name) for variant in runs["variant"]]] for name in names)
+    fields = [str(name) for name in runs if name not in OWN and not str(name).startswith("final_")]
+    out = [Setting("learning rate", _rates(a), _rates(b), "setting")]
+    out += [Setting(field, _written(a, field), _written(b, field), _kind(field)) for field in fields]
+    seeds_a, seeds_b = (_values({int(seed) for seed in frame["seed"]}) for frame in (a, b))
+    out.append(Setting("seeds", seeds_a, seeds_b, "circumstance"))
+    order = ("setting", "consequence", "circumstance")
+    return sorted(out, key=lambda one: order.index(one.kind))
+
+
+def _kind(field: str) -> Kind:
+    return "consequence" if field in CONSEQUENCES else "circumstance" if field in CIRCUMSTANCES else "setting"
+
+
+def _rates(runs: pd.DataFrame) -> str:
+    tuned = runs["lr_tuned"].astype(bool)
+    given = _values(set(runs.loc[~tuned, "lr"].dropna()))
+    return ", ".join([*(["tuned for each net"] if tuned.any() else []), *([given] if given != NO_VALUE else [])])
+
+
+def _written(runs: pd.DataFrame, field: str) -> str:
+    present = runs[field].dropna()
+    if pd.api.types.is_numeric_dtype(present):
+        return _values(set(present))
+    return ", ".join(sorted({str(value)[: SHORT.get(field)] for value in present} - {"", "None", "nan"})) or NO_VALUE
+
+
+def _values(values: set[float] | set[int]) -> str:
+    return ", ".join(f"{value:,.15g}" for value in sorted(values)) or NO_VALUE
+
+
+def shared_runs(runs: pd.DataFrame) -> int:
+    """Count the runs whose key an earlier study has too: the same training, done twice or kept in two studies."""
+    if "run_key" not in runs:
+        return 0
+    keys = runs.assign(study=[Variant.parse(str(variant))["study"] for variant in runs["variant"]])
+    keys = keys[keys["run_key"] != ""].drop_duplicates(["study", "run_key"])
+    return int(keys.duplicated("run_key").sum())

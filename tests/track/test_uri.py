@@ -1,0 +1,100 @@
+"""Where a study lies: addresses of databases in folders of any name, and what shows MLflow's pages there."""
+
+import json
+import shlex
+import urllib.request
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from study.track.uri import database_path, sqlite_uri, tracking_uri, ui_hint
+from tests.conftest import run_here, run_study
+from tests.track.servers import Server
+
+NAMES = (
+    "a%20b",
+    "a%2Fb",
+    "it's",
+    'say "x"',
+    "what?",
+    "no#1",
+    "a;b",
+    "a&b=c",
+    "\u00fcn\u00ef c\u00f6de",
+    "100%",
+    "a@b:c",
+    "{x}[y]",
+    "a+b",
+)
+ODD = '50%25 it\'s #1? a%2Fb; "x" {y} \u00fc'
+TINY = (
+    "--set recipe.lr=0.1 --set recipe.epochs=1 --set grid.depth=[8] --set grid.seed=[0] --set grid.architecture=plain"
+)
+TINY += " --set dataset.train_limit=200 --set dataset.test_limit=50"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_addresses_are_those_of_sqlalchemy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    address = sqlite_uri(folder / "mlflow.db")
+    assert address == URL.create("sqlite", database=str(folder / "mlflow.db")).render_as_string()
+    assert make_url(address).database == str(folder / "mlflow.db")
+    assert database_path(address) == folder / "mlflow.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(folder)
+    assert tracking_uri() == address
+    for given in (address, f"sqlite:///{Path('mlflow.db')}"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+        assert tracking_uri() == address
+
+
+def test_options_of_an_address_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///a.db?timeout=5")
+    assert tracking_uri() == f"{sqlite_uri(tmp_path.resolve() / 'a.db')}?timeout=5"
+    assert database_path(tracking_uri()) == tmp_path.resolve() / "a.db"
+
+
+def test_what_shows_mlflows_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert ui_hint(tracking_uri()) == "mlflow ui"
+    (tmp_path / "mlruns" / "models").mkdir(parents=True)
+    assert ui_hint(tracking_uri()) == "mlflow ui"
+    (tmp_path / "mlruns" / "0").mkdir()
+    (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
+    with_option = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    assert ui_hint(tracking_uri()) == with_option
+    (tmp_path / "mlruns" / "0" / "meta.yaml").unlink()
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:///other.db")
+    assert ui_hint(tracking_uri()) == with_option
+    elsewhere = sqlite_uri(tmp_path / "a b" / "mlflow.db")
+    assert shlex.split(ui_hint(elsewhere)) == ["mlflow", "ui", "--backend-store-uri", elsewhere]
+    assert ui_hint("http://bob:pw@mlflow:5000") == "http://***@mlflow:5000"
+    assert "pw" not in ui_hint("postgresql://bob:pw@host/mlflow")
+
+
+@pytest.mark.slow
+def test_a_study_in_a_folder_with_an_odd_name_beside_a_file_store_of_an_older_mlflow(tmp_path: Path) -> None:
+    """It is run, shown and reported on, nothing is left outside the folder, and the hint's command shows it."""
+    folder = tmp_path / ODD.replace("/", "")
+    (folder / "mlruns" / "0").mkdir(parents=True)
+    (folder / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
+    done = run_study(folder, "run", "--grid", "digits", *TINY.split(), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    status = run_here(folder, "status")
+    assert (status.returncode, "1 runs finished" in status.stdout) == (0, True), status.stderr
+    report = run_here(folder, "report")
+    assert report.returncode == 0, report.stderr
+    assert {path.name for path in folder.iterdir()} == {"mlflow.db", "optuna.db", "mlruns", "reports"}
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert list((folder / "mlruns" / "digits").rglob("spec.json"))
+    hint = done.stderr.strip().splitlines()[-1].partition("every curve: ")[2]
+    with Server(folder, shlex.split(hint)[2:]) as server:
+        wanted = f"{server.address}/api/2.0/mlflow/experiments/search?max_results=9"
+        with urllib.request.urlopen(wanted, timeout=60) as answer:
+            assert "digits" in {found["name"] for found in json.load(answer)["experiments"]}
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
