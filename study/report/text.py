@@ -9,13 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from study.report.moments import phrase
-from study.statistics.interval import Interval
 from study.verdict.text import bounds, capital, grounds, listed, more_or_less, number, p_value, points, size
-
-
-def _grounds_in(estimate: Interval, form: str) -> str:
-    """Write what an estimate rests on, its bounds in a format such as ``.3f``."""
-    return grounds(estimate, lambda bound: format(bound, form))
 
 
 @cache
@@ -37,7 +31,6 @@ def _environment() -> Environment:
         "size": size,
         "ends": bounds,
         "grounds": grounds,
-        "grounds_in": _grounds_in,
         "more_or_less": more_or_less,
         "moment": phrase,
         "g": lambda value: f"{value:g}",

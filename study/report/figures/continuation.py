@@ -1,6 +1,7 @@
 """Training on from a deep net that was built from a shallow one: error by iteration, a line for each noise."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -13,13 +14,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from study.report.figures.drawing import Drawing
 from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
-from study.report.figures.style import SMALL
+from study.report.figures.layers import means_words
+from study.report.figures.style import COLUMN, SMALL, WIDTH
 from study.report.metrics import axis
 from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
 METRIC = "final_train_error"
+SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 COLUMNS = 3
 MOST_PANELS = 12
 """Of more, some evenly between the first and the last are drawn."""
@@ -146,6 +150,33 @@ def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
     top = max(float(shown.max()), 1.0)
     linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution(runs, METRIC))), 0.1, 1.0))
     return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+
+
+def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
+    """Return the figure of all panels; `alt` tells what became of each net."""
+    counts = {len(course.errors) for panel in data.panels for course in panel.courses}
+    seeds = "One seed a line" if counts == {1} else means_words(counts)
+    caption = (
+        f"Training error (all training images, clean, evaluation mode) of deep plain nets built from shallow ones "
+        f"({SOURCE}) and trained on by SGD with the study's schedule, whose first rate the title gives: as built, and "
+        "with Gaussian noise on the inserted blocks' filters, relative to their norm."
+    )
+    if any(panel.own is not None for panel in data.panels):
+        caption += " Dotted: the shallow net itself, trained on in the same way."
+    if any(len(panel.trained) for panel in data.panels):
+        caption += " Broken: the deep net trained from scratch in this study, at its end."
+    caption += f" {seeds}; the axis of iterations is linear up to 1 and logarithmic above"
+    caption += f", that of errors up to {data.linear:g}%." if data.linear else "."
+    if any(course.stopped for panel in data.panels for course in panel.courses):
+        caption += " Crosses: the loss wasn't finite any more; the net counts with the error of guessing from there on."
+    if len(data.drawn) < len(data.panels):
+        caption += f" Of {len(data.panels)} nets and rates, {len(data.drawn)} are drawn."
+    rows, columns = shape(data)
+    return Drawing(
+        "why-continuation", ("Training on from a solution", caption, alt), partial(draw_continuation, data),
+        data.frame(), columns, 1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN,
+        {"rows": rows, "sharey": True},
+    )  # fmt: skip
 
 
 def shape(data: ContinuationData) -> tuple[int, int]:

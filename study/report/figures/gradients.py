@@ -1,6 +1,8 @@
 """Gradients from layer to layer, at initialisation and as training goes on, and what they do to the layers."""
 
-from typing import Any, NamedTuple
+import math
+from functools import partial
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -9,144 +11,161 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
-from numpy.typing import NDArray
 
 from study.report.figures import layers
-from study.report.figures.layers import LayerLines, layer_lines, lines_frame
+from study.report.figures.drawing import Drawing
+from study.report.figures.layers import each_line, layer_lines, means_words
+from study.report.figures.style import depth_colours
 from study.report.metrics import axis
-from study.report.moments import END, evenly, label, moments_of
+from study.report.moments import END, evenly, label, moments_of, phrase
+from study.statistics.growth import BATCH_NORM_GROWTH
 from study.verdict.selection import architectures, depths
+from study.verdict.text import listed, number
 
+SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 MOST_MOMENTS = 5
 """Panels beside each other."""
 THEORY: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 WEIGHTS = ("weight_norm", "effective_lr", "turn")
 
 
-class GradientData(NamedTuple):
-    """Gradients' norms over those of the last layer, by layers before it: a row an architecture, a column a moment."""
-
-    lines: LayerLines
-    moments: tuple[float, ...]
-    all_depths: tuple[int, ...]
-    """Those that were measured, of which all or some are drawn."""
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy."""
-        return lines_frame(self.lines, "before_last", "gradient_ratio")
-
-
-class WeightData(NamedTuple):
-    """Norm, effective rate and turn of the weights by layer, of the deepest net of each architecture."""
-
-    lines: dict[str, LayerLines]
-    """By column of the probe."""
-    nets: tuple[tuple[str, int], ...]
-    moments: tuple[float, ...]
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy, a row a quantity, net, moment and layer."""
-        parts = [lines_frame(lines, "layer", "value").assign(quantity=name) for name, lines in self.lines.items()]
-        return pd.concat(parts, ignore_index=True)
-
-
-def gradient_data(rows: pd.DataFrame) -> GradientData | None:
-    """Return the norms of `input_gradient` relative to the last layer's; None where there are none.
+def gradient_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the norms of `input_gradient` over the last layer's, by layers before it; empty where there are none.
 
     The first layer is left out: its input is the image. Rows have a `moment`.
     """
     later = rows[rows["layer"] > 0]
-    last = later.groupby(["run_id", "moment"])["layer"]
-    before = last.transform("max") - later["layer"]
+    before = later.groupby(["run_id", "moment"])["layer"].transform("max") - later["layer"]
     ends = later["input_gradient"].where(before == 0).groupby([later["run_id"], later["moment"]]).transform("max")
     shown = later.assign(before_last=before, gradient_ratio=later["input_gradient"] / ends.where(ends > 0))
-    known = depths(rows)
-    shown = shown[shown["depth"].isin(layers.drawn_depths(known))]
-    moments = evenly(moments_of(shown), MOST_MOMENTS)
-    lines = layer_lines(shown[shown["moment"].isin(moments)], "gradient_ratio", "before_last", geometric=True)
-    there = tuple(one for one in moments if any(line.moment == one for line in lines))
-    return GradientData(lines, there, tuple(known)) if lines else None
+    shown = shown[shown["depth"].isin(layers.drawn_depths(depths(rows)))]
+    shown = shown[shown["moment"].isin(evenly(moments_of(shown), MOST_MOMENTS))]
+    return layer_lines(shown, "gradient_ratio", "before_last", geometric=True)
 
 
-def draw_gradients(data: GradientData, theory: float, figure: Figure, axes: NDArray[np.object_]) -> None:
-    """Draw a row of panels an architecture, a panel a moment; `theory` is the growth a layer of a broken line."""
-    colours = layers.colours_of(data.lines)
-    farthest = max(float(line.place.max()) for line in data.lines)
-    for row, architecture in enumerate(data.lines.panels):
-        for column, moment in enumerate(data.moments):
+def gradients_drawing(rows: pd.DataFrame) -> Drawing | None:
+    """Return the figure of the gradients of some rows, with their `moment`; None where there are none."""
+    lines = gradient_lines(rows)
+    if lines.empty:
+        return None
+    kinds, moments = architectures(lines), moments_of(lines)
+    panels = listed([phrase(moment) for moment in moments])
+    panels += f", {' nets above, '.join(kinds)} nets below" if len(kinds) > 1 else ""
+    caption = (
+        "Norm of the gradient of the loss in what goes into each 3x3 layer, over a whole batch in training mode, "
+        f"relative to that of the net's last layer, from the input (left) to the output: {panels}. "
+        f"{means_words(lines['seeds'], 'Geometric means')}; the first layer, whose input is the image, is left out. "
+        f"The broken line grows by {BATCH_NORM_GROWTH:.3f} a layer, as theory has it for batch norm and ReLU without "
+        f"shortcuts ({SOURCE}).{layers.left_out(lines['depth'], depths(rows))}"
+    )
+    ends = [
+        f"{kind} {depth} layers {phrase(moment)} {number(line['value'].iloc[-1])}"
+        for kind, depth, moment, line in each_line(lines)
+    ]
+    alt = f"Charts of gradients by layer. At the layer nearest the input, over the last layer's: {', '.join(ends)}."
+    return Drawing(
+        "why-gradients", ("Gradients from layer to layer", caption, alt), partial(draw_gradients, lines),
+        lines.rename(columns={"place": "before_last", "value": "gradient_ratio"}), len(moments),
+        0.9 + 1.45 * len(kinds), options={"rows": len(kinds), "sharex": True, "sharey": True},
+    )  # fmt: skip
+
+
+def draw_gradients(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
+    """Draw a row of panels an architecture, a panel a moment, with the growth of theory as a broken line."""
+    colours, kinds, moments = depth_colours(lines["depth"]), architectures(lines), moments_of(lines)
+    farthest = float(lines["place"].max())
+    low, high = layers.extent(lines)
+    end = BATCH_NORM_GROWTH**farthest
+    high = max(high, min(end, high * max(10.0, high / low) ** 0.3))  # as far as the guide doesn't squeeze the lines
+    for row, kind in enumerate(kinds):
+        for column, moment in enumerate(moments):
             ax = axes[row][column]
-            layers.log_axis(ax, *_limits(data, theory**farthest))
-            for line in data.lines:
-                if (line.architecture, line.moment) == (architecture, moment):
-                    layers.draw_line(ax, line, colours[line.depth])
-            ax.plot([0, farthest], [1, theory**farthest], zorder=1, **THEORY)
+            layers.log_axis(ax, low, high)
+            layers.draw_lines(ax, lines[(lines["architecture"] == kind) & (lines["moment"] == moment)], colours)
+            ax.plot([0, farthest], [1, end], zorder=1, **THEORY)
             layers.layer_axis(ax)
             ax.set_xlim(farthest * 1.03 + 0.5, -0.03 * farthest - 0.5)
-            if row == 0:
-                ax.set_title(_title(moment, len(data.moments)))
-        layers.name_row(axes[row][-1], f"{architecture} nets")
-    columns = len(data.moments)
-    for ax in axes[-1] if columns < MOST_MOMENTS else [axes[-1][columns // 2]]:  # narrow panels have one label
+            if row == 0:  # panels are narrow where there are many
+                ax.set_title("end" if moment == END and len(moments) > 3 else label(moment))
+        layers.name_row(axes[row][-1], f"{kind} nets")
+    for ax in axes[-1] if len(moments) < MOST_MOMENTS else [axes[-1][len(moments) // 2]]:
         ax.set_xlabel(axis("before_last"))
     figure.supylabel(axis("gradient_ratio"), fontsize=mpl.rcParams["axes.labelsize"])
-    guide = Line2D([], [], label=f"theory, {theory:.3f} a layer", **THEORY)
+    guide = Line2D([], [], label=f"theory, {BATCH_NORM_GROWTH:.3f} a layer", **THEORY)
     layers.add_key(figure, [*layers.depth_key(colours), guide], 1.2)
 
 
-def _limits(data: GradientData, guide: float) -> tuple[float, float]:
-    """Return limits that hold the lines, and the guide as far as it doesn't squeeze them."""
-    low, high = layers.extent(data.lines)
-    return low, max(high, min(guide, high * max(10.0, high / low) ** 0.3))
+def weight_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return norm, effective rate and turn of the weights by layer, by `quantity`; empty where there are none.
 
-
-def _title(moment: float, columns: int) -> str:
-    """Return a moment as the title of a panel, short where panels are narrow."""
-    return "end" if moment == END and columns > 3 else label(moment)
-
-
-def weight_data(rows: pd.DataFrame) -> WeightData | None:
-    """Return norm, effective rate and turn of the deepest net of each architecture; None where there are none."""
+    Of the deepest net of each architecture. Rows have a `moment`.
+    """
     deepest = [(kind, depths(rows[rows["architecture"] == kind])[-1]) for kind in architectures(rows)]
-    kept = rows[pd.MultiIndex.from_frame(rows[["architecture", "depth"]]).isin(deepest)]
-    moments = evenly(moments_of(kept), MOST_MOMENTS + 1)
-    kept = kept[kept["moment"].isin(moments)].assign(layer=kept["layer"] + 1)
-    lines = {
-        name: layer_lines(kept if name != "turn" else kept[kept["moment"] > 0], name, "layer", geometric=name != "turn")
+    shown = rows[pd.MultiIndex.from_frame(rows[["architecture", "depth"]]).isin(deepest)]
+    shown = shown[shown["moment"].isin(evenly(moments_of(shown), MOST_MOMENTS + 1))].assign(layer=shown["layer"] + 1)
+    turned = shown[shown["moment"] > 0]
+    lines = [
+        layer_lines(turned if name == "turn" else shown, name, "layer", geometric=name != "turn").assign(quantity=name)
         for name in WEIGHTS
-    }
-    lines = {name: found for name, found in lines.items() if found}
-    nets = tuple(
-        net for net in deepest if any((one.architecture, one.depth) == net for f in lines.values() for one in f)
+    ]
+    return pd.concat([line for line in lines if len(line)] or lines[:1], ignore_index=True)
+
+
+def weights_drawing(rows: pd.DataFrame) -> Drawing | None:
+    """Return the figure of the layers' weights of some rows, with their `moment`; None where there are none."""
+    lines = weight_lines(rows)
+    if lines.empty:
+        return None
+    nets = [f"the {kind} net of {depth} layers" for kind, depth in _nets(lines)]
+    caption = (
+        f"Layer by layer in {listed(nets)}, later moments darker: norm of the weights; effective rate, the learning "
+        "rate of the moment over the square of that norm, at which a step turns weights before batch norm (van "
+        "Laarhoven 2017, arXiv 1706.05350); and the angle between the weights and the initial ones, "
+        f"{math.pi / 2:.2f} where nothing of them is left. "
+        f"{means_words(lines['seeds'], 'Means (of norm and rate geometric)')}."
     )
-    there = tuple(one for one in moments if any(line.moment == one for found in lines.values() for line in found))
-    return WeightData(lines, nets, there) if lines else None
+    turns = [
+        f"{kind} {depth} layers {phrase(moment)} {line['value'].iloc[0]:.2f} at the first and "
+        f"{line['value'].iloc[-1]:.2f} at the last"
+        for kind, depth, moment, line in each_line(lines[lines["quantity"] == "turn"])
+    ]
+    alt = f"Charts of weights by layer. Turn since the start in rad: {', '.join(turns) or 'none measured'}."
+    quantities = lines["quantity"].nunique()
+    return Drawing(
+        "why-weights", ("What gradients do to the layers", caption, alt), partial(draw_weights, lines),
+        lines.rename(columns={"place": "layer"}), len(nets), 0.7 + 1.4 * quantities,
+        options={"rows": quantities, "sharex": "col", "sharey": "row"},
+    )  # fmt: skip
 
 
-def moment_colours(moments: tuple[float, ...]) -> dict[float, str]:
+def _nets(lines: pd.DataFrame) -> list[tuple[str, int]]:
+    return [(kind, depths(lines[lines["architecture"] == kind])[-1]) for kind in architectures(lines)]
+
+
+def moment_colours(moments: list[float]) -> dict[float, str]:
     """Return a colour for each moment: later is darker."""
     places = np.linspace(0.82, 0.05, max(2, len(moments)))
     return {one: to_hex(mpl.colormaps["viridis"](place)) for one, place in zip(moments, places, strict=False)}
 
 
-def draw_weights(data: WeightData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_weights(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw a row of panels a quantity, a column a net, a line a moment."""
-    colours = moment_colours(data.moments)
-    for row, (name, lines) in enumerate(data.lines.items()):
-        for column, net in enumerate(data.nets):
+    colours = moment_colours(moments_of(lines))
+    groups = lines.groupby("quantity", sort=False)
+    for row, (name, quantity) in enumerate(groups):
+        for column, (kind, depth) in enumerate(_nets(lines)):
             ax = axes[row][column]
             if name != "turn":
-                layers.log_axis(ax, *layers.extent(lines))
+                layers.log_axis(ax, *layers.extent(quantity))
             else:
-                ax.set_ylim(0, 1.05 * max(layers.extent(lines)[1], 0.5))
+                ax.set_ylim(0, 1.05 * max(layers.extent(quantity)[1], 0.5))
                 ax.yaxis.set_major_locator(MultipleLocator(0.5))
-            for line in lines:
-                if (line.architecture, line.depth) == net:
-                    layers.draw_line(ax, line, colours[line.moment])
+            layers.draw_lines(ax, quantity[quantity["architecture"] == kind], colours, by="moment")
             layers.layer_axis(ax)
             if row == 0:
-                ax.set_title(f"{net[0]} net, {net[1]} layers")
-            if row == len(data.lines) - 1:
+                ax.set_title(f"{kind} net, {depth} layers")
+            if row == len(groups) - 1:
                 ax.set_xlabel(axis("layer"))
-        axes[row][0].set_ylabel(axis(name))
+        axes[row][0].set_ylabel(axis(str(name)))
     handles = [Line2D([], [], color=colour, linewidth=1.4, label=label(one)) for one, colour in colours.items()]
     layers.add_key(figure, handles, 1.25)

@@ -1,8 +1,8 @@
 """What a probe measured layer by layer: lines over the layers of nets, mean and range over seeds."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,59 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 
-from study.report.figures.style import WIDTH, depth_colours
+from study.report.figures.style import WIDTH
 from study.report.moments import evenly
 from study.verdict.selection import architectures, depths
 
-Array = NDArray[np.float64]
 MOST_DEPTHS = 7
 """Depths that are told apart by their colours; of more, the shallowest, the deepest and some between are drawn."""
 FARTHEST = 6.0
 """A net so many times as deep as the next would squeeze the lines of all others, and isn't drawn beside them."""
 FEW_DECADES = 200.0
 """Ratio of an axis' ends below which powers of ten would be too few ticks."""
+COLUMNS = ("architecture", "depth", "moment", "place", "value", "lowest", "highest", "seeds")
 KEY_ENTRY = 1.2
 """Width of an entry of the key, in inches."""
 
 
-class LayerLine(NamedTuple):
-    """One net at one moment: places (layers,), and the mean, lowest and highest seed there."""
-
-    architecture: str
-    depth: int
-    moment: float
-    place: Array
-    mean: Array
-    low: Array
-    high: Array
-    seeds: int
-
-
-def left_out(drawn: Sequence[int], measured: Sequence[int]) -> str:
+def left_out(drawn: Iterable[int], measured: Sequence[int]) -> str:
     """Return a sentence of a caption on how many of the depths that were measured are drawn, if not all."""
-    return f" Of {len(measured)} depths, {len(drawn)} are drawn." if len(drawn) < len(measured) else ""
-
-
-class LayerLines(tuple[LayerLine, ...]):
-    """Lines of several nets."""
-
-    __slots__ = ()
-
-    @property
-    def panels(self) -> tuple[str, ...]:
-        """The architectures."""
-        return tuple(dict.fromkeys(line.architecture for line in self))
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        """The depths."""
-        return tuple(sorted({line.depth for line in self}))
-
-    def left_out(self, measured: Sequence[int]) -> str:
-        """Return a sentence of a caption on how many of the depths that were measured are drawn, if not all."""
-        return left_out(self.drawn, measured)
+    count = len(set(drawn))
+    return f" Of {len(measured)} depths, {count} are drawn." if count < len(measured) else ""
 
 
 def drawn_depths(found: Sequence[int]) -> list[int]:
@@ -73,46 +40,46 @@ def drawn_depths(found: Sequence[int]) -> list[int]:
     return [int(depth) for depth in evenly(near, MOST_DEPTHS)]
 
 
-def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool = False) -> LayerLines:
-    """Return lines of a column over `place`, by architecture, depth and `moment`.
+def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool = False) -> pd.DataFrame:
+    """Return a row a net, `moment` and place: `value`, the mean of a column over seeds, the lowest and the highest.
 
     Seeds that have a value that isn't a number at some place are left out whole, as is one of 0 or less where the mean
-    is geometric.
+    is geometric. The end of training is the moment `inf`.
     """
-    found = []
+    lines = []
     for architecture in architectures(rows):
-        mine = rows[rows["architecture"] == architecture]
-        for depth in depths(mine):
-            for moment, part in mine[mine["depth"] == depth].groupby("moment"):
+        nets = rows[rows["architecture"] == architecture]
+        for depth in depths(nets):
+            for moment, part in nets[nets["depth"] == depth].groupby("moment"):
                 table = part.pivot_table(index=place, columns="run_id", values=column, dropna=False)
                 values = table.to_numpy(dtype=np.float64)  # (layers, seeds)
                 fine = np.isfinite(values).all(0) & ((values > 0).all(0) | (not geometric))
-                values = values[:, fine]
-                if values.shape[1]:
-                    mean = np.exp(np.log(values).mean(1)) if geometric else values.mean(1)
-                    at = table.index.to_numpy(dtype=np.float64)
-                    found.append(LayerLine(architecture, depth, float(str(moment)), at, mean, values.min(1),
-                                           values.max(1), values.shape[1]))  # fmt: skip
-    return LayerLines(found)
+                seeds = values[:, fine]
+                if seeds.shape[1]:
+                    mean = np.exp(np.log(seeds).mean(1)) if geometric else seeds.mean(1)
+                    lines.append(pd.DataFrame({
+                        "architecture": architecture, "depth": depth, "moment": moment,
+                        "place": table.index.to_numpy(dtype=np.float64), "value": mean, "lowest": seeds.min(1),
+                        "highest": seeds.max(1), "seeds": seeds.shape[1],
+                    }))  # fmt: skip
+    return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=list(COLUMNS))
 
 
-def lines_frame(lines: Sequence[LayerLine], place: str, column: str) -> pd.DataFrame:
-    """Return lines, tidy: a row a net, moment and place; the end of training is the moment `inf`."""
-    return pd.concat([
-        pd.DataFrame({
-            "architecture": one.architecture, "depth": one.depth, "moment": one.moment, place: one.place,
-            column: one.mean, "lowest": one.low, "highest": one.high, "seeds": one.seeds,
-        })
-        for one in lines
-    ], ignore_index=True)  # fmt: skip
+def each_line(lines: pd.DataFrame) -> Iterator[tuple[str, int, float, pd.DataFrame]]:
+    """Yield the architecture, depth, moment and rows of each line."""
+    for _, line in lines.groupby(["architecture", "depth", "moment"], sort=False):
+        first = line.iloc[0]
+        yield str(first["architecture"]), int(first["depth"]), float(first["moment"]), line
 
 
-def draw_line(ax: Axes, one: LayerLine, colour: str) -> None:
-    """Draw a line with its band from the lowest to the highest seed."""
-    marker = "o" if len(one.place) < 2 else ""
-    ax.plot(one.place, one.mean, color=colour, linewidth=1.0, marker=marker, markersize=3, zorder=3)
-    if one.seeds > 1:
-        ax.fill_between(one.place, one.low, one.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+def draw_lines(ax: Axes, lines: pd.DataFrame, colours: Mapping[Any, str], by: str = "depth") -> None:
+    """Draw lines, each with its band from the lowest to the highest seed, in the colour of its depth or moment."""
+    for *_, line in each_line(lines):
+        colour, marker = colours[line[by].iloc[0]], "o" if len(line) < 2 else ""
+        ax.plot(line["place"], line["value"], color=colour, linewidth=1.0, marker=marker, markersize=3, zorder=3)
+        if line["seeds"].iloc[0] > 1:
+            ax.fill_between(line["place"], line["lowest"], line["highest"], color=colour, alpha=0.18, linewidth=0,
+                            zorder=2)  # fmt: skip
 
 
 def span(counts: Collection[int]) -> str:
@@ -146,19 +113,14 @@ def log_axis(ax: Axes, low: float, high: float) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def extent(lines: Collection[LayerLine]) -> tuple[float, float]:
+def extent(lines: pd.DataFrame) -> tuple[float, float]:
     """Return the lowest and the highest seed of some lines."""
-    return min(float(line.low.min()) for line in lines), max(float(line.high.max()) for line in lines)
+    return float(lines["lowest"].min()), float(lines["highest"].max())
 
 
 def name_row(ax: Axes, text: str) -> None:
     """Write what a row of panels is of beside its last."""
     ax.annotate(text, (1.04, 0.5), xycoords="axes fraction", rotation=270, va="center", fontsize="medium")
-
-
-def colours_of(lines: Collection[LayerLine]) -> dict[int, str]:
-    """Return a colour for each depth: deeper is darker."""
-    return depth_colours(one.depth for one in lines)
 
 
 def depth_key(colours: dict[int, str]) -> list[Line2D]:

@@ -1,6 +1,7 @@
 """Test error against training error, a mark a run: what overfits stands farther above the diagonal."""
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,77 +9,78 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import NDArray
 
 from study.report.figures import layers
+from study.report.figures.drawing import Drawing
 from study.report.figures.final_errors import COMPRESS
 from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
-from study.report.figures.style import ARCHITECTURE_MARKERS, depth_colours
+from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, depth_colours
 from study.report.metrics import axis
-from study.verdict.selection import architectures, depths
+from study.verdict.selection import ordered
 
+TRAIN, TEST = ERRORS = ["final_train_error", "final_test_error"]
 LINEAR = 1.0
 """Percent up to which squeezed axes are linear."""
 EQUAL: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": "-"}
 GAP: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
-class ErrorsData(NamedTuple):
-    """Final errors of the runs of each net, and the gap between them that others are held against."""
-
-    nets: tuple[tuple[str, int, NDArray[np.float64], NDArray[np.float64]], ...]
-    """Architecture, depth, training errors (seeds,) and test errors (seeds,)."""
-    gap: float
-    gap_of: str
-    """The net whose mean gap it is."""
-
-    @property
-    def compressed(self) -> bool:
-        """Whether errors span so much that the axes are logarithmic above 1%."""
-        train = np.concatenate([net[2] for net in self.nets])
-        return bool(train.max() > COMPRESS * max(float(train.min()), LINEAR / 2))
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a run."""
-        return pd.concat([
-            pd.DataFrame({"architecture": kind, "depth": depth, "final_train_error": train, "final_test_error": test})
-            for kind, depth, train, test in self.nets
-        ], ignore_index=True)  # fmt: skip
+def error_data(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the final errors of runs that have both, a row a run, by architecture and depth."""
+    return ordered(runs.dropna(subset=ERRORS))[["architecture", "depth", *ERRORS]]
 
 
-def errors_data(runs: pd.DataFrame, gap: float, gap_of: str) -> ErrorsData:
-    """Return the final errors of runs that have both."""
-    known = runs.dropna(subset=["final_train_error", "final_test_error"])
-    nets = []
-    for kind in architectures(known):
-        for depth in depths(known[known["architecture"] == kind]):
-            mine = known[(known["architecture"] == kind) & (known["depth"] == depth)]
-            train, test = (mine[key].to_numpy(dtype=np.float64) for key in ("final_train_error", "final_test_error"))
-            nets.append((kind, depth, train, test))
-    return ErrorsData(tuple(nets), gap, gap_of)
+def is_squeezed(frame: pd.DataFrame) -> bool:
+    """Whether errors span so much that the axes are logarithmic above 1%."""
+    return bool(frame[TRAIN].max() > COMPRESS * max(float(frame[TRAIN].min()), LINEAR / 2))
 
 
-def draw_errors(data: ErrorsData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def overfitting_drawing(runs: pd.DataFrame, gap: float, gap_of: str) -> Drawing:
+    """Return the figure of some runs, with a line of the gap between test and training error of a net."""
+    frame = error_data(runs)
+    caption = (
+        f"Final test error against final training error (clean images, evaluation mode), a mark a run, {len(frame)} "
+        "runs; deeper nets are darker, residual ones hollow. Overfitting would move a net up, away from the line of "
+        f"equal errors, beyond the broken line of the gap of {gap_of}; what isn't learned moves it along."
+    )
+    caption += " The axes are linear up to 1% and logarithmic above." if is_squeezed(frame) else ""
+    cells = []
+    for _, net in frame.groupby(["architecture", "depth"], sort=False):
+        kind, depth = net.iloc[0][["architecture", "depth"]]
+        cells.append(f"{kind} {depth} layers {net[TRAIN].mean():.2f}% and {net[TEST].mean():.2f}%")
+    alt = f"Chart of test error against training error. Means of training and test error: {', '.join(cells)}."
+    texts, draw = ("Test error against training error", caption, alt), partial(draw_errors, frame, gap, gap_of)
+    return Drawing("why-overfitting", texts, draw, frame, height=3.9, width=1.3 * COLUMN)
+
+
+def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, axes: Any) -> None:
     """Draw every run, the line of equal errors, and that of the gap."""
     ax = axes[0][0]
-    colours = depth_colours(net[1] for net in data.nets)
-    for kind, depth, train, test in data.nets:
-        ax.plot(train, test, ARCHITECTURE_MARKERS[kind], color=colours[depth], markersize=4.2, zorder=3, alpha=0.85,
-                markerfacecolor=colours[depth] if kind == "plain" else "white", markeredgewidth=0.9)  # fmt: skip
-    room = 1.3 if data.compressed else 1.05
-    high = room * max(float(max(train.max(), test.max())) for _, _, train, test in data.nets)
-    _scale(ax, data.compressed, max(high, 0.5))
+    colours = depth_colours(frame["depth"])
+    for _, net in frame.groupby(["architecture", "depth"], sort=False):
+        kind, colour = net["architecture"].iloc[0], colours[net["depth"].iloc[0]]
+        ax.plot(net[TRAIN], net[TEST], ARCHITECTURE_MARKERS[kind], color=colour, markersize=4.2, zorder=3, alpha=0.85,
+                markerfacecolor=colour if kind == "plain" else "white", markeredgewidth=0.9)  # fmt: skip
+    high = (1.3 if is_squeezed(frame) else 1.05) * float(frame[ERRORS].to_numpy().max())
+    _set_scale(ax, is_squeezed(frame), max(high, 0.5))
     line = np.linspace(0, 1, 400) ** 2 * high
     ax.plot(line, line, zorder=1, **EQUAL)
-    ax.plot(line, line + data.gap, zorder=1, **GAP)
-    ax.set_xlabel(axis("final_train_error"))
-    ax.set_ylabel(axis("final_test_error"))
-    layers.add_key(figure, _key(data, colours), 1.38)
+    ax.plot(line, line + gap, zorder=1, **GAP)
+    ax.set_xlabel(axis(TRAIN))
+    ax.set_ylabel(axis(TEST))
+    dark: dict[str, Any] = {"color": "#555555", "linestyle": "none", "markersize": 4.2}
+    kinds = [
+        Line2D([], [], marker=ARCHITECTURE_MARKERS[kind], label=f"{kind} nets",
+               markerfacecolor="#555555" if kind == "plain" else "white", **dark)
+        for kind in frame["architecture"].unique()
+    ]  # fmt: skip
+    lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GAP)]
+    layers.add_key(figure, [*kinds, *layers.depth_key(colours), *lines], 1.38)
 
 
-def _scale(ax: Axes, compressed: bool, high: float) -> None:
+def _set_scale(ax: Axes, squeezed: bool, high: float) -> None:
     """Give both axes the same scale from 0 on."""
-    if not compressed:
+    if not squeezed:
         ax.set_xlim(-0.03 * high, high)
         ax.set_ylim(-0.03 * high, high)
         return
@@ -89,14 +91,3 @@ def _scale(ax: Axes, compressed: bool, high: float) -> None:
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
-
-
-def _key(data: ErrorsData, colours: dict[int, str]) -> list[Line2D]:
-    dark: dict[str, Any] = {"color": "#555555", "linestyle": "none", "markersize": 4.2}
-    kinds = [
-        Line2D([], [], marker=ARCHITECTURE_MARKERS[kind], label=f"{kind} nets",
-               markerfacecolor="#555555" if kind == "plain" else "white", **dark)
-        for kind in dict.fromkeys(net[0] for net in data.nets)
-    ]  # fmt: skip
-    equal = Line2D([], [], label="equal errors", **EQUAL)
-    return [*kinds, *layers.depth_key(colours), equal, Line2D([], [], label=f"gap of {data.gap_of}", **GAP)]

@@ -1,6 +1,7 @@
 """What repairs a plain net: final errors by remedy, and by the factor of the shortcut."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from study.report.figures.drawing import Drawing
 from study.report.figures.labels import squeeze, squeeze_axis, tick_labels, unsqueeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, SMALL, as_text, depth_colours, pale
+from study.report.figures.layers import span
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    ARCHITECTURE_MARKERS,
+    COLUMN,
+    SMALL,
+    as_text,
+    depth_colours,
+    pale,
+)
 from study.report.metrics import axis
 from study.statistics.interval import Interval, mean_interval
+from study.verdict.text import listed
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40
@@ -22,6 +34,7 @@ MOST_ROWS = 40
 COMPRESS = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
+DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 LONGEST = 50
 """Characters of a row's name."""
 
@@ -117,6 +130,57 @@ def scale(resolution: float, cells: Iterable[Array]) -> tuple[float, float]:
     top = max(float(shown.max()), 0.5)
     linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution)), 0.1, 1.0))
     return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+
+
+def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
+    """Return the figure of all remedies; `resolution` is what one image is worth in percent."""
+    data = remedy_data(rows, resolution)
+    counts = {len(row.deep_errors) for row in rows}
+    seeds = "one seed a net" if counts == {1} else f"{span(counts)} seeds a net, small marks, with 95% t intervals"
+    depths = sorted({row.shallow for row in rows if row.shallow < row.deep})
+    caption = "Final training error of the deepest net of each variant (full marks)"
+    if depths:
+        caption += f" and of its shallowest (hollow, {listed([str(depth) for depth in depths])} layers)"
+    caption += f", lowest first: all training images, clean, evaluation mode; {seeds}. Circles are plain nets, squares "
+    caption += "residual ones; broken lines are those without a remedy and those with the shortcut alone"
+    caption += f"; the axis is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
+    caption += DIVERGED if any(row.diverged for row in rows) else ""
+    caption += "; intervals are cut at the edges of the axis." if data.clipped else "."
+    if len(data.drawn) < len(rows):
+        caption += f" Of {len(rows)} variants, the {len(data.drawn)} at either end are drawn."
+    cells = []
+    for row in data.rows:
+        bounds = "" if np.isnan(row.mean.low) else f" ({row.mean.low:.2f} to {row.mean.high:.2f})"
+        cells.append(f"{row.label} {row.mean.estimate:.2f}%{bounds}")
+    alt = f"Chart of final training error by remedy, lowest first. {'; '.join(cells)}."
+    texts, height = ("What repairs a plain net", caption, alt), 1.15 + 0.26 * len(data.drawn)
+    return Drawing("why-remedies", texts, partial(draw_remedies, data), data.frame(), height=height)
+
+
+def doses_drawing(lines: Sequence[DoseLine], resolution: float) -> Drawing:
+    """Return the figure of the shallowest and the deepest line."""
+    lines = (lines[0], lines[-1]) if len(lines) > 1 else lines
+    data = dose_data(lines, resolution)
+    counts = {len(cell) for line in lines for cell in line.errors}
+    seeds = "one seed a net" if counts == {1} else "means over seeds, hollow, with 95% t intervals"
+    caption = (
+        "Final training error against the factor of what the shortcut carries: 0 is the plain net, 1 the residual "
+        f"net; {seeds}"
+    )
+    caption += f"; the axis of errors is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
+    caption += DIVERGED if any(any(line.diverged) for line in lines) else ""
+    caption += (
+        ". He et al. 2016 (arXiv 1603.05027, Table 1) have 6.61% test error of ResNet-110 on CIFAR-10 with the whole "
+        "shortcut, and 12.35% with 0.5 on shortcut and branch."
+    )
+    cells = [
+        f"{line.depth} layers, {scale:g}: {float(cell.mean()):.2f}%"
+        for line in lines
+        for scale, cell in zip(line.scales, line.errors, strict=True)
+    ]
+    alt = f"Chart of final training error by factor of the shortcut. {'; '.join(cells)}."
+    texts, draw = ("How much of a shortcut it takes", caption, alt), partial(draw_doses, data)
+    return Drawing("why-shortcut-scale", texts, draw, data.frame(), height=2.8, width=1.3 * COLUMN)
 
 
 def draw_remedies(data: RemedyData, figure: Figure, axes: NDArray[np.object_]) -> None:

@@ -1,76 +1,82 @@
 """How strongly layers respond, in the net's order and by size: the paper's Figure 7."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from study.report.figures import layers
-from study.report.figures.layers import LayerLine, LayerLines, layer_lines, lines_frame
+from study.report.figures.drawing import Drawing
+from study.report.figures.style import depth_colours
 from study.report.metrics import axis
 from study.report.moments import END
-from study.verdict.selection import depths
+from study.verdict.selection import architectures, depths
 
 DECADES = 12.0
 """Ratio of the strongest to the weakest response from which on an axis is logarithmic."""
+ORDERS = ("layer", "layer_rank")
+"""Layers in the net's order, and from the largest to the smallest response."""
 
 
-class ResponseData(NamedTuple):
-    """Deviations of the layers' outputs at the end of training, in order and sorted from large to small."""
-
-    ordered: LayerLines
-    ranked: tuple[LayerLine, ...]
-    all_depths: tuple[int, ...]
-    """Those that were measured, of which all or some are drawn."""
-
-    @property
-    def wide(self) -> bool:
-        """Whether responses span so much that their axis is logarithmic."""
-        low, high = layers.extent(self.ordered)
-        return 0 < low < high / DECADES
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a net and layer, in the net's order and sorted."""
-        return pd.concat([
-            lines_frame(self.ordered, "place", "std").assign(order="layer"),
-            lines_frame(self.ranked, "place", "std").assign(order="layer_rank"),
-        ], ignore_index=True)  # fmt: skip
-
-
-def response_data(rows: pd.DataFrame) -> ResponseData | None:
-    """Return the deviations `std` at the end of training, each seed sorted on its own; None where there are none.
+def response_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the deviations `std` at the end of training, by `order`, each seed sorted on its own; or no rows.
 
     Rows have a `moment`.
     """
     ended = rows[rows["moment"] == END]
-    known = depths(ended)
-    shown = ended[ended["depth"].isin(layers.drawn_depths(known))]
+    shown = ended[ended["depth"].isin(layers.drawn_depths(depths(ended)))]
     rank = shown.groupby("run_id")["std"].rank(ascending=False, method="first")
     shown = shown.assign(layer=shown["layer"] + 1, layer_rank=rank)
-    ordered = layer_lines(shown, "std", "layer")
-    return ResponseData(ordered, layer_lines(shown, "std", "layer_rank"), tuple(known)) if ordered else None
+    return pd.concat([layers.layer_lines(shown, "std", order).assign(order=order) for order in ORDERS],
+                     ignore_index=True)  # fmt: skip
 
 
-def draw_responses(data: ResponseData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def _is_wide(lines: pd.DataFrame) -> bool:
+    low, high = layers.extent(lines)
+    return 0 < low < high / DECADES
+
+
+def responses_drawing(rows: pd.DataFrame) -> Drawing | None:
+    """Return the figure of some rows, with their `moment`; None where nothing was measured at the end."""
+    lines = response_lines(rows)
+    if lines.empty:
+        return None
+    caption = (
+        "Standard deviation of each 3x3 layer's output after batch norm, before ReLU and addition, at the end of "
+        "training, as in Figure 7 of He et al. 2015: layers in the net's order (above), and from the largest to the "
+        f"smallest (below). {layers.means_words(lines['seeds'])}."
+    )
+    caption += " The axis is logarithmic." * _is_wide(lines)
+    caption += layers.left_out(lines["depth"], depths(rows[rows["moment"] == END]))
+    cells = [
+        f"{kind} {depth} layers {line['value'].mean():.2f} ({line['value'].iloc[-1]:.2f} to "
+        f"{line['value'].iloc[0]:.2f})"
+        for kind, depth, _, line in layers.each_line(lines[lines["order"] == "layer_rank"])
+    ]
+    alt = f"Charts of responses by layer. Mean over layers (smallest to largest): {', '.join(cells)}."
+    texts = ("Responses of the layers", caption, alt)
+    frame, options = lines.rename(columns={"value": "std"}), {"rows": 2, "sharex": "col", "sharey": True}
+    columns, draw = len(architectures(lines)), partial(draw_responses, lines)
+    return Drawing("why-responses", texts, draw, frame, columns, 4.0, options=options)
+
+
+def draw_responses(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw the layers in their order above and sorted below, a column an architecture."""
-    colours = layers.colours_of(data.ordered)
-    low, high = layers.extent(data.ordered)
-    for row, (place, lines) in enumerate((("layer", data.ordered), ("layer_rank", data.ranked))):
-        for column, architecture in enumerate(data.ordered.panels):
+    colours = depth_colours(lines["depth"])
+    low, high = layers.extent(lines)
+    for row, order in enumerate(ORDERS):
+        for column, kind in enumerate(architectures(lines)):
             ax = axes[row][column]
-            for line in lines:
-                if line.architecture == architecture:
-                    layers.draw_line(ax, line, colours[line.depth])
+            layers.draw_lines(ax, lines[(lines["order"] == order) & (lines["architecture"] == kind)], colours)
             layers.layer_axis(ax)
-            if data.wide:
+            if _is_wide(lines):
                 layers.log_axis(ax, low, high)
             else:
                 ax.set_ylim(0, 1.06 * high)
-            ax.set_xlabel(axis(place))
+            ax.set_xlabel(axis(order))
             ax.tick_params(labelbottom=True)
             if row == 0:
-                ax.set_title(f"{architecture} nets")
+                ax.set_title(f"{kind} nets")
         axes[row][0].set_ylabel(axis("std"))
     layers.add_key(figure, layers.depth_key(colours))

@@ -1,77 +1,83 @@
 """How alike gradients at two points are, against their distance: nets of several depths, before and after training."""
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from numpy.typing import NDArray
 
 from study.report.figures import layers
-from study.report.figures.layers import LayerLines, layer_lines, lines_frame
+from study.report.figures.drawing import Drawing
+from study.report.figures.style import depth_colours
 from study.report.metrics import axis
-from study.report.moments import evenly, label, moments_of
-from study.verdict.selection import depths
+from study.report.moments import evenly, label, moments_of, phrase
+from study.verdict.selection import architectures, depths
 
+SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 MOST_MOMENTS = 3
 """Panels beside each other."""
 WHITE: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
-class ShatteringData(NamedTuple):
-    """Autocorrelation by distance: a row an architecture, a column a moment."""
+def shattering_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the autocorrelation by distance, with that of `white` noise; empty where there is none.
 
-    lines: LayerLines
-    moments: tuple[float, ...]
-    white: float
-    """The autocorrelation of the same gradients in random order."""
-    all_depths: tuple[int, ...]
-    """Those that were measured, of which all or some are drawn."""
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy."""
-        return lines_frame(self.lines, "distance", "autocorrelation").assign(white=self.white)
-
-
-def shattering_data(rows: pd.DataFrame) -> ShatteringData | None:
-    """Return the autocorrelation by distance; None where there is none. Rows have a `moment`.
-
-    A seed whose gradient is the same along its lines has none.
+    A seed whose gradient is the same along its lines has none. Rows have a `moment`.
     """
     apart = rows[rows["lag"] > 0]
-    known = depths(rows)
     # A depth that would squeeze the others on an axis of layers does no harm here.
-    shown = apart[apart["depth"].isin(evenly(known, layers.MOST_DEPTHS))]
-    moments = evenly(moments_of(shown), MOST_MOMENTS)
-    lines = layer_lines(shown[shown["moment"].isin(moments)], "autocorrelation", "distance")
-    if not lines:
+    shown = apart[apart["depth"].isin(evenly(depths(rows), layers.MOST_DEPTHS))]
+    shown = shown[shown["moment"].isin(evenly(moments_of(shown), MOST_MOMENTS))]
+    return layers.layer_lines(shown, "autocorrelation", "distance").assign(white=float(apart["white"].mean()))
+
+
+def shattering_drawing(rows: pd.DataFrame) -> Drawing | None:
+    """Return the figure of some rows, with their `moment`; None where there is no autocorrelation."""
+    lines = shattering_lines(rows)
+    if lines.empty:
         return None
-    there = tuple(one for one in moments if any(line.moment == one for line in lines))
-    return ShatteringData(lines, there, float(apart["white"].mean()), tuple(known))
+    kinds, moments = architectures(lines), moments_of(lines)
+    above = f" ({' nets above, '.join(kinds)} nets below)" if len(kinds) > 1 else ""
+    caption = (
+        "Autocorrelation of the gradient of a logit in the image, along lines from one image to another, against the "
+        f"distance of two points as a share of the line{above}; measured in evaluation mode as by {SOURCE}, between "
+        "images for its scalar inputs. The broken line is the same gradients in random order, white noise. By that "
+        "paper's theory, at initialisation plain nets decorrelate as 2 to the power of minus their depth, residual "
+        f"ones with batch norm as one over its root. {layers.means_words(lines['seeds'])}."
+    )
+    caption += layers.left_out(lines["depth"], depths(rows))
+    cells = [
+        f"{kind} {depth} layers {phrase(moment)} {line['value'].iloc[0]:.2f}"
+        for kind, depth, moment, line in layers.each_line(lines)
+    ]
+    alt = f"Charts of autocorrelation by distance. At the smallest distance: {', '.join(cells)}."
+    return Drawing(
+        "why-shattering", ("How alike gradients at nearby points are", caption, alt), partial(draw_shattering, lines),
+        lines.rename(columns={"place": "distance", "value": "autocorrelation"}), len(moments), 0.8 + 1.6 * len(kinds),
+        options={"rows": len(kinds), "sharex": True, "sharey": True},
+    )  # fmt: skip
 
 
-def draw_shattering(data: ShatteringData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_shattering(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw a row of panels an architecture, a panel a moment, with the white reference."""
-    colours = layers.colours_of(data.lines)
-    for row, architecture in enumerate(data.lines.panels):
-        for column, moment in enumerate(data.moments):
+    colours, kinds = depth_colours(lines["depth"]), architectures(lines)
+    for row, kind in enumerate(kinds):
+        for column, moment in enumerate(moments_of(lines)):
             ax = axes[row][column]
-            for line in data.lines:
-                if (line.architecture, line.moment) == (architecture, moment):
-                    layers.draw_line(ax, line, colours[line.depth])
-            ax.axhline(data.white, zorder=1, **WHITE)
+            layers.draw_lines(ax, lines[(lines["architecture"] == kind) & (lines["moment"] == moment)], colours)
+            ax.axhline(lines["white"].iloc[0], zorder=1, **WHITE)
             ax.set_xscale("log")
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.xaxis.set_minor_locator(NullLocator())
-            ax.set_ylim(min(-0.1, layers.extent(data.lines)[0] - 0.05), 1.04)
+            ax.set_ylim(min(-0.1, layers.extent(lines)[0] - 0.05), 1.04)
             if row == 0:
                 ax.set_title(label(moment))
-            if row == len(data.lines.panels) - 1:
+            if row == len(kinds) - 1:
                 ax.set_xlabel(axis("distance"))
         axes[row][0].set_ylabel(axis("autocorrelation"))
-        layers.name_row(axes[row][-1], f"{architecture} nets")
+        layers.name_row(axes[row][-1], f"{kind} nets")
     white = Line2D([], [], label="white noise", **WHITE)
     layers.add_key(figure, [*layers.depth_key(colours), white])

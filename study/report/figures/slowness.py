@@ -1,6 +1,8 @@
 """How long nets take to learn to an error, against their depth, with the laws fitted to it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,103 +11,130 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from study.report.figures.drawing import Drawing
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN
 from study.report.metrics import axis
+from study.statistics.depth_laws import DepthFit, Law
+from study.verdict.text import number
 
-DASHES: dict[str, Any] = {"exponential": (0, (5, 2)), "power": (0, (1, 1.5))}
+DASHES: dict[Law, Any] = {"exponential": (0, (5, 2)), "power": (0, (1, 1.5))}
 """Of the lines of the two laws."""
-
 REACH = 5.0
 """Times the most iterations of a run that a law is followed up to."""
+Fits = Mapping[str, Mapping[Law, DepthFit]]
+"""By architecture, the laws that were fitted to its runs: none where too few got there."""
 
 
-class Times(NamedTuple):
-    """The runs of one architecture, all (runs,): depth, iterations, and whether they reached the error by then."""
-
-    architecture: str
-    depth: NDArray[np.float64]
-    step: NDArray[np.float64]
-    crossed: NDArray[np.bool_]
-    laws: dict[str, tuple[float, float]]
-    """By law: intercept and slope of the logarithm of the iterations; empty where none could be fitted."""
-
-
-class SlownessData(NamedTuple):
-    """The runs of all architectures and the error, in percent, that they learn to."""
-
-    times: tuple[Times, ...]
-    threshold: float
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """All depths."""
-        return tuple(sorted({int(depth) for one in self.times for depth in one.depth}))
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a run, with what the laws say of its depth."""
-        return pd.concat([
-            pd.DataFrame({
-                "architecture": one.architecture, "depth": one.depth, "iterations": one.step, "crossed": one.crossed,
-                **{law: law_at(law, one.laws[law], one.depth) for law in one.laws}, "threshold": self.threshold,
-            })
-            for one in self.times
-        ], ignore_index=True)  # fmt: skip
-
-
-def law_at(law: str, line: tuple[float, float], depth: NDArray[np.float64]) -> NDArray[np.float64]:
+def law_at(law: str, fit: DepthFit, depth: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the iterations that a law has at depths."""
     x = depth if law == "exponential" else np.log(depth)
-    return np.asarray(np.exp(line[0] + line[1] * x), dtype=np.float64)
+    return np.asarray(np.exp(fit.intercept + fit.slope * x), dtype=np.float64)
 
 
-def draw_slowness(data: SlownessData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def slowness_data(times: pd.DataFrame, fits: Fits, threshold: float) -> pd.DataFrame:
+    """Return a row a run, with what the laws say of its depth.
+
+    Args:
+        times: a row a run: architecture, depth, the iterations until it was at the error, and whether it `crossed` it:
+            else the iterations are those at which it wasn't there yet.
+        fits: by architecture.
+        threshold: the error, in percent.
+    """
+    parts = []
+    for kind, runs in times.groupby("architecture", sort=False):
+        depth = runs["depth"].to_numpy()
+        laws = {law: law_at(law, fit, depth) for law, fit in fits[str(kind)].items()}
+        parts.append(runs.assign(**laws, threshold=threshold))
+    return pd.concat(parts, ignore_index=True)
+
+
+def slowness_drawing(
+    times: pd.DataFrame, fits: Fits, threshold: float, thresholds: str, rates: list[float]
+) -> Drawing:  # fmt: skip
+    """Return the figure of some runs; arguments as for `slowness_data`.
+
+    `thresholds` are those that the error was chosen from, as a list in words, and `rates` the runs' learning rates.
+    """
+    frame = slowness_data(times, fits, threshold)
+    caption = (
+        f"Iterations until the running training error first falls to {threshold:g}%, against depth, a mark a run; only "
+        f"the phase before the rate first falls is looked at. The error is the lowest of {thresholds}% that three in "
+        "four runs of each kind reach in it, or that most do. "
+    )
+    if not frame["crossed"].all():
+        caption += "Hollow marks with an arrow weren't there by then, and count as taking longer. "
+    if len(rates) > 1:
+        caption += f"Nets have their own rates, {rates[0]:.3g} to {rates[-1]:.3g}. "
+    caption += (
+        "Dashed: exponential laws, as He et al. 2015 (section 4.1) conjecture of plain nets; dotted: powers of depth."
+        if any(fits.values())
+        else "Too few runs were there for a law to be fitted."
+    )
+    cells = []
+    for kind, runs in frame.groupby("architecture", sort=False):
+        means = [
+            f"{depth:.0f} layers {'' if net['crossed'].all() else 'more than '}{_mean(net['iterations'])}"
+            for depth, net in runs.groupby("depth")
+        ]
+        cells.append(f"{str(kind).capitalize()} nets, geometric means: {', '.join(means)}.")
+    title = f"Iterations to {threshold:g}% training error"
+    texts = (title, caption, f"Chart of iterations against depth. {' '.join(cells)}")
+    draw = partial(draw_slowness, frame, fits)
+    return Drawing("why-slowness", texts, draw, frame, height=2.9, width=1.3 * COLUMN)
+
+
+def _mean(iterations: "pd.Series[float]") -> str:
+    return steps(float(np.exp(np.log(iterations).mean())))
+
+
+def steps(iterations: float) -> str:
+    """Write a number of iterations, of which the third digit is told from 100 on."""
+    return number(iterations, 3 if iterations >= 100 else 2)
+
+
+def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) -> None:
     """Draw every run, hollow with an arrow up where it didn't reach the error, and both laws."""
     ax = axes[0][0]
-    places = depth_places(data.depths)
+    places = depth_places(sorted({int(depth) for depth in frame["depth"]}))
     reach = depth_axis(ax, places)
     even = all(place == depth for depth, place in places.items())
-    log_axis(ax, *_limits(data))
-    for rank, one in enumerate(data.times):
-        colour, marker = ARCHITECTURE_COLOURS[one.architecture], ARCHITECTURE_MARKERS[one.architecture]
-        shift = (rank - (len(data.times) - 1) / 2) * 0.025 * reach
-        x = np.array([places[int(depth)] for depth in one.depth]) + shift
-        ax.plot(x[one.crossed], one.step[one.crossed], marker, color=colour, markersize=3.6, zorder=3)
-        _draw_censored(ax, x[~one.crossed], one.step[~one.crossed], colour, marker)
-        line = np.linspace(one.depth.min(), one.depth.max(), 100)
-        for law, found in one.laws.items():
-            at = line if even else np.log10(line)
-            ax.plot(at, law_at(law, found, line), color=colour, linewidth=1.0, linestyle=DASHES[law], zorder=2)
+    # Limits have room for arrows, and hold the laws as far as they don't squeeze the runs.
+    ends = frame[[law for law in DASHES if law in frame]].max()
+    high = float(frame["iterations"].max())
+    log_axis(
+        ax, float(frame["iterations"].min()), max(1.25 * high, min(ends.max() if any(ends) else high, REACH * high))
+    )
+    kinds = list(frame["architecture"].unique())
+    for rank, kind in enumerate(kinds):
+        runs = frame[frame["architecture"] == kind]
+        colour, marker = ARCHITECTURE_COLOURS[kind], ARCHITECTURE_MARKERS[kind]
+        x = runs["depth"].astype(int).map(places) + (rank - (len(kinds) - 1) / 2) * 0.025 * reach
+        there = runs["crossed"]
+        ax.plot(x[there], runs.loc[there, "iterations"], marker, color=colour, markersize=3.6, zorder=3)
+        _draw_censored(ax, x[~there], runs.loc[~there, "iterations"], colour, marker)
+        depth = np.linspace(runs["depth"].min(), runs["depth"].max(), 100)
+        for law, fit in fits[kind].items():
+            at = depth if even else np.log10(depth)
+            ax.plot(at, law_at(law, fit, depth), color=colour, linewidth=1.0, linestyle=DASHES[law], zorder=2)
     ax.set_ylabel(axis("crossing"))
-    add_key(figure, _key(data), 1.38)
+    handles = [
+        Line2D([], [], color=ARCHITECTURE_COLOURS[kind], marker=ARCHITECTURE_MARKERS[kind], markersize=3.6,
+               linestyle="none", label=f"{kind} nets")
+        for kind in kinds
+    ]  # fmt: skip
+    grey: dict[str, Any] = {"color": "#555555"}
+    if not frame["crossed"].all():
+        arrow = Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)
+        handles.append(arrow)
+    laws = [law for law in DASHES if any(law in laws for laws in fits.values())]
+    handles += [Line2D([], [], linestyle=DASHES[law], linewidth=1.0, label=law, **grey) for law in laws]
+    add_key(figure, handles, 1.38)
 
 
-def _limits(data: SlownessData) -> tuple[float, float]:
-    """Return limits that hold the runs, with room for arrows, and the laws as far as they don't squeeze the runs."""
-    seen = np.concatenate([one.step for one in data.times])
-    ends = [law_at(law, line, one.depth).max() for one in data.times for law, line in one.laws.items()]
-    high = float(seen.max())
-    return float(seen.min()), max(1.25 * high, min(max(ends, default=high), REACH * high))
-
-
-def _draw_censored(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], colour: str, marker: str) -> None:
+def _draw_censored(ax: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str, marker: str) -> None:
     ax.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=3.6, markeredgewidth=0.8, zorder=4)
     for place, step in zip(x, y, strict=True):
         arrow = {"arrowstyle": "<-", "color": colour, "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 2.0}
         ax.annotate("", (place, step), (0, 11), textcoords="offset points", arrowprops=arrow, zorder=4)
-
-
-def _key(data: SlownessData) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[one.architecture], marker=ARCHITECTURE_MARKERS[one.architecture],
-               markersize=3.6, linestyle="none", label=f"{one.architecture} nets")
-        for one in data.times
-    ]  # fmt: skip
-    grey: dict[str, Any] = {"color": "#555555"}
-    if any((~one.crossed).any() for one in data.times):
-        handles.append(
-            Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)
-        )
-    laws = [law for law in DASHES if any(law in one.laws for one in data.times)]
-    return [*handles, *(Line2D([], [], linestyle=DASHES[law], linewidth=1.0, label=law, **grey) for law in laws)]

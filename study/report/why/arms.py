@@ -1,4 +1,4 @@
-"""Nets with a remedy against the paper's plain nets: the rise of each with depth, and what it removes of theirs."""
+"""Nets with a remedy beside the paper's: the rise of each with depth, what it removes of theirs, and doses of one."""
 
 import math
 from typing import Literal, NamedTuple
@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.errors import StudyError
+from study.report.figures.remedies import DoseLine
 from study.report.why.chapter import Evidence
-from study.report.why.names import in_words
-from study.statistics.growth import fit_growth
+from study.report.why.gradients import run_growths
 from study.statistics.interval import Direction, Interval, mean_interval
 from study.statistics.welch import difference_in_differences, excess
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
+from study.verdict.variant import Variant
 
 Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]
 """On the rise: leaves none, leaves some, removes none, adds to it. `fails`: it's smaller, but the deep net is no better
@@ -23,6 +23,18 @@ nothing to compare with."""
 Array = NDArray[np.float64]
 WITHIN: tuple[Direction, ...] = ("no more", "less")
 NO_EXCESS = Interval(math.nan, math.nan, math.nan)
+SCALE_FIELD = "shortcut_scale"
+WORDS = {
+    "batch_norm=none": "no batch norm",
+    "preactivation=True": "pre-activation",
+    "scaling=rezero": "ReZero",
+    "scaling=skipinit": "SkipInit",
+    "scaling=fixup": "Fixup",
+    "activation=tanh": "tanh",
+    "activation=tat": "TAT",
+    "activation=dks": "DKS",
+}
+"""What remedies are called in sentences and figures, where a table of runs has `activation=tanh`."""
 
 
 class Arm(NamedTuple):
@@ -88,48 +100,52 @@ def arms(evidence: Evidence) -> tuple[Arm, ...]:
     plain = base[base["architecture"] == "plain"]
     resolution = c.resolution(evidence.others, METRIC)
     gradients = evidence.probes.get("gradients")
-    found = []
-    for variant, runs in (("", base), *((name, others[others["variant"] == name]) for name in _names(others))):
-        for architecture in c.architectures(runs):
-            mine = runs[runs["architecture"] == architecture]
-            if architecture != "vgg":  # which has no shortcut, nor any of the remedies
-                found.append(_arm(variant, mine, plain, gradients, (resolution, evidence.smallest_effect)))
-    return tuple(found)
-
-
-def _names(runs: pd.DataFrame) -> list[str]:
-    return sorted({str(name) for name in runs["variant"]})
+    names = sorted({str(name) for name in others["variant"]})
+    variants = [("", base), *((name, others[others["variant"] == name]) for name in names)]
+    return tuple(
+        _arm(variant, runs[runs["architecture"] == kind], plain, gradients, (resolution, evidence.smallest_effect))
+        for variant, runs in variants
+        for kind in c.architectures(runs)
+        if kind != "vgg"  # which has no shortcut, nor any of the remedies
+    )
 
 
 def _arm(
-    variant: str, mine: pd.DataFrame, plain: pd.DataFrame, gradients: pd.DataFrame | None, units: tuple[float, float]
+    variant: str, runs: pd.DataFrame, plain: pd.DataFrame, gradients: pd.DataFrame | None, units: tuple[float, float]
 ) -> Arm:
     """Compare one variant; `units` are what one image is worth and the smallest effect."""
     resolution, smallest = units
-    shallow, deep = c.depths(mine)[0], c.depths(mine)[-1]
+    shallow, deep = c.depths(runs)[0], c.depths(runs)[-1]
     borrowed = shallow == deep and len(plain) > 0 and c.depths(plain)[0] < deep
     if borrowed:
         shallow = c.depths(plain)[0]
     high, plain_low, plain_high = (
-        c.values(runs, depth, METRIC) for runs, depth in ((mine, deep), (plain, shallow), (plain, deep))
+        c.values(nets, depth, METRIC) for nets, depth in ((runs, deep), (plain, shallow), (plain, deep))
     )
-    low = plain_low if borrowed else c.values(mine, shallow, METRIC)
+    low = plain_low if borrowed else c.values(runs, shallow, METRIC)
     several = shallow < deep
-    ends = mine[mine["depth"] == deep]
+    ends = runs[runs["depth"] == deep]
+    beside_plain = excess(plain_high, high, resolution)
     arm = Arm(
-        variant, str(mine["architecture"].iloc[0]), shallow, deep, str(ends["net"].iloc[0]), low, high,
-        int((ends["outcome"] == "diverged").sum()), tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
-        excess(high, low, resolution) if several else NO_EXCESS,
-        excess(plain_high, plain_low, resolution) if several else NO_EXCESS,
-        _better(plain_high, high, resolution) if borrowed else _removed(plain_high, plain_low, high, low, resolution),
-        excess(plain_high, high, resolution), borrowed, _growth(gradients, ends), "alone",
-    )  # fmt: skip
+        variant=variant,
+        architecture=str(runs["architecture"].iloc[0]),
+        shallow=shallow,
+        deep=deep,
+        deep_net=str(ends["net"].iloc[0]),
+        shallow_errors=low,
+        deep_errors=high,
+        diverged=int((ends["outcome"] == "diverged").sum()),
+        rates=tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
+        rise=excess(high, low, resolution) if several else NO_EXCESS,
+        plain_rise=excess(plain_high, plain_low, resolution) if several else NO_EXCESS,
+        # Of a rise from the same net, the shallow net's error falls out.
+        removed=beside_plain if borrowed else _removed(plain_high, plain_low, high, low, resolution),
+        beside_plain=beside_plain,
+        borrowed=borrowed,
+        growth=_growth(gradients, ends),
+        effect="alone",
+    )
     return arm._replace(effect=_effect(arm, smallest))
-
-
-def _better(plain_high: Array, high: Array, resolution: float) -> Interval:
-    """Return what is removed of a rise from the same net: the shallow net's error falls out."""
-    return excess(plain_high, high, resolution)
 
 
 def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Interval:
@@ -145,25 +161,83 @@ def _effect(arm: Arm, smallest: float) -> Effect:
     none_left, beside = arm.rise.direction(smallest) in WITHIN, arm.beside_plain.direction(smallest)
     if none_left and arm.plain_rise.direction(smallest) in WITHIN:
         return "same"
-    one = arm.removed
-    seen = math.isnan(one.low)
-    low, high = (one.estimate - smallest, one.estimate + smallest) if seen else (one.low, one.high)
+    removed = arm.removed
+    single = math.isnan(removed.low)
+    low, high = removed[1:3]
+    if single:
+        low, high = removed.estimate - smallest, removed.estimate + smallest
     if none_left or low > 0:
         better: Effect = "removes" if none_left else "partly"
         return "fails" if beside in WITHIN else "unclear" if beside == "unclear" else better
     if high < 0:
         return "worse"
-    return "not" if (one.estimate if seen else high) <= smallest else "unclear"
+    return "not" if (removed.estimate if single else high) <= smallest else "unclear"
 
 
 def _growth(gradients: pd.DataFrame | None, ends: pd.DataFrame) -> Interval:
-    """Fit each run's gradients at initialisation (`fit_growth`); runs that can't be fitted are left out."""
-    found = []
-    if gradients is not None and len(gradients):
-        mine = gradients[gradients["run_id"].isin(ends["run_id"]) & (gradients["step"] == 0)]
-        for _, layers in mine.sort_values("layer").groupby("run_id"):
-            try:
-                found.append(fit_growth(layers["input_gradient"].tolist()).rate)
-            except StudyError:  # too shallow, or a gradient that is 0 or not a number
-                continue
-    return mean_interval(found)
+    """Return the mean growth of gradients a layer at initialisation; runs that can't be fitted are left out."""
+    if gradients is None or gradients.empty:
+        return mean_interval([])
+    rows = gradients[gradients["run_id"].isin(ends["run_id"]) & (gradients["step"] == 0)]
+    return mean_interval(run_growths(rows))
+
+
+def in_words(variant: str) -> str:
+    """Return a variant as people call it: ``orthogonal weights``, ``no batch norm + delta-orthogonal + DKS``.
+
+    What isn't known stays as it is.
+    """
+    fields = Variant.parse(variant)
+    return " + ".join(_word(field, value, alone=len(fields) == 1) for field, value in fields.items())
+
+
+def _word(field: str, value: str, *, alone: bool) -> str:
+    if field == "initialisation":
+        return f"{value.capitalize() if value == 'dirac' else value}{' weights' * alone}"
+    if field == "shortcut_scale":
+        return f"shortcut times {value}"
+    if field == "shortcut":
+        return f"option {value}"
+    return WORDS.get(f"{field}={value}", f"{field}={value}")
+
+
+def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
+    """Return the nets that differ in the scale of the shortcut alone, a line a depth, the shallowest first.
+
+    Depths are those that have a scale between 0 and 1.
+
+    The paper's plain nets stand at 0 and its residual nets at 1, unless those scales were trained themselves.
+    """
+    base = evidence.runs
+    scaled = evidence.others[
+        (evidence.others["architecture"] == "residual") & ~evidence.others["run_id"].isin(base["run_id"])
+    ]
+    alike = Variant.parse(str(base["variant"].iloc[0]))
+    scales = {name: scale for name in set(scaled["variant"]) if (scale := _scale(str(name), alike)) is not None}
+    scaled = scaled[scaled["variant"].isin(scales)]
+    lines = []
+    for depth in c.depths(scaled):
+        cells = {kind: base[(base["architecture"] == name) & (base["depth"] == depth)]
+                 for name, kind in (("plain", 0.0), ("residual", 1.0))}  # fmt: skip
+        nets = scaled[scaled["depth"] == depth]
+        cells |= {scales[str(name)]: part for name, part in nets.groupby("variant")}
+        used = {scale: part for scale, part in sorted(cells.items()) if len(part)}
+        if len(used) > 2 or (len(used) == 2 and not set(used) <= {0.0, 1.0}):
+            lines.append(_line(depth, used))
+    return tuple(lines)
+
+
+def _line(depth: int, cells: dict[float, pd.DataFrame]) -> DoseLine:
+    return DoseLine(
+        depth, tuple(cells), tuple(c.values(part, depth, METRIC) for part in cells.values()),
+        tuple(int((part["outcome"] == "diverged").sum()) for part in cells.values()),
+    )  # fmt: skip
+
+
+def _scale(variant: str, alike: Variant) -> float | None:
+    """Return the scale in a variant's name, None where it differs in anything else from the nets that are judged."""
+    fields = Variant.parse(variant)
+    try:
+        return float(fields.get(SCALE_FIELD, "")) if fields.without(SCALE_FIELD) == alike else None
+    except ValueError:
+        return None

@@ -4,26 +4,54 @@ The experiment that He et al. 2015 (arXiv 1512.03385), section 1, leave open: "o
 find solutions that are comparably good or better than the constructed solution".
 """
 
-from functools import partial
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from study.report.figures import continuation as figure
-from study.report.figures.drawing import Picture
-from study.report.figures.style import COLUMN, WIDTH
+from study.report.figures.continuation import (
+    ContinuationData,
+    Course,
+    Panel,
+    continuation_data,
+    continuation_drawing,
+)
 from study.report.tables.results import NOTHING, Table, count
+from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
-from study.report.why.continuation_words import Outcome, outcomes, percent, sentences
-from study.report.why.drawing import make_picture
+from study.statistics.interval import Interval
+from study.statistics.welch import excess
 from study.verdict import selection as c
 from study.verdict.rule import METRIC
-from study.verdict.text import interval, points
+from study.verdict.text import bounds, points, size
 
-SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
-SHORT = {"stays": "stays", "improves": "improves", "returns": "leaves, comes back", "leaves": "leaves",
-         "unclear": "can't be told"}  # fmt: skip
+Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]
+SHORT: dict[Fate, str] = {
+    "stays": "stays", "improves": "improves", "returns": "leaves, comes back", "leaves": "leaves",
+    "unclear": "can't be told",
+}  # fmt: skip
+AT_SOLUTION = ("stays", "improves", "returns")
+
+
+class Outcome(NamedTuple):
+    """What became of one net that was trained on; errors in percent, means over seeds."""
+
+    panel: Panel
+    course: Course
+    start: float
+    """Of the solution, which is the shallow net's."""
+    highest: float
+    left_at: float
+    """First iteration seen at which the error is above the solution's by more than the smallest effect; NaN if none."""
+    final: Interval
+    """The last error minus the solution's, in each seed."""
+    fate: Fate
+
+    @property
+    def name(self) -> str:
+        """Which net, from where and at which rate: ``plain-56 built from plain-8, at rate 0.1``."""
+        return f"plain-{self.panel.deep} built from plain-{self.panel.shallow}, at rate {self.panel.rate:.3g}"
 
 
 def continuation_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -33,90 +61,152 @@ def continuation_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         evidence: with the table `continuation`.
         folder: where figures go.
     """
-    data = figure.continuation_data(evidence.rows("continuation"), evidence.runs)
+    data = continuation_data(evidence.rows("continuation"), evidence.runs)
     if data is None:
         return None
-    found = outcomes(data, c.resolution(evidence.runs, METRIC), evidence.smallest_effect)
-    said = sentences(data, found, evidence.runs, evidence.smallest_effect)
-    picture = _picture(data, found, evidence, folder)
-    heading = "Does training stay at a good solution?"
-    return Chapter("continuation", heading, said, (picture,), (outcomes_table(found, evidence.smallest_effect),))
-
-
-def _picture(
-    data: figure.ContinuationData, found: tuple[Outcome, ...], evidence: Evidence, folder: Path
-) -> Picture:  # fmt: skip
-    counts = {len(course.errors) for panel in data.panels for course in panel.courses}
-    seeds = "One seed a line" if counts == {1} else (
-        f"Means over {min(counts)}{f' to {max(counts)}' if len(counts) > 1 else ''} seeds, bands from the lowest to "
-        "the highest"
-    )  # fmt: skip
-    caption = (
-        f"Training error (all training images, clean, evaluation mode) of deep plain nets built from shallow ones "
-        f"({SOURCE}) and trained on by SGD with the study's schedule, whose first rate the title gives: as built, and "
-        "with Gaussian noise on the inserted blocks' filters, relative to their norm."
-    )
-    if any(panel.own is not None for panel in data.panels):
-        caption += " Dotted: the shallow net itself, trained on in the same way."
-    if any(len(panel.trained) for panel in data.panels):
-        caption += " Broken: the deep net trained from scratch in this study, at its end."
-    caption += f" {seeds}; the axis of iterations is linear up to 1 and logarithmic above"
-    caption += f", that of errors up to {data.linear:g}%." if data.linear else "."
-    if any(course.stopped for panel in data.panels for course in panel.courses):
-        caption += " Crosses: the loss wasn't finite any more; the net counts with the error of guessing from there on."
-    if len(data.drawn) < len(data.panels):
-        caption += f" Of {len(data.panels)} nets and rates, {len(data.drawn)} are drawn."
+    smallest = evidence.smallest_effect
+    nets = outcomes(data, c.resolution(evidence.runs, METRIC), smallest)
+    sentences = write("why/continuation", **findings(data, nets, evidence.runs, smallest))
     ends = [
-        f"{one.name}, noise {one.course.noise:g}: {one.course.mean[0]:.2f}% at first, {one.highest:.2f}% at most, "
-        f"{one.course.mean[-1]:.2f}% at the end"
-        for one in found
+        f"{net.name}, noise {net.course.noise:g}: {net.course.mean[0]:.2f}% at first, {net.highest:.2f}% at most, "
+        f"{net.course.mean[-1]:.2f}% at the end"
+        for net in nets
     ]
-    alt = f"Charts of training error by iteration. {'; '.join(ends)}."
-    rows, columns = figure.shape(data)
-    size = {"rows": rows, "columns": columns, "height": 1.05 + 1.75 * rows, "sharey": True}
-    width = WIDTH if columns > 1 else 1.4 * COLUMN
-    texts = ("Training on from a solution", caption, alt)
-    draw = partial(figure.draw_continuation, data)
-    return make_picture(evidence, folder, "continuation", texts, draw, data.frame(), width=width, **size)
+    heading = ("continuation", "Does training stay at a good solution?")
+    drawing = continuation_drawing(data, f"Charts of training error by iteration. {'; '.join(ends)}.")
+    return evidence.chapter(folder, heading, sentences, [drawing], [outcomes_table(nets, smallest)])
 
 
-def outcomes_table(found: tuple[Outcome, ...], smallest: float) -> Table:
+def outcomes(data: ContinuationData, resolution: float, smallest: float) -> tuple[Outcome, ...]:
+    """Return what became of every net and noise, against the solution of its panel.
+
+    It stays within the smallest effect of the solution, and never was above it by more; or was, and comes back.
+
+    Args:
+        data: all panels.
+        resolution: what one training image is worth in percent.
+        smallest: smallest effect of interest, in points of training error.
+    """
+    return tuple(
+        _outcome(panel, course, panel.own or panel.courses[0], resolution, smallest)
+        for panel in data.panels
+        for course in panel.courses
+    )
+
+
+def _outcome(panel: Panel, course: Course, base: Course, resolution: float, smallest: float) -> Outcome:
+    same = len(base.errors) == len(course.errors)
+    start = base.errors[:, 0] if same else np.full(len(course.errors), base.mean[0])
+    final = excess(course.errors[:, -1] - start, [0.0], resolution)
+    above = course.mean - float(start.mean()) > smallest
+    left_at = float(course.iteration[above.argmax()]) if above.any() else np.nan
+    fates: dict[str, Fate] = {"more": "leaves", "less": "improves", "no more": "returns" if above.any() else "stays"}
+    fate = fates.get(final.direction(smallest), "unclear")
+    return Outcome(panel, course, float(start.mean()), float(course.mean.max()), left_at, final, fate)
+
+
+def findings(
+    data: ContinuationData, nets: tuple[Outcome, ...], runs: pd.DataFrame, smallest: float
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the sentences tell: of nets as built, of the shallow nets beside them and of those with noise.
+
+    Args:
+        data: all panels.
+        nets: their `outcomes`.
+        runs: of one variant, for the rates and the errors of the nets trained from scratch.
+        smallest: smallest effect of interest, in points of training error.
+    """
+    built = [net for net in nets if net.course.noise == 0]
+    noisy = [[net for net in nets if net.panel is panel and net.course.noise > 0] for panel in data.panels]
+    resolution = c.resolution(runs, METRIC)
+    return {
+        "built": built,
+        "by_fate": {fate: [net for net in built if net.fate == fate] for fate in SHORT},
+        "own": _own_fates(built, resolution, smallest),
+        "noisy": [_by_end(panel) for panel in noisy if panel],
+        "noises": {
+            noise: [net.fate in AT_SOLUTION for net in nets if net.course.noise == noise]
+            for noise in data.noises if noise > 0
+        },
+        "scratch": _from_scratch(built, runs, resolution),
+        "smallest": smallest,
+        "percent": percent,
+    }  # fmt: skip
+
+
+def _own_fates(built: list[Outcome], resolution: float, smallest: float) -> dict[str, list[Panel]]:
+    """Return the panels whose shallow nets, trained on in the same way, keep their error, lose it, or may do either."""
+    fates: dict[str, list[Panel]] = {"stays": [], "leaves": [], "unclear": []}
+    for net in built:
+        own = net.panel.own
+        if own is not None:
+            direction = excess(own.errors[:, -1] - own.errors[:, 0], [0.0], resolution).direction(smallest)
+            fate = {"no more": "stays", "less": "stays", "more": "leaves"}.get(direction, "unclear")
+            fates[fate].append(net.panel)
+    return fates
+
+
+def _by_end(nets: list[Outcome]) -> dict[str, Any]:
+    """Return a panel's nets with noise by where they end: back at the solution, above it, or that can't be told."""
+    ends = {
+        "back": [net for net in nets if net.fate in AT_SOLUTION],
+        "away": [net for net in nets if net.fate == "leaves"],
+        "open": [net for net in nets if net.fate == "unclear"],
+    }
+    rises = sorted(net.final.estimate for net in ends["away"])
+    return {"name": nets[0].name, "ends": ends, "rises": (rises[0], rises[-1]) if rises else None}
+
+
+def _from_scratch(built: list[Outcome], runs: pd.DataFrame, resolution: float) -> dict[str, Any] | None:
+    """Compare the best end from the solution with training from scratch, of the deepest net that was trained so."""
+    known = [net for net in built if len(net.panel.trained)]
+    if not known:
+        return None
+    deep = max(net.panel.deep for net in known)
+    best = min((net for net in known if net.panel.deep == deep), key=lambda net: float(net.course.mean[-1]))
+    rates = runs.loc[(runs["architecture"] == "plain") & (runs["depth"] == deep), "lr"].dropna()
+    more = excess(best.panel.trained, best.course.errors[:, -1], resolution)
+    return {"panel": best.panel, "rates": [f"{rate:.3g}" for rate in sorted(set(rates))], "more": more}
+
+
+def outcomes_table(nets: tuple[Outcome, ...], smallest: float) -> Table:
     """Return what became of every net, rate and noise."""
     numbers = pd.DataFrame([
-        {"net": f"plain-{one.panel.shallow}", "built": f"plain-{one.panel.deep}", "lr": one.panel.rate,
-         "noise": one.course.noise, "solution": one.start, "first": one.course.mean[0], "highest": one.highest,
-         "left_at": one.left_at, "last": one.course.mean[-1], "iterations": int(one.course.iteration[-1]),
-         "difference": one.final.estimate, "low": one.final.low, "high": one.final.high, "seeds": one.final.seeds,
-         "moved": one.course.moved, "not_finite": len(one.course.stopped), "fate": one.fate}
-        for one in found
+        {"net": f"plain-{net.panel.shallow}", "built": f"plain-{net.panel.deep}", "lr": net.panel.rate,
+         "noise": net.course.noise, "solution": net.start, "first": net.course.mean[0], "highest": net.highest,
+         "left_at": net.left_at, "last": net.course.mean[-1], "iterations": int(net.course.iteration[-1]),
+         "difference": net.final.estimate, "low": net.final.low, "high": net.final.high, "seeds": net.final.seeds,
+         "moved": net.course.moved, "not_finite": len(net.course.stopped), "fate": net.fate}
+        for net in nets
     ])  # fmt: skip
-    columns = {
-        "Net": [f"plain-{one.panel.shallow} as plain-{one.panel.deep}" for one in found],
-        "Rate": [f"{one.panel.rate:.3g}" for one in found],
-        "Noise": [f"{one.course.noise:g}" for one in found],
-        "First error (%)": [points(float(one.course.mean[0])) for one in found],
-        "Highest (%)": [points(one.highest) for one in found],
-        "Above the solution from iteration": [count(one.left_at) for one in found],
-        "Last (%)": [points(float(one.course.mean[-1])) for one in found],
-        "Last minus solution (points)": [_difference(one) for one in found],
-        "Weights moved (% of their norm)": [_moved(one.course.moved) for one in found],
-        "Training": [SHORT[one.fate] for one in found],
-    }
+    shown = [
+        {
+            "Net": f"plain-{net.panel.shallow} as plain-{net.panel.deep}",
+            "Rate": f"{net.panel.rate:.3g}",
+            "Noise": f"{net.course.noise:g}",
+            "First error (%)": points(float(net.course.mean[0])),
+            "Highest (%)": points(net.highest),
+            "Above the solution from iteration": count(net.left_at),
+            "Last (%)": points(float(net.course.mean[-1])),
+            "Last minus solution (points)": _difference(net.final),
+            "Weights moved (% of their norm)": NOTHING if np.isnan(net.course.moved) else percent(net.course.moved),
+            "Training": SHORT[net.fate],
+        }
+        for net in nets
+    ]
     caption = (
         "Deep plain nets trained on from a solution that was built, and from it with noise: training errors, mean over "
         f"seeds, with the 95% interval of the difference to the solution (number of seeds), which within {smallest:g} "
         "points counts as none."
     )
-    return Table("continuation", caption, numbers, pd.DataFrame(columns))
+    return Table("continuation", caption, numbers, pd.DataFrame(shown))
 
 
-def _difference(one: Outcome) -> str:
-    final = one.final
-    if np.isnan(final.low):
-        return f"{points(final.estimate)} ({final.seeds})"
-    value = points(final.estimate, final.low, final.high)
-    return f"{value}, {interval(final.estimate, final.low, final.high)} ({final.seeds})"
+def _difference(final: Interval) -> str:
+    ends = "" if np.isnan(final.low) else f", {bounds(final)}"
+    return f"{size(final)}{ends} ({final.seeds})"
 
 
-def _moved(distance: float) -> str:
-    return NOTHING if np.isnan(distance) else percent(distance)
+def percent(share: float) -> str:
+    """Write a share as percent with two digits at least: ``0.31``, ``310``."""
+    return f"{100 * share:.0f}" if share >= 0.095 else f"{100 * share:.2g}"

@@ -1,22 +1,40 @@
 """The chapter on gradients: whether they vanish or explode from layer to layer, when, and what that does to layers."""
 
 import math
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from study.report.figures import gradients as figure
-from study.report.figures.drawing import Picture
-from study.report.figures.layers import means_words
-from study.report.moments import at_moments, label, phrase
+from study.errors import StudyError
+from study.report.figures.gradients import SOURCE, gradients_drawing, weights_drawing
+from study.report.moments import label, moments_of
 from study.report.tables.results import NOTHING, Table
+from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
-from study.report.why.drawing import make_picture
-from study.report.why.gradient_words import SOURCE, NetGrowth, growths, rate_text, sentences
-from study.statistics.growth import BATCH_NORM_GROWTH
-from study.statistics.interval import Interval
-from study.verdict.text import capital, listed, number
+from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
+from study.statistics.interval import Interval, geometric_mean
+from study.verdict import selection as c
+from study.verdict.text import capital, number
+
+EXPLOSION = 2.0
+"""Powers of ten over all layers from which on growth counts as an explosion."""
+Outcome = Literal["up", "down", "explodes", "vanishes", "grows", "shrinks", "level", "may explode", "may vanish"]
+
+
+class NetGrowth(NamedTuple):
+    """A net's growth of gradients a layer at the moments measured: over seeds, and each seed's."""
+
+    net: str
+    architecture: str
+    depth: int
+    layers: int
+    """Over which it is fitted."""
+    means: dict[float, Interval]
+    seeds: dict[float, "pd.Series[float]"]
+    """By moment, indexed by run."""
 
 
 def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -26,29 +44,137 @@ def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         evidence: with the table `gradients`.
         folder: where figures go.
     """
-    rows = at_moments(evidence.rows("gradients"), evidence.runs)
+    rows = evidence.at_moments("gradients")
     nets = growths(rows)
-    data = figure.gradient_data(rows) if nets else None
-    if data is None:
+    gradients = gradients_drawing(rows) if nets else None
+    if gradients is None:
         return None
-    pictures = [_growth_picture(data, evidence, folder)]
-    weights = figure.weight_data(rows)
-    if weights is not None:
-        pictures.append(_weight_picture(weights, evidence, folder))
-    heading = "Do gradients vanish or explode?"
-    return Chapter("gradients", heading, sentences(rows, nets), tuple(pictures), (growth_table(nets),))
+    drawings = [drawing for drawing in (gradients, weights_drawing(rows)) if drawing is not None]
+    sentences = write(
+        "why/gradients", start=_deepest(net for net in nets if 0.0 in net.means), nets=_deepest(nets),
+        held=_held_back(rows, nets), outcome=outcome, fold=fold, change=change, log=math.log,
+        theory=BATCH_NORM_GROWTH, source=SOURCE,
+    )  # fmt: skip
+    heading = ("gradients", "Do gradients vanish or explode?")
+    return evidence.chapter(folder, heading, sentences, drawings, [growth_table(nets)])
+
+
+def growths(rows: pd.DataFrame) -> tuple[NetGrowth, ...]:
+    """Return each net's growth a layer at each moment (`fit_growth`); seeds whose gradients can't be fitted are out."""
+    nets = []
+    for architecture in c.architectures(rows):
+        kind = rows[rows["architecture"] == architecture]
+        for depth in c.depths(kind):
+            part = kind[kind["depth"] == depth]
+            seeds = {moment: run_growths(part[part["moment"] == moment]) for moment in moments_of(part)}
+            seeds = {moment: fits for moment, fits in seeds.items() if len(fits)}
+            if seeds:
+                means = {moment: geometric_mean(fits) for moment, fits in seeds.items()}
+                layers = int(part["layer"].max())
+                nets.append(NetGrowth(str(part["net"].iloc[0]), architecture, depth, layers, means, seeds))
+    return tuple(nets)
+
+
+def run_growths(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Return the growth of gradients a layer in each run (`fit_growth`) of one moment's rows, as far as it can be had.
+
+    Runs are left out that are too shallow, or have a gradient that is 0 or not a number.
+    """
+    growth = {}
+    for run, layers in rows.sort_values("layer").groupby("run_id"):
+        try:
+            growth[run] = fit_growth(layers["input_gradient"].tolist()).rate
+        except StudyError:
+            continue
+    return pd.Series(growth, dtype=float)
+
+
+def _deepest(nets: Iterable[NetGrowth]) -> list[NetGrowth]:
+    """Return the deepest net of each architecture."""
+    return list({net.architecture: net for net in nets}.values())  # shallow nets come first
+
+
+def outcome(growth: Interval, steps: int) -> Outcome:
+    """Say what a growth a layer comes to over so many layers; of one seed, only whether it is `up` or `down`."""
+    if math.isnan(growth.low):
+        return "up" if growth.estimate > 1 else "down"
+    estimate, low, high = (steps * math.log10(bound) for bound in growth[:3])
+    if low > EXPLOSION or high < -EXPLOSION:
+        return "explodes" if low > 0 else "vanishes"
+    if -EXPLOSION <= low and high <= EXPLOSION:
+        return "grows" if growth.low > 1 else "shrinks" if growth.high < 1 else "level"
+    return "may explode" if estimate > 0 else "may vanish"
+
+
+def fold(rate: float, steps: int) -> str:
+    """Write what a growth comes to over layers: ``30,000-fold``."""
+    power = steps * math.log10(rate)
+    return f"{number(10**power, 1 if power >= 1 else 2)}-fold" if abs(power) < 6 else f"10 to the {power:.0f}-fold"
+
+
+def change(net: NetGrowth, moment: float) -> Interval:
+    """Return the factor by which a net's growth changed from initialisation on, by the runs measured at both."""
+    return geometric_mean((net.seeds[moment] / net.seeds[0.0]).dropna())
+
+
+def _held_back(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> dict[str, Any] | None:
+    """Return how far the first steps turned the first third of the deepest plain net's layers, and what became of it.
+
+    None where that isn't known of the first or of the last of the moments that come after initialisation.
+    """
+    plain = [net for net in _deepest(nets) if net.architecture == "plain" and 0.0 in net.means]
+    later = [moment for net in plain for moment in net.means if moment > 0]
+    if not later:
+        return None
+    net = rows[(rows["architecture"] == "plain") & (rows["depth"] == plain[0].depth)]
+    turns = [float(third.mean(axis=1).mean()) for third in _thirds(net, later[0], "turn")]
+    longer = geometric_mean(_changed(net, later[0], "weight_norm")[0])
+    slower = [_rate_change(net, moment) for moment in (later[0], later[-1])]
+    if not (longer.seeds and slower[0].seeds and slower[-1].seeds) or math.isnan(sum(turns)):
+        return None
+    others = {
+        other.net: _rate_change(
+            rows[(rows["architecture"] == other.architecture) & (rows["depth"] == other.depth)], later[-1]
+        )
+        for other in _deepest(nets)
+        if other.architecture == "residual"
+    }
+    moments = later[:1] if len(later) == 1 else [later[0], later[-1]]
+    return {"net": plain[0].net, "moments": moments, "turns": turns, "longer": longer, "slower": slower,
+            "others": {name: rate for name, rate in others.items() if rate.seeds}}  # fmt: skip
+
+
+def _rate_change(rows: pd.DataFrame, moment: float) -> Interval:
+    """Return by how much the effective rate of the first third of layers changed more than that of the last."""
+    first, last = _changed(rows, moment, "effective_lr")
+    return geometric_mean(first / last)
+
+
+def _thirds(rows: pd.DataFrame, moment: float, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (runs, layers) of the first and of the last third of a net's layers, without runs that lack a number."""
+    table = rows[rows["moment"] == moment].pivot_table(index="run_id", columns="layer", values=column, dropna=False)
+    third = max(1, table.shape[1] // 3)
+    table = table.replace([np.inf, -np.inf], np.nan).dropna()
+    return table[table.columns[:third]], table[table.columns[-third:]]
+
+
+def _changed(rows: pd.DataFrame, moment: float, column: str) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Return the factors (runs,) by which a quantity changed since initialisation in the first and the last third."""
+    now, start = _thirds(rows, moment, column), _thirds(rows, 0.0, column)
+    first, last = ((a / b).dropna().map(math.log).mean(axis=1).map(math.exp) for a, b in zip(now, start, strict=True))
+    return first, last
 
 
 def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
     """Return the growth of each net at each moment, with its interval."""
     numbers = pd.DataFrame([
-        {"net": net.net, "architecture": net.architecture, "depth": net.depth, "moment": at,
-         "estimate": one.estimate, "low": one.low, "high": one.high, "n": one.seeds}
-        for net in nets for at, one in net.means.items()
+        {"net": net.net, "architecture": net.architecture, "depth": net.depth, "moment": moment,
+         "estimate": growth.estimate, "low": growth.low, "high": growth.high, "n": growth.seeds}
+        for net in nets for moment, growth in net.means.items()
     ])  # fmt: skip
-    moments = sorted({at for net in nets for at in net.means})
     columns = {"Net": [net.net for net in nets]}
-    columns |= {capital(label(at)): [_cell(net.means.get(at)) for net in nets] for at in moments}
+    for moment in sorted(set(numbers["moment"])):
+        columns[capital(label(moment))] = [_cell(net.means.get(moment)) for net in nets]
     caption = (
         "Factor by which the norm of the gradient grows a layer toward the input, fitted to the logarithms over all "
         "3x3 layers but the first: geometric mean over seeds and 95% interval (number of seeds). Above 1 gradients "
@@ -57,58 +183,9 @@ def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
     return Table("gradient-growth", caption, numbers, pd.DataFrame(columns))
 
 
-def _cell(one: Interval | None) -> str:
-    if one is None:
+def _cell(growth: Interval | None) -> str:
+    if growth is None:
         return NOTHING
-    if math.isnan(one.low):
-        return f"{rate_text(one.estimate)} (1)"
-    return f"{rate_text(one.estimate)}, {rate_text(one.low)} to {rate_text(one.high)} ({one.seeds})"
-
-
-def _growth_picture(data: figure.GradientData, evidence: Evidence, folder: Path) -> Picture:
-    means = means_words((line.seeds for line in data.lines), "Geometric means")
-    caption = (
-        "Norm of the gradient of the loss in what goes into each 3x3 layer, over a whole batch in training mode, "
-        f"relative to that of the net's last layer, from the input (left) to the output: {_panels(data)}. "
-        f"{means}; the first layer, whose input is the image, is left out. The broken line grows by "
-        f"{BATCH_NORM_GROWTH:.3f} a layer, as theory has it for batch norm and ReLU without shortcuts ({SOURCE})."
-    )
-    caption += data.lines.left_out(data.all_depths)
-    ends = [
-        f"{line.architecture} {line.depth} layers {phrase(line.moment)} {number(float(line.mean[-1]))}"
-        for line in data.lines
-    ]
-    alt = f"Charts of gradients by layer. At the layer nearest the input, over the last layer's: {', '.join(ends)}."
-    rows, columns = len(data.lines.panels), len(data.moments)
-    draw = partial(figure.draw_gradients, data, BATCH_NORM_GROWTH)
-    texts = ("Gradients from layer to layer", caption, alt)
-    size = {"rows": rows, "columns": columns, "height": 0.9 + 1.45 * rows, "sharex": True, "sharey": True}
-    return make_picture(evidence, folder, "gradients", texts, draw, data.frame(), **size)
-
-
-def _panels(data: figure.GradientData) -> str:
-    text = listed([phrase(moment) for moment in data.moments])
-    return text if len(data.lines.panels) == 1 else f"{text}, {' nets above, '.join(data.lines.panels)} nets below"
-
-
-def _weight_picture(data: figure.WeightData, evidence: Evidence, folder: Path) -> Picture:
-    seeds = [line.seeds for found in data.lines.values() for line in found]
-    caption = (
-        f"Layer by layer in {listed([f'the {kind} net of {depth} layers' for kind, depth in data.nets])}, later "
-        "moments darker: norm of the weights; effective rate, the learning rate of the moment over the square of that "
-        "norm, at which a step turns weights before batch norm (van Laarhoven 2017, arXiv 1706.05350); and the angle "
-        f"between the weights and the initial ones, {math.pi / 2:.2f} where nothing of them is left. "
-        f"{means_words(seeds, 'Means (of norm and rate geometric)')}."
-    )
-    turns = [
-        f"{one.architecture} {one.depth} layers {phrase(one.moment)} {one.mean[0]:.2f} at the first and "
-        f"{one.mean[-1]:.2f} at the last"
-        for one in data.lines.get("turn", ())
-    ]
-    alt = f"Charts of weights by layer. Turn since the start in rad: {', '.join(turns) or 'none measured'}."
-    rows, columns = len(data.lines), len(data.nets)
-    size = {"rows": rows, "columns": columns, "height": 0.7 + 1.4 * rows, "sharex": "col", "sharey": "row"}
-    texts = ("What gradients do to the layers", caption, alt)
-    return make_picture(
-        evidence, folder, "weights", texts, partial(figure.draw_weights, data), data.frame(), **size
-    )  # fmt: skip
+    if math.isnan(growth.low):
+        return f"{growth.estimate:.3f} (1)"
+    return f"{growth.estimate:.3f}, {growth.low:.3f} to {growth.high:.3f} ({growth.seeds})"

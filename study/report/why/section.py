@@ -1,11 +1,11 @@
 """The section "Why" as a whole: its chapters in the order of the argument."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from study.report.why.chapter import Chapter, Evidence
+from study.report.why.chapter import Chapter, ChapterBuilder, Evidence
 from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
 from study.report.why.gradients import gradients_chapter
@@ -19,9 +19,7 @@ from study.report.why.slowness import slowness_chapter
 from study.report.why.surface import surface_chapter
 from study.verdict import selection as c
 
-Chaptered = Callable[[Evidence, Path], Chapter | None]
-
-CHAPTERS: tuple[Chaptered, ...] = (
+CHAPTERS: tuple[ChapterBuilder, ...] = (
     overfitting_chapter,
     gradients_chapter,
     responses_chapter,

@@ -4,26 +4,21 @@ Balduzzi et al. 2017, "The Shattered Gradients Problem" (arXiv 1702.08591).
 """
 
 import math
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from study.report.figures import shattering as figure
-from study.report.figures.drawing import Picture
-from study.report.figures.layers import means_words
-from study.report.moments import at_moments, label, moments_of, phrase
+from study.report.figures.shattering import shattering_drawing
+from study.report.moments import label, moments_of
 from study.report.tables.results import NOTHING, Table
+from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
-from study.report.why.drawing import make_picture
+from study.report.why.comparison import deepest_pair
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import ROUNDING, difference
 from study.verdict import selection as c
-from study.verdict.text import capital, grounds, number
-
-SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
+from study.verdict.text import number
 
 
 def shattering_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -33,159 +28,94 @@ def shattering_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         evidence: with the table `shattering`.
         folder: where figures go.
     """
-    rows = at_moments(evidence.rows("shattering"), evidence.runs)
-    data = figure.shattering_data(rows) if len(rows) else None
-    if data is None:
+    rows = evidence.at_moments("shattering")
+    drawing = shattering_drawing(rows) if len(rows) else None
+    if drawing is None:
         return None
     near = rows[rows["lag"] == 1]
-    said = [*_by_depth(near), *_contrast(near), *_later(near)]
-    heading = "Are gradients shattered?"
-    return Chapter("shattering", heading, tuple(said), (_picture(data, evidence, folder),), (half_table(near),))
+    heading = ("shattering", "Are gradients shattered?")
+    sentences = write("why/shattering", **findings(near), distance=float(near["distance"].mean()))
+    return evidence.chapter(folder, heading, sentences, [drawing], [half_table(near)])
 
 
-def _of(near: pd.DataFrame, net: str, moment: float) -> NDArray[np.float64]:
-    """Return (seeds,) the autocorrelation of neighbouring points in a net."""
-    rows = near[(near["net"] == net) & (near["moment"] == moment)]
-    return rows["autocorrelation"].dropna().to_numpy(dtype=np.float64)
+def findings(near: pd.DataFrame) -> dict[str, Any]:
+    """Return how alike gradients of neighbouring points are at the first moment and the last, and what changed.
+
+    Args:
+        near: rows of the table `shattering` of the smallest distance, with their `moment`.
+    """
+    first, last = moments_of(near)[0], moments_of(near)[-1]
+    known = near[near["autocorrelation"].notna()]
+    start, end = known[known["moment"] == first], known[known["moment"] == last]
+    starts = [_by_depth(near, start[start["architecture"] == kind]) for kind in c.architectures(start)]
+    ends = [_later(near, end[end["architecture"] == kind], first, last) for kind in c.architectures(end)]
+    pair = deepest_pair(start)
+    return {
+        "first": first,
+        "last": last,
+        "starts": starts,
+        "pair": pair,
+        "contrast": difference(_seeds(start, pair[1]), _seeds(start, pair[0]), ROUNDING) if pair else None,
+        "ends": ends if last > first else [],
+    }
 
 
-def _mean(values: NDArray[np.float64]) -> Interval:
+def _seeds(known: pd.DataFrame, net: str) -> "pd.Series[float]":
+    return known.loc[known["net"] == net, "autocorrelation"]
+
+
+def _mean(values: "pd.Series[float]") -> Interval:
     """Return the mean with its interval, which ends at 1, as autocorrelations do."""
     mean = mean_interval(values)
     return mean._replace(high=min(mean.high, 1.0)) if mean.high > 1 else mean
 
 
-def _nets(near: pd.DataFrame, architecture: str, moment: float) -> list[str]:
-    """Return the nets of an architecture that have a value at a moment, the shallowest first."""
-    known = near[(near["architecture"] == architecture) & (near["moment"] == moment)]
-    known = known[known["autocorrelation"].notna()]
-    return [c.net_name(known, architecture, depth) for depth in c.depths(known)]
+def _by_depth(near: pd.DataFrame, start: pd.DataFrame) -> dict[str, Any]:
+    """Return the means of an architecture's shallowest and deepest net, how they differ, and that of white noise."""
+    depths, kind = c.depths(start), str(start["architecture"].iloc[0])
+    shallow, deep = (c.net_name(start, kind, depth) for depth in (depths[0], depths[-1]))
+    fall = difference(_seeds(start, deep), _seeds(start, shallow), ROUNDING) if len(depths) > 1 else None
+    return {
+        "shallow": (shallow, _mean(_seeds(start, shallow))) if len(depths) > 1 else None,
+        "deep": (deep, _mean(_seeds(start, deep))),
+        "fall": fall if fall and not math.isnan(fall.low) else None,
+        "white": float(near.loc[near["net"] == deep, "white"].mean()),
+    }
 
 
-def _by_depth(near: pd.DataFrame) -> list[str]:
-    """Say how the autocorrelation falls with depth at the first moment measured, and whether it's white noise."""
-    first = moments_of(near)[0]
-    out = []
-    for architecture in c.architectures(near):
-        nets = _nets(near, architecture, first)
-        if not nets:
-            continue
-        means = [_mean(_of(near, net, first)) for net in nets]
-        white = float(near.loc[near["net"] == nets[-1], "white"].mean())
-        text = f"{capital(phrase(first))} the autocorrelation of gradients at points "
-        text += f"{number(float(near['distance'].mean()))} of a line apart is "
-        if len(nets) > 1:
-            text += f"{_two(means[0].estimate)} in {nets[0]} ({grounds(means[0], _two)}) and "
-        text += f"{_two(means[-1].estimate)} in {nets[-1]} ({grounds(means[-1], _two)})"
-        fall = _fall(_of(near, nets[-1], first), _of(near, nets[0], first)) if len(nets) > 1 else ""
-        out.append(f"{text}: {fall}{_whiteness(means[-1], white)}.")
-    return out
-
-
-def _fall(deep: NDArray[np.float64], shallow: NDArray[np.float64]) -> str:
-    found = difference(deep, shallow, ROUNDING)
-    if math.isnan(found.low):
-        return ""
-    way = "it falls with depth" if found.high < 0 else "it rises with depth" if found.low > 0 else ""
-    return f"{way or 'no change with depth can be told'}, and "
-
-
-def _whiteness(mean: Interval, white: float) -> str:
-    if math.isnan(mean.low):
-        return f"white noise has {_two(white)}, and one seed can't be tested against it"
-    if mean.low <= white <= mean.high:
-        return f"the deepest net's gradients can't be told from white noise ({_two(white)})"
-    if mean.low > white:
-        return f"even the deepest net's gradients aren't white noise ({_two(white)})"
-    return f"the deepest net's gradients are less alike than white noise ({_two(white)})"
-
-
-def _contrast(near: pd.DataFrame) -> list[str]:
-    """Compare the deepest plain net with the residual one of its depth at the first moment measured."""
-    first = moments_of(near)[0]
-    start = near[(near["moment"] == first) & near["autocorrelation"].notna()]
-    both = [set(c.depths(start[start["architecture"] == kind])) for kind in ("plain", "residual")]
-    if not both[0] & both[1]:
-        return []
-    depth = max(both[0] & both[1])
-    plain, residual = (c.net_name(start, kind, depth) for kind in ("plain", "residual"))
-    found = difference(_of(near, residual, first), _of(near, plain, first), ROUNDING)
-    text = f"There {residual} minus {plain} is {_two(found.estimate)}"
-    if math.isnan(found.low):
-        return [f"{text} (one seed, so no interval)."]
-    text += f" (95% interval {_two(found.low)} to {_two(found.high)}): shortcuts "
-    way = "keep" if found.low > 0 else "don't keep" if found.high < 0 else "can't be told to keep"
-    return [f"{text}{way} gradients alike."]
-
-
-def _later(near: pd.DataFrame) -> list[str]:
-    """Say what training makes of it in the deepest net of each architecture."""
-    first, last = moments_of(near)[0], moments_of(near)[-1]
-    out = []
-    for architecture in c.architectures(near) if last > first else ():
-        nets = _nets(near, architecture, last)
-        if not nets:
-            continue
-        mine = near[near["net"] == nets[-1]].pivot_table(index="run_id", columns="moment", values="autocorrelation")
-        mean = _mean(mine[last].to_numpy())
-        text = f"{capital(phrase(last))} it is {_two(mean.estimate)} in {nets[-1]} ({grounds(mean, _two)})"
-        change = mean_interval((mine[last] - mine[first]).to_numpy()) if first in mine else None
-        if change is not None and not math.isnan(change.low):
-            way = "more than" if change.low > 0 else "less than" if change.high < 0 else "not shown to differ from that"
-            text += f", {way} {phrase(first)}"
-        out.append(f"{text}.")
-    return out
-
-
-def _two(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"
+def _later(near: pd.DataFrame, end: pd.DataFrame, first: float, last: float) -> dict[str, Any]:
+    """Return the mean of an architecture's deepest net at the last moment, and its change since the first."""
+    net = str(end.loc[end["depth"] == end["depth"].max(), "net"].iloc[0])
+    runs = near[near["net"] == net].pivot_table(index="run_id", columns="moment", values="autocorrelation")
+    change = mean_interval(runs[last] - runs[first]) if first in runs else None
+    return {"net": net, "mean": _mean(runs[last]), "change": change if change and not math.isnan(change.low) else None}
 
 
 def half_table(near: pd.DataFrame) -> Table:
     """Return the autocorrelation of neighbouring points and the distance at which it has fallen to a half."""
-    rows, numbers = {}, []
-    moments = moments_of(near)
-    for architecture in c.architectures(near):
-        for depth in c.depths(near[near["architecture"] == architecture]):
-            net = c.net_name(near, architecture, depth)
-            cells = [_cell(near[(near["net"] == net) & (near["moment"] == moment)]) for moment in moments]
-            rows[net] = [text for cell in cells for text in cell[1]]
-            numbers += [{"net": net, "moment": at, **cell[0]} for at, cell in zip(moments, cells, strict=True)]
-    heads = [f"{what}, {label(at)}" for at in moments for what in ("Neighbours", "Half at")]
-    shown = pd.DataFrame([{"Net": net, **dict(zip(heads, cells, strict=True))} for net, cells in rows.items()])
-    apart = number(float(near["distance"].mean()))
+    shown, numbers = [], []
+    for kind in c.architectures(near):
+        for depth in c.depths(near[near["architecture"] == kind]):
+            net = c.net_name(near, kind, depth)
+            cells = {"Net": net}
+            for moment in moments_of(near):
+                row, texts = _cell(near[(near["net"] == net) & (near["moment"] == moment)])
+                numbers.append({"net": net, "moment": moment, **row})
+                cells |= {f"{head}, {label(moment)}": text for head, text in texts.items()}
+            shown.append(cells)
     caption = (
         "Autocorrelation of gradients at neighbouring points, and the distance, as a share of the line, at which it "
-        f"falls to a half: medians over seeds (number of seeds). Neighbours are {apart} of a line "
-        "apart, so that a shorter distance is an upper bound."
+        "falls to a half: medians over seeds (number of seeds). Neighbours are "
+        f"{number(float(near['distance'].mean()))} of a line apart, so that a shorter distance is an upper bound."
     )
-    return Table("shattering", caption, pd.DataFrame(numbers), shown)
+    return Table("shattering", caption, pd.DataFrame(numbers), pd.DataFrame(shown))
 
 
-def _cell(rows: pd.DataFrame) -> tuple[dict[str, float], list[str]]:
+def _cell(rows: pd.DataFrame) -> tuple[dict[str, float], dict[str, str]]:
     known = rows[rows["autocorrelation"].notna()]
     if known.empty:
-        return {"seeds": 0}, [NOTHING, NOTHING]
+        return {"seeds": 0}, {"Neighbours": NOTHING, "Half at": NOTHING}
     neighbours, half, step = (float(known[key].median()) for key in ("autocorrelation", "half_distance", "distance"))
     where = f"< {number(step)}" if half < step else number(half) if math.isfinite(half) else "nowhere"
-    found = {"seeds": float(len(known)), "autocorrelation": neighbours, "half_distance": half}
-    return found, [f"{_two(neighbours)} ({len(known)})", where]
-
-
-def _picture(data: figure.ShatteringData, evidence: Evidence, folder: Path) -> Picture:
-    above = f" ({' nets above, '.join(data.lines.panels)} nets below)" if len(data.lines.panels) > 1 else ""
-    caption = (
-        "Autocorrelation of the gradient of a logit in the image, along lines from one image to another, against the "
-        f"distance of two points as a share of the line{above}; measured in evaluation mode as by {SOURCE}, between "
-        "images for its scalar inputs. The broken line is the same gradients in random order, white noise. By that "
-        "paper's theory, at initialisation plain nets decorrelate as 2 to the power of minus their depth, residual "
-        f"ones with batch norm as one over its root. {means_words(line.seeds for line in data.lines)}."
-    )
-    caption += data.lines.left_out(data.all_depths)
-    cells = [f"{one.architecture} {one.depth} layers {phrase(one.moment)} {one.mean[0]:.2f}" for one in data.lines]
-    alt = f"Charts of autocorrelation by distance. At the smallest distance: {', '.join(cells)}."
-    rows, columns = len(data.lines.panels), len(data.moments)
-    size = {"rows": rows, "columns": columns, "height": 0.8 + 1.6 * rows, "sharex": True, "sharey": True}
-    texts = ("How alike gradients at nearby points are", caption, alt)
-    return make_picture(evidence, folder, "shattering", texts, partial(figure.draw_shattering, data), data.frame(),
-                        **size)  # fmt: skip
+    numbers = {"seeds": float(len(known)), "autocorrelation": neighbours, "half_distance": half}
+    return numbers, {"Neighbours": f"{round(neighbours, 2) + 0.0:.2f} ({len(known)})", "Half at": where}

@@ -4,28 +4,26 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from study.errors import StudyError
-from study.report.figures import slowness as figure
-from study.report.figures.drawing import Picture
-from study.report.figures.style import COLUMN
+from study.report.figures.slowness import slowness_drawing, steps
 from study.report.tables.results import NOTHING, Table
+from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
-from study.report.why.drawing import make_picture
 from study.statistics.depth_laws import (
     LAWS,
     Crossing,
     DepthFit,
     Judgement,
     Law,
+    Prediction,
     find_crossing,
     fit_depth_law,
     judge_depth_laws,
 )
 from study.verdict import selection as c
-from study.verdict.text import listed, number, p_value
+from study.verdict.text import listed, number
 
 THRESHOLDS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
 """Training errors, in percent, of which the chapter takes one."""
@@ -44,6 +42,31 @@ class Slowness(NamedTuple):
     """Empty where too few runs crossed."""
     judgement: Judgement | None
 
+    @property
+    def late(self) -> int:
+        """Runs that didn't get there."""
+        return sum(not run.crossed for run in self.crossings)
+
+    @property
+    def least_doubling(self) -> float:
+        """Layers below which a doubling is excluded, where ten times the deepest net's say nothing of these."""
+        fit = self.fits["exponential"]
+        return min(fit.doubling_low, 10 * max(run.depth for run in self.crossings))
+
+    @property
+    def fitted(self) -> list[str]:
+        """Depths that the laws which are judged were fitted to."""
+        depths = sorted({run.depth for run in self.crossings})
+        return [str(depth) for depth in depths if self.judgement and depth <= self.judgement.up_to]
+
+    @property
+    def telling(self) -> dict[Law, Prediction]:
+        """What each law predicts of the depth that excludes one the most clearly, else of the deepest."""
+        rows = self.judgement.predictions if self.judgement else ()
+        excluded = [row for row in rows if self.judgement and row.law in self.judgement.excluded]
+        depth = min(excluded, key=lambda row: row.p).depth if excluded else max(row.depth for row in rows)
+        return {row.law: row for row in rows if row.depth == depth}
+
 
 def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     """Tell how the iterations to a training error rise with depth; None of one depth, or without a constant rate.
@@ -60,13 +83,24 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     if curves.empty:
         return None
     threshold = choose_threshold(curves)
-    found = tuple(_slowness(kind, crossings(curves[curves["architecture"] == kind], threshold)) for kind in kinds)
-    said = [*(_rise(one, threshold) for one in found), *_contrast(found)]
-    said += [text for one in found if one.architecture == "plain" and (text := _law(one))]
-    tables = [fits_table(found, threshold)] if any(one.fits for one in found) else []
-    tables += [predictions_table(found)] if any(one.judgement for one in found) else []
-    heading = "Do deep plain nets learn exponentially slowly?"
-    return Chapter("slowness", heading, tuple(said), (_picture(found, threshold, evidence, folder),), tuple(tables))
+    nets = [fit_laws(kind, crossings(curves[curves["architecture"] == kind], threshold)) for kind in kinds]
+    sentences = write(
+        "why/slowness", nets=nets, threshold=threshold, slopes=_slopes(nets), paper_doubling=PAPER_DOUBLING,
+        exp=math.exp, steps=steps,
+    )  # fmt: skip
+    times = pd.DataFrame([
+        {"architecture": net.architecture, "depth": float(run.depth), "iterations": float(run.step),
+         "crossed": run.crossed}
+        for net in nets for run in net.crossings
+    ])  # fmt: skip
+    drawing = slowness_drawing(
+        times, {net.architecture: net.fits for net in nets}, threshold, listed([f"{one:g}" for one in THRESHOLDS]),
+        sorted({float(lr) for lr in evidence.runs["lr"].dropna()}),
+    )  # fmt: skip
+    tables = [fits_table(nets, threshold)] if any(net.fits for net in nets) else []
+    tables += [predictions_table(nets)] if any(net.judgement for net in nets) else []
+    heading = ("slowness", "Do deep plain nets learn exponentially slowly?")
+    return evidence.chapter(folder, heading, sentences, [drawing], tables)
 
 
 def constant_phase(curves: pd.DataFrame) -> pd.DataFrame:
@@ -77,8 +111,8 @@ def constant_phase(curves: pd.DataFrame) -> pd.DataFrame:
     """
     ordered = curves[(curves["step"] > 0) & curves["train_error"].notna()].sort_values(["run_id", "step"])
     fell = ordered.groupby("run_id")["lr"].diff() < 0
-    kept = ordered[fell.groupby(ordered["run_id"]).cumsum() == 0]
-    return kept[kept.groupby("run_id")["step"].transform("size") > 1].reset_index(drop=True)
+    phase = ordered[fell.groupby(ordered["run_id"]).cumsum() == 0]
+    return phase[phase.groupby("run_id")["step"].transform("size") > 1].reset_index(drop=True)
 
 
 def crossings(curves: pd.DataFrame, threshold: float) -> tuple[Crossing, ...]:
@@ -96,173 +130,79 @@ def choose_threshold(curves: pd.DataFrame) -> float:
     Where there is none, that which most runs reach of the architecture of which fewest do.
     """
     least = curves.groupby(["architecture", "run_id"])["train_error"].min()
-
-    def share(threshold: float) -> float:
-        return float((least <= threshold).groupby(level=0).mean().min())
-
-    return next((one for one in THRESHOLDS if share(one) >= MOST), max(THRESHOLDS, key=share))
+    shares = {threshold: float((least <= threshold).groupby(level=0).mean().min()) for threshold in THRESHOLDS}
+    return next((one for one, share in shares.items() if share >= MOST), max(shares, key=lambda one: shares[one]))
 
 
-def _slowness(architecture: str, found: tuple[Crossing, ...]) -> Slowness:
+def fit_laws(architecture: str, runs: tuple[Crossing, ...]) -> Slowness:
+    """Return an architecture's runs with the laws that could be fitted, judged by the deepest nets of four or more."""
     try:
-        fits = {law: fit_depth_law(found, law) for law in LAWS}
+        fits = {law: fit_depth_law(runs, law) for law in LAWS}
     except StudyError:
-        return Slowness(architecture, found, {}, None)
-    depths = sorted({one.depth for one in found})
-    if len(depths) < 4:
-        return Slowness(architecture, found, fits, None)
+        return Slowness(architecture, runs, {}, None)
+    depths = sorted({run.depth for run in runs})
     try:
-        judged = judge_depth_laws(found, depths[-3] if len(depths) > 4 else depths[-2])
+        judged = judge_depth_laws(runs, depths[-3] if len(depths) > 4 else depths[-2]) if len(depths) > 3 else None
     except StudyError:
         judged = None
-    return Slowness(architecture, found, fits, judged)
+    return Slowness(architecture, runs, fits, judged)
 
 
-def _rise(one: Slowness, threshold: float) -> str:
-    """Say by how many layers the time to an error doubles."""
-    who, error = f"{one.architecture} nets".capitalize(), f"{threshold:g}% training error"
-    late = sum(not run.crossed for run in one.crossings)
-    if not one.fits:
-        return (
-            f"{who} can't be timed: {late} of {len(one.crossings)} runs didn't reach {error} at a constant rate, which "
-            "leaves too few to fit."
-        )
-    fit = one.fits["exponential"]
-    rest = f"{fit.runs} runs" + f", of which {late} didn't get there" * (late > 0)
-    if fit.slope_low > 0:
-        text = f"{who} take twice the iterations to {error} with every {number(fit.doubling)} layers (95% interval "
-        text += f"{number(fit.doubling_low)} to {number(fit.doubling_high)}, {rest})"
-        return text + f"; the paper's, to 20%, with every {PAPER_DOUBLING:.0f}" * (one.architecture == "plain") + "."
-    if fit.slope_high < 0:
-        return f"{who} take fewer iterations to {error} the deeper they are ({rest})."
-    text = f"Whether {one.architecture} nets take longer to {error} the deeper they are can't be told ({rest})"
-    if fit.slope_high > 0:
-        least = min(fit.doubling_low, 10 * max(run.depth for run in one.crossings))  # more would say nothing of these
-        text += f": what is excluded is a doubling with fewer than {number(least)} layers"
-    return f"{text}."
-
-
-def _contrast(found: tuple[Slowness, ...]) -> list[str]:
-    """Say whether shortcuts change how time rises with depth."""
-    fits = {one.architecture: one.fits["exponential"] for one in found if one.fits}
+def _slopes(nets: list[Slowness]) -> dict[str, float] | None:
+    """Return by how much plain nets' slope is the greater than residual ones', and the reach of its interval."""
+    fits = {net.architecture: net.fits["exponential"] for net in nets if net.fits}
     if not {"plain", "residual"} <= set(fits):
-        return []
+        return None
     plain, residual = fits["plain"], fits["residual"]
-    error = [(fit.slope_high - fit.slope_low) / 2 for fit in (plain, residual)]
-    more, reach = plain.slope - residual.slope, math.hypot(*error)
-    if abs(more) <= reach:
-        return ["Whether shortcuts change that rise can't be told."]
-    return [f"With shortcuts the iterations rise {'less' if more > 0 else 'more'} with depth than without."]
+    reach = math.hypot(*((fit.slope_high - fit.slope_low) / 2 for fit in (plain, residual)))
+    return {"more": plain.slope - residual.slope, "reach": reach}
 
 
-def _law(one: Slowness) -> str:
-    """Say which law predicts the deeper nets."""
-    judged = one.judgement
-    if judged is None:
-        return f"More depths that get there would tell if that of {one.architecture} nets is exponential or a power."
-    fitted = listed([str(depth) for depth in sorted({run.depth for run in one.crossings}) if depth <= judged.up_to])
-    telling = [row for row in judged.predictions if row.law in judged.excluded]
-    depth = min(telling, key=lambda row: row.p).depth if telling else max(row.depth for row in judged.predictions)
-    rows = {row.law: row for row in judged.predictions if row.depth == depth}
-    seen = rows["power"]
-    text = (
-        f"Fitted to {fitted} layers, an exponential law predicts {_steps(rows['exponential'].predicted)} iterations at "
-    )
-    text += f"{depth} layers ({p_value(rows['exponential'].p)}) and a power law {_steps(seen.predicted)} "
-    text += f"({p_value(seen.p)}); there were {'' if seen.crossed else 'more than '}{_steps(seen.observed)}: "
-    if len(judged.excluded) == 1:
-        text += f"the {judged.excluded[0]} law is excluded"
-    else:
-        text += "both laws are excluded" if judged.excluded else "neither law is excluded"
-        factor = math.exp(min(abs(judged.log_likelihood_ratio), 700.0))
-        better = "exponential" if judged.log_likelihood_ratio > 0 else "power"
-        text += f", the {better} one is likelier by a factor of {number(factor)}" if factor >= 1.1 else ""
-    return f"{text}."
-
-
-def _steps(value: float) -> str:
-    return number(value, 3 if value >= 100 else 2)
-
-
-def fits_table(found: tuple[Slowness, ...], threshold: float) -> Table:
+def fits_table(nets: list[Slowness], threshold: float) -> Table:
     """Return what was fitted to each architecture."""
-    fits = [(one.architecture, fit) for one in found for fit in one.fits.values()]
-    numbers = pd.DataFrame([{"architecture": kind, **vars(fit)} for kind, fit in fits])
-    shown = pd.DataFrame({
-        "Nets": [kind for kind, _ in fits],
-        "Law": [fit.law for _, fit in fits],
-        "Exponent": [f"{fit.slope:.3g}, {fit.slope_low:.3g} to {fit.slope_high:.3g}" for _, fit in fits],
-        "Layers that double it": [
-            NOTHING if math.isnan(fit.doubling) or fit.slope <= 0
-            else f"{number(fit.doubling)}, {number(fit.doubling_low)} to {number(fit.doubling_high)}"
-            for _, fit in fits
-        ],
-        "Runs": [str(fit.runs) for _, fit in fits],
-        "Not there": [str(fit.censored) for _, fit in fits],
-        "Log-likelihood": [f"{fit.log_likelihood:.1f}" for _, fit in fits],
-    })  # fmt: skip
+    fits = [(net.architecture, fit) for net in nets for fit in net.fits.values()]
+    shown = [
+        {
+            "Nets": kind,
+            "Law": fit.law,
+            "Exponent": f"{fit.slope:.3g}, {fit.slope_low:.3g} to {fit.slope_high:.3g}",
+            "Layers that double it": NOTHING
+            if math.isnan(fit.doubling) or fit.slope <= 0
+            else f"{number(fit.doubling)}, {number(fit.doubling_low)} to {number(fit.doubling_high)}",
+            "Runs": str(fit.runs),
+            "Not there": str(fit.censored),
+            "Log-likelihood": f"{fit.log_likelihood:.1f}",
+        }
+        for kind, fit in fits
+    ]
     caption = (
         f"Laws of the iterations T to {threshold:g}% training error at depth d, with 95% intervals: exponential, "
         "log T = a + b d, and power, log T = a + b log d. Runs that weren't there when the rate first fell count as "
         "taking longer (Tobin 1958, Econometrica 26)."
     )
-    return Table("depth-laws", caption, numbers, shown)
+    numbers = pd.DataFrame([{"architecture": kind, **vars(fit)} for kind, fit in fits])
+    return Table("depth-laws", caption, numbers, pd.DataFrame(shown))
 
 
-def predictions_table(found: tuple[Slowness, ...]) -> Table:
+def predictions_table(nets: list[Slowness]) -> Table:
     """Return what laws fitted to the shallower nets say of the deeper ones."""
-    rows = [(one, row) for one in found if one.judgement is not None for row in one.judgement.predictions]
-    numbers = pd.DataFrame([{"architecture": one.architecture, **vars(row)} for one, row in rows])
-    shown = pd.DataFrame({
-        "Nets": [one.architecture for one, _ in rows],
-        "Fitted up to": [str(one.judgement.up_to) for one, _ in rows if one.judgement is not None],
-        "Law": [row.law for _, row in rows],
-        "Layers": [str(row.depth) for _, row in rows],
-        "Predicted": [_steps(row.predicted) for _, row in rows],
-        "Observed": [f"{'' if row.crossed else '> '}{_steps(row.observed)}" for _, row in rows],
-        "p": [f"{row.p:.2g}" for _, row in rows],
-    })  # fmt: skip
+    judged = [(net.architecture, net.judgement) for net in nets if net.judgement is not None]
+    rows = [(kind, judgement.up_to, row) for kind, judgement in judged for row in judgement.predictions]
+    shown = [
+        {
+            "Nets": kind,
+            "Fitted up to": str(up_to),
+            "Law": row.law,
+            "Layers": str(row.depth),
+            "Predicted": steps(row.predicted),
+            "Observed": f"{'' if row.crossed else '> '}{steps(row.observed)}",
+            "p": f"{row.p:.2g}",
+        }
+        for kind, up_to, row in rows
+    ]
     caption = (
         "Iterations that laws fitted to the shallower nets predict for deeper ones, and the geometric mean over seeds "
         "of those observed (a lower bound where a seed wasn't there when the rate fell); p is that of the prediction."
     )
-    return Table("depth-law-predictions", caption, numbers, shown)
-
-
-def _picture(found: tuple[Slowness, ...], threshold: float, evidence: Evidence, folder: Path) -> Picture:
-    data = figure.SlownessData(tuple(_times(one) for one in found), threshold)
-    some = any((~one.crossed).any() for one in data.times)
-    caption = (
-        f"Iterations until the running training error first falls to {threshold:g}%, against depth, a mark a run; only "
-        "the phase before the rate first falls is looked at. The error is the lowest of "
-        f"{listed([f'{one:g}' for one in THRESHOLDS])}% that three in four runs of each kind reach in it, or that most "
-        "do. "
-    )
-    caption += "Hollow marks with an arrow weren't there by then, and count as taking longer. " if some else ""
-    rates = sorted({float(lr) for lr in evidence.runs["lr"].dropna()})
-    if len(rates) > 1:
-        caption += f"Nets have their own rates, {rates[0]:.3g} to {rates[-1]:.3g}. "
-    caption += (
-        "Dashed: exponential laws, as He et al. 2015 (section 4.1) conjecture of plain nets; dotted: powers of depth."
-        if any(one.laws for one in data.times) else "Too few runs were there for a law to be fitted."
-    )  # fmt: skip
-    title = f"Iterations to {threshold:g}% training error"
-    texts = (title, caption, f"Chart of iterations against depth. {' '.join(map(_alt, data.times))}")
-    size = {"height": 2.9, "width": 1.3 * COLUMN}
-    return make_picture(evidence, folder, "slowness", texts, lambda f, axes: figure.draw_slowness(data, f, axes),
-                        data.frame(), **size)  # fmt: skip
-
-
-def _times(one: Slowness) -> figure.Times:
-    depth, step = (np.array([getattr(run, name) for run in one.crossings], dtype=float) for name in ("depth", "step"))
-    laws: dict[str, tuple[float, float]] = {law: (fit.intercept, fit.slope) for law, fit in one.fits.items()}
-    return figure.Times(one.architecture, depth, step, np.array([run.crossed for run in one.crossings]), laws)
-
-
-def _alt(one: figure.Times) -> str:
-    cells = []
-    for depth in sorted(set(one.depth)):
-        here = one.depth == depth
-        mean = float(np.exp(np.log(one.step[here]).mean()))
-        cells.append(f"{depth:.0f} layers {'' if one.crossed[here].all() else 'more than '}{_steps(mean)}")
-    return f"{one.architecture.capitalize()} nets, geometric means: {', '.join(cells)}."
+    numbers = pd.DataFrame([{"architecture": kind, **vars(row)} for kind, _, row in rows])
+    return Table("depth-law-predictions", caption, numbers, pd.DataFrame(shown))

@@ -8,7 +8,7 @@ from study.report.figures.layers import (
     drawn_depths,
     key_columns,
     layer_lines,
-    lines_frame,
+    left_out,
     log_axis,
 )
 from study.report.figures.style import COLUMN, WIDTH, new_figure
@@ -23,20 +23,26 @@ def rows(values):
 
 
 def test_lines_have_mean_and_range_over_seeds():
-    (line,) = layer_lines(rows({"a": [1.0, 2.0], "b": [4.0, 8.0]}), "std", "layer")
-    assert line.mean.tolist() == [2.5, 5.0]
-    assert (line.low.tolist(), line.high.tolist(), line.seeds) == ([1.0, 2.0], [4.0, 8.0], 2)
-    (line,) = layer_lines(rows({"a": [1.0, 2.0], "b": [4.0, 8.0]}), "std", "layer", geometric=True)
-    assert line.mean == pytest.approx([2.0, 4.0])
-    assert len(lines_frame([line], "layer", "std")) == 2
+    line = layer_lines(rows({"a": [1.0, 2.0], "b": [4.0, 8.0]}), "std", "layer")
+    assert line["place"].tolist() == [0.0, 1.0]
+    assert line["value"].tolist() == [2.5, 5.0]
+    assert (line["lowest"].tolist(), line["highest"].tolist()) == ([1.0, 2.0], [4.0, 8.0])
+    assert line["seeds"].tolist() == [2, 2]
+    line = layer_lines(rows({"a": [1.0, 2.0], "b": [4.0, 8.0]}), "std", "layer", geometric=True)
+    assert line["value"].tolist() == pytest.approx([2.0, 4.0])
 
 
 def test_a_seed_with_a_hole_is_left_out_whole():
-    (line,) = layer_lines(rows({"a": [1.0, 2.0], "b": [np.nan, 8.0], "c": [np.inf, 1.0]}), "std", "layer")
-    assert (line.mean.tolist(), line.seeds) == ([1.0, 2.0], 1)
-    (line,) = layer_lines(rows({"a": [1.0, 2.0], "b": [0.0, 8.0]}), "std", "layer", geometric=True)
-    assert line.seeds == 1
-    assert layer_lines(rows({"a": [np.nan, np.nan]}), "std", "layer") == ()
+    line = layer_lines(rows({"a": [1.0, 2.0], "b": [np.nan, 8.0], "c": [np.inf, 1.0]}), "std", "layer")
+    assert (line["value"].tolist(), line["seeds"].tolist()) == ([1.0, 2.0], [1, 1])
+    line = layer_lines(rows({"a": [1.0, 2.0], "b": [0.0, 8.0]}), "std", "layer", geometric=True)
+    assert line["seeds"].tolist() == [1, 1]
+    assert layer_lines(rows({"a": [np.nan, np.nan]}), "std", "layer").empty
+
+
+def test_depths_that_are_left_out_are_counted():
+    assert left_out([8, 8, 20], [8, 14, 20]) == " Of 3 depths, 2 are drawn."
+    assert left_out([8, 20], [8, 20]) == ""
 
 
 def test_few_depths_are_drawn_and_none_far_off():

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from study.report.figures.responses import draw_responses, response_data
+from study.report.figures.responses import response_lines, responses_drawing
 from study.report.figures.style import new_figure
 from study.report.moments import END
 
@@ -16,20 +16,19 @@ def rows(**nets):
 
 
 def test_every_seed_is_sorted_on_its_own():
-    data = response_data(rows(plain_8=[[1.0, 3.0, 2.0], [5.0, 1.0, 3.0]]))
-    (line,) = data.ordered
-    assert line.place.tolist() == [1, 2, 3]
-    assert line.mean.tolist() == [3.0, 2.0, 2.5]
-    (line,) = data.ranked
-    assert line.mean.tolist() == [4.0, 2.5, 1.0]
-    assert set(data.frame()["order"]) == {"layer", "layer_rank"}
+    lines = response_lines(rows(plain_8=[[1.0, 3.0, 2.0], [5.0, 1.0, 3.0]]))
+    ordered, ranked = (lines[lines["order"] == order] for order in ("layer", "layer_rank"))
+    assert ordered["place"].tolist() == [1, 2, 3]
+    assert ordered["value"].tolist() == [3.0, 2.0, 2.5]
+    assert ranked["value"].tolist() == [4.0, 2.5, 1.0]
 
 
 @pytest.mark.parametrize(("strongest", "scale"), [(3.0, "linear"), (40.0, "log")])
 def test_drawing_holds_every_layer(strongest, scale):
-    data = response_data(rows(plain_8=[[1.0, strongest]], residual_8=[[1.0, 2.0]], residual_14=[[1.0, 1.0]]))
-    with new_figure(len(data.ordered.panels), rows=2, sharey=True) as (figure, axes):
-        draw_responses(data, figure, axes)
+    nets = rows(plain_8=[[1.0, strongest]], residual_8=[[1.0, 2.0]], residual_14=[[1.0, 1.0]])
+    drawing = responses_drawing(nets)
+    with new_figure(drawing.columns, **drawing.options) as (figure, axes):
+        drawing.draw(figure, axes)
         figure.draw_without_rendering()
         assert axes[0][0].get_yscale() == scale
         assert axes[0][0].get_ylim()[1] > strongest

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.why.arms import arms
+from study.report.why.arms import arms, doses, in_words
 from study.statistics.welch import difference_in_differences
 from study.track.tags import PROBE_COLUMNS
 
-from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, WORSE, remedied
+from .remedied import FAILS, GOOD, HALF, PAPER, REMEDIES, SCALES, WORSE, remedied
 
 PLAIN = {net: found for net, found in PAPER.items() if net[0] == "plain"}
 
@@ -95,3 +95,47 @@ def test_growth_of_gradients_is_fitted_at_initialisation():
     assert found["width=2", "plain"].growth.estimate == pytest.approx(1.05)
     assert found["width=2", "plain"].growth.seeds == 3
     assert np.isnan(found["", "residual"].growth.estimate)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ("", ""),
+        ("initialisation=delta-orthogonal", "delta-orthogonal weights"),
+        ("batch_norm=none, initialisation=dirac, activation=dks", "no batch norm + Dirac + DKS"),
+        ("shortcut_scale=0.5", "shortcut times 0.5"),
+        ("scaling=rezero", "ReZero"),
+        ("shortcut=B, width=2", "option B + width=2"),
+        ("milestones=[0.5, 0.75]", "milestones=[0.5, 0.75]"),
+    ],
+)
+def test_remedies_have_names(variant, words):
+    assert in_words(variant) == words
+
+
+def test_the_plain_net_stands_at_0_and_the_residual_one_at_1():
+    evidence = remedied(SCALES)
+    found = doses(evidence)
+    assert [line.depth for line in found] == [8, 56]
+    assert found[-1].scales == (0.0, 0.25, 0.5, 0.75, 1.0)
+    ends = evidence.runs.groupby("net")["final_train_error"]
+    assert sorted(found[-1].errors[0]) == sorted(ends.get_group("plain-56"))
+    assert sorted(found[-1].errors[-1]) == sorted(ends.get_group("resnet-56"))
+    assert abs(found[-1].errors[1].mean() - 20) < 1
+
+
+def test_what_differs_in_more_than_the_scale_is_no_dose():
+    more = {f"{name}, width=2": train for name, train in SCALES.items()}
+    assert doses(remedied(more)) == ()
+    assert doses(remedied({"initialisation=orthogonal": GOOD})) == ()
+    assert doses(remedied({"shortcut_scale=half": SCALES["shortcut_scale=0.5"]})) == ()
+
+
+def test_a_depth_without_its_ends_has_those_scales_that_there_are():
+    plain = {net: found for net, found in PAPER.items() if net[0] == "plain" and net[1] == 8}
+    found = doses(remedied({"shortcut_scale=0.5": {("residual", 8): (1.0, 0.1)}}, plain))
+    assert found[0].scales == (0.0, 0.5)
+
+
+def test_a_diverged_run_is_counted():
+    assert doses(remedied(SCALES, diverged="resnet-56 seed 0"))[-1].diverged == (0, 1, 1, 1, 0)

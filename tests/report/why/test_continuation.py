@@ -3,8 +3,7 @@ import dataclasses
 import pytest
 
 from study.report.figures.continuation import continuation_data
-from study.report.why.continuation import continuation_chapter
-from study.report.why.continuation_words import outcomes, percent
+from study.report.why.continuation import continuation_chapter, outcomes, percent
 
 from .built import come_back, continued, leave, stay
 from .probes import make_evidence

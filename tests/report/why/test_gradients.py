@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from study.report.moments import END, at_moments
-from study.report.why.gradient_words import growths
-from study.report.why.gradients import gradients_chapter, growth_table
+from study.report.why.gradients import gradients_chapter, growth_table, growths
 
 from .probes import gradient_rows, make_evidence, with_probe
 

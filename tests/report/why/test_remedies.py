@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from study.report.tables.writer import write_table
-from study.report.why.names import in_words
 from study.report.why.remedies import remedies_chapter
 from study.track.tags import PROBE_COLUMNS
 
@@ -137,19 +136,3 @@ def test_a_remedy_at_the_deep_net_alone_is_held_against_the_shallow_plain_net(tm
     assert other["rise"] == pytest.approx(other["deep_error"] - plain["shallow_error"])
     assert other["removed"] == pytest.approx(plain["deep_error"] - other["deep_error"])
     assert table.shown.set_index("Remedy").loc["tanh (plain-56)", "Layers"] == "56"
-
-
-@pytest.mark.parametrize(
-    ("variant", "words"),
-    [
-        ("", ""),
-        ("initialisation=delta-orthogonal", "delta-orthogonal weights"),
-        ("batch_norm=none, initialisation=dirac, activation=dks", "no batch norm + Dirac + DKS"),
-        ("shortcut_scale=0.5", "shortcut times 0.5"),
-        ("scaling=rezero", "ReZero"),
-        ("shortcut=B, width=2", "option B + width=2"),
-        ("milestones=[0.5, 0.75]", "milestones=[0.5, 0.75]"),
-    ],
-)
-def test_remedies_have_names(variant, words):
-    assert in_words(variant) == words
