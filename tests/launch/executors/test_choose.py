@@ -100,7 +100,7 @@ def test_slurms_nodes_say_which_address_they_reach(nodes: str, address: str, mon
     answer = subprocess.CompletedProcess("sinfo", 0, nodes.replace(" ", "\n"), "")
     ways = {"n1": "127.0.0.1", "n2": "10.0.0.5", "gone": ""}
     monkeypatch.setattr(slurm_executor, "_slurm", lambda *_: answer)
-    monkeypatch.setattr(slurm_executor, "way_to", ways.__getitem__)
+    monkeypatch.setattr(slurm_executor, "local_address_towards", ways.__getitem__)
     monkeypatch.setattr(socket, "gethostname", lambda: "launcher")
     assert slurm_executor._own_address() == address
 
