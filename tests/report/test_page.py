@@ -8,7 +8,7 @@ import pytest
 
 from study.report import Joined, build_report
 from study.report.page import FOLDED, MOST, POLICY
-from study.report.tables.results import Table
+from study.report.tables.writer import Table
 
 from .data import make_record
 from .frames import Truth, make_study, unfinish

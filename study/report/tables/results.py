@@ -7,11 +7,7 @@ import numpy as np
 import pandas as pd
 
 from study.report.metrics import axis
-from study.report.tables.writer import NOTHING as NOTHING
-from study.report.tables.writer import Column, number, variant_column
-from study.report.tables.writer import Table as Table
-from study.report.tables.writer import count as count
-from study.report.tables.writer import write_table as write_table
+from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
 from study.statistics.interval import mean_interval
 from study.verdict import selection as c
 from study.verdict.searches import other_fields, parse_point

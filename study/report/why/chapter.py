@@ -9,7 +9,7 @@ import pandas as pd
 
 from study.report.figures.drawing import Drawing, Picture
 from study.report.moments import END, at_moments
-from study.report.tables.results import Table
+from study.report.tables.writer import Table
 from study.track.tags import PROBE_COLUMNS
 
 

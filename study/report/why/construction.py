@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.tables.results import Table, count, spread
+from study.report.tables.results import spread
+from study.report.tables.writer import Table, count
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.statistics.interval import mean_interval

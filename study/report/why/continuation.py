@@ -17,7 +17,7 @@ from study.report.figures.continuation import (
     continuation_data,
     continuation_drawing,
 )
-from study.report.tables.results import NOTHING, Table, count
+from study.report.tables.writer import NOTHING, Table, count
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.statistics.interval import Interval

@@ -11,7 +11,7 @@ import pandas as pd
 from study.errors import StudyError
 from study.report.figures.gradients import SOURCE, gradients_drawing, weights_drawing
 from study.report.moments import label, moments_of
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth

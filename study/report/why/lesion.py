@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from study.report.figures.lesion import block_places, lesion_drawings
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.report.why.comparison import compare, deepest_pair

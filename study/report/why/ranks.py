@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from study.report.figures.ranks import ranks_drawing
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from study.report.figures.remedies import DoseLine, Row, doses_drawing, remedies_drawing
-from study.report.tables.results import NOTHING, Table, spread
+from study.report.tables.results import spread
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.arms import WITHIN, Arm, Effect, arms, doses, in_words, rises
 from study.report.why.chapter import Chapter, Evidence

@@ -11,7 +11,7 @@ import pandas as pd
 
 from study.report.figures.shattering import shattering_drawing
 from study.report.moments import label, moments_of
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.report.why.comparison import deepest_pair

@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.errors import StudyError
 from study.report.figures.slowness import slowness_drawing, steps
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.statistics.depth_laws import (

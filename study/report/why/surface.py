@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.report.figures.surface import STATISTICS, surface_data, surface_drawings
 from study.report.metrics import axis
-from study.report.tables.results import NOTHING, Table
+from study.report.tables.writer import NOTHING, Table
 from study.report.text import write
 from study.report.why.chapter import Chapter, Evidence
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
