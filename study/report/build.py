@@ -80,8 +80,8 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     )
     for table in page.tables:
         write_table(table, folder / "tables")
-    told = _told(study, verdicts, searches, chapters, comparison)
-    text = json.dumps(_plain(told), indent=2, ensure_ascii=False)
+    record = _verdict_record(study, verdicts, searches, chapters, comparison)
+    text = json.dumps(_plain(record), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
     (folder / "index.html").write_text(render(page), encoding="utf-8")
 
@@ -176,7 +176,7 @@ def _data(study: Joined, folder: Path) -> list[Part]:
     return [data_part(record, folder, alone=len(records) == 1) for record in records]
 
 
-def _told(
+def _verdict_record(
     study: Joined,
     verdicts: Sequence[Verdict],
     searches: Sequence[Search],
@@ -185,7 +185,7 @@ def _told(
 ) -> dict[str, Any]:
     """Return what verdict.json holds, for programs."""
     runs = study.runs
-    told = {
+    record = {
         "study": study.name,
         "runs": len(runs),
         "counted": list(c.counted(runs)["run_id"]),
@@ -205,7 +205,7 @@ def _told(
         ],
         "why": [{key: getattr(chapter, key) for key in ("name", "heading", "sentences")} for chapter in chapters],
     }
-    return told | ({"comparison": asdict(comparison)} if comparison is not None else {})
+    return record | ({"comparison": asdict(comparison)} if comparison is not None else {})
 
 
 def _plain(value: Any) -> Any:

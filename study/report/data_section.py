@@ -126,8 +126,8 @@ def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], .
 
 
 def _sizes(parts: DataParts) -> str:
-    one = parts.sizes.one
-    if one is None:
+    size = parts.sizes.common_size
+    if size is None:
         ranges = (
             f"{side} {known['least']:,} to {known['greatest']:,} pixels (median {known['median']:,.0f})"
             for side in ("height", "width")
@@ -135,7 +135,7 @@ def _sizes(parts: DataParts) -> str:
         )
         return ", ".join(ranges)
     others = len(parts.sizes.outlying)
-    return f"all images are {size_words(*one)}" + (f", but for {others:,} ({RULE})" if others else "")
+    return f"all images are {size_words(*size)}" + (f", but for {others:,} ({RULE})" if others else "")
 
 
 def classes_table(parts: DataParts) -> Table:

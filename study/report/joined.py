@@ -46,16 +46,18 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         command: what makes the page again.
     """
     if len(studies) == 1:
-        (one,) = studies
-        made = one.provenance
-        told = made.words | {"report_command": command}
-        return Joined(one.name, one.runs, one.curves, one.trials, one.datasets, one.probes, told, made.smallest_effect)
+        (study,) = studies
+        words = study.provenance.words | {"report_command": command}
+        effect = study.provenance.smallest_effect
+        frames = study.runs, study.curves, study.trials
+        return Joined(study.name, *frames, study.datasets, study.probes, words, effect)
     runs, curves, trials = (
-        _under([_labelled(getattr(one, part), one.name) for one in studies]) for part in ("runs", "curves", "trials")
+        _under([_labelled(getattr(study, name), study.name) for study in studies])
+        for name in ("runs", "curves", "trials")
     )
-    datasets = {record.fingerprint: record for one in studies for record in one.datasets}
-    name = " + ".join(one.name for one in studies)
-    effect = min(one.provenance.smallest_effect for one in studies)
+    datasets = {record.fingerprint: record for study in studies for record in study.datasets}
+    name = " + ".join(study.name for study in studies)
+    effect = min(study.provenance.smallest_effect for study in studies)
     return Joined(name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), effect)
 
 
@@ -75,7 +77,7 @@ def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict[str, str]:
     """Return how they were made: what is the same of all once, the rest with the study's name."""
-    made = {one.name: one.provenance.words for one in studies}
+    made = {study.name: study.provenance.words for study in studies}
     out = {key: "\n".join(dict.fromkeys(words[key] for words in made.values() if key in words)) for key in LINES}
     out["grid"] = _headed({name: words["grid"] for name, words in made.items() if "grid" in words})
     made = {name: {key: words[key] for key in words if key not in ALONE} for name, words in made.items()}
@@ -85,8 +87,8 @@ def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict
             out[key] = next(iter(values.values()))
         else:
             out |= {f"{key} of {name}": value for name, value in values.items()}
-    if len({one.provenance.smallest_effect for one in studies}) > 1:
-        each = ", ".join(f"{one.name} {one.provenance.smallest_effect:g}" for one in studies)
+    if len({study.provenance.smallest_effect for study in studies}) > 1:
+        each = ", ".join(f"{study.name} {study.provenance.smallest_effect:g}" for study in studies)
         out["smallest effect"] = f"the least of the studies' own ({each} points)"
     count = shared_runs(runs)
     if count:

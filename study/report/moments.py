@@ -24,7 +24,7 @@ def at_moments(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def moments_of(rows: pd.DataFrame) -> list[float]:
     """Return the moments of some rows in order of time."""
-    return sorted({float(one) for one in rows["moment"]})
+    return sorted({float(moment) for moment in rows["moment"]})
 
 
 def evenly(values: Iterable[float], most: int) -> list[float]:

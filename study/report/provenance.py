@@ -123,9 +123,9 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
 
 def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
     """Return data, recipe and seeds, each with all the values that the runs have which count, and the times of all."""
-    kept = c.counted(runs)
-    out = [_fact(kept, name) for name in (*DATA, *RECIPE) if name in kept]
-    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in kept["seed"]})))))
+    counted_runs = c.counted(runs)
+    out = [_fact(counted_runs, name) for name in (*DATA, *RECIPE) if name in counted_runs]
+    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in counted_runs["seed"]})))))
     hours = float(runs["seconds"].sum()) / 3600
     out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
     begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
@@ -141,15 +141,17 @@ def as_run(runs: pd.DataFrame, tune: str = "") -> str:
     `tune` are the settings of their searches, a line for each that differ. It is read by people, and isn't a
     grid file: axes are multiplied out.
     """
-    kept = c.counted(runs)
-    if kept.empty:
+    counted_runs = c.counted(runs)
+    if counted_runs.empty:
         return ""
-    data = [name for name in ("dataset", *DatasetSpec.model_fields) if name in kept and name not in ("name", "root")]
-    recipe = [name for name in Recipe.model_fields if name in kept]
-    rows = [{name: _plain(run[name]) for name in (*data, *recipe)} for _, run in kept.iterrows()]
+    data = [
+        name for name in ("dataset", *DatasetSpec.model_fields) if name in counted_runs and name not in ("name", "root")
+    ]
+    recipe = [name for name in Recipe.model_fields if name in counted_runs]
+    rows = [{name: _plain(run[name]) for name in (*data, *recipe)} for _, run in counted_runs.iterrows()]
     shared = {name: rows[0][name] for name in rows[0] if all(row[name] == rows[0][name] for row in rows)}
     nets: dict[str, dict[str, Any]] = {}
-    for (_, run), row in zip(kept.iterrows(), rows, strict=True):
+    for (_, run), row in zip(counted_runs.iterrows(), rows, strict=True):
         variant = {"variant": str(run["variant"])} if run["variant"] else {}
         others = {name: value for name, value in row.items() if name not in shared and value is not None}
         net = {"net": str(run["net"]), **variant, **others, "seeds": []}
@@ -158,10 +160,10 @@ def as_run(runs: pd.DataFrame, tune: str = "") -> str:
     whole: dict[str, Any] = {
         part: {name: shared[name] for name in names if shared.get(name) is not None} for part, names in parts.items()
     }
-    probes = {name for names in kept.get("probes", ()) for name in str(names).split(",") if name}
+    probes = {name for names in counted_runs.get("probes", ()) for name in str(names).split(",") if name}
     whole |= {"probes": sorted(probes)} if probes else {}
     text = yaml.safe_dump(
-        whole | {"runs": len(kept)}, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
+        whole | {"runs": len(counted_runs)}, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True
     )
     lines = (yaml.safe_dump(net, sort_keys=False, default_flow_style=True, width=10**6) for net in nets.values())
     searches = "".join(f"- {line}\n" for line in tune.splitlines())
@@ -193,14 +195,14 @@ def unfinished_note(runs: pd.DataFrame) -> str:
     if not outcomes:
         return ""
     running, total = outcomes.pop("running", 0), len(runs)
-    told = []
+    parts = []
     if running:
-        told.append(f"{running:,} of {total:,} runs {'is' if running == 1 else 'are'} still running")
+        parts.append(f"{running:,} of {total:,} runs {'is' if running == 1 else 'are'} still running")
     if outcomes:
         ended = listed([f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items())])
         many = sum(outcomes.values())
-        told.append(f"{many:,} of {total:,} runs {'has' if many == 1 else 'have'} no result ({ended})")
-    return f"{' and '.join(told)}. All that is said here rests on the {len(c.counted(runs)):,} runs that are counted."
+        parts.append(f"{many:,} of {total:,} runs {'has' if many == 1 else 'have'} no result ({ended})")
+    return f"{' and '.join(parts)}. All that is said here rests on the {len(c.counted(runs)):,} runs that are counted."
 
 
 def run_address(pages: str, experiment_id: str, run_id: str) -> str:
@@ -214,8 +216,8 @@ def _links(runs: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
     pages, experiment_id = known.get("mlflow_ui", ""), known.get("experiment_id", "")
     if not pages or not experiment_id:
         return {}
-    found = {str(run_id): run_address(pages, experiment_id, str(run_id)) for run_id in runs["run_id"]}
-    return {run_id: address for run_id, address in found.items() if address}
+    addresses = {str(run_id): run_address(pages, experiment_id, str(run_id)) for run_id in runs["run_id"]}
+    return {run_id: address for run_id, address in addresses.items() if address}
 
 
 def _why(run: "pd.Series[Any]", reason: str) -> str:
@@ -228,11 +230,11 @@ def _why(run: "pd.Series[Any]", reason: str) -> str:
 
 def _commits(runs: pd.DataFrame, known: Mapping[str, str]) -> tuple[str, ...]:
     """Return the program's commits in words, those of the runs before the one that was stored with the study."""
-    found = {str(commit) for commit in runs["commit"].dropna()} if "commit" in runs else set()
-    found |= set(known.get("commit", "").split("; ")) if not found - {""} else set()
+    commits = {str(commit) for commit in runs["commit"].dropna()} if "commit" in runs else set()
+    commits |= set(known.get("commit", "").split("; ")) if not commits - {""} else set()
     return tuple(
         f"{commit.removesuffix('-dirty')} with changes that weren't committed" if commit.endswith("-dirty") else commit
-        for commit in sorted(found - {""})
+        for commit in sorted(commits - {""})
     )
 
 
@@ -257,20 +259,20 @@ def mixture(runs: pd.DataFrame) -> str:
 
     Runs of different variants are never compared, so what an axis of the grid varies isn't told.
     """
-    kept = c.counted(runs)
-    unlike = {column: _unlike(kept, column) for column, _ in ALIKE if column in kept}
+    counted_runs = c.counted(runs)
+    unlike = {column: _unlike(counted_runs, column) for column, _ in ALIKE if column in counted_runs}
     parts = [f"{word} {_counts(unlike[column], column)}" for column, word in ALIKE if len(unlike.get(column, ()))]
     return f"Not all runs that are compared were made alike: {'; '.join(parts)}." if parts else ""
 
 
-def _unlike(kept: pd.DataFrame, column: str) -> pd.DataFrame:
+def _unlike(counted_runs: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the runs of those variants that have several values of a column."""
     mixed: set[str] = set()
-    for variant in c.variants(kept):
-        mine = c.of_variant(kept, variant)
-        if mine[column].fillna("").nunique() > 1:
-            mixed |= set(mine["run_id"])
-    return kept[kept["run_id"].isin(mixed)]
+    for variant in c.variants(counted_runs):
+        own = c.of_variant(counted_runs, variant)
+        if own[column].fillna("").nunique() > 1:
+            mixed |= set(own["run_id"])
+    return counted_runs[counted_runs["run_id"].isin(mixed)]
 
 
 def _counts(unlike: pd.DataFrame, column: str) -> str:

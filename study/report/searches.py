@@ -120,20 +120,20 @@ def _exception(trials: Same, fields: tuple[str, ...]) -> str:
 
 def _rises(facts: Facts) -> dict[str, Any]:
     """Return the rise with depth under each choice of the rate in words, the signs it has, and between which nets."""
-    told = [(choice, choice.rises[choice.judged]) for choice in facts.choices if choice.judged in choice.rises]
-    told = [(choice, rise) for choice, rise in told if not math.isnan(rise.estimate)]
+    rises = [(choice, choice.rises[choice.judged]) for choice in facts.choices if choice.judged in choice.rises]
+    rises = [(choice, rise) for choice, rise in rises if not math.isnan(rise.estimate)]
     words = []
-    for choice, rise in told:
+    for choice, rise in rises:
         bounds = "" if math.isnan(rise.low) else f" ({interval(rise.estimate, rise.low, rise.high)})"
         estimate = points(rise.estimate, rise.low, rise.high)
         words.append(f"{estimate}{bounds} {choice_words(choice, facts.fields)}")
     ends: list[str] = []
-    if told:
+    if rises:
         first = facts.choices[0]
         names = {net.depth: net.net for net in facts.nets if net.architecture == first.judged}
         ends = [names[depth] for depth in (first.shallow, first.deep)]
-    bounded = any(not math.isnan(rise.low) for _, rise in told)
-    return {"rises": words, "signs": {rise.estimate > 0 for _, rise in told}, "bounded": bounded, "ends": ends}
+    bounded = any(not math.isnan(rise.low) for _, rise in rises)
+    return {"rises": words, "signs": {rise.estimate > 0 for _, rise in rises}, "bounded": bounded, "ends": ends}
 
 
 def choice_words(choice: Choice, fields: tuple[str, ...]) -> str:

@@ -101,7 +101,7 @@ class Comparison:
 
     def of(self, metric: str) -> list[NetChange]:
         """Return the changes in one error."""
-        return [one for one in self.nets if one.metric == metric]
+        return [net for net in self.nets if net.metric == metric]
 
 
 def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: float) -> Comparison:
@@ -109,17 +109,17 @@ def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: fl
     counted = c.counted(runs)
     couples = _couples(counted, names)
     common = [_common(counted, couple) for couple in couples]
-    nets = [one for metric in METRICS for one in _nets(common, couples, metric)]
+    nets = [net for metric in METRICS for net in _nets(common, couples, metric)]
     used = pd.concat([frame for pair in common for frame in pair]) if common else counted
     if used.empty:
         used = counted
-    found = compare_settings(used, names)
+    settings = compare_settings(used, names)
     return Comparison(
         names,
         smallest_effect,
         tuple(couples),
-        tuple(setting for setting in found if setting.differs),
-        sum(not setting.differs for setting in found if setting.kind == "setting"),
+        tuple(setting for setting in settings if setting.differs),
+        sum(not setting.differs for setting in settings if setting.kind == "setting"),
         tuple(nets),
         tuple(_depths(common, couples)),
         shared_runs(counted),
@@ -128,12 +128,12 @@ def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: fl
 
 def _couples(counted: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
     """Pair variants of the same name; where there are none, a study's only variant goes with each of the other's."""
-    mine = [_variants(counted, name) for name in names]
-    both = [variant for variant in mine[0] if variant in mine[1]]
+    own = [_variants(counted, name) for name in names]
+    both = [variant for variant in own[0] if variant in own[1]]
     if both:
         pairs = [(variant, variant) for variant in both]
-    elif min(map(len, mine)) == 1:
-        pairs = [(a, b) for a in mine[0] for b in mine[1]]
+    elif min(map(len, own)) == 1:
+        pairs = [(a, b) for a in own[0] for b in own[1]]
     else:
         pairs = []
     return [
@@ -173,8 +173,8 @@ def _nets(
                 means = mean_interval(cells[0]), mean_interval(cells[1])
                 change = difference(cells[1], cells[0], step)
                 out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
-    adjusted = holm([one.change.p for one in out])
-    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+    adjusted = holm([net.change.p for net in out])
+    return [net._replace(p_holm=p) for net, p in zip(out, adjusted, strict=True)]
 
 
 def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple]) -> list[DepthChange]:
@@ -183,13 +183,13 @@ def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequen
         step = _resolution(a, b, metric)
         for architecture in c.architectures(a):
             first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
-            found = c.depths(first)
-            if len(found) < 2:
+            depths = c.depths(first)
+            if len(depths) < 2:
                 continue
             (a_deep, a_shallow), (b_deep, b_shallow) = (
-                [c.values(frame, depth, metric) for depth in (found[-1], found[0])] for frame in (first, second)
+                [c.values(frame, depth, metric) for depth in (depths[-1], depths[0])] for frame in (first, second)
             )
-            shallow, deep = (c.net_name(first, architecture, depth) for depth in (found[0], found[-1]))
+            shallow, deep = (c.net_name(first, architecture, depth) for depth in (depths[0], depths[-1]))
             out.append(
                 DepthChange(
                     couple.shown, architecture, shallow, deep, difference(a_deep, a_shallow, step),
@@ -197,8 +197,8 @@ def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequen
                     difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step), float("nan"),
                 )
             )  # fmt: skip
-    adjusted = holm([one.change.p for one in out])
-    return [one._replace(p_holm=p) for one, p in zip(out, adjusted, strict=True)]
+    adjusted = holm([pair.change.p for pair in out])
+    return [pair._replace(p_holm=p) for pair, p in zip(out, adjusted, strict=True)]
 
 
 def _resolution(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> float:
@@ -215,7 +215,7 @@ def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting
     seeds_a, seeds_b = (_values({int(seed) for seed in frame["seed"]}) for frame in (a, b))
     out.append(Setting("seeds", seeds_a, seeds_b, "circumstance"))
     order = ("setting", "consequence", "circumstance")
-    return sorted(out, key=lambda one: order.index(one.kind))
+    return sorted(out, key=lambda setting: order.index(setting.kind))
 
 
 def _kind(field: str) -> Kind:

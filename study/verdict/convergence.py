@@ -25,9 +25,9 @@ def fall_at_end(curves: pd.DataFrame, runs: pd.DataFrame, architecture: str, dep
         architecture: the net's architecture.
         depth: its depth.
     """
-    mine = runs[(runs["architecture"] == architecture) & (runs["depth"] == depth) & (runs["outcome"] == "finished")]
+    finished = runs[(runs["architecture"] == architecture) & (runs["depth"] == depth) & (runs["outcome"] == "finished")]
     falls = []
-    for run_id, total in zip(mine["run_id"], mine["total_iterations"], strict=True):
+    for run_id, total in zip(finished["run_id"], finished["total_iterations"], strict=True):
         last = curves[(curves["run_id"] == run_id) & (curves["step"] > (1 - SHARE) * total)]
         last = last.dropna(subset=["train_error"])
         if last["step"].nunique() >= LEAST_POINTS:

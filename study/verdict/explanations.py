@@ -148,7 +148,7 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | Non
         numbers["trainings_needed_at_least"] = pace
     longer = []
     for other in facts.longer:
-        there = next((found for found in other.findings if found.architecture == finding.architecture), None)
+        there = next((item for item in other.findings if item.architecture == finding.architecture), None)
         pair = finding.match(headline, there.train) if there is not None else None
         if there is not None and pair is not None and not math.isnan(pair.difference.low):
             about = {"variant": other.variant, "times": other.times, "status": there.status}

@@ -229,8 +229,8 @@ def find_edges(counted: pd.DataFrame, trials: pd.DataFrame | None) -> dict[tuple
 def slack(edges: Edges, counted: pd.DataFrame, architecture: str, metric: str) -> Slack:
     """Return what the nets of an architecture could gain; `counted` are its counted runs."""
     depths = [depth for kind, depth in edges if kind == architecture]
-    found = {depth: c.values(counted, depth, metric) for depth in depths}
-    return Slack({depth: float(values.mean()) for depth, values in found.items() if len(values)})
+    results = {depth: c.values(counted, depth, metric) for depth in depths}
+    return Slack({depth: float(values.mean()) for depth, values in results.items() if len(values)})
 
 
 def edge_words(names: Mapping[int, str], edges: Edges, architecture: str, depths: list[int]) -> str:

@@ -153,8 +153,8 @@ def _trial(seeds: pd.DataFrame, full: int, ended: bool) -> dict[str, Any]:
 
 def parse_point(text: str, rate: float) -> dict[str, float]:
     """Return a point's fields with four digits, the rate first."""
-    found = json.loads(text) if text else {"lr": rate}
-    return {field: float(f"{found[field]:.4g}") for field in sorted(found, key=lambda field: (field != "lr", field))}
+    point = json.loads(text) if text else {"lr": rate}
+    return {field: float(f"{point[field]:.4g}") for field in sorted(point, key=lambda field: (field != "lr", field))}
 
 
 def _key(text: str, rate: float) -> str:
@@ -167,7 +167,7 @@ def other_fields(points: Iterable[Mapping[str, float]]) -> tuple[str, ...]:
     for point in points:
         for field, value in point.items():
             values.setdefault(field, set()).add(value)
-    return tuple(field for field, found in values.items() if field != "lr" and len(found) > 1)
+    return tuple(field for field, distinct in values.items() if field != "lr" and len(distinct) > 1)
 
 
 def search_of(trials: pd.DataFrame, tolerance: float, fields: tuple[str, ...]) -> Searched:
@@ -246,11 +246,11 @@ def scattered_range(ended: pd.DataFrame, tolerance: float) -> Good | None:
 def compare(trials: pd.DataFrame, architecture: str) -> Compared | None:
     """Compare the deepest with the shallowest net of an architecture; None where there are no two depths."""
     own = trials[trials["architecture"] == architecture]
-    found = c.depths(own)
-    if len(found) < 2:
+    depths = c.depths(own)
+    if len(depths) < 2:
         return None
     ended = own[own["state"].isin(ENDED)].drop_duplicates(["depth", "key"])
-    shallow, deep = (ended[ended["depth"] == depth].set_index("key") for depth in (found[0], found[-1]))
+    shallow, deep = (ended[ended["depth"] == depth].set_index("key") for depth in (depths[0], depths[-1]))
     same, pruned = [], []
     keys = [key for key in shallow.sort_values("lr").index if key in deep.index]
     for first, second in ((shallow.loc[key], deep.loc[key]) for key in keys):
@@ -260,5 +260,5 @@ def compare(trials: pd.DataFrame, architecture: str) -> Compared | None:
         lost = (first["state"] == "diverged", second["state"] == "diverged")
         state = {(False, False): "complete", (True, True): "both", (True, False): "shallow"}.get(lost, "deep")
         same.append(Same(first["point"], float(first["error"]), float(second["error"]), state))
-    first, last = (c.net_name(own, architecture, depth) for depth in (found[0], found[-1]))
+    first, last = (c.net_name(own, architecture, depth) for depth in (depths[0], depths[-1]))
     return Compared(architecture, first, last, tuple(same), tuple(pruned))

@@ -44,9 +44,9 @@ def counted(runs: pd.DataFrame) -> pd.DataFrame:
 
 def excluded(runs: pd.DataFrame) -> list[Excluded]:
     """Return the runs that `counted` leaves out, each with the reason."""
-    kept = set(counted(runs)["run_id"])
+    counted_ids = set(counted(runs)["run_id"])
     out = []
-    for _, run in ordered(runs[~runs["run_id"].isin(kept)]).iterrows():
+    for _, run in ordered(runs[~runs["run_id"].isin(counted_ids)]).iterrows():
         if run["outcome"] not in ENDED:
             reason = "still running" if run["outcome"] == "running" else str(run["outcome"])
         elif np.isnan(run["final_train_error"]):
@@ -87,17 +87,17 @@ def variants(frame: pd.DataFrame) -> list[str]:
     known = {str(variant) for variant in frame["variant"]}
     shared = {plain_variant(variant) for variant in known if "shortcut" in Variant.parse(variant)}
     alone = frame.loc[frame["architecture"] == "residual", "variant"]
-    found = sorted(variant for variant in known if variant not in shared or (alone == variant).any())
-    return [variant for variant in found if not _stands_beside(frame, variant)] or found
+    judged = sorted(variant for variant in known if variant not in shared or (alone == variant).any())
+    return [variant for variant in judged if not _stands_beside(frame, variant)] or judged
 
 
 def _stands_beside(frame: pd.DataFrame, variant: str) -> bool:
     """Whether a variant names a remedy and has not both plain and residual nets, of two depths each."""
     if not MODIFICATIONS & Variant.parse(variant).keys():
         return False
-    mine = frame[frame["variant"] == variant]
+    nets = frame[frame["variant"] == variant]
     return not all(
-        mine.loc[mine["architecture"] == architecture, "depth"].nunique() > 1 for architecture in ("plain", "residual")
+        nets.loc[nets["architecture"] == architecture, "depth"].nunique() > 1 for architecture in ("plain", "residual")
     )
 
 

@@ -116,21 +116,21 @@ def continuation_data(rows: pd.DataFrame, runs: pd.DataFrame) -> ContinuationDat
     panels = []
     for _, part in known[known["target"] != known["depth"]].groupby(["depth", "target", "rate"]):
         shallow, deep, rate = int(part["depth"].iloc[0]), int(part["target"].iloc[0]), float(part["rate"].iloc[0])
-        mine = known[(known["depth"] == shallow) & (known["target"] == shallow) & (known["rate"] == rate)]
+        own = known[(known["depth"] == shallow) & (known["target"] == shallow) & (known["rate"] == rate)]
         courses = _courses(part)
         if courses:
-            panels.append(Panel(shallow, deep, rate, courses, next(iter(_courses(mine)), None),
+            panels.append(Panel(shallow, deep, rate, courses, next(iter(_courses(own)), None),
                                 values(plain, deep, METRIC)))  # fmt: skip
     return ContinuationData(tuple(panels), *_scale(panels, runs)) if panels else None
 
 
 def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
-    found = []
+    courses = []
     for noise, part in rows.groupby("noise"):
         table = part.pivot_table(index="iteration", columns="run_id", values="error", aggfunc="last")
         stopped = []
-        for run, mine in part.sort_values("iteration").groupby("run_id"):
-            last = mine.iloc[-1]
+        for run, points in part.sort_values("iteration").groupby("run_id"):
+            last = points.iloc[-1]
             if np.isnan(last["loss"]):
                 stopped.append((float(last["iteration"]), float(last["error"])))
                 table.loc[table.index > last["iteration"], run] = last["error"]
@@ -139,8 +139,8 @@ def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
             at = table.index.to_numpy(dtype=np.float64)
             errors = table.to_numpy(dtype=np.float64).T
             moved = float(part.sort_values("iteration").groupby("run_id")["distance"].last().mean())
-            found.append(Course(float(str(noise)), at, errors, tuple(stopped), moved))
-    return tuple(found)
+            courses.append(Course(float(str(noise)), at, errors, tuple(stopped), moved))
+    return tuple(courses)
 
 
 def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:

@@ -128,7 +128,7 @@ def curves(
         >>> figures.curves(load_curves("digits"), load_runs("digits"), architecture="residual")
     """
     data = curve_data(curves, runs, style=style)
-    return _draw_one(data, ax, architecture, tuple(splits))
+    return _draw_panel(data, ax, architecture, tuple(splits))
 
 
 def degradation(
@@ -160,7 +160,7 @@ def degradation(
     """
     data = curve_data(curves, runs, style=style)
     chosen = only(data, {(architecture, depth) for depth in depths}) if depths else ends(data, architecture)
-    return _draw_one(chosen or data, ax, architecture, (split,))
+    return _draw_panel(chosen or data, ax, architecture, (split,))
 
 
 def curve_data(
@@ -180,27 +180,29 @@ def curve_data(
     """
     one_variant(curves)
     nets = curves.drop_duplicates(["architecture", "depth"]) if runs is None else runs
-    kept = None if runs is None else counted(runs)
+    counted_runs = None if runs is None else counted(runs)
     lines = [
         line
         for architecture in architectures(nets)
         for depth in depths(nets[nets["architecture"] == architecture])
-        for line in _lines_of(curves, kept, architecture, depth)
+        for line in _lines_of(curves, counted_runs, architecture, depth)
     ]
     drawn = {(line["architecture"].iloc[0], line["depth"].iloc[0]) for line in lines}
-    lines.append(paper_lines(kept if kept is not None else curves, drawn))
+    lines.append(paper_lines(counted_runs if counted_runs is not None else curves, drawn))
     columns = ["source", *LINE, "step", "error", "lowest", "highest", "seeds", "diverged", "ended"]
     frame = pd.concat([line for line in lines if len(line)] or lines, ignore_index=True).reindex(columns=columns)
     frame = frame.astype({"seeds": "Int64", "diverged": "Int64"})
     return _limits(frame, colours or depth_colours(depths(nets), style), style)
 
 
-def _lines_of(curves: pd.DataFrame, kept: pd.DataFrame | None, architecture: str, depth: int) -> Iterator[pd.DataFrame]:
-    """Yield a net's lines from the runs that are `kept`; where none of them has ended, from what there is."""
+def _lines_of(
+    curves: pd.DataFrame, counted_runs: pd.DataFrame | None, architecture: str, depth: int
+) -> Iterator[pd.DataFrame]:
+    """Yield a net's lines from its `counted_runs`; where none of its runs counts, from all its points."""
     points = curves[(curves["architecture"] == architecture) & (curves["depth"] == depth)]
     ended, diverged = True, pd.DataFrame()
-    if kept is not None:
-        net = kept[(kept["architecture"] == architecture) & (kept["depth"] == depth)]
+    if counted_runs is not None:
+        net = counted_runs[(counted_runs["architecture"] == architecture) & (counted_runs["depth"] == depth)]
         ended, diverged = len(net) > 0, net[net["outcome"] == "diverged"]
         points = points[points["run_id"].isin(net["run_id"])] if ended else points
     for split, error in SPLITS.items():
@@ -256,8 +258,8 @@ def only(data: CurveData, nets: Collection[tuple[str, int]]) -> CurveData:
 
 def ends(data: CurveData, architecture: str = "plain") -> CurveData | None:
     """Return the lines of the shallowest and deepest nets of an architecture, None where there aren't two."""
-    found = data.of(architecture)
-    return only(data, {(architecture, found[0]), (architecture, found[-1])}) if len(found) > 1 else None
+    drawn = data.of(architecture)
+    return only(data, {(architecture, drawn[0]), (architecture, drawn[-1])}) if len(drawn) > 1 else None
 
 
 def split_very_deep(data: CurveData) -> tuple[CurveData, CurveData | None]:
@@ -317,7 +319,7 @@ def _drawing(
     return Drawing(name, texts, draw, frame, columns, height, panel_width(columns), options)
 
 
-def _draw_one(data: CurveData, ax: Axes | None, architecture: str, splits: tuple[str, ...]) -> Axes:
+def _draw_panel(data: CurveData, ax: Axes | None, architecture: str, splits: tuple[str, ...]) -> Axes:
     if architecture not in data.panels:
         raise ValueError(f"no curve of a net that is '{architecture}': there are {', '.join(data.panels) or 'none'}")
     with axes_or_new(ax, style=data.style) as ax:
@@ -330,15 +332,15 @@ def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str,
     """Draw one architecture's lines, with a band from the lowest to the highest seed and the paper's own beneath."""
     scale = 10.0**data.power
     thin = {split: split == "train" and len(splits) > 1 for split in SPLITS}
-    mine = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
-    for _, line in mine[mine["source"] == "paper"].groupby(LINE, sort=False):
+    shown = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
+    for _, line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
         colour, look = (
             data.colours[line["depth"].iloc[0]],
             PAPER_LOOKS["train" if thin[line["split"].iloc[0]] else "test"],
         )
         ax.plot(line["step"] / scale, line["error"], color=pale(colour), zorder=2.2, **look)
     labels: dict[int, tuple[float, str, str]] = {}
-    lines = [line for _, line in mine[mine["source"] == "study"].groupby(LINE, sort=False)]
+    lines = [line for _, line in shown[shown["source"] == "study"].groupby(LINE, sort=False)]
     for line in sorted(lines, key=lambda line: (line["split"].iloc[0] == "test", line["depth"].iloc[0])):
         last = line.iloc[-1]
         depth, split = int(last["depth"]), str(last["split"])

@@ -107,21 +107,21 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
         ValueError: the frame holds several variants.
     """
     one_variant(runs)
-    kept = counted(runs)
+    counted_runs = counted(runs)
     frames, clipped = [], False
     limits: dict[str, tuple[float, float]] = {}
     linear: dict[str, float] = {}
     for metric in ERRORS:
-        frame = seeds_by_depth(kept, metric, interval).rename(columns={"value": "error"})
+        frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        least = 10.0 ** np.ceil(np.log10(resolution(kept, metric)))
+        least = 10.0 ** np.ceil(np.log10(resolution(counted_runs, metric)))
         (low, high), scale = _limits(frame, float(np.clip(least, 0.1, 1.0)))
         limits[metric] = low, high
         linear |= {metric: scale} if scale else {}
         clipped |= bool((frame[["low", "high"]].lt(low) | frame[["low", "high"]].gt(high)).any(axis=None))
         frames.append(frame)
     seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
-    return DepthData(seeds, tuple(depths(kept)), limits, linear, clipped)
+    return DepthData(seeds, tuple(depths(counted_runs)), limits, linear, clipped)
 
 
 def _limits(seeds: pd.DataFrame, linear: float) -> tuple[tuple[float, float], float]:

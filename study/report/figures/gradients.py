@@ -145,7 +145,7 @@ def _nets(lines: pd.DataFrame) -> list[tuple[str, int]]:
 def moment_colours(moments: list[float]) -> dict[float, str]:
     """Return a colour for each moment: later is darker."""
     places = np.linspace(0.82, 0.05, max(2, len(moments)))
-    return {one: to_hex(mpl.colormaps["viridis"](place)) for one, place in zip(moments, places, strict=False)}
+    return {moment: to_hex(mpl.colormaps["viridis"](place)) for moment, place in zip(moments, places, strict=False)}
 
 
 def draw_weights(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
@@ -167,5 +167,5 @@ def draw_weights(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
             if row == len(groups) - 1:
                 ax.set_xlabel(axis("layer"))
         axes[row][0].set_ylabel(axis(str(name)))
-    handles = [Line2D([], [], color=colour, linewidth=1.4, label=label(one)) for one, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, linewidth=1.4, label=label(moment)) for moment, colour in colours.items()]
     layers.add_key(figure, handles, 1.25)

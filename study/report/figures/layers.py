@@ -32,9 +32,9 @@ def left_out(drawn: Iterable[int], measured: Sequence[int]) -> str:
     return f" Of {len(measured)} depths, {count} are drawn." if count < len(measured) else ""
 
 
-def drawn_depths(found: Sequence[int]) -> list[int]:
+def drawn_depths(measured: Sequence[int]) -> list[int]:
     """Return the depths that are drawn, of those in order: not too many, and none far beyond the others."""
-    near = list(found)
+    near = list(measured)
     while len(near) > 2 and near[-1] > FARTHEST * near[-2]:
         near.pop()
     return [int(depth) for depth in evenly(near, MOST_DEPTHS)]

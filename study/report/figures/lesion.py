@@ -142,8 +142,8 @@ def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]
         for net, part in orders.groupby("net", sort=False):
             taus = f"tau from {part['kendall_tau'].min():.2f} to {part['kendall_tau'].max():.2f}"
             cells.append(f"{net} in another order: {points(part['rise'].mean())} in the mean, {taus}")
-    told = f"left, {parts[0]}; right, {parts[1]}" if len(parts) > 1 else parts[0]
-    caption = f"Rise of the training error of trained nets ({SOURCE}, Figure 5): {told}. Plain nets dashed and hollow."
+    sides = f"left, {parts[0]}; right, {parts[1]}" if len(parts) > 1 else parts[0]
+    caption = f"Rise of the training error of trained nets ({SOURCE}, Figure 5): {sides}. Plain nets dashed and hollow."
     alt = f"Charts of the rise of error in points. {'; '.join(cells)}."
     frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
     texts, width = ("Without several blocks, or their order", caption, alt), WIDTH if len(parts) > 1 else 1.4 * COLUMN

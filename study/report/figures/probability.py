@@ -52,10 +52,10 @@ def probability_data(
         ValueError: the frame holds several variants.
     """
     one_variant(runs)
-    kept = counted(runs)
+    counted_runs = counted(runs)
     rows = []
-    for architecture in architectures(kept):
-        nets = kept[kept["architecture"] == architecture]
+    for architecture in architectures(counted_runs):
+        nets = counted_runs[counted_runs["architecture"] == architecture]
         cells = {depth: seeds for depth in depths(nets) if len(seeds := values(nets, depth, metric))}
         rows += [
             (
@@ -167,12 +167,12 @@ def probability_drawing(runs: pd.DataFrame) -> Drawing | None:
         f"the deeper net has the higher {METRICS[data['metric'].iloc[0]].label.lower()}, ties counting half; {seeds} "
         "seeds a net. At 0.5 depth makes no difference; with so few seeds, 0 and 1 are not certainty."
     )
-    told = []
+    charts = []
     for architecture, pairs in data.groupby("architecture", sort=False):
         rows = zip(pairs["deeper"], pairs["shallower"], pairs["probability"], strict=True)
         cells = [f"{deep} over {shallow} layers {worse:.2f}" for deep, shallow, worse in rows]
-        told.append(f"{architecture} nets: {', '.join(cells)}")
-    alt = f"Matrices of the probability that the deeper of two nets is worse. {'. '.join(told)}."
+        charts.append(f"{architecture} nets: {', '.join(cells)}")
+    alt = f"Matrices of the probability that the deeper of two nets is worse. {'. '.join(charts)}."
     width, height = shape(data)
     texts = ("How likely the deeper of two nets is worse", caption, alt)
     draw, panels = partial(draw_matrices, data), data["architecture"].nunique()

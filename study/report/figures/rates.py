@@ -275,12 +275,12 @@ def rates_alt(data: RateData) -> str:
     parts = []
     for (kind, depth), net in data.trials.groupby(["architecture", "depth"], sort=False):
         full = net[net["state"] == "complete"]
-        told = " none that came to its end"
+        outcome = " none that came to its end"
         if len(full):
             best = full.sort_values("error", kind="stable").iloc[0]
-            told = f" {best['error']:.2f}% at {best['lr']:.3g}"
-            told += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
-        parts.append(f"{kind} {depth} layers{told}")
+            outcome = f" {best['error']:.2f}% at {best['lr']:.3g}"
+            outcome += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
+        parts.append(f"{kind} {depth} layers{outcome}")
     diverged = (data.trials["state"] == "diverged").sum()
     return f"Charts of training error by learning rate. Least error: {'; '.join(parts)}. Diverged trials: {diverged}."
 

@@ -275,8 +275,8 @@ def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> Non
         for place, cell, mean, diverged in zip(x, line.errors, means, line.diverged, strict=True):
             _draw_dose(ax, place, cell, mean, diverged, colour)
     scales = sorted({scale for line in data.lines for scale in line.scales})
-    labels = tick_labels([round(1000 * one) for one in scales], np.array(scales), 0.06)
-    ax.set_xticks(scales, [f"{one:g}" if label else "" for one, label in zip(scales, labels, strict=True)])
+    labels = tick_labels([round(1000 * scale) for scale in scales], np.array(scales), 0.06)
+    ax.set_xticks(scales, [f"{scale:g}" if label else "" for scale, label in zip(scales, labels, strict=True)])
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.set_xlim(-0.06, 1.06)
     ax.set_xlabel(axis("shortcut_scale"))

@@ -60,7 +60,7 @@ class SizeData(NamedTuple):
     outlying: tuple[Size, ...]
 
     @property
-    def one(self) -> tuple[int, int] | None:
+    def common_size(self) -> tuple[int, int] | None:
         """Height and width, if all images that would be drawn have the same: then there is nothing to draw."""
         same = bool((self.height == self.height[0]).all() and (self.width == self.width[0]).all())
         return (int(self.height[0]), int(self.width[0])) if same else None
@@ -161,16 +161,16 @@ def _off_screen() -> Iterator[None]:
 
 def sizes_picture(sizes: SizeData, folder: Path, name: str) -> Picture | None:
     """Draw the sizes into `folder`; None where all images have the same."""
-    if sizes.one is not None:
+    if sizes.common_size is not None:
         return None
     with joint_figure(sizes) as figure:
         save(figure, folder, name, sizes.frame())
-    told = []
+    ranges = []
     for side, pixels in (("height", sizes.height), ("width", sizes.width)):
-        told.append(f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {np.median(pixels):,.0f}")
+        ranges.append(f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {np.median(pixels):,.0f}")
     alt = (
         f"Chart of height against width of {len(sizes.height):,} images, with the distribution of each: "
-        f"{'; '.join(told)}."
+        f"{'; '.join(ranges)}."
     )
     texts = ("Height and width of the images", sizes_caption(sizes), alt)
     return Picture.of(folder, name, "", texts, SIDE / WIDTH)

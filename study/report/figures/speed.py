@@ -46,17 +46,17 @@ def speed_data(runs: pd.DataFrame) -> SpeedData:
         ValueError: the frame holds several variants.
     """
     one_variant(runs)
-    kept = counted(runs)
-    kept = kept[kept["outcome"] == "finished"]
+    finished = counted(runs)
+    finished = finished[finished["outcome"] == "finished"]
     frames = [
-        seeds_by_depth(kept[kept[metric] > 0], metric, _median).assign(metric=metric)
+        seeds_by_depth(finished[finished[metric] > 0], metric, _median).assign(metric=metric)
         for metric in COSTS
-        if metric in kept
+        if metric in finished
     ]
     columns = ["metric", "architecture", "depth", "value", "median"]
     frames = [frame.rename(columns={"mean": "median"})[columns] for frame in frames if len(frame)]
     seeds = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-    devices = tuple(sorted({str(name) for name in kept["device"].dropna()} - {""})) if "device" in kept else ()
+    devices = tuple(sorted({str(name) for name in finished["device"].dropna()} - {""})) if "device" in finished else ()
     return SpeedData(seeds, devices)
 
 
@@ -77,7 +77,7 @@ def throughput(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Example:
         >>> figures.throughput(load_runs("digits"))
     """
-    return _draw_one(runs, ax, "images_per_second")
+    return _draw_metric(runs, ax, "images_per_second")
 
 
 def duration(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -86,10 +86,10 @@ def duration(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Example:
         >>> figures.duration(load_runs("digits"))
     """
-    return _draw_one(runs, ax, "seconds")
+    return _draw_metric(runs, ax, "seconds")
 
 
-def _draw_one(runs: pd.DataFrame, ax: Axes | None, metric: str) -> Axes:
+def _draw_metric(runs: pd.DataFrame, ax: Axes | None, metric: str) -> Axes:
     data = speed_data(runs)
     if metric not in data.metrics:
         raise ValueError(f"no finished run has '{metric}'")

@@ -136,7 +136,7 @@ def layout(net: NetName, side: int, width: float = 1.0) -> Layout:
         return Layout("3x3", VGG_CONVOLUTIONS[net.depth], (64, 128, 256, 512, 512), sides)
     if net.family == "cifar":
         return Layout(BLOCKS["basic"], ((net.depth - 2) // 6,) * 3, _wide((16, 32, 64), width), _sides(side, 3))
-    column = next(one for one in load_paper().stages if one.depth == net.depth)
+    column = next(column for column in load_paper().stages if column.depth == net.depth)
     channels = _wide((64, 128, 256, 512), width)
     if column.block == "bottleneck":
         channels = tuple(4 * number for number in channels)

@@ -215,9 +215,9 @@ def _errors_caption(text: str, cells: list[Cell]) -> str:
 
 def differences_table(runs: pd.DataFrame) -> Table:
     """Return plain and residual errors of each depth that has both, and residual minus plain; training error first."""
-    kept, rows, pairs = c.counted(runs), [], []
-    for variant in c.variants(kept):
-        nets = c.of_variant(kept, variant)
+    counted_runs, rows, pairs = c.counted(runs), [], []
+    for variant in c.variants(counted_runs):
+        nets = c.of_variant(counted_runs, variant)
         for depth in c.depths(nets):
             both = [nets[(nets["architecture"] == kind) & (nets["depth"] == depth)] for kind in ("plain", "residual")]
             if not any(net.empty for net in both):

@@ -75,14 +75,14 @@ def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
         *variant_column(numbers),
         Column("Net", "net"),
         Column(axis("lr"), "lr", number(".4g")),
-        Column("Found", ("tuned", "at_end"), _how_found),
+        Column("Found", ("tuned", "at_end"), _rate_origin),
         Column("Trials", "trials"),
         Column("Range tried", ("lowest", "highest"), _range),
     ]
     return Table.of("rates", "The learning rate of each net, and how it was found.", numbers, columns)
 
 
-def _how_found(tuned: bool, at_end: bool) -> str:
+def _rate_origin(tuned: bool, at_end: bool) -> str:
     return "at the end of the range" if at_end else "tuned" if tuned else "set"
 
 
@@ -135,8 +135,8 @@ def runs_table(runs: pd.DataFrame) -> Table:
 
 def unfinished_table(runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     """Return the runs that train now, with the errors of their last points; none of them is counted."""
-    kept = ["run_id", "variant", "name", "step", "total_iterations"]
-    numbers = c.ordered(runs[runs["outcome"] == "running"]).reindex(columns=kept)
+    fields = ["run_id", "variant", "name", "step", "total_iterations"]
+    numbers = c.ordered(runs[runs["outcome"] == "running"]).reindex(columns=fields)
     last = curves.groupby("run_id")[list(LAST_ERRORS)].last().to_dict("index") if len(curves) else {}
     ends = [last.get(run_id, {}) for run_id in numbers["run_id"]]
     numbers = numbers.assign(**{key: [end.get(key, math.nan) for end in ends] for key in LAST_ERRORS})

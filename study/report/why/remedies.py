@@ -181,8 +181,8 @@ def _range(points: Interval) -> str:
 
 
 def _share(arm: Arm) -> str:
-    told = arm.effect in ("removes", "partly") and not math.isnan(arm.share)
-    return f"{100 * arm.share:.0f}%" if told and not _is_plain(arm) else NOTHING
+    has_share = arm.effect in ("removes", "partly") and not math.isnan(arm.share)
+    return f"{100 * arm.share:.0f}%" if has_share and not _is_plain(arm) else NOTHING
 
 
 def _growth(arm: Arm) -> str:

@@ -93,10 +93,10 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
          "crossed": run.crossed}
         for net in nets for run in net.crossings
     ])  # fmt: skip
-    drawing = slowness_drawing(
-        times, {net.architecture: net.fits for net in nets}, threshold, listed([f"{one:g}" for one in THRESHOLDS]),
-        sorted({float(lr) for lr in evidence.runs["lr"].dropna()}),
-    )  # fmt: skip
+    fits = {net.architecture: net.fits for net in nets}
+    thresholds = listed([f"{percent:g}" for percent in THRESHOLDS])
+    rates = sorted({float(lr) for lr in evidence.runs["lr"].dropna()})
+    drawing = slowness_drawing(times, fits, threshold, thresholds, rates)
     tables = [fits_table(nets, threshold)] if any(net.fits for net in nets) else []
     tables += [predictions_table(nets)] if any(net.judgement for net in nets) else []
     heading = ("slowness", "Do deep plain nets learn exponentially slowly?")
@@ -131,7 +131,8 @@ def choose_threshold(curves: pd.DataFrame) -> float:
     """
     least = curves.groupby(["architecture", "run_id"])["train_error"].min()
     shares = {threshold: float((least <= threshold).groupby(level=0).mean().min()) for threshold in THRESHOLDS}
-    return next((one for one, share in shares.items() if share >= MOST), max(shares, key=lambda one: shares[one]))
+    reached = (threshold for threshold, share in shares.items() if share >= MOST)
+    return next(reached, max(shares, key=lambda threshold: shares[threshold]))
 
 
 def fit_laws(architecture: str, runs: tuple[Crossing, ...]) -> Slowness:

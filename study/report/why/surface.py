@@ -53,7 +53,7 @@ def findings(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]:
         if known := {kind: comparison for kind, comparison in kinds.items() if comparison is not None}:
             convexity[pair] = known
     first = summary[summary["statistics"] == summary["statistics"].iloc[0]]
-    basins = [found for pair in _pairs(first) if (found := _compare(first, pair, "basin")) is not None]
+    basins = [comparison for pair in _pairs(first) if (comparison := _compare(first, pair, "basin")) is not None]
     deepest = _pairs(first)[0][0] if basins else ""
     nonconvex = summary.dropna(subset=["nonconvex"]).groupby(["net", "statistics"], sort=False)["nonconvex"].mean()
     return {

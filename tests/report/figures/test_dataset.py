@@ -27,7 +27,7 @@ def test_outlying_sizes_are_named_and_left_out():
     assert data.outlying == (("photos/120.jpg", 768, 1023), ("photos/121.jpg", 702, 1050))  # the larger first
     assert len(data.height) == 120
     assert len(table) == 122
-    assert data.one is None
+    assert data.common_size is None
 
 
 def test_what_is_common_is_not_outlying():
@@ -40,13 +40,13 @@ def test_what_is_common_is_not_outlying():
 
 def test_few_images_can_have_an_outlier():
     assert [one.path for one in size_data(make_table([32] * 9 + [500], [32] * 10)).outlying] == ["photos/9.jpg"]
-    assert size_data(make_table([7], [9])).one == (7, 9)
+    assert size_data(make_table([7], [9])).common_size == (7, 9)
 
 
 def test_images_of_one_size_need_no_figure(tmp_path):
     record = make_record(make_table([32] * 50 + [500], [48] * 51))
     data = parts(record).sizes
-    assert data.one == (32, 48)
+    assert data.common_size == (32, 48)
     assert len(data.outlying) == 1
     assert "data-sizes" not in {picture.name for picture in draw_data_figures(parts(record), tmp_path)}
 
