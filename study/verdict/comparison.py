@@ -19,16 +19,13 @@ from study.verdict.variant import Variant, is_of_study, labelled
 
 METRICS = ("final_train_error", "final_test_error")
 Kind = Literal["setting", "consequence", "circumstance"]
-CONSEQUENCES = (
-    "fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations",
-)  # fmt: skip
+CONSEQUENCES = ("fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations")
 """What follows from the data and the settings, and can differ where they are the same: files that were changed."""
 CIRCUMSTANCES = ("device", "commit", "code", "torch")
-OWN = {
-    "run_id", "run_key", "name", "outcome", "status", "reason", "architecture", "depth", "net", "variant", "seed", "lr",
-    "lr_tuned", "start_time", "seconds", "images_per_second", "step", "parameters", "multiply_adds",
-    "iterations_per_epoch", "generalisation_gap",
-}  # fmt: skip
+IDENTITY = ("run_id", "run_key", "name", "architecture", "depth", "net", "variant", "seed", "lr", "lr_tuned")
+COURSE = ("outcome", "status", "reason", "start_time", "seconds", "images_per_second", "step")
+COMPUTED = ("parameters", "multiply_adds", "iterations_per_epoch", "generalisation_gap")
+OWN = {*IDENTITY, *COURSE, *COMPUTED}
 """Columns of runs that are no settings of a study."""
 SHORT = {"fingerprint": 12, "commit": 12}
 NO_VALUE = "\u2013"
@@ -136,11 +133,9 @@ def _couples(counted: pd.DataFrame, names: tuple[str, str]) -> list[Couple]:
         pairs = [(a, b) for a in own[0] for b in own[1]]
     else:
         pairs = []
-    return [
-        Couple(labelled(names[0], a), labelled(names[1], b), (a if a == b else f"{a or 'all'} / {b or 'all'}")
-               if len(pairs) > 1 else "")
-        for a, b in pairs
-    ]  # fmt: skip
+    couples = [(a, b, a if a == b else f"{a or 'all'} / {b or 'all'}") for a, b in pairs]
+    several = len(pairs) > 1
+    return [Couple(labelled(names[0], a), labelled(names[1], b), shown if several else "") for a, b, shown in couples]
 
 
 def _variants(counted: pd.DataFrame, name: str) -> list[str]:
@@ -190,13 +185,9 @@ def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequen
                 [c.values(frame, depth, metric) for depth in (depths[-1], depths[0])] for frame in (first, second)
             )
             shallow, deep = (c.net_name(first, architecture, depth) for depth in (depths[0], depths[-1]))
-            out.append(
-                DepthChange(
-                    couple.shown, architecture, shallow, deep, difference(a_deep, a_shallow, step),
-                    difference(b_deep, b_shallow, step),
-                    difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step), float("nan"),
-                )
-            )  # fmt: skip
+            rises = difference(a_deep, a_shallow, step), difference(b_deep, b_shallow, step)
+            change = difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step)
+            out.append(DepthChange(couple.shown, architecture, shallow, deep, *rises, change, float("nan")))
     adjusted = holm([pair.change.p for pair in out])
     return [pair._replace(p_holm=p) for pair, p in zip(out, adjusted, strict=True)]
 

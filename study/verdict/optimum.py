@@ -38,8 +38,8 @@ def turn(
     `smallest` with p below 0.05 after Holm's adjustment over all pairs, which holds for any pair, also for those with a
     net that is chosen for its least error.
     """
-    means = {depth: float(values.mean()) for depth in sorted(planned)
-             if len(values := c.values(counted, depth, metric))}  # fmt: skip
+    results = {depth: c.values(counted, depth, metric) for depth in sorted(planned)}
+    means = {depth: float(errors.mean()) for depth, errors in results.items() if len(errors)}
     if len(means) < 2:
         return None
     least = min(means.values())
@@ -47,10 +47,14 @@ def turn(
     depth = same[-1]
     tested = [pair.deep_net for pair in pairs if pair.shallow == depth and not math.isnan(pair.p_holm)]
     worse = [pair.deep_net for pair in pairs if pair.shallow == depth and pair.worse(smallest)]
-    before = [pair.shallow_net for pair in pairs
-              if pair.deep == depth and pair.p_holm < ALPHA and pair.difference.estimate <= -smallest]  # fmt: skip
+    better = [pair for pair in pairs if pair.p_holm < ALPHA and pair.difference.estimate <= -smallest]
     return Turn(
-        depth, planned[depth], least, tuple(planned[other] for other in same[:-1]),
-        tuple(planned[other] for other in means if other > depth), tuple(tested), tuple(worse),
-        tuple(before),
-    )  # fmt: skip
+        depth=depth,
+        net=planned[depth],
+        error=least,
+        equal=tuple(planned[other] for other in same[:-1]),
+        deeper=tuple(planned[other] for other in means if other > depth),
+        tested=tuple(tested),
+        worse=tuple(worse),
+        shallower_worse=tuple(pair.shallow_net for pair in better if pair.deep == depth),
+    )

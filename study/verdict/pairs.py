@@ -72,10 +72,21 @@ def pairs(
     out = []
     for (shallow, deep), both, change, p in zip(couples, seeds, changes, adjusted, strict=True):
         pair = Pair(
-            str(first["variant"]), str(first["architecture"]), metric, shallow, deep, planned[shallow], planned[deep],
-            change, p, bootstrap_interval(*both), permutation_test(*both), probability_of_superiority(*both),
-            equivalence(*both, smallest, step), None,
-        )  # fmt: skip
+            variant=str(first["variant"]),
+            architecture=str(first["architecture"]),
+            metric=metric,
+            shallow=shallow,
+            deep=deep,
+            shallow_net=planned[shallow],
+            deep_net=planned[deep],
+            difference=change,
+            p_holm=p,
+            bootstrap=bootstrap_interval(*both),
+            permutation=permutation_test(*both),
+            probability=probability_of_superiority(*both),
+            equivalence=equivalence(*both, smallest, step),
+            needed=None,
+        )
         if not pair.worse(smallest) and not pair.harmless(smallest):
             tests = len(couples) + len(others)
             pair = pair._replace(needed=seeds_needed(*both, smallest, step, tests=tests))

@@ -152,9 +152,17 @@ def _choice(
     judged = by_architecture[next(kind for kind in ENDS if kind in by_architecture)]
     says = judged.reason in ("", "imprecise")
     return Choice(
-        name, point, shallow, deep, rises, contrast, judged.status if says else "", judged.reason,
-        judged.architecture, _part(counted, planned),
-    )  # fmt: skip
+        name=name,
+        point=point,
+        shallow=shallow,
+        deep=deep,
+        rises=rises,
+        contrast=contrast,
+        status=judged.status if says else "",
+        reason=judged.reason,
+        judged=judged.architecture,
+        part=_part(counted, planned),
+    )
 
 
 def _part(counted: pd.DataFrame, runs: pd.DataFrame) -> float:

@@ -25,10 +25,9 @@ MEANS = {
     "value": "value",
 }
 """Columns of a trial and what they are means of; `running` is the last running training error, as trained."""
-TRIAL = [
-    "architecture", "depth", "net", "number", "lr", "point", "key", "state", "seeds", *MEANS, "error_low",
-    "error_high", "chosen", "edge", "outside", "low", "high", "step",
-]  # fmt: skip
+POINT = ("architecture", "depth", "net", "number", "lr", "point", "key", "state", "seeds")
+OUTCOME = ("error_low", "error_high", "chosen", "edge", "outside", "low", "high", "step")
+TRIAL = [*POINT, *MEANS, *OUTCOME]
 
 
 class Good(NamedTuple):
@@ -144,11 +143,17 @@ def _trial(seeds: pd.DataFrame, full: int, ended: bool) -> dict[str, Any]:
         row["error"] = math.nan  # not of all its seeds
     low, high = (math.nan if pd.isna(first[side]) else float(first[side]) for side in ("low", "high"))
     return row | {
-        "point": parse_point(str(first["point"]), float(first["lr"])), "state": state, "seeds": len(errors),
-        "error_low": errors.min(), "error_high": errors.max(), "chosen": bool(seeds["chosen"].astype(bool).any()),
-        "outside": bool(first["lr"] < 0.999 * low or first["lr"] > 1.001 * high), "low": low, "high": high,
+        "point": parse_point(str(first["point"]), float(first["lr"])),
+        "state": state,
+        "seeds": len(errors),
+        "error_low": errors.min(),
+        "error_high": errors.max(),
+        "chosen": bool(seeds["chosen"].astype(bool).any()),
+        "outside": bool(first["lr"] < 0.999 * low or first["lr"] > 1.001 * high),
+        "low": low,
+        "high": high,
         "step": seeds["step"].max(),
-    }  # fmt: skip
+    }
 
 
 def parse_point(text: str, rate: float) -> dict[str, float]:
@@ -178,14 +183,20 @@ def search_of(trials: pd.DataFrame, tolerance: float, fields: tuple[str, ...]) -
     near = complete if by_loss is None else complete.assign(far=np.abs(np.log(complete["lr"] / by_loss.rate)))
     counts = trials["state"].value_counts()
     ended = trials[trials["state"].isin(ENDED)]
+    validated = near[near["validation"].notna()]
     return Searched(
-        str(first["architecture"]), int(first["depth"]), str(first["net"]), _best(complete, ["error", "loss", "lr"]),
-        (scattered_range if fields else good_range)(ended, tolerance), by_loss,
-        _best(near[near["validation"].notna()], ["validation", "far", "lr"]) if by_loss is not None else None,
-        _best(trials[trials["chosen"].astype(bool)], ["lr"]),
-        {str(state): int(count) for state, count in counts.items()}, int(trials["outside"].sum()),
-        next((str(edge) for edge in trials["edge"] if edge), ""),
-    )  # fmt: skip
+        architecture=str(first["architecture"]),
+        depth=int(first["depth"]),
+        net=str(first["net"]),
+        best=_best(complete, ["error", "loss", "lr"]),
+        good=(scattered_range if fields else good_range)(ended, tolerance),
+        by_loss=by_loss,
+        by_validation=_best(validated, ["validation", "far", "lr"]) if by_loss is not None else None,
+        chosen=_best(trials[trials["chosen"].astype(bool)], ["lr"]),
+        counts={str(state): int(count) for state, count in counts.items()},
+        outside=int(trials["outside"].sum()),
+        edge=next((str(edge) for edge in trials["edge"] if edge), ""),
+    )
 
 
 def _best(trials: pd.DataFrame, by: list[str]) -> Best | None:

@@ -11,6 +11,12 @@ from study.verdict import selection as c
 from study.verdict.rule import METRIC, UNFAIR, Edges, Finding, slack
 
 UNLIKE = "plain and residual nets were not trained"
+SAME_TRAINING = {
+    "total_iterations": "for the same number of iterations",
+    "train_images": "on the same training images",
+    "dataset": "on the same data",
+}
+"""Columns of runs that must be equal for plain and residual nets, in words that follow `UNLIKE`."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ def shortcut_effects(counted: pd.DataFrame, findings: Sequence[Finding], edges: 
         if finding.reason in UNFAIR:
             return ShortcutEffects(None, (), f"{finding.architecture} nets were not trained alike")
     kinds = {kind: counted[counted["architecture"] == kind] for kind in ("plain", "residual")}
-    for column, unit in (("total_iterations", "for the same number of iterations"),
-                         ("train_images", "on the same training images"),
-                         ("dataset", "on the same data")):  # fmt: skip
+    for column, unit in SAME_TRAINING.items():
         values = [set(kind[column].dropna()) for kind in kinds.values()]
         if values[0] != values[1] and all(len(kind) for kind in kinds.values()):
             return ShortcutEffects(None, (), f"{UNLIKE} {unit}")
-    common = [depth for depth in c.depths(kinds["plain"])
-              if all(len(c.values(kind, depth, METRIC)) >= 2 for kind in kinds.values())]  # fmt: skip
+    seeds = {
+        depth: [len(c.values(kind, depth, METRIC)) for kind in kinds.values()] for depth in c.depths(kinds["plain"])
+    }
+    common = [depth for depth, counts in seeds.items() if min(counts) >= 2]
     if len(common) < 2:
         lacking = "plain and residual nets have fewer than two depths in common with two seeds each"
         return ShortcutEffects(None, (), lacking)

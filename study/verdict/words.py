@@ -44,10 +44,17 @@ def _templates() -> Environment:
         loader=PackageLoader("study.verdict"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # plain text, which the page escapes
     environment.filters |= {
-        "points": text.points, "size": text.size, "bounds": text.bounds, "p_value": text.p_value,
-        "probability": text.probability, "listed": text.listed, "capital": text.capital,
-        "uncapital": lambda words: f"{words[0].lower()}{words[1:]}", "flipped": _flipped, "sentence": sentence,
-    }  # fmt: skip
+        "points": text.points,
+        "size": text.size,
+        "bounds": text.bounds,
+        "p_value": text.p_value,
+        "probability": text.probability,
+        "listed": text.listed,
+        "capital": text.capital,
+        "uncapital": lambda words: f"{words[0].lower()}{words[1:]}",
+        "flipped": _flipped,
+        "sentence": sentence,
+    }
     environment.tests |= {"nan": math.isnan, "infinite": math.isinf, "worse": Pair.worse, "significant": _significant}
     environment.globals |= {
         "ALPHA": ALPHA,
