@@ -217,8 +217,8 @@ def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
     scaled = scaled[scaled["variant"].isin(scales)]
     lines = []
     for depth in c.depths(scaled):
-        cells = {kind: base[(base["architecture"] == name) & (base["depth"] == depth)]
-                 for name, kind in (("plain", 0.0), ("residual", 1.0))}  # fmt: skip
+        paper = base[base["depth"] == depth]
+        cells = {scale: paper[paper["architecture"] == name] for name, scale in (("plain", 0.0), ("residual", 1.0))}
         nets = scaled[scaled["depth"] == depth]
         cells |= {scales[str(name)]: part for name, part in nets.groupby("variant")}
         used = {scale: part for scale, part in sorted(cells.items()) if len(part)}
@@ -228,10 +228,9 @@ def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
 
 
 def _line(depth: int, cells: dict[float, pd.DataFrame]) -> DoseLine:
-    return DoseLine(
-        depth, tuple(cells), tuple(c.values(part, depth, METRIC) for part in cells.values()),
-        tuple(int((part["outcome"] == "diverged").sum()) for part in cells.values()),
-    )  # fmt: skip
+    errors = tuple(c.values(part, depth, METRIC) for part in cells.values())
+    diverged = tuple(int((part["outcome"] == "diverged").sum()) for part in cells.values())
+    return DoseLine(depth, tuple(cells), errors, diverged)
 
 
 def _scale(variant: str, alike: Variant) -> float | None:

@@ -63,9 +63,16 @@ def construction_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     for pair in first:
         made.setdefault(pair.shallow, []).append(f"plain-{pair.deep}")
     sentences = write(
-        "why/construction", pairs=first, made=made, named=len(first) <= MOST_NAMES, best=best, more=more,
-        smallest=evidence.smallest_effect, logits=difference, source=SOURCE,
-    )  # fmt: skip
+        "why/construction",
+        pairs=first,
+        made=made,
+        named=len(first) <= MOST_NAMES,
+        best=best,
+        more=more,
+        smallest=evidence.smallest_effect,
+        logits=difference,
+        source=SOURCE,
+    )
     heading = ("construction", "Is there a good solution for the deep net?")
     return evidence.chapter(folder, heading, sentences, tables=[pairs_table(pairs)])
 
@@ -99,15 +106,25 @@ def built_pairs(evidence: Evidence) -> tuple[Pair, ...]:
 
 def pairs_table(pairs: tuple[Pair, ...]) -> Table:
     """Return every pair, with both ways to build it."""
-    numbers = pd.DataFrame([
-        {"net": f"plain-{pair.shallow}", "built": f"plain-{pair.deep}", "statistics": pair.statistics,
-         "blocks": pair.blocks, "largest_difference": pair.difference, "changed": pair.changed, "images": pair.images,
-         "shallow_error": pair.shallow_errors.mean(), "error": pair.errors.mean(), "seeds": len(pair.errors),
-         "trained_error": pair.trained.mean() if len(pair.trained) else np.nan,
-         "trained_sd": pair.trained.std(ddof=1) if len(pair.trained) > 1 else np.nan,
-         "trained_seeds": len(pair.trained)}
+    rows = [
+        {
+            "net": f"plain-{pair.shallow}",
+            "built": f"plain-{pair.deep}",
+            "statistics": pair.statistics,
+            "blocks": pair.blocks,
+            "largest_difference": pair.difference,
+            "changed": pair.changed,
+            "images": pair.images,
+            "shallow_error": pair.shallow_errors.mean(),
+            "error": pair.errors.mean(),
+            "seeds": len(pair.errors),
+            "trained_error": pair.trained.mean() if len(pair.trained) else np.nan,
+            "trained_sd": pair.trained.std(ddof=1) if len(pair.trained) > 1 else np.nan,
+            "trained_seeds": len(pair.trained),
+        }
         for pair in pairs
-    ])  # fmt: skip
+    ]
+    numbers = pd.DataFrame(rows)
     shown = [
         {
             "Net": f"plain-{pair.shallow}",

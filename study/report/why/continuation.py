@@ -28,9 +28,12 @@ from study.verdict.text import bounds, points, size
 
 Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]
 SHORT: dict[Fate, str] = {
-    "stays": "stays", "improves": "improves", "returns": "leaves, comes back", "leaves": "leaves",
+    "stays": "stays",
+    "improves": "improves",
+    "returns": "leaves, comes back",
+    "leaves": "leaves",
     "unclear": "can't be told",
-}  # fmt: skip
+}
 AT_SOLUTION = ("stays", "improves", "returns")
 
 
@@ -105,9 +108,7 @@ def _outcome(panel: Panel, course: Course, base: Course, resolution: float, smal
     return Outcome(panel, course, float(start.mean()), float(course.mean.max()), left_at, final, fate)
 
 
-def findings(
-    data: ContinuationData, nets: tuple[Outcome, ...], runs: pd.DataFrame, smallest: float
-) -> dict[str, Any]:  # fmt: skip
+def findings(data: ContinuationData, nets: tuple[Outcome, ...], runs: pd.DataFrame, smallest: float) -> dict[str, Any]:
     """Return what the sentences tell: of nets as built, of the shallow nets beside them and of those with noise.
 
     Args:
@@ -126,12 +127,13 @@ def findings(
         "noisy": [_by_end(panel) for panel in noisy if panel],
         "noises": {
             noise: [net.fate in AT_SOLUTION for net in nets if net.course.noise == noise]
-            for noise in data.noises if noise > 0
+            for noise in data.noises
+            if noise > 0
         },
         "scratch": _from_scratch(built, runs, resolution),
         "smallest": smallest,
         "percent": percent,
-    }  # fmt: skip
+    }
 
 
 def _own_fates(built: list[Outcome], resolution: float, smallest: float) -> dict[str, list[Panel]]:
@@ -171,14 +173,29 @@ def _from_scratch(built: list[Outcome], runs: pd.DataFrame, resolution: float) -
 
 def outcomes_table(nets: tuple[Outcome, ...], smallest: float) -> Table:
     """Return what became of every net, rate and noise."""
-    numbers = pd.DataFrame([
-        {"net": f"plain-{net.panel.shallow}", "built": f"plain-{net.panel.deep}", "lr": net.panel.rate,
-         "noise": net.course.noise, "solution": net.start, "first": net.course.mean[0], "highest": net.highest,
-         "left_at": net.left_at, "last": net.course.mean[-1], "iterations": int(net.course.iteration[-1]),
-         "difference": net.final.estimate, "low": net.final.low, "high": net.final.high, "seeds": net.final.seeds,
-         "moved": net.course.moved, "not_finite": len(net.course.stopped), "fate": net.fate}
+    rows = [
+        {
+            "net": f"plain-{net.panel.shallow}",
+            "built": f"plain-{net.panel.deep}",
+            "lr": net.panel.rate,
+            "noise": net.course.noise,
+            "solution": net.start,
+            "first": net.course.mean[0],
+            "highest": net.highest,
+            "left_at": net.left_at,
+            "last": net.course.mean[-1],
+            "iterations": int(net.course.iteration[-1]),
+            "difference": net.final.estimate,
+            "low": net.final.low,
+            "high": net.final.high,
+            "seeds": net.final.seeds,
+            "moved": net.course.moved,
+            "not_finite": len(net.course.stopped),
+            "fate": net.fate,
+        }
         for net in nets
-    ])  # fmt: skip
+    ]
+    numbers = pd.DataFrame(rows)
     shown = [
         {
             "Net": f"plain-{net.panel.shallow} as plain-{net.panel.deep}",

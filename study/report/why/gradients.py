@@ -51,10 +51,17 @@ def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         return None
     drawings = [drawing for drawing in (gradients, weights_drawing(rows)) if drawing is not None]
     sentences = write(
-        "why/gradients", start=_deepest(net for net in nets if 0.0 in net.means), nets=_deepest(nets),
-        held=_held_back(rows, nets), outcome=outcome, fold=fold, change=change, log=math.log,
-        theory=BATCH_NORM_GROWTH, source=SOURCE,
-    )  # fmt: skip
+        "why/gradients",
+        start=_deepest(net for net in nets if 0.0 in net.means),
+        nets=_deepest(nets),
+        held=_held_back(rows, nets),
+        outcome=outcome,
+        fold=fold,
+        change=change,
+        log=math.log,
+        theory=BATCH_NORM_GROWTH,
+        source=SOURCE,
+    )
     heading = ("gradients", "Do gradients vanish or explode?")
     return evidence.chapter(folder, heading, sentences, drawings, [growth_table(nets)])
 
@@ -140,8 +147,14 @@ def _held_back(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> dict[str, Any
         if other.architecture == "residual"
     }
     moments = later[:1] if len(later) == 1 else [later[0], later[-1]]
-    return {"net": plain[0].net, "moments": moments, "turns": turns, "longer": longer, "slower": slower,
-            "others": {name: rate for name, rate in others.items() if rate.seeds}}  # fmt: skip
+    return {
+        "net": plain[0].net,
+        "moments": moments,
+        "turns": turns,
+        "longer": longer,
+        "slower": slower,
+        "others": {name: rate for name, rate in others.items() if rate.seeds},
+    }
 
 
 def _rate_change(rows: pd.DataFrame, moment: float) -> Interval:
@@ -167,11 +180,21 @@ def _changed(rows: pd.DataFrame, moment: float, column: str) -> tuple["pd.Series
 
 def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
     """Return the growth of each net at each moment, with its interval."""
-    numbers = pd.DataFrame([
-        {"net": net.net, "architecture": net.architecture, "depth": net.depth, "moment": moment,
-         "estimate": growth.estimate, "low": growth.low, "high": growth.high, "n": growth.seeds}
-        for net in nets for moment, growth in net.means.items()
-    ])  # fmt: skip
+    rows = [
+        {
+            "net": net.net,
+            "architecture": net.architecture,
+            "depth": net.depth,
+            "moment": moment,
+            "estimate": growth.estimate,
+            "low": growth.low,
+            "high": growth.high,
+            "n": growth.seeds,
+        }
+        for net in nets
+        for moment, growth in net.means.items()
+    ]
+    numbers = pd.DataFrame(rows)
     columns = {"Net": [net.net for net in nets]}
     for moment in sorted(set(numbers["moment"])):
         columns[capital(label(moment))] = [_cell(net.means.get(moment)) for net in nets]

@@ -125,13 +125,19 @@ def lesion_table(rows: pd.DataFrame, orders: pd.DataFrame) -> Table:
     nets: list[dict[str, Any]] = []
     for net, part in each.groupby("net", sort=False):
         runs, rises = means[means["net"] == net], part.groupby("block")["rise"].mean()
-        nets.append({
-            "net": net, "seeds": len(runs), "error": float(runs["whole"].mean()), "blocks": len(rises),
-            "mean_rise": float(runs["rise"].mean()), "median_rise": float(rises.median()),
-            "largest_rise": float(rises.max()), "needed": rises.idxmax(),
+        row = {
+            "net": net,
+            "seeds": len(runs),
+            "error": float(runs["whole"].mean()),
+            "blocks": len(rises),
+            "mean_rise": float(runs["rise"].mean()),
+            "median_rise": float(rises.median()),
+            "largest_rise": float(rises.max()),
+            "needed": rises.idxmax(),
             "harmless": 100 * float((rises < 1).mean()),
             "reordered": float(shuffled.loc[shuffled["net"] == net, "rise"].mean()),
-        })  # fmt: skip
+        }
+        nets.append(row)
     caption = (
         "What a trained net's error, on the images that probes see, rises by without one block, in points: mean and "
         "median over blocks, the largest with its block, the share of blocks that are worth less than a point, and the "

@@ -42,9 +42,14 @@ def ranks_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         return [str(s) for s in first.index if pair.direction * (first[s] - second.get(s, math.nan)) < 0]
 
     sentences = write(
-        "why/ranks", shortcuts=shortcuts, depth=depth, shares=shares, contrary=contrary, last=str(rows["net"].iloc[-1]),
+        "why/ranks",
+        shortcuts=shortcuts,
+        depth=depth,
+        shares=shares,
+        contrary=contrary,
+        last=str(rows["net"].iloc[-1]),
         paper="Orhan and Pitkow 2017",
-    )  # fmt: skip
+    )
     heading = ("ranks", "Do the features of deep plain nets fill fewer dimensions?")
     return evidence.chapter(folder, heading, sentences, [ranks_drawing(rows)], [ranks_table(rows)])
 

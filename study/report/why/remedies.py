@@ -28,9 +28,15 @@ LEAST_RANKED = 5
 HELPS: tuple[Effect, ...] = ("removes", "partly")
 FAILS: tuple[Effect, ...] = ("not", "worse", "fails", "same", "unclear")
 SHORT: dict[Effect, str] = {
-    "removes": "removed", "partly": "removed in part", "not": "not removed", "worse": "larger",
-    "fails": "smaller, but no lower error", "same": "none, as without", "unclear": "can't be told", "alone": NOTHING,
-}  # fmt: skip
+    "removes": "removed",
+    "partly": "removed in part",
+    "not": "not removed",
+    "worse": "larger",
+    "fails": "smaller, but no lower error",
+    "same": "none, as without",
+    "unclear": "can't be told",
+    "alone": NOTHING,
+}
 
 
 def remedies_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
@@ -46,18 +52,26 @@ def remedies_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     resolution = c.resolution(evidence.others, METRIC)
     lines = doses(evidence)
     sentences = write("why/remedies", **findings(nets, lines, resolution, evidence.smallest_effect))
-    rows = [
-        Row(label(arm), arm.architecture, arm.base, arm.deep if arm.borrowed else arm.shallow, arm.deep,
-            arm.deep_errors if arm.borrowed else arm.shallow_errors, arm.deep_errors, arm.diverged)
-        for arm in nets
-    ]  # fmt: skip
+    rows = [_row(arm) for arm in nets]
     drawings = [remedies_drawing(rows, resolution), *([doses_drawing(lines, resolution)] if lines else [])]
     return evidence.chapter(folder, ("remedies", "What repairs it?"), sentences, drawings, [remedies_table(nets)])
 
 
-def findings(
-    nets: tuple[Arm, ...], lines: tuple[DoseLine, ...], resolution: float, smallest: float
-) -> dict[str, Any]:  # fmt: skip
+def _row(arm: Arm) -> Row:
+    """Return an arm as a row of the figure; it has its deep net alone where the shallow one is that of other nets."""
+    return Row(
+        label=label(arm),
+        architecture=arm.architecture,
+        base=arm.base,
+        shallow=arm.deep if arm.borrowed else arm.shallow,
+        deep=arm.deep,
+        shallow_errors=arm.deep_errors if arm.borrowed else arm.shallow_errors,
+        deep_errors=arm.deep_errors,
+        diverged=arm.diverged,
+    )
+
+
+def findings(nets: tuple[Arm, ...], lines: tuple[DoseLine, ...], resolution: float, smallest: float) -> dict[str, Any]:
     """Return what there is to repair, what repairs it, what doesn't, and how much of a shortcut it takes.
 
     Args:
@@ -117,16 +131,26 @@ def _growth_and_error(nets: tuple[Arm, ...]) -> dict[str, Any] | None:
 
 def remedies_table(nets: tuple[Arm, ...]) -> Table:
     """Return every remedy: errors of its shallowest and deepest net, its rise, and what it removes of plain nets'."""
-    numbers = pd.DataFrame([
-        {"variant": arm.variant, "architecture": arm.architecture, "shallow": arm.shallow, "deep": arm.deep,
-         "shallow_error": arm.shallow_errors.mean(), "deep_error": arm.deep_errors.mean(),
-         "seeds": len(arm.deep_errors), "diverged": arm.diverged, "rise": arm.rise.estimate,
-         "rise_low": arm.rise.low, "rise_high": arm.rise.high, "removed": arm.removed.estimate,
-         "removed_low": arm.removed.low, "removed_high": arm.removed.high, "removed_share": arm.share,
-         "growth": arm.growth.estimate, "growth_low": arm.growth.low, "growth_high": arm.growth.high,
-         "growth_seeds": arm.growth.seeds, "effect": arm.effect}
+    rows = [
+        {
+            "variant": arm.variant,
+            "architecture": arm.architecture,
+            "shallow": arm.shallow,
+            "deep": arm.deep,
+            "shallow_error": arm.shallow_errors.mean(),
+            "deep_error": arm.deep_errors.mean(),
+            "seeds": len(arm.deep_errors),
+            "diverged": arm.diverged,
+            **_columns("rise", arm.rise),
+            **_columns("removed", arm.removed),
+            "removed_share": arm.share,
+            **_columns("growth", arm.growth),
+            "growth_seeds": arm.growth.seeds,
+            "effect": arm.effect,
+        }
         for arm in nets
-    ])  # fmt: skip
+    ]
+    numbers = pd.DataFrame(rows)
     growth = any(arm.growth.seeds for arm in nets)
     shown = [
         {
@@ -172,6 +196,10 @@ def _spread(errors: NDArray[np.float64], diverged: int) -> str:
     mean = mean_interval(errors)
     text = spread(mean.estimate, mean.sd, mean.seeds)
     return f"{text}, {diverged} diverged" if diverged else text
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _range(points: Interval) -> str:

@@ -85,14 +85,18 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     threshold = choose_threshold(curves)
     nets = [fit_laws(kind, crossings(curves[curves["architecture"] == kind], threshold)) for kind in kinds]
     sentences = write(
-        "why/slowness", nets=nets, threshold=threshold, slopes=_slopes(nets), paper_doubling=PAPER_DOUBLING,
-        exp=math.exp, steps=steps,
-    )  # fmt: skip
-    times = pd.DataFrame([
-        {"architecture": net.architecture, "depth": float(run.depth), "iterations": float(run.step),
-         "crossed": run.crossed}
-        for net in nets for run in net.crossings
-    ])  # fmt: skip
+        "why/slowness",
+        nets=nets,
+        threshold=threshold,
+        slopes=_slopes(nets),
+        paper_doubling=PAPER_DOUBLING,
+        exp=math.exp,
+        steps=steps,
+    )
+    times = pd.DataFrame(
+        [(net.architecture, float(run.depth), float(run.step), run.crossed) for net in nets for run in net.crossings],
+        columns=["architecture", "depth", "iterations", "crossed"],
+    )
     fits = {net.architecture: net.fits for net in nets}
     thresholds = listed([f"{percent:g}" for percent in THRESHOLDS])
     rates = sorted({float(lr) for lr in evidence.runs["lr"].dropna()})
@@ -117,11 +121,11 @@ def constant_phase(curves: pd.DataFrame) -> pd.DataFrame:
 
 def crossings(curves: pd.DataFrame, threshold: float) -> tuple[Crossing, ...]:
     """Return when each run's training error first fell to the threshold."""
-    return tuple(
-        find_crossing(int(run["depth"].iloc[0]), int(run["seed"].iloc[0]), run["step"].tolist(),
-                      run["train_error"].tolist(), threshold=threshold)
-        for _, run in curves.groupby("run_id", sort=False)
-    )  # fmt: skip
+    out = []
+    for _, run in curves.groupby("run_id", sort=False):
+        depth, seed = int(run["depth"].iloc[0]), int(run["seed"].iloc[0])
+        out.append(find_crossing(depth, seed, run["step"].tolist(), run["train_error"].tolist(), threshold=threshold))
+    return tuple(out)
 
 
 def choose_threshold(curves: pd.DataFrame) -> float:

@@ -82,10 +82,14 @@ def _sharpness(sharp: pd.DataFrame) -> list[dict[str, Any]]:
     nets = dict.fromkeys(net for pair in _pairs(sharp) for net in pair)
     parts = {net: sharp[sharp["net"] == net] for net in nets}
     return [
-        {"net": net, "eigenvalue": float(part["eigenvalue"].mean()), "converged": part["converged"].astype(bool).all(),
-         "seeds": len(part)}
+        {
+            "net": net,
+            "eigenvalue": float(part["eigenvalue"].mean()),
+            "converged": part["converged"].astype(bool).all(),
+            "seeds": len(part),
+        }
         for net, part in parts.items()
-    ]  # fmt: skip
+    ]
 
 
 def surface_table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
