@@ -17,16 +17,17 @@ from study.config import DatasetSpec, Recipe
 from study.verdict import selection as c
 from study.verdict.text import listed
 
-RECIPE = (
-    "epochs", "iterations", "total_iterations", "batch_size", "optimizer", "momentum", "nesterov", "weight_decay",
-    "schedule", "milestones", "gamma", "warmup", "augment", "normalize", "shortcut", "width", "family", "precision",
-    "deterministic", "gpus_per_run", "batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation",
-    "activation",
-)  # fmt: skip
+LENGTH = ("epochs", "iterations", "total_iterations", "batch_size")
+OPTIMIZER = ("optimizer", "momentum", "nesterov", "weight_decay")
+SCHEDULE = ("schedule", "milestones", "gamma", "warmup")
+INPUT = ("augment", "normalize")
+NET = ("shortcut", "width", "family")
+COMPUTATION = ("precision", "deterministic", "gpus_per_run")
+REMEDIES = ("batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation", "activation")
+RECIPE = (*LENGTH, *OPTIMIZER, *SCHEDULE, *INPUT, *NET, *COMPUTATION, *REMEDIES)
 DATA = ("dataset", "fingerprint", "train_images", "test_images", "skipped_images", "classes")
-HARDWARE = (
-    "device", "processor", "cpu capability", "threads of a run", "memory", "gpu", "driver", "cuda", "cudnn", "system",
-)  # fmt: skip
+PROCESSOR = ("device", "processor", "cpu capability", "threads of a run", "memory")
+HARDWARE = (*PROCESSOR, "gpu", "driver", "cuda", "cudnn", "system")
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
 OWN_PLACE = ("command", "report_command", "grid", "tune", "left out", "mlflow_ui", "experiment_id", "commit")

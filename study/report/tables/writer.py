@@ -49,10 +49,24 @@ SHORT_TABLE = r"""\begin{{table}}[tbp]
 \end{{table}}
 """
 _TEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "`": r"\textasciigrave{}", "±": r"$\pm$", "\u2013": r"\textendash{}", "\u2026": r"\dots{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "_": r"\_",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    "±": r"$\pm$",
+    "\u2013": r"\textendash{}",
+    "\u2026": r"\dots{}",
+}
 _NUMBER = re.compile(r"[+\-<>]?\s?\d[\d,.]*(e[+-]?\d+)?(?!\w)|\u2013?$")
 _MARKDOWN = re.compile(r"([\\`*|<>\[\]$~&!])|(?<!\w)(_)|(_)(?!\w)")
 
