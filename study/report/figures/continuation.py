@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
+from study.report.figures.labels import error_scale, number_ticks, squeeze, squeeze_axis, squeezing, unsqueeze
 from study.report.figures.layers import means_words
 from study.report.figures.style import COLUMN, SMALL, WIDTH
 from study.report.metrics import axis
@@ -27,8 +26,6 @@ SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 COLUMNS = 3
 MOST_PANELS = 12
 """Of more, some evenly between the first and the last are drawn."""
-COMPRESS = 30.0
-"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 OWN: dict[str, Any] = {"color": "#d55e00", "linewidth": 1.3, "linestyle": (0, (1, 1.4))}
 SCRATCH: dict[str, Any] = {"color": "#3a3a3a", "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
@@ -147,9 +144,7 @@ def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
     """Return the highest error of all, and up to where the axis is linear."""
     lines = [course.errors.ravel() for panel in panels for course in (*panel.courses, panel.own) if course is not None]
     shown = np.concatenate([*lines, *(panel.trained for panel in panels)])
-    top = max(float(shown.max()), 1.0)
-    linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution(runs, METRIC))), 0.1, 1.0))
-    return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+    return error_scale(shown, resolution(runs, METRIC), least=1.0)
 
 
 def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
@@ -239,12 +234,10 @@ def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:
     else:
         ax.set_ylim(-0.04 * data.top, 1.06 * data.top)
     last = max(float(course.iteration[-1]) for course in panel.courses)
-    ax.set_xscale("function", functions=(lambda x: squeeze(x, 1.0), lambda x: unsqueeze(x, 1.0)))
+    ax.set_xscale("function", functions=squeezing(1.0))
     ax.set_xlim(-0.15, float(unsqueeze(1.03 * squeeze(last, 1.0), 1.0)))
     ticks = [0.0, *(10.0 ** np.arange(0, np.floor(np.log10(max(last, 1.0))) + 1))]
-    ax.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) < 6 else [0.0, *ticks[1::2]]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.xaxis, ticks if len(ticks) < 6 else [0.0, *ticks[1::2]], ",.0f")
     ax.tick_params(axis="x", labelsize=SMALL)
 
 

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from study.report.figures.against_depth import draw_against_depth, seeds_by_depth
 from study.report.figures.drawing import Drawing
 from study.report.figures.labels import (
+    SQUEEZE_FROM,
     depth_axis,
     depth_places,
+    linear_part,
     one_variant,
     seeds_words,
     squeeze,
@@ -39,8 +41,6 @@ from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import counted, depths, resolution
 
 ERRORS = ("final_train_error", "final_test_error")
-COMPRESS = 30.0
-"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 """Line styles of the first of two studies and of the second."""
 NET = ["metric", "architecture", "depth"]
@@ -114,8 +114,7 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     for metric in ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        least = 10.0 ** np.ceil(np.log10(resolution(counted_runs, metric)))
-        (low, high), scale = _limits(frame, float(np.clip(least, 0.1, 1.0)))
+        (low, high), scale = _limits(frame, linear_part(resolution(counted_runs, metric)))
         limits[metric] = low, high
         linear |= {metric: scale} if scale else {}
         clipped |= bool((frame[["low", "high"]].lt(low) | frame[["low", "high"]].gt(high)).any(axis=None))
@@ -133,7 +132,7 @@ def _limits(seeds: pd.DataFrame, linear: float) -> tuple[tuple[float, float], fl
     ends = seeds["high"][np.isfinite(seeds["high"])]
     high = min(max([tall, *ends]), 1.5 * tall, 101.0)
     least = float(seeds["mean"].min()) if len(seeds) else tall
-    if tall <= COMPRESS * max(least, linear):
+    if tall <= SQUEEZE_FROM * max(least, linear):
         return (-0.03 * high, min(high * 1.08, 103.0)), 0.0
     top = float(squeeze(high, linear))
     return (-0.05 * top, min(float(unsqueeze(1.04 * top, linear)), 105.0)), linear

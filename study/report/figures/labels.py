@@ -1,10 +1,11 @@
 """What the axes of several figures share: labels that don't overlap, depths, and a scale for small and large errors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,6 +20,9 @@ SAME = 0.015
 
 NEAR = 0.05
 """Of an axis: depths nearer to each other than this would be hard to tell apart."""
+
+SQUEEZE_FROM = 30.0
+"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 
 
 def one_variant(frame: pd.DataFrame) -> None:
@@ -119,16 +123,37 @@ def unsqueeze(place: ArrayLike, linear: float = 1.0) -> NDArray[np.float64]:
     return np.where(places <= linear, places, linear * np.exp(np.maximum(places, linear) / linear - 1))
 
 
+def squeezing(linear: float) -> tuple[Callable[[ArrayLike], NDArray[np.float64]], ...]:
+    """Return `squeeze` and `unsqueeze` as matplotlib's scale "function" takes them."""
+    return lambda error: squeeze(error, linear), lambda place: unsqueeze(place, linear)
+
+
+def linear_part(resolution: float) -> float:
+    """Return the percent up to which a squeezed axis is linear; `resolution` is what one image is worth in percent."""
+    return float(np.clip(10.0 ** np.ceil(np.log10(resolution)), 0.1, 1.0))
+
+
+def error_scale(errors: NDArray[np.float64], resolution: float, least: float) -> tuple[float, float]:
+    """Return the highest error, or `least`, and up to where an axis of errors is linear: 0 where all of it is."""
+    top, linear = max(float(errors.max()), least), linear_part(resolution)
+    return top, linear if top > SQUEEZE_FROM * max(linear, float(errors.min())) else 0.0
+
+
+def number_ticks(axis: Axis, ticks: Sequence[float], form: str = "g") -> None:
+    """Give an axis ticks at these numbers alone, written in a format."""
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:{form}}"))
+    axis.set_minor_locator(NullLocator())
+
+
 def squeeze_axis(ax: Axes, linear: float, low: float, high: float) -> None:
     """Give an axis of errors the scale of `squeeze`, with ticks at 0 and a few of each power of ten."""
-    ax.set_yscale("function", functions=(lambda y: squeeze(y, linear), lambda y: unsqueeze(y, linear)))
+    ax.set_yscale("function", functions=squeezing(linear))
     ax.set_ylim(low, high)
     powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
     steps = (1, 2, 5) if high < 100 * linear else (1, 3)
     ticks = [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
-    ax.yaxis.set_major_locator(FixedLocator(ticks))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.yaxis, ticks)
 
 
 def depth_places(depths: Sequence[int]) -> dict[int, float]:

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from study.report.figures.drawing import Drawing
+from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out, means_words, span
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
@@ -233,6 +234,4 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
 def count_axis(ax: Axes, counts: Sequence[float]) -> None:
     """Give an axis of numbers of blocks a logarithmic scale, with a tick at each number there is."""
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(sorted(set(counts))))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.xaxis, sorted(set(counts)))

@@ -8,12 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing
-from study.report.figures.final_errors import COMPRESS
-from study.report.figures.labels import squeeze, squeeze_axis, unsqueeze
+from study.report.figures.labels import SQUEEZE_FROM, number_ticks, squeeze_axis, squeezing
 from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, depth_colours
 from study.report.metrics import axis
 from study.verdict.selection import ordered
@@ -32,7 +30,7 @@ def error_data(runs: pd.DataFrame) -> pd.DataFrame:
 
 def is_squeezed(frame: pd.DataFrame) -> bool:
     """Whether errors span so much that the axes are logarithmic above 1%."""
-    return bool(frame[TRAIN].max() > COMPRESS * max(float(frame[TRAIN].min()), LINEAR / 2))
+    return bool(frame[TRAIN].max() > SQUEEZE_FROM * max(float(frame[TRAIN].min()), LINEAR / 2))
 
 
 def overfitting_drawing(runs: pd.DataFrame, gap: float, gap_of: str) -> Drawing:
@@ -86,8 +84,6 @@ def _set_scale(ax: Axes, squeezed: bool, high: float) -> None:
         return
     squeeze_axis(ax, LINEAR, -0.15, high)
     ticks = [float(tick) for tick in ax.get_yticks()]
-    ax.set_xscale("function", functions=(lambda x: squeeze(x, LINEAR), lambda x: unsqueeze(x, LINEAR)))
+    ax.set_xscale("function", functions=squeezing(LINEAR))
     ax.set_xlim(-0.15, high)
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.xaxis, ticks)

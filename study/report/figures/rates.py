@@ -25,7 +25,7 @@ LEGEND_COLUMNS = {1: 2}
 """Of the key, under so many panels in a row; 4 under more."""
 LINEAR = 1.0
 """Percent below which a compressed axis of errors is linear (`squeeze`)."""
-COMPRESS = 20.0
+SQUEEZE_FROM = 20.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 MARK: dict[str, Any] = {"linestyle": "none", "marker": "o"}
 TICKS = (0, 1, 3, 10, 30, 90)
@@ -134,7 +134,7 @@ def rate_data(
     known = shown.loc[shown["state"] != "diverged", ["error", "highest"]].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     top = max(float(known.max()), LINEAR) if len(known) else LINEAR
-    compressed = len(known) > 0 and top > COMPRESS * max(LINEAR / 2, float(known.min()))
+    compressed = len(known) > 0 and top > SQUEEZE_FROM * max(LINEAR / 2, float(known.min()))
     bounds = None
     if ended["outside"].any() and ended["low"].notna().any():
         bounds = float(ended["low"].min()), float(ended["high"].max())

@@ -1,6 +1,6 @@
 """What repairs a plain net: final errors by remedy, and by the factor of the shortcut."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,11 +9,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import squeeze, squeeze_axis, tick_labels, unsqueeze
+from study.report.figures.labels import (
+    error_scale,
+    number_ticks,
+    squeeze,
+    squeeze_axis,
+    squeezing,
+    tick_labels,
+    unsqueeze,
+)
 from study.report.figures.layers import span
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
@@ -31,8 +38,6 @@ from study.verdict.text import listed
 Array = NDArray[np.float64]
 MOST_ROWS = 40
 """Of more remedies, those with the lowest and the highest errors are drawn."""
-COMPRESS = 30.0
-"""Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
 DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 LONGEST = 50
@@ -114,22 +119,16 @@ class DoseData(NamedTuple):
 def remedy_data(rows: Sequence[Row], resolution: float) -> RemedyData:
     """Return the rows by the error of their deep nets; `resolution` is what one image is worth in percent."""
     ordered = tuple(sorted(rows, key=lambda row: (row.mean.estimate, row.label)))
-    top, linear = scale(resolution, (errors for row in rows for errors in (row.shallow_errors, row.deep_errors)))
+    errors = np.concatenate([errors for row in rows for errors in (row.shallow_errors, row.deep_errors)])
+    top, linear = error_scale(errors, resolution, least=0.5)
     ends = [bound for row in rows for bound in (row.mean.low, row.mean.high)]
     return RemedyData(ordered, top, linear, any(bound < 0 or bound > 1.1 * top for bound in ends))
 
 
 def dose_data(lines: Sequence[DoseLine], resolution: float) -> DoseData:
     """Return the lines with their axis; `resolution` is what one image is worth in percent."""
-    return DoseData(tuple(lines), *scale(resolution, (cell for line in lines for cell in line.errors)))
-
-
-def scale(resolution: float, cells: Iterable[Array]) -> tuple[float, float]:
-    """Return the highest error, and up to where an axis of errors is linear: 0 where all of it is."""
-    shown = np.concatenate([*cells])
-    top = max(float(shown.max()), 0.5)
-    linear = float(np.clip(10.0 ** np.ceil(np.log10(resolution)), 0.1, 1.0))
-    return top, linear if top > COMPRESS * max(linear, float(shown.min())) else 0.0
+    errors = np.concatenate([errors for line in lines for errors in line.errors])
+    return DoseData(tuple(lines), *error_scale(errors, resolution, least=0.5))
 
 
 def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
@@ -229,13 +228,11 @@ def _error_axis(ax: Axes, data: RemedyData) -> None:
         return
     linear = data.linear
     top = float(squeeze(data.top, linear))
-    ax.set_xscale("function", functions=(lambda x: squeeze(x, linear), lambda x: unsqueeze(x, linear)))
+    ax.set_xscale("function", functions=squeezing(linear))
     ax.set_xlim(-0.03 * top, float(unsqueeze(1.04 * top, linear)))
     powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
     ticks = [0.0, *(step * power for power in powers for step in (1, 3) if step * power <= high)]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.xaxis, ticks)
 
 
 def _key(data: RemedyData, colours: dict[int, str]) -> list[Line2D]:

@@ -11,10 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
+from study.report.figures.labels import number_ticks
 from study.report.figures.layers import name_row
 from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
 from study.report.metrics import axis
@@ -211,9 +211,7 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
 
 def _loss_ticks(ax: Axes, surface: Surface) -> None:
     """Give an axis of losses a tick at each power of ten."""
-    ax.yaxis.set_major_locator(FixedLocator(list(surface.levels[:: len(STEPS)])))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    number_ticks(ax.yaxis, list(surface.levels[:: len(STEPS)]))
 
 
 def _draw_contour(ax: Axes, losses: pd.DataFrame, surface: Surface) -> None:
