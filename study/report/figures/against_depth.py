@@ -1,7 +1,7 @@
 """Something against depth: architectures side by side at each depth, seeds hollow, the centre of a net full."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_LINES, ARCHITECTURE_MARKERS
+from study.report.figures.style import architecture_look
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths, values
 
@@ -34,6 +34,10 @@ def seeds_by_depth(
             summary = (mean.estimate, mean.sd, mean.low, mean.high, mean.seeds)
             rows += [(architecture, depth, float(value), *summary) for value in seeds]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+INTERVALS: dict[str, Any] = {"linewidth": 0, "elinewidth": 1.0, "capsize": 2.4}
+SEEDS: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 0.6, "alpha": 0.75, "zorder": 4}
 
 
 class Look(NamedTuple):
@@ -81,21 +85,19 @@ def draw_against_depth(
         seeds = frame[frame["architecture"] == kind]
         side = kinds.index(kind) - (len(kinds) - 1) / 2
         x = seeds["depth"].map(places).to_numpy() + side * BESIDE * reach
-        colour, marker = ARCHITECTURE_COLOURS[kind], ARCHITECTURE_MARKERS[kind]
+        line = architecture_look(kind) | ({} if look.dashed else {"linestyle": "-"})
+        colour, marker = line["color"], line["marker"]
         nets = ~seeds["depth"].duplicated().to_numpy()
         at, centres = x[nets], seeds.loc[nets, centre].to_numpy()
-        linestyle = ARCHITECTURE_LINES[kind] if look.dashed else "-"
-        label = f"{kind} nets"
-        ax.plot(at, centres, color=colour, linestyle=linestyle, linewidth=look.linewidth, marker=marker,
-                markersize=look.marker_size, zorder=3, label=label)  # fmt: skip
+        sizes: dict[str, Any] = {"linewidth": look.linewidth, "markersize": look.marker_size}
+        ax.plot(at, centres, zorder=3, label=f"{kind} nets", **line, **sizes)
         if "low" in seeds:
             low, high = (seeds.loc[nets, bound].to_numpy() for bound in ("low", "high"))
             some = np.isfinite(low)
             reaches = [(centres - low)[some], (high - centres)[some]]
-            ax.errorbar(at[some], centres[some], reaches, color=colour, linewidth=0, elinewidth=1.0, capsize=2.4,
-                        zorder=3)  # fmt: skip
+            ax.errorbar(at[some], centres[some], reaches, color=colour, zorder=3, **INTERVALS)
         # Seeds stand a little to the outside of their centre, so that neither hides the other.
         beside = x + (look.aside if kinds.index(kind) else -look.aside) * reach
         shown = seeds.duplicated("depth", keep=False).to_numpy() | look.single
-        ax.plot(beside[shown], seeds[value].to_numpy()[shown], marker, color=colour, markerfacecolor="none",
-                markersize=look.seed_size, markeredgewidth=0.6, alpha=0.75, zorder=4)  # fmt: skip
+        results = seeds[value].to_numpy()[shown]
+        ax.plot(beside[shown], results, marker, color=colour, markersize=look.seed_size, **SEEDS)

@@ -47,6 +47,20 @@ class Course(NamedTuple):
         """Over seeds, (points,)."""
         return np.asarray(self.errors.mean(axis=0))
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of a frame of the course; errors are means over seeds with the lowest and highest seed."""
+        return {
+            "noise": self.noise,
+            "iteration": self.iteration.astype(int),
+            "error": self.mean,
+            "lowest": self.errors.min(0),
+            "highest": self.errors.max(0),
+            "seeds": len(self.errors),
+            "not_finite": len(self.stopped),
+            "moved": self.moved,
+        }
+
 
 class Panel(NamedTuple):
     """A shallow net built into a deep one and trained on at one rate."""
@@ -83,17 +97,13 @@ class ContinuationData(NamedTuple):
 
     def frame(self) -> pd.DataFrame:
         """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow."""
-        parts = [
-            pd.DataFrame({
-                "shallow": panel.shallow, "deep": panel.deep if course is not panel.own else panel.shallow,
-                "lr": panel.rate, "noise": course.noise, "iteration": course.iteration.astype(int),
-                "error": course.mean, "lowest": course.errors.min(0), "highest": course.errors.max(0),
-                "seeds": len(course.errors), "not_finite": len(course.stopped), "moved": course.moved,
-            })
-            for panel in self.panels
-            for course in (*panel.courses, panel.own)
-            if course is not None
-        ]  # fmt: skip
+        parts = []
+        for panel in self.panels:
+            courses = [(panel.deep, course) for course in panel.courses]
+            courses += [(panel.shallow, panel.own)] if panel.own is not None else []
+            for deep, course in courses:
+                columns = {"shallow": panel.shallow, "deep": deep, "lr": panel.rate, **course.columns}
+                parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
 
@@ -114,10 +124,9 @@ def continuation_data(rows: pd.DataFrame, runs: pd.DataFrame) -> ContinuationDat
     for _, part in known[known["target"] != known["depth"]].groupby(["depth", "target", "rate"]):
         shallow, deep, rate = int(part["depth"].iloc[0]), int(part["target"].iloc[0]), float(part["rate"].iloc[0])
         own = known[(known["depth"] == shallow) & (known["target"] == shallow) & (known["rate"] == rate)]
-        courses = _courses(part)
+        courses, own_course = _courses(part), next(iter(_courses(own)), None)
         if courses:
-            panels.append(Panel(shallow, deep, rate, courses, next(iter(_courses(own)), None),
-                                values(plain, deep, METRIC)))  # fmt: skip
+            panels.append(Panel(shallow, deep, rate, courses, own_course, values(plain, deep, METRIC)))
     return ContinuationData(tuple(panels), *_scale(panels, runs)) if panels else None
 
 
@@ -167,11 +176,9 @@ def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     if len(data.drawn) < len(data.panels):
         caption += f" Of {len(data.panels)} nets and rates, {len(data.drawn)} are drawn."
     rows, columns = shape(data)
-    return Drawing(
-        "why-continuation", ("Training on from a solution", caption, alt), partial(draw_continuation, data),
-        data.frame(), columns, 1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN,
-        {"rows": rows, "sharey": True},
-    )  # fmt: skip
+    texts, draw = ("Training on from a solution", caption, alt), partial(draw_continuation, data)
+    size, options = (1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN), {"rows": rows, "sharey": True}
+    return Drawing("why-continuation", texts, draw, data.frame(), columns, *size, options)
 
 
 def shape(data: ContinuationData) -> tuple[int, int]:
@@ -198,8 +205,8 @@ def draw_continuation(data: ContinuationData, figure: Figure, axes: NDArray[np.o
             ax.set_ylabel(axis("train_error"))
     handles = _key(data, colours)
     wide = max(2, int(figure.get_figwidth() / 1.65))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), handlelength=2.6,
-                  columnspacing=1.4)  # fmt: skip
+    spacing = {"handlelength": 2.6, "columnspacing": 1.4}
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), **spacing)
 
 
 def noise_colours(noises: Iterable[float]) -> dict[float, str]:
@@ -209,17 +216,20 @@ def noise_colours(noises: Iterable[float]) -> dict[float, str]:
     return {noise: to_hex(mpl.colormaps["viridis"](place)) for noise, place in zip(ordered, places, strict=False)}
 
 
+def _look(noise: float, colour: str) -> dict[str, Any]:
+    return {"color": colour, "linewidth": 1.0 if noise else 1.7, "marker": "o", "markersize": 2.2}
+
+
 def _draw_panel(data: ContinuationData, panel: Panel, ax: Axes, colours: dict[float, str]) -> None:
     _axes(data, panel, ax)
     if len(panel.trained):
         ax.axhline(float(panel.trained.mean()), zorder=2, **SCRATCH)
     for course in panel.courses:  # the construction itself is bold, and lies beneath lines that would else be hidden
         colour = colours[course.noise]
-        ax.plot(course.iteration, course.mean, color=colour, linewidth=1.0 if course.noise else 1.7, marker="o",
-                markersize=2.2, zorder=4, clip_on=False)  # fmt: skip
+        ax.plot(course.iteration, course.mean, zorder=4, clip_on=False, **_look(course.noise, colour))
         if len(course.errors) > 1:
-            ax.fill_between(course.iteration, course.errors.min(0), course.errors.max(0), color=colour, alpha=0.15,
-                            linewidth=0, zorder=2)  # fmt: skip
+            low, high = course.errors.min(0), course.errors.max(0)
+            ax.fill_between(course.iteration, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
         for at, error in course.stopped:
             ax.plot(at, error, "x", color=colour, markersize=5, zorder=5, clip_on=False)
     if panel.own is not None:
@@ -243,10 +253,9 @@ def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:
 
 def _key(data: ContinuationData, colours: dict[float, str]) -> list[Line2D]:
     handles = [
-        Line2D([], [], color=colour, linewidth=1.0 if noise else 1.7, marker="o", markersize=2.2,
-               label=f"as built, noise {noise:g}" if noise else "as built")
+        Line2D([], [], label=f"as built, noise {noise:g}" if noise else "as built", **_look(noise, colour))
         for noise, colour in colours.items()
-    ]  # fmt: skip
+    ]
     if any(panel.own is not None for panel in data.drawn):
         handles.append(Line2D([], [], label="shallow net itself", **OWN))
     if any(len(panel.trained) for panel in data.drawn):

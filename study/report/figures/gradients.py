@@ -63,11 +63,10 @@ def gradients_drawing(rows: pd.DataFrame) -> Drawing | None:
         for kind, depth, moment, line in each_line(lines)
     ]
     alt = f"Charts of gradients by layer. At the layer nearest the input, over the last layer's: {', '.join(ends)}."
-    return Drawing(
-        "why-gradients", ("Gradients from layer to layer", caption, alt), partial(draw_gradients, lines),
-        lines.rename(columns={"place": "before_last", "value": "gradient_ratio"}), len(moments),
-        0.9 + 1.45 * len(kinds), options={"rows": len(kinds), "sharex": True, "sharey": True},
-    )  # fmt: skip
+    texts, draw = ("Gradients from layer to layer", caption, alt), partial(draw_gradients, lines)
+    data = lines.rename(columns={"place": "before_last", "value": "gradient_ratio"})
+    height, options = 0.9 + 1.45 * len(kinds), {"rows": len(kinds), "sharex": True, "sharey": True}
+    return Drawing("why-gradients", texts, draw, data, len(moments), height, options=options)
 
 
 def draw_gradients(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
@@ -131,11 +130,10 @@ def weights_drawing(rows: pd.DataFrame) -> Drawing | None:
     ]
     alt = f"Charts of weights by layer. Turn since the start in rad: {', '.join(turns) or 'none measured'}."
     quantities = lines["quantity"].nunique()
-    return Drawing(
-        "why-weights", ("What gradients do to the layers", caption, alt), partial(draw_weights, lines),
-        lines.rename(columns={"place": "layer"}), len(nets), 0.7 + 1.4 * quantities,
-        options={"rows": quantities, "sharex": "col", "sharey": "row"},
-    )  # fmt: skip
+    texts, draw = ("What gradients do to the layers", caption, alt), partial(draw_weights, lines)
+    data = lines.rename(columns={"place": "layer"})
+    height, options = 0.7 + 1.4 * quantities, {"rows": quantities, "sharex": "col", "sharey": "row"}
+    return Drawing("why-weights", texts, draw, data, len(nets), height, options=options)
 
 
 def _nets(lines: pd.DataFrame) -> list[tuple[str, int]]:

@@ -57,11 +57,17 @@ def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool 
                 seeds = values[:, fine]
                 if seeds.shape[1]:
                     mean = np.exp(np.log(seeds).mean(1)) if geometric else seeds.mean(1)
-                    lines.append(pd.DataFrame({
-                        "architecture": architecture, "depth": depth, "moment": moment,
-                        "place": table.index.to_numpy(dtype=np.float64), "value": mean, "lowest": seeds.min(1),
-                        "highest": seeds.max(1), "seeds": seeds.shape[1],
-                    }))  # fmt: skip
+                    columns = {
+                        "architecture": architecture,
+                        "depth": depth,
+                        "moment": moment,
+                        "place": table.index.to_numpy(dtype=np.float64),
+                        "value": mean,
+                        "lowest": seeds.min(1),
+                        "highest": seeds.max(1),
+                        "seeds": seeds.shape[1],
+                    }
+                    lines.append(pd.DataFrame(columns))
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -78,8 +84,8 @@ def draw_lines(ax: Axes, lines: pd.DataFrame, colours: Mapping[Any, str], by: st
         colour, marker = colours[line[by].iloc[0]], "o" if len(line) < 2 else ""
         ax.plot(line["place"], line["value"], color=colour, linewidth=1.0, marker=marker, markersize=3, zorder=3)
         if line["seeds"].iloc[0] > 1:
-            ax.fill_between(line["place"], line["lowest"], line["highest"], color=colour, alpha=0.18, linewidth=0,
-                            zorder=2)  # fmt: skip
+            bounds = line["lowest"], line["highest"]
+            ax.fill_between(line["place"], *bounds, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
 def span(counts: Collection[int]) -> str:

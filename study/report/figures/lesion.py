@@ -16,10 +16,9 @@ from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out, means_words, span
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
-    ARCHITECTURE_LINES,
-    ARCHITECTURE_MARKERS,
     COLUMN,
     WIDTH,
+    architecture_look,
     depth_colours,
 )
 from study.report.metrics import axis
@@ -34,6 +33,7 @@ MARKED = 60
 """Blocks of a net up to which each has a mark."""
 BESIDE = 1.035
 """Factor between the places of two nets without as many blocks."""
+RING: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markersize": 6.5, "linestyle": ""}
 NET = ["net", "architecture", "depth"]
 ORDER = [*NET, "seed", "swaps", "kendall_tau", "rise"]
 
@@ -175,27 +175,30 @@ def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
     blocks = line.set_index("place")[["rise", "lowest", "highest"]]
     blocks = blocks.reindex(np.arange(blocks.index[0], blocks.index[-1] + 1))
     size = 2.8 if len(blocks) <= MARKED else 0
-    ax.plot(blocks.index, blocks["rise"], color=colour, linestyle=ARCHITECTURE_LINES[kind], linewidth=1.0,
-            marker=ARCHITECTURE_MARKERS[kind], markersize=size)  # fmt: skip
+    ax.plot(blocks.index, blocks["rise"], linewidth=1.0, markersize=size, **architecture_look(kind))
     if line["seeds"].iloc[0] > 1:
         ax.fill_between(blocks.index, blocks["lowest"], blocks["highest"], color=colour, alpha=0.18, linewidth=0)
     ringed = line[line["downsamples"]]
-    ax.plot(ringed["place"], ringed["rise"], "o", color=colour, markerfacecolor="none", markersize=6.5,
-            markeredgewidth=0.8)  # fmt: skip
+    ax.plot(ringed["place"], ringed["rise"], color=colour, markeredgewidth=0.8, **RING)
     ax.axhline(line["guessing"].iloc[0], color=colour, linestyle=":", linewidth=0.9, zorder=1)
 
 
 def _each_key(each: pd.DataFrame) -> list[Line2D]:
     grey: dict[str, Any] = {"color": "#5a5a5a"}
     handles = [
-        Line2D([], [], color=colour, marker=ARCHITECTURE_MARKERS[kind], markersize=3,
-               linestyle=ARCHITECTURE_LINES[kind], label=f"{kind} nets")
-        for kind, colour in ARCHITECTURE_COLOURS.items() if (each["architecture"] == kind).any()
-    ]  # fmt: skip
+        Line2D([], [], markersize=3, label=f"{kind} nets", **architecture_look(kind))
+        for kind in ARCHITECTURE_COLOURS
+        if (each["architecture"] == kind).any()
+    ]
     if each["downsamples"].any():
-        ring: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markersize": 6.5, "linestyle": ""}
-        handles.append(Line2D([], [], label="changes the map", **ring, **grey))
+        handles.append(Line2D([], [], label="changes the map", **RING, **grey))
     return [*handles, Line2D([], [], linestyle=":", linewidth=0.9, label="error of guessing", **grey)]
+
+
+def _net_look(kind: str, colour: str, hollow: str = "none") -> dict[str, Any]:
+    """Return the look of a net's line: its architecture's, in the colour of its depth; plain nets hollow."""
+    face = hollow if kind == "plain" else colour
+    return architecture_look(kind) | {"color": colour, "markersize": 3.4, "markerfacecolor": face}
 
 
 def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, str], figure: Figure, axes: Any) -> None:
@@ -208,26 +211,24 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
             kind, colour = line["architecture"].iloc[0], colours[line["depth"].iloc[0]]
             place, rise, low, high = (line[name].to_numpy() for name in ("place", "rise", "lowest", "highest"))
             place = place * BESIDE ** (rank - (len(lines) - 1) / 2)  # ranges side by side
-            ax.errorbar(place, rise, [rise - low, high - rise], color=colour, linewidth=1.1, markersize=3.4,
-                        linestyle=ARCHITECTURE_LINES[kind], marker=ARCHITECTURE_MARKERS[kind], elinewidth=0.8,
-                        capsize=1.8, markerfacecolor="white" if kind == "plain" else colour)  # fmt: skip
+            line_look = _net_look(kind, colour, hollow="white")
+            ax.errorbar(place, rise, [rise - low, high - rise], linewidth=1.1, elinewidth=0.8, capsize=1.8, **line_look)
         count_axis(ax, random["place"].tolist())
         ax.set_xlabel(axis("blocks_out"))
     if len(orders):
         ax = next(panels)
         for _, part in orders.groupby(["architecture", "depth"]):
             kind, colour = part["architecture"].iloc[0], colours[part["depth"].iloc[0]]
-            ax.plot(part["kendall_tau"], part["rise"], ARCHITECTURE_MARKERS[kind], color=colour, markersize=3.4,
-                    markerfacecolor="none" if kind == "plain" else colour, markeredgewidth=0.8, alpha=0.85)  # fmt: skip
+            point_look = _net_look(kind, colour) | {"linestyle": "none", "markeredgewidth": 0.8, "alpha": 0.85}
+            ax.plot(part["kendall_tau"], part["rise"], **point_look)
         ax.invert_xaxis()  # farther from the trained order to the right, as more blocks out are
         ax.set_xlabel(axis("kendall_tau"))
     axes[0][0].set_ylabel(axis("rise"))
     nets = pd.concat([frame[NET] for frame in (random, orders) if len(frame)]).drop_duplicates()
     handles = [
-        Line2D([], [], color=colours[depth], linestyle=ARCHITECTURE_LINES[kind], label=net, markersize=3.4,
-               marker=ARCHITECTURE_MARKERS[kind], markerfacecolor="none" if kind == "plain" else colours[depth])
+        Line2D([], [], label=net, **_net_look(kind, colours[depth]))
         for net, kind, depth in nets.sort_values(["architecture", "depth"]).to_numpy()
-    ]  # fmt: skip
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(axes[0])))
 
 

@@ -57,8 +57,7 @@ def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, ax
     colours = depth_colours(frame["depth"])
     for _, net in frame.groupby(["architecture", "depth"], sort=False):
         kind, colour = net["architecture"].iloc[0], colours[net["depth"].iloc[0]]
-        ax.plot(net[TRAIN], net[TEST], ARCHITECTURE_MARKERS[kind], color=colour, markersize=4.2, zorder=3, alpha=0.85,
-                markerfacecolor=colour if kind == "plain" else "white", markeredgewidth=0.9)  # fmt: skip
+        ax.plot(net[TRAIN], net[TEST], zorder=3, alpha=0.85, markeredgewidth=0.9, **_mark(kind, colour))
     high = (1.3 if is_squeezed(frame) else 1.05) * float(frame[ERRORS].to_numpy().max())
     _set_scale(ax, is_squeezed(frame), max(high, 0.5))
     line = np.linspace(0, 1, 400) ** 2 * high
@@ -66,14 +65,16 @@ def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, ax
     ax.plot(line, line + gap, zorder=1, **GAP)
     ax.set_xlabel(axis(TRAIN))
     ax.set_ylabel(axis(TEST))
-    dark: dict[str, Any] = {"color": "#555555", "linestyle": "none", "markersize": 4.2}
-    kinds = [
-        Line2D([], [], marker=ARCHITECTURE_MARKERS[kind], label=f"{kind} nets",
-               markerfacecolor="#555555" if kind == "plain" else "white", **dark)
-        for kind in frame["architecture"].unique()
-    ]  # fmt: skip
+    kinds = [Line2D([], [], label=f"{kind} nets", **_mark(kind, "#555555")) for kind in frame["architecture"].unique()]
     lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GAP)]
     layers.add_key(figure, [*kinds, *layers.depth_key(colours), *lines], 1.38)
+
+
+def _mark(kind: str, colour: str) -> dict[str, Any]:
+    """Return the look of an architecture's marks: residual ones hollow."""
+    face = colour if kind == "plain" else "white"
+    look = {"marker": ARCHITECTURE_MARKERS[kind], "markersize": 4.2, "markerfacecolor": face}
+    return {"color": colour, "linestyle": "none", **look}
 
 
 def _set_scale(ax: Axes, squeezed: bool, high: float) -> None:

@@ -38,6 +38,13 @@ from study.verdict.text import listed
 Array = NDArray[np.float64]
 MOST_ROWS = 40
 """Of more remedies, those with the lowest and the highest errors are drawn."""
+SEEDS: dict[str, Any] = {
+    "markerfacecolor": "none",
+    "markersize": 2.6,
+    "markeredgewidth": 0.6,
+    "zorder": 4,
+    "clip_on": False,
+}
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
 DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 LONGEST = 50
@@ -81,13 +88,13 @@ class RemedyData(NamedTuple):
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy: a row a remedy, depth and seed."""
-        return pd.DataFrame([
-            {"remedy": row.label, "architecture": row.architecture, "depth": depth, "error": error,
-             "diverged": row.diverged if depth == row.deep else 0}
+        rows = [
+            (row.label, row.architecture, depth, error, row.diverged if depth == row.deep else 0)
             for row in self.rows
             for depth, errors in {row.shallow: row.shallow_errors, row.deep: row.deep_errors}.items()
             for error in errors
-        ])  # fmt: skip
+        ]
+        return pd.DataFrame(rows, columns=["remedy", "architecture", "depth", "error", "diverged"])
 
 
 class DoseLine(NamedTuple):
@@ -108,12 +115,13 @@ class DoseData(NamedTuple):
 
     def frame(self) -> pd.DataFrame:
         """Return what is drawn, tidy: a row a depth, factor and seed."""
-        return pd.DataFrame([
-            {"depth": line.depth, "shortcut_scale": scale, "error": error, "diverged": diverged}
+        rows = [
+            (line.depth, scale, error, diverged)
             for line in self.lines
             for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
             for error in errors
-        ])  # fmt: skip
+        ]
+        return pd.DataFrame(rows, columns=["depth", "shortcut_scale", "error", "diverged"])
 
 
 def remedy_data(rows: Sequence[Row], resolution: float) -> RemedyData:
@@ -206,18 +214,22 @@ def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
     if row.shallow < row.deep:
         low = float(row.shallow_errors.mean())
         ax.plot([low, mean.estimate], [place, place], color=pale(colour, 0.55), linewidth=0.8, zorder=2)
-        ax.plot(low, place, marker, color=colours[row.shallow], markerfacecolor="white", markersize=4.5, zorder=3,
-                clip_on=False)  # fmt: skip
+        hollow: dict[str, Any] = {"color": colours[row.shallow], "markerfacecolor": "white", "markersize": 4.5}
+        ax.plot(low, place, marker, zorder=3, clip_on=False, **hollow)
     if np.isfinite(mean.low):
-        ax.errorbar(mean.estimate, place, xerr=[[mean.estimate - mean.low], [mean.high - mean.estimate]], color=colour,
-                    linewidth=1.1, capsize=2.4, zorder=4)  # fmt: skip
+        reach = _reach(mean)
+        ax.errorbar(mean.estimate, place, xerr=reach, color=colour, linewidth=1.1, capsize=2.4, zorder=4)
     ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
     seeds = np.sort(row.deep_errors)
     if len(seeds) > 1:
-        ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, markerfacecolor="none", markersize=2.6,
-                markeredgewidth=0.6, zorder=4, clip_on=False)  # fmt: skip
+        ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, **SEEDS)
     if row.diverged:
         ax.plot(seeds[-1], place - 0.26, "x", color="#c00000", markersize=4.5, zorder=6, clip_on=False)
+
+
+def _reach(mean: Interval) -> list[list[float]]:
+    """Return how far an interval reaches below and above its mean, as error bars take it."""
+    return [[mean.estimate - mean.low], [mean.high - mean.estimate]]
 
 
 def _error_axis(ax: Axes, data: RemedyData) -> None:
@@ -245,11 +257,10 @@ def _key(data: RemedyData, colours: dict[int, str]) -> list[Line2D]:
         {getattr(row, name) for row in data.rows if row.shallow < row.deep} for name in ("deep", "shallow")
     )
     deep |= {row.deep for row in data.rows if row.shallow == row.deep}
-    handles += [
-        Line2D([], [], color=colour, marker="o", linewidth=0, markersize=5,
-               markerfacecolor="white" if depth in shallow - deep else colour, label=f"{depth} layers")
-        for depth, colour in colours.items()
-    ]  # fmt: skip
+    for depth, colour in colours.items():
+        mark: dict[str, Any] = {"color": colour, "marker": "o", "linewidth": 0, "markersize": 5}
+        mark["markerfacecolor"] = "white" if depth in shallow - deep else colour
+        handles.append(Line2D([], [], label=f"{depth} layers", **mark))
     if any(row.diverged for row in data.drawn):
         handles.append(Line2D([], [], color="#c00000", marker="x", linewidth=0, markersize=4.5, label="diverged"))
     return handles
@@ -267,8 +278,8 @@ def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> Non
     for rank, line in enumerate(data.lines):
         colour, shift = colours[line.depth], 0.008 * (rank - (len(data.lines) - 1) / 2)
         x, means = np.array(line.scales) + shift, [mean_interval(cell) for cell in line.errors]
-        ax.plot(x, [mean.estimate for mean in means], color=colour, marker="o", markersize=4, linewidth=1.2, zorder=3,
-                label=f"{line.depth} layers", clip_on=False)  # fmt: skip
+        look = {"color": colour, "marker": "o", "markersize": 4, "linewidth": 1.2, "label": f"{line.depth} layers"}
+        ax.plot(x, [mean.estimate for mean in means], zorder=3, clip_on=False, **look)
         for place, cell, mean, diverged in zip(x, line.errors, means, line.diverged, strict=True):
             _draw_dose(ax, place, cell, mean, diverged, colour)
     scales = sorted({scale for line in data.lines for scale in line.scales})
@@ -286,10 +297,8 @@ def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> Non
 
 def _draw_dose(ax: Axes, place: float, cell: Array, mean: Interval, diverged: int, colour: str) -> None:
     if np.isfinite(mean.low):
-        ax.errorbar(place, mean.estimate, [[mean.estimate - mean.low], [mean.high - mean.estimate]], color=colour,
-                    linewidth=1.0, capsize=2.4, zorder=2)  # fmt: skip
+        ax.errorbar(place, mean.estimate, _reach(mean), color=colour, linewidth=1.0, capsize=2.4, zorder=2)
     if len(cell) > 1:
-        ax.plot(np.full(len(cell), place + 0.018), cell, "o", color=colour, markerfacecolor="none", markersize=2.6,
-                markeredgewidth=0.6, zorder=4, clip_on=False)  # fmt: skip
+        ax.plot(np.full(len(cell), place + 0.018), cell, "o", color=colour, **SEEDS)
     if diverged:
         ax.plot(place, cell.max(), "x", color="#c00000", markersize=5, zorder=5, clip_on=False)

@@ -28,8 +28,8 @@ def response_lines(rows: pd.DataFrame) -> pd.DataFrame:
     shown = ended[ended["depth"].isin(layers.drawn_depths(depths(ended)))]
     rank = shown.groupby("run_id")["std"].rank(ascending=False, method="first")
     shown = shown.assign(layer=shown["layer"] + 1, layer_rank=rank)
-    return pd.concat([layers.layer_lines(shown, "std", order).assign(order=order) for order in ORDERS],
-                     ignore_index=True)  # fmt: skip
+    lines = [layers.layer_lines(shown, "std", order).assign(order=order) for order in ORDERS]
+    return pd.concat(lines, ignore_index=True)
 
 
 def _is_wide(lines: pd.DataFrame) -> bool:

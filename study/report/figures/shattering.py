@@ -53,11 +53,10 @@ def shattering_drawing(rows: pd.DataFrame) -> Drawing | None:
         for kind, depth, moment, line in layers.each_line(lines)
     ]
     alt = f"Charts of autocorrelation by distance. At the smallest distance: {', '.join(cells)}."
-    return Drawing(
-        "why-shattering", ("How alike gradients at nearby points are", caption, alt), partial(draw_shattering, lines),
-        lines.rename(columns={"place": "distance", "value": "autocorrelation"}), len(moments), 0.8 + 1.6 * len(kinds),
-        options={"rows": len(kinds), "sharex": True, "sharey": True},
-    )  # fmt: skip
+    texts, draw = ("How alike gradients at nearby points are", caption, alt), partial(draw_shattering, lines)
+    data = lines.rename(columns={"place": "distance", "value": "autocorrelation"})
+    height, options = 0.8 + 1.6 * len(kinds), {"rows": len(kinds), "sharex": True, "sharey": True}
+    return Drawing("why-shattering", texts, draw, data, len(moments), height, options=options)
 
 
 def draw_shattering(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_look
 from study.report.metrics import axis
 from study.statistics.depth_laws import DepthFit, Law
 from study.verdict.text import number
@@ -50,9 +50,7 @@ def slowness_data(times: pd.DataFrame, fits: Fits, threshold: float) -> pd.DataF
     return pd.concat(parts, ignore_index=True)
 
 
-def slowness_drawing(
-    times: pd.DataFrame, fits: Fits, threshold: float, thresholds: str, rates: list[float]
-) -> Drawing:  # fmt: skip
+def slowness_drawing(times: pd.DataFrame, fits: Fits, threshold: float, thresholds: str, rates: list[float]) -> Drawing:
     """Return the figure of some runs; arguments as for `slowness_data`.
 
     `thresholds` are those that the error was chosen from, as a list in words, and `rates` the runs' learning rates.
@@ -120,10 +118,9 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
             ax.plot(at, law_at(law, fit, depth), color=colour, linewidth=1.0, linestyle=DASHES[law], zorder=2)
     ax.set_ylabel(axis("crossing"))
     handles = [
-        Line2D([], [], color=ARCHITECTURE_COLOURS[kind], marker=ARCHITECTURE_MARKERS[kind], markersize=3.6,
-               linestyle="none", label=f"{kind} nets")
+        Line2D([], [], label=f"{kind} nets", **architecture_look(kind) | {"linestyle": "none", "markersize": 3.6})
         for kind in kinds
-    ]  # fmt: skip
+    ]
     grey: dict[str, Any] = {"color": "#555555"}
     if not frame["crossed"].all():
         arrow = Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)

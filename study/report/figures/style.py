@@ -32,11 +32,16 @@ STYLES: tuple[Style, ...] = get_args(Style)
 """The report's own looks, or those of the paper's Figures 1 and 6: its axes, grid and colours."""
 
 # What DejaVu Sans has no signs for (Chinese, Japanese, Korean, ...) is taken from the first of these that is installed.
-OTHER_SCRIPTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
-    "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS",
-    "Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai",
-)  # fmt: skip
+FREE_CHINESE = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+)
+SYSTEM_CHINESE = ("Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB")
+ALPHABETS = ("Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai")
+OTHER_SCRIPTS = (*FREE_CHINESE, *SYSTEM_CHINESE, "Arial Unicode MS", *ALPHABETS)
 
 STYLE: Any = {
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
@@ -100,6 +105,15 @@ def depth_colours(depths: Iterable[int], style: Style = "house") -> dict[int, st
         return {depth: PAPER_COLOURS.get(depth) or more[depth] for depth in ordered}
     places = np.linspace(0, 1, max(2, len(ordered))) if len(ordered) != 2 else [0.12, 0.72]
     return {depth: to_hex(_DEPTH(float(place))) for depth, place in zip(ordered, places, strict=False)}
+
+
+def architecture_look(kind: str) -> dict[str, Any]:
+    """Return the colour, line style and marker of an architecture, as matplotlib's lines take them."""
+    return {
+        "color": ARCHITECTURE_COLOURS[kind],
+        "linestyle": ARCHITECTURE_LINES[kind],
+        "marker": ARCHITECTURE_MARKERS[kind],
+    }
 
 
 def pale(colour: str, part: float = 0.6) -> str:

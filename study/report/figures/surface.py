@@ -129,8 +129,10 @@ def surface_drawings(surface: Surface) -> tuple[Drawing, Drawing]:
 
 
 def _contours_drawing(surface: Surface) -> Drawing:
-    notes = {"running": "the net's own running statistics, as in the paper's code",
-             "batch": "those of the images at each point"}  # fmt: skip
+    notes = {
+        "running": "the net's own running statistics, as in the paper's code",
+        "batch": "those of the images at each point",
+    }
     which = f"{notes['running']} (above), or {notes['batch']} (below)"
     if len(surface.statistics) == 1:
         which = notes[surface.statistics[0]]
@@ -175,8 +177,8 @@ def _slices_drawing(surface: Surface) -> Drawing:
             f"{net}, {kind} statistics: {number(first, 3)} nats at {low:g}, {_centre(losses)} at 0, {number(last, 3)} "
             f"at {high:g}"
         )
-    texts = ("The loss along one direction", caption,
-             f"Line chart of the training loss along a direction. {'; '.join(cells)}.")  # fmt: skip
+    alt = f"Line chart of the training loss along a direction. {'; '.join(cells)}."
+    texts = ("The loss along one direction", caption, alt)
     height = 2.4 + 0.17 * math.ceil(len(surface.nets) / KEY_COLUMNS)  # grows with the key
     columns, draw = len(surface.statistics), partial(draw_slices, surface)
     return Drawing("why-surface-slice", texts, draw, surface.frame, columns, height, options={"sharey": True})
@@ -204,8 +206,10 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
     bar.ax.axhline(surface.basin, color=BASIN_COLOUR, linewidth=1.6)
     bar.set_label(axis("train_loss"))
     bar.outline.set_visible(False)
-    key = [Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {surface.classes} = {surface.basin:.2f} nats"),
-           Line2D([], [], color="black", marker="+", linestyle="", label="the trained net")]  # fmt: skip
+    key = [
+        Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {surface.classes} = {surface.basin:.2f} nats"),
+        Line2D([], [], color="black", marker="+", linestyle="", label="the trained net"),
+    ]
     figure.legend(handles=key, loc="outside lower center", ncols=2)
 
 
@@ -254,7 +258,7 @@ def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> 
         ax.set_xlabel(axis("along_first"))
     axes[0][0].set_ylabel(axis("train_loss"))
     last = axes[0][-1]
-    last.text(1.01, surface.basin, f"ln {surface.classes}", transform=last.get_yaxis_transform(), va="center",
-              color=EDGE_COLOUR, fontsize=SIZE - 0.5)  # fmt: skip
+    look = {"transform": last.get_yaxis_transform(), "va": "center", "color": EDGE_COLOUR, "fontsize": SIZE - 0.5}
+    last.text(1.01, surface.basin, f"ln {surface.classes}", **look)
     handles = [Line2D([], [], label=net, **look) for net, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(KEY_COLUMNS, len(handles)))
