@@ -40,7 +40,7 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
     studies, which are joined in `study`.
 
     The folder is built beside `out` and takes its place at the end: a report is there whole or not at all. An older
-    report in `out` is replaced; other files beside it are kept.
+    report in `out` is replaced; other files beside it stay.
 
     Raises:
         StudyError: no run has ended, or `out` holds something that isn't a report.

@@ -95,7 +95,7 @@ def draw_data_figures(parts: DataParts, folder: Path, suffix: str = "") -> tuple
 
 
 def data_part(record: "DatasetRecord", folder: Path, *, alone: bool = True) -> Part:
-    """Draw a data set's figures into `folder` and tell the rest; if not `alone`, under its name."""
+    """Draw a data set's figures into `folder` and return its part of the page; if not `alone`, under its name."""
     suffix = "" if alone else f"-{record.fingerprint[:8]}"
     parts = DataParts(record.table, record.statistics, record.samples, record.sample_labels, record.mean_image)
     tables = with_rows((classes_table(parts), channels_table(parts), outlying_table(parts.sizes), skipped_table(parts)))
@@ -108,7 +108,7 @@ def data_part(record: "DatasetRecord", folder: Path, *, alone: bool = True) -> P
 
 
 def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], ...]:
-    """Return what is told of a data set in a line each."""
+    """Return the facts about a data set, a line each."""
     known, names = parts.statistics, parts.classes
     splits = ", ".join(f"{count:,} {split}" for split, count in known["splits"].items())
     listed = ", ".join(names[:NAMED_CLASSES])

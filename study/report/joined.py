@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
 
 LINES = ("command", "tune", "left out")
 ALONE = ("grid", *LINES, "experiment_id")
-"""What isn't told of several studies in a line."""
+"""Facts that a line on several studies leaves out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,9 +41,9 @@ ALIKE = (
     ("device", "on"),
     ("fingerprint", "of data"),
 )
-"""Columns of runs whose values should be the same, and what their value is told with."""
+"""Columns of runs whose values should be the same, and the words before their value."""
 FINGERPRINT_DIGITS = 12
-"""Digits of a fingerprint that are told."""
+"""Digits of a fingerprint that are shown."""
 
 
 class Fact(NamedTuple):
@@ -258,7 +258,7 @@ def _fact(runs: pd.DataFrame, name: str) -> Fact:
 def mixture(runs: pd.DataFrame) -> str:
     """Return a sentence on what the counted runs of a variant have unlike, with counts; empty where all are alike.
 
-    Runs of different variants are never compared, so what an axis of the grid varies isn't told.
+    Leave out what an axis of the grid varies: runs of different variants are never compared.
     """
     counted_runs = c.counted(runs)
     unlike = {column: _unlike(counted_runs, column) for column, _ in ALIKE if column in counted_runs}

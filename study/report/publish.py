@@ -31,7 +31,7 @@ NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 def swapped_in(out: Path) -> Iterator[Path]:
     """Yield a new, empty folder that takes the place of `out` once the block has ended well.
 
-    A report is there whole or not at all. An older one is replaced; other files beside it are kept. What a process
+    Write the whole report or nothing. Replace an older report; leave other files beside it alone. What a process
     that was killed left halfway is put right first.
 
     Raises:

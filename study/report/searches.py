@@ -31,7 +31,7 @@ from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, oth
 from study.verdict.text import interval, listed, points
 
 FAR = 2.0
-"""Factor between two winners' rates from which on it is told."""
+"""Least factor between two winners' rates that the text mentions."""
 
 
 class Search(NamedTuple):
@@ -64,7 +64,7 @@ def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, smallest: float, fol
 
 
 def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smallest: float) -> Facts:
-    """Gather all that is told of a variant's searches; `trials` are its `seeds` by trial."""
+    """Gather all facts about a variant's searches; `trials` are its `seeds` by trial."""
     tolerance, fields = max(LEAST_TOLERANCE, smallest), other_fields(trials["point"])
     nets = tuple(
         search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)

@@ -134,7 +134,7 @@ def fit_depth_law(crossings: Sequence[Crossing], law: Law) -> DepthFit:
     Least squares with Student's interval for b; with runs that didn't cross, maximum likelihood (Tobin 1958,
     Econometrica 26) in the form of Olsen 1978 (Econometrica 46), which has one maximum, its standard errors from the
     observed information and enlarged by sqrt(n / (n - 2)), as least squares has them. What a law misses counts as
-    spread; with one seed a depth that can't be told from chance.
+    spread; with one seed a depth it can't be distinguished from chance.
 
     Raises:
         StudyError: fewer than three runs crossed, or all at one depth.

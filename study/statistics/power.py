@@ -8,7 +8,7 @@ from study.statistics.interval import CONFIDENCE, clean
 from study.statistics.welch import variance
 
 MOST_SEEDS = 100
-"""Seeds a net up to which a number is told; `MOST_SEEDS` + 1 stands for more."""
+"""Highest number of seeds a net that is searched; `MOST_SEEDS` + 1 stands for more."""
 POWER = 0.8
 MOST_SHIFT = 30.0
 """Noncentrality up to which the noncentral t is computed."""

@@ -17,8 +17,8 @@ RESAMPLES = 4_999
 MOST_DEALS = 200_000
 """Up to so many ways to deal the seeds out, all are counted: ten against ten have 184,756."""
 DRAWN_DEALS = 19_999
-KEPT = 4096
-"""Results kept: the same two nets are compared in the verdict, and again under each choice of learning rates."""
+CACHED = 4096
+"""Results in the cache: the verdict compares the same two nets, and again under each choice of learning rates."""
 
 
 class Bootstrap(NamedTuple):
@@ -53,7 +53,7 @@ def bootstrap_interval(deep: ArrayLike, shallow: ArrayLike) -> Bootstrap:
     return _bootstrap_interval(tuple(clean(deep).tolist()), tuple(clean(shallow).tolist()))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED)
 def _bootstrap_interval(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Bootstrap:
     a, b = np.array(deep), np.array(shallow)
     if min(len(a), len(b)) < 2:
@@ -91,7 +91,7 @@ def permutation_test(deep: ArrayLike, shallow: ArrayLike) -> Permutation:
     return _permutation_test(tuple(clean(deep).tolist()), tuple(clean(shallow).tolist()))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED)
 def _permutation_test(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Permutation:
     a, b = np.array(deep), np.array(shallow)
     if min(len(a), len(b)) < 2:

@@ -32,12 +32,12 @@ NO_VALUE = "\u2013"
 
 
 class Couple(NamedTuple):
-    """A variant of A and the one of B that it is set against, as the joined frames name them."""
+    """A variant of A and a variant of B that are compared, under their names in the joined frames."""
 
     a: str
     b: str
     shown: str
-    """What tells it from other couples; empty where there is one."""
+    """Words that distinguish it from other couples; empty where there is only this couple."""
 
 
 class Setting(NamedTuple):

@@ -1,6 +1,6 @@
 """The other explanations of a rise in training error, one by one: overfitting, learning rate, training length.
 
-Each is told of an architecture whose training error is shown to rise, and of the pair that the verdict is told with.
+Each is about an architecture whose training error is shown to rise, and about the pair that the verdict quotes.
 """
 
 import math
@@ -51,7 +51,7 @@ class RateSetting(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """A variant's runs and all that was found about them."""
+    """A variant's runs, their verdict's findings and what the searches say."""
 
     variant: str
     smallest: float

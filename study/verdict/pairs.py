@@ -19,7 +19,7 @@ ALPHA = 0.05
 class Pair(NamedTuple):
     """A deep net against a shallow one; a positive difference means that the deep net errs more.
 
-    The verdict rests on `difference` and `p_holm`; the rest is told beside them.
+    The verdict rests on `difference` and `p_holm`; the other statistics are shown beside them.
     """
 
     variant: str

@@ -59,7 +59,7 @@ class Finding:
     detail: str
     """The nets that the reason is about, in words."""
     headline: Pair | None
-    """The pair the verdict is told with; None where there is no pair."""
+    """The pair that the verdict's words quote; None where there is no pair."""
     train: tuple[Pair, ...]
     test: tuple[Pair, ...]
     gap: tuple[Pair, ...]

@@ -59,13 +59,13 @@ class Searched(NamedTuple):
     depth: int
     net: str
     best: Best | None
-    """By training error, of equal ones the one of least loss, then of the smallest rate."""
+    """By training error; of equal trials, that of least loss, then of the smallest rate."""
     good: Good | None
     by_loss: Best | None
     by_validation: Best | None
-    """Of equal ones the one whose rate is nearest to that of `by_loss`."""
+    """Of equal trials, that whose rate is nearest to that of `by_loss`."""
     chosen: Best | None
-    """What the search found; None while it goes on."""
+    """The trial whose rate the search chose; None while it goes on."""
     counts: Mapping[str, int]
     """Trials in each state: complete, pruned, diverged, failed, open."""
     outside: int

@@ -1,4 +1,4 @@
-"""The verdict on a study: the findings of `rule`, one verdict a variant, told in words."""
+"""The verdict on a study: the findings of `rule` in words, one verdict a variant."""
 
 import math
 from collections.abc import Mapping, Sequence

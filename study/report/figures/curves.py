@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import label_ends, one_variant, seeds_words
+from study.report.figures.labels import label_ends, require_single_variant, seeds_words
 from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
 from study.report.metrics import METRICS, axis
 from study.verdict.selection import architectures, counted, depths
@@ -178,7 +178,7 @@ def curve_data(
     Raises:
         ValueError: the frames hold several variants, whose mean would be of nothing.
     """
-    one_variant(curves)
+    require_single_variant(curves)
     nets = curves.drop_duplicates(["architecture", "depth"]) if runs is None else runs
     counted_runs = None if runs is None else counted(runs)
     lines = [

@@ -64,7 +64,7 @@ class CountData(NamedTuple):
 
     @property
     def drawn(self) -> bool:
-        """Whether there is anything to see: many classes of one size are told in a sentence."""
+        """Whether there is anything to draw: for many classes of equal size a sentence is enough."""
         return self.by_name or bool(self.uneven)
 
     @property

@@ -22,7 +22,7 @@ from study.report.figures.labels import (
     depth_axis,
     depth_places,
     linear_part,
-    one_variant,
+    require_single_variant,
     seeds_words,
     squeeze,
     squeeze_axis,
@@ -106,7 +106,7 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     Raises:
         ValueError: the frame holds several variants.
     """
-    one_variant(runs)
+    require_single_variant(runs)
     counted_runs = counted(runs)
     frames, clipped = [], False
     limits: dict[str, tuple[float, float]] = {}

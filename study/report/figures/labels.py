@@ -25,7 +25,7 @@ SQUEEZE_FROM = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 
 
-def one_variant(frame: pd.DataFrame) -> None:
+def require_single_variant(frame: pd.DataFrame) -> None:
     """Raise ValueError where a frame holds several variants, whose mean would be of nothing."""
     names = sorted({str(name) for name in frame["variant"]}) if "variant" in frame else []
     if len(names) > 1:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import one_variant
+from study.report.figures.labels import require_single_variant
 from study.report.figures.style import SIZE, axes_or_new
 from study.report.metrics import METRICS, axis
 from study.verdict.selection import architectures, counted, depths, values
@@ -51,7 +51,7 @@ def probability_data(
     Raises:
         ValueError: the frame holds several variants.
     """
-    one_variant(runs)
+    require_single_variant(runs)
     counted_runs = counted(runs)
     rows = []
     for architecture in architectures(counted_runs):

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import one_variant, squeeze
+from study.report.figures.labels import require_single_variant, squeeze
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
 from study.report.metrics import axis
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
@@ -91,7 +91,7 @@ def rates(
     Example:
         >>> figures.rates(load_trials("digits"), depth=56)
     """
-    one_variant(trials)
+    require_single_variant(trials)
     table = by_trial(trials)
     fields = other_fields(table["point"]) if len(table) else ()
     nets = [

@@ -88,7 +88,7 @@ def _mean(iterations: "pd.Series[float]") -> str:
 
 
 def steps(iterations: float) -> str:
-    """Write a number of iterations, of which the third digit is told from 100 on."""
+    """Write a number of iterations with two digits, and with three from 100 on."""
     return number(iterations, 3 if iterations >= 100 else 2)
 
 

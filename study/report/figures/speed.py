@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
 from study.report.figures.drawing import Drawing
-from study.report.figures.labels import one_variant
+from study.report.figures.labels import require_single_variant
 from study.report.figures.style import axes_or_new, key_below, panel_width
 from study.report.metrics import METRICS, axis
 from study.statistics.interval import Interval
@@ -45,7 +45,7 @@ def speed_data(runs: pd.DataFrame) -> SpeedData:
     Raises:
         ValueError: the frame holds several variants.
     """
-    one_variant(runs)
+    require_single_variant(runs)
     finished = counted(runs)
     finished = finished[finished["outcome"] == "finished"]
     frames = [

@@ -59,7 +59,7 @@ def spread(mean: float, sd: float, n: int) -> str:
 
 
 def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
-    """Return the learning rate of each net, with how it was found."""
+    """Return the learning rate of each net and where it comes from: a search, its edge, or the grid."""
     searches = {net: group for net, group in trials.groupby(NETS)} if len(trials) else {}
     rows = []
     for net, cell in c.counted(runs).groupby(NETS, sort=False):

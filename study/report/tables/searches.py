@@ -222,7 +222,7 @@ def _name(choice: Choice, facts: Facts) -> str:
 
 
 def _seeds(choice: Choice) -> str:
-    """Write the fewest and the most seeds of the nets whose rise is told."""
+    """Write the fewest and the most seeds of the nets whose rise is shown."""
     rises = [choice.rises[kind] for kind in ("plain", "residual") if kind in choice.rises]
     counts = sorted({n for rise in rises for n in rise.n})
     return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING

@@ -162,7 +162,7 @@ def markdown(table: Table) -> str:
 def latex(table: Table) -> str:
     """Return a booktabs table that pdfLaTeX compiles: figures right, as wide as the text at most.
 
-    A long one breaks over pages. Letters that pdfLaTeX's fonts lack are kept, and the first lines then ask for another
+    Long ones break over pages. Letters that pdfLaTeX's fonts lack are kept, and the first lines then ask for another
     engine.
     """
     shown = table.shown

@@ -93,7 +93,7 @@ def rises(rise: Interval) -> bool:
 def arms(evidence: Evidence) -> tuple[Arm, ...]:
     """Return the paper's plain and residual nets, and every other variant by architecture.
 
-    Plain nets that the options of a shortcut share are the paper's, whatever variant they are told under.
+    Plain nets that the options of a shortcut share are the paper's, under whatever variant they stand.
     """
     base = evidence.runs
     others = evidence.others[~evidence.others["run_id"].isin(base["run_id"])]

@@ -28,7 +28,7 @@ class Comparison(NamedTuple):
 
     @property
     def direction(self) -> int:
-        """1 where the first net's mean is the higher, -1 where it's the lower, 0 where it can't be told."""
+        """1 where the first net's mean is higher, -1 where it is lower, 0 where the seeds don't decide."""
         estimate, low, high = self.difference[:3]
         if math.isnan(low):
             return int(math.copysign(1, estimate)) if abs(estimate) >= self.clear else 0

@@ -149,7 +149,7 @@ def _own_fates(built: list[Outcome], resolution: float, smallest: float) -> dict
 
 
 def _by_end(nets: list[Outcome]) -> dict[str, Any]:
-    """Return a panel's nets with noise by where they end: back at the solution, above it, or that can't be told."""
+    """Return a panel's nets with noise by where they end: back at the solution, above it, or undecided."""
     ends = {
         "back": [net for net in nets if net.fate in AT_SOLUTION],
         "away": [net for net in nets if net.fate == "leaves"],

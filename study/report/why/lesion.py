@@ -16,7 +16,7 @@ from study.verdict import selection as c
 from study.verdict.text import interval, points
 
 CLEAR = 5.0
-"""Points by which rises of single seeds must differ to be told apart, and from which on a rise has a course."""
+"""Points by which rises of single seeds must differ to count as different, and from which on a rise has a course."""
 LEAST = 6
 """Reorderings that a rank correlation takes."""
 

@@ -14,7 +14,7 @@ from study.report.why.comparison import Comparison, compare, deepest_pair, plain
 from study.verdict import selection as c
 
 CLEAR = 5.0
-"""Points by which shares of single seeds must differ to be told apart."""
+"""Points by which shares of single seeds must differ to count as different."""
 
 
 def ranks_chapter(evidence: Evidence, folder: Path) -> Chapter | None:

@@ -24,7 +24,7 @@ from study.verdict.rule import METRIC
 from study.verdict.text import bounds, size
 
 LEAST_RANKED = 5
-"""Variants from which on an order of growths and errors is told: of four, none could be told from chance."""
+"""Fewest variants for an order of growths and errors: no order of four differs from chance."""
 HELPS: tuple[Effect, ...] = ("removes", "partly")
 FAILS: tuple[Effect, ...] = ("not", "worse", "fails", "same", "unclear")
 SHORT: dict[Effect, str] = {

@@ -16,7 +16,7 @@ from study.verdict import selection as c
 from study.verdict.text import number
 
 CLEAR = 10.0
-"""Points by which shares of single slices must differ to be told apart: another pair of directions moves them."""
+"""Points by which shares of single slices must differ to count as different: another pair of directions moves them."""
 
 
 def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
