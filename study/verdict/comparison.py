@@ -6,7 +6,7 @@ architectures and variants for the changes with depth. Seeds are taken as indepe
 same ones: with equal weights at the start that is on the safe side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -158,43 +158,42 @@ def _nets(
     common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple], metric: str
 ) -> list[NetChange]:
     out = []
-    for couple, (a, b) in zip(couples, common, strict=True):
-        step = _resolution(a, b, metric)
-        for architecture in c.architectures(a):
-            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
-            for depth in c.depths(first):
-                cells = [c.values(frame, depth, metric) for frame in (first, second)]
-                net = c.net_name(first, architecture, depth)
-                means = mean_interval(cells[0]), mean_interval(cells[1])
-                change = difference(cells[1], cells[0], step)
-                out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
+    for couple, architecture, (a, b), step in _by_architecture(common, couples, metric):
+        for depth in c.depths(a):
+            cells = [c.values(frame, depth, metric) for frame in (a, b)]
+            net = c.net_name(a, architecture, depth)
+            means = mean_interval(cells[0]), mean_interval(cells[1])
+            change = difference(cells[1], cells[0], step)
+            out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
     adjusted = holm([net.change.p for net in out])
     return [net._replace(p_holm=p) for net, p in zip(out, adjusted, strict=True)]
 
 
 def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple]) -> list[DepthChange]:
     metric, out = METRICS[0], []
-    for couple, (a, b) in zip(couples, common, strict=True):
-        step = _resolution(a, b, metric)
-        for architecture in c.architectures(a):
-            first, second = (frame[frame["architecture"] == architecture] for frame in (a, b))
-            depths = c.depths(first)
-            if len(depths) < 2:
-                continue
-            (a_deep, a_shallow), (b_deep, b_shallow) = (
-                [c.values(frame, depth, metric) for depth in (depths[-1], depths[0])] for frame in (first, second)
-            )
-            shallow, deep = (c.net_name(first, architecture, depth) for depth in (depths[0], depths[-1]))
-            rises = difference(a_deep, a_shallow, step), difference(b_deep, b_shallow, step)
-            change = difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step)
-            out.append(DepthChange(couple.shown, architecture, shallow, deep, *rises, change, float("nan")))
+    for couple, architecture, (a, b), step in _by_architecture(common, couples, metric):
+        depths = c.depths(a)
+        if len(depths) < 2:
+            continue
+        (a_deep, a_shallow), (b_deep, b_shallow) = (
+            [c.values(frame, depth, metric) for depth in (depths[-1], depths[0])] for frame in (a, b)
+        )
+        shallow, deep = (c.net_name(a, architecture, depth) for depth in (depths[0], depths[-1]))
+        rises = difference(a_deep, a_shallow, step), difference(b_deep, b_shallow, step)
+        change = difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step)
+        out.append(DepthChange(couple.shown, architecture, shallow, deep, *rises, change, float("nan")))
     adjusted = holm([pair.change.p for pair in out])
     return [pair._replace(p_holm=p) for pair, p in zip(out, adjusted, strict=True)]
 
 
-def _resolution(a: pd.DataFrame, b: pd.DataFrame, metric: str) -> float:
-    """Return what one image is worth in percent in the study with fewer images."""
-    return max(c.resolution(frame, metric) for frame in (a, b))
+def _by_architecture(
+    common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequence[Couple], metric: str
+) -> Iterator[tuple[Couple, str, list[pd.DataFrame], float]]:
+    """Yield each couple and architecture with its runs in A and in B, and what one image of a couple is worth."""
+    for couple, frames in zip(couples, common, strict=True):
+        step = max(c.resolution(frame, metric) for frame in frames)  # of the study with fewer images
+        for architecture in c.architectures(frames[0]):
+            yield couple, architecture, [frame[frame["architecture"] == architecture] for frame in frames], step
 
 
 def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting]:

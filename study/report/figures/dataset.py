@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, new_figure
+from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, key_below, new_figure
 from study.report.metrics import axis
 from study.report.text import some_of
 
@@ -130,8 +130,7 @@ def draw_counts(table: pd.DataFrame, data: CountData, figure: Figure, axes: NDAr
     """Draw a bar a class and split, or, of many classes, how many of them have how many images."""
     if data.by_name:
         _draw_bars(table, data, axes[0][0])
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        key_below(figure, axes[0][0])
         return
     for ax, split in zip(axes[0], data.uneven, strict=True):
         sns.histplot(x=data.counts[split], color=_colour(split), linewidth=0, ax=ax)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
 from study.report.figures.drawing import Drawing
-from study.report.figures.style import COLUMN, WIDTH
+from study.report.figures.style import COLUMN, WIDTH, key_below
 from study.report.metrics import axis
 
 COLUMNS = ["architecture", "stage", "channels", "depth", "share", "mean", "low", "high", "seeds"]
@@ -39,8 +39,7 @@ def draw_ranks(frame: pd.DataFrame, figure: Figure, axes: Any) -> None:
         ax.set_ylim(min(10 * np.floor((frame["share"].min() - 4) / 10), 90), 102)
         ax.set_title(f"stage {stage} ({' or '.join(map(str, sorted(set(seeds['channels']))))} channels)")
     axes[0][0].set_ylabel(axis("rank_share"))
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    key_below(figure, axes[0][0])
 
 
 def ranks_drawing(rows: pd.DataFrame) -> Drawing:

@@ -45,6 +45,7 @@ SEEDS: dict[str, Any] = {
     "zorder": 4,
     "clip_on": False,
 }
+CROSS: dict[str, Any] = {"color": "#c00000", "marker": "x", "markersize": 4.5}
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
 DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 LONGEST = 50
@@ -224,7 +225,7 @@ def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
     if len(seeds) > 1:
         ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, **SEEDS)
     if row.diverged:
-        ax.plot(seeds[-1], place - 0.26, "x", color="#c00000", markersize=4.5, zorder=6, clip_on=False)
+        ax.plot(seeds[-1], place - 0.26, linestyle="none", zorder=6, clip_on=False, **CROSS)
 
 
 def _reach(mean: Interval) -> list[list[float]]:
@@ -262,7 +263,7 @@ def _key(data: RemedyData, colours: dict[int, str]) -> list[Line2D]:
         mark["markerfacecolor"] = "white" if depth in shallow - deep else colour
         handles.append(Line2D([], [], label=f"{depth} layers", **mark))
     if any(row.diverged for row in data.drawn):
-        handles.append(Line2D([], [], color="#c00000", marker="x", linewidth=0, markersize=4.5, label="diverged"))
+        handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))
     return handles
 
 
@@ -291,7 +292,7 @@ def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> Non
     ax.set_ylabel(axis("final_train_error"))
     handles = ax.get_legend_handles_labels()[0]
     if any(any(line.diverged) for line in data.lines):
-        handles.append(Line2D([], [], color="#c00000", marker="x", linewidth=0, markersize=4.5, label="diverged"))
+        handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
 
 

@@ -91,7 +91,7 @@ def _outlying(values: Whole) -> NDArray[np.bool_]:
     return np.asarray((values < least) | (values > greatest))
 
 
-def counted(data: SizeData) -> bool:
+def is_binned(data: SizeData) -> bool:
     """Whether images are counted in bins; otherwise each is a point."""
     return len(data.height) > POINTS
 
@@ -113,7 +113,7 @@ def joint_figure(data: SizeData) -> Iterator[Figure]:
     with drawing(), _off_screen():
         frame = pd.DataFrame({"width": data.width, "height": data.height})
         edges = bin_edges(data)
-        many = counted(data)
+        many = is_binned(data)
         joint: dict[str, Any] = {"alpha": 0.8 if len(frame) <= FEW else 0.35, "s": 12, "linewidth": 0}
         if many:
             joint = {"bins": (edges, edges), "norm": LogNorm(), "vmin": None, "vmax": None, "cmap": SHADES}
@@ -182,7 +182,7 @@ def sizes_caption(sizes: SizeData) -> str:
         f"Height against width of {len(sizes.height):,} images as they are stored, before they are resized, with the "
         "distribution of each; the line marks square images"
     )
-    if counted(sizes):
+    if is_binned(sizes):
         step = int(np.diff(bin_edges(sizes))[0])
         text += f"; a bin has {step}x{step} pixels, and its colour tells the images in it"
     if not sizes.outlying:
