@@ -13,7 +13,8 @@ from study.report.figures.style import architecture_look
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths, values
 
-COLUMNS = ("architecture", "depth", "value", "mean", "sd", "low", "high", "seeds")
+NUMBERS = ("value", "mean", "sd", "low", "high")
+COLUMNS = ("architecture", "depth", *NUMBERS, "seeds")
 BESIDE = 0.03
 """Distance between architectures at a depth, as a part of the axis."""
 
@@ -33,7 +34,8 @@ def seeds_by_depth(
             mean = interval(seeds)
             summary = (mean.estimate, mean.sd, mean.low, mean.high, mean.seeds)
             rows += [(architecture, depth, float(value), *summary) for value in seeds]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(NUMBERS, np.float64))  # without rows they would be objects
 
 
 INTERVALS: dict[str, Any] = {"linewidth": 0, "elinewidth": 1.0, "capsize": 2.4}
