@@ -185,9 +185,10 @@ def write_while_running(names: Sequence[str], options: ReportOptions, every: flo
 
 def reason_to_wait(snapshots: Sequence["Snapshot"]) -> str:
     """Return what is missing for a report; empty where some run counts."""
+    from study.track.frames import runs_frame
     from study.verdict import counted
 
-    if any(len(counted(snapshot.runs)) for snapshot in snapshots):
+    if any(len(counted(runs_frame(snapshot.records))) for snapshot in snapshots):
         return ""
     names = ", ".join(f"'{snapshot.name}'" for snapshot in snapshots)
     return f"waiting: no run of {names} has ended yet ({active_runs(snapshots)})"
@@ -195,9 +196,10 @@ def reason_to_wait(snapshots: Sequence["Snapshot"]) -> str:
 
 def progress_of(snapshots: Sequence["Snapshot"]) -> str:
     """Return how many runs are counted, and how many are at work."""
+    from study.track.frames import runs_frame
     from study.verdict import counted
 
-    runs = [snapshot.runs for snapshot in snapshots]
+    runs = [runs_frame(snapshot.records) for snapshot in snapshots]
     ended, total = sum(len(counted(frame)) for frame in runs), sum(map(len, runs))
     return f"{ended} of {total} runs counted, {active_runs(snapshots)}"
 

@@ -54,17 +54,19 @@ def outcomes(snapshot: Snapshot) -> dict[str, int]:
 
 def print_results(snapshot: Snapshot) -> None:
     """Print the table of results and the verdicts of a study, and to standard error what is left out of them."""
+    from study.track.frames import runs_frame, trials_frame
+
     warn(snapshot.left_out)
     if snapshot.smallest_effect.remark:
         warn([f"smallest effect: {snapshot.smallest_effect.remark}"])
-    runs = snapshot.runs
+    runs = runs_frame(snapshot.records)
     rows = result_rows(runs)
     if not rows:
         return
     print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import judge
 
-    verdicts = judge(runs, snapshot.smallest_effect.points, snapshot.trials)
+    verdicts = judge(runs, snapshot.smallest_effect.points, trials_frame(snapshot.records))
     print_verdicts((verdict.line, verdict.next_step) for verdict in verdicts)
 
 

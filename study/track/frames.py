@@ -81,12 +81,12 @@ def complete_study(snapshot: Snapshot) -> Study:
     from study.track.provenance import provenance_of
 
     with translate_errors(snapshot.uri):
-        client, runs = connect(snapshot.uri), snapshot.runs
+        client, runs = connect(snapshot.uri), runs_frame(snapshot.records)
         return Study(
             snapshot.name,
             runs,
             read_curves(client, runs),
-            snapshot.trials,
+            trials_frame(snapshot.records),
             tuple(datasets_of(client, snapshot.records)),
             read_probes(client, runs),
             provenance_of(snapshot.experiment_id, snapshot.records, snapshot.uri, snapshot.left_out),

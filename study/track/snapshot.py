@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from study.errors import printable
 from study.track import tags as tag
@@ -14,9 +13,6 @@ from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.processes import is_dead
 from study.track.uri import tracking_uri
 from study.track.validation import check_runs
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULT_EFFECT = 0.5
 """Points, where the experiment has no tag that says otherwise."""
@@ -33,7 +29,7 @@ class SmallestEffect:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The runs of a study, searches, trials and data sets included, read at once; their curves aren't read yet."""
+    """The records of a study, read at once: runs, searches, trials, data sets; `frames` makes frames of them."""
 
     name: str
     uri: str
@@ -61,20 +57,6 @@ class Snapshot:
     def smallest_effect(self) -> SmallestEffect:
         """The smallest effect that the study's verdict counts."""
         return effect_from_tags(experiment_tags(self.experiment_id, self.uri))
-
-    @property
-    def runs(self) -> "pd.DataFrame":
-        """As `frames.load_runs` returns them."""
-        from study.track.frames import runs_frame
-
-        return runs_frame(self.records)
-
-    @property
-    def trials(self) -> "pd.DataFrame":
-        """As `frames.load_trials` returns them."""
-        from study.track.frames import trials_frame
-
-        return trials_frame(self.records)
 
 
 def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:

@@ -9,7 +9,7 @@ import pytest
 
 from study.cli.status import result_rows
 from study.track import tags as tag
-from study.track.frames import load_runs
+from study.track.frames import load_runs, runs_frame
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from tests.conftest import run_here
@@ -70,7 +70,7 @@ def test_rows_are_those_of_the_reports_table(folder: Path) -> None:
     ):
         tags = {tag.KIND: "run", tag.VARIANT: variant, tag.LR_TUNED: str(seed == 0).lower()}
         store.end(store.begin("r", {**params, "seed": seed}, tags), outcome, metrics=errors)
-    rows = result_rows(take_snapshot("small", uri).runs)
+    rows = result_rows(runs_frame(take_snapshot("small", uri).records))
     expected = []
     for row in results_table(load_runs("small", uri)).to_dict("records"):
         spreads = []

@@ -9,7 +9,7 @@ import pytest
 from study.errors import StudyError
 from study.track import tags as tag
 from study.track.datasets import load_datasets
-from study.track.frames import load_curves, load_runs, load_study, load_trials
+from study.track.frames import load_curves, load_runs, load_study, load_trials, runs_frame
 from study.track.provenance import load_provenance
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
@@ -60,7 +60,7 @@ def test_who_is_at_work(tmp_path: Path) -> None:
     store.set_tags(far, {tag.OWNER: "elsewhere:1:1"})
     store.end(ended, "finished")
     assert take_snapshot("s", store.uri).active == 2
-    assert set(take_snapshot("s", store.uri).runs["run_id"]) == {mine, dead, far, ended}
+    assert set(runs_frame(take_snapshot("s", store.uri).records)["run_id"]) == {mine, dead, far, ended}
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
