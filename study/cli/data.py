@@ -74,7 +74,7 @@ def stats(
 ) -> None:
     """Write a table of all images, the mean and variance of each channel, and figures."""
     from study.data import BadFilesError, load_dataset
-    from study.launch.dataset_record import described
+    from study.launch.dataset_record import describe_record
     from study.report import write_data_figures
     from study.track.datasets import write_files
 
@@ -91,7 +91,7 @@ def stats(
         (folder / BAD_FILES).unlink(missing_ok=True)  # of an earlier time
         if images.skipped:
             list_bad_files(images.skipped, folder)
-        record = described(images)
+        record = describe_record(images)
         write_files(record, folder)
         write_frame(record.table, folder / "images.csv")
         progress("drawing figures", 0.0)

@@ -179,23 +179,25 @@ def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware:
     grid = with_rates(load_grid(path, tuple(changes)), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        crew = choose_workers(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
-        cache = SpeedCache(crew, plan.facts)
+        chosen_workers = choose_workers(
+            hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run
+        )
+        cache = SpeedCache(chosen_workers, plan.facts)
         speeds, unknown = known_speeds(plan.cells, cache)
         if unknown:
             speeds |= cache.measure(unknown, display.loading)
     timed = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
-    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, crew)
+    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, chosen_workers)
     print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
     say(f"left to do: {runs} runs{searches}, {with_letter(adds)} multiply-adds")
     if runs:
-        workers = f"{len(crew.devices)} worker{'s' * (len(crew.devices) > 1)}"
+        workers = f"{len(chosen_workers.devices)} worker{'s' * (len(chosen_workers.devices) > 1)}"
         gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
         say(
-            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(crew.names))}), "
+            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(chosen_workers.names))}), "
             f"{cost.memory / 1024:.1f} GiB of memory, {gpu}"
             f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )

@@ -197,10 +197,10 @@ def _excluding(source: Source, place: Place, axes: dict[str, list[Any]]) -> dict
 def _check_excluded(source: Source, excluded: list[dict[str, list[Any]]], axes: dict[str, list[Any]]) -> None:
     """Refuse an `exclude` that would be compared with the points for minutes."""
     points = math.prod(len(values) for values in axes.values())
-    given = sum(len(values) for entry in excluded for values in entry.values())
-    if points * given > MAX_COMPARED:
+    value_count = sum(len(values) for entry in excluded for values in entry.values())
+    if points * value_count > MAX_COMPARED:
         raise GridError(
-            f"{source.where(('exclude',))}: {given:,} values are too many to exclude from {points:,} runs: "
+            f"{source.where(('exclude',))}: {value_count:,} values are too many to exclude from {points:,} runs: "
             "leave them out of the axes, or split the study"
         )
 

@@ -93,7 +93,7 @@ class TrainBatches:
         self._tables: tuple[Tensor, ...] = ()
         self._start = torch.zeros((), dtype=torch.int64, device=self._device)
         self._offsets = torch.arange(self._part.start, self._part.stop, device=self._device)
-        self._sought = 0
+        self._next_step = 0
         self._next: int | None = None  # the step that `_images` continues with
         self._images: Iterator[Tensor] = iter(())
 
@@ -111,7 +111,7 @@ class TrainBatches:
         if epoch != self._epoch:
             self._draw_epoch(epoch)
         self._start.fill_(position * self.batch_size)
-        self._sought = step
+        self._next_step = step
 
     def fetch(self) -> tuple[Tensor, Tensor]:
         """Return the batch of the iteration set by `seek`, as `batch` does."""
@@ -122,7 +122,7 @@ class TrainBatches:
 
     def _streamed(self) -> Tensor:
         """Return the images (B, C, H, W) uint8 of the iteration set by `seek`, which are read ahead."""
-        step = self._sought
+        step = self._next_step
         if step != self._next:
             start = step % self.iterations_per_epoch * self.batch_size
             batches = torch.split(self._order[start:], self.batch_size)
@@ -187,9 +187,9 @@ def augmented_batches(
     normalizer = normalizer.to(device)
     drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
     draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
-    for here, images, labels in _in_order(split, batch_size, device, shard):
+    for positions, images, labels in _in_order(split, batch_size, device, shard):
         if len(labels):
-            yield changes.apply(images, tuple(draw[here] for draw in draws), normalizer), labels
+            yield changes.apply(images, tuple(draw[positions] for draw in draws), normalizer), labels
         else:
             yield changes.clean(images, normalizer), labels  # no image to change, and some changes need one
 
@@ -213,7 +213,7 @@ def _in_order(
     _, height, width = split.image_shape
     size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))
     size *= shard.size
-    heres = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
+    all_positions = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
     labels = split.labels.to(device)
-    for here, images in zip(heres, stream.batch_images(split, heres, device), strict=True):
-        yield here, images, labels[here]
+    for positions, images in zip(all_positions, stream.batch_images(split, all_positions, device), strict=True):
+        yield positions, images, labels[positions]

@@ -91,12 +91,12 @@ class Split:
             return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.pixels.index_select(0, rows)
 
-    def part(self, here: slice) -> Tensor:
+    def part(self, positions: slice) -> Tensor:
         """Return the images of a slice of this split, (B, C, H, W), without a copy where they are adjacent."""
         return (
-            self.pixels[here]
+            self.pixels[positions]
             if self.rows is None
-            else self.gather(torch.arange(*here.indices(len(self)), device=self.rows.device))
+            else self.gather(torch.arange(*positions.indices(len(self)), device=self.rows.device))
         )
 
     def chunks(self, size: int) -> Iterator[Tensor]:

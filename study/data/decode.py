@@ -34,7 +34,7 @@ SLAB = 2**14
 """Blocks squared at a time: 100 MiB of float32, where a whole image of the largest size would take 2 GiB."""
 MAX_SCANS = 100
 """Scans of a progressive JPEG, which has about ten. Each goes through all of the image, and takes a few bytes."""
-UNCOUNTED = 2**36
+UNCOUNTED_WORK = 2**36
 """Pixels times bytes up to which scans aren't counted: any number takes seconds, and counting 7% of decoding."""
 SCAN, END = b"\xff\xda", b"\xff\xd9"
 MARK = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -135,9 +135,9 @@ def _upright(rgb: Pixels, orientation: int) -> Pixels:
 
 def _scans(data: bytes) -> int:
     """Count the scans of a JPEG before its end, after which a camera may have put a film."""
-    most = data.count(SCAN)
-    if most <= MAX_SCANS:  # nearly all files
-        return most
+    scans_at_most = data.count(SCAN)
+    if scans_at_most <= MAX_SCANS:  # nearly all files
+        return scans_at_most
     scans, place = 0, len(JPEG_MARK) - 1
     while scans <= MAX_SCANS and (mark := MARK.search(data, place)) and mark[0] != END:
         scans += mark[0] == SCAN
@@ -153,7 +153,7 @@ def _refuse_bomb(width: int, height: int, data: bytes) -> None:
     pixels = width * height
     if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
         raise BombError(f"{width}x{height} is more than {Image.MAX_IMAGE_PIXELS:,} pixels")
-    if pixels * len(data) > UNCOUNTED and data.startswith(JPEG_MARK) and _scans(data) > MAX_SCANS:
+    if pixels * len(data) > UNCOUNTED_WORK and data.startswith(JPEG_MARK) and _scans(data) > MAX_SCANS:
         raise BombError(f"more than {MAX_SCANS} scans in a JPEG: it may be made to take hours")
 
 

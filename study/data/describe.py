@@ -82,8 +82,8 @@ def describe(dataset: Dataset) -> Description:
 def _table(dataset: Dataset, measures: Measures) -> dict[str, list[Any]]:
     names, labels, parts = [], [], []
     for part, split in dataset.splits().items():
-        own = split.names()
-        names += own if split.files is not None else [f"{part}/{name}" for name in own]
+        split_names = split.names()
+        names += split_names if split.files is not None else [f"{part}/{name}" for name in split_names]
         labels += split.labels.tolist()
         parts += [part] * len(split)
     return {

@@ -78,10 +78,10 @@ def _download(remote: Remote, folder: Path, progress: Progress | None) -> None:
                 part.unlink()
 
 
-def _copy(response: IO[bytes], file: IO[bytes], total: int, what: str, progress: Progress | None) -> None:
+def _copy(response: IO[bytes], file: IO[bytes], total: int, task: str, progress: Progress | None) -> None:
     done = 0
     while block := response.read(BLOCK):
         file.write(block)
         done += len(block)
         if progress is not None and total:
-            progress(what, min(1.0, done / total))
+            progress(task, min(1.0, done / total))

@@ -24,11 +24,15 @@ MAX_FILE_BYTES = 256 * 2**20
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """By other methods, zipfile unpacks without a limit: gigabytes from a kilobyte of bzip2."""
 SYSTEM = {
-    "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information",  # Windows
-    "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot",  # Synology, QNAP
+    # macOS
+    *("__macosx", "icon\r", "network trash folder", "temporary items"),
+    # Windows
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information"),
+    # Synology, QNAP
+    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot"),
+    # Linux
     "lost+found",
-}  # fmt: skip
+}
 """Files that systems and storage devices create in folders, in lower case; their other files are hidden."""
 NAMED = 5
 """Maximal names in a message."""

@@ -101,9 +101,9 @@ def _loose(folder: Path) -> Iterator[Path]:
 
 def _flat(root: Path, folders: list[Path]) -> Tree:
     """Return a tree of classes without splits."""
-    near = [folder for folder in folders if _like_a_split(folder.name)]
-    if near == folders or any(subfolders(folder) for folder in near):
-        others = [folder.name for folder in near if folder.name.lower() not in TEST + VALIDATION]
+    split_like = [folder for folder in folders if _like_a_split(folder.name)]
+    if split_like == folders or any(subfolders(folder) for folder in split_like):
+        others = [folder.name for folder in split_like if folder.name.lower() not in TEST + VALIDATION]
         rename = f": rename {some(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
     unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
@@ -168,8 +168,8 @@ def _labelled(folder: Path, root: Path, train: Part) -> Part | None:
             bad.append(BadFile(image.name, f"has no label in {file.name}"))
         else:
             labelled.setdefault(label, []).append(image)
-    own = [name for name in listing.unread if root / name != file]
-    return _part(folder, labelled, bad, own)
+    unread = [name for name in listing.unread if root / name != file]
+    return _part(folder, labelled, bad, unread)
 
 
 def _file_of_labels(folder: Path, root: Path) -> Path | None:

@@ -47,8 +47,8 @@ def files_folder(spec: "DatasetSpec") -> Path:
 
 def image_cache_folder() -> Path:
     """Return the folder of decoded images: STUDY_CACHE, or else `images` in the user's cache folder."""
-    given = os.environ.get("STUDY_CACHE")
-    return Path(given).expanduser() if given else cache_folder("images")
+    folder = os.environ.get("STUDY_CACHE")
+    return Path(folder).expanduser() if folder else cache_folder("images")
 
 
 def given_folder(name: str, root: str | None) -> Path:

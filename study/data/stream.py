@@ -48,8 +48,8 @@ def batch_images(split: Split, indices: Iterable[Index], device: torch.device) -
 
 def on_device(split: Split, device: torch.device) -> bool:
     """Whether the split's images are on `device`; any GPU counts for a `device` without a number."""
-    here = split.pixels.device
-    return here.type == device.type and device.index in (None, here.index)
+    split_device = split.pixels.device
+    return split_device.type == device.type and device.index in (None, split_device.index)
 
 
 def _streamed(split: Split, indices: Iterable[Index], device: torch.device) -> Iterator[Tensor]:

@@ -35,13 +35,13 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
         elif isinstance(module, nn.Linear):
             multiply_adds += module.in_features * output.shape[1:].numel()
 
-    own = copy.deepcopy(net).eval()
-    allocate(own, torch.device("cpu"))
-    weighted = {name: module for name, module in own.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    net_copy = copy.deepcopy(net).eval()
+    allocate(net_copy, torch.device("cpu"))
+    weighted = {name: module for name, module in net_copy.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     for module in weighted.values():
         module.register_forward_hook(add)
     with torch.no_grad():
-        own(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
+        net_copy(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
     layers = sum("downsample" not in name.split(".") for name in weighted)
-    parameters = sum(parameter.numel() for parameter in own.parameters())
+    parameters = sum(parameter.numel() for parameter in net_copy.parameters())
     return Complexity(layers, parameters, multiply_adds)

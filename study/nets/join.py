@@ -65,8 +65,8 @@ class _Norm(nn.Module):
         self._var = torch.cat([cast(Tensor, norm.running_var) for norm in parts])
         width = parts[0].num_features
         for i, norm in enumerate(parts):
-            here = slice(i * width, (i + 1) * width)
-            norm.running_mean, norm.running_var = self._mean[here], self._var[here]
+            channels = slice(i * width, (i + 1) * width)
+            norm.running_mean, norm.running_var = self._mean[channels], self._var[channels]
 
     def forward(self, x: Tensor) -> Tensor:
         first = self._parts[0]

@@ -86,8 +86,8 @@ class StagedNet(nn.Module):
     def set_first_values(self) -> None:
         """Set Fixup's own parameters to their first values: the linear layer begins at 0 (its rule 1)."""
         if self.fixup:
-            for own in (self.first_bias, self.last_bias, self.fc.weight):
-                nn.init.zeros_(own)
+            for parameter in (self.first_bias, self.last_bias, self.fc.weight):
+                nn.init.zeros_(parameter)
 
     def begin(self, x: Tensor) -> Tensor:
         """Return the first block's input, from the first convolution's output."""

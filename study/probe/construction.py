@@ -99,8 +99,8 @@ def add_noise(
     Raises:
         StudyError: a name in `blocks` that no 3x3 layer is in.
     """
-    own = copy_net(net, training=net.training)
-    layers = find_layers(own)
+    net_copy = copy_net(net, training=net.training)
+    layers = find_layers(net_copy)
     missing = {name for name in blocks or () if not any(_within(layer.name, name) for layer in layers)}
     if missing:
         raise StudyError(f"the net has no 3x3 layers in {', '.join(sorted(missing))}")
@@ -110,7 +110,7 @@ def add_noise(
             noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=generator.device)
             norm = weight.flatten(1).norm(dim=1)[:, None, None, None]
             weight += noise.to(weight.device) * norm * (scale / math.sqrt(weight[0].numel()))
-    return own
+    return net_copy
 
 
 def _within(layer: str, block: str) -> bool:
@@ -131,12 +131,12 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
     plain = all(isinstance(block, BasicBlock) and block.shortcut == "none" for block in blocks)
     if not isinstance(net, CifarNet | ImageNetNet) or not plain or not net.design.is_common:
         raise StudyError("only a plain net of basic blocks can be made deeper by identities: plain-20, plain-18")
-    own = 2 * len(blocks) + 2
+    own_depth = 2 * len(blocks) + 2
     family: Literal["cifar", "imagenet"] = "cifar" if isinstance(net, CifarNet) else "imagenet"
     name = resolve_net("plain", depth, family)
-    if depth < own or (family == "imagenet" and STAGES[depth][0] != "basic"):
-        why = "has other blocks" if depth > own else "is shallower"
-        raise StudyError(f"{name} can't be built from plain-{own} by inserting identities: it {why}")
+    if depth < own_depth or (family == "imagenet" and STAGES[depth][0] != "basic"):
+        why = "has other blocks" if depth > own_depth else "is shallower"
+        raise StudyError(f"{name} can't be built from plain-{own_depth} by inserting identities: it {why}")
     convs = [cast(nn.Conv2d, stage[0].conv1) for stage in _stages(net).values()]
     base = (16, 32, 64) if family == "cifar" else (64, 128, 256, 512)
     build: Callable[..., nn.Module] = type(net)
@@ -155,8 +155,8 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
 
 def _width(channels: Sequence[int], base: Sequence[int]) -> float:
     """Return a width multiplier that rounds to these channels: the middle of those that do."""
-    low = max((own - 0.5) / at_one if own > 1 else 0.0 for own, at_one in zip(channels, base, strict=True))
-    high = min((own + 0.5) / at_one for own, at_one in zip(channels, base, strict=True))
+    low = max((count - 0.5) / at_one if count > 1 else 0.0 for count, at_one in zip(channels, base, strict=True))
+    high = min((count + 0.5) / at_one for count, at_one in zip(channels, base, strict=True))
     return (low + high) / 2
 
 

@@ -48,7 +48,7 @@ def measure_sharpness(
     *,
     training: bool = False,
     tolerance: float = 0.01,
-    most: int = 200,
+    max_products: int = 200,
 ) -> Sharpness:
     """Find the Hessian's largest eigenvalue by power iteration from a random vector.
 
@@ -64,20 +64,20 @@ def measure_sharpness(
         generator: of the first vector.
         training: whether batch norms use the statistics of each batch, as in training.
         tolerance: of the residual, relative to the eigenvalue.
-        most: iterations, at most.
+        max_products: iterations, at most.
     """
-    own = copy_net(net, training=training)
-    weights = list(own.parameters())
+    net_copy = copy_net(net, training=training)
+    weights = list(net_copy.parameters())
     draw = torch.randn(sum(w.numel() for w in weights), generator=generator, device=generator.device)
     start = draw.to(weights[0])  # (P,)
 
     def product(v: Tensor) -> Tensor:
-        return _hessian_product(own, batches, weights, v)
+        return _hessian_product(net_copy, batches, weights, v)
 
-    farthest = _iterate(product, start, 0.0, tolerance, most)
+    farthest = _iterate(product, start, 0.0, tolerance, max_products)
     if farthest.eigenvalue >= 0 or not farthest.converged:
         return farthest
-    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, most - farthest.iterations))
+    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, max_products - farthest.iterations))
     return Sharpness(rest.eigenvalue, rest.residual, farthest.iterations + rest.iterations, rest.converged)
 
 
@@ -92,12 +92,12 @@ def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveR
     Raises:
         StudyError: the net has no stages `layer1`, `layer2`, ...; no images.
     """
-    own = copy_net(net, training=False)
-    stages = [child for name, child in own.named_children() if name.startswith("layer")]
+    net_copy = copy_net(net, training=False)
+    stages = [child for name, child in net_copy.named_children() if name.startswith("layer")]
     if not stages or not batches:
         raise StudyError("effective ranks are those of some images at the stages of plain-N or resnet-N")
     rows = []
-    for number, products in enumerate(sum_outputs(own, stages, batches, _products), 1):
+    for number, products in enumerate(sum_outputs(net_copy, stages, batches, _products), 1):
         rank = _effective_rank(products.cpu())
         channels = len(products) - 1
         rows.append(EffectiveRank(number, channels, rank, rank / channels))
@@ -118,9 +118,11 @@ def _hessian_product(net: nn.Module, batches: Batches, weights: list[nn.Paramete
     return total
 
 
-def _iterate(product: Callable[[Tensor], Tensor], v: Tensor, shift: float, tolerance: float, most: int) -> Sharpness:
+def _iterate(
+    product: Callable[[Tensor], Tensor], v: Tensor, shift: float, tolerance: float, max_products: int
+) -> Sharpness:
     """Find the eigenvalue of H that is farthest from `shift`."""
-    for iteration in range(1, most + 1):
+    for iteration in range(1, max_products + 1):
         v = v / v.norm()
         bent = product(v)
         value = float(v @ bent)  # sync point
@@ -128,7 +130,7 @@ def _iterate(product: Callable[[Tensor], Tensor], v: Tensor, shift: float, toler
         if residual <= tolerance * abs(value - shift):
             return Sharpness(value, residual, iteration, converged=True)
         v = bent - shift * v
-    return Sharpness(value, residual, most, converged=False)
+    return Sharpness(value, residual, max_products, converged=False)
 
 
 def _products(y: Tensor) -> Tensor:

@@ -62,12 +62,12 @@ def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: flo
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = copy_net(net, training=True)
-    layers = find_layers(own)
+    net_copy = copy_net(net, training=True)
+    layers = find_layers(net_copy)
     inputs: list[Tensor] = []
     for layer in layers:
         layer.conv.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
-    logits = own(images.detach().requires_grad_())  # (N, K)
+    logits = net_copy(images.detach().requires_grad_())  # (N, K)
     weights = [layer.conv.weight for layer in layers]
     gradients = torch.autograd.grad(F.cross_entropy(logits, labels), [*inputs, *weights])
     norms = torch.stack([value.detach().norm() for value in (*gradients, *weights)]).reshape(3, -1)
@@ -87,7 +87,7 @@ def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:
         StudyError: the nets have different layers.
     """
     layers = [find_layers(net) for net in (before, after)]
-    shapes = [[(layer.name, layer.conv.weight.shape) for layer in own] for own in layers]
+    shapes = [[(layer.name, layer.conv.weight.shape) for layer in net_layers] for net_layers in layers]
     if shapes[0] != shapes[1]:
         raise StudyError("the two nets have different layers: an angle is between two states of one net")
     return [

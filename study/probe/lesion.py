@@ -86,9 +86,9 @@ def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
     Raises:
         StudyError: the net has no blocks, as VGG nets.
     """
-    own, places = _blocks(net)
-    whole = _score(own, batches)
-    return [_without([place], 0, own, batches, whole) for place in _deletable(places)]
+    net_copy, places = _blocks(net)
+    whole = _score(net_copy, batches)
+    return [_without([place], 0, net_copy, batches, whole) for place in _deletable(places)]
 
 
 def delete_random(
@@ -99,15 +99,15 @@ def delete_random(
     Raises:
         StudyError: the net has no blocks, or fewer that can be taken out than a count.
     """
-    own, places = _blocks(net)
-    whole, pool = _score(own, batches), _deletable(places)
+    net_copy, places = _blocks(net)
+    whole, pool = _score(net_copy, batches), _deletable(places)
     if not all(0 <= count <= len(pool) for count in counts):
         raise StudyError(f"{max(counts)} blocks can't be taken out: the net has {len(pool)} that can")
     rows = []
     for count in counts:
         for draw in range(draws):
             chosen = torch.randperm(len(pool), generator=generator)[:count].sort().values.tolist()
-            rows.append(_without([pool[i] for i in chosen], draw, own, batches, whole))
+            rows.append(_without([pool[i] for i in chosen], draw, net_copy, batches, whole))
     return rows
 
 
@@ -122,8 +122,8 @@ def swap_random(
     Raises:
         StudyError: the net has no blocks, or no stage has two that keep the shape.
     """
-    own, places = _blocks(net)
-    whole = _score(own, batches)
+    net_copy, places = _blocks(net)
+    whole = _score(net_copy, batches)
     movable = [i for i, place in enumerate(places) if place.keeps_shape]
     pairs = [(a, b) for a, b in combinations(movable, 2) if places[a].stage is places[b].stage]
     if not pairs:
@@ -136,7 +136,7 @@ def swap_random(
                 a, b = pairs[pair]
                 order[a], order[b] = order[b], order[a]
             _arrange(places, order)
-            score = _score(own, batches)
+            score = _score(net_copy, batches)
             _arrange(places, range(len(places)))
             tau = kendall_tau(order)
             rows.append(Reordering(count, draw, tau, score.error, score.loss, score.error - whole.error))
@@ -151,17 +151,17 @@ def kendall_tau(order: Sequence[int]) -> float:
 
 def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
     """Return a copy of the net, and the places of its blocks."""
-    own = copy_net(net, training=False)
+    net_copy = copy_net(net, training=False)
     places = [
         _Place(f"{name}.{i}", stage, i, block)
-        for name, stage in own.named_children()
+        for name, stage in net_copy.named_children()
         if isinstance(stage, nn.Sequential)
         for i, block in enumerate(stage)
         if isinstance(block, Block)
     ]
     if not places:
         raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")
-    return own, places
+    return net_copy, places
 
 
 def count_deletable(net: nn.Module) -> int:

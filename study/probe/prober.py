@@ -124,9 +124,9 @@ def _as_row(lesion: Lesion, kind: str) -> Row:
     return {"kind": kind, "block": block, "stage": stage, "count": len(lesion.blocks), **of_net}
 
 
-def doubling(most: int) -> list[int]:
+def doubling(limit: int) -> list[int]:
     """Return 1, 2, 4, ..., none greater than `most`."""
-    return [2**power for power in range(most.bit_length()) if 2**power <= most]
+    return [2**power for power in range(limit.bit_length()) if 2**power <= limit]
 
 
 def _surface(subject: Subject) -> Tables:
@@ -146,7 +146,7 @@ def _surface(subject: Subject) -> Tables:
 
 def _curvature(subject: Subject) -> Tables:
     sharpness = measure_sharpness(
-        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, most=PRODUCTS
+        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, max_products=PRODUCTS
     )
     ranks = measure_effective_ranks(subject.net, subject.batches)
     return {"curvature": [asdict(sharpness)], "ranks": [asdict(row) for row in ranks]}
@@ -158,7 +158,7 @@ def _construction(subject: Subject) -> Tables:
         return {}
     scorer = subject.scorer
     split = scorer.dataset.train
-    own = scorer.score(split).error
+    own_error = scorer.score(split).error
     tables: Tables = {"construction": [], "continuation": []}
     for target in subject.plan.targets:
         for statistics in CONSTRUCTIONS:
@@ -170,7 +170,7 @@ def _construction(subject: Subject) -> Tables:
                 "changed": built.changed,
                 "images": len(split),
                 "blocks": len(built.inserted),
-                "shallow_error": own,
+                "shallow_error": own_error,
                 "error": scorer.score(split, built.net).error,
             }
             tables["construction"].append(row)

@@ -39,9 +39,9 @@ def measure_responses(
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = copy_net(net, training=training)
-    layers = find_layers(own)
-    sums = sum_outputs(own, [layer.norm for layer in layers], batches, channel_sums)
+    net_copy = copy_net(net, training=training)
+    layers = find_layers(net_copy)
+    sums = sum_outputs(net_copy, [layer.norm for layer in layers], batches, channel_sums)
     return [
         Response(layer.index, layer.name, layer.stage, *_deviations(of_layer))
         for layer, of_layer in zip(layers, sums, strict=True)

@@ -78,8 +78,8 @@ def measure_shattering(
         raise StudyError(f"lines go from images to as many others, not {tuple(first.shape)} to {tuple(second.shape)}")
     if points < 3:
         raise StudyError(f"{points} points make no autocorrelation: take 3 or more")
-    own = copy_net(net, training=False).requires_grad_(False)
-    lines = [_gradients(own, start, end, points, logit) for start, end in zip(first, second, strict=True)]
+    net_copy = copy_net(net, training=False).requires_grad_(False)
+    lines = [_gradients(net_copy, start, end, points, logit) for start, end in zip(first, second, strict=True)]
     g = torch.stack(lines)  # (L, P, D)
     centred = g - g.mean(1, keepdim=True)
     power, change = float(g.square().sum()), float(centred.square().sum())

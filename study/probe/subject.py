@@ -50,11 +50,11 @@ class RereadBatches:
 
 def copy_net(net: nn.Module, *, training: bool) -> nn.Module:
     """Return a copy in the mode asked for, without gradients: it has its own weights and running statistics."""
-    own = copy.deepcopy(net).train(training)
-    unshare_statistics(own)  # every rank of a run measures by itself, on all the images
-    own.requires_grad_(True)
-    own.zero_grad(set_to_none=True)
-    return own
+    net_copy = copy.deepcopy(net).train(training)
+    unshare_statistics(net_copy)  # every rank of a run measures by itself, on all the images
+    net_copy.requires_grad_(True)
+    net_copy.zero_grad(set_to_none=True)
+    return net_copy
 
 
 @torch.no_grad()
@@ -64,17 +64,17 @@ def recalibrated(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> nn
     At initialisation running statistics are mean 0 and variance 1, so that batch norm does nothing in evaluation mode:
     a net is to be recalibrated before it is measured there. Batches are images (N, C, H, W) and labels (N,).
     """
-    own = copy_net(net, training=True)
-    norms = [module for module in own.modules() if isinstance(module, nn.BatchNorm2d)]
+    net_copy = copy_net(net, training=True)
+    norms = [module for module in net_copy.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
     for images, _ in batches:
-        own(images)
+        net_copy(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    return own.eval()
+    return net_copy.eval()
 
 
 @dataclass(frozen=True, eq=False)

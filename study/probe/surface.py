@@ -106,15 +106,15 @@ def measure_surface(
         raise StudyError(f"a slice of {points} points has no centre: take an odd number, 3 or more")
     if len(directions) not in (1, 2) or not batches:
         raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
-    own = copy_net(net, training=False)
-    use_native_norms(own)
+    net_copy = copy_net(net, training=False)
+    use_native_norms(net_copy)
     if recalibrate:
-        _use_batch_statistics(own)
+        _use_batch_statistics(net_copy)
     ticks = torch.linspace(-span, span, points, dtype=torch.float64)
     ticks[points // 2] = 0  # exactly
     grid = torch.cartesian_prod(ticks, ticks if len(directions) == 2 else torch.zeros(1, dtype=torch.float64))
-    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(own, batches))
-    scores = torch.cat([_scores(own, batches, directions, part) for part in torch.split(grid, at_once)])
+    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(net_copy, batches))
+    scores = torch.cat([_scores(net_copy, batches, directions, part) for part in torch.split(grid, at_once)])
     count = sum(len(labels) for _, labels in batches)
     return [
         SurfacePoint(a, b, loss / count, 100 * wrong / count)
@@ -137,8 +137,8 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
     basin = math.log(classes)
     slack = ROUNDING * (1 + inner)
     least = torch.linalg.eigvalsh(second)[..., 0]
-    here = inner < basin
-    nonconvex = float((least < -4 * slack / step**2)[here].double().mean()) if here.any() else math.nan
+    in_basin = inner < basin
+    nonconvex = float((least < -4 * slack / step**2)[in_basin].double().mean()) if in_basin.any() else math.nan
     neighbours = _neighbours(loss)  # (8 or 2, inner A, inner B')
     minima = int((neighbours > inner + slack).all(0).sum())
     a, b = (n // 2 for n in inner.shape)

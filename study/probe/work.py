@@ -66,10 +66,10 @@ def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
 def _lesions(blocks: int, pool: int) -> float:
     """Return how many whole nets the nets with some of their blocks are, `pool` of which can be taken out."""
     counts = doubling(pool)
-    each = pool * (1 - 1 / blocks)
+    remaining = pool * (1 - 1 / blocks)
     random = DRAWS * sum(1 - count / blocks for count in counts)
     swaps = DRAWS * len(counts) if blocks > 4 else 0  # fewer have no two of one shape in a stage
-    return 3 + each + random + swaps
+    return 3 + remaining + random + swaps
 
 
 def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int, stages: int) -> Work:

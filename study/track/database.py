@@ -236,13 +236,13 @@ def _moved_to(mlruns: Path, name: str, location: str) -> str:
     path = local_path(location)
     if path is None or path.is_relative_to(mlruns) or "mlruns" not in path.parts:
         return ""
-    own = Path("mlruns", name).parts
-    is_study = path.parts[-len(own) :] == own
-    depth = len(own) - 1 if is_study else path.parts[::-1].index("mlruns")
-    here = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
-    if exists(here) and exists(path) and here.samefile(path):
+    usual = Path("mlruns", name).parts
+    is_study = path.parts[-len(usual) :] == usual
+    depth = len(usual) - 1 if is_study else path.parts[::-1].index("mlruns")
+    moved = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
+    if exists(moved) and exists(path) and moved.samefile(path):
         return ""
-    return here.as_uri() if is_study or exists(here) or not exists(path) else ""
+    return moved.as_uri() if is_study or exists(moved) or not exists(path) else ""
 
 
 def _marks(values: Sequence[str]) -> str:

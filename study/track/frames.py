@@ -274,7 +274,7 @@ def curves_frame(runs: pd.DataFrame, histories: dict[str, "History"]) -> pd.Data
     """Set the histories of metrics side by side, by variant, architecture, depth, seed and step."""
     if not any(len(history.step) for history in histories.values()):
         return pd.DataFrame(columns=[*NET_COLUMNS, "step", *CURVES])
-    run, step = (np.concatenate([getattr(each, part) for each in histories.values()]) for part in ("run", "step"))
+    run, step = (np.concatenate([getattr(history, part) for history in histories.values()]) for part in ("run", "step"))
     first, width = step.min(), np.ptp(step) + 1
     # Each pair of run and step once, ordered by both, and the position of every value among these pairs.
     pairs, position = np.unique(run * width + (step - first), return_inverse=True)

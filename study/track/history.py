@@ -101,10 +101,10 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
     An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then requested again.
     """
     rows: list[Row] = []
-    left = sorted(run_ids)
-    while left:
-        asked = left[:BULK_RUNS]
-        query = [("metric_key", key), ("max_results", BULK_VALUES), *(("run_id", run_id) for run_id in asked)]
+    remaining = sorted(run_ids)
+    while remaining:
+        requested = remaining[:BULK_RUNS]
+        query = [("metric_key", key), ("max_results", BULK_VALUES), *(("run_id", run_id) for run_id in requested)]
         answer = http_request(credentials, BULK, "GET", params=query)
         if answer.status_code in (404, 405):
             return None
@@ -114,16 +114,16 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
         part = [_row(value["run_id"], value["step"], value["timestamp"], value["value"]) for value in metrics]
         if len(part) < BULK_VALUES:
             rows += part
-            left = left[len(asked) :]
+            remaining = remaining[len(requested) :]
             continue
-        cut = part[-1][0]
-        whole = [row for row in part if row[0] != cut]
-        if not whole:  # one run fills an answer: page by page
-            whole = _one_run(client, cut, key)
-            left = [run_id for run_id in left if run_id > cut]
+        last_run = part[-1][0]
+        complete = [row for row in part if row[0] != last_run]
+        if not complete:  # one run fills an answer: page by page
+            complete = _one_run(client, last_run, key)
+            remaining = [run_id for run_id in remaining if run_id > last_run]
         else:
-            left = [run_id for run_id in left if run_id >= cut]
-        rows += whole
+            remaining = [run_id for run_id in remaining if run_id >= last_run]
+        rows += complete
     return rows
 
 

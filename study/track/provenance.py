@@ -218,4 +218,8 @@ def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
                 environments.append(json.loads(Path(path).read_text(encoding="utf-8")))
         except (MlflowException, OSError, ValueError):
             pass  # what was read before still stands
-    return [{str(key): str(value) for key, value in each.items()} for each in environments if isinstance(each, dict)]
+    return [
+        {str(key): str(value) for key, value in environment.items()}
+        for environment in environments
+        if isinstance(environment, dict)
+    ]

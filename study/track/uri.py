@@ -20,11 +20,11 @@ def tracking_uri(folder: Path | None = None) -> str:
     A relative default would follow the working folder, and would turn into the retired file store where an old `mlruns`
     is beside it.
     """
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if not given:
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
         return sqlite_uri((folder or Path.cwd()).resolve() / "mlflow.db")
-    path, (_, mark, options) = database_path(given), given.partition("?")
-    return sqlite_uri(path.resolve()) + mark + options if path is not None else given
+    path, (_, mark, options) = database_path(address), address.partition("?")
+    return sqlite_uri(path.resolve()) + mark + options if path is not None else address
 
 
 def sqlite_uri(path: Path) -> str:
@@ -46,10 +46,10 @@ def ui_hint(uri: str) -> str:
     path = database_path(uri)
     if path is None and urlparse(uri).scheme in ("http", "https"):
         return without_passwords(uri)
-    here = path == Path.cwd() / "mlflow.db"
-    if here and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
+    is_default = path == Path.cwd() / "mlflow.db"
+    if is_default and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
         return "mlflow ui"
-    address = f"{SQLITE}mlflow.db" if here else without_passwords(uri)
+    address = f"{SQLITE}mlflow.db" if is_default else without_passwords(uri)
     return shlex.join(["mlflow", "ui", "--backend-store-uri", address])
 
 

@@ -96,9 +96,9 @@ def _deterministic() -> Iterator[None]:
 
 def _explained(text: str) -> str | None:
     """Return a message for PyTorch's error about an operation that isn't deterministic; None for any other error."""
-    what, marked, _ = text.partition(" does not have a deterministic implementation")
+    operation, marked, _ = text.partition(" does not have a deterministic implementation")
     if marked:
-        return f"'{what}' has no deterministic form on this device: leave out 'deterministic', or train elsewhere"
+        return f"'{operation}' has no deterministic form on this device: leave out 'deterministic', or train elsewhere"
     if "CUBLAS_WORKSPACE_CONFIG" in text:
         return "'deterministic' needs CUBLAS_WORKSPACE_CONFIG=:4096:8 (or :16:8) in the environment when CUDA starts"
     return None

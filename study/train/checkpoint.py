@@ -33,7 +33,7 @@ class DamagedCheckpoint(StudyError):
     """A file that isn't what this program wrote: cut short, altered, or no checkpoint at all."""
 
 
-class Found(NamedTuple):
+class FoundCheckpoint(NamedTuple):
     """The newest intact checkpoint (None if there is none), and why newer ones were refused."""
 
     values: dict[str, Any] | None
@@ -101,7 +101,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return values
 
 
-def find_checkpoint(path: Path, device: torch.device) -> Found:
+def find_checkpoint(path: Path, device: torch.device) -> FoundCheckpoint:
     """Read the newest checkpoint that is whole, of the two kept; a damaged one is removed.
 
     Raises:
@@ -110,10 +110,10 @@ def find_checkpoint(path: Path, device: torch.device) -> Found:
     damaged: list[str] = []
     for file in (path, previous(path)):
         try:
-            return Found(load_checkpoint(file, device), tuple(damaged))
+            return FoundCheckpoint(load_checkpoint(file, device), tuple(damaged))
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as error:
             damaged.append(str(error))
             file.unlink()  # else it would be kept as the one before the next, in place of a whole one
-    return Found(None, tuple(damaged))
+    return FoundCheckpoint(None, tuple(damaged))

@@ -89,13 +89,13 @@ def error_over_views(
     size = BATCH * group.size
     for start in range(0, len(split), size):
         raise_if_stopped(stop)
-        here = group.shard.of(slice(start, min(start + size, len(split))))
-        if here.start == here.stop:
+        rows = group.shard.of(slice(start, min(start + size, len(split))))
+        if rows.start == rows.stop:
             continue
         probabilities = predict_probabilities(
-            net, split.part(here), normalizer, augment=augment, device=device, views=views, precision=precision
+            net, split.part(rows), normalizer, augment=augment, device=device, views=views, precision=precision
         )
-        errors += (probabilities.argmax(1) != labels[here]).sum()
+        errors += (probabilities.argmax(1) != labels[rows]).sum()
     return 100 * group.total(errors).item() / len(split)  # sync point
 
 

@@ -211,10 +211,10 @@ class Search:
 
         The bounds are wide enough for an enqueued point.
         """
-        given = self._trials()[trial.number].system_attrs.get("fixed_params", {})
+        fixed = self._trials()[trial.number].system_attrs.get("fixed_params", {})
         for axis in axes(self.tune):
             low, high = sorted((axis.to_storage(axis.low), axis.to_storage(axis.high)))
-            value = given.get(axis.parameter, low)
+            value = fixed.get(axis.parameter, low)
             low, high = min(low, value), max(high, value)
             if axis.scale == "whole":
                 trial.suggest_int(axis.parameter, int(low), int(high))

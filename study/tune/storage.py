@@ -31,9 +31,13 @@ class RetryingStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its ba
             sqlalchemy.exc.SQLAlchemyError: it can't be opened.
         """
         local = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
-        kept = {} if local else {"pool_pre_ping": True}  # a server that was restarted has closed what was open
+        server_options = (
+            {} if local else {"pool_pre_ping": True}
+        )  # a server that was restarted has closed what was open
         _check_tables(url, local)
-        self._whole = get_storage(RDBStorage(url, engine_kwargs={**local, **kept}))  # with Optuna's own cache
+        self._storage = get_storage(
+            RDBStorage(url, engine_kwargs={**local, **server_options})
+        )  # with Optuna's own cache
         self._address = without_passwords(url)
         self._retry = retry
 
@@ -44,13 +48,13 @@ class RetryingStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its ba
 
     def remove_session(self) -> None:
         """Let go of the database's connection, as Optuna does at the end of a study."""
-        self._whole.remove_session()
+        self._storage.remove_session()
 
 
 def _with_retries(name: str) -> Callable[..., Any]:
-    def call(self: RetryingStorage, *given: Any, **named: Any) -> Any:
+    def call(self: RetryingStorage, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._retry(lambda: getattr(self._whole, name)(*given, **named), self.transient_error)
+            return self._retry(lambda: getattr(self._storage, name)(*args, **kwargs), self.transient_error)
         except (SQLAlchemyError, StorageInternalError) as error:
             reason = first_line(error.__cause__ or error)
             raise StudyError(f"Optuna's storage {self._address}: {reason}") from error
