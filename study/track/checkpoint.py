@@ -37,10 +37,10 @@ def fetch_checkpoint(run: str, experiment: str | None = None, uri: str | None = 
     Args:
         run: a run's id, the beginning of one (from 6 digits on), or its name, such as `resnet-56 seed 0`.
         experiment: the study of a run that is given by its name or the beginning of its id; needed for these.
-        uri: where MLflow keeps things.
+        uri: MLflow's address.
 
     Raises:
-        StudyError: no such run, several, one without a result, or its files can't be had.
+        StudyError: no such run, several, a run without a result, or its files can't be fetched.
     """
     uri = uri or tracking_uri()
     client = connect(uri)

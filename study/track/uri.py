@@ -38,7 +38,7 @@ def database_path(uri: str) -> Path | None:
 
 
 def ui_hint(uri: str) -> str:
-    """Return what opens MLflow's pages: the address of a server, or the command that works in this folder.
+    """Return how to open MLflow's pages: the address of a server, or the command that works in this folder.
 
     Without an option, `mlflow ui` shows `mlflow.db` of this folder, unless a file store of an older MLflow is beside
     it or another store is set.
@@ -54,7 +54,7 @@ def ui_hint(uri: str) -> str:
 
 
 def ui_address(address: str) -> str:
-    """Return where a browser finds MLflow's pages, without name and password.
+    """Return the address of MLflow's pages for a browser, without name and password.
 
     Raises:
         StudyError: it isn't an http or https address.
@@ -86,7 +86,7 @@ def local_path(location: str) -> Path | None:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there, as far as can be seen: another user's folder may be closed to us."""
+    """Whether a path exists and can be seen: a folder of another user may be closed."""
     try:
         return path.exists()
     except OSError:
