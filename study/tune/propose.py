@@ -9,7 +9,7 @@ from study.config import Tune
 from study.tune.space import Point, axes
 
 STARTUP_TRIALS = 4
-"""Trials that are completed before the pruner may stop one."""
+"""Completed trials before the pruner may stop one."""
 
 
 def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
