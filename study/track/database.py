@@ -205,9 +205,9 @@ def metric_values(connection: Any, run_ids: Sequence[str], key: str) -> Iterator
 def repair_moved(uri: str) -> None:
     """Correct artifact paths in the local database of a study that was moved or copied: MLflow stores absolute ones.
 
-    `mlruns` beside the database holds the files of the database's studies, so it replaces the stored path: otherwise files
-    would go to the folder that was copied, or a folder that was moved away would be created again.
-    The path of another program's experiment is replaced only where it is gone, or its folder is in that `mlruns` too.
+    `mlruns` beside the database holds the files of the database's studies, so it replaces the stored path: otherwise
+    files would go to the folder that was copied, or a folder that was moved away would be created again. The path of
+    another program's experiment is replaced only if it is gone, or if its folder is in that `mlruns` too.
     """
     file = database_path(uri)
     if file is None or not file.exists():
