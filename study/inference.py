@@ -84,7 +84,7 @@ def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Pre
         net = build_spec_net(spec, len(classes), shape[0])
         net.load_state_dict(values["net"])
         normalizer = Normalizer(values["mean"], values["std"])
-    except Exception as error:  # of a net of another shape, PyTorch says so by nearly anything
+    except Exception as error:  # for a net of another shape PyTorch may raise any error
         raise StudyError(f"the run's checkpoint can't be used: {printable(reason(error))}") from None
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Predictor(net, normalizer, spec, classes, shape, device)
@@ -206,7 +206,7 @@ def _decoded(
         try:
             rgb = decode(listing.read(files[row]))
             pixels = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
-        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+        except Exception as error:  # decoders and zipfile may raise any error for a damaged file
             return reason(error)
         return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
 

@@ -32,10 +32,10 @@ DEFINITION = (
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What `study data stats` writes and a report shows about a data set."""
+    """The description of a data set that `study data stats` writes and a report shows."""
 
     table: dict[str, list[Any]]
-    """Columns of equal length, a row an image: name, class, height, width (original, in pixels), path, split."""
+    """Columns of equal length, a row per image: name, class, height, width (original, in pixels), path, split."""
     statistics: dict[str, Any]
     """Plain values: see `describe`."""
     samples: Pixels

@@ -21,7 +21,7 @@ BLOCK = 2**18
 
 @dataclass(frozen=True)
 class Remote:
-    """A file that can be fetched: its name, where it is, and its checksum."""
+    """A file to download: name, addresses and checksum."""
 
     name: str
     url: str
@@ -40,7 +40,7 @@ def has_md5(path: Path, md5: str) -> bool:
 
 
 def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress | None) -> None:
-    """Download the missing files into `folder`; of several processes, one downloads and the others wait.
+    """Download the missing files into `folder`; one process downloads, others wait for it.
 
     Raises:
         DataError: a download failed; it says which files belong where, so that they can be put there by hand.
