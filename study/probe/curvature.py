@@ -1,4 +1,4 @@
-"""How sharply the loss bends at a net, and how many dimensions its features fill.
+"""The curvature of the loss at a net, and the number of dimensions that its features fill.
 
 Legend: N images, C channels, H height, W width, P parameters.
 """
@@ -23,20 +23,20 @@ class Sharpness:
 
     eigenvalue: float
     residual: float
-    """||Hv - eigenvalue v|| for the unit vector v found: the Hessian has an eigenvalue no farther away than this."""
+    """||Hv - eigenvalue v|| for the unit vector v found: an eigenvalue of the Hessian is within this distance."""
     iterations: int
-    """Products of the Hessian with a vector."""
+    """Number of products of the Hessian with a vector."""
     converged: bool
 
 
 @dataclass(frozen=True)
 class EffectiveRank:
-    """How many dimensions the features at the end of a stage fill."""
+    """The number of dimensions that the features at the end of a stage fill."""
 
     stage: int
     channels: int
     rank: float
-    """From 1 (all features on a line) to the number of channels; 0 where nothing varies."""
+    """From 1 (all features on a line) to the number of channels; 0 if the features don't vary."""
     share: float
     """Of the channels."""
 
@@ -55,16 +55,16 @@ def measure_sharpness(
     v <- Hv / ||Hv||, eigenvalue v'Hv, until ||Hv - eigenvalue v|| is below `tolerance` times the eigenvalue, whose own
     error is then smaller still. Hv is the gradient of <dL/dtheta, v> (Pearlmutter 1994, Neural
     Computation 6), so that H, which is P by P, is never formed. Power iteration finds the eigenvalue of the largest
-    magnitude; where that is negative, it goes on with H less it, whose largest is the one sought.
+    magnitude; if it is negative, a second iteration finds the largest one of H minus it.
     The Hessian of a net of ReLUs is that of the piece it lies on.
 
     Args:
-        net: any.
+        net: any net.
         batches: images (N, C, H, W) and labels (N,): the loss is the mean over all of them.
-        generator: of the first vector.
+        generator: draws the first vector.
         training: whether batch norms use the statistics of each batch, as in training.
-        tolerance: of the residual, relative to the eigenvalue.
-        max_products: iterations, at most.
+        tolerance: maximal residual, relative to the eigenvalue.
+        max_products: maximal number of iterations.
     """
     net_copy = copy_net(net, training=training)
     weights = list(net_copy.parameters())
@@ -82,11 +82,11 @@ def measure_sharpness(
 
 
 def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveRank]:
-    """Return the effective rank of the features that each stage gives out, in evaluation mode.
+    """Return the effective rank of each stage's output features, in evaluation mode.
 
     exp(H(p)) with p_i = sigma_i / sum sigma and H the entropy in nats (Roy and Vetterli 2007, "The effective rank",
     EUSIPCO, definition 1); sigma are the singular values of the matrix (N H W, C) of the features at all positions of
-    all images, each channel's mean taken off. Where features depend linearly on each other, as Orhan and Pitkow 2017
+    all images, without each channel's mean. Where features depend linearly on each other, as Orhan and Pitkow 2017
     (arXiv 1701.09175) find in plain nets, it is far below the number of channels.
 
     Raises:
@@ -145,7 +145,7 @@ def _effective_rank(products: Tensor) -> float:
     count, total = products[-1, -1], products[-1, :-1]
     covariance = products[:-1, :-1] / count - torch.outer(total, total) / count**2
     values = torch.linalg.eigvalsh(covariance)
-    rounding = 1e-12 * products.diagonal()[:-1].sum() / count  # of features that are equal everywhere
+    rounding = 1e-12 * products.diagonal()[:-1].sum() / count  # equal features everywhere
     sigma = torch.where(values > rounding, values, 0).sqrt()
     if not sigma.sum():
         return 0.0

@@ -23,36 +23,36 @@ class Lesion:
     """The error of a net without some of its blocks."""
 
     blocks: tuple[str, ...]
-    """Taken out: `layer2.1`, in the net's order."""
+    """Names of the removed blocks, such as `layer2.1`, in the net's order."""
     downsamples: bool
-    """Whether one of them changes the map or the channels."""
+    """Whether one of the blocks changes the map or the channels."""
     draw: int
     error: float
     """Percent."""
     loss: float
     """Mean cross-entropy, in nats."""
     rise: float
-    """Of the error, in percentage points, over the whole net's."""
+    """Increase of the error over that of the whole net, in percentage points."""
 
 
 @dataclass(frozen=True)
 class Reordering:
-    """A net some of whose blocks stand in each other's place."""
+    """The error of a net some of whose blocks are swapped."""
 
     swaps: int
     draw: int
     kendall_tau: float
-    """Of the blocks' order with the trained one: 1 for the same, -1 for the reverse."""
+    """Kendall's tau of the blocks' order and the trained one: 1 for the same, -1 for the reverse."""
     error: float
     """Percent."""
     loss: float
     rise: float
-    """Of the error, in percentage points, over the whole net's."""
+    """Increase of the error over that of the whole net, in percentage points."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a block stands: `stage[i]`."""
+    """The place of a block: `stage[i]`."""
 
     name: str
     stage: nn.Sequential
@@ -66,7 +66,7 @@ class _Place:
 
 
 class _Shortcut(nn.Module):
-    """A residual block without its branch: ReLU(shortcut(x)); of an identity that is x, which is 0 or more."""
+    """A residual block without its branch: ReLU(shortcut(x)); with an identity shortcut that is x, as x >= 0."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -79,12 +79,12 @@ class _Shortcut(nn.Module):
 def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
     """Return the error without each block in turn, in the net's order (the paper's section 4.1).
 
-    Of a residual block the branch is taken out, and the shortcut stays. Of a plain net the block's layers are taken
-    out, where what's left fits together: a block that changes the shape can't be. Nothing else is changed, batch norm
-    statistics included, and nothing is trained anew. Batches are images (N, C, H, W) and labels (N,).
+    From a residual block, remove the branch and keep the shortcut. From a plain net, remove the block's layers if the
+    other layers fit together, so not those of a block that changes the shape. The rest of the net, with its batch
+    norm statistics, isn't changed or trained. Batches are images (N, C, H, W) and labels (N,).
 
     Raises:
-        StudyError: the net has no blocks, as VGG nets.
+        StudyError: the net has no blocks, like VGG nets.
     """
     net_copy, places = _blocks(net)
     whole = _score(net_copy, batches)
@@ -97,7 +97,7 @@ def delete_random(
     """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
     Raises:
-        StudyError: the net has no blocks, or fewer that can be taken out than a count.
+        StudyError: the net has no blocks, or a count exceeds the blocks that can be removed.
     """
     net_copy, places = _blocks(net)
     whole, pool = _score(net_copy, batches), _deletable(places)
@@ -116,8 +116,8 @@ def swap_random(
 ) -> list[Reordering]:
     """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
 
-    Swaps follow each other, so that a block may move more than once. Kendall's tau is over all blocks of the net, those
-    that can't move included.
+    Swaps are made one after another, so that a block may move more than once. Kendall's tau is over all blocks of the
+    net, including those that can't move.
 
     Raises:
         StudyError: the net has no blocks, or no stage has two that keep the shape.
@@ -165,10 +165,10 @@ def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
 
 
 def count_deletable(net: nn.Module) -> int:
-    """Return how many blocks can be taken out of a net.
+    """Return the number of blocks that can be removed from a net.
 
     Raises:
-        StudyError: it has no blocks, as VGG nets.
+        StudyError: it has no blocks, like VGG nets.
     """
     return len(_deletable(_blocks(net)[1]))
 
@@ -178,7 +178,7 @@ def _deletable(places: Sequence[_Place]) -> list[_Place]:
 
 
 def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Batches, whole: Score) -> Lesion:
-    """Score the net without these blocks, which are put back afterwards."""
+    """Score the net without these blocks, and put them back afterwards."""
     for place in chosen:
         place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
     score = _score(net, batches)
