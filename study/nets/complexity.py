@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a net, counted from the net itself while no image goes through it."""
+"""Parameters and multiply-adds of a net, counted from the net itself, without images."""
 
 import copy
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
 
     Multiply-adds are those of convolutions and linear layers (the paper's "FLOPs", Table 1); batch norm, additions
     and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net may be on the meta
-    device: ``with torch.device("meta"): net = build_net(...)``. An empty batch goes through a copy of it on the CPU,
-    whose weights nobody writes or reads; on meta each operation is one of PyTorch's compiler, which takes long to load.
+    device: ``with torch.device("meta"): net = build_net(...)``. An empty batch goes through a copy on the CPU with
+    uninitialised weights; on meta, operations would load PyTorch's compiler, which takes long.
     """
     multiply_adds = 0
 
