@@ -3,7 +3,7 @@
 import re
 
 _PORT = r"(?:\d+(?:[/?#\s'\"),;:.\]}]|$)|$)"
-_PASSWORD = re.compile(  # in which blanks, slashes and @ may stand as they are; but http://host:5000/a@b has none
+_PASSWORD = re.compile(  # may hold blanks, slashes and @; but http://host:5000/a@b has none
     rf"(://[^\n/:]*):(?:(?!{_PORT})[^\n@]*@(?:\S*@)?|[^\s/]*@)|((?<!http)(?<!https)://[^\n/:]*):\S*@",
     re.IGNORECASE,
 )
@@ -19,7 +19,7 @@ class StudyError(Exception):
     """Something the user gave is wrong; the message says what, where, and what to do, in a line or two."""
 
     def __init__(self, message: str) -> None:
-        """Take the message, in which no secret of an address is left."""
+        """Store the message without the secrets of addresses."""
         super().__init__(without_passwords(message))
 
 
@@ -40,15 +40,15 @@ def nearest(word: str, choices: list[str]) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with the secrets of its addresses left out; whatever is printed or stored with one goes through it.
+    """Remove the secrets from a text's addresses; every text with an address that is printed or stored goes through it.
 
-    These are passwords; who logs in at http addresses, since that may be a token; and the values of query keys that are
-    named for a secret. Rather too much is left out than too little.
+    Secrets are passwords, user names in http addresses (they may be tokens), and the values of query keys that are
+    named for a secret. In doubt, text is removed.
     """
     text = _PASSWORD.sub(lambda match: f"{match[1] or match[2]}:***@", text)
     return _SECRET.sub(r"\1***", _TOKEN.sub(r"\1***@", text))
 
 
 def printable(text: str) -> str:
-    r"""Return a text from a file as it may be printed: an escape sequence is shown as ``\x1b``, and isn't obeyed."""
+    r"""Make a text from a file safe to print: an escape character is shown as ``\x1b`` and has no effect."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

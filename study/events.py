@@ -14,7 +14,7 @@ class Epoch:
     lr: float
     """Rate of the last step."""
     train_error: float
-    """Running: of the images since the last point, augmented, in training mode, as trained."""
+    """Running error over the augmented images since the last point, in training mode."""
     train_loss: float
     test_error: float
     test_loss: float
@@ -22,7 +22,7 @@ class Epoch:
     """None where no images are held out."""
     validation_loss: float | None
     images_per_second: float
-    """Training alone, without evaluation."""
+    """Speed of training, without evaluation."""
     seconds: float
     """Time of the run so far, evaluation and earlier attempts included."""
     memory_mib: float
@@ -53,14 +53,14 @@ class Started:
     precision: str
     history: tuple[Epoch, ...]
     probed: tuple[Probed, ...] = ()
-    """Results of probes before it."""
+    """Results of probes before `step`."""
     damaged: tuple[str, ...] = ()
-    """What was wrong with newer checkpoints than the one that it goes on from."""
+    """The faults of checkpoints newer than the one it resumes from."""
 
 
 @dataclass(frozen=True)
 class Checkpointed:
-    """All that is needed to go on from iteration `step` is safe on disk."""
+    """The checkpoint of iteration `step` is safe on disk."""
 
     step: int
 
@@ -79,15 +79,15 @@ class Finished:
 
     step: int
     final_train_error: float
-    """Whole training split, clean images, evaluation mode: the one a verdict uses."""
+    """Error over the whole training split, clean images, evaluation mode: the verdict uses it."""
     final_train_loss: float
     final_train_error_augmented: float
-    """Whole training split, augmented as trained, evaluation mode."""
+    """Error over the whole training split, augmented as in training, evaluation mode."""
     final_test_error: float
-    """Of one view of each image, the centre: that of the curves."""
+    """Error over one view of each image, the centre, as in the curves."""
     final_test_loss: float
     final_test_error_views: float | None
-    """Of the recipe's `test_views`, probabilities averaged; None where that is the centre alone."""
+    """Error over the recipe's `test_views`, probabilities averaged; None if that is only the centre."""
     final_validation_error: float | None
     final_validation_loss: float | None
     seconds: float
@@ -95,7 +95,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Diverged:
-    """The loss stopped being finite before iteration `step`: a result. `error` is that of guessing, 100 - 100/K."""
+    """The loss stopped being finite before iteration `step`: a result. `error` is 100 - 100/K, as of guessing."""
 
     step: int
     error: float

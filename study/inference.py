@@ -1,4 +1,4 @@
-"""From a finished run and unlabelled images to predictions, in Kaggle's format.
+"""Predict the classes of unlabelled images with a finished run, in Kaggle's format.
 
 Legend: N images, C channels, S side of the square images a net was trained on, K classes.
 """
@@ -28,16 +28,16 @@ from study.train import build_spec_net, predict_probabilities
 from study.train.checkpoint import load_checkpoint
 
 BATCH = 256
-"""Images decoded and held at a time."""
+"""Images decoded and held in memory at a time."""
 LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601: how nets trained on grey images see coloured ones."""
+"""Weights of red, green and blue (ITU-R BT.601) that turn coloured images grey for nets trained on grey ones."""
 
 Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A trained net with all that its images have to go through."""
+    """A trained net with the preparation of its images."""
 
     net: nn.Module
     normalizer: Normalizer
@@ -69,7 +69,7 @@ class Predictions:
     probabilities: Tensor
     skipped: tuple[BadFile, ...]
     notes: tuple[str, ...] = ()
-    """Which files aren't read: a line, or none."""
+    """A line on the files that aren't read, if any."""
 
 
 def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Predictor:
@@ -84,7 +84,7 @@ def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Pre
         net = build_spec_net(spec, len(classes), shape[0])
         net.load_state_dict(values["net"])
         normalizer = Normalizer(values["mean"], values["std"])
-    except Exception as error:  # of a net of another shape, PyTorch says so by nearly anything
+    except Exception as error:  # for a net of another shape PyTorch may raise any error
         raise StudyError(f"the run's checkpoint can't be used: {printable(reason(error))}") from None
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Predictor(net, normalizer, spec, classes, shape, device)
@@ -98,11 +98,11 @@ def predict_files(
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Predict every image of a folder, or of a zip archive (read in place), ordered by id: a file's name less suffix.
+    """Predict all images of a folder, or of a zip archive (read in place), ordered by id: a file's name without suffix.
 
     Raises:
         StudyError: views that the net can't be shown.
-        DataError: nothing there, no images, or two with one id.
+        DataError: the place doesn't exist, has no images, or has two with one id.
         BadFilesError: files that can't be used, and `skip_bad` isn't set.
     """
     if views == "multi-scale" and predictor.spec.architecture == "vgg":
@@ -133,13 +133,13 @@ def open_images(place: Path) -> Listing:
     """List the images of a folder or a zip archive.
 
     Raises:
-        DataError: there is nothing, or no image.
+        DataError: the place doesn't exist or has no image.
     """
     if not place.exists():
         raise DataError(f"{place} doesn't exist: give a folder of images or a zip archive, such as Kaggle's test1.zip")
     if place.is_dir():
         listing = open_folder(place, place)
-    elif place.is_file() and zipfile.is_zipfile(place):  # of a pipe, asking alone would never end
+    elif place.is_file() and zipfile.is_zipfile(place):  # `is_zipfile` would never return for a pipe
         listing = open_archive(place)
     else:
         raise DataError(f"{place} is neither a folder nor a zip archive")
@@ -149,16 +149,16 @@ def open_images(place: Path) -> Listing:
 
 
 def image_id(name: str) -> str:
-    """Return what a submission calls an image: its file's name without folders and suffix."""
+    """Return the id of an image in a submission: its file's name without folders and suffix."""
     return name.rpartition("/")[2].rpartition(".")[0]
 
 
 def submission(predictions: Predictions, predictor: Predictor, *, probabilities: bool) -> Iterator[list[Any]]:
     """Yield the rows of Kaggle's file, its heading first: `id,label`.
 
-    The label of Dogs vs Cats is 1 for a dog and 0 for a cat, as the competition wants it, of other data sets the
-    class's name; ids and names stay as they are, since others match them. With `probabilities` it's the second
-    class's (the dog's) where there are two, else a column a class.
+    For Dogs vs Cats the label is 1 for a dog and 0 for a cat, as the competition asks; for other data sets it is the
+    class's name. Ids and names aren't changed, since other programs match them. With `probabilities`, the label is the
+    probability of the second class (the dog's) if there are two, else there is a column for each class.
     """
     classes = predictor.classes
     two = len(classes) == 2
@@ -206,7 +206,7 @@ def _decoded(
         try:
             rgb = decode(listing.read(files[row]))
             pixels = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
-        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+        except Exception as error:  # decoders and zipfile may raise any error for a damaged file
             return reason(error)
         return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
 

@@ -8,7 +8,7 @@ from study.errors import StudyError, nearest
 
 Architecture = Literal["plain", "residual", "vgg"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-"""In the order in which nets are shown."""
+"""Architectures in the order in which they are shown."""
 Family = Literal["cifar", "imagenet", "vgg"]
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)

@@ -8,8 +8,8 @@ import platformdirs
 
 def base_folder(variable: str) -> Path:
     """Return the folder that an environment variable names, or else the user's cache folder."""
-    given = os.environ.get(variable)
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("study"))
+    folder = os.environ.get(variable)
+    return Path(folder).expanduser() if folder else Path(platformdirs.user_cache_dir("study"))
 
 
 def cache_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Repeat a call while what it needs is unavailable: a locked database, a server that restarts, a full disk."""
+"""Repeat a call while a resource is unavailable: a locked database, a server that restarts, a full disk."""
 
 import errno
 import sqlite3
@@ -26,7 +26,7 @@ TRANSIENT_MYSQL = frozenset((1021, 1040, 1053, 1203, 1205, 1213, 1226, 2002, 200
 
 
 class RetryTimeout(StudyError):
-    """A resource did not return in time, or there was no time to wait for it."""
+    """A resource stayed unavailable for too long, or there was no time to wait for it."""
 
 
 class Retry:
@@ -40,7 +40,7 @@ class Retry:
         """Called after a success that needed several attempts, with the seconds that it took."""
 
     def __call__(self, call: Callable[[], Result], transient: Callable[[Exception], str]) -> Result:
-        """Return the result of `call`, repeated as long as `transient` gives a reason why its error will pass.
+        """Return the result of `call`; repeat it as long as `transient` gives a reason why its error will pass.
 
         Raises:
             RetryTimeout: `on_wait` gave up.

@@ -1,4 +1,4 @@
-"""CSV files that a spreadsheet shows as they are: no text of theirs is taken for a formula."""
+"""CSV files that a spreadsheet shows unchanged: no text is taken for a formula."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,13 +7,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
-"""What a cell begins with that spreadsheets calculate, wide forms included, or skip before something that they do."""
+"""First characters of cells that spreadsheets calculate, wide forms included, or that they skip before a formula."""
 
 
 def plain_cell(value: Any) -> Any:
-    """Return a value as a cell may have it: text that a spreadsheet would calculate behind an apostrophe (OWASP).
+    """Make a value safe for a cell: put an apostrophe before text that a spreadsheet would calculate (OWASP).
 
-    Numbers stay what they are, those written as text included.
+    Numbers aren't changed, also if they are text.
     """
     if not isinstance(value, str) or not value.startswith(FORMULA):
         return value
@@ -25,7 +25,7 @@ def plain_cell(value: Any) -> Any:
 
 
 def write_frame(frame: "pd.DataFrame", path: Path) -> None:
-    """Write a frame as CSV, its numbers with all digits."""
+    """Write a frame as CSV with all digits of its numbers."""
     texts = frame.select_dtypes(exclude=["number", "bool", "datetime"])
     safe = frame.assign(**texts.map(plain_cell))
     safe.rename(columns=plain_cell).to_csv(path, index=False, lineterminator="\n", encoding="utf-8")

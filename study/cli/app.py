@@ -54,7 +54,7 @@ def study(
 
 
 def main() -> NoReturn:
-    """Run a command; an error of the user's becomes one line and exit code 2."""
+    """Run a command; a `StudyError` becomes one line and exit code 2."""
     os.environ.setdefault("DO_NOT_TRACK", "true")  # the libraries' telemetry stays off
     os.environ["MPLBACKEND"] = "agg"  # figures are files: a notebook's kernel names a backend that may not be installed
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command as Ctrl-C does
@@ -72,7 +72,7 @@ def _exit_code() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        why = transient_disk_error(error)  # libraries have errors of their own for a file that couldn't be written
+        why = transient_disk_error(error)  # each library has its own errors for a file that couldn't be written
         if not why:
             raise
         typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)
@@ -81,7 +81,7 @@ def _exit_code() -> int:
 
 
 class _Pipe(io.FileIO):
-    """A pipe; what is written after its reader has left is dropped."""
+    """A pipe that drops text written after its reader has left."""
 
     def write(self, data: "ReadableBuffer") -> int:
         try:
@@ -93,7 +93,7 @@ class _Pipe(io.FileIO):
 
 
 def _unbreakable(stream: TextIO) -> TextIO:
-    """Return a stream to which a command writes until its end, with an exit code of its own, though `head` has left."""
+    """Return a stream that a command can write to until its end, though its reader, such as `head`, has left."""
     if not isinstance(stream, io.TextIOWrapper) or not stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
         return stream
     stream.flush()

@@ -19,7 +19,7 @@ def print_table(
     left: Sequence[str] = ("net",),
     console: Console | None = None,
 ) -> None:
-    """Print a table, all of whose columns are set to the right but those named in `left`."""
+    """Print a table; columns are aligned to the right, except those named in `left`."""
     table = Table(title=None if title is None else shown(title))
     for heading in headings:
         table.add_column(heading, justify="left" if heading in left else "right", overflow="fold")
@@ -43,7 +43,7 @@ def print_verdicts(verdicts: Iterable[tuple[str, str]]) -> None:
 
 @contextmanager
 def loading() -> Iterator[Callable[[str, float], None]]:
-    """Yield a function that shows progress on standard error: what is done, and which part of it, from 0 to 1."""
+    """Yield a function that shows progress on standard error: the task, and the part of it that is done, 0 to 1."""
     from study.launch.display import Display
 
     with Display(Console(stderr=True)) as display:

@@ -23,7 +23,7 @@ data_app = typer.Typer(
 )
 BAD_FILES = "bad_files.csv"
 VIEWS = 7
-"""Augmented views of each image that are drawn."""
+"""Number of augmented views drawn of each image."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def stats(
 ) -> None:
     """Write a table of all images, the mean and variance of each channel, and figures."""
     from study.data import BadFilesError, load_dataset
-    from study.launch.dataset_record import described
+    from study.launch.dataset_record import describe_record
     from study.report import write_data_figures
     from study.track.datasets import write_files
 
@@ -91,7 +91,7 @@ def stats(
         (folder / BAD_FILES).unlink(missing_ok=True)  # of an earlier time
         if images.skipped:
             list_bad_files(images.skipped, folder)
-        record = described(images)
+        record = describe_record(images)
         write_files(record, folder)
         write_frame(record.table, folder / "images.csv")
         progress("drawing figures", 0.0)
@@ -232,7 +232,7 @@ def list_bad_files(bad: "Iterable[BadFile]", folder: Path) -> None:
 
 
 def refusal(error: "BadFilesError", where: str) -> StudyError:
-    """Return the error for files that can't be used, which says where all of them are listed."""
+    """Return the error for files that can't be used, with the path of the list of all of them."""
     lines = str(error).splitlines()
     return StudyError("\n".join([*(lines if "above" not in where else [lines[0], lines[-1]]), where]))
 
@@ -261,7 +261,7 @@ def print_statistics(statistics: Any) -> None:
 
 
 def own_folders(spec: "DatasetSpec", dataset: "Dataset") -> list[Path]:
-    """Return the folders of our own that hold a data set's files."""
+    """Return the program's folders that hold a data set's files."""
     from study.data.source import data_folder
 
     folders = [data_folder(spec.name)] if spec.root is None and data_folder(spec.name).is_dir() else []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from study.track.snapshot import Snapshot
 
 IDLE_SECONDS = 5.0
-"""Where nothing is at work, another look so much later: between two runs there is a moment without any."""
+"""Seconds before a second look if no run is active: between two runs there is a moment without any."""
 
 
 class ReportOptions(NamedTuple):
@@ -37,7 +37,7 @@ class ReportOptions(NamedTuple):
     """Address of MLflow's pages, for links to runs; empty where the server's own is right."""
 
     def words(self) -> list[str]:
-        """Return the words of the command line that give these options."""
+        """Return these options as words of the command line."""
         style = self.style if self.style != "house" else ""
         options = (("--out", self.out), ("--style", style), ("--mlflow-ui", self.mlflow_ui))
         return [word for option, value in options if value for word in (option, str(value))]
@@ -96,7 +96,7 @@ def compare(
 
 
 def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
-    """Write the report of these studies, print the verdicts, and say where it is."""
+    """Write the report of these studies, print the verdicts and its path."""
     from study.track.find import missing_files_warning
     from study.track.frames import load_study
 
@@ -106,7 +106,7 @@ def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
 
 
 def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
-    """Write the report of studies that were read; print the verdicts and where it is."""
+    """Write the report of studies that were read; print the verdicts and its path."""
     from study.report import build_report
 
     study = on_one_page(studies, options)
@@ -128,26 +128,26 @@ def on_one_page(studies: Sequence["Study"], options: ReportOptions) -> "Joined":
 
 
 def report_folder(names: Sequence[str], out: Path | None) -> Path:
-    """Return where a report goes: `out`, or a folder that is named for the studies, whatever their names hold."""
+    """Return where a report goes: `out`, or a folder named for the studies, safe for any characters in their names."""
     safe = [re.sub(r"[^\w.-]+", "-", name).strip(".-") or "study" for name in names]
     return out or Path("reports") / "+".join(safe)[:200]
 
 
 def print_remarks(words: Mapping[str, str]) -> None:
-    """Print which runs are left out, and what is to be known of the smallest effect."""
+    """Print which runs are left out, and the remark on the smallest effect."""
     warn(words.get("left out", "").splitlines())
     warn(f"{name}: {value}" for name, value in words.items() if name.startswith("smallest effect"))
 
 
 def print_path(page: Path) -> None:
-    """Print where a page is."""
+    """Print the path of a page."""
     say(f"report: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}")
 
 
 def write_while_running(names: Sequence[str], options: ReportOptions, every: float) -> None:
-    """Write the report again whenever something has changed, until no run is at work.
+    """Write the report again whenever the study has changed, until no run is active.
 
-    A server that is away is waited for, but not at the first look.
+    Wait for a server that is unavailable, except at the first look.
 
     Raises:
         StudyError: no such study, or it has come to its end without a result.
@@ -205,7 +205,7 @@ def progress_of(snapshots: Sequence["Snapshot"]) -> str:
 
 
 def active_runs(snapshots: Sequence["Snapshot"]) -> str:
-    """Write how many runs and searches are at work."""
+    """Return the number of active runs and searches as text."""
     return f"{sum(snapshot.active for snapshot in snapshots)} runs and searches at work"
 
 

@@ -120,7 +120,7 @@ def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
 
 
 def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:
-    """Print what a launcher has done and what to do next; return the exit code."""
+    """Print a launcher's summary and what to do next; return the exit code."""
     from study.track.snapshot import take_snapshot
     from study.track.uri import tracking_uri, ui_hint
 
@@ -129,7 +129,7 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     display.say(f"{ended} runs and {summary.trials} trials done{earlier} ({summary.seconds:.0f} s)")
     for failed, cause in summary.failures:
         display.warn(f"failed: {failed}: {cause}")
-    if summary.interrupted:  # results would take seconds, which whoever stops it may not have
+    if summary.interrupted:  # printing results would take seconds, and the user wants to stop
         display.warn(f"interrupted, nothing is lost; to go on: {command}")
         return 130
     try:
@@ -166,7 +166,7 @@ def print_rates(name: str) -> None:
 
 
 def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware: "Hardware") -> None:
-    """Print the plan of a grid and what is left of it will cost; nets of unknown speed are measured first."""
+    """Print the plan of a grid and the cost of what is left; measure nets of unknown speed first."""
     from study.config import load_grid
     from study.launch.display import Display, duration
     from study.launch.estimate.benchmark import SpeedCache
@@ -179,30 +179,32 @@ def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware:
     grid = with_rates(load_grid(path, tuple(changes)), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        crew = choose_workers(hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run)
-        cache = SpeedCache(crew, plan.facts)
+        chosen_workers = choose_workers(
+            hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run
+        )
+        cache = SpeedCache(chosen_workers, plan.facts)
         speeds, unknown = known_speeds(plan.cells, cache)
         if unknown:
             speeds |= cache.measure(unknown, display.loading)
     timed = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
-    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, crew)
+    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, chosen_workers)
     print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
     say(f"left to do: {runs} runs{searches}, {with_letter(adds)} multiply-adds")
     if runs:
-        workers = f"{len(crew.devices)} worker{'s' * (len(crew.devices) > 1)}"
+        workers = f"{len(chosen_workers.devices)} worker{'s' * (len(chosen_workers.devices) > 1)}"
         gpu = f"{cost.gpu / 1024:.1f} GiB of a GPU's, " if cost.gpu else ""
         say(
-            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(crew.names))}), "
+            f"about {duration(cost.seconds)} on {workers} ({', '.join(dict.fromkeys(chosen_workers.names))}), "
             f"{cost.memory / 1024:.1f} GiB of memory, {gpu}"
             f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )
 
 
 def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
-    """Print a row a cell: its net, what was done of it, and how long the rest takes."""
+    """Print a row per cell: its net, the runs done and left, and the time of the rest."""
     from study.launch.display import duration
 
     facts, rows = plan.facts, []
@@ -221,13 +223,13 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
         )
     title = f"{name}: {facts.train_images:,} training and {facts.test_images:,} test images"
     console = Console()
-    if not console.is_terminal:  # whole names, for whatever reads them
+    if not console.is_terminal:  # whole names, for programs that read them
         console = Console(width=max(console.width, 100 + max(len(cell.name) for cell in plan.cells)))
     print_table(PLAN_HEADINGS, rows, title=title, console=console)
 
 
 def with_letter(number: float) -> str:
-    """Return 7.8M, 3.9T: a number as people say it."""
+    """Format a large number with a letter: 7.8M, 3.9T."""
     for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
         if number >= size:
             return f"{number / size:.3g}{letter}"

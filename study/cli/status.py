@@ -30,7 +30,7 @@ def status(
 
 
 def newest_study() -> str:
-    """Return the study that was last added to.
+    """Return the study with the latest run.
 
     Raises:
         StudyError: there is none.
@@ -42,7 +42,7 @@ def newest_study() -> str:
 
 
 def outcomes(snapshot: Snapshot) -> dict[str, int]:
-    """Return how many runs have ended, and in which way, and how many runs and trials are at work."""
+    """Return the number of ended runs by outcome, and of active runs and trials."""
     runs = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "run"]
     trials = [run.tags.get(tag.OUTCOME) for run in snapshot.records if run.tags.get(tag.KIND) == "trial"]
     return {
@@ -71,7 +71,7 @@ def print_results(snapshot: Snapshot) -> None:
 
 
 def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:
-    """Return a row a net and variant, of the runs that count: rates, and means and deviations of errors over seeds."""
+    """Return a row per net and variant of the runs that count: rates, and means and deviations of errors over seeds."""
     from study.verdict import counted
 
     if runs.empty:
@@ -89,7 +89,7 @@ def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:
 
 
 def mean_and_deviation(values: list[float]) -> str:
-    """Write a mean over seeds with its standard deviation, where there is one."""
+    """Format a mean over seeds, with its standard deviation if there is one."""
     if not values:
         return "nan"
     mean = statistics.fmean(values)

@@ -15,7 +15,7 @@ from study.names import parse_net
 
 MAX_RUNS = 20_000
 MAX_COMPARED = 5_000_000
-"""Points times values of `exclude`, each of which is compared with each: some seconds."""
+"""Maximal points times values of `exclude`: comparing each with each takes a few seconds."""
 NET_AXES = ("architecture", "depth", "net", "seed")
 POINT_KEYS = [*NET_AXES, *Recipe.model_fields]
 Point = dict[str, Any]
@@ -24,8 +24,8 @@ Point = dict[str, Any]
 def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
     """Return the runs that a grid file's `recipe`, `grid`, `include` and `exclude` describe.
 
-    The product of the axes, less what `exclude` matches, and what `include` adds: an entry of `include` sets some keys,
-    and the axes it doesn't name keep their values; where it meets a point of the product, it takes its place.
+    They are the product of the axes, without the points that match `exclude`, and those of `include`: an entry of
+    `include` sets some keys, and other axes keep their values; it replaces an equal point of the product.
     `net: plain-20` and `architecture: plain, depth: 20` are the same there.
 
     Raises:
@@ -38,7 +38,7 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
     _check_axes(source, base, axes)
     excluded = [_excluding(source, ("exclude", i), axes) for i in range(len(_list(source, "exclude")))]
     _check_excluded(source, excluded, axes)
-    nets = "net" in axes or {"architecture", "depth"} <= axes.keys()  # else each entry of `include` brings its own
+    nets = "net" in axes or {"architecture", "depth"} <= axes.keys()  # else each entry of `include` has its own
     product = {
         _position(point, axes): point for point in (_product(axes) if nets else ()) if not _matches(point, excluded)
     }
@@ -85,7 +85,7 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
     """Build the run at a point.
 
     Raises:
-        GridError: what about the point is wrong, and where.
+        GridError: a bad value of the point, with its place.
     """
     point = dict(point)
     fields = {key: point.pop(key) for key in list(point) if key in Recipe.model_fields}
@@ -98,7 +98,7 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
             net = parse_net(name, recipe.family)
             point |= {"architecture": net.architecture, "depth": net.depth}
         spec = RunSpec.model_validate({"dataset": dataset, "recipe": recipe, "seed": 0, **point})
-        _ = spec.net  # settles the family, and refuses a depth that no net has
+        _ = spec.net  # determines the family, and refuses a depth that no net has
         _check_net(spec)
     except ValidationError as error:
         first = error.errors()[0]
@@ -114,7 +114,7 @@ def _check_net(spec: RunSpec) -> None:
     """Refuse a recipe that doesn't fit the net.
 
     Raises:
-        StudyError: it doesn't.
+        StudyError: the recipe doesn't fit.
     """
     recipe = spec.recipe
     if spec.architecture == "residual" and recipe.activation in ("tat", "dks"):
@@ -144,7 +144,7 @@ def _recipe(source: Source, values: Point, place: Place) -> Recipe:
 
 
 def _recipe_error(source: Source, error: ValidationError, place: Place, key: str | None) -> GridError:
-    """Return the error for a recipe that doesn't hold at a place: an axis's value, if `key` is the axis, or a point."""
+    """Return the error for an invalid recipe at a place: an axis's value if `key` is the axis, else a point."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     at_axis = key is not None and field in (key, "")
@@ -183,7 +183,7 @@ def _entry(source: Source, place: Place) -> dict[str, list[Any]]:
 
 
 def _excluding(source: Source, place: Place, axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return an entry of `exclude`; a key that no point of the product has could only be a mistake."""
+    """Return an entry of `exclude`; refuse a key that no point of the product has, which must be a mistake."""
     entry = _entry(source, place)
     known = _both_spellings(dict.fromkeys(axes, None))
     for key in entry:
@@ -197,16 +197,16 @@ def _excluding(source: Source, place: Place, axes: dict[str, list[Any]]) -> dict
 def _check_excluded(source: Source, excluded: list[dict[str, list[Any]]], axes: dict[str, list[Any]]) -> None:
     """Refuse an `exclude` that would be compared with the points for minutes."""
     points = math.prod(len(values) for values in axes.values())
-    given = sum(len(values) for entry in excluded for values in entry.values())
-    if points * given > MAX_COMPARED:
+    value_count = sum(len(values) for entry in excluded for values in entry.values())
+    if points * value_count > MAX_COMPARED:
         raise GridError(
-            f"{source.where(('exclude',))}: {given:,} values are too many to exclude from {points:,} runs: "
+            f"{source.where(('exclude',))}: {value_count:,} values are too many to exclude from {points:,} runs: "
             "leave them out of the axes, or split the study"
         )
 
 
 def _including(source: Source, place: Place, axes: dict[str, list[Any]], runs: int) -> dict[str, list[Any]]:
-    """Return an entry of `include` with the axes that it doesn't name; `runs` are there already."""
+    """Return an entry of `include` with the axes that it doesn't name; `runs` already exist."""
     entry = _entry(source, place)
     for key in ("architecture", "depth"):
         if key in entry and ("net" in entry or "net" in axes):
@@ -288,7 +288,7 @@ def _list(source: Source, key: str) -> list[Any]:
 
 
 def _values(source: Source, place: Place) -> list[Any]:
-    """Return the values of an axis; one value alone is an axis of one. Milestones are lists themselves."""
+    """Return the values of an axis; a single value is an axis of one. Milestones are lists themselves."""
     value = _get(source, place)
     if place[-1] == "milestones" and isinstance(value, list) and not any(isinstance(item, list) for item in value):
         return [value]

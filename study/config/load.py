@@ -29,7 +29,7 @@ def grid_text(path_or_name: str) -> tuple[str, str]:
     """Return the text of a grid file or shipped grid, and a name for messages.
 
     Raises:
-        GridError: no file and no shipped grid is called so.
+        GridError: no file and no shipped grid has this name.
     """
     path = Path(path_or_name)
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -53,7 +53,7 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
         overrides: settings such as ``recipe.lr=0.1`` or ``grid.depth=[8, 20]``, put over the file before it is checked.
 
     Raises:
-        GridError: anything wrong with it, in one message with file, line, key or value, and the nearest right one.
+        GridError: any mistake, in one message with file, line, key or value, and the nearest valid one.
     """
     text, name = grid_text(path_or_name)
     return parse_grid(text, name, overrides)

@@ -15,9 +15,9 @@ from study.errors import GridError, nearest, printable
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
 MAX_DIGITS = 100
-"""Characters of a number: PyYAML takes quadratic time for `1:1:1:...`, YAML 1.1's notation of base 60."""
+"""Maximal characters of a number: PyYAML takes quadratic time for `1:1:1:...`, YAML 1.1's notation of base 60."""
 MAX_MESSAGE = 1000
-"""Characters of a message, whatever the file holds."""
+"""Maximal characters of a message."""
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 Place = tuple[str | int, ...]
@@ -44,7 +44,7 @@ class Source:
     """The places that ``--set`` put over the file's, with the setting's text."""
 
     def where(self, place: Place) -> str:
-        """Return ``file:line`` for a place, or for the nearest one above it that stands in the file (or a setting)."""
+        """Return ``file:line`` for a place, or for the nearest one above it in the file (or a setting)."""
         while place and place not in self.lines:
             place = place[:-1]
         if place in self.settings:
@@ -143,13 +143,13 @@ def _scalar(node: yaml.ScalarNode, name: str, line: int) -> Any:
 
 
 def short(text: str) -> str:
-    """Return a text as a message shows it: its start alone if it is long."""
+    """Shorten a long text to its start, for a message."""
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """Make the message of a GridError one line of printable letters, whatever the file holds."""
+    """Make the message of a GridError one line of printable characters."""
     try:
         yield
     except GridError as error:
@@ -171,7 +171,7 @@ def unknown_key(source: Source, place: Place, key: str, known: list[str]) -> Gri
 
 
 def load_text(path: Path) -> str:
-    """Read a grid file: of one that is too large, as much as tells that it is.
+    """Read a grid file, at most one character beyond the allowed size.
 
     Raises:
         GridError: no such file, a folder, not readable, or not UTF-8.

@@ -1,4 +1,4 @@
-"""Images in, batches out: data sets by name, normalisation, and augmented batches on the device."""
+"""From images to batches: data sets by name, normalisation, and augmented batches on the device."""
 
 from study.data.augment import augmentation
 from study.data.batches import WHOLE, Shard, TrainBatches, augmented_batches, evaluation_batches

@@ -34,7 +34,7 @@ class Augmentation(Protocol):
 
 
 class Nothing:
-    """`none`: images as they are."""
+    """`none`: unchanged images."""
 
     def side(self, size: int) -> int:
         return size
@@ -71,7 +71,7 @@ class CropFlip(Nothing):
         crops = _windows(self._padded_with_mirror(images), image, top, left, (h, w))
         negative_means = _windows(self._padded_with_mirror(-mean), flip, top, left, (h, w))
         levels = mean.new_full((), 255)
-        return negative_means.addcdiv_(crops.float(), levels).div_(std)  # (x / 255 - mean) / std, a pass saved
+        return negative_means.addcdiv_(crops.float(), levels).div_(std)  # (x / 255 - mean) / std with one pass fewer
 
     def _padded_with_mirror(self, images: Tensor) -> Tensor:
         """Return images (N, C, H, W), padded with 0, and then their mirror images: (2 N, H + 8, W + 8, C)."""
@@ -160,8 +160,8 @@ class ImageNetCrop:
     def _grid(maps: Tensor, side: int) -> Tensor:
         """Return where each pixel of the crops is sampled (N, side, side, 2).
 
-        It's `F.affine_grid`, whose matrix product takes most of the time of this augmentation on a CPU, without it:
-        the maps only scale and shift, so a column has one x and a row one y.
+        Does what `F.affine_grid` does, without its matrix product, which takes most of the time on a CPU: the maps only
+        scale and shift, so a column has one x and a row one y.
         """
         centres = (2 * torch.arange(side, device=maps.device) + 1) / side - 1  # of pixels, with edges at -1 and 1
         x = maps[:, 0, 0, None] * centres + maps[:, 0, 2, None]  # (N, side)

@@ -1,4 +1,4 @@
-"""Batches on the device: training in a random order, evaluation and augmented passes in the split's own.
+"""Batches on the device: training in a random order, evaluation and augmented passes in the split's order.
 
 A split on the device is read there; batches of any other are streamed to it (see `stream`).
 
@@ -23,11 +23,11 @@ from study.errors import DataError
 AT_ONCE = 1000
 """Maximal images in a batch when a net is scored."""
 PIXELS_AT_ONCE = AT_ONCE * 64 * 64
-"""Maximal pixels in such a batch: a run that is asked to stop ends between two of them."""
+"""Maximal pixels in such a batch: a run that is asked to stop ends between two batches."""
 
 
 class Shard(NamedTuple):
-    """One process's part of every batch: by default, with one process, all of it."""
+    """One process's part of every batch: by default, with one process, the whole."""
 
     rank: int = 0
     """Number of the process, from 0."""
@@ -49,15 +49,15 @@ WHOLE = Shard()
 
 
 class TrainBatches:
-    """The training batches of a run: `batch(step)` depends on the arguments here and on `step`, on nothing else.
+    """The training batches of a run: `batch(step)` depends only on the arguments here and on `step`.
 
     Batches are on `device`, by default the split's. For `augment` `imagenet` the normaliser must be fitted with it. If
-    the split is elsewhere, steps in sequence are cheapest: the next ones are read ahead. With a `shard`, all draws are
-    those of the whole batches, of which only its part is read and returned.
+    the split is elsewhere, steps in sequence are cheapest: the next ones are read ahead. With a `shard`, draws
+    are made for whole batches, and only the shard's part is read and returned.
     """
 
     iterations_per_epoch: int
-    """Full batches in a pass over the images; the rest of a pass is dropped."""
+    """Full batches in a pass over the images; the remaining images are dropped."""
     batch_size: int
     """Images per batch, over all shards: at most the whole split, rounded down so that all shards are equal."""
     resident: bool
@@ -93,7 +93,7 @@ class TrainBatches:
         self._tables: tuple[Tensor, ...] = ()
         self._start = torch.zeros((), dtype=torch.int64, device=self._device)
         self._offsets = torch.arange(self._part.start, self._part.stop, device=self._device)
-        self._sought = 0
+        self._next_step = 0
         self._next: int | None = None  # the step that `_images` continues with
         self._images: Iterator[Tensor] = iter(())
 
@@ -106,12 +106,12 @@ class TrainBatches:
         return self.fetch()
 
     def seek(self, step: int) -> None:
-        """Let `fetch` return the batch of iteration `step`, from 0; at the start of an epoch, make its draws."""
+        """Make `fetch` return the batch of iteration `step`, from 0; at the start of an epoch, make its draws."""
         epoch, position = divmod(step, self.iterations_per_epoch)
         if epoch != self._epoch:
             self._draw_epoch(epoch)
         self._start.fill_(position * self.batch_size)
-        self._sought = step
+        self._next_step = step
 
     def fetch(self) -> tuple[Tensor, Tensor]:
         """Return the batch of the iteration set by `seek`, as `batch` does."""
@@ -122,7 +122,7 @@ class TrainBatches:
 
     def _streamed(self) -> Tensor:
         """Return the images (B, C, H, W) uint8 of the iteration set by `seek`, which are read ahead."""
-        step = self._sought
+        step = self._next_step
         if step != self._next:
             start = step % self.iterations_per_epoch * self.batch_size
             batches = torch.split(self._order[start:], self.batch_size)
@@ -133,7 +133,7 @@ class TrainBatches:
         return images
 
     def _draw_epoch(self, epoch: int) -> None:
-        """Draw the order and the augmentation of an epoch, overwriting those of the last."""
+        """Draw the order and the augmentation of an epoch, overwriting those of the last one."""
         used = self.iterations_per_epoch * self.batch_size
         order = torch.randperm(len(self._split), generator=_generator(self._seed, "order", epoch))[:used]
         draws = self._augmentation.draw(used, self._split.image_shape, _generator(self._seed, "augment", epoch))
@@ -187,11 +187,11 @@ def augmented_batches(
     normalizer = normalizer.to(device)
     drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
     draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
-    for here, images, labels in _in_order(split, batch_size, device, shard):
+    for positions, images, labels in _in_order(split, batch_size, device, shard):
         if len(labels):
-            yield changes.apply(images, tuple(draw[here] for draw in draws), normalizer), labels
+            yield changes.apply(images, tuple(draw[positions] for draw in draws), normalizer), labels
         else:
-            yield changes.clean(images, normalizer), labels  # no image to change, and some changes need one
+            yield changes.clean(images, normalizer), labels  # no images, and some augmentations need one
 
 
 def _generator(seed: int, *words: str | int) -> torch.Generator:
@@ -213,7 +213,7 @@ def _in_order(
     _, height, width = split.image_shape
     size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))
     size *= shard.size
-    heres = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
+    all_positions = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
     labels = split.labels.to(device)
-    for here, images in zip(heres, stream.batch_images(split, heres, device), strict=True):
-        yield here, images, labels[here]
+    for positions, images in zip(all_positions, stream.batch_images(split, all_positions, device), strict=True):
+        yield positions, images, labels[positions]

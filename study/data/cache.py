@@ -1,4 +1,4 @@
-"""Decoded images on disk: decoded once, by one process, then mapped into the memory that all of them share."""
+"""Decoded images on disk: one process decodes them once, then all processes map them into shared memory."""
 
 import contextlib
 import hashlib
@@ -26,24 +26,24 @@ from study.data.source import Progress, image_cache_folder
 from study.errors import DataError
 
 LAYOUT = 3
-"""Version of what decoding does and of the files kept here: a new one leaves old caches unused."""
+"""Version of the decoding and of the cache files: after an increase, old caches aren't used."""
 CHECKED = 64
-"""Images whose digest is checked when a cache is opened, spread evenly, the last among them."""
+"""Images whose digest is checked when a cache is opened, spread evenly, including the last."""
 
 WAIT_SECONDS = 1.0
-"""Between two calls of `progress` while another process decodes."""
+"""Seconds between two calls of `progress` while another process decodes."""
 Mapped = np.memmap[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The decoded files, a row each."""
+    """The decoded files, one per row."""
 
     pixels: Tensor
     """uint8 (M, 3, S, S), in channels_last, mapped from the cache; black where a file is bad."""
     files: Files
     bad: Failures
-    """Rows of files that can't be decoded, each with its reason."""
+    """Rows of files that can't be decoded, with the reasons."""
 
 
 def cache_key(files: Sequence[ImageFile], image_size: int, resize: Resize) -> str:
@@ -61,8 +61,8 @@ def decoded_images(
 ) -> Decoded:
     """Return the decoded files, mapped from the cache.
 
-    The first process to ask decodes, the others wait for it. Memory is shared until it's written to, and what is
-    written never reaches the file.
+    The first process decodes, the others wait for it. Memory is shared until it's written to; writes never reach the
+    file.
 
     Raises:
         DataError: the cache folder can't be written or read back.
@@ -91,7 +91,7 @@ def decoded_images(
 
 @contextlib.contextmanager
 def _locked(path: Path, progress: Progress | None) -> Iterator[None]:
-    """Hold a lock; while another process has it, for hours perhaps, call `progress` now and then."""
+    """Hold a lock; while another process holds it, perhaps for hours, call `progress` regularly."""
     lock = FileLock(path)
     while not lock.is_locked:
         with contextlib.suppress(Timeout):
@@ -107,7 +107,7 @@ def _locked(path: Path, progress: Progress | None) -> Iterator[None]:
 def verify(folder: Path) -> int:
     """Compare every decoded image in `folder` with its digest; return how many differ.
 
-    Those are marked, so that the next process to open the cache decodes them again.
+    Mark these, so that the next process that opens the cache decodes them again.
     """
     pixels = _mapped(folder / "images.npy", "c")
     records = _mapped(folder / "records.npy", "r+")
@@ -118,12 +118,12 @@ def verify(folder: Path) -> int:
 
 
 def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded | None:
-    """Map the cached arrays; None if they aren't there, aren't whole, or a sample of them isn't as it was written."""
+    """Map the cached arrays; None if they are missing, incomplete, or a sample has changed since it was written."""
     try:
         pixels = _mapped(folder / "images.npy", "c")
         records = np.array(_mapped(folder / "records.npy", "c"))
         bad = {int(row): str(why) for row, why in json.loads((folder / "bad.json").read_text()).items()}
-    except Exception:  # what a crash left of three files makes their readers raise nearly anything
+    except Exception:  # after a crash, the readers of the three files may raise any error
         return None
     shape = (len(files), image_size, image_size, 3)
     if pixels.shape != shape or pixels.dtype != np.uint8 or records.shape != shape[:1] or records.dtype != RECORD:
@@ -148,9 +148,9 @@ def _build(
     resize: Resize,
     progress: Progress | None,
 ) -> None:
-    """Decode into a folder beside `folder` and rename it when it's complete. After a stop it stays, to be continued."""
+    """Decode into a folder beside `folder` and rename it when complete. After a stop, the next call continues it."""
     building = folder.with_suffix(".building")
-    if folder.exists() and not building.exists():  # damaged: its good images are kept. The lock is ours
+    if folder.exists() and not building.exists():  # damaged: keep its good images; this process holds the lock
         folder.rename(building)
     elif folder.exists():
         shutil.rmtree(folder)
@@ -184,13 +184,13 @@ def _array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mapped:
 
 
 def _mapped(path: Path, mode: Literal["c", "r+"]) -> Mapped:
-    """Map an array; `np.load` would open archives and pickles too, whatever the file is called."""
+    """Map an array; `np.load` would also open archives and pickles with that name."""
     array: Mapped = np.lib.format.open_memmap(path, mode=mode)
     return array
 
 
 def _reserve(path: Path) -> None:
-    """Take the disk space now: a full disk is an OSError here, and a bus error when met through mapped memory."""
+    """Reserve the disk space now: a full disk is an OSError here, but a bus error in mapped memory."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

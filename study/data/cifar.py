@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_IMAGES = (50_000, 10_000)
-"""Of its two splits, an equal share of each class."""
+"""Images of the two splits, an equal share of each class."""
 MAX_UNPACKED = 2**30
 """Maximal bytes in an unpacked archive; CIFAR's have 2**28."""
 
@@ -73,7 +73,7 @@ def _cifar10_tree(spec: "DatasetSpec", progress: Progress | None) -> Source:
 
 
 def _reader(spec: "DatasetSpec", published: Any, progress: Progress | None) -> ReadMember:
-    """Return a reader of the unpacked folder where there is one, else of the archive, downloaded if need be."""
+    """Return a reader of the unpacked folder if there is one, else of the archive, downloaded if missing."""
     folder = files_folder(spec)
     for unpacked in (folder / published.base_folder, folder):
         if (unpacked / published.meta["filename"]).is_file():

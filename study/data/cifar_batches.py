@@ -36,7 +36,7 @@ class _Dict(dict[str, Any]):
 
 
 class _Word:
-    """A name that a pickle may call, with a function of ours behind it."""
+    """A name that a pickle may call, with the function that replaces it."""
 
     __slots__ = ("_make",)
 
@@ -51,7 +51,7 @@ class _Word:
 
 
 class _ByteType:
-    """Stands for NumPy's type of bytes, whatever state it is given."""
+    """Stands for NumPy's type of bytes, with any state."""
 
     __slots__ = ()
 
@@ -90,7 +90,7 @@ WORDS = {
 
 
 class _Unpickler(pickle._Unpickler):
-    """Unpickles arrays of bytes in plain containers, and nothing else that a pickle could ask for."""
+    """Unpickles arrays of bytes in plain containers, and refuses all else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in WORDS:
@@ -115,14 +115,14 @@ class _Unpickler(pickle._Unpickler):
 
 
 def unpickle(data: bytes, name: str = "a batch file of CIFAR") -> Any:
-    """Return what a pickle holds: plain values and arrays of bytes. `name` is the file's, for the message.
+    """Return the content of a pickle: plain values and arrays of bytes. `name` is the file's, for the message.
 
     Raises:
         DataError: it is damaged, or asks for something else.
     """
     try:
         content = _Unpickler(BytesIO(data), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle makes its reader raise nearly anything
+    except Exception as error:  # the reader of a damaged pickle may raise any error
         raise DataError(f"{name} can't be read: {printable(reason(error))}") from None
     if isinstance(content, _Array):
         return content.content

@@ -32,14 +32,14 @@ class BadFile:
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """The files that images were decoded from, a row each, aligned with `Split.pixels` (M)."""
+    """The files that images were decoded from, one per row, aligned with `Split.pixels` (M)."""
 
     names: tuple[str, ...]
     """Path below the data set's root, or within its archive, with forward slashes."""
     measures: Measures
     """Sizes and sums of the original images, before they were resized."""
     digests: Tensor
-    """16 bytes (M, 16) uint8 that change with the resized image or with its measures."""
+    """Digests of the resized images and their measures, 16 bytes each: (M, 16) uint8."""
     folder: Path
     """Folder of the decoded images."""
 
@@ -87,16 +87,16 @@ class Split:
         """Return a copy of the images at `index` (B,) int64, (B, C, H, W), in the memory format of `pixels`."""
         rows = index if self.rows is None else self.rows[index]  # `rows` are on the device of `pixels`
         if self.pixels.is_contiguous(memory_format=torch.channels_last):
-            # Whole images are contiguous either way round: select them as such.
+            # Whole images are contiguous in both memory formats: select whole images.
             return self.pixels.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.pixels.index_select(0, rows)
 
-    def part(self, here: slice) -> Tensor:
+    def part(self, positions: slice) -> Tensor:
         """Return the images of a slice of this split, (B, C, H, W), without a copy where they are adjacent."""
         return (
-            self.pixels[here]
+            self.pixels[positions]
             if self.rows is None
-            else self.gather(torch.arange(*here.indices(len(self)), device=self.rows.device))
+            else self.gather(torch.arange(*positions.indices(len(self)), device=self.rows.device))
         )
 
     def chunks(self, size: int) -> Iterator[Tensor]:
@@ -105,7 +105,7 @@ class Split:
             yield self.part(slice(start, start + size))
 
     def to(self, device: torch.device | str) -> "Split":
-        """Return the split on `device`, with no other images than its own; itself if it's there already."""
+        """Return the split on `device` with its own images alone; return itself if it's already there."""
         if self.pixels.device == torch.device(device):
             return self
         return replace(self, pixels=self.images.to(device), labels=self.labels.to(device), rows=None, files=self._own())
@@ -122,7 +122,7 @@ class Split:
         return [self.files.names[i] for i in self._row_numbers()]
 
     def measures(self) -> Measures:
-        """Return the sizes and sums of this split's original images, a row each."""
+        """Return the sizes and sums of this split's original images, one per row."""
         if self.files is not None:
             return self.files.measures.take(self._row_numbers())
         return measure_images(self.chunks(CHUNK), self.image_shape)
@@ -184,7 +184,7 @@ def fingerprint(train: Split, validation: Split | None, test: Split, classes: tu
     """Return 20 hex digits of a sha256 over the class names and each split's shape, labels and pixels, in order.
 
     It depends on content alone, so two machines that hold the same images in the same order agree. Of decoded files,
-    the digests made when they were decoded stand for the pixels, so that a large set isn't read again.
+    the digests made when they were decoded stand for the pixels, so that a large set needn't be read again.
     """
     digest = hashlib.sha256()
     digest.update(repr(classes).encode())

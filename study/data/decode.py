@@ -19,10 +19,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 SUFFIXES = tuple(".jpg .jpeg .jpe .jfif .png .bmp .dib .webp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM")
-"""The only decoders that are tried, whatever a file's name."""
+"""The only decoders that are tried; a file's name doesn't matter."""
 JPEG_MARK = b"\xff\xd8\xff"
 ORIENTED = (b"Exif\0\0", b"tiff:Orientation")
-"""One of these is in a JPEG that has an orientation: EXIF, or XMP."""
+"""Marks in a JPEG that has an orientation: EXIF, or XMP."""
 UPRIGHT = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)}
 """By EXIF's orientation: whether to mirror an image, and then how many quarter turns to make to the left."""
 WHITE_16, WHITE_12 = 2**16 - 1, 2**12 - 1
@@ -33,14 +33,14 @@ BLOCK = 256
 SLAB = 2**14
 """Blocks squared at a time: 100 MiB of float32, where a whole image of the largest size would take 2 GiB."""
 MAX_SCANS = 100
-"""Scans of a progressive JPEG, which has about ten. Each goes through all of the image, and takes a few bytes."""
-UNCOUNTED = 2**36
-"""Pixels times bytes up to which scans aren't counted: any number takes seconds, and counting 7% of decoding."""
+"""Maximal scans of a progressive JPEG, which has about ten. Each covers the whole image, perhaps in few bytes."""
+UNCOUNTED_WORK = 2**36
+"""Pixels times bytes up to which scans aren't counted: decoding takes seconds at most, and counting 7% of it."""
 SCAN, END = b"\xff\xda", b"\xff\xd9"
 MARK = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 LONGEST_REASON = 200
-"""Characters: zipfile, for one, includes names of any length."""
+"""Maximal characters of a reason: zipfile, for example, includes names of any length."""
 
 Pixels = NDArray[np.uint8]
 Resize = Literal["crop", "pad", "stretch"]
@@ -53,8 +53,8 @@ def decode(data: bytes) -> Pixels:
     white, but an image that is transparent everywhere counts as opaque. Colour profiles aren't followed.
 
     Raises:
-        ValueError: more pixels than Pillow's limit, or scans than ours, or values of which none is known to be white;
-            Pillow raises others for files that it can't read.
+        ValueError: more pixels than Pillow's limit, more scans than `MAX_SCANS`, or values without a known white;
+            Pillow raises other errors for files that it can't read.
     """
     if data.startswith(JPEG_MARK):
         try:
@@ -69,7 +69,7 @@ def decode(data: bytes) -> Pixels:
     with Image.open(BytesIO(data), formats=FORMATS) as image:
         _refuse_bomb(*image.size, data)
         tile = (*_tag(image, TILE_WIDTH), *_tag(image, TILE_LENGTH))
-        if len(tile) == 2:  # a small image may have a tile of any size, which libtiff takes memory for
+        if len(tile) == 2:  # libtiff allocates a whole tile, which may be large in a small image
             _refuse_bomb(*tile, data)
         image.load()
         return _upright(_rgb(image), _orientation(image))
@@ -123,7 +123,7 @@ def _jpeg_orientation(data: bytes) -> int:
 
 def _orientation(image: Image.Image) -> int:
     """Return EXIF's orientation; 1, upright, where there is none. Pillow has turned TIFF files already."""
-    with suppress(Exception):  # damaged metadata make Pillow raise nearly anything, and the pixels may be good
+    with suppress(Exception):  # with damaged metadata Pillow may raise any error, and the pixels may be good
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
 
@@ -134,10 +134,10 @@ def _upright(rgb: Pixels, orientation: int) -> Pixels:
 
 
 def _scans(data: bytes) -> int:
-    """Count the scans of a JPEG before its end, after which a camera may have put a film."""
-    most = data.count(SCAN)
-    if most <= MAX_SCANS:  # nearly all files
-        return most
+    """Count the scans of a JPEG before its end, after which a camera may have stored a film."""
+    scans_at_most = data.count(SCAN)
+    if scans_at_most <= MAX_SCANS:  # nearly all files
+        return scans_at_most
     scans, place = 0, len(JPEG_MARK) - 1
     while scans <= MAX_SCANS and (mark := MARK.search(data, place)) and mark[0] != END:
         scans += mark[0] == SCAN
@@ -146,14 +146,14 @@ def _scans(data: bytes) -> int:
 
 
 class BombError(ValueError):
-    """An image that may be made to fill the memory, or to take hours."""
+    """An image that may be meant to fill the memory, or to take hours."""
 
 
 def _refuse_bomb(width: int, height: int, data: bytes) -> None:
     pixels = width * height
     if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
         raise BombError(f"{width}x{height} is more than {Image.MAX_IMAGE_PIXELS:,} pixels")
-    if pixels * len(data) > UNCOUNTED and data.startswith(JPEG_MARK) and _scans(data) > MAX_SCANS:
+    if pixels * len(data) > UNCOUNTED_WORK and data.startswith(JPEG_MARK) and _scans(data) > MAX_SCANS:
         raise BombError(f"more than {MAX_SCANS} scans in a JPEG: it may be made to take hours")
 
 
@@ -175,7 +175,7 @@ def sums(rgb: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def mean_colour(total: NDArray[np.int64], rgb: Pixels) -> Pixels:
-    """Return the mean colour (3,) of an image (H, W, 3), of whose channels `total` (3,) are the sums."""
+    """Return the mean colour (3,) of an image (H, W, 3) from the sums of its channels, `total` (3,)."""
     return np.rint(total / (rgb.size / 3)).astype(np.uint8)
 
 
@@ -214,7 +214,7 @@ def _resized(rgb: Pixels, height: int, width: int) -> Pixels:
 
 
 def reason(error: Exception) -> str:
-    """Return in a line why a file couldn't be decoded."""
+    """Return a line on why a file couldn't be decoded."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     lines = str(error).strip().splitlines()

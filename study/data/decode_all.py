@@ -25,9 +25,9 @@ from study.data.source import Progress
 CHUNK = 32
 """Images a task of the pool decodes."""
 MOST_THREADS = 32
-"""More threads would wait for Python's lock: they work some ten times as long outside it as inside."""
+"""More threads would wait for Python's lock: they work about ten times as long outside it as inside."""
 SMALL_BYTES = 8192
-"""Mean size below which most of decoding is done inside Python's lock: threads would only wait for each other."""
+"""Mean size of files below which decoding mostly holds Python's lock, so that threads would wait for each other."""
 PENDING, GOOD, BAD = 0, 1, 2
 DIGEST_BYTES = 16
 RECORD = np.dtype(
@@ -47,7 +47,7 @@ Failures = dict[int, str]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Where decoded files go: pixels (M, S, S, 3), records (M,) of `RECORD`, reasons of bad ones in a file of lines."""
+    """The output of decoding: pixels (M, S, S, 3), records (M,) of `RECORD`, and a file of reasons for bad files."""
 
     pixels: Pixels
     records: Records
@@ -82,7 +82,7 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
 
 
 def keep_done(target: Target) -> Failures:
-    """Mark whatever an earlier attempt left in doubt as pending; return its bad files, with their reasons."""
+    """Mark the unverified rows of an earlier attempt as pending; return its bad files, with their reasons."""
     reasons: Failures = {}
     lines = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
     for line in lines.splitlines():
@@ -101,7 +101,7 @@ def keep_done(target: Target) -> Failures:
 
 
 def forget_damaged(pixels: Pixels, records: Records) -> None:
-    """Mark the images (M, S, S, 3) that aren't as they were written as pending, in `records` (M,)."""
+    """Mark images (M, S, S, 3) that changed since they were written as pending, in `records` (M,)."""
 
     def check(rows: NDArray[np.int64]) -> Failures:
         for row in rows.tolist():
@@ -125,7 +125,7 @@ def threads(files: Sequence[ImageFile]) -> int:
 
 
 def holds(pixels: Pixels, record: Any) -> bool:
-    """Whether an image's pixels (S, S, 3) and record are as they were written."""
+    """Whether an image's pixels (S, S, 3) and record are unchanged since they were written."""
     return bytes(record["digest"]) == _digest(pixels, record)
 
 
@@ -135,8 +135,8 @@ def _in_chunks(
     workers: int,
     on_done: Callable[[NDArray[np.int64], Failures], None] | None = None,
 ) -> None:
-    """Call `work` on chunks of `rows` in threads, and `on_done` here with the outcome; a stop drops the rest."""
-    # One core a thread: PyTorch would start more of its own in each, and they would wait for one another.
+    """Call `work` on chunks of `rows` in threads, and `on_done` here with the outcomes; a stop drops the rest."""
+    # One core per thread: PyTorch would start more threads in each, which would wait for one another.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
@@ -168,7 +168,7 @@ def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: N
             target.pixels[row] = square(rgb, size, target.resize, mean_colour(record["total"], rgb))
             record["digest"] = np.frombuffer(_digest(target.pixels[row], record), dtype=np.uint8)
             record["state"] = GOOD
-        except Exception as error:  # a damaged file makes decoders and zipfile raise nearly anything
+        except Exception as error:  # decoders and zipfile may raise any error for a damaged file
             failures[row] = reason(error)
             target.pixels[row] = 0
             record["state"] = BAD

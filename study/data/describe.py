@@ -32,10 +32,10 @@ DEFINITION = (
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What `study data stats` writes and a report shows about a data set."""
+    """The description of a data set that `study data stats` writes and a report shows."""
 
     table: dict[str, list[Any]]
-    """Columns of equal length, a row an image: name, class, height, width (original, in pixels), path, split."""
+    """Columns of equal length, a row per image: name, class, height, width (original, in pixels), path, split."""
     statistics: dict[str, Any]
     """Plain values: see `describe`."""
     samples: Pixels
@@ -82,8 +82,8 @@ def describe(dataset: Dataset) -> Description:
 def _table(dataset: Dataset, measures: Measures) -> dict[str, list[Any]]:
     names, labels, parts = [], [], []
     for part, split in dataset.splits().items():
-        own = split.names()
-        names += own if split.files is not None else [f"{part}/{name}" for name in own]
+        split_names = split.names()
+        names += split_names if split.files is not None else [f"{part}/{name}" for name in split_names]
         labels += split.labels.tolist()
         parts += [part] * len(split)
     return {

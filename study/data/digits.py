@@ -19,10 +19,10 @@ LEVELS = 16
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the digits with one channel, scaled to 0..255; there is no test apart from them.
+    """Return the digits with one channel, scaled to 0..255; the source has no separate test images.
 
     Raises:
-        DataError: a root was given, which digits doesn't have; there is no scikit-learn.
+        DataError: a root was given, which digits doesn't have, or scikit-learn is missing.
     """
     if spec.root is not None:
         raise DataError("digits ships with scikit-learn and has no folder: leave 'root' out")
@@ -33,7 +33,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
 
 def _file() -> Path:
-    """Return what scikit-learn's `load_digits` reads; to import that takes each worker half a second."""
+    """Return the file that scikit-learn's `load_digits` reads; its import would take each worker half a second."""
     package = find_spec("sklearn")
     file = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else None
     if file is None or not file.is_file():

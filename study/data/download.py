@@ -21,7 +21,7 @@ BLOCK = 2**18
 
 @dataclass(frozen=True)
 class Remote:
-    """A file that can be fetched: its name, where it is, and its checksum."""
+    """A file to download: name, addresses and checksum."""
 
     name: str
     url: str
@@ -40,7 +40,7 @@ def has_md5(path: Path, md5: str) -> bool:
 
 
 def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress | None) -> None:
-    """Download the missing files into `folder`; of several processes, one downloads and the others wait.
+    """Download the missing files into `folder`; one process downloads, others wait for it.
 
     Raises:
         DataError: a download failed; it says which files belong where, so that they can be put there by hand.
@@ -78,10 +78,10 @@ def _download(remote: Remote, folder: Path, progress: Progress | None) -> None:
                 part.unlink()
 
 
-def _copy(response: IO[bytes], file: IO[bytes], total: int, what: str, progress: Progress | None) -> None:
+def _copy(response: IO[bytes], file: IO[bytes], total: int, task: str, progress: Progress | None) -> None:
     done = 0
     while block := response.read(BLOCK):
         file.write(block)
         done += len(block)
         if progress is not None and total:
-            progress(what, min(1.0, done / total))
+            progress(task, min(1.0, done / total))

@@ -48,7 +48,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
 
 def _find_idx(folder: Path, name: str) -> Path | None:
-    """Return the path of an IDX file, packed or not: in the folder itself, or where torchvision puts it."""
+    """Return the path of an IDX file, packed or not, in the folder itself or in torchvision's subfolder."""
     for place in (folder, folder / "raw", folder / "FashionMNIST" / "raw"):
         for candidate in (place / name, place / name.removesuffix(".gz")):
             if candidate.is_file():
@@ -86,7 +86,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _content(file: Stream, size: int) -> bytearray:
-    """Read `size` bytes, as the header says, and one more: a packed file may unpack to anything."""
+    """Read the header's `size` bytes and one more: a packed file may unpack to any length."""
     data = bytearray()
     while len(data) <= size and (block := file.read(min(BLOCK, size + 1 - len(data)))):
         data += block
@@ -101,6 +101,6 @@ def _shape(file: Stream, path: Path) -> tuple[int, ...]:
     if len(sizes) < 4 * start[3]:
         raise DataError(f"{path} ends within its header")
     shape = struct.unpack(f">{start[3]}I", sizes)
-    if math.prod(max(1, size) for size in shape) > MAX_BYTES:  # NumPy has a limit for what is empty too
+    if math.prod(max(1, size) for size in shape) > MAX_BYTES:  # NumPy limits the size of empty arrays too
         raise DataError(f"{path} has {' x '.join(map(str, shape))} bytes: more than {MAX_BYTES // 2**20} MiB")
     return shape

@@ -22,13 +22,17 @@ SHOWN = 20
 MAX_FILE_BYTES = 256 * 2**20
 """Larger image files are refused unread."""
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""By other methods, zipfile unpacks without a limit: gigabytes from a kilobyte of bzip2."""
+"""Compression methods that are read: others unpack without a limit, such as gigabytes from a kilobyte of bzip2."""
 SYSTEM = {
-    "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information",  # Windows
-    "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot",  # Synology, QNAP
+    # macOS
+    *("__macosx", "icon\r", "network trash folder", "temporary items"),
+    # Windows
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information"),
+    # Synology, QNAP
+    *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot"),
+    # Linux
     "lost+found",
-}  # fmt: skip
+}
 """Files that systems and storage devices create in folders, in lower case; their other files are hidden."""
 NAMED = 5
 """Maximal names in a message."""
@@ -56,19 +60,19 @@ class Listing:
     bad: list[BadFile]
     """Members that are known to be unusable without reading them."""
     unread: list[str]
-    """Names of files that aren't images by their suffix, without those of systems."""
+    """Names of files without an image's suffix, except system files."""
     read: Read
 
 
 class TooLargeError(ValueError):
-    """A file that is too large for an image."""
+    """A file that is too large to be an image."""
 
     def __init__(self) -> None:
         super().__init__(f"larger than {MAX_FILE_BYTES // 2**20} MiB")
 
 
 class BadFilesError(DataError):
-    """A data set has files that can't be used; `bad` has all of them."""
+    """A data set has files that can't be used, all listed in `bad`."""
 
     def __init__(self, bad: tuple[BadFile, ...], total: int) -> None:
         lines = listed(bad)
@@ -108,7 +112,7 @@ def kinds_of(names: Iterable[str]) -> str:
 
 
 def not_read(names: Sequence[str]) -> tuple[str, ...]:
-    """Return a line on how many files aren't read, their kinds, and some names; or none."""
+    """Return a line with the number, kinds and first names of files that aren't read, if any."""
     files = f"{len(names):,} file{'s' * (len(names) > 1)}"
     return (f"not read: {files} ({kinds_of(names)}): {some(sorted(names, key=sort_key))}",) if names else ()
 
@@ -121,8 +125,8 @@ def listed(bad: Sequence[BadFile]) -> list[str]:
 def open_folder(folder: Path, root: Path) -> Listing:
     """List the files in and below `folder`, named from `root`, without those of systems; none is read.
 
-    Links to folders are followed. Each folder is listed once, by the path with the fewest links, and those above
-    `folder` never: they would lead in a circle, or to other classes.
+    Links to folders are followed. Each folder is listed once, by the path with the fewest links. Folders above `folder`
+    are never listed: they would lead in a circle, or to other classes.
     """
     files, unread = [], []
     seen = {above.resolve() for place in (folder.absolute(), folder.resolve()) for above in place.parents}
@@ -150,7 +154,7 @@ def open_folder(folder: Path, root: Path) -> Listing:
 def _image_file(entry: "os.DirEntry[str]", name: str) -> ImageFile:
     try:
         status = entry.stat()
-    except OSError:  # a broken link: reading it fails with a reason
+    except OSError:  # a broken link: a later read reports the reason
         return ImageFile(name, 0, 0)
     return ImageFile(name, status.st_size, status.st_mtime_ns)
 
@@ -168,7 +172,7 @@ def read_file(path: Path) -> bytes:
     if status.st_size > MAX_FILE_BYTES:
         raise TooLargeError
     with path.open("rb") as file:
-        return file.read(status.st_size + 1)  # and no more, should it grow
+        return file.read(status.st_size + 1)  # no more, even if the file grows
 
 
 def open_archive(archive: Path) -> Listing:
@@ -197,7 +201,7 @@ def open_archive(archive: Path) -> Listing:
             if member.filename in files:
                 bad.append(BadFile(member.filename, "appears twice in the archive; the first is used"))
             files.setdefault(member.filename, ImageFile(member.filename, member.file_size, member.CRC))
-    places = {member.filename: member for member in reversed(members)}  # of the same names, the first
+    places = {member.filename: member for member in reversed(members)}  # of members with the same name, take the first
     local = threading.local()
 
     def read(file: ImageFile) -> bytes:
@@ -210,7 +214,7 @@ def open_archive(archive: Path) -> Listing:
 
 
 def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return a member's content, no longer than the size it declares, which may be false."""
+    """Return a member's content, at most its declared size, which may be false."""
     if member.file_size > MAX_FILE_BYTES:
         raise TooLargeError
     with opened.open(member) as file:
@@ -233,5 +237,5 @@ def _problem(member: zipfile.ZipInfo) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is one that is read, by its suffix."""
+    """Whether a file has the suffix of an image."""
     return name.lower().endswith(SUFFIXES)

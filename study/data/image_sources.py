@@ -1,7 +1,7 @@
 """Data sets of image files: Dogs vs Cats and folders of classes, ImageNet's included (see `image_tree`).
 
-Kaggle's Dogs vs Cats is `train.zip` as it comes, read in place, or the `train/` folder it unpacks to. Its test1.zip has
-no labels and is for prediction only, so the test is taken from the labelled images.
+Kaggle's Dogs vs Cats is its original `train.zip`, read in place, or the unpacked `train/` folder. Its test1.zip has no
+labels and is for prediction only, so the test is taken from the labelled images.
 """
 
 import re
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from study.config import DatasetSpec
 
 FOLDER_SIZE = 32
-"""Side in pixels of the square images of an image folder, where the specification has none."""
+"""Default side in pixels of the square images of an image folder."""
 DOGS_SIZE = 64
-"""The same of Dogs vs Cats."""
+"""Default side in pixels of the square images of Dogs vs Cats."""
 DOGS_CLASSES = ("cat", "dog")
 DOGS_NAME = re.compile(r"(cat|dog)\.(\d{1,9})\.jpg")
 DOGS_BUNDLES = "dogs-vs-cats*.zip"
-"""What Kaggle's buttons download, of either edition: an archive of the archives."""
+"""Names of the archive of archives that Kaggle's download buttons give, in both editions."""
 
 
 def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -58,7 +58,7 @@ def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> 
     files = [file for part in parts for members in part.classes.values() for file in members]
     notes = (*tree.notes, *not_read([name for part in parts for name in part.unread]))
     if problem := class_problem(tree.train, tree.test, root):
-        if bad and not spec.skip_bad:  # they may be the cause
+        if bad and not spec.skip_bad:  # unread files may be the cause
             raise BadFilesError(tuple(bad), len(files) + len(bad))
         raise DataError("\n".join([problem, *listed(bad), *notes]))
     classes = tuple(tree.train.classes)
@@ -104,7 +104,7 @@ def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> 
 
 
 def open_training(root: Path) -> tuple[Path, Listing]:
-    """List the labelled photographs below `root`: the folder if it has any, else the archive.
+    """List the labelled photographs below `root`, from the folder if it has any, else from the archive.
 
     Raises:
         DataError: there is neither, or the archive is damaged.
@@ -147,7 +147,7 @@ def decode_split(
         files: the image files, M of them.
         labels: a class for each (M,).
         read: returns the bytes of a file.
-        spec: has the size, the way of resizing, and whether bad files are skipped.
+        spec: the size, the way of resizing, and whether bad files are skipped.
         default_size: side of the square images in pixels if `spec` has none.
         bad: files that are known to be unusable already.
         progress: called with the current task and the part of it that is done.

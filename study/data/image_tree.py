@@ -1,6 +1,6 @@
 """Find the training and test images of a folder tree, and their classes.
 
-`train/<class>/` with `test/<class>/` or `val/<class>/`, or neither; or the classes at the top, `<class>/`.
+A tree has `train/<class>/`, perhaps with `test/<class>/` or `val/<class>/`, or the classes at the top, `<class>/`.
 """
 
 import re
@@ -44,7 +44,7 @@ class Tree(NamedTuple):
     test: Part | None
     """None where the tree has no labelled images to test on."""
     notes: tuple[str, ...]
-    """Which folders are used and which aren't, a line each."""
+    """Lines on which folders are used and which aren't."""
 
 
 def read_tree(root: Path) -> Tree:
@@ -90,7 +90,7 @@ def _of_role(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path
 
 
 def _is_class(training: Path, folders: Iterable[Path]) -> bool:
-    """Whether a folder called `train` is a class like the others: trains among means of transport."""
+    """Whether a folder called `train` is a class, such as trains among means of transport."""
     others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
     return not subfolders(training) and any(_loose(training)) and any(any(_loose(folder)) for folder in others)
 
@@ -101,9 +101,9 @@ def _loose(folder: Path) -> Iterator[Path]:
 
 def _flat(root: Path, folders: list[Path]) -> Tree:
     """Return a tree of classes without splits."""
-    near = [folder for folder in folders if _like_a_split(folder.name)]
-    if near == folders or any(subfolders(folder) for folder in near):
-        others = [folder.name for folder in near if folder.name.lower() not in TEST + VALIDATION]
+    split_like = [folder for folder in folders if _like_a_split(folder.name)]
+    if split_like == folders or any(subfolders(folder) for folder in split_like):
+        others = [folder.name for folder in split_like if folder.name.lower() not in TEST + VALIDATION]
         rename = f": rename {some(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
     unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
@@ -150,7 +150,7 @@ def _by_folders(folder: Path, root: Path, class_folders: list[Path]) -> Part:
 def _labelled(folder: Path, root: Path, train: Part) -> Part | None:
     """Return the images of a split to test on, or None if they have no labels.
 
-    A single folder that isn't a class, such as `test/images/`, is no label.
+    A single folder that isn't a class, such as `test/images/`, isn't a label.
     """
     class_folders = subfolders(folder)
     if len(class_folders) > 1 or any(class_name(place.name) in train.classes for place in class_folders):
@@ -168,8 +168,8 @@ def _labelled(folder: Path, root: Path, train: Part) -> Part | None:
             bad.append(BadFile(image.name, f"has no label in {file.name}"))
         else:
             labelled.setdefault(label, []).append(image)
-    own = [name for name in listing.unread if root / name != file]
-    return _part(folder, labelled, bad, own)
+    unread = [name for name in listing.unread if root / name != file]
+    return _part(folder, labelled, bad, unread)
 
 
 def _file_of_labels(folder: Path, root: Path) -> Path | None:

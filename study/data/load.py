@@ -1,4 +1,4 @@
-"""`load_dataset`: a data set by its specification: source, limits, validation split, fingerprint."""
+"""Load a data set by its specification: source, limits, validation split, fingerprint."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "image-folder": image_sources.load_image_folder,
 }
 SIZED = ("dogs-vs-cats", "image-folder")
-"""Sources whose images are resized; the others have a size of their own."""
+"""Sources whose images are resized; the others have a fixed size."""
 
 
 def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None) -> Dataset:
     """Load the data set of a specification, or of a name with defaults: `load_dataset("digits")`.
 
-    A source without a test of its own is split first; then limits are applied, and the validation images are taken out
-    of the remaining training images.
+    A source without test images is split first; then limits are applied, and the validation images are taken out of the
+    remaining training images.
 
     Args:
         spec: which images, and how they are split.
@@ -49,7 +49,7 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
             raise DataError(f"{name}: '{field}' is for image files ({' and '.join(SIZED)}); leave it out")
     try:
         source = LOADERS[name](spec, progress)
-    except OSError as error:  # files that go away or may not be read
+    except OSError as error:  # files that disappear or may not be read
         raise DataError(f"{name}: {printable(str(error))}") from None
     return _split(source, spec)
 

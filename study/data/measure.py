@@ -21,7 +21,7 @@ CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """Sizes and sums over the pixels (0..255) of images, a row each."""
+    """Sizes of images and sums over their pixels (0..255), one image per row."""
 
     height: NDArray[np.int64]
     """In pixels (N,)."""
@@ -41,7 +41,7 @@ class Measures:
         return Measures(self.height[index], self.width[index], self.total[index], self.squares[index])
 
     def join(self, other: "Measures") -> "Measures":
-        """Return both, one after the other."""
+        """Return the rows of both, one after the other."""
         return Measures(
             np.concatenate([self.height, other.height]),
             np.concatenate([self.width, other.width]),
@@ -52,7 +52,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Of each channel over a set of images, on the scale 0..1."""
+    """Statistics of each channel over a set of images, on the scale 0..1."""
 
     images: int
     channels: tuple[str, ...]
@@ -65,7 +65,7 @@ class ChannelStatistics:
 
 
 def channel_statistics(measures: Measures) -> ChannelStatistics:
-    """Return each channel's mean and variance: every image weighs the same, however large it is.
+    """Return each channel's mean and variance: every image has the same weight, of any size.
 
     With m_i the mean of image i and q_i the mean of its squares, mean = sum m_i / N, variance = sum q_i / N - mean^2:
     the mean over images of the mean squared distance from `mean`. Needs one pass over the pixels.
@@ -98,7 +98,7 @@ def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Mea
 
 
 def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> ChannelStatistics:
-    """Return what `channel_statistics` would of images of one size, in chunks (B, C, H, W): faster, from two sums."""
+    """Return the `channel_statistics` of images of one size, in chunks (B, C, H, W); faster, from two sums."""
     channels, height, width = shape
     first, second = torch.zeros(channels, dtype=torch.int64), torch.zeros(channels, dtype=torch.int64)
     images = 0

@@ -15,7 +15,7 @@ from study.errors import DataError
 CHUNK = 4096
 """Images summed at a time: bounds the copy made of a split that isn't contiguous."""
 LEAST_STD = 1 / 255
-"""Least deviation divided by: one grey level."""
+"""Smallest deviation that is divided by: one grey level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +27,15 @@ class Normalizer:
 
     @classmethod
     def fit(cls, split: Split, kind: str, *, augment: str = "none") -> "Normalizer":
-        """Measure the training split, and nothing else.
+        """Measure the training split.
 
         Args:
             split: the training images, N of them.
             kind: `pixel-mean` subtracts each pixel's mean (C, H, W) and doesn't divide (section 4.2 of the paper);
-                `channel` subtracts each channel's mean (C, 1, 1) and divides by its deviation, those of the original
-                images where the split's were resized (see `measure`); `none` only scales.
+                `channel` subtracts each channel's mean (C, 1, 1) and divides by its deviation, measured on the original
+                images if the split's were resized (see `measure`); `none` only scales.
             augment: the augmentation that follows. For `imagenet`, `pixel-mean` subtracts the channel's mean
-                instead: crops that move and change in size leave a pixel no place for a mean of its own.
+                instead: in crops that move and change in size, a pixel has no fixed place.
 
         Raises:
             DataError: an unknown kind, or no images.
@@ -62,8 +62,8 @@ class Normalizer:
     def as_images(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
         """Return mean and deviation as images (1, C, H, W) in channels_last.
 
-        An operation on a batch in channels_last is many times faster with an image laid out alike than with a number
-        a channel, over which its innermost loop would be only C long.
+        An operation on a batch in channels_last is many times faster with an image in the same layout than with a
+        number per channel, where its innermost loop would have only C steps.
         """
         mean, std = (x.expand(1, *shape).contiguous(memory_format=torch.channels_last) for x in (self.mean, self.std))
         return mean, std

@@ -1,6 +1,6 @@
 """Seeds made from seeds: every random draw has a name, and its seed is a hash of that name.
 
-A file of its own, since it counts as code that decides results, and `splits` doesn't: see `study.launch.environment`.
+A separate file, since it counts as code that decides results and `splits` doesn't: see `study.launch.environment`.
 """
 
 import hashlib

@@ -19,16 +19,16 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Source:
-    """All labelled images of a source: what it has for training, and for test."""
+    """All labelled images of a source, for training and for test."""
 
     train: Split
     test: Split | None
-    """None where the source has no test of its own: a part of `train` becomes it."""
+    """None if the source has no test images: a part of `train` becomes the test."""
     classes: tuple[str, ...]
     skipped: tuple[BadFile, ...] = ()
     """Files left out because they can't be used."""
     notes: tuple[str, ...] = ()
-    """Which folders are used, and which files aren't read, a line each."""
+    """Lines on which folders are used and which files aren't read."""
 
 
 def data_folder(name: str) -> Path:
@@ -37,7 +37,7 @@ def data_folder(name: str) -> Path:
 
 
 def files_folder(spec: "DatasetSpec") -> Path:
-    """Return the folder of a data set's files that are downloaded if missing: the user's, or else ours.
+    """Return the folder of a data set's downloaded files: the user's, or else the program's.
 
     Raises:
         DataError: the user gave one that isn't a folder.
@@ -47,8 +47,8 @@ def files_folder(spec: "DatasetSpec") -> Path:
 
 def image_cache_folder() -> Path:
     """Return the folder of decoded images: STUDY_CACHE, or else `images` in the user's cache folder."""
-    given = os.environ.get("STUDY_CACHE")
-    return Path(given).expanduser() if given else cache_folder("images")
+    folder = os.environ.get("STUDY_CACHE")
+    return Path(folder).expanduser() if folder else cache_folder("images")
 
 
 def given_folder(name: str, root: str | None) -> Path:

@@ -1,4 +1,4 @@
-"""Seeded, stratified choices of images: limits first, then a validation split out of what is left.
+"""Seeded, stratified choices of images: first limits, then a validation split from the remaining images.
 
 Every choice keeps the proportions of the classes, with counts exact by largest remainder, and is the same on every
 machine: the keys it sorts by are raw draws of PCG64, whose stream NumPy guarantees.
@@ -35,7 +35,7 @@ def class_shares(counts: Index, total: int) -> Index:
 def stratified_choice(labels: Index, count: int, seed: int) -> Index:
     """Return the increasing positions of `count` of the images with `labels` (N,), stratified, chosen by `seed`.
 
-    A smaller count with the same seed chooses, but for rounding, a subset of a larger one's.
+    Except for rounding, a smaller count with the same seed chooses a subset of a larger one's.
     """
     counts = np.bincount(labels)
     return _choice(labels, class_shares(counts, count), seed)
@@ -52,7 +52,7 @@ def _choice(labels: Index, shares: Index, seed: int) -> Index:
 
 
 def split_off(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Return `split` without `count` stratified images, and those images."""
+    """Take `count` stratified images out of `split`; return the remaining ones and these."""
     return _divide(split, stratified_choice(_labels(split), count, seed))
 
 
@@ -76,7 +76,7 @@ def limit(split: Split, count: int | None, *, classes: int, seed: int, field: st
 
 
 def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
-    """Divide the images of a source without a test of its own into training and test, both with every class.
+    """Divide the images of a source without test images into training and test, both with every class.
 
     Args:
         everything: the images to choose from.

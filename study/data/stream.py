@@ -14,7 +14,7 @@ from torch import Tensor
 from study.data.dataset import Dataset, Split
 
 AHEAD = 4
-"""Batches that are read ahead while the device computes."""
+"""Number of batches read ahead while the device computes."""
 MAX_MEMORY = 0.5
 """Maximal part of a GPU's free memory for images: the rest is for nets, activations and other runs."""
 
@@ -29,7 +29,7 @@ def place(dataset: Dataset, device: torch.device | str) -> Dataset:
     """
     device = torch.device(device)
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what PyTorch caches of an earlier data set is free too
+        torch.cuda.empty_cache()  # memory that PyTorch caches of an earlier data set is free too
         free, _ = torch.cuda.mem_get_info(device)
         if sum(split.nbytes for split in dataset.splits().values()) > MAX_MEMORY * free:
             return dataset
@@ -48,21 +48,21 @@ def batch_images(split: Split, indices: Iterable[Index], device: torch.device) -
 
 def on_device(split: Split, device: torch.device) -> bool:
     """Whether the split's images are on `device`; any GPU counts for a `device` without a number."""
-    here = split.pixels.device
-    return here.type == device.type and device.index in (None, here.index)
+    split_device = split.pixels.device
+    return split_device.type == device.type and device.index in (None, split_device.index)
 
 
 def _streamed(split: Split, indices: Iterable[Index], device: torch.device) -> Iterator[Tensor]:
-    """Read a few batches ahead; a read error is raised when its batch is needed."""
+    """Read batches ahead; raise a read error when its batch is needed."""
     rest = iter(indices)
     pin = device.type == "cuda" and split.pixels.device.type == "cpu"
-    pool = ThreadPoolExecutor(1, thread_name_prefix="images")  # its thread ends with this process in any case
+    pool = ThreadPoolExecutor(1, thread_name_prefix="images")  # its thread always ends with this process
     try:
         reading = deque(pool.submit(_fetch, split, index, pin) for index in islice(rest, AHEAD))
         while reading:
             images = reading.popleft().result()
             reading.extend(pool.submit(_fetch, split, index, pin) for index in islice(rest, 1))
-            # The copy is queued on the device and nobody waits for it: PyTorch keeps pinned memory until then.
+            # The copy is queued on the device without a wait: PyTorch keeps pinned memory until it is done.
             yield images.to(device, non_blocking=True)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,8 +1,9 @@
 """Views of test images (crops, scales, mirror images) over which a net's predictions are averaged.
 
 He et al. 2015, section 3.4: ten crops for comparisons, several scales for best results. Images are held as squares of
-side S, which stands for the paper's short side of 256: a larger scale shows a larger image, but no finer detail than is
-held. Legend: N images, C channels, S side they are held at, H and W height and width of a view.
+side S, which stands for the paper's short side of 256: a larger scale shows a larger image, but no finer detail.
+
+Legend: N images, C channels, S side they are held at, H and W height and width of a view.
 """
 
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class MultiScale:
 
     def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
         size = square_side(images)
-        held = normalizer(images)  # one value per channel: the mean may be subtracted first
+        held = normalizer(images)  # one value per channel: the mean may be subtracted before resizing
         for side in self._sides(size):
             if side == size:
                 yield from _with_mirror(held)
@@ -90,10 +91,10 @@ VIEWS = ("center", "ten-crop", "multi-scale")
 
 
 def named_views(name: str, augment: str) -> Views:
-    """Return the views of a name, for nets trained with an augmentation.
+    """Return the views with a name, for nets trained with an augmentation.
 
     Raises:
-        DataError: there are none of that name, or they don't fit the augmentation.
+        DataError: no views have that name, or they don't fit the augmentation.
     """
     if name not in VIEWS:
         raise DataError(f"no views are called '{name}'{nearest(name, list(VIEWS))}: there are {', '.join(VIEWS)}")

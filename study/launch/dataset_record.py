@@ -12,11 +12,11 @@ from study.track.datasets import DatasetRecord, save_dataset
 from study.track.store import Store
 
 LARGE_BYTES = 2**30
-"""Describing a larger data set takes long enough for a message."""
+"""Bytes of images above which a message is shown: describing them takes a while."""
 
 
 def record_data(store: Store, dataset: Dataset, root: str | None, records: list[StoredRun], display: Display) -> None:
-    """Write the description of a data set to MLflow, unless it is there with its files; `root` is the data's folder.
+    """Write the description of a data set to MLflow, unless MLflow has it with its files; `root` is the data's folder.
 
     Training works without it: errors are shown as a warning, and the next start of the grid tries again.
     """
@@ -26,13 +26,13 @@ def record_data(store: Store, dataset: Dataset, root: str | None, records: list[
     if sum(split.nbytes for split in dataset.splits().values()) > LARGE_BYTES:
         display.say("describing the images, once for each data set")
     try:
-        save_dataset(store, described(dataset), root=root, earlier=known[0].run_id if known else "")
+        save_dataset(store, describe_record(dataset), root=root, earlier=known[0].run_id if known else "")
     except Exception as error:  # disk, server, writers of three formats
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         display.warn(f"the description of the data isn't in MLflow ({reason}); it is made again with the next start")
 
 
-def described(dataset: Dataset) -> DatasetRecord:
+def describe_record(dataset: Dataset) -> DatasetRecord:
     """Return the description of a data set, with every text in UTF-8."""
     description = describe(dataset)
     table = pd.DataFrame({column: _plain(values) for column, values in description.table.items()})

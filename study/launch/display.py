@@ -59,16 +59,16 @@ class Display:
     ) -> None:
         self._progress.stop()
 
-    def loading(self, what: str, share: float) -> None:
-        """Show how much of a download or of decoding is done; without a terminal, print once what is being done."""
-        if what not in self._loading:
-            self._loading[what] = self._progress.add_task(printable(what), total=1.0, note="")
+    def loading(self, task: str, share: float) -> None:
+        """Show the progress of a download or of decoding; without a terminal, print the name of the task once."""
+        if task not in self._loading:
+            self._loading[task] = self._progress.add_task(printable(task), total=1.0, note="")
             if not self.live:
-                self.say(what)
-        self._progress.update(self._loading[what], completed=share, visible=share < 1)
+                self.say(task)
+        self._progress.update(self._loading[task], completed=share, visible=share < 1)
 
     def plan(self, cost: float) -> None:
-        """Begin; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
+        """Begin the display; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
         self._cost = max(cost, 1.0)
         self._whole = self._progress.add_task("all", total=self._cost, note="")
 
@@ -105,7 +105,7 @@ class Display:
             self._update_whole()
 
     def ended(self, task: str, lines: list[str], *, done: float) -> None:
-        """Remove the bar of a job and print how it ended; `done` is the cost of the work that isn't to be repeated."""
+        """Remove the bar of a job and print how it ended; `done` is the cost of the work that needn't be repeated."""
         bar = self._bars.pop(task, None)
         if bar is not None:
             self._progress.remove_task(bar.id)
@@ -132,7 +132,7 @@ class Display:
 
 
 def duration(seconds: float) -> str:
-    """Return 43 s, 5.2 min, 20 min, 3.2 h or 2.1 days."""
+    """Format a time in seconds: 43 s, 5.2 min, 20 min, 3.2 h or 2.1 days."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.{0 if unit == 'min' and seconds >= 600 else 1}f} {unit}"

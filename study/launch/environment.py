@@ -1,4 +1,4 @@
-"""What a run runs on: versions, hardware, and this program's commit and digest."""
+"""The environment of a run: versions, hardware, and this program's commit and digest."""
 
 import hashlib
 import os
@@ -15,15 +15,15 @@ from study.track import tags as tag
 
 PACKAGES = ("torch", "torchvision", "mlflow", "optuna", "numpy", "pandas", "scipy", "scikit-learn", "pillow")
 DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec.py")
-"""Files and folders of the program that decide a run's result, given its key."""
-TOLD_BY_DATA = frozenset(
+"""Files and folders of the program whose code decides the result of a run with a given key."""
+COVERED_BY_FINGERPRINT = frozenset(
     f"data/{name}.py"
     for name in (
         "cache cifar cifar_batches decode decode_all describe digits download fashion_mnist files image_sources "
         "image_tree load source splits"
     ).split()
 )
-"""Those of them that read and split images: their result is hashed itself, as the fingerprint of the data."""
+"""Files among them that read and split images: the data's fingerprint already covers what they do."""
 SWITCHES = ("OMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_")
 """Prefixes of variables by which libraries choose kernels, which round differently."""
 
@@ -46,17 +46,17 @@ def environment() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """Return 12 hex digits of the source that decides a run's result, given its key: equal code, equal digits."""
+    """Return 12 hex digits that hash the source code in `DECIDES`: equal code gives equal digits."""
     return digest_of(Path(study.__file__).parent)
 
 
 def digest_of(program: Path) -> str:
-    """Return the digest of the program in a folder, whatever its line endings."""
+    """Return the digest of the program in a folder; it doesn't depend on line endings."""
     digest = hashlib.sha256()
     for part in DECIDES:
         for path in sorted((program / part).rglob("*.py")) if (program / part).is_dir() else [program / part]:
             name = path.relative_to(program).as_posix()
-            if name not in TOLD_BY_DATA:
+            if name not in COVERED_BY_FINGERPRINT:
                 digest.update(f"{name}\0{path.read_text(encoding='utf-8')}\0".encode())
     return digest.hexdigest()[:12]
 
@@ -68,13 +68,13 @@ def torch_version() -> str:
     return torch.__version__
 
 
-def made_by() -> dict[str, str]:
-    """Return the tags of what decides a run's result, given its key."""
+def code_tags() -> dict[str, str]:
+    """Return the tags with the digest of the code and PyTorch's version, which decide a run's result."""
     return {tag.CODE: code(), tag.TORCH: torch_version()}
 
 
-def in_turn(before: str, now: str) -> str:
-    """Return the value of a tag that lists `now` after the values before, unless it is the last of them."""
+def append_value(before: str, now: str) -> str:
+    """Append `now` to the values that a tag lists in `before`, unless it is already the last of them."""
     known = before.split(tag.SEPARATOR) if before else []
     return before if known[-1:] == [now] else tag.SEPARATOR.join([*known, now])
 
@@ -106,7 +106,7 @@ def _processor() -> str:
 
 
 def _kernels() -> dict[str, str]:
-    """Return what decides which kernels PyTorch chooses: they may add in another order, which rounds differently."""
+    """Return what decides which kernels PyTorch chooses: kernels that add in another order round differently."""
     import torch
 
     built = (line.strip(" -") for line in torch.__config__.show().splitlines())

@@ -19,7 +19,7 @@ RESUME = "resume"
 class Channel(Protocol):
     """Carries messages: the `Connection` of a pipe, or a `TlsConnection` to another machine.
 
-    `fileno` is the descriptor that becomes readable when there may be a message, `poll` tells whether there is one.
+    The descriptor `fileno` becomes readable when there may be a message; `poll` returns whether there is one.
     """
 
     def fileno(self) -> int: ...
@@ -38,15 +38,15 @@ class RunTask:
     checkpoint: Path
     """Relative to the worker's own folder where the worker doesn't share the launcher's disk."""
     every_seconds: float
-    """Between two checkpoints."""
+    """Seconds between two checkpoints."""
     fingerprint: str = ""
-    """Of the data set of the study; the worker refuses other data, unless this is empty."""
+    """Fingerprint of the study's data set; unless it's empty, the worker refuses other data."""
     artifacts: "ArtifactPlace | None" = None
     """Where checkpoints are uploaded, where the worker doesn't share the launcher's disk."""
     keep: bool = True
-    """Whether the final weights are kept."""
+    """Whether to keep the final weights."""
     probes: ProbePlan | None = None
-    """What is measured beside the curve."""
+    """Probes to make."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Ready:
     """From a worker: it has started and waits for a task."""
 
     info: Mapping[str, str] = field(default_factory=dict)
-    """On another machine: the worker's `environment` and `host`. Empty on the launcher's machine."""
+    """The `environment` and `host` of a worker on another machine; empty on the launcher's machine."""
 
 
 @dataclass(frozen=True)

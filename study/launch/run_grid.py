@@ -37,7 +37,7 @@ from study.track.uri import sqlite_uri, study_folder
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
-"""MLflow or a database may be unavailable for so long before anything has begun."""
+"""Maximal wait for MLflow or a database before anything has begun."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """The most runs and trials that there can be at once."""
+        """Maximal number of runs and trials at once."""
         return sum(len(cell.left) for cell in self.cells) * (1 if all(cell.point for cell in self.cells) else 2)
 
     @property
     def gpus_per_run(self) -> int:
-        """The most that a run still to do asks for."""
+        """Maximal number of GPUs that a run still to do asks for."""
         return max((cell.specs[0].recipe.gpus_per_run for cell in self.cells if cell.left), default=1)
 
 
@@ -72,7 +72,7 @@ def make_plan(grid: Grid, display: Display) -> Plan:
 
 
 def _show_notes(notes: Iterable[str], display: Display) -> None:
-    """Say how the images were split and which files aren't read, once all checks have passed."""
+    """Show how the images were split and which files aren't read, once all checks have passed."""
     for note in notes:
         display.say(note)
 
@@ -187,7 +187,7 @@ def _show_workers(workers: Workers, display: Display, *, at_most: bool) -> None:
 
 
 def _wait_at_start(display: Display, why: str, seconds: float) -> None:
-    """Wait a short while for what is unavailable before anything has begun.
+    """Wait a short while for an unavailable resource before anything has begun.
 
     Raises:
         RetryTimeout: it stayed unavailable.
@@ -221,7 +221,7 @@ def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str
 
 
 def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:
-    """Close runs that a killed launcher left RUNNING: those whose lease nobody holds."""
+    """Close runs that a killed launcher left RUNNING: those whose lease has no holder."""
     for record in records:
         search = record.key.partition("-")[0]  # a trial's key begins with that of its search
         lease = {"run": f"run {record.key}", "dataset": "data"}.get(record.kind, f"search {search}")

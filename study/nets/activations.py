@@ -1,7 +1,7 @@
 """Activations shaped for plain nets, which keep a deep net's inputs apart and its gradients alike.
 
 Legend: c cosine of two inputs, L layers with an activation, z a standard normal number.
-For inputs of unit mean square q, a wide layer of random weights turns two inputs of cosine c into ones of cosine C(c),
+For inputs of unit mean square q, a wide layer of random weights maps two inputs of cosine c to outputs of cosine C(c),
 the layer's C-map; that of a whole plain net is C applied L times.
 """
 
@@ -21,7 +21,7 @@ ZETA = 1.5
 """Slope of the C-map of a net of DKS's at 1 (Martens et al. 2021, arXiv 2110.01765, section 11)."""
 CMap = Callable[[float], float]
 NODES = 256
-"""Points of the quadrature by which means over z are taken."""
+"""Points of the quadrature for means over z."""
 
 
 class TailoredReLU(nn.Module):
@@ -44,14 +44,14 @@ class ShapedSoftplus(nn.Module):
         self.alpha, self.beta, self.gamma, self.delta = alpha, beta, gamma, delta
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # a small difference of numbers near each other
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # a small difference of nearly equal numbers
         return ((F.softplus(wide * self.alpha + self.beta) + self.delta) * self.gamma).to(x.dtype)
 
 
 def build_activation(kind: Activation, depth: int, *, in_place: bool = True) -> nn.Module:
     """Return the activation of a net of `depth` weighted layers, the last of which has none.
 
-    A ReLU may work in place where nothing else needs what comes in.
+    A ReLU may work in place if its input isn't needed elsewhere.
     """
     if kind == "tanh":
         return nn.Tanh()
@@ -63,10 +63,10 @@ def build_activation(kind: Activation, depth: int, *, in_place: bool = True) -> 
 
 
 def gain_of(kind: Activation) -> float:
-    """Return the deviation that weights have, times sqrt(fan_in), so that the activation keeps the mean square.
+    """Return the deviation of weights, times sqrt(fan_in), with which the activation keeps the mean square.
 
-    sqrt(2) for ReLU (He et al. 2015, arXiv 1502.01852); 1 for those which are scaled to keep it themselves, and for
-    tanh, whose critical point for biases of 0 that is (Xiao et al. 2018, arXiv 1806.05393).
+    sqrt(2) for ReLU (He et al. 2015, arXiv 1502.01852); 1 for activations that are scaled to keep it themselves, and
+    for tanh, where it is the critical point for biases of 0 (Xiao et al. 2018, arXiv 1806.05393).
     """
     return math.sqrt(2) if kind == "relu" else 1.0
 
@@ -81,13 +81,13 @@ def leaky_c_map(c: float, slope: float) -> float:
 
 
 def tailored_slope(net_at_zero: Callable[[CMap], float], eta: float = ETA) -> float:
-    """Return the slope of a leaky ReLU with which a net takes inputs of cosine 0 to the cosine eta.
+    """Return the slope of a leaky ReLU with which a net maps inputs of cosine 0 to outputs of cosine eta.
 
     Args:
         net_at_zero: returns the net's C-map at 0 for the C-map of a layer.
-        eta: the cosine wanted. Where even a ReLU stays below it, its slope, 0, is returned.
+        eta: the target cosine. If even a ReLU stays below it, its slope, 0, is returned.
     """
-    from scipy import optimize  # a worker does without, but for these nets
+    from scipy import optimize  # workers need it only for these nets
 
     def excess(slope: float) -> float:
         return net_at_zero(lambda c: leaky_c_map(c, slope)) - eta

@@ -36,7 +36,7 @@ PAPER_BLOCKS = BlockSettings()
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
-    """Return a 3x3 convolution, padded by 1, by default without bias (it stands in the batch norm that follows)."""
+    """Return a 3x3 convolution, padded by 1, by default without bias, since a batch norm follows."""
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=bias)
 
 
@@ -64,7 +64,7 @@ def projection(
 def pad_shortcut(x: Tensor, channels_out: int, stride: int, groups: int = 1) -> Tensor:
     """Option A: take every `stride`-th pixel, append channels of zeros. (N, C, H, W) -> (N, channels_out, H/s, W/s).
 
-    With `groups`, the channels are those of several nets, `channels_out` of each come out: (N, G C, H, W).
+    With `groups`, the channels are those of several nets, with `channels_out` outputs each: (N, G C, H, W).
     """
     if stride != 1:
         x = x[:, :, ::stride, ::stride]
@@ -79,10 +79,10 @@ def pad_shortcut(x: Tensor, channels_out: int, stride: int, groups: int = 1) -> 
 
 
 class Block(nn.Module):
-    """What basic and bottleneck blocks share: ReLU(branch(x) + shortcut(x)), or ReLU(branch(x)) in a plain net.
+    """Base of basic and bottleneck blocks: ReLU(branch(x) + shortcut(x)), or ReLU(branch(x)) in a plain net.
 
-    With a `Design`, another activation than ReLU; the shortcut times a factor; and the branch times a number that is
-    learned and 0 at first: with batch norm ReZero (Bachlechner et al. 2020, arXiv 2003.04887, equation 1), without
+    A `Design` may replace ReLU, multiply the shortcut by a factor, and multiply the branch by a learned number that is
+    0 at first: with batch norm this is ReZero (Bachlechner et al. 2020, arXiv 2003.04887, equation 1), without it
     SkipInit (De and Smith 2020, arXiv 2002.10444, section 4).
     """
 
@@ -100,12 +100,12 @@ class Block(nn.Module):
         self.changes = stride != 1 or channels_in != channels
         """Whether the output has another shape than the input."""
         self.groups = 1
-        """Number of nets whose channels are in the input, if several are joined."""
+        """Number of joined nets whose channels are in the input."""
         self.relu = settings.activation()
         self.alpha = nn.Parameter(torch.zeros(())) if settings.design.gated else None
 
     def set_first_values(self) -> None:
-        """Set the block's own parameters to their first values, after convolutions are drawn."""
+        """Set the block's scalar parameters to their first values, after convolutions are drawn."""
         if self.alpha is not None:
             nn.init.zeros_(self.alpha)
 
@@ -167,7 +167,7 @@ class BasicBlock(Block):
 class Bottleneck(Block):
     """Bottleneck block: 1x1, BN, ReLU, 3x3, BN, ReLU, 1x1 (4 x width), BN, + shortcut, ReLU (Figure 5 right).
 
-    The stride stands in the 3x3 convolution, as in torchvision ("v1.5"); the paper put it in the first 1x1.
+    The stride is in the 3x3 convolution, as in torchvision ("v1.5"); the paper put it in the first 1x1.
     """
 
     expansion = 4

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a net, counted from the net itself while no image goes through it."""
+"""Parameters and multiply-adds of a net, counted from the net itself, without images."""
 
 import copy
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
 
     Multiply-adds are those of convolutions and linear layers (the paper's "FLOPs", Table 1); batch norm, additions
     and pooling are left out. Layers are convolutions and linear layers off the shortcuts. The net may be on the meta
-    device: ``with torch.device("meta"): net = build_net(...)``. An empty batch goes through a copy of it on the CPU,
-    whose weights nobody writes or reads; on meta each operation is one of PyTorch's compiler, which takes long to load.
+    device: ``with torch.device("meta"): net = build_net(...)``. An empty batch goes through a copy on the CPU with
+    uninitialised weights; on meta, operations would load PyTorch's compiler, which takes long.
     """
     multiply_adds = 0
 
@@ -35,13 +35,13 @@ def count(net: nn.Module, image_shape: tuple[int, int, int]) -> Complexity:
         elif isinstance(module, nn.Linear):
             multiply_adds += module.in_features * output.shape[1:].numel()
 
-    own = copy.deepcopy(net).eval()
-    allocate(own, torch.device("cpu"))
-    weighted = {name: module for name, module in own.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    net_copy = copy.deepcopy(net).eval()
+    allocate(net_copy, torch.device("cpu"))
+    weighted = {name: module for name, module in net_copy.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     for module in weighted.values():
         module.register_forward_hook(add)
     with torch.no_grad():
-        own(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
+        net_copy(torch.empty(0, *image_shape, device="cpu"))  # (0, C, H, W)
     layers = sum("downsample" not in name.split(".") for name in weighted)
-    parameters = sum(parameter.numel() for parameter in own.parameters())
+    parameters = sum(parameter.numel() for parameter in net_copy.parameters())
     return Complexity(layers, parameters, multiply_adds)

@@ -1,4 +1,4 @@
-"""Modifications of the paper's architecture: the cures besides a shortcut that later work proposed."""
+"""Modifications of the paper's architecture: remedies besides a shortcut that later work proposed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,18 +19,18 @@ class Design:
     scaling: Scaling = "none"
     """How a residual block scales its branch."""
     normalised: bool = True
-    """Whether convolutions have batch norm after them; else they have biases."""
+    """Whether batch norm follows the convolutions; otherwise they have biases."""
     activation: Activation = "relu"
     initialisation: Initialisation = "he"
 
     @property
     def gated(self) -> bool:
-        """Whether a block multiplies its branch by a number of its own, 0 at first: ReZero and SkipInit."""
+        """Whether a block multiplies its branch by a learned number, 0 at first: ReZero and SkipInit."""
         return self.scaling in ("rezero", "skipinit")
 
     @property
     def is_common(self) -> bool:
-        """Whether it's made of convolutions, batch norms and ReLUs alone, each with parameters of its own at most."""
+        """Whether the net consists only of convolutions, batch norms and ReLUs, without further parameters."""
         return self.scaling == "none" and self.normalised and self.activation == "relu"
 
 

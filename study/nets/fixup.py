@@ -1,4 +1,4 @@
-"""Residual blocks that train without batch norm from their first weights on: Zhang et al. 2019 (arXiv 1901.09321).
+"""Residual blocks that train without batch norm by their initialisation: Zhang et al. 2019 (arXiv 1901.09321).
 
 Legend: N batch, C channels, H height, W width, L blocks of the net, m convolutions of a branch.
 """
@@ -15,7 +15,7 @@ class FixupBlock(Block):
     """ReLU(branch(x) + shortcut(x)): a scalar bias before each convolution and ReLU, a scalar factor at the end.
 
     Section 4, rules 1 to 3: the last convolution of a branch begins at 0, so that each block begins as its shortcut;
-    the others are He's times L^(-1 / (2m - 2)).
+    the other convolutions are He's times L^(-1 / (2m - 2)).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""First weights: He's, the same for a plain net and its residual twin, and other ways of drawing them."""
+"""First weights: He's, the same for a plain net and its residual twin, and other initialisations."""
 
 import math
 
@@ -9,11 +9,11 @@ from study.nets.activations import gain_of
 from study.nets.design import PAPER, Design, Initialisation
 
 DIRAC_PART = 0.1
-"""Of a layer of noise beside an identity (Zagoruyko and Komodakis 2017, arXiv 1706.00388, section 3.1)."""
+"""Factor of the noise beside an identity (Zagoruyko and Komodakis 2017, arXiv 1706.00388, section 3.1)."""
 
 
 def allocate(net: nn.Module, device: torch.device) -> None:
-    """Move a net to a device, where its memory is uninitialised; it may have been on meta.
+    """Move a net, also from meta, to a device without initialising its memory.
 
     Does what `nn.Module.to_empty` does, without loading PyTorch's compiler.
     """
@@ -22,7 +22,7 @@ def allocate(net: nn.Module, device: torch.device) -> None:
 
 
 def initialise(net: nn.Module, generator: torch.Generator | None = None, design: Design = PAPER) -> None:
-    """Draw all weights anew, in place: biases 0, batch norm weight 1 and bias 0, and parameters of blocks.
+    """Draw all weights again, in place: biases 0, batch norm weight 1 and bias 0, and parameters of blocks.
 
     Projections on shortcuts (modules under `downsample`) are drawn last, so that the other layers get the same values
     with and without them.
@@ -55,7 +55,7 @@ def draw(weight: Tensor, kind: Initialisation, gain: float, generator: torch.Gen
     - delta-orthogonal: zero but for the kernel's centre, which is orthogonal (Xiao et al. 2018, arXiv 1806.05393,
       algorithm 2), times the gain, and times sqrt(C_out / C_in) where that is above 1, so that a layer of more channels
       keeps their mean square too (Martens et al. 2021, arXiv 2110.01765, section 10).
-    - dirac: the identity, plus a tenth of noise of norm 1 for each filter; of layers in blocks, the others are He's.
+    - dirac: the identity, plus a tenth of noise of norm 1 for each filter, for layers in blocks; He's for others.
     """
     if kind == "he":
         fan_in = weight[0].numel()

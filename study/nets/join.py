@@ -1,7 +1,7 @@
-"""Several nets of one architecture as one: their channels in one tensor, a group of channels a net.
+"""Join several nets of one architecture: their channels are in one tensor, a group of channels per net.
 
 Each net keeps its own parameters, gradients and running statistics. A layer of a narrow net has too little work to fill
-a processor; the same layer of several nets has more, for the same number of calls.
+a processor; the same layer of several nets has more work in the same number of calls.
 Legend: R nets, N images of a batch, C channels, H height, W width, K classes.
 """
 
@@ -21,14 +21,14 @@ PARTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Sequent
 
 
 def can_join(net: nn.Module) -> bool:
-    """Whether nets of this kind can be joined: all but VGG nets, whose dropout draws numbers of its own."""
+    """Whether nets of this kind can be joined: all but VGG nets, whose dropout draws random numbers."""
     if not isinstance(net, CifarNet | ImageNetNet) or not net.design.is_common:
         return False
     return all(isinstance(module, PARTS) for module in net.modules() if module is not net)
 
 
 def join(nets: Sequence[nn.Module]) -> nn.Module:
-    """Return the training forward pass of nets: (N, R C, H, W) -> (R, N, K), as each net alone gives it, to rounding.
+    """Return the training forward pass of nets: (N, R C, H, W) -> (R, N, K), equal to each net's alone, to rounding.
 
     The nets share the storage of their running statistics until `unjoin` is called. They must be of one architecture.
     """
@@ -36,7 +36,7 @@ def join(nets: Sequence[nn.Module]) -> nn.Module:
 
 
 def unjoin(nets: Sequence[nn.Module]) -> None:
-    """Give each net running statistics of its own again."""
+    """Separate the running statistics of the nets again."""
     for net in nets:
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -47,7 +47,7 @@ def unjoin(nets: Sequence[nn.Module]) -> None:
 class _Conv(nn.Module):
     def __init__(self, parts: Sequence[nn.Conv2d]) -> None:
         super().__init__()
-        self._parts = tuple(parts)  # a tuple, so that their parameters stay theirs
+        self._parts = tuple(parts)  # a tuple, so that PyTorch doesn't register their parameters here too
 
     def forward(self, x: Tensor) -> Tensor:
         first = self._parts[0]
@@ -56,7 +56,7 @@ class _Conv(nn.Module):
 
 
 class _Norm(nn.Module):
-    """Statistics are by channel, so each net has its own."""
+    """Batch norm of joined nets: statistics are by channel, so each net has its own."""
 
     def __init__(self, parts: Sequence[nn.BatchNorm2d]) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class _Norm(nn.Module):
         self._var = torch.cat([cast(Tensor, norm.running_var) for norm in parts])
         width = parts[0].num_features
         for i, norm in enumerate(parts):
-            here = slice(i * width, (i + 1) * width)
-            norm.running_mean, norm.running_var = self._mean[here], self._var[here]
+            channels = slice(i * width, (i + 1) * width)
+            norm.running_mean, norm.running_var = self._mean[channels], self._var[channels]
 
     def forward(self, x: Tensor) -> Tensor:
         first = self._parts[0]

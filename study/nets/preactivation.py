@@ -1,8 +1,8 @@
 """Blocks with batch norm and ReLU before each convolution, and nothing after the addition: He et al. 2016.
 
-"Identity Mappings in Deep Residual Networks" (arXiv 1603.05027), Figure 4e: what a shortcut carries goes through the
+"Identity Mappings in Deep Residual Networks" (arXiv 1603.05027), Figure 4e: the values of a shortcut pass through the
 whole net unchanged. Where a block changes the shape, its first batch norm and ReLU come before the shortcut too, as in
-the authors' code. The net's last batch norm and ReLU stand before its average.
+the authors' code. The net's last batch norm and ReLU come before its average.
 Legend: N batch, C channels, H height, W width.
 """
 
@@ -12,7 +12,7 @@ from study.nets.blocks import PAPER_BLOCKS, Block, BlockSettings, Shortcut, conv
 
 
 class PreactivationBlock(Block):
-    """What both kinds share: branch(x) + shortcut(x), the branch beginning with batch norm and ReLU."""
+    """Base of both kinds: branch(x) + shortcut(x), where the branch begins with batch norm and ReLU."""
 
     def __init__(
         self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, settings: BlockSettings = PAPER_BLOCKS

@@ -34,10 +34,10 @@ def build_net(
         in_channels: channels of the images, C.
         shortcut: option A, B or C (section 3.3); None takes the family's own. A plain net ignores it.
         width: multiplies the number of channels of every layer.
-        family: settles depths 50 and 152, which both families have.
-        design: what else differs from the paper's; of a plain net, what it says of shortcuts and branches is ignored,
-            and so is pre-activation, which without shortcuts puts the same layers in the same order.
-        generator: where weights are drawn from; a net and its plain twin get equal weights from equal generators.
+        family: chooses between the families for depths 50 and 152, which both have.
+        design: other modifications of the paper's net. For a plain net, those of shortcuts and branches are ignored,
+            and so is pre-activation, which without shortcuts gives the same layers in the same order.
+        generator: draws the weights; a net and its plain twin get equal weights from equal generators.
 
     Raises:
         StudyError: unknown name or depth; a VGG net with a width or a design.
@@ -48,7 +48,9 @@ def build_net(
             raise StudyError("vgg nets have no width multiplier: leave width at 1")
         if design != PAPER:
             raise StudyError("vgg nets are built as they were published, without any remedy")
-        with torch.device("meta"):  # so that no constructor draws weights, from PyTorch's own generator, in vain
+        with torch.device(
+            "meta"
+        ):  # so that no constructor draws weights, from PyTorch's own generator, that are replaced
             net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
     else:
         if net_name.architecture == "plain":
@@ -65,7 +67,7 @@ def build_net(
 
 
 def build_vgg(depth: int, num_classes: int, *, in_channels: int = 3) -> nn.Module:
-    """Return torchvision's VGG-16 or VGG-19 without batch norm, the paper's yardstick for cost, its weights undrawn.
+    """Return torchvision's VGG-16 or VGG-19 without batch norm, the paper's yardstick for cost, with undrawn weights.
 
     Simonyan and Zisserman 2014 (arXiv 1409.1556).
 

@@ -1,4 +1,4 @@
-"""What both families share: a first convolution, stages of the blocks that the design asks for, and a linear layer.
+"""Base of both families: a first convolution, stages of the design's blocks, and a linear layer.
 
 Legend: N batch, C channels, H height, W width, K classes.
 """
@@ -21,12 +21,12 @@ BLOCKS: dict[Kind, tuple[type[Block], type[Block], type[Block]]] = {
     "basic": (BasicBlock, PreactivationBasic, FixupBasic),
     "bottleneck": (Bottleneck, PreactivationBottleneck, FixupBottleneck),
 }
-"""In the paper's order of layers, in that of He et al. 2016, and without batch norm by Fixup."""
+"""Blocks in the paper's order of layers, in that of He et al. 2016, and without batch norm by Fixup."""
 
 
 def block_settings(design: Design, depth: int) -> BlockSettings:
     """Return the settings of the blocks of a net of `depth` weighted layers."""
-    in_place = not design.preactivation  # there, a shortcut carries what comes in
+    in_place = not design.preactivation  # there, a shortcut carries the block's input
     return BlockSettings(design, partial(build_activation, design.activation, depth, in_place=in_place))
 
 
@@ -42,12 +42,12 @@ def make_stages(
     """Return stages of `counts` blocks each; the first block of a stage takes its stride, 1 in the first stage, else 2.
 
     Args:
-        kind: of the blocks.
+        kind: class of the blocks.
         channels_in: of the first stage's input.
         widths: channels of each stage, before a bottleneck's expansion.
         counts: blocks of each stage.
-        shortcut: option.
-        settings: which order of layers, and other modifications of the paper's.
+        shortcut: option A, B or C, or `none`.
+        settings: order of layers, and other modifications of the paper's.
     """
     basic, preactivation, fixup = BLOCKS[kind]
     block = fixup if settings.design.scaling == "fixup" else preactivation if settings.design.preactivation else basic
@@ -64,7 +64,7 @@ def make_stages(
 
 
 class StagedNet(nn.Module):
-    """A net with a first convolution, one batch norm beside those of its blocks, an activation and a linear layer."""
+    """A net with a first convolution, one batch norm besides those of its blocks, an activation and a linear layer."""
 
     bn1: nn.Module
     relu: nn.Module
@@ -86,8 +86,8 @@ class StagedNet(nn.Module):
     def set_first_values(self) -> None:
         """Set Fixup's own parameters to their first values: the linear layer begins at 0 (its rule 1)."""
         if self.fixup:
-            for own in (self.first_bias, self.last_bias, self.fc.weight):
-                nn.init.zeros_(own)
+            for parameter in (self.first_bias, self.last_bias, self.fc.weight):
+                nn.init.zeros_(parameter)
 
     def begin(self, x: Tensor) -> Tensor:
         """Return the first block's input, from the first convolution's output."""

@@ -1,4 +1,4 @@
-"""Measurements that say why depth hurts: functions of a net and of images that leave the net as it was."""
+"""Measurements that say why depth hurts: functions of a net and of images that don't change the net."""
 
 from study.probe.prober import Prober
 

@@ -23,21 +23,21 @@ from study.nets.initialise import allocate
 from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
 
 Statistics = Literal["unit", "measured"]
-"""What the inserted batch norms hold, `unit` mean 0 and variance 1, `measured` those of the channels they see."""
+"""Statistics of the inserted batch norms: `unit` is mean 0 and variance 1, `measured` that of their inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Construction:
-    """A deep plain net that computes what a shallow one does, and the proof."""
+    """A deep plain net that computes the same function as a shallow one, and the proof."""
 
     net: nn.Module
     """The deeper net of the family, in the shallow net's mode."""
     inserted: tuple[str, ...]
     """The blocks that are identities: `layer1.1`, ..."""
     largest_difference: float
-    """Between the two nets' logits, in evaluation mode, over all images and classes."""
+    """Largest difference of the two nets' logits, in evaluation mode, over all images and classes."""
     changed: int
-    """Images to which the two nets give different classes."""
+    """Number of images to which the two nets give different classes."""
 
 
 def build_by_construction(
@@ -47,25 +47,25 @@ def build_by_construction(
     *,
     statistics: Statistics = "measured",
 ) -> Construction:
-    """Insert identities at the end of each stage of a plain net, until it's the family's net of this depth.
+    """Insert identities at the end of each stage of a plain net, up to the family's net of this depth.
 
     An inserted block is two 3x3 Dirac kernels (1 at the centre, from a channel to itself), each with a batch norm and
     a ReLU. A stage's output is a ReLU's, so it's at least 0 and a further ReLU changes nothing. With running mean m and
     variance v, batch norm is the identity in evaluation mode where gamma = sqrt(v + eps) and beta = m:
 
     - `unit`: m = 0 and v = 1. In training mode, the batch's own statistics make it something else.
-    - `measured`: m and v are those of the stage's output over the images, so that in training mode too it's the
-      identity, but for what a batch's statistics differ from those of all images.
+    - `measured`: m and v are those of the stage's output over the images, so that it's the identity in training mode
+      too, except for the difference between a batch's statistics and those of all images.
 
     Args:
         net: a plain net of basic blocks: of the CIFAR family, or of 18 or 34 layers of the ImageNet family.
         depth: of the net to build; the net's own inserts nothing.
-        batches: images (N, C, H, W) and labels (N,) to measure statistics on and to compare the logits of; they are
-            gone through several times.
+        batches: images (N, C, H, W) and labels (N,) to measure statistics on and to compare logits; iterated
+            several times.
         statistics: of the inserted batch norms.
 
     Raises:
-        StudyError: the net isn't one of those, or a depth that the family doesn't have, or less than the net's own.
+        StudyError: another kind of net, or a depth that the family doesn't have or that is below the net's.
     """
     shallow = copy_net(net, training=False)
     deep = _deeper(shallow, depth)
@@ -93,14 +93,14 @@ def add_noise(
     """Return a copy with Gaussian noise on the filters of its 3x3 layers, or of those in `blocks` alone.
 
     A filter W (C, 3, 3) gets noise of deviation scale ||W|| / sqrt(9 C), whose norm is about scale ||W||: `scale` is
-    the relative size of the change, alike for dense filters and for Dirac kernels. Batch norms stay as they are. The
-    draws are made on the generator's device, so that equal generators give equal noise on every device.
+    the relative size of the change, alike for dense filters and for Dirac kernels. Batch norms stay as they are. Noise
+    is drawn on the generator's device, so that equal generators give equal noise on every device.
 
     Raises:
-        StudyError: a name in `blocks` that no 3x3 layer is in.
+        StudyError: a name in `blocks` without a 3x3 layer.
     """
-    own = copy_net(net, training=net.training)
-    layers = find_layers(own)
+    net_copy = copy_net(net, training=net.training)
+    layers = find_layers(net_copy)
     missing = {name for name in blocks or () if not any(_within(layer.name, name) for layer in layers)}
     if missing:
         raise StudyError(f"the net has no 3x3 layers in {', '.join(sorted(missing))}")
@@ -110,7 +110,7 @@ def add_noise(
             noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=generator.device)
             norm = weight.flatten(1).norm(dim=1)[:, None, None, None]
             weight += noise.to(weight.device) * norm * (scale / math.sqrt(weight[0].numel()))
-    return own
+    return net_copy
 
 
 def _within(layer: str, block: str) -> bool:
@@ -122,7 +122,7 @@ def _stages(net: nn.Module) -> dict[str, nn.Sequential]:
 
 
 def _deeper(net: nn.Module, depth: int) -> nn.Module:
-    """Return the deeper net of the same family and widths, its weights undrawn, on the same device in the same dtype.
+    """Return the deeper net of the same family and widths, with undrawn weights, on the same device in the same dtype.
 
     Raises:
         StudyError: see `build_by_construction`.
@@ -131,12 +131,12 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
     plain = all(isinstance(block, BasicBlock) and block.shortcut == "none" for block in blocks)
     if not isinstance(net, CifarNet | ImageNetNet) or not plain or not net.design.is_common:
         raise StudyError("only a plain net of basic blocks can be made deeper by identities: plain-20, plain-18")
-    own = 2 * len(blocks) + 2
+    own_depth = 2 * len(blocks) + 2
     family: Literal["cifar", "imagenet"] = "cifar" if isinstance(net, CifarNet) else "imagenet"
     name = resolve_net("plain", depth, family)
-    if depth < own or (family == "imagenet" and STAGES[depth][0] != "basic"):
-        why = "has other blocks" if depth > own else "is shallower"
-        raise StudyError(f"{name} can't be built from plain-{own} by inserting identities: it {why}")
+    if depth < own_depth or (family == "imagenet" and STAGES[depth][0] != "basic"):
+        why = "has other blocks" if depth > own_depth else "is shallower"
+        raise StudyError(f"{name} can't be built from plain-{own_depth} by inserting identities: it {why}")
     convs = [cast(nn.Conv2d, stage[0].conv1) for stage in _stages(net).values()]
     base = (16, 32, 64) if family == "cifar" else (64, 128, 256, 512)
     build: Callable[..., nn.Module] = type(net)
@@ -154,9 +154,9 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
 
 
 def _width(channels: Sequence[int], base: Sequence[int]) -> float:
-    """Return a width multiplier that rounds to these channels: the middle of those that do."""
-    low = max((own - 0.5) / at_one if own > 1 else 0.0 for own, at_one in zip(channels, base, strict=True))
-    high = min((own + 0.5) / at_one for own, at_one in zip(channels, base, strict=True))
+    """Return the middle of the width multipliers that round to these channels."""
+    low = max((count - 0.5) / at_one if count > 1 else 0.0 for count, at_one in zip(channels, base, strict=True))
+    high = min((count + 0.5) / at_one for count, at_one in zip(channels, base, strict=True))
     return (low + high) / 2
 
 
@@ -185,6 +185,6 @@ def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
         cast(Tensor, norm.running_mean).copy_(mean)
         cast(Tensor, norm.running_var).copy_(var)
         cast(Tensor, norm.num_batches_tracked).zero_()
-        stored = cast(Tensor, norm.running_var).double()  # as stored, so that rounding it changes nothing
+        stored = cast(Tensor, norm.running_var).double()  # in the stored dtype, so that storing it doesn't round
         norm.weight.copy_((stored + norm.eps).sqrt())
         norm.bias.copy_(cast(Tensor, norm.running_mean))

@@ -1,4 +1,4 @@
-"""Training on from a solution that was constructed: whether gradient descent stays there, improves on it, or leaves."""
+"""Continue training from a constructed solution, to see if gradient descent stays there, improves it, or leaves."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,15 +16,15 @@ from study.train.arithmetic import Precision
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a net that is trained on stands."""
+    """The state of a net at an iteration of its continued training."""
 
     iteration: int
     error: float
-    """Percent of the training images, clean, in evaluation mode; that of guessing where the loss isn't finite."""
+    """Percent of the clean training images, in evaluation mode; the error of guessing if the loss isn't finite."""
     loss: float
-    """NaN where it isn't finite."""
+    """Loss; NaN if it isn't finite."""
     distance: float
-    """Of all parameters from where they began, relative to their norm there."""
+    """Distance of all parameters from the start, relative to their norm there."""
 
 
 def train_on(
@@ -38,23 +38,23 @@ def train_on(
     guessing: float,
     stop: Callable[[], bool],
 ) -> Iterator[Mark]:
-    """Train a net in place for `total` iterations and yield how it stands at the first, at some between, and the last.
+    """Train a net in place for `total` iterations; yield its state at the first, the last, and some in between.
 
     The optimiser is new, and the schedule is the recipe's over `total` iterations, warm-up included: the rate begins
-    where that of a training from scratch does, and falls as it does. Ends early where the loss stops being finite.
+    and falls as in a training from scratch. Training ends early if the loss stops being finite.
 
     Args:
         net: to train.
-        batches: what a training of this recipe and seed would see.
-        recipe: its rate, momentum, weight decay and schedule.
-        total: iterations.
-        score: of a net on all training images.
+        batches: those of a training with this recipe and seed.
+        recipe: gives rate, momentum, weight decay and schedule.
+        total: number of iterations.
+        score: returns a net's score on all training images.
         precision: of the forward pass.
-        guessing: error of a net that knows nothing, in percent.
-        stop: asked before each iteration.
+        guessing: error of guessing, in percent.
+        stop: called before each iteration.
 
     Raises:
-        Stopped: `stop` said so.
+        Stopped: `stop` returned True.
     """
     device = next(net.parameters()).device
     optimizer = build_optimizer(net, recipe, device)
@@ -81,7 +81,7 @@ def train_on(
 
 
 def marked_iterations(total: int) -> set[int]:
-    """Return the iterations at which a training is looked at: 0, 1, 2, 5, 10, 20, 50, ..., and the last."""
+    """Return the iterations at which a training is scored: 0, 1, 2, 5, 10, 20, 50, ..., and the last."""
     iterations = {0, total}
     for power in range(len(str(total))):
         iterations |= {digit * 10**power for digit in (1, 2, 5)}

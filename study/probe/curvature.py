@@ -1,4 +1,4 @@
-"""How sharply the loss bends at a net, and how many dimensions its features fill.
+"""The curvature of the loss at a net, and the number of dimensions that its features fill.
 
 Legend: N images, C channels, H height, W width, P parameters.
 """
@@ -23,20 +23,20 @@ class Sharpness:
 
     eigenvalue: float
     residual: float
-    """||Hv - eigenvalue v|| for the unit vector v found: the Hessian has an eigenvalue no farther away than this."""
+    """||Hv - eigenvalue v|| for the unit vector v found: an eigenvalue of the Hessian is within this distance."""
     iterations: int
-    """Products of the Hessian with a vector."""
+    """Number of products of the Hessian with a vector."""
     converged: bool
 
 
 @dataclass(frozen=True)
 class EffectiveRank:
-    """How many dimensions the features at the end of a stage fill."""
+    """The number of dimensions that the features at the end of a stage fill."""
 
     stage: int
     channels: int
     rank: float
-    """From 1 (all features on a line) to the number of channels; 0 where nothing varies."""
+    """From 1 (all features on a line) to the number of channels; 0 if the features don't vary."""
     share: float
     """Of the channels."""
 
@@ -48,56 +48,56 @@ def measure_sharpness(
     *,
     training: bool = False,
     tolerance: float = 0.01,
-    most: int = 200,
+    max_products: int = 200,
 ) -> Sharpness:
     """Find the Hessian's largest eigenvalue by power iteration from a random vector.
 
     v <- Hv / ||Hv||, eigenvalue v'Hv, until ||Hv - eigenvalue v|| is below `tolerance` times the eigenvalue, whose own
     error is then smaller still. Hv is the gradient of <dL/dtheta, v> (Pearlmutter 1994, Neural
     Computation 6), so that H, which is P by P, is never formed. Power iteration finds the eigenvalue of the largest
-    magnitude; where that is negative, it goes on with H less it, whose largest is the one sought.
+    magnitude; if it is negative, a second iteration finds the largest one of H minus it.
     The Hessian of a net of ReLUs is that of the piece it lies on.
 
     Args:
-        net: any.
+        net: any net.
         batches: images (N, C, H, W) and labels (N,): the loss is the mean over all of them.
-        generator: of the first vector.
+        generator: draws the first vector.
         training: whether batch norms use the statistics of each batch, as in training.
-        tolerance: of the residual, relative to the eigenvalue.
-        most: iterations, at most.
+        tolerance: maximal residual, relative to the eigenvalue.
+        max_products: maximal number of iterations.
     """
-    own = copy_net(net, training=training)
-    weights = list(own.parameters())
+    net_copy = copy_net(net, training=training)
+    weights = list(net_copy.parameters())
     draw = torch.randn(sum(w.numel() for w in weights), generator=generator, device=generator.device)
     start = draw.to(weights[0])  # (P,)
 
     def product(v: Tensor) -> Tensor:
-        return _hessian_product(own, batches, weights, v)
+        return _hessian_product(net_copy, batches, weights, v)
 
-    farthest = _iterate(product, start, 0.0, tolerance, most)
+    farthest = _iterate(product, start, 0.0, tolerance, max_products)
     if farthest.eigenvalue >= 0 or not farthest.converged:
         return farthest
-    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, most - farthest.iterations))
+    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, max_products - farthest.iterations))
     return Sharpness(rest.eigenvalue, rest.residual, farthest.iterations + rest.iterations, rest.converged)
 
 
 def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveRank]:
-    """Return the effective rank of the features that each stage gives out, in evaluation mode.
+    """Return the effective rank of each stage's output features, in evaluation mode.
 
     exp(H(p)) with p_i = sigma_i / sum sigma and H the entropy in nats (Roy and Vetterli 2007, "The effective rank",
     EUSIPCO, definition 1); sigma are the singular values of the matrix (N H W, C) of the features at all positions of
-    all images, each channel's mean taken off. Where features depend linearly on each other, as Orhan and Pitkow 2017
+    all images, without each channel's mean. Where features depend linearly on each other, as Orhan and Pitkow 2017
     (arXiv 1701.09175) find in plain nets, it is far below the number of channels.
 
     Raises:
         StudyError: the net has no stages `layer1`, `layer2`, ...; no images.
     """
-    own = copy_net(net, training=False)
-    stages = [child for name, child in own.named_children() if name.startswith("layer")]
+    net_copy = copy_net(net, training=False)
+    stages = [child for name, child in net_copy.named_children() if name.startswith("layer")]
     if not stages or not batches:
         raise StudyError("effective ranks are those of some images at the stages of plain-N or resnet-N")
     rows = []
-    for number, products in enumerate(sum_outputs(own, stages, batches, _products), 1):
+    for number, products in enumerate(sum_outputs(net_copy, stages, batches, _products), 1):
         rank = _effective_rank(products.cpu())
         channels = len(products) - 1
         rows.append(EffectiveRank(number, channels, rank, rank / channels))
@@ -118,9 +118,11 @@ def _hessian_product(net: nn.Module, batches: Batches, weights: list[nn.Paramete
     return total
 
 
-def _iterate(product: Callable[[Tensor], Tensor], v: Tensor, shift: float, tolerance: float, most: int) -> Sharpness:
+def _iterate(
+    product: Callable[[Tensor], Tensor], v: Tensor, shift: float, tolerance: float, max_products: int
+) -> Sharpness:
     """Find the eigenvalue of H that is farthest from `shift`."""
-    for iteration in range(1, most + 1):
+    for iteration in range(1, max_products + 1):
         v = v / v.norm()
         bent = product(v)
         value = float(v @ bent)  # sync point
@@ -128,7 +130,7 @@ def _iterate(product: Callable[[Tensor], Tensor], v: Tensor, shift: float, toler
         if residual <= tolerance * abs(value - shift):
             return Sharpness(value, residual, iteration, converged=True)
         v = bent - shift * v
-    return Sharpness(value, residual, most, converged=False)
+    return Sharpness(value, residual, max_products, converged=False)
 
 
 def _products(y: Tensor) -> Tensor:
@@ -143,7 +145,7 @@ def _effective_rank(products: Tensor) -> float:
     count, total = products[-1, -1], products[-1, :-1]
     covariance = products[:-1, :-1] / count - torch.outer(total, total) / count**2
     values = torch.linalg.eigvalsh(covariance)
-    rounding = 1e-12 * products.diagonal()[:-1].sum() / count  # of features that are equal everywhere
+    rounding = 1e-12 * products.diagonal()[:-1].sum() / count  # equal features everywhere
     sigma = torch.where(values > rounding, values, 0).sqrt()
     if not sigma.sum():
         return 0.0

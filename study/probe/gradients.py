@@ -1,4 +1,4 @@
-"""How gradients grow with depth: per layer, with the rate of effective learning.
+"""The growth of gradients with depth: per layer, with the effective learning rate.
 
 Legend: N images, C channels, H height, W width.
 """
@@ -25,16 +25,16 @@ class LayerGradient:
     weight_gradient: float
     """||dL/dW||."""
     input_gradient: float
-    """||dL/dx|| of what goes into the layer, over all images, channels and positions of the batch."""
+    """||dL/dx|| of the layer's input, over all images, channels and positions of the batch."""
     weight_norm: float
     """||W||."""
     effective_lr: float
-    """Rate over ||W||^2."""
+    """Learning rate over ||W||^2."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How far the weights of a layer turned between two states of a net, in radians."""
+    """The angle between the weights of a layer in two states of a net, in radians."""
 
     layer: int
     name: str
@@ -45,29 +45,29 @@ class Turn:
 def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: float) -> list[LayerGradient]:
     """Return the gradients at each 3x3 layer, in the net's order, with batch statistics, as in training.
 
-    The norm of dL/dx is that over the whole batch, not over an image or an element: batch norm ties the images of a
-    batch together, and this norm stays the same where a stage halves the map and doubles the channels, so that its
-    growth is comparable between stages. Batches of other sizes have other norms (about 1/sqrt(N)), but equal growth.
+    The norm of dL/dx is over the whole batch, not over an image or an element: batch norm links the images of a batch,
+    and this norm doesn't change where a stage halves the map and doubles the channels, so that its growth is comparable
+    between stages. Batches of other sizes have other norms (about 1/sqrt(N)), but equal growth.
 
     The output of batch norm doesn't change with the scale of the weights before it, so a step of rate lr turns them as
     one of lr / ||W||^2 would turn weights of norm 1: the effective rate (van Laarhoven 2017, arXiv 1706.05350,
     section 2).
 
     Args:
-        net: any with 3x3 convolutions and batch norm.
+        net: any net with 3x3 convolutions and batch norm.
         images: (N, C, H, W), normalised.
         labels: (N,).
-        lr: the rate at which the net is trained now.
+        lr: the current learning rate.
 
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = copy_net(net, training=True)
-    layers = find_layers(own)
+    net_copy = copy_net(net, training=True)
+    layers = find_layers(net_copy)
     inputs: list[Tensor] = []
     for layer in layers:
         layer.conv.register_forward_pre_hook(lambda _module, given: inputs.append(given[0]))
-    logits = own(images.detach().requires_grad_())  # (N, K)
+    logits = net_copy(images.detach().requires_grad_())  # (N, K)
     weights = [layer.conv.weight for layer in layers]
     gradients = torch.autograd.grad(F.cross_entropy(logits, labels), [*inputs, *weights])
     norms = torch.stack([value.detach().norm() for value in (*gradients, *weights)]).reshape(3, -1)
@@ -79,15 +79,15 @@ def measure_gradients(net: nn.Module, images: Tensor, labels: Tensor, *, lr: flo
 
 
 def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:
-    """Return the angle between each 3x3 layer's weights in two states of one net: what an update does to a layer.
+    """Return the angle between each 3x3 layer's weights in two states of one net, which shows the effect of updates.
 
-    Only direction counts before batch norm (van Laarhoven 2017, above): a layer whose weights have grown turns less.
+    Only the direction counts before batch norm (van Laarhoven 2017, above): a layer with larger weights turns less.
 
     Raises:
         StudyError: the nets have different layers.
     """
     layers = [find_layers(net) for net in (before, after)]
-    shapes = [[(layer.name, layer.conv.weight.shape) for layer in own] for own in layers]
+    shapes = [[(layer.name, layer.conv.weight.shape) for layer in net_layers] for net_layers in layers]
     if shapes[0] != shapes[1]:
         raise StudyError("the two nets have different layers: an angle is between two states of one net")
     return [
@@ -99,4 +99,4 @@ def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:
 @torch.no_grad()
 def _angle(before: Tensor, after: Tensor) -> float:
     a, b = (F.normalize(weight.detach().double().flatten(), dim=0) for weight in (before, after))
-    return float(2 * torch.atan2((a - b).norm(), (a + b).norm()))  # exact for small angles, which arccos isn't
+    return float(2 * torch.atan2((a - b).norm(), (a + b).norm()))  # exact for small angles, unlike arccos

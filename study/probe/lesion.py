@@ -23,36 +23,36 @@ class Lesion:
     """The error of a net without some of its blocks."""
 
     blocks: tuple[str, ...]
-    """Taken out: `layer2.1`, in the net's order."""
+    """Names of the removed blocks, such as `layer2.1`, in the net's order."""
     downsamples: bool
-    """Whether one of them changes the map or the channels."""
+    """Whether one of the blocks changes the map or the channels."""
     draw: int
     error: float
     """Percent."""
     loss: float
     """Mean cross-entropy, in nats."""
     rise: float
-    """Of the error, in percentage points, over the whole net's."""
+    """Increase of the error over that of the whole net, in percentage points."""
 
 
 @dataclass(frozen=True)
 class Reordering:
-    """A net some of whose blocks stand in each other's place."""
+    """The error of a net some of whose blocks are swapped."""
 
     swaps: int
     draw: int
     kendall_tau: float
-    """Of the blocks' order with the trained one: 1 for the same, -1 for the reverse."""
+    """Kendall's tau of the blocks' order and the trained one: 1 for the same, -1 for the reverse."""
     error: float
     """Percent."""
     loss: float
     rise: float
-    """Of the error, in percentage points, over the whole net's."""
+    """Increase of the error over that of the whole net, in percentage points."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a block stands: `stage[i]`."""
+    """The place of a block: `stage[i]`."""
 
     name: str
     stage: nn.Sequential
@@ -66,7 +66,7 @@ class _Place:
 
 
 class _Shortcut(nn.Module):
-    """A residual block without its branch: ReLU(shortcut(x)); of an identity that is x, which is 0 or more."""
+    """A residual block without its branch: ReLU(shortcut(x)); with an identity shortcut that is x, as x >= 0."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -79,16 +79,16 @@ class _Shortcut(nn.Module):
 def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
     """Return the error without each block in turn, in the net's order (the paper's section 4.1).
 
-    Of a residual block the branch is taken out, and the shortcut stays. Of a plain net the block's layers are taken
-    out, where what's left fits together: a block that changes the shape can't be. Nothing else is changed, batch norm
-    statistics included, and nothing is trained anew. Batches are images (N, C, H, W) and labels (N,).
+    From a residual block, remove the branch and keep the shortcut. From a plain net, remove the block's layers if the
+    other layers fit together, so not those of a block that changes the shape. The rest of the net, with its batch
+    norm statistics, isn't changed or trained. Batches are images (N, C, H, W) and labels (N,).
 
     Raises:
-        StudyError: the net has no blocks, as VGG nets.
+        StudyError: the net has no blocks, like VGG nets.
     """
-    own, places = _blocks(net)
-    whole = _score(own, batches)
-    return [_without([place], 0, own, batches, whole) for place in _deletable(places)]
+    net_copy, places = _blocks(net)
+    whole = _score(net_copy, batches)
+    return [_without([place], 0, net_copy, batches, whole) for place in _deletable(places)]
 
 
 def delete_random(
@@ -97,17 +97,17 @@ def delete_random(
     """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
     Raises:
-        StudyError: the net has no blocks, or fewer that can be taken out than a count.
+        StudyError: the net has no blocks, or a count exceeds the blocks that can be removed.
     """
-    own, places = _blocks(net)
-    whole, pool = _score(own, batches), _deletable(places)
+    net_copy, places = _blocks(net)
+    whole, pool = _score(net_copy, batches), _deletable(places)
     if not all(0 <= count <= len(pool) for count in counts):
         raise StudyError(f"{max(counts)} blocks can't be taken out: the net has {len(pool)} that can")
     rows = []
     for count in counts:
         for draw in range(draws):
             chosen = torch.randperm(len(pool), generator=generator)[:count].sort().values.tolist()
-            rows.append(_without([pool[i] for i in chosen], draw, own, batches, whole))
+            rows.append(_without([pool[i] for i in chosen], draw, net_copy, batches, whole))
     return rows
 
 
@@ -116,14 +116,14 @@ def swap_random(
 ) -> list[Reordering]:
     """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
 
-    Swaps follow each other, so that a block may move more than once. Kendall's tau is over all blocks of the net, those
-    that can't move included.
+    Swaps are made one after another, so that a block may move more than once. Kendall's tau is over all blocks of the
+    net, including those that can't move.
 
     Raises:
         StudyError: the net has no blocks, or no stage has two that keep the shape.
     """
-    own, places = _blocks(net)
-    whole = _score(own, batches)
+    net_copy, places = _blocks(net)
+    whole = _score(net_copy, batches)
     movable = [i for i, place in enumerate(places) if place.keeps_shape]
     pairs = [(a, b) for a, b in combinations(movable, 2) if places[a].stage is places[b].stage]
     if not pairs:
@@ -136,7 +136,7 @@ def swap_random(
                 a, b = pairs[pair]
                 order[a], order[b] = order[b], order[a]
             _arrange(places, order)
-            score = _score(own, batches)
+            score = _score(net_copy, batches)
             _arrange(places, range(len(places)))
             tau = kendall_tau(order)
             rows.append(Reordering(count, draw, tau, score.error, score.loss, score.error - whole.error))
@@ -151,24 +151,24 @@ def kendall_tau(order: Sequence[int]) -> float:
 
 def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
     """Return a copy of the net, and the places of its blocks."""
-    own = copy_net(net, training=False)
+    net_copy = copy_net(net, training=False)
     places = [
         _Place(f"{name}.{i}", stage, i, block)
-        for name, stage in own.named_children()
+        for name, stage in net_copy.named_children()
         if isinstance(stage, nn.Sequential)
         for i, block in enumerate(stage)
         if isinstance(block, Block)
     ]
     if not places:
         raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")
-    return own, places
+    return net_copy, places
 
 
 def count_deletable(net: nn.Module) -> int:
-    """Return how many blocks can be taken out of a net.
+    """Return the number of blocks that can be removed from a net.
 
     Raises:
-        StudyError: it has no blocks, as VGG nets.
+        StudyError: it has no blocks, like VGG nets.
     """
     return len(_deletable(_blocks(net)[1]))
 
@@ -178,7 +178,7 @@ def _deletable(places: Sequence[_Place]) -> list[_Place]:
 
 
 def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Batches, whole: Score) -> Lesion:
-    """Score the net without these blocks, which are put back afterwards."""
+    """Score the net without these blocks, and put them back afterwards."""
     for place in chosen:
         place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
     score = _score(net, batches)

@@ -1,4 +1,4 @@
-"""The probes of a run: which are due at an iteration, and the tables that each makes."""
+"""The probes of a run: find those due at an iteration, and make the table of each."""
 
 import itertools
 import math
@@ -26,14 +26,14 @@ from study.probe.surface import filter_directions, measure_surface, summarise_su
 from study.train import Scorer, build_spec_net, lr_at
 
 LINES, POINTS = 16, 64
-"""Lines between images along which gradients are followed, and points on each."""
+"""Number of lines between images along which gradients are measured, and points on each."""
 DRAWS = 5
-"""Sets of blocks, or orders of them, that are drawn of each size."""
+"""Random sets or orders of blocks of each size."""
 SURFACES = ("running", "batch")
-"""Statistics with which a slice is measured: the net's own, and those of the images at each point."""
+"""Batch norm statistics of each slice: the net's, and those of the images at each point."""
 CONSTRUCTIONS: tuple[Statistics, ...] = get_args(Statistics)
 PRODUCTS, TOLERANCE = 60, 0.02
-"""Products of the Hessian with a vector at most, and the relative residual that is near enough."""
+"""Maximal products of the Hessian with a vector, and the relative residual that is small enough."""
 
 Row = Mapping[str, Any]
 Tables = dict[str, list[Row]]
@@ -48,7 +48,7 @@ class Prober:
     def __call__(self, scorer: Scorer) -> Iterator[Probed]:
         """Yield the result of each probe that is due at the run's iteration and wasn't made yet.
 
-        A probe that doesn't apply to the net has no tables. The net stays as it is.
+        A probe that doesn't apply to the net has no tables. The net isn't changed.
 
         Raises:
             Stopped: the run is asked to stop.
@@ -60,7 +60,7 @@ class Prober:
         for name in due:
             try:
                 tables = MEASURES[name](subject) if subject is not None else {}
-            except StudyError:  # no layers with batch norm, or none that can be left out
+            except StudyError:  # no layers with batch norm, or none that can be removed
                 tables = {}
             yield Probed(name, state.step, {table: _columns(rows) for table, rows in tables.items() if rows})
 
@@ -87,7 +87,7 @@ def _gradients(subject: Subject) -> Tables:
 
 
 def _at_initialisation(scorer: Scorer) -> nn.Module:
-    """Return the run's net as it was drawn."""
+    """Return the run's net with its first weights."""
     generator = torch.Generator().manual_seed(derived_seed(scorer.spec.seed, "weights"))
     dataset = scorer.dataset
     net = build_spec_net(scorer.spec, dataset.num_classes, dataset.image_shape[0], generator)
@@ -124,9 +124,9 @@ def _as_row(lesion: Lesion, kind: str) -> Row:
     return {"kind": kind, "block": block, "stage": stage, "count": len(lesion.blocks), **of_net}
 
 
-def doubling(most: int) -> list[int]:
-    """Return 1, 2, 4, ..., none greater than `most`."""
-    return [2**power for power in range(most.bit_length()) if 2**power <= most]
+def doubling(limit: int) -> list[int]:
+    """Return the powers of two up to `limit`: 1, 2, 4, ..."""
+    return [2**power for power in range(limit.bit_length()) if 2**power <= limit]
 
 
 def _surface(subject: Subject) -> Tables:
@@ -146,19 +146,19 @@ def _surface(subject: Subject) -> Tables:
 
 def _curvature(subject: Subject) -> Tables:
     sharpness = measure_sharpness(
-        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, most=PRODUCTS
+        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, max_products=PRODUCTS
     )
     ranks = measure_effective_ranks(subject.net, subject.batches)
     return {"curvature": [asdict(sharpness)], "ranks": [asdict(row) for row in ranks]}
 
 
 def _construction(subject: Subject) -> Tables:
-    """Build each deeper plain net of the study from this one; train the deepest on, and this one itself."""
+    """Build each deeper plain net of the study from this one; continue to train the deepest one and this one."""
     if not subject.plan.targets:
         return {}
     scorer = subject.scorer
     split = scorer.dataset.train
-    own = scorer.score(split).error
+    own_error = scorer.score(split).error
     tables: Tables = {"construction": [], "continuation": []}
     for target in subject.plan.targets:
         for statistics in CONSTRUCTIONS:
@@ -170,7 +170,7 @@ def _construction(subject: Subject) -> Tables:
                 "changed": built.changed,
                 "images": len(split),
                 "blocks": len(built.inserted),
-                "shallow_error": own,
+                "shallow_error": own_error,
                 "error": scorer.score(split, built.net).error,
             }
             tables["construction"].append(row)
@@ -186,7 +186,7 @@ def _construction(subject: Subject) -> Tables:
 def _continuation(
     subject: Subject, target: int, net: nn.Module, inserted: Sequence[str], noises: Sequence[float]
 ) -> list[Row]:
-    """Train a net of depth `target` on, with noise on the blocks that were inserted."""
+    """Continue to train a net of depth `target`, with noise on the inserted blocks."""
     scorer, probes = subject.scorer, subject.plan.probes
     recipe, state = scorer.spec.recipe, scorer.state
     total = math.ceil(probes.continuation * state.total)

@@ -1,4 +1,4 @@
-"""How strongly each layer responds: the deviations of He et al. 2015 (arXiv 1512.03385), section 4.2 and Figure 7.
+"""The strength of layers' responses: the deviations of He et al. 2015 (arXiv 1512.03385), section 4.2 and Figure 7.
 
 Legend: N images, C channels, H height, W width.
 """
@@ -21,9 +21,9 @@ class Response:
     name: str
     stage: int
     std: float
-    """Over all images, channels and positions: the figure's."""
+    """Deviation over all images, channels and positions, as in the figure."""
     channel_std: float
-    """Root of the mean over channels of each channel's own variance: `std` without the channels' different means."""
+    """Root of the mean over channels of each channel's variance: `std` without the channels' different means."""
 
 
 def measure_responses(
@@ -33,15 +33,15 @@ def measure_responses(
 
     With y the outputs after batch norm, `std` is sqrt(mean(y^2) - mean(y)^2) over N, C, H and W. With batch statistics
     (`training`) each channel's variance is gamma^2 v / (v + eps), so that `channel_std` is the root mean square of the
-    gammas and the figure measures them alone; with running statistics the data count too. The paper doesn't say which
-    it used. Batches are images (N, C, H, W) and labels (N,), of which there must be one at least.
+    gammas and the figure measures only them; with running statistics it depends on the data too. The paper doesn't say
+    which it used. Batches are images (N, C, H, W) and labels (N,), of which there must be one at least.
 
     Raises:
         StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    own = copy_net(net, training=training)
-    layers = find_layers(own)
-    sums = sum_outputs(own, [layer.norm for layer in layers], batches, channel_sums)
+    net_copy = copy_net(net, training=training)
+    layers = find_layers(net_copy)
+    sums = sum_outputs(net_copy, [layer.norm for layer in layers], batches, channel_sums)
     return [
         Response(layer.index, layer.name, layer.stage, *_deviations(of_layer))
         for layer, of_layer in zip(layers, sums, strict=True)

@@ -15,22 +15,22 @@ from study.errors import StudyError
 from study.probe.subject import copy_net
 
 AT_ONCE = 512
-"""Points whose gradients are taken at once."""
+"""Number of points whose gradients are taken at once."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How alike the gradients at points of a line are that stand `lag` steps apart."""
+    """The correlation of gradients at points of a line that are `lag` steps apart."""
 
     lag: int
     distance: float
     """The lag as a share of the line."""
     autocorrelation: float
-    """Of deviations from the line's mean gradient; NaN where the gradient doesn't change along the line."""
+    """Correlation of deviations from the line's mean gradient; NaN if the gradient doesn't change along the line."""
     cosine: float
-    """The same without the mean taken off: 1 where the gradient doesn't change."""
+    """The same without subtracting the mean: 1 if the gradient doesn't change."""
     white: float
-    """The autocorrelation to expect of the same gradients in random order."""
+    """The expected autocorrelation of the same gradients in random order."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Shattering:
     Below one step, 1 / (P - 1), it's an upper bound: neighbouring points are too far apart to tell.
     """
     constant: bool
-    """Whether the gradient changes by no more than rounding, as a linear net's."""
+    """Whether the gradient changes only by rounding, as in a linear net."""
 
 
 def measure_shattering(
@@ -61,15 +61,15 @@ def measure_shattering(
     By the paper's theory, at initialisation a plain net of ReLUs decorrelates as 2^-depth, a residual one with batch
     norm as 1 / sqrt(depth).
 
-    In evaluation mode one image has no effect on another's gradient; a net that hasn't trained must have been
-    recalibrated (`recalibrated`), lest its batch norm do nothing. Nets are comparable on the same lines and points.
+    In evaluation mode one image has no effect on another's gradient; an untrained net must be `recalibrated` first,
+    otherwise its batch norm has no effect. Nets are comparable on the same lines and points.
 
     Args:
         net: in any mode.
         first: images where lines begin (L, C, H, W), normalised.
         second: where they end (L, C, H, W).
         points: P, on each line, ends included.
-        logit: the class whose logit is followed.
+        logit: the class whose logit is differentiated.
 
     Raises:
         StudyError: the images don't pair up, or there are fewer than three points.
@@ -78,8 +78,8 @@ def measure_shattering(
         raise StudyError(f"lines go from images to as many others, not {tuple(first.shape)} to {tuple(second.shape)}")
     if points < 3:
         raise StudyError(f"{points} points make no autocorrelation: take 3 or more")
-    own = copy_net(net, training=False).requires_grad_(False)
-    lines = [_gradients(own, start, end, points, logit) for start, end in zip(first, second, strict=True)]
+    net_copy = copy_net(net, training=False).requires_grad_(False)
+    lines = [_gradients(net_copy, start, end, points, logit) for start, end in zip(first, second, strict=True)]
     g = torch.stack(lines)  # (L, P, D)
     centred = g - g.mean(1, keepdim=True)
     power, change = float(g.square().sum()), float(centred.square().sum())
@@ -117,7 +117,7 @@ def _gradients(net: nn.Module, start: Tensor, end: Tensor, points: int, logit: i
 def _correlate(g: Tensor) -> list[float]:
     """(L, P, D) -> for each lag the mean inner product over pairs that far apart, as a share of that at lag 0.
 
-    By way of the lines' (P, P) inner products: their k-th diagonal holds the pairs k apart.
+    The k-th diagonal of a line's inner products (P, P) holds the pairs k apart.
     """
     products = (g @ g.transpose(1, 2)).mean(0)  # (P, P)
     means = [float(products.diagonal(lag).mean()) for lag in range(len(products))]

@@ -1,4 +1,4 @@
-"""What probes measure on: copies of a run's net, its 3x3 layers, and images, whose passes the user can stop.
+"""The subject of probes: copies of a run's net, its 3x3 layers, and images; the user can stop passes over them.
 
 Legend: N images, C channels, H height, W width.
 """
@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class HeldBatches(list[Batch]):
-    """Batches in memory; going through them raises Stopped when `stop` returns True."""
+    """Batches in memory; iteration raises Stopped when `stop` returns True."""
 
     def __init__(self, batches: Iterable[Batch], stop: Callable[[], bool]) -> None:
         super().__init__(batches)
@@ -36,7 +36,7 @@ class HeldBatches(list[Batch]):
 
 
 class RereadBatches:
-    """Batches of a split too large to be held, read anew in each pass; going through them raises Stopped likewise."""
+    """Batches of a split too large for memory, read again in each pass; iteration raises Stopped likewise."""
 
     def __init__(self, read: Callable[[], Iterable[Batch]], stop: Callable[[], bool]) -> None:
         self._read = read
@@ -49,32 +49,32 @@ class RereadBatches:
 
 
 def copy_net(net: nn.Module, *, training: bool) -> nn.Module:
-    """Return a copy in the mode asked for, without gradients: it has its own weights and running statistics."""
-    own = copy.deepcopy(net).train(training)
-    unshare_statistics(own)  # every rank of a run measures by itself, on all the images
-    own.requires_grad_(True)
-    own.zero_grad(set_to_none=True)
-    return own
+    """Return a copy in the given mode, without gradients, with its own weights and running statistics."""
+    net_copy = copy.deepcopy(net).train(training)
+    unshare_statistics(net_copy)  # every rank of a run measures all images itself
+    net_copy.requires_grad_(True)
+    net_copy.zero_grad(set_to_none=True)
+    return net_copy
 
 
 @torch.no_grad()
 def recalibrated(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
     """Return a copy in evaluation mode whose running statistics are those of these batches, averaged.
 
-    At initialisation running statistics are mean 0 and variance 1, so that batch norm does nothing in evaluation mode:
-    a net is to be recalibrated before it is measured there. Batches are images (N, C, H, W) and labels (N,).
+    At initialisation running statistics are mean 0 and variance 1, so that batch norm has no effect in evaluation mode:
+    recalibrate a net before measuring it there. Batches are images (N, C, H, W) and labels (N,).
     """
-    own = copy_net(net, training=True)
-    norms = [module for module in own.modules() if isinstance(module, nn.BatchNorm2d)]
+    net_copy = copy_net(net, training=True)
+    norms = [module for module in net_copy.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
     for images, _ in batches:
-        own(images)
+        net_copy(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    return own.eval()
+    return net_copy.eval()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +84,9 @@ class Layer:
     index: int
     """Position among the net's 3x3 convolutions, from 0."""
     name: str
-    """Of the convolution: `layer2.0.conv1`."""
+    """Name of the convolution: `layer2.0.conv1`."""
     stage: int
-    """0 for the stem, then the number in `layer1`, `layer2`, ..."""
+    """Stage: 0 for the stem, then the number in `layer1`, `layer2`, ..."""
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
 
@@ -94,11 +94,11 @@ class Layer:
 def find_layers(net: nn.Module) -> list[Layer]:
     """Return the 3x3 convolutions in order: the stem and 6n more in a net of the CIFAR family.
 
-    Of the ImageNet family both convolutions of a basic block and the middle one of a bottleneck; its stem is 7x7.
+    In the ImageNet family, both convolutions of a basic block and the middle one of a bottleneck; its stem is 7x7.
     Projections on shortcuts are 1x1. A batch norm belongs to the convolution that was registered before it.
 
     Raises:
-        StudyError: there are none, as in VGG nets, which have no batch norm.
+        StudyError: the net has none with batch norm, like VGG nets.
     """
     layers: list[Layer] = []
     last: tuple[str, nn.Conv2d] | None = None
@@ -121,7 +121,7 @@ def _stage(name: str) -> int:
 def sum_outputs(
     net: nn.Module, modules: Sequence[nn.Module], batches: Iterable[Batch], sums: Callable[[Tensor], Tensor]
 ) -> list[Tensor]:
-    """Return, for each of a net's modules, `sums` of its output added up over the batches.
+    """Return the total over the batches of `sums` of each module's output.
 
     Raises:
         StudyError: there are no batches.
@@ -155,14 +155,14 @@ def channel_sums(y: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A net at one iteration of its run, and what it is measured on."""
+    """A net at one iteration of its run, and the images that probes use."""
 
     plan: ProbePlan
     scorer: Scorer
 
     @property
     def net(self) -> nn.Module:
-        """The run's net, which is not to be changed."""
+        """The run's net, which must not be changed."""
         return self.scorer.state.net
 
     @cached_property
@@ -182,7 +182,7 @@ class Subject:
 
     @cached_property
     def settled(self) -> nn.Module:
-        """The net with running statistics of these images: one that has hardly trained, or not well, has others."""
+        """The net with the running statistics of these images; a net that has hardly trained has others."""
         return recalibrated(self.net, self.batches)
 
     def generator(self, *words: str | int) -> torch.Generator:

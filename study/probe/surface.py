@@ -16,13 +16,13 @@ from study.errors import StudyError
 from study.probe.subject import copy_net
 
 Direction = Mapping[str, Tensor]
-"""A change of each weight of a net, by name; parameters that aren't named don't change."""
+"""A change of each weight of a net, by name; other parameters don't change."""
 POINTS_AT_ONCE = 32
-"""Points evaluated in one pass on a GPU, at most: more are no faster."""
+"""Maximal points evaluated in one pass on a GPU: more aren't faster."""
 VALUES_AT_ONCE = 2**28
-"""Values of the largest feature map of such a pass, and of its weights, at most: 1 GiB of 32-bit floats."""
+"""Maximal values of such a pass's largest feature map, and of its weights: 1 GiB of 32-bit floats."""
 ROUNDING = 1e-6
-"""Losses that differ by less, relative to 1 + loss, count as equal: they are sums of 32-bit numbers."""
+"""Losses that differ by less, relative to 1 + loss, count as equal, since they are sums of 32-bit numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,25 @@ class SurfacePoint:
 
 @dataclass(frozen=True)
 class SurfaceSummary:
-    """A slice in numbers."""
+    """Numbers that describe a slice."""
 
     loss: float
-    """At the centre, which is the net itself."""
+    """Loss at the centre, which is the net itself."""
     curvatures: tuple[float, ...]
     """Second derivative of the loss at the centre along each direction, by central differences of one grid step."""
     basin: float
-    """Share of the points whose loss is below ln K, that of a net that gives each class the same probability."""
+    """Share of the points whose loss is below ln K, the loss of equal probabilities for all classes."""
     minima: int
-    """Points inside the slice that lie below all their neighbours, diagonal ones included."""
+    """Number of inner points that lie below all their neighbours, diagonal ones included."""
     nonconvex: float
     """Share of the basin's points inside the slice where the slice's Hessian has a negative eigenvalue; NaN if none."""
 
 
 def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2) -> list[dict[str, Tensor]]:
-    """Draw Gaussian directions with each filter's norm made that of the net's: d_ij <- d_ij / ||d_ij|| ||theta_ij||.
+    """Draw Gaussian directions and scale each filter to the norm of the net's: d_ij <- d_ij / ||d_ij|| ||theta_ij||.
 
-    Section 4, equation 1 and the text after it. A filter is what gives one output channel, or one logit. Batch norms
-    and biases stay as they are, as in the authors' code. Draws are made on the generator's device.
+    Section 4, equation 1 and the text after it. A filter gives one output channel, or one logit. Batch norms and
+    biases don't change, as in the authors' code. Directions are drawn on the generator's device.
     """
     directions = []
     for _ in range(count):
@@ -87,17 +87,17 @@ def measure_surface(
     """Return loss and error on a grid from -span to span along one direction or two; `a` changes slowest.
 
     In evaluation mode with the net's own running statistics, as in the paper's code, which were measured at the centre
-    and fit no other point; `recalibrate` takes the statistics of each batch instead: then a few large batches, or one.
+    and fit no other point; `recalibrate` uses the statistics of each batch instead: then give a few large ones.
 
     Args:
-        net: at the centre.
+        net: the centre.
         batches: images (N, C, H, W) and labels (N,), not augmented; some hundred images give the shape.
         directions: one or two (`filter_directions`).
-        span: farthest from the centre, in norms of each filter.
-        points: along each direction, an odd number, so that the centre is one.
+        span: largest distance from the centre, in norms of each filter.
+        points: number of points along each direction, odd, so that the centre is one.
         recalibrate: whether batch norms use the statistics of the batch.
-        at_once: points evaluated in one pass, as groups of channels; by default one on a CPU, which gains nothing by
-            more, and elsewhere as many as `points_at_once` says.
+        at_once: points evaluated in one pass, as groups of channels; by default one on a CPU, where more aren't
+            faster, and elsewhere `points_at_once`.
 
     Raises:
         StudyError: an even number of points, or fewer than three; no directions, or more than two; no images.
@@ -106,15 +106,15 @@ def measure_surface(
         raise StudyError(f"a slice of {points} points has no centre: take an odd number, 3 or more")
     if len(directions) not in (1, 2) or not batches:
         raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
-    own = copy_net(net, training=False)
-    use_native_norms(own)
+    net_copy = copy_net(net, training=False)
+    use_native_norms(net_copy)
     if recalibrate:
-        _use_batch_statistics(own)
+        _use_batch_statistics(net_copy)
     ticks = torch.linspace(-span, span, points, dtype=torch.float64)
     ticks[points // 2] = 0  # exactly
     grid = torch.cartesian_prod(ticks, ticks if len(directions) == 2 else torch.zeros(1, dtype=torch.float64))
-    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(own, batches))
-    scores = torch.cat([_scores(own, batches, directions, part) for part in torch.split(grid, at_once)])
+    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(net_copy, batches))
+    scores = torch.cat([_scores(net_copy, batches, directions, part) for part in torch.split(grid, at_once)])
     count = sum(len(labels) for _, labels in batches)
     return [
         SurfacePoint(a, b, loss / count, 100 * wrong / count)
@@ -123,11 +123,11 @@ def measure_surface(
 
 
 def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSummary:
-    """Return what a slice of `measure_surface` shows; curvature at other points is by central differences too.
+    """Summarise a slice of `measure_surface`; curvature at other points is by central differences too.
 
-    The paper calls slices nearly convex or chaotic: here these words are numbers. Its section 6 maps eigenvalues of the
-    full Hessian instead; a slice with a negative one shows a direction of negative curvature of the full Hessian too,
-    a slice without doesn't rule it out.
+    The numbers replace the paper's words nearly convex and chaotic. Its section 6 maps eigenvalues of the full Hessian
+    instead: a slice with a negative eigenvalue shows a direction of negative curvature of the full Hessian too, a slice
+    without one doesn't rule it out.
     """
     side = len({row.b for row in rows})
     loss = torch.tensor([row.loss for row in rows], dtype=torch.float64).reshape(-1, side)  # (A, B')
@@ -137,8 +137,8 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
     basin = math.log(classes)
     slack = ROUNDING * (1 + inner)
     least = torch.linalg.eigvalsh(second)[..., 0]
-    here = inner < basin
-    nonconvex = float((least < -4 * slack / step**2)[here].double().mean()) if here.any() else math.nan
+    in_basin = inner < basin
+    nonconvex = float((least < -4 * slack / step**2)[in_basin].double().mean()) if in_basin.any() else math.nan
     neighbours = _neighbours(loss)  # (8 or 2, inner A, inner B')
     minima = int((neighbours > inner + slack).all(0).sum())
     a, b = (n // 2 for n in inner.shape)
@@ -148,7 +148,7 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
 
 @torch.no_grad()
 def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> int:
-    """Return of how many points a pass over one of these batches takes a bounded memory; 1 at least."""
+    """Return the number of points that a pass over one of these batches evaluates in bounded memory; at least 1."""
     largest = 0
 
     def look(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -165,7 +165,7 @@ def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
 
 
 class NativeBatchNorm2d(nn.BatchNorm2d):
-    """Computes without cuDNN, for which PyTorch asks how images lie: in channels_last, `vmap` can't answer."""
+    """Computes without cuDNN: for it PyTorch asks for the memory format of images, which fails in `vmap`."""
 
     def forward(self, x: Tensor) -> Tensor:
         cudnn = torch.backends.cudnn
@@ -178,7 +178,7 @@ class NativeBatchNorm2d(nn.BatchNorm2d):
 
 
 def use_native_norms(net: nn.Module) -> None:
-    """Let a net go through `vmap` on a GPU: its batch norms compute without cuDNN; names and values stay."""
+    """Make a net work in `vmap` on a GPU: its batch norms compute without cuDNN; names and values don't change."""
     for module in net.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = NativeBatchNorm2d

@@ -1,4 +1,4 @@
-"""The cost of a run's probes, counted before they are made."""
+"""Count the cost of a run's probes before they are made."""
 
 import math
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from study.probe.continuation import marked_iterations
 from study.probe.prober import CONSTRUCTIONS, DRAWS, LINES, POINTS, PRODUCTS, SURFACES, doubling
 
 GRADIENT, PRODUCT = 3.0, 10.0
-"""Of a gradient, and of the Hessian's product with a vector: forward passes that take as long."""
+"""Costs of a gradient, and of the Hessian's product with a vector, in forward passes."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """In units of the run's own net: passes of one image, and steps of training."""
+    """The cost in units of the run's net: passes of one image, and steps of training."""
 
     forward: float = 0.0
     gradient: float = 0.0
-    """Images whose gradient is taken, the way forward included."""
+    """Gradients of one image, forward passes included."""
     product: float = 0.0
-    """Images over which the Hessian's products with a vector are taken, the ways forward included; at most."""
+    """Maximal products of the Hessian of one image's loss with a vector, forward passes included."""
     steps: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
@@ -33,12 +33,12 @@ class Work:
 
     @property
     def images(self) -> float:
-        """Forward passes of one image that take as long as all but the steps."""
+        """The cost of all but the steps, in forward passes of one image."""
         return self.forward + GRADIENT * self.gradient + PRODUCT * self.product
 
 
 def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
-    """Return the work of a run's probes; deeper nets that are built from its net count by their layers."""
+    """Return the work of a run's probes; deeper nets built from its net count by their layers."""
     total = Work()
     steps = spec.recipe.total_iterations(train_images)
     images = min(plan.probes.images, train_images)
@@ -64,16 +64,16 @@ def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
 
 
 def _lesions(blocks: int, pool: int) -> float:
-    """Return how many whole nets the nets with some of their blocks are, `pool` of which can be taken out."""
+    """Return the cost of nets with removed or swapped blocks, in whole nets; `pool` blocks can be removed."""
     counts = doubling(pool)
-    each = pool * (1 - 1 / blocks)
+    remaining = pool * (1 - 1 / blocks)
     random = DRAWS * sum(1 - count / blocks for count in counts)
-    swaps = DRAWS * len(counts) if blocks > 4 else 0  # fewer have no two of one shape in a stage
-    return 3 + each + random + swaps
+    swaps = DRAWS * len(counts) if blocks > 4 else 0  # with at most 4, no stage has two of one shape
+    return 3 + remaining + random + swaps
 
 
 def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int, stages: int) -> Work:
-    """Each deeper net is measured twice; the deepest is trained on, and this net itself."""
+    """Count two measurements of each deeper net, and the continued training of the deepest and of this net."""
     if not plan.targets:
         return Work()
     forward, trained = float(train_images), 0.0
@@ -90,12 +90,12 @@ def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int,
 
 
 def _layers(depth: int, stages: int) -> float:
-    """Return the 3x3 layers of a net of basic blocks, in whole ones: the first of a stage after the first is half."""
+    """Return the cost of a net of basic blocks in 3x3 layers; the first layer of each later stage counts half."""
     return depth - 2 - (stages - 1) / 2
 
 
 def _blocks(spec: RunSpec) -> tuple[int, int]:
-    """Return how many blocks and stages a net has."""
+    """Return the numbers of blocks and stages of a net."""
     if spec.net.family == "imagenet":
         counts = STAGES[spec.depth][1]
         return sum(counts), len(counts)

@@ -14,20 +14,20 @@ from study.track.uri import Unreachable
 
 @dataclass(frozen=True)
 class ArtifactPlace:
-    """Where a run's files are."""
+    """The place of a run's files."""
 
     uri: str
-    """As MLflow has it: `s3://bucket/...`, or `mlflow-artifacts:/...` by way of the tracking server."""
+    """MLflow's address: `s3://bucket/...`, or `mlflow-artifacts:/...` through the tracking server."""
     server: str
     """The tracking server's address."""
 
     @property
     def is_folder(self) -> bool:
-        """Whether it's a folder, which other machines may or may not see."""
+        """Whether the place is a folder, which other machines may not see."""
         return urlparse(self.uri).scheme in ("", "file")
 
     def put(self, file: Path, folder: str) -> None:
-        """Store a file; one of that name is replaced.
+        """Store a file; replace one of the same name.
 
         Raises:
             Unreachable: it can't be stored now.
@@ -36,7 +36,7 @@ class ArtifactPlace:
             self.repository().log_artifact(str(file), folder)
 
     def get(self, folder: str, into: Path) -> list[Path]:
-        """Fetch the files of a folder, of which there may be none; return their paths in `into`.
+        """Fetch the files of a folder, if any; return their paths in `into`.
 
         Raises:
             Unreachable: they can't be fetched now.
@@ -65,7 +65,7 @@ class ArtifactPlace:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn whatever a store's library raises into one line: each library has errors of its own."""
+        """Turn the errors of a store's library into one line; each library has its own errors."""
         try:
             yield
         except Exception as error:

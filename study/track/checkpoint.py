@@ -37,10 +37,10 @@ def fetch_checkpoint(run: str, experiment: str | None = None, uri: str | None = 
     Args:
         run: a run's id, the beginning of one (from 6 digits on), or its name, such as `resnet-56 seed 0`.
         experiment: the study of a run that is given by its name or the beginning of its id; needed for these.
-        uri: where MLflow keeps things.
+        uri: MLflow's address.
 
     Raises:
-        StudyError: no such run, several, one without a result, or its files can't be had.
+        StudyError: no such run, several, a run without a result, or its files can't be fetched.
     """
     uri = uri or tracking_uri()
     client = connect(uri)
@@ -69,13 +69,13 @@ def _find_run(client: MlflowClient, run: str, experiment: str | None, uri: str) 
     if experiment is None:
         raise StudyError(f"no study to look for run '{run}' in at {uri}")
     runs = read_runs(find_experiment(experiment, uri), uri, "run")
-    matches = [each for each in runs if each.name == run]
-    matches = matches or [each for each in runs if len(run) >= 6 and each.run_id.startswith(run)]
+    matches = [candidate for candidate in runs if candidate.name == run]
+    matches = matches or [candidate for candidate in runs if len(run) >= 6 and candidate.run_id.startswith(run)]
     if not matches:
-        names = sorted({each.name for each in runs})
+        names = sorted({candidate.name for candidate in runs})
         hint = nearest(run, names) or (f"; there are {', '.join(names[:8])}{' ...' * (len(names) > 8)}")
         raise StudyError(f"no run of study '{experiment}' is called '{run}'{hint}")
     if len(matches) > 1:
-        ids = ", ".join(f"{each.run_id[:8]} (lr {each.params.get('lr', '?')})" for each in matches[:8])
+        ids = ", ".join(f"{candidate.run_id[:8]} (lr {candidate.params.get('lr', '?')})" for candidate in matches[:8])
         raise StudyError(f"study '{experiment}' has {len(matches)} runs called '{run}': give the id of one: {ids}")
     return matches[0]

@@ -1,4 +1,4 @@
-"""Connect to MLflow, and turn what it raises while nobody answers into one line."""
+"""Connect to MLflow, and turn its errors while it is unavailable into one line."""
 
 import http.client
 import logging
@@ -31,16 +31,16 @@ from study.track import database
 from study.track.uri import SQLITE, Unreachable, database_path, sqlite_uri
 
 TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
-"""Codes of errors that pass: MLflow, or the way to it, is broken for a while."""
+"""Codes of transient errors: MLflow, or the connection to it, fails for a while."""
 
 
 @lru_cache(maxsize=8)
 def connect(uri: str) -> MlflowClient:
-    """Return a client; creates a local database, and migrates none.
+    """Return a client; create a missing local database, but migrate none.
 
     Raises:
-        StudyError: the address is of no use, or another version of MLflow made the database.
-        Unreachable: nobody answers there.
+        StudyError: the address can't be used, or another version of MLflow made the database.
+        Unreachable: MLflow doesn't answer.
     """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -62,10 +62,10 @@ def connect(uri: str) -> MlflowClient:
 
 @contextmanager
 def translate_errors(uri: str) -> Iterator[None]:
-    """Turn whatever MLflow raises in this block while it is away into one line of ours.
+    """Turn the errors that MLflow raises in this block while it is unavailable into one line.
 
     Raises:
-        Unreachable: nobody answers at `uri`, now or in the middle of the block.
+        Unreachable: MLflow doesn't answer at `uri`, now or later in the block.
         StudyError: the driver of that database isn't installed.
     """
     try:
@@ -82,7 +82,7 @@ def translate_errors(uri: str) -> Iterator[None]:
 
 
 def transient_mlflow_error(uri: str, error: Exception) -> str:
-    """Return why MLflow can't be used now, or "" unless the cause passes by itself or by making room on a disk."""
+    """Return why MLflow can't be used now; "" unless the cause passes by itself or with free disk space."""
     if isinstance(error, Unreachable):
         return str(error)
     reason = _reason(error)
@@ -121,9 +121,9 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _create(file: Path) -> None:
-    """Create MLflow's tables in another file and rename it: if interrupted, MLflow could never finish them.
+    """Create MLflow's tables in another file and rename it, since MLflow can't complete interrupted ones.
 
-    This creates its first experiment too, into which it would write the folder's name unquoted.
+    This creates MLflow's first experiment too; MLflow itself would store the folder's name unquoted.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # takes a second, seldom needed
 
@@ -140,10 +140,10 @@ def _with_driver(uri: str) -> str:
 
 
 def _check_schema(uri: str) -> None:
-    """Refuse a database of another version of MLflow, which would migrate some of them by itself, without a copy.
+    """Refuse a database of another version of MLflow: MLflow would migrate some of them without a copy.
 
     Raises:
-        StudyError: its tables have another version, older or newer.
+        StudyError: its tables have an older or newer version.
     """
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config, _get_schema_version, create_sqlalchemy_engine
@@ -170,12 +170,12 @@ def _check_schema(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    """Send a server any request: MLflow's own client would try for minutes before it says that none is there.
+    """Send a server a request: MLflow's own client would try for minutes before it reports a missing server.
 
-    Name and password are left out: urllib would take them for a part of the host's name.
+    The request has no name and password: urllib would take them for a part of the host's name.
 
     Raises:
-        OSError: nobody answers.
+        OSError: the server doesn't answer.
     """
     address = urlsplit(uri)
     bare = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
@@ -183,7 +183,7 @@ def _check_server(uri: str) -> None:
         with urllib.request.urlopen(f"{bare.rstrip('/')}/health", timeout=10):
             pass
     except urllib.error.HTTPError:
-        pass  # an answer, if not a friendly one: what follows will tell
+        pass  # it answers, though with an error, which later calls report
     except urllib.error.URLError as error:
         raise OSError(error.reason) from None
     except (ValueError, http.client.HTTPException) as error:  # a port that is no number; an answer that isn't HTTP

@@ -23,22 +23,22 @@ from study.track import tags as tag
 from study.track.uri import database_path, exists, local_path
 
 Query = Callable[..., Iterable[Any]]
-"""Runs a SELECT, with ? for each of the values given second, and returns its rows."""
+"""Runs a SELECT with ? for each value of the second argument; returns its rows."""
 IDS_PER_QUERY = 500
 RUNS_PER_QUERY, VALUES_PER_FETCH = 100, 10_000
-"""Of `metric_values`."""
+"""Runs per query of `metric_values`, and rows fetched at a time."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run of any kind in plain values: its parameters, its tags, and the last value of each of its metrics."""
+    """A run of any kind in plain values: parameters, tags, and the last value of each metric."""
 
     run_id: str
     name: str
     status: str
-    """MLflow's: RUNNING, FINISHED, FAILED or KILLED."""
+    """MLflow's status: RUNNING, FINISHED, FAILED or KILLED."""
     start_time: int
-    """In milliseconds since 1970."""
+    """Start in milliseconds since 1970."""
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -52,17 +52,17 @@ class StoredRun:
 
     @property
     def key(self) -> str:
-        """What identifies the run within its study; empty where it has none."""
+        """The key that identifies the run within its study; empty where it has none."""
         return self.tags.get(tag.KEY, "")
 
     @property
     def outcome(self) -> str:
-        """How it ended, or `running`."""
+        """How the run ended, or `running`."""
         return self.tags.get(tag.OUTCOME, "running")
 
 
 class UnreadableError(Exception):
-    """A database that can't be read, or whose tables aren't those of an MLflow we know."""
+    """A database that can't be read, or whose tables aren't those of a known version of MLflow."""
 
 
 def is_readable(uri: str) -> bool:
@@ -71,10 +71,10 @@ def is_readable(uri: str) -> bool:
 
 
 def check_connection(uri: str) -> None:
-    """Open a connection to a server: MLflow's own client would try for an hour before it says that none is there.
+    """Open a connection to a server: MLflow's own client would try for an hour before it reports a missing one.
 
     Raises:
-        SQLAlchemyError: nobody answers.
+        SQLAlchemyError: the server doesn't answer.
         ImportError: its driver isn't installed.
     """
     _engine(uri).connect().close()
@@ -83,7 +83,7 @@ def check_connection(uri: str) -> None:
 def studies(uri: str) -> list[str]:
     """Return the experiments that hold a study's runs, the newest first.
 
-    Like all readers of this module it raises `UnreadableError`.
+    All readers of this module raise `UnreadableError`.
     """
     with _connected(uri) as query:
         rows = query(
@@ -124,7 +124,7 @@ def runs(
 ) -> list[StoredRun]:
     """Return the runs of an experiment, given by its id, the newest first; of one kind, or with one of `ids`, or all.
 
-    With `tags_only`, no parameter, metric or data set is read, and of the tags only ours.
+    With `tags_only`, only this program's tags are read, and no parameter, metric or data set.
     """
     chosen = "SELECT run_uuid FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'"
     values: tuple[Any, ...] = (int(experiment),)
@@ -165,7 +165,7 @@ def new_keys(uri: str, experiment: str, known: Collection[str]) -> dict[str, str
     """Return the keys of those runs of an experiment, deleted ones too, that aren't `known`; "" where one has none.
 
     Runs are counted first, which is enough while nothing is new: counting ten thousand takes a millisecond, reading
-    their keys thirty. The missing ones are the newest, as a rule; else all are looked through.
+    their keys thirty. The new runs are usually the newest; otherwise all runs are searched.
     """
     with _connected(uri) as query:
         ((number,),) = query("SELECT count(*) FROM runs WHERE experiment_id = ?", (int(experiment),))
@@ -188,7 +188,7 @@ def new_keys(uri: str, experiment: str, known: Collection[str]) -> dict[str, str
 def metric_values(connection: Any, run_ids: Sequence[str], key: str) -> Iterator[Sequence[Any]]:
     """Yield, in parts, rows (run id, step, time in ms, value, is NaN) of a metric from SQLAlchemy's `connection`.
 
-    It is that of MLflow's own store, so that any database MLflow knows will do.
+    The connection is that of MLflow's own store, so that any database of MLflow's works.
     """
     from mlflow.store.tracking.dbmodels.models import SqlMetric as M
     from sqlalchemy import select
@@ -205,9 +205,9 @@ def metric_values(connection: Any, run_ids: Sequence[str], key: str) -> Iterator
 def repair_moved(uri: str) -> None:
     """Correct artifact paths in the local database of a study that was moved or copied: MLflow stores absolute ones.
 
-    `mlruns` beside the database holds the files of a study that the database holds, whatever path is stored: files
-    would be written to the folder that it was copied from, and the folder that it was moved from would be made anew.
-    The path of another program's experiment is replaced only where it is gone, or its folder is in that `mlruns` too.
+    `mlruns` beside the database holds the files of the database's studies, so it replaces the stored path: otherwise
+    files would go to the folder that was copied, or a folder that was moved away would be created again. The path of
+    another program's experiment is replaced only if it is gone, or if its folder is in that `mlruns` too.
     """
     file = database_path(uri)
     if file is None or not file.exists():
@@ -219,7 +219,7 @@ def repair_moved(uri: str) -> None:
             for experiment, name, old in rows
             if (new := _moved_to(file.parent / "mlruns", str(name), str(old)))
         ]
-        if not moved or not os.access(file, os.W_OK):  # a copy that may only be read
+        if not moved or not os.access(file, os.W_OK):  # a read-only copy
             return
         for experiment, old, new in moved:
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
@@ -236,13 +236,13 @@ def _moved_to(mlruns: Path, name: str, location: str) -> str:
     path = local_path(location)
     if path is None or path.is_relative_to(mlruns) or "mlruns" not in path.parts:
         return ""
-    own = Path("mlruns", name).parts
-    is_study = path.parts[-len(own) :] == own
-    depth = len(own) - 1 if is_study else path.parts[::-1].index("mlruns")
-    here = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
-    if exists(here) and exists(path) and here.samefile(path):
+    usual = Path("mlruns", name).parts
+    is_study = path.parts[-len(usual) :] == usual
+    depth = len(usual) - 1 if is_study else path.parts[::-1].index("mlruns")
+    moved = mlruns.joinpath(*path.parts[len(path.parts) - depth :])
+    if exists(moved) and exists(path) and moved.samefile(path):
         return ""
-    return here.as_uri() if is_study or exists(here) or not exists(path) else ""
+    return moved.as_uri() if is_study or exists(moved) or not exists(path) else ""
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ class DatasetRecord:
     name: str
     fingerprint: str
     table: pd.DataFrame
-    """A row an image: name, class, height, width (of the original, in pixels), path, split."""
+    """A row per image: name, class, height, width (of the original, in pixels), path, split."""
     statistics: Mapping[str, Any]
     """Plain values: dataset, fingerprint, images, channels, mean, variance, std, definition, classes, splits, height,
     width, training, skipped, notes."""
@@ -46,9 +46,9 @@ class DatasetRecord:
 
 
 def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earlier: str = "") -> None:
-    """Store a data set as a run of its own; it counts as stored once the run has ended.
+    """Store a data set as a separate run; it counts as stored once the run has ended.
 
-    `root` is the folder it came from, `earlier` the id of a run in which this was begun and not finished.
+    `root` is the data set's folder, `earlier` the id of a run with an unfinished attempt.
     """
     statistics = record.statistics
     if earlier:
@@ -74,7 +74,7 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
 
 
 def load_datasets(experiment: str, uri: str | None = None) -> list[DatasetRecord]:
-    """Return the data sets of a study, the oldest first; what is missing or damaged is left out.
+    """Return the data sets of a study, the oldest first; leave out missing or damaged ones.
 
     Raises:
         StudyError: no such experiment.
@@ -107,7 +107,7 @@ def read_files(folder: Path) -> DatasetRecord:
     """Read a data set's three files.
 
     Raises:
-        ValueError: what they hold isn't what `write_files` writes. Damaged files raise nearly anything.
+        ValueError: the content isn't what `write_files` writes. Damaged files may raise any other error.
     """
     statistics = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
     table = pd.read_parquet(io.BytesIO((folder / TABLE).read_bytes()), columns=list(COLUMNS))
@@ -126,7 +126,7 @@ def _load(client: MlflowClient, run_id: str) -> DatasetRecord | None:
             for name in (TABLE, STATISTICS, PICTURES):
                 client.download_artifacts(run_id, name, folder)
             return read_files(Path(folder))
-        except Exception:  # readers of three formats, and a server, raise nearly anything; a report can do without
+        except Exception:  # readers of three formats, and a server, may raise any error; a report works without
             return None
 
 

@@ -23,7 +23,11 @@ def list_studies(uri: str | None = None) -> list[str]:
     def ask(client: "MlflowClient") -> list[str]:
         experiments = client.search_experiments(order_by=["last_update_time DESC"])
         nets = f"tags.`{tag.KIND}` = 'run'"
-        return [str(each.name) for each in experiments if client.search_runs([each.experiment_id], nets, max_results=1)]
+        return [
+            str(experiment.name)
+            for experiment in experiments
+            if client.search_runs([experiment.experiment_id], nets, max_results=1)
+        ]
 
     return _read(uri, lambda: database.studies(uri), ask, [])
 
@@ -83,7 +87,7 @@ def experiment_tags(experiment_id: str, uri: str) -> dict[str, str]:
 def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_only: bool = False) -> list[StoredRun]:
     """Return the runs of an experiment, the newest first; of one kind, or all.
 
-    With `tags_only`, nothing but tags is needed, and only ours.
+    With `tags_only`, only this program's tags are needed.
     """
     condition = f"tags.`{tag.KIND}` = '{kind}'" if kind else ""
     return _read(
@@ -95,7 +99,7 @@ def read_runs(experiment_id: str, uri: str, kind: str | None = None, *, tags_onl
 
 
 class RunKeys:
-    """Finds the runs of an experiment by their keys, also those that another launcher has begun meanwhile.
+    """Finds the runs of an experiment by their keys, including new runs of other launchers.
 
     MLflow's tables have no index by a tag's value: a search for one key reads the keys of all runs. But a run has its
     key from the moment it is created, so that new runs are found by counting, and only the runs of one key are read.
@@ -115,7 +119,7 @@ class RunKeys:
             self._ids_by_key.setdefault(key, []).append(run_id)
 
     def find(self, key: str, kind: str) -> list[StoredRun]:
-        """Return the runs of a kind with this key as they are now, the newest first, with nothing but their tags.
+        """Return the current runs of a kind with this key, the newest first, with their tags alone.
 
         Raises:
             Unreachable: MLflow doesn't answer.
@@ -165,9 +169,9 @@ def to_stored_run(run: "Run") -> StoredRun:
 
 
 def _read(uri: str, directly: Callable[[], Answer], ask: Callable[["MlflowClient"], Answer], nothing: Answer) -> Answer:
-    """Read a database directly; `ask` MLflow's client where that can't be, or where MLflow knows better.
+    """Read a database directly; `ask` MLflow's client if that is impossible or fails.
 
-    `nothing` is returned where a local database doesn't exist.
+    Return `nothing` if a local database doesn't exist.
 
     Raises:
         Unreachable: MLflow doesn't answer.
@@ -179,7 +183,7 @@ def _read(uri: str, directly: Callable[[], Answer], ask: Callable[["MlflowClient
         try:
             return directly()
         except database.UnreadableError:
-            pass  # an old database, which MLflow brings up to date, or a damaged one: MLflow says what is wrong with it
+            pass  # an old database, which MLflow migrates, or a damaged one, for which MLflow has a message
     from study.track.client import connect, translate_errors
 
     with translate_errors(uri):

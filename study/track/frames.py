@@ -1,6 +1,6 @@
 """Read a study from MLflow as pandas frames: runs, curves, trials and probes. Errors are in percent, steps iterations.
 
-MLflow, which is slow to import, is imported where more than runs and trials is read.
+MLflow, which is slow to import, is only imported to read curves, data sets and probes.
 """
 
 import io
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study at one moment: all that a report is made of."""
+    """A study at one moment: all data of a report."""
 
     name: str
     runs: pd.DataFrame
@@ -50,18 +50,18 @@ class Study:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The point that a learning-rate search chose, and for which net."""
+    """The point that a learning-rate search chose, and its net."""
 
     net: str
     shortcut: str
     width: float
     variant: str
     point: dict[str, float]
-    """The rate, and whatever else was searched."""
+    """The rate and the other searched fields."""
 
 
 def load_study(experiment: str, uri: str | None = None) -> Study:
-    """Return everything of a study.
+    """Return all data of a study.
 
     Raises:
         StudyError: no such experiment.
@@ -117,8 +117,8 @@ def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
     runs), train_error (running, of the last point), the final errors and losses (NaN where it was stopped), state
     (complete, pruned, diverged, running, failed), step, chosen (bool: the point that its search found), edge (lowest or
     highest where the chosen rate is the last one tried on that side, else empty), low and high (the bounds asked for),
-    point (in JSON, whatever is searched), began (when its search did: a study whose settings were changed has several
-    of a net), run_id.
+    point (in JSON, all searched fields), began (the start of its search: a study whose settings were changed has
+    several searches of a net), run_id.
 
     Raises:
         StudyError: no such experiment.
@@ -127,7 +127,7 @@ def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
 
 
 def load_search_results(experiment: str, uri: str | None = None) -> list[SearchResult]:
-    """Return what the finished searches of a study chose, the newest first, for use in another study.
+    """Return the results of the finished searches of a study, the newest first, for use in another study.
 
     Raises:
         StudyError: no such experiment.
@@ -146,7 +146,7 @@ def load_search_results(experiment: str, uri: str | None = None) -> list[SearchR
 
 
 def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
-    """Return the curves of a study: a row a run and step; columns `NET_COLUMNS`, step, and each metric of `CURVES`.
+    """Return the curves of a study, a row per run and step; columns `NET_COLUMNS`, step, and each metric of `CURVES`.
 
     Raises:
         StudyError: no such experiment.
@@ -194,7 +194,7 @@ def trials_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 
 def _with_params(runs: Sequence[StoredRun], kind: str) -> list[StoredRun]:
-    """Return the runs of a kind; one that is being created at this moment has no parameters yet and is left out."""
+    """Return the runs of a kind; leave out a run that is being created, which has no parameters yet."""
     return [run for run in runs if run.kind == kind and run.params]
 
 
@@ -271,10 +271,10 @@ def read_curves(client: "MlflowClient", runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves_frame(runs: pd.DataFrame, histories: dict[str, "History"]) -> pd.DataFrame:
-    """Set the histories of metrics side by side, by variant, architecture, depth, seed and step."""
+    """Join the histories of metrics to one frame, ordered by variant, architecture, depth, seed and step."""
     if not any(len(history.step) for history in histories.values()):
         return pd.DataFrame(columns=[*NET_COLUMNS, "step", *CURVES])
-    run, step = (np.concatenate([getattr(each, part) for each in histories.values()]) for part in ("run", "step"))
+    run, step = (np.concatenate([getattr(history, part) for history in histories.values()]) for part in ("run", "step"))
     first, width = step.min(), np.ptp(step) + 1
     # Each pair of run and step once, ordered by both, and the position of every value among these pairs.
     pairs, position = np.unique(run * width + (step - first), return_inverse=True)
@@ -292,7 +292,7 @@ def curves_frame(runs: pd.DataFrame, histories: dict[str, "History"]) -> pd.Data
 
 
 def read_probes(client: "MlflowClient", runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables of `load_probes` for the runs of `load_runs`; what is missing or damaged is left out."""
+    """Return the tables of `load_probes` for the runs of `load_runs`; leave out missing or damaged ones."""
     parts: dict[str, list[pd.DataFrame]] = {}
     measured = runs[runs["probes"] != ""] if "probes" in runs else runs.iloc[:0]
     for _, run in measured[measured["outcome"].isin(DONE)].iterrows():
@@ -306,12 +306,14 @@ def _probe_tables(client: "MlflowClient", run_id: str) -> Iterator[tuple[str, pd
     with scratch_folder("study-files-") as folder:
         try:
             files = sorted(Path(client.download_artifacts(run_id, PROBE_TABLES, folder)).glob("*.parquet"))
-        except Exception:  # stores raise errors of their own; a report can do without
+        except Exception:  # each kind of store has its own errors; a report works without
             return
         for file in files:
             try:
-                table = pd.read_parquet(io.BytesIO(file.read_bytes()))  # of a damaged file, no handle stays open
-            except Exception:  # as do readers of damaged files
+                table = pd.read_parquet(
+                    io.BytesIO(file.read_bytes())
+                )  # from bytes, since a damaged file would leave a handle open
+            except Exception:  # readers of damaged files may raise any error
                 continue
             if len(table) and "step" in table:
                 yield file.stem, table

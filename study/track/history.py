@@ -1,4 +1,4 @@
-"""Read metrics of many runs at once: by SQL from a database, in bulk from a server, else a call per run and metric."""
+"""Read metrics of many runs at once: by SQL from a database, in bulk from a server, or by a call per run and metric."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from study.track.database import metric_values
 
 BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
-"""Where a tracking server returns one metric of several runs: its own pages use it."""
+"""The address at which a tracking server returns one metric of several runs, as for its own pages."""
 BULK_RUNS, BULK_VALUES = 100, 25_000
 """Maximal runs and values in one answer of a server."""
 THREADS = 4
@@ -26,7 +26,7 @@ class History(NamedTuple):
     """Values of one metric, one per run and step: arrays of (points,), ordered by run and step."""
 
     run: NDArray[np.int64]
-    """Position among the runs that were asked for."""
+    """Position among the requested runs."""
     step: NDArray[np.int64]
     value: NDArray[np.float64]
 
@@ -38,9 +38,9 @@ Source = Callable[[Sequence[str], Sequence[str]], Iterator[tuple[str, Iterable[S
 
 
 def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> dict[str, History]:
-    """Return the whole history of each metric for all these runs; where a step was logged twice, the later value.
+    """Return the whole history of each metric for all these runs; of a step logged twice, take the later value.
 
-    Of two values of one step and millisecond it is the larger, as MLflow itself orders them. Infinity is returned as
+    Of two values of one step and millisecond take the larger one, as MLflow itself does. Infinity is returned as
     MLflow stores it, 1.8e308.
     """
     position = {run_id: i for i, run_id in enumerate(run_ids)}
@@ -48,7 +48,7 @@ def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[
 
 
 def _source(client: MlflowClient) -> Source:
-    """Return the fastest way to read that the client's store has."""
+    """Return the fastest reader that the client's store allows."""
     store = client._tracking_client.store
     if hasattr(store, "engine"):
         return partial(_from_database, store.engine)
@@ -88,7 +88,7 @@ def _from_database(
 def _from_server(
     client: MlflowClient, credentials: Any, run_ids: Sequence[str], keys: Sequence[str]
 ) -> Iterator[tuple[str, list[Sequence[Row]]]]:
-    """Ask for a metric of many runs at a time; or of each run alone where a server doesn't know that request."""
+    """Request a metric of many runs at a time, or of each run alone if the server doesn't know that request."""
     with ThreadPoolExecutor(THREADS) as threads:
         answers = threads.map(_in_bulk, repeat(client), repeat(credentials), repeat(run_ids), keys)
         for key, rows in zip(keys, answers, strict=True):
@@ -101,10 +101,10 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
     An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then requested again.
     """
     rows: list[Row] = []
-    left = sorted(run_ids)
-    while left:
-        asked = left[:BULK_RUNS]
-        query = [("metric_key", key), ("max_results", BULK_VALUES), *(("run_id", run_id) for run_id in asked)]
+    remaining = sorted(run_ids)
+    while remaining:
+        requested = remaining[:BULK_RUNS]
+        query = [("metric_key", key), ("max_results", BULK_VALUES), *(("run_id", run_id) for run_id in requested)]
         answer = http_request(credentials, BULK, "GET", params=query)
         if answer.status_code in (404, 405):
             return None
@@ -114,23 +114,23 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
         part = [_row(value["run_id"], value["step"], value["timestamp"], value["value"]) for value in metrics]
         if len(part) < BULK_VALUES:
             rows += part
-            left = left[len(asked) :]
+            remaining = remaining[len(requested) :]
             continue
-        cut = part[-1][0]
-        whole = [row for row in part if row[0] != cut]
-        if not whole:  # one run fills an answer: page by page
-            whole = _one_run(client, cut, key)
-            left = [run_id for run_id in left if run_id > cut]
+        last_run = part[-1][0]
+        complete = [row for row in part if row[0] != last_run]
+        if not complete:  # one run fills an answer: page by page
+            complete = _one_run(client, last_run, key)
+            remaining = [run_id for run_id in remaining if run_id > last_run]
         else:
-            left = [run_id for run_id in left if run_id >= cut]
-        rows += whole
+            remaining = [run_id for run_id in remaining if run_id >= last_run]
+        rows += complete
     return rows
 
 
 def one_by_one(
     client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]
 ) -> Iterator[tuple[str, list[Sequence[Row]]]]:
-    """Yield each metric's values by MLflow's public call, one a run and metric."""
+    """Yield each metric's values by MLflow's public call, one call per run and metric."""
     with ThreadPoolExecutor(THREADS) as threads:
         for key in keys:
             yield key, list(threads.map(_one_run, repeat(client), run_ids, repeat(key)))

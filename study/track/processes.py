@@ -26,8 +26,8 @@ def _name(pid: int) -> str:
 def is_dead(name: str) -> bool:
     """Whether the process of this name is known to be dead.
 
-    Nothing is known of processes of another machine, of an earlier boot of this one, or of another PID namespace
-    (another container).
+    The state of processes of another machine, of an earlier boot of this one, or of another PID namespace (another
+    container) is unknown.
     """
     _, system, pid, start = (name.split(":") + 4 * [""])[:4]
     if system != _system() or not pid.isdecimal() or not _sees_itself():
@@ -43,7 +43,7 @@ def is_dead(name: str) -> bool:
 def _system() -> str:
     """Return the scope in which process numbers and starts can be compared: a boot of a kernel, and namespaces.
 
-    Elsewhere than on Linux it is the host.
+    On other systems than Linux it is the host.
     """
     if not BOOT.exists():
         return socket.gethostname()
@@ -52,11 +52,11 @@ def _system() -> str:
 
 
 def _start(pid: int | str) -> str:
-    """Return when a process began, by a count that no change of the clock alters; "" where it has ended.
+    """Return when a process began, by a counter that clock changes don't affect; "" if it has ended.
 
     Raises:
         OSError: there is none, or it can't be seen.
-        psutil.Error: the same elsewhere than on Linux.
+        psutil.Error: the same on other systems than Linux.
     """
     if not BOOT.exists():
         process = psutil.Process(int(pid))
@@ -78,5 +78,5 @@ def _is_hidden(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        pass  # another user's
+        pass  # a process of another user
     return True

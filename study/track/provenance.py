@@ -1,4 +1,4 @@
-"""How a study was made: by which commands, from which grids, and on what machines."""
+"""How a study was made: its commands, grids and machines."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs
 
 PAGE = "mlflow.experimentKind"
-"""Tag by which MLflow's pages open on training runs, not on chats with language models."""
+"""Tag that makes MLflow's pages show training runs first, not chats with language models."""
 TAG_LIMIT = 5000
-"""Characters of a tag; a longer text goes on in tags with `.2`, `.3` ... behind their names."""
+"""Maximal characters of a tag; a longer text is continued in tags with the suffixes `.2`, `.3` ..."""
 ENVIRONMENTS = 12
-"""Environments read at most: a run's is a file of its own."""
+"""Maximal number of environments read: each run has a file."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Provenance:
     smallest_effect: float
 
     def with_pages(self, address: str) -> "Provenance":
-        """Return the same with MLflow's pages at an address, of use where the study was read from a database.
+        """Return a copy with the address of MLflow's pages, for a study that was read from a database.
 
         Raises:
             StudyError: it isn't an http or https address.
@@ -53,7 +53,7 @@ class Provenance:
 
 
 class Command(BaseModel):
-    """A command that began something of a study."""
+    """A command that began a run of a study."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,7 +65,7 @@ class Command(BaseModel):
 
     @classmethod
     def now(cls, command: str, grid: str) -> "Command":
-        """Return one that runs now, without the passwords of addresses."""
+        """Return the running command, without the passwords of addresses."""
         command, grid = (
             without_passwords(text.encode("utf-8", "backslashreplace").decode()) for text in (command, grid)
         )
@@ -73,14 +73,14 @@ class Command(BaseModel):
 
     @property
     def id(self) -> str:
-        """Equal for equal commands on equal grids."""
+        """Identifier, equal for equal commands on equal grids."""
         return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
 
 
 def describe_experiment(
     client: MlflowClient, experiment_id: str, command: Command | None, *, smallest_effect: float, results: bool
 ) -> None:
-    """Store with the experiment which command has begun something, if any, and the smallest effect that it asks for.
+    """Store the command that has begun a run, if any, and its smallest effect with the experiment.
 
     With `results` of the study, a smallest effect other than before is stored, but not used.
     """
@@ -89,7 +89,7 @@ def describe_experiment(
     if command is not None and (key := f"{tag.MADE}.{command.id}") not in before:
         text = command.model_dump_json()
         parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)]
-        # The first one last: where it is, all are.
+        # The first part last: if it is stored, all parts are.
         tags |= {_part(key, i): part for i, part in reversed([*enumerate(parts)])}
     for key, value in tags.items():
         if before.get(key) != value:
@@ -162,7 +162,7 @@ def _added(began: Mapping[str, int], continued: int) -> str:
 
 
 def _grids(commands: Sequence[Command]) -> str:
-    """Return the texts of the grids; of several each under its command."""
+    """Return the texts of the grids; if there are several, each follows its command."""
     texts: dict[str, str] = {}
     for command in commands:
         texts.setdefault(command.grid, command.command)
@@ -187,7 +187,7 @@ def _part(key: str, i: int) -> str:
 
 
 def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:
-    """Return a run for each code, machine and device, the newest first: their environments may differ."""
+    """Return a run per code, machine and device, whose environments may differ; the newest first."""
     chosen: dict[tuple[str, ...], StoredRun] = {}
     for run in runs:
         tags = run.tags
@@ -198,7 +198,7 @@ def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:
 
 
 def _merged(environments: list[dict[str, str]]) -> dict[str, str]:
-    """Return for each name all the values that the environments have."""
+    """Return all values of the environments for each name."""
     values: dict[str, list[str]] = {}
     for environment in environments:
         for key, value in environment.items():
@@ -208,7 +208,7 @@ def _merged(environments: list[dict[str, str]]) -> dict[str, str]:
 
 
 def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
-    """Read the versions and hardware that a run began with and continued on; empty where they can't be had."""
+    """Read the versions and hardware of a run's attempts; empty if they can't be read."""
     environments = []
     with scratch_folder("study-files-") as folder:
         try:
@@ -218,4 +218,8 @@ def _environments(client: MlflowClient, run_id: str) -> list[dict[str, str]]:
                 environments.append(json.loads(Path(path).read_text(encoding="utf-8")))
         except (MlflowException, OSError, ValueError):
             pass  # what was read before still stands
-    return [{str(key): str(value) for key, value in each.items()} for each in environments if isinstance(each, dict)]
+    return [
+        {str(key): str(value) for key, value in environment.items()}
+        for environment in environments
+        if isinstance(environment, dict)
+    ]

@@ -1,4 +1,4 @@
-"""Temporary folders that are deleted even if their process is killed: by the next one that makes such a folder."""
+"""Temporary folders that are deleted even if their process is killed: the next process that makes one does it."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from study.track.processes import is_dead, this_process
 def scratch_folder(prefix: str, within: Path | None = None) -> "tempfile.TemporaryDirectory[str]":
     """Return a temporary folder named after this process, in the system's place for them or `within` another.
 
-    Folders with the same prefix that dead processes left are deleted: a killed process can't do it itself.
+    Delete folders with the same prefix of dead processes: a killed process can't do it itself.
     """
     _delete_leftovers(prefix, within or Path(tempfile.gettempdir()))
     return tempfile.TemporaryDirectory(prefix=f"{prefix}{this_process()}-", dir=within, ignore_cleanup_errors=True)

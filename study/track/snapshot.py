@@ -24,7 +24,7 @@ class SmallestEffect:
 
     points: float
     remark: str = ""
-    """What a reader must know of how it was set, if anything."""
+    """A remark on how it was set, if a reader needs one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Snapshot:
 
     @property
     def state(self) -> str:
-        """A hash of all that was read: equal as long as nothing is logged."""
+        """A hash of all that was read; it changes when a launcher logs data."""
         content = sorted(
             (run.run_id, run.status, sorted(run.tags.items()), sorted(run.metrics.items())) for run in self.records
         )
@@ -49,7 +49,7 @@ class Snapshot:
 
     @property
     def active(self) -> int:
-        """Number of runs that are RUNNING, but for those of processes of this machine that are dead."""
+        """Number of runs that are RUNNING, without those of dead processes of this machine."""
         running = [run for run in self.records if run.status == "RUNNING"]
         return sum(not is_dead(run.tags.get(tag.OWNER, "")) for run in running)
 
@@ -73,10 +73,7 @@ def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
 
 
 def effect_from_tags(tags: Mapping[str, str]) -> SmallestEffect:
-    """Return the smallest effect that holds in a study, from the tags of its experiment.
-
-    What was set before the first result holds.
-    """
+    """Return the smallest effect of a study from the tags of its experiment: that set before the first result."""
     text = tags.get(tag.EFFECT, "")
     try:
         first, *later = (float(part) for part in text.split(tag.SEPARATOR)) if text else (DEFAULT_EFFECT,)
@@ -94,7 +91,7 @@ def effect_from_tags(tags: Mapping[str, str]) -> SmallestEffect:
 
 
 def updated_effect_tag(tags: Mapping[str, str], points: float, *, results: bool) -> str:
-    """Return the tag's value once a grid asks for `points`; with `results` of the study, it is appended."""
+    """Return the tag's new value when a grid asks for `points`; if the study has `results`, append them."""
     before = tags.get(tag.EFFECT, "")
     if not before or not results:
         return repr(points)

@@ -1,4 +1,4 @@
-"""Write one study's runs to MLflow: begin, log, end, and find again by key. The launcher is the only writer."""
+"""Write one study's runs to MLflow: begin, log, end, and find by key. The launcher is the only writer."""
 
 import getpass
 import json
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 POINTS_PER_CALL = 100
 """Maximal points in one call: MLflow takes 1000 metrics, and a point must be logged whole or not at all."""
 RUN_ID = re.compile("[0-9a-f]{32}")
-"""MLflow's ids; keys of ours are shorter."""
+"""Form of MLflow's ids; this program's keys are shorter."""
 STATUS = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -45,16 +45,16 @@ STATUS = {
 
 
 class Reopened(NamedTuple):
-    """What an interrupted run has that is continued."""
+    """The state of an interrupted run that is continued."""
 
     step: int
     """The last iteration whose point is logged; 0 where none is."""
     bare: bool
-    """It has no parameters yet: they are written in one call, before which its launcher was killed."""
+    """Whether it has no parameters: its launcher was killed before the call that writes them."""
 
 
 class RunDeletedError(StudyError):
-    """A run was deleted in MLflow while it was written to."""
+    """A run was deleted in MLflow while it was being written."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} was deleted in MLflow")
@@ -62,7 +62,7 @@ class RunDeletedError(StudyError):
 
 
 class StudyDeletedError(StudyError):
-    """The experiment was deleted in MLflow while runs of it were made."""
+    """The experiment was deleted in MLflow while its runs were being written."""
 
 
 class Store:
@@ -82,7 +82,7 @@ class Store:
         return cls(experiment, uri) if connect(uri).get_experiment_by_name(experiment) else None
 
     def __init__(self, experiment: str, uri: str | None = None) -> None:
-        """Open the experiment, or create it. Afterwards, `retry` decides how long MLflow is waited for: not at all.
+        """Open the experiment, or create it. Later calls wait for MLflow as `retry` decides; here they don't wait.
 
         Raises:
             StudyError: MLflow can't be reached, or the experiment was deleted there.
@@ -91,7 +91,7 @@ class Store:
         self.experiment = experiment
         self.retry = Retry()
         self.left_out: dict[str, None] = {}
-        """A line, once, for each run that can't be used, in the order in which they were read."""
+        """A line for each run that can't be used, in the order of reading."""
         self._creation_failed = False
         self.client: MlflowClient = connect(self.uri)
         repair_moved(self.uri)
@@ -100,12 +100,12 @@ class Store:
             raise _deleted(experiment, stored.experiment_id)
         self.experiment_id: str = stored.experiment_id
         self.keeps_folders = ArtifactPlace(stored.artifact_location, self.uri).is_folder
-        """Whether its artifacts are in folders, not in an object store or behind a server."""
+        """Whether the artifacts are in folders, not in an object store or behind a server."""
         self._keys = RunKeys(self.experiment_id, self.uri)
         self._earlier_metrics: dict[str, set[str]] = {}
-        """By run: names of the metrics that it had when it was continued."""
+        """Names of the metrics that each continued run already had, by run."""
         self._artifact_uris: dict[str, str] = {}
-        """Where the artifacts of runs that haven't ended go."""
+        """Artifact addresses of runs that haven't ended."""
 
     def _create(self) -> Experiment:
         try:
@@ -116,7 +116,7 @@ class Store:
         return self.client.get_experiment_by_name(self.experiment)
 
     def records(self) -> list[StoredRun]:
-        """Return every run of the study, the newest first, with nothing but our tags."""
+        """Return every run of the study, the newest first, with this program's tags alone."""
         return self._usable(self.do(read_runs, self.experiment_id, self.uri, tags_only=True))
 
     def records_of(self, key: str, kind: str) -> list[StoredRun]:
@@ -172,7 +172,7 @@ class Store:
         return run_id
 
     def do(self, call: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Call MLflow, and retry as long as `retry` does.
+        """Call MLflow, repeated by `retry` while it is unavailable.
 
         Raises:
             RunDeletedError: its first argument is the id of a run that was deleted in MLflow's pages.
@@ -189,7 +189,7 @@ class Store:
         return transient_mlflow_error(self.uri, error)
 
     def _is_deleted(self, run_id: str) -> bool:
-        """Whether a run was deleted, for good or not."""
+        """Whether a run was deleted, permanently or not."""
         try:
             run = self.retry(lambda: self.client.get_run(run_id), self._transient_error)
         except MlflowException as error:
@@ -224,8 +224,8 @@ class Store:
     def settle(self, run_id: str) -> str:
         """Close a run that a killed launcher left RUNNING; return its outcome.
 
-        That is the outcome that the launcher logged, where only the status is missing; else the run was interrupted. A
-        run that has ended meanwhile is left as it is.
+        If the launcher logged an outcome and only the status is missing, the outcome is kept; else the run was
+        interrupted. A run that has ended meanwhile isn't changed.
         """
         run = self._run(run_id)
         outcome = str(run.data.tags.get(tag.OUTCOME, ""))
@@ -278,7 +278,7 @@ class Store:
     ) -> None:
         """Log a run's last points, final metrics and outcome; it is RUNNING until it is closed.
 
-        A metric that an earlier attempt has logged at this step stays as it is.
+        A metric that an earlier attempt has logged at this step isn't changed.
         """
         ending = {tag.OUTCOME: outcome} | ({tag.REASON: reason[:5000]} if reason else {})
         new = {key: value for key, value in (metrics or {}).items() if step not in self._steps(run_id, key)}
@@ -331,7 +331,7 @@ class Store:
         return self.do(self._place, run_id)
 
     def has_files(self, run_id: str) -> bool:
-        """Whether a run has its files, as far as is known: folders are checked, other places aren't."""
+        """Whether a run has its files; only folders are checked."""
         folder = local_path(self.place(run_id).uri)
         return folder is None or exists(folder)
 
@@ -354,7 +354,7 @@ def _deleted(experiment: str, experiment_id: str) -> StudyDeletedError:
 
 
 def _source_tags() -> dict[str, str]:
-    """Return who started a run, with what: the columns of the same name in MLflow's pages."""
+    """Return the tags for the user and source columns of MLflow's pages."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -378,7 +378,7 @@ def _point_metrics(points: Sequence[Epoch]) -> list[Metric]:
 def _metrics(step: int, values: Mapping[str, float | None], when: float | None = None) -> list[Metric]:
     """Return MLflow's metrics. Values that aren't finite are left out: MLflow would store 1.8e308.
 
-    They carry their time, so that a repeated call adds nothing twice.
+    They carry their time, so that a repeated call adds no value twice.
     """
     stamp = int(1000 * (time.time() if when is None else when))
     return [

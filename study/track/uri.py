@@ -20,11 +20,11 @@ def tracking_uri(folder: Path | None = None) -> str:
     A relative default would follow the working folder, and would turn into the retired file store where an old `mlruns`
     is beside it.
     """
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    if not given:
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
         return sqlite_uri((folder or Path.cwd()).resolve() / "mlflow.db")
-    path, (_, mark, options) = database_path(given), given.partition("?")
-    return sqlite_uri(path.resolve()) + mark + options if path is not None else given
+    path, (_, mark, options) = database_path(address), address.partition("?")
+    return sqlite_uri(path.resolve()) + mark + options if path is not None else address
 
 
 def sqlite_uri(path: Path) -> str:
@@ -38,7 +38,7 @@ def database_path(uri: str) -> Path | None:
 
 
 def ui_hint(uri: str) -> str:
-    """Return what opens MLflow's pages: the address of a server, or the command that works in this folder.
+    """Return how to open MLflow's pages: the address of a server, or the command that works in this folder.
 
     Without an option, `mlflow ui` shows `mlflow.db` of this folder, unless a file store of an older MLflow is beside
     it or another store is set.
@@ -46,15 +46,15 @@ def ui_hint(uri: str) -> str:
     path = database_path(uri)
     if path is None and urlparse(uri).scheme in ("http", "https"):
         return without_passwords(uri)
-    here = path == Path.cwd() / "mlflow.db"
-    if here and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
+    is_default = path == Path.cwd() / "mlflow.db"
+    if is_default and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
         return "mlflow ui"
-    address = f"{SQLITE}mlflow.db" if here else without_passwords(uri)
+    address = f"{SQLITE}mlflow.db" if is_default else without_passwords(uri)
     return shlex.join(["mlflow", "ui", "--backend-store-uri", address])
 
 
 def ui_address(address: str) -> str:
-    """Return where a browser finds MLflow's pages, without name and password.
+    """Return the address of MLflow's pages for a browser, without name and password.
 
     Raises:
         StudyError: it isn't an http or https address.
@@ -86,7 +86,7 @@ def local_path(location: str) -> Path | None:
 
 
 def exists(path: Path) -> bool:
-    """Whether something is there, as far as can be seen: another user's folder may be closed to us."""
+    """Whether a path exists and can be seen: a folder of another user may be closed."""
     try:
         return path.exists()
     except OSError:

@@ -22,7 +22,7 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 
 SHOWN = 60
-"""Characters of a value that a line shows."""
+"""Maximal characters of a value in a line."""
 LARGEST = 2**63 - 1
 
 
@@ -33,7 +33,7 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 Int = Annotated[int, BeforeValidator(int)]
-"""As Python reads it: pydantic takes `8.0` too."""
+"""A whole number as Python reads it: pydantic takes `8.0` too."""
 Whole = Annotated[Int, Field(ge=0, le=LARGEST)]
 Count = Annotated[Whole, BeforeValidator(lambda value: value or 0)]
 Number = Annotated[FiniteFloat, Strict()]
@@ -43,7 +43,7 @@ Outcome = Literal["running", "finished", "diverged", "pruned", "failed", "interr
 
 
 class Point(BaseModel):
-    """Hyper-parameters that a search tries; the same checks as a recipe's."""
+    """Hyper-parameters that a search tries, with the same checks as a recipe's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -99,9 +99,9 @@ KINDS: dict[str, type[_Tags]] = {"run": _Tags, "trial": _Trial, "tuning": _Searc
 
 
 def check_runs(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:
-    """Return the runs of a study that can be used, and a line for each of the others that says why it is left out.
+    """Return the runs of a study that can be used, and a line for each other run with the reason.
 
-    Runs without any of a study's tags belong to another program: nothing is said of them.
+    Runs without any of a study's tags belong to another program and get no line.
     """
     usable, lines = [], []
     for run in runs:
@@ -114,7 +114,7 @@ def check_runs(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:
 
 
 def usable_runs(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """Return the runs of a study that can be used, and warn of each other."""
+    """Return the runs of a study that can be used, and warn of each other one."""
     usable, lines = check_runs(runs)
     for line in lines:
         warnings.warn(line, stacklevel=3)

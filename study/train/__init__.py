@@ -1,4 +1,4 @@
-"""The training engine: `run` turns a specification into events; `predict_probabilities` asks a net."""
+"""The training engine: `run` turns a specification into events; `predict_probabilities` evaluates a net."""
 
 from study.train.arithmetic import arithmetic, autocast, resolve_precision, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous

@@ -13,28 +13,28 @@ Precision = Literal["fp32", "bf16"]
 
 
 def resolve_precision(precision: Literal["auto"] | Precision, device: torch.device) -> Precision:
-    """Return the number format used: for auto, bfloat16 where the hardware multiplies in it, else 32-bit floats."""
+    """Return the number format: for `auto`, bfloat16 if the hardware multiplies in it, else 32-bit floats."""
     if precision != "auto":
         return precision
     return "bf16" if _multiplies_bf16(device) else "fp32"
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for products of bfloat16; where it emulates them, they are slower."""
+    """Whether a device has instructions for products of bfloat16, which are slow if emulated."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())  # a processor with AMX has it too
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context in which forward passes run: convolutions in bfloat16, or nothing changed."""
+    """Return the context for forward passes: convolutions in bfloat16, or no change."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def settle_cublas() -> None:
-    """Give cuBLAS buffers of a fixed number and size; call this before CUDA starts, since it reads the setting once.
+    """Give cuBLAS buffers of a fixed number and size; call this before CUDA starts, which reads the setting once.
 
-    Without it, the order of its sums may vary when several streams are at work. A user's own setting is kept.
+    Otherwise the order of its sums may vary when several streams run. A user's setting isn't changed.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
@@ -80,7 +80,9 @@ def _deterministic() -> Iterator[None]:
     # Does what `use_deterministic_algorithms(True)` does, without importing PyTorch's compiler, which takes a second.
     torch.set_deterministic_debug_mode("error")
     cudnn.deterministic, cudnn.benchmark = True, False
-    filling.fill_uninitialized_memory = False  # a kernel more for each new tensor, which nobody reads before writing
+    filling.fill_uninitialized_memory = (
+        False  # would cost a kernel per new tensor, though none is read before it is written
+    )
     try:
         yield
     except RuntimeError as error:
@@ -96,9 +98,9 @@ def _deterministic() -> Iterator[None]:
 
 def _explained(text: str) -> str | None:
     """Return a message for PyTorch's error about an operation that isn't deterministic; None for any other error."""
-    what, marked, _ = text.partition(" does not have a deterministic implementation")
+    operation, marked, _ = text.partition(" does not have a deterministic implementation")
     if marked:
-        return f"'{what}' has no deterministic form on this device: leave out 'deterministic', or train elsewhere"
+        return f"'{operation}' has no deterministic form on this device: leave out 'deterministic', or train elsewhere"
     if "CUBLAS_WORKSPACE_CONFIG" in text:
         return "'deterministic' needs CUBLAS_WORKSPACE_CONFIG=:4096:8 (or :16:8) in the environment when CUDA starts"
     return None

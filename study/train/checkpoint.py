@@ -1,4 +1,4 @@
-"""Checkpoints on disk: written whole or not at all, with a checksum, and the one before kept beside."""
+"""Checkpoints on disk: written atomically, with a checksum; the previous one is kept too."""
 
 import hashlib
 import os
@@ -23,17 +23,17 @@ LENGTH = 2
 
 @dataclass(frozen=True)
 class CheckpointPlan:
-    """Where a run keeps its checkpoint, and how often it is written."""
+    """The path of a run's checkpoint, and how often it is written."""
 
     path: Path
     every_seconds: float = 60.0
 
 
 class DamagedCheckpoint(StudyError):
-    """A file that isn't what this program wrote: cut short, altered, or no checkpoint at all."""
+    """A file that this program didn't write: cut short, altered, or no checkpoint at all."""
 
 
-class Found(NamedTuple):
+class FoundCheckpoint(NamedTuple):
     """The newest intact checkpoint (None if there is none), and why newer ones were refused."""
 
     values: dict[str, Any] | None
@@ -41,22 +41,22 @@ class Found(NamedTuple):
 
 
 def previous(path: Path) -> Path:
-    """Return where the checkpoint before the newest lies."""
+    """Return the path of the checkpoint before the newest."""
     return path.with_stem(f"{path.stem}.previous")
 
 
 def save_checkpoint(path: Path, values: Mapping[str, Any]) -> None:
-    """Write `values` to a new file, flush it to disk and rename it; what was at `path` is kept as `previous(path)`.
+    """Write `values` to a new file, flush it to disk and rename it; keep the old file as `previous(path)`.
 
-    A crash at any moment leaves one whole checkpoint at least. The file is PyTorch's, a zip archive; the SHA-256 of all
-    that stands before is its comment.
+    A crash at any moment leaves at least one whole checkpoint. The file is PyTorch's, a zip archive; its comment is
+    the SHA-256 of all bytes before it.
 
     Raises:
-        OSError: the disk is full, or the folder can't be written to; what was there is untouched.
+        OSError: the disk is full, or the folder can't be written to; the old files are unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    buffer = BytesIO()  # PyTorch's own writing to a file that fills up the disk can end the process
+    buffer = BytesIO()  # PyTorch can crash the process when it fills up the disk itself
     torch.save({"format": FORMAT, **values}, buffer)
     body = buffer.getbuffer()[:-LENGTH]
     try:
@@ -72,7 +72,7 @@ def save_checkpoint(path: Path, values: Mapping[str, Any]) -> None:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the renames themselves
+        os.fsync(folder)  # flush the renames
     finally:
         os.close(folder)
 
@@ -81,7 +81,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint after comparing its checksum. Nothing but tensors and plain values is unpickled.
 
     Raises:
-        DamagedCheckpoint: it isn't.
+        DamagedCheckpoint: the checksum differs.
         OSError: it can't be read.
     """
     data = path.read_bytes()
@@ -101,19 +101,19 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return values
 
 
-def find_checkpoint(path: Path, device: torch.device) -> Found:
-    """Read the newest checkpoint that is whole, of the two kept; a damaged one is removed.
+def find_checkpoint(path: Path, device: torch.device) -> FoundCheckpoint:
+    """Read the newest whole checkpoint of the two kept; delete damaged ones.
 
     Raises:
-        OSError: one can't be read.
+        OSError: a file can't be read.
     """
     damaged: list[str] = []
     for file in (path, previous(path)):
         try:
-            return Found(load_checkpoint(file, device), tuple(damaged))
+            return FoundCheckpoint(load_checkpoint(file, device), tuple(damaged))
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as error:
             damaged.append(str(error))
-            file.unlink()  # else it would be kept as the one before the next, in place of a whole one
-    return Found(None, tuple(damaged))
+            file.unlink()  # else the next save would keep it as the previous one, in place of a whole one
+    return FoundCheckpoint(None, tuple(damaged))

@@ -23,7 +23,7 @@ class Stopped(Exception):
 
 
 def never_stop() -> bool:
-    """Return False: a run that nobody stops."""
+    """Return False: never stop a run."""
     return False
 
 
@@ -42,12 +42,12 @@ def evaluate(
     stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> Score:
-    """Score a net; its mode is put back afterwards. Batches are images (N, C, H, W) and labels (N,).
+    """Score a net, and restore its mode afterwards. Batches are images (N, C, H, W) and labels (N,).
 
-    Each rank of `group` has as many batches of its own, which may be empty; the score is that of all together.
+    Each rank of `group` has the same number of batches, which may be empty; the score is that of all ranks together.
 
     Raises:
-        Stopped: `stop`, asked before each batch, said yes.
+        Stopped: `stop`, called before each batch, returned True.
     """
     training = net.training
     net.eval()

@@ -1,8 +1,8 @@
 """The iterations of a run on a GPU as a CUDA graph: all kernels of one are launched at once.
 
 A narrow net is bound by launches: an iteration of resnet-20 on 128 images of 32x32 is 432 kernels, which take an H100
-2.3 ms, and its host 14 ms to launch one by one (bench/README.md). A graph holds fixed addresses: what differs between
-iterations, the rate and where the batch begins in the epoch's order, are scalars that the host writes before each.
+2.3 ms, and its host 14 ms to launch one by one (bench/README.md). A graph holds fixed addresses: the values that differ
+between iterations, the rate and the batch's start in the epoch's order, are scalars that the host writes before each.
 """
 
 import logging
@@ -15,35 +15,35 @@ from study.train.state import RunState
 from study.train.step import advance
 
 WARM_STEPS = 3
-"""Iterations of a run before its graph is captured: the first sets up libraries and the momentum."""
+"""Iterations of a run before its graph is captured: the first one sets up libraries and the momentum."""
 AHEAD = 2
-"""Iterations that the host may be ahead of the device: a stop is soon obeyed, and times are those of the device."""
+"""Iterations that the host may be ahead of the device: few, so that runs stop soon and times are the device's."""
 
 log = logging.getLogger(__name__)
 
 
 class CudaGraph:
-    """A `torch.cuda.CUDAGraph` with memory of its own, so that several can be replayed at the same time."""
+    """A `torch.cuda.CUDAGraph` with separate memory, so that several can be replayed at the same time."""
 
     def __init__(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
 
     def capture(self, body: Callable[[], None], stream: torch.cuda.Stream | None) -> None:
-        """Record what `body` asks of the GPU on `stream`, without doing it."""
-        # Other threads may pin memory meanwhile: only what this one does must be recordable.
+        """Record the GPU work of `body` on `stream` without doing it."""
+        # Other threads may pin memory meanwhile: only this thread's work must be recordable.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             body()
 
     def replay(self) -> None:
-        """Do it, on the current stream."""
+        """Do the recorded work on the current stream."""
         self._graph.replay()
 
 
 class Replay:
     """Takes the iterations of one run, from the fourth on by replays; call it on the run's stream.
 
-    Replays give the bits that the same kernels give one by one. What it captured is the state as it lies: nothing may
-    put other tensors in the place of its parameters, buffers or sums from then on.
+    Replays give the same bits as the kernels launched one by one. The graph holds the addresses of the state: from then
+    on, its parameters, buffers and sums must not be replaced by other tensors.
     """
 
     def __init__(self, state: RunState) -> None:
@@ -53,7 +53,7 @@ class Replay:
         self._pending: deque[torch.cuda.Event] = deque()
 
     def take(self) -> None:
-        """Take the iteration that the run is ready for, without waiting for its end."""
+        """Take the run's next iteration without waiting for its end."""
         if self._graph is None and self._warm >= WARM_STEPS:
             self._capture()
         if self._graph is None:
@@ -64,7 +64,7 @@ class Replay:
         self._keep_pace()
 
     def close(self) -> None:
-        """Wait for the iterations taken: others may then have the graph's memory."""
+        """Wait for the iterations taken, after which the graph's memory may be freed."""
         if self._state.stream is not None:
             self._state.stream.synchronize()
 

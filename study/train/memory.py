@@ -1,4 +1,4 @@
-"""Memory that a process holds, of the machine and of a GPU, in MiB."""
+"""Memory of the machine and of a GPU that a process holds, in MiB."""
 
 import resource
 import sys
@@ -9,7 +9,7 @@ MIB = 2**20
 
 
 def host_peak() -> float:
-    """Return the most memory of the machine that this process has held."""
+    """Return the peak of this process's memory on the machine."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (MIB if sys.platform == "darwin" else 2**10)
 
@@ -29,7 +29,7 @@ def reset_gpu_peak(device: torch.device) -> float:
 
 
 def gpu_peak(device: torch.device) -> float:
-    """Return the most that PyTorch has held of a GPU since its peak was reset, the graphs' own memory included."""
+    """Return the most memory of a GPU that PyTorch has held since its peak was reset, graphs included."""
     return torch.cuda.max_memory_reserved(device) / MIB if device.type == "cuda" else 0.0
 
 

@@ -1,8 +1,8 @@
 """The processes that train one run together, a GPU each: ranks, sums over ranks, and common decisions.
 
 Every process (rank) holds the whole net, sees its part of each batch, and goes through the same steps. Gradients are
-averaged as they are computed (Li et al. 2020, arXiv 2006.15704); whatever a clock or a user decides, rank 0 decides for
-all. With one process, nothing here copies or waits.
+averaged as they are computed (Li et al. 2020, arXiv 2006.15704); decisions by a clock or a user are made by rank 0 for
+all. With one process, no function here copies or waits.
 """
 
 import os
@@ -24,9 +24,9 @@ from study.data import Shard
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)
-"""Timeout between ranks: practically none, since the process that started them checks whether they are alive."""
+"""Timeout between ranks: practically infinite, since the process that started them checks that they are alive."""
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
-"""The network that connects a machine with itself."""
+"""The machine's loopback network."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Group:
     """The processes of a run, seen from one of them. All ranks must call the same methods in the same order."""
 
     rank: int = 0
-    """Number of this process, from 0, which alone writes files and is heard."""
+    """Number of this process, from 0; only rank 0 writes files and reports events."""
     size: int = 1
 
     @property
@@ -50,7 +50,7 @@ class Group:
     def wrap(self, net: nn.Module) -> nn.Module:
         """Return the module to call in training: the net, or a wrapper that averages its gradients over the ranks.
 
-        Running statistics stay each rank's own until `align`.
+        Running statistics are separate for each rank until `align`.
         """
         if self.alone:
             return net
@@ -62,7 +62,7 @@ class Group:
         return averaged(net, **options)
 
     def align(self, net: nn.Module) -> None:
-        """Give all ranks the running statistics of rank 0, with which nets are scored and kept."""
+        """Give all ranks the running statistics of rank 0, which are used to score and save the net."""
         if not self.alone:
             for buffer in net.buffers():
                 dist.broadcast(buffer, 0)
@@ -97,7 +97,7 @@ class Group:
         return bool(answer)
 
     def first(self, do: Callable[[], T]) -> T:
-        """Call `do` on rank 0, and only when that has returned on the other ranks."""
+        """Call `do` on rank 0 first, and after its return on the other ranks."""
         if self.rank > 0:
             self.agree(bool)
         result = do()
@@ -111,12 +111,12 @@ ALONE = Group()
 
 @contextmanager
 def joined(meeting: Path, rank: int, size: int, device: torch.device) -> Iterator[Group]:
-    """Join the `size` processes of a run, each with a device of its own, for the duration of this context.
+    """Join the `size` processes of a run, each with its own device, for the duration of this context.
 
-    They meet at a file, a new one each time. What lies on GPUs is added up by NCCL, and what lies on the CPU by gloo.
+    They meet at a file, which must be new. NCCL sums values on GPUs, gloo values on the CPU.
 
     Raises:
-        RuntimeError: another rank has gone; in the context, wherever something is asked of it.
+        RuntimeError: another rank is gone; in the context, any method of the group may raise it.
     """
     if sys.platform in LOOPBACK:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])  # else it listens to the whole network

@@ -1,4 +1,4 @@
-"""Probabilities of classes, averaged over views of each image, and the error that they make.
+"""Probabilities of classes, averaged over views of each image, and their error.
 
 Legend: N images, B images of a batch, C channels, S side they are held at, H and W of a view, K classes.
 """
@@ -15,9 +15,9 @@ from study.train.evaluate import never_stop, raise_if_stopped
 from study.train.parallel import ALONE, Group
 
 BATCH = 1000
-"""Images shown at once, at most."""
+"""Maximal images in a forward pass."""
 BATCH_PIXELS = BATCH * 224 * 224
-"""Pixels shown at once, at most: fewer images where a view is larger, so that memory stays what crops of 224 take."""
+"""Maximal pixels in a forward pass: fewer images if views are larger, so that crops of 224 take the most memory."""
 
 
 @torch.no_grad()
@@ -33,13 +33,13 @@ def predict_probabilities(
 ) -> Tensor:
     """Return the probabilities (N, K) float32, on `device`, that a net gives to uint8 images (N, C, S, S).
 
-    Softmax of each view, averaged over the views. Nothing here waits for the device, but to move images to it.
+    Softmax of each view, averaged over the views. The function waits for the device only to move images to it.
 
     Args:
-        net: on `device`; its mode is put back afterwards.
-        images: as a data set holds them, on any device; other sides than those trained on are the caller's to judge.
-        normalizer: that of the training images.
-        augment: the recipe's augmentation, which says what the centre view is.
+        net: on `device`; its mode is restored afterwards.
+        images: as a data set holds them, on any device; the caller decides on sides other than those trained on.
+        normalizer: fitted to the training images.
+        augment: the recipe's augmentation, which defines the centre view.
         device: where the net is.
         views: `center` (the one view of the curves), `ten-crop` or `multi-scale`: see `study.data.views`.
         precision: of the forward pass, as in a recipe.
@@ -76,12 +76,12 @@ def error_over_views(
     stop: Callable[[], bool] = never_stop,
     group: Group = ALONE,
 ) -> float:
-    """Return the percentage of a split's images whose most probable class, averaged over views, isn't their own.
+    """Return the percentage of a split's images whose most probable class, averaged over views, isn't their label.
 
-    The normaliser lies where the net does. Each rank of `group` shows the net its part of each batch.
+    The normaliser is on the net's device. Each rank of `group` evaluates its part of each batch.
 
     Raises:
-        Stopped: `stop`, asked before each batch, said yes.
+        Stopped: `stop`, called before each batch, returned True.
     """
     device = normalizer.mean.device
     labels = split.labels.to(device)
@@ -89,18 +89,18 @@ def error_over_views(
     size = BATCH * group.size
     for start in range(0, len(split), size):
         raise_if_stopped(stop)
-        here = group.shard.of(slice(start, min(start + size, len(split))))
-        if here.start == here.stop:
+        rows = group.shard.of(slice(start, min(start + size, len(split))))
+        if rows.start == rows.stop:
             continue
         probabilities = predict_probabilities(
-            net, split.part(here), normalizer, augment=augment, device=device, views=views, precision=precision
+            net, split.part(rows), normalizer, augment=augment, device=device, views=views, precision=precision
         )
-        errors += (probabilities.argmax(1) != labels[here]).sum()
+        errors += (probabilities.argmax(1) != labels[rows]).sum()
     return 100 * group.total(errors).item() / len(split)  # sync point
 
 
 def _averaged(net: nn.Module, images: Tensor, normalizer: Normalizer, views: Views, precision: Precision) -> Tensor:
-    """Return the mean (B, K) of the probabilities over the views of a batch, which are made one after another."""
+    """Return the mean (B, K) of the probabilities over the views of a batch, evaluated one after another."""
     total: Tensor | None = None
     count = 0
     for view in views.of(images, normalizer):  # (B, C, H, W)

@@ -19,9 +19,9 @@ from study.train.stepper import Stepper
 from study.train.stream import on_own_stream
 
 Prober = Callable[[Scorer], Iterator[Probed]]
-"""Makes the probes that are due at a run's iteration and yields their results; the run stays as it is."""
+"""Makes the probes that are due at a run's iteration and yields their results; it doesn't change the run."""
 AGAIN_SECONDS = 1.0
-"""Between two tries to write the last checkpoint."""
+"""Seconds between two attempts to write the last checkpoint."""
 
 
 def no_probes(_scorer: Scorer) -> Iterator[Probed]:
@@ -41,18 +41,18 @@ def run(
 ) -> Iterator[Event]:
     """Train one net and yield its events; resume from the checkpoint if there is one.
 
-    The dataset lies on `device`, or on the CPU, from where its images are streamed. `stop` is called before each step
+    The dataset is on `device`, or on the CPU, from where its images are streamed. `stop` is called before each step
     and each batch of an evaluation; when it returns True, a checkpoint is written and the stream ends with
     `Interrupted`. A run stopped or killed at any moment and started again yields, on a CPU in fp32, the same curve to
     the last bit. A checkpoint that can't be written yields `Unsaved` and is tried again later; the run doesn't finish
-    before its last one is written.
+    before its last checkpoint is written.
 
     Every process of a `group` calls this with the same arguments but its own device. They go through the same steps;
     only rank 0 calls `stop`, writes checkpoints, and yields events worth reading.
 
     Raises:
         OSError: a checkpoint can't be read.
-        RuntimeError: another process of the group has gone.
+        RuntimeError: another process of the group is gone.
     """
     stepper = Stepper(device)
     for event in run_steps(spec, dataset, device, checkpoint, probe=probe, stop=stop, group=group):
@@ -79,7 +79,8 @@ def run_steps(
     """
     clock = time.monotonic()
     state = build_state(spec, dataset, device, group)
-    checkpointed = group.first(partial(find_checkpoint, checkpoint.path, device))  # a damaged one is removed only once
+    # Rank 0 first, so that a damaged checkpoint is deleted only once.
+    checkpointed = group.first(partial(find_checkpoint, checkpoint.path, device))
     if checkpointed.values is not None:
         state.restore(checkpointed.values)
     clock -= state.seconds  # so that `now - clock` is the run's time, earlier attempts included
@@ -94,7 +95,7 @@ def run_steps(
 
 
 def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iterator[Event | Step]:
-    """Train to the end; raises Stopped between two iterations, or in the middle of an evaluation."""
+    """Train to the end; raise Stopped between two iterations, or in the middle of an evaluation."""
     state, spec = scorer.state, scorer.spec
     every = spec.recipe.evaluate_every or state.batches.iterations_per_epoch
     while True:
@@ -123,11 +124,11 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
 
 
 def _probe(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iterator[Probed]:
-    """Yield the probes of this iteration; their time isn't counted as the run's."""
+    """Yield the probes of this iteration; their time doesn't count for the run."""
     start = time.monotonic()
     try:
         for probed in probe(scorer):
-            scorer.state.probed.append(probed)  # goes into the checkpoint, as the curve does
+            scorer.state.probed.append(probed)  # stored in the checkpoint, like the curve
             yield probed
     finally:
         checkpointer.clock += time.monotonic() - start
@@ -137,17 +138,17 @@ class _Checkpointer:
     """Writes a run's checkpoints."""
 
     def __init__(self, state: RunState, checkpoint: CheckpointPlan, clock: float) -> None:
-        """`clock` is when the run began, on the monotonic clock, its earlier attempts counted."""
+        """`clock` is the start of the run on the monotonic clock, earlier attempts included."""
         self._state = state
         self._checkpoint = checkpoint
         self._written = time.monotonic()
         self.clock = clock
         self.step = state.step
-        """The iteration that is safe on disk."""
+        """The iteration whose checkpoint is safe on disk."""
 
     @property
     def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
+        """Whether a checkpoint is due."""
         return self._state.group.agree(lambda: time.monotonic() - self._written >= self._checkpoint.every_seconds)
 
     def save(self) -> Checkpointed | Unsaved:

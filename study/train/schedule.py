@@ -14,7 +14,7 @@ def lr_at(step: int, recipe: Recipe, total: int) -> float:
     """Return the rate used by iteration `step` (0 is the first) of a training of `total` iterations.
 
     The paper's CIFAR recipe (He et al. 2015, section 4.2): 0.1, a tenth of it from iteration 32,000 and a hundredth
-    from 48,000; for 110 layers 0.01 during the first 400. Warm-up and drops don't know of each other: each is a factor.
+    from 48,000; for 110 layers 0.01 during the first 400. Warm-up and drops are independent factors.
 
     Raises:
         ValueError: the recipe's rate is still to be tuned.

@@ -35,7 +35,7 @@ class Scorer:
         train_loss = group.total(self.state.loss_sum).item() / (steps * group.size)  # sync point
         images = steps * self.state.batches.batch_size
         train_error = 100 * group.total(self.state.error_sum).item() / images
-        self.state.training_seconds += time.monotonic() - start  # on a GPU, the steps themselves end here
+        self.state.training_seconds += time.monotonic() - start  # on a GPU, the steps end here
         if not math.isfinite(train_loss) or not self.state.finite():
             return None
         group.align(self.state.net)
@@ -63,9 +63,9 @@ class Scorer:
         return point
 
     def finish(self, clock: float) -> Finished:
-        """Score the last weights on every split, on augmented training images, and over more views of test ones."""
+        """Score the last weights on every split, on augmented training images, and over more views of test images."""
         augment, group = self.spec.recipe.augment, self.state.group
-        group.align(self.state.net)  # a run that had only this left to do begins here
+        group.align(self.state.net)  # a run may resume here
         train = self.score(self.dataset.train)
         augmented = train
         if augment != "none":
@@ -94,7 +94,7 @@ class Scorer:
         )
 
     def score(self, split: Split, net: nn.Module | None = None) -> Score:
-        """Score the run's net, or the one given, on clean images."""
+        """Score the run's net, or `net`, on clean images."""
         group = self.state.group
         batches = evaluation_batches(
             split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device, shard=group.shard

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def share_statistics(net: nn.Module, ranks: int) -> None:
-    """Let every batch normalisation of a net take its statistics over all ranks; names and values stay."""
+    """Let every batch normalisation of a net take its statistics over all ranks; names and values don't change."""
     for parent in list(net.modules()):
         for name, norm in list(parent.named_children()):
             if isinstance(norm, nn.BatchNorm2d):
@@ -19,23 +19,23 @@ def share_statistics(net: nn.Module, ranks: int) -> None:
 
 
 def unshare_statistics(net: nn.Module) -> None:
-    """Let every batch normalisation take its statistics from its own images again; names and values stay."""
+    """Let every batch normalisation take its statistics from its own images again; names and values don't change."""
     for module in net.modules():
         if isinstance(module, SharedBatchNorm2d):
             module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """What `nn.BatchNorm2d` gives for the whole batch, to rounding (Ioffe and Szegedy 2015, algorithm 1).
+    """Gives what `nn.BatchNorm2d` gives for the whole batch, to rounding (Ioffe and Szegedy 2015, algorithm 1).
 
     mean = sum x / m, var = sum (x - mean)^2 / m, both sums over all ranks, one after the other: no difference of large
     squares is taken, which would lose digits (Chan, Golub and LeVeque 1983). Sums are of 32-bit floats at least. The
-    gradient is that of the sum of all ranks' losses. `nn.SyncBatchNorm` does the same, but on GPUs alone.
+    gradient is that of the sum of all ranks' losses. `nn.SyncBatchNorm` does the same, but only on GPUs.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: int) -> None:
-        """Take the place of `norm`, with its own parameters and running statistics."""
-        with torch.device("meta"):  # so that no memory is taken in vain
+        """Replace `norm`, whose parameters and running statistics it uses."""
+        with torch.device("meta"):  # allocates no memory for parameters that are replaced at once
             super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.weight, self.bias = norm.weight, norm.bias
         self.running_mean, self.running_var = norm.running_mean, norm.running_var
@@ -57,7 +57,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
-        """Move the running statistics towards those of a batch; `var` is the unbiased variance, as PyTorch has it."""
+        """Move the running statistics towards those of a batch; `var` is the unbiased variance, as in PyTorch."""
         momentum = cast(float, self.momentum)
         cast(Tensor, self.num_batches_tracked).add_(1)
         cast(Tensor, self.running_mean).lerp_(mean, momentum)
@@ -65,7 +65,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 class _Total(torch.autograd.Function):
-    """The sum over ranks: what a rank adds goes into every rank's loss, so its gradient is the sum of theirs."""
+    """The sum over ranks. A rank's term enters every rank's loss, so its gradient is the sum over ranks too."""
 
     @staticmethod
     def forward(_: Any, x: Tensor) -> Tensor:

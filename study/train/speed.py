@@ -1,4 +1,4 @@
-"""The speed of a run on this device: a few of its steps, timed."""
+"""Measure the speed of a run on this device by timing a few of its steps."""
 
 import time
 from dataclasses import dataclass, replace
@@ -17,43 +17,43 @@ from study.train.stepper import Stepper
 from study.train.stream import on_stream, own_stream
 
 WARM_STEPS = 2
-"""The first step sets up libraries, the second is the first with momentum."""
+"""Untimed steps: the first sets up libraries, the second is the first with momentum."""
 SECONDS = 0.6
 LEAST_STEPS = 3
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Times in seconds, memory in MiB."""
+    """The speed of a run: times in seconds, memory in MiB."""
 
     step: float
-    """One training step, batch and augmentation included."""
+    """Time of a training step, batch and augmentation included."""
     joined: float
-    """The same where several runs train at once, by run."""
+    """Time of a training step per run if several runs train at once."""
     image: float
-    """One image of an evaluation."""
+    """Time of an image of an evaluation."""
     exact: float
-    """The same in fp32, as probes take it."""
+    """Time of an image in fp32, which probes use."""
     start: float
-    """From the specification to the end of the first steps, which are slow."""
+    """Time from the specification to the end of the first steps, which are slow."""
     memory: float
-    """Most held by the process, of the machine's."""
+    """Peak of the process's memory on the machine."""
     gpu: float = 0.0
-    """Most that a run took of its GPU's memory, beside others where several were measured at once; 0 on a CPU."""
+    """Peak of a run's memory on its GPU, also with others measured at once; 0 on a CPU."""
     room: float = 0.0
-    """What runs may take of it together: the data set, CUDA's context and other processes are left out."""
+    """GPU memory available to all runs together, without the data set, CUDA's context and other processes."""
 
     @property
     def fits(self) -> int:
-        """How many such runs a GPU has memory for, with a tenth to spare; 1 at least."""
+        """Number of such runs that fit in a GPU's memory with a tenth to spare; at least 1."""
         return max(1, int(0.9 * self.room / self.gpu)) if self.gpu else 1
 
 
 def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int = 1) -> Speed:
-    """Time a few steps and an evaluation of a run, alone and beside others; its result is discarded.
+    """Time a few steps and an evaluation of a run, alone and beside others; discard its result.
 
-    The dataset lies as `run` wants it. Takes a second or two for small nets. Of a run over several GPUs, one's part is
-    timed: what it takes to average gradients, or to share statistics, is left out.
+    The dataset is where `run` needs it. Takes a second or two for small nets. Of a run over several GPUs, the part of
+    one GPU is timed, without the averaging of gradients or the sharing of statistics.
     """
     ranks = spec.recipe.gpus_per_run
     part = spec.with_recipe(batch_size=spec.recipe.batch_size // ranks, gpus_per_run=1)
@@ -101,7 +101,7 @@ def _take(states: list[RunState], spec: RunSpec, stepper: Stepper) -> None:
 
 
 def _time_steps(states: list[RunState], spec: RunSpec, stepper: Stepper, device: torch.device) -> float:
-    """Return the mean seconds of a step: on a shared machine a run meets the slow ones too."""
+    """Return the mean seconds of a step: the mean, since a run on a shared machine has slow steps too."""
     began = time.perf_counter()
     steps = 0
     while steps == 0 or time.perf_counter() - began < SECONDS:
@@ -115,7 +115,7 @@ def _time_steps(states: list[RunState], spec: RunSpec, stepper: Stepper, device:
 def _time_evaluation(
     state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device, precision: Precision
 ) -> float:
-    """Return the seconds of an image, in the first batch of the test images; the better of two."""
+    """Return the seconds of an image in the first batch of the test images; the smaller of two measurements."""
     times = []
     for _ in range(2):
         began = time.perf_counter()

@@ -17,13 +17,13 @@ from study.train.shared_norm import share_statistics
 
 @dataclass
 class RunState:
-    """Everything that changes during a run, and the objects that it is computed with."""
+    """The changing state of a run, and the objects that compute it."""
 
     net: nn.Module
     model: nn.Module
     """The module called in training: the net, or a wrapper that averages its gradients over the ranks."""
     group: Group
-    """The processes that do the run."""
+    """The processes of the run."""
     optimizer: torch.optim.Optimizer
     rate: Tensor
     """Learning rate of the next iteration: a scalar on the device, where the optimiser reads it."""
@@ -33,15 +33,15 @@ class RunState:
     dropout: bool
     """Whether the net draws random numbers while it trains (VGG's does)."""
     can_join: bool
-    """Whether it can be trained in one forward pass with others of its architecture."""
+    """Whether the net can be trained in one forward pass with others of its architecture."""
     deterministic: bool
-    """Whether its steps are to give equal bits, whatever else is at work."""
+    """Whether its steps must give equal bits beside any other work."""
     stream: torch.cuda.Stream | None
-    """Where a GPU does its work, in order; None on a CPU."""
+    """The stream on which a GPU does the run's work; None on a CPU."""
     replays: bool
-    """Whether an iteration is work for the GPU alone, so that a CUDA graph can record it."""
+    """Whether an iteration is only GPU work, which a CUDA graph can record."""
     architecture: tuple[object, ...]
-    """Equal for nets that differ in their numbers alone."""
+    """Key that is equal for nets that differ only in their numbers."""
     total: int
     loss_sum: Tensor
     """Sum of the batch losses since the last point of the curves, on the device."""
@@ -50,21 +50,21 @@ class RunState:
     step: int = 0
     steps_since_point: int = 0
     training_seconds: float = 0.0
-    """Since the last point, evaluation left out."""
+    """Seconds of training since the last point, without evaluation."""
     seconds: float = 0.0
-    """Of the run so far, earlier attempts included."""
+    """Seconds of the run so far, earlier attempts included."""
     history: list[Epoch] = field(default_factory=list)
     probed: list[Probed] = field(default_factory=list)
-    """What probes have found so far."""
+    """Results of probes so far."""
     classes: tuple[str, ...] = ()
-    """Names of the classes; with the shape (C, H, W) of the images kept with the weights, so that they can predict."""
+    """Names of the classes; stored with the weights, like the images' shape (C, H, W), so that the net can predict."""
     image_shape: tuple[int, int, int] = (0, 0, 0)
 
     def values(self) -> dict[str, Any]:
         """Return the content of a checkpoint: tensors and plain values.
 
-        Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. The
-        running sums are those of each rank, so that they are added up in the same order whether a run stopped or not.
+        Data order, augmentation and dropout are functions of (seed, step), so no generator has a state to keep. Each
+        rank's running sums are stored, so that they are added up in the same order whether a run stopped or not.
         """
         optimizer = self.optimizer.state_dict()
         for group in optimizer["param_groups"]:
@@ -88,7 +88,7 @@ class RunState:
         }
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Restore a checkpoint's values; the run keeps the number format it began in, whatever machine this is."""
+        """Restore a checkpoint's values; on any machine, the run keeps the number format in which it began."""
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
         self._bind_rate()
@@ -110,7 +110,7 @@ class RunState:
             group["lr"] = self.rate
 
     def finite(self) -> bool:
-        """Whether every parameter is a number. A sync point."""
+        """Whether every parameter is finite. A sync point."""
         sums = torch.stack([parameter.detach().float().sum() for parameter in self.net.parameters()])
         return bool(torch.isfinite(sums).all())
 
@@ -119,7 +119,7 @@ def design_of(spec: RunSpec) -> Design:
     """Return the modifications of the paper's architecture that a run's recipe asks for."""
     if spec.architecture == "vgg":
         return PAPER
-    recipe = spec.identity()["recipe"]  # in which what doesn't bear on the net is as in the paper
+    recipe = spec.identity()["recipe"]  # fields without effect on the net are set to the paper's
     return Design(
         shortcut_scale=recipe["shortcut_scale"],
         preactivation=recipe["preactivation"],
@@ -147,7 +147,7 @@ def build_spec_net(
 
 
 def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """Return a net's optimiser with the recipe's rate, which is a number by now, not `tune`."""
+    """Return a net's optimiser with the recipe's rate, which must be a number, not `tune`."""
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
     return torch.optim.SGD(
         net.parameters(),
@@ -179,7 +179,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
     )
     dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
     on_gpu = device.type == "cuda"
-    rate_dtype = torch.float32 if on_gpu else torch.float64  # as SGD's kernels take it
+    rate_dtype = torch.float32 if on_gpu else torch.float64  # the type that SGD's kernels need
     return RunState(
         net=net,
         model=group.wrap(net),

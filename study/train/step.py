@@ -17,11 +17,11 @@ from study.train.stream import on_stream
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """An iteration that a run is ready for; nothing here or in the steps below waits for the device."""
+    """A run's next iteration; no function of this module waits for the device."""
 
     state: RunState
     batch: tuple[Tensor, Tensor] | None
-    """This process's part of it, images (N, C, H, W) and labels (N,); None where the device fetches it in the step."""
+    """This process's part of the batch, images (N, C, H, W) and labels (N,); None if the device fetches it."""
 
 
 def prepare(state: RunState, spec: RunSpec) -> Step:
@@ -29,7 +29,7 @@ def prepare(state: RunState, spec: RunSpec) -> Step:
     start = time.monotonic()
     state.rate.fill_(lr_at(state.step, spec.recipe, state.total))
     if state.dropout:
-        # A rank has masks of its own: else its images would have those of another rank's.
+        # Each rank has its own masks: else two ranks would use the same masks for their images.
         torch.manual_seed(derived_seed(spec.seed, "dropout", state.step, *[state.group.rank] * (state.group.rank > 0)))
     state.batches.seek(state.step)
     batch = None if state.replays else state.batches.fetch()
@@ -46,7 +46,7 @@ def take_step(step: Step) -> None:
 
 
 def advance(state: RunState, images: Tensor, labels: Tensor) -> None:
-    """Do an iteration's work on the device: images (N, C, H, W), labels (N,). The host's own state stays as it is."""
+    """Do an iteration's work on the device: images (N, C, H, W), labels (N,). The host's state doesn't change."""
     with arithmetic(images.device, deterministic=state.deterministic):
         with autocast(state.precision, images.device):
             logits = state.model(images)  # (N, K)
@@ -65,7 +65,7 @@ def update(state: RunState, loss: Tensor, logits: Tensor, labels: Tensor) -> Non
 
 
 def count(state: RunState, seconds: float) -> None:
-    """Count an iteration that took so long."""
+    """Count an iteration that took `seconds`."""
     state.step += 1
     state.steps_since_point += 1
     state.training_seconds += seconds

@@ -26,15 +26,15 @@ class FailedStep(NamedTuple):
 class Stepper:
     """Takes iterations of several runs.
 
-    On a GPU each run has a CUDA graph on a stream of its own, so that each keeps the bits that it has alone. On a CPU,
-    runs of one architecture go through one forward and backward pass; they may be at different iterations and have
-    different rates, and each has the curve that it has alone, to rounding.
+    On a GPU each run has a CUDA graph on a separate stream, and gives the same bits as alone. On a CPU, runs of one
+    architecture go through one forward and backward pass; they may be at different iterations and have different rates,
+    and each gives the same curve as alone, to rounding.
     Legend: R runs, N images of a batch, K classes.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._replays: dict[int, tuple[RunState, Replay]] = {}  # holds the states: ids stay theirs
+        self._replays: dict[int, tuple[RunState, Replay]] = {}  # holds the states, so that their ids stay unique
         self._joined: dict[tuple[int, ...], tuple[Sequence[RunState], nn.Module]] = {}
 
     def take(self, steps: Sequence[Step]) -> list[FailedStep]:
@@ -55,12 +55,12 @@ class Stepper:
                     take_step(group[0])
                 else:
                     self._take_joined(group)
-            except Exception as error:  # contained to these runs
+            except Exception as error:  # other runs go on
                 failed += [FailedStep(step, error) for step in group]
         return failed
 
     def _take_replays(self, steps: Sequence[Step]) -> list[FailedStep]:
-        """Launch an iteration of each run; of the time that takes, each has an equal part."""
+        """Launch an iteration of each run; each counts an equal part of the time."""
         start = time.monotonic()
         taken, failed = [], []
         for step in steps:
@@ -69,7 +69,7 @@ class Stepper:
                 with on_stream(state.stream):
                     self._replays.setdefault(id(state), (state, Replay(state)))[1].take()
                 taken.append(state)
-            except Exception as error:  # contained to this run
+            except Exception as error:  # other runs go on
                 failed.append(FailedStep(step, error))
         for state in taken:
             count(state, (time.monotonic() - start) / len(steps))

@@ -1,4 +1,4 @@
-"""CUDA streams of runs: each run on a GPU has one of its own, so that several can train side by side."""
+"""CUDA streams of runs: each run on a GPU has a separate stream, so that several can train side by side."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -22,14 +22,14 @@ def own_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def on_stream(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
-    """Return the context in which a GPU takes its work on `stream`; None changes nothing."""
+    """Return the context in which a GPU works on `stream`; None has no effect."""
     return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 def on_own_stream(generator: RunGenerator[P, T]) -> RunGenerator[P, T]:
-    """Make a run's generator compute on a stream of its own, in the arithmetic of its recipe.
+    """Make a run's generator compute on a separate stream, in the arithmetic of its recipe.
 
-    PyTorch's settings are restored whenever it yields, since other runs, with other recipes, may take their turn then.
+    PyTorch's settings are restored whenever it yields, since runs with other recipes may compute then.
     A run over several GPUs stays on the stream on which their gradients are summed.
     """
 

@@ -9,7 +9,7 @@ from study.config import Tune
 from study.tune.space import Point, axes
 
 STARTUP_TRIALS = 4
-"""Trials that are completed before the pruner may stop one."""
+"""Completed trials before the pruner may stop one."""
 
 
 def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
@@ -31,11 +31,11 @@ def bisect(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, 
         return {axis.field: axis.at(0.5) for axis in axes(tune)}
     tried, point = list(tried), {}
     for axis in axes(tune):
-        here = axis.place(best[axis.field])
+        best_place = axis.place(best[axis.field])
         places = [axis.place(other[axis.field]) for other in tried]
-        below = max([place for place in places if place < here - 1e-6], default=min(0.0, here))
-        above = min([place for place in places if place > here + 1e-6], default=max(1.0, here))
-        middle = (here + above) / 2 if above - here >= here - below else (here + below) / 2
+        below = max([place for place in places if place < best_place - 1e-6], default=min(0.0, best_place))
+        above = min([place for place in places if place > best_place + 1e-6], default=max(1.0, best_place))
+        middle = (best_place + above) / 2 if above - best_place >= best_place - below else (best_place + below) / 2
         point[axis.field] = axis.at(middle)
     return point
 

@@ -17,7 +17,7 @@ from study.tune.space import Point, axes, from_storage, shared_points, to_storag
 from study.tune.storage import open_storage
 from study.tune.trial import Trial
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings would stand in the middle of the progress
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings would interrupt the progress bars
 
 QUARTERS = 4
 """A trial reports at each quarter of its training; steps in the storage are quarters, one seed after another."""
@@ -26,12 +26,12 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class SearchStore:
-    """Optuna's database, opened when the first search is asked for."""
+    """Optuna's database, opened for the first search."""
 
     def __init__(self, url: str, retry: Retry | None = None) -> None:
-        """Take note of the address; it must not be MLflow's (both keep their schema version in the same table).
+        """Store the address; it must not be MLflow's (both keep their schema version in the same table).
 
-        Once it is open, calls are repeated as `retry` says while the database is unavailable: by default not at all.
+        `retry` repeats calls to the open database while it is unavailable; the default doesn't repeat them.
         """
         self._url = url
         self._retry = retry or Retry()
@@ -55,7 +55,7 @@ class SearchStore:
 
 
 class Search:
-    """Proposes points and takes the values of their trials.
+    """Proposes points and records the values of their trials.
 
     The shared points come first, then those of the sampler, one at a time so that the search is the same however many
     workers there are, then those that widen it. Every value is stored at once: a stopped search resumes where it was,
@@ -85,7 +85,7 @@ class Search:
             self._study.enqueue_trial(to_storage(point, self.tune), skip_if_exists=True)
 
     def ask(self) -> Trial | None:
-        """Return the next trial and seed, or None if a running trial must end first, or if all are done."""
+        """Return the next trial and seed; None if a running trial must end first, or if all are done."""
         if not self._queue:
             trial = self._next()
             if trial is None:
@@ -104,7 +104,7 @@ class Search:
         live = self._live[trial.number]
         if diverged:
             live.set_user_attr("diverged", True)
-        live.set_user_attr(f"value {trial.repeat}", value)  # last: a search that is cut off goes on by it
+        live.set_user_attr(f"value {trial.repeat}", value)  # last: an interrupted search resumes by it
         by_seed = self._values[trial.number]
         by_seed[trial.repeat] = value
         worse = self.tune.pruner == "wilcoxon" and self._compare(trial.number, trial.repeat, value)
@@ -120,7 +120,7 @@ class Search:
         return self._drop(trial)
 
     def fail(self, trial: Trial) -> list[Trial]:
-        """Record that a trial failed: it counts as tried, and its point isn't chosen."""
+        """Record that a trial failed: it counts as tried, but its point is never chosen."""
         self._study.tell(self._live.pop(trial.number), state=TrialState.FAIL)
         return self._drop(trial)
 
@@ -135,7 +135,7 @@ class Search:
 
     @property
     def left(self) -> int:
-        """Trials still to end, as far as is known."""
+        """Trials still to end, as far as is known now."""
         ended = len(self._trials(*ENDED))
         asked_for = self.tune.trials + self.widened
         return max(asked_for, len(self._trials()), ended + (self._wider() is not None)) - ended
@@ -146,7 +146,7 @@ class Search:
         return self.left == 0
 
     def best(self) -> tuple[dict[str, float], float] | None:
-        """Return the best point and its value (the smaller rate of equals); None where no trial came to its end."""
+        """Return the best point and its value (of equal values, the smaller rate); None if no trial was completed."""
         complete = [(trial.value, trial.params["lr"], trial) for trial in self._trials(TrialState.COMPLETE)]
         if not complete:
             return None
@@ -154,7 +154,7 @@ class Search:
         return from_storage(trial.params, self.tune), float(value)
 
     def edge(self, rate: float) -> Literal["lowest", "highest", None]:
-        """Say whether a rate is the lowest or highest of those tried: then the best may lie outside."""
+        """Return whether a rate is the lowest or highest one tried: then the best may lie outside."""
         rates = sorted(trial.params["lr"] for trial in self._trials(TrialState.COMPLETE, TrialState.PRUNED))
         if len(rates) < 3:
             return None
@@ -168,7 +168,7 @@ class Search:
         return sum("widens" in trial.user_attrs for trial in self._trials(*ENDED, TrialState.RUNNING))
 
     def _next(self) -> optuna.Trial | None:
-        """Begin the next trial: one that waits, or a refining one, or one that widens the search."""
+        """Begin the next trial: a waiting one, a refining one, or one that widens the search."""
         if not self._trials(TrialState.WAITING):
             if self._live:
                 return None
@@ -189,7 +189,7 @@ class Search:
         return bisect(self.tune, best and best[0], (from_storage(trial.params, self.tune) for trial in tried))
 
     def _wider(self) -> dict[str, float] | None:
-        """Return the next point outside if the best rate is the last one tried on its side and more are allowed."""
+        """Return the next point outside if the best rate is an outermost one and more trials are allowed."""
         best = self.best()
         if best is None or self.started - self.widened < self.tune.trials or self.widened >= self.tune.widen:
             return None
@@ -207,14 +207,14 @@ class Search:
         return sampler(self.tune, (self._seed + number) % 2**32)
 
     def _with_point(self, trial: optuna.Trial) -> optuna.Trial:
-        """Set the parameters of a begun trial: those it has, those it was enqueued with, or the sampler's.
+        """Set the parameters of a begun trial: its stored ones, the enqueued ones, or the sampler's.
 
         The bounds are wide enough for an enqueued point.
         """
-        given = self._trials()[trial.number].system_attrs.get("fixed_params", {})
+        fixed = self._trials()[trial.number].system_attrs.get("fixed_params", {})
         for axis in axes(self.tune):
             low, high = sorted((axis.to_storage(axis.low), axis.to_storage(axis.high)))
-            value = given.get(axis.parameter, low)
+            value = fixed.get(axis.parameter, low)
             low, high = min(low, value), max(high, value)
             if axis.scale == "whole":
                 trial.suggest_int(axis.parameter, int(low), int(high))
@@ -246,9 +246,9 @@ class Search:
     def _compare(self, number: int, step: int, value: float) -> bool:
         trial = self._live[number]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a step reported twice, after a trial was taken up again; Wilcoxon's few
+            warnings.simplefilter("ignore")  # a step reported twice, after a trial was resumed; Wilcoxon's few
             trial.report(value, step)
-            behind = trial.should_prune()  # halving takes note of what it compares with, so it hears of all
+            behind = trial.should_prune()  # halving remembers earlier values, so every value is reported to it
             return behind and (self.tune.pruner == "halving" or self._ended_well() >= STARTUP_TRIALS)
 
     def _ended_well(self) -> int:

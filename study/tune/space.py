@@ -23,15 +23,15 @@ class Axis:
 
     @property
     def parameter(self) -> str:
-        """Its name in Optuna's storage, where a field lies on the scale on which samplers should see it."""
+        """Name in Optuna's storage, which holds a field on the scale that samplers should see."""
         return f"1 - {self.field}" if self.scale == "log complement" else self.field
 
     def to_storage(self, value: float) -> float:
-        """Return the number that Optuna's storage holds for a value; of a complement, it is its own inverse."""
+        """Return the number that Optuna's storage holds for a value: 1 - value on the scale `log complement`."""
         return round(1 - value, 12) if self.scale == "log complement" else value
 
     def from_storage(self, stored: float) -> float:
-        """Return the value that stands in Optuna's storage: whole, or rounded to four digits."""
+        """Return the value of a number in Optuna's storage: whole, or rounded to four digits."""
         return float(round(stored)) if self.scale == "whole" else self.to_storage(rounded(stored))
 
     def at(self, place: float) -> float:
@@ -77,7 +77,7 @@ def shared_points(tune: Tune) -> list[dict[str, float]]:
     searched = axes(tune)
     paper = tune.low <= PAPER_RATE <= tune.high
     points = [{axis.field: axis.at(0.5) for axis in searched} | {"lr": PAPER_RATE}] if paper else []
-    from scipy.stats import qmc  # half a second that few uses of this package need
+    from scipy.stats import qmc  # takes half a second, and few users of this package need it
 
     places = qmc.Halton(d=len(searched), scramble=True, rng=tune.seed).random(tune.shared_trials)
     points += [{axis.field: axis.at(place) for axis, place in zip(searched, row, strict=True)} for row in places]

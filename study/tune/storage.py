@@ -1,4 +1,4 @@
-"""Optuna's storage, opened with care, each of whose calls is made again while its database is away."""
+"""Optuna's storage, whose calls are repeated while its database is unavailable."""
 
 import time
 from abc import update_abstractmethods
@@ -15,25 +15,29 @@ from study.errors import StudyError, without_passwords
 from study.retry import Retry, first_line, transient_database_error, transient_disk_error
 
 OPENINGS = 5
-"""How often the storage is opened before it counts as broken: launchers that begin at once all make its tables."""
+"""Attempts to open the storage: launchers that begin at the same time all create its tables."""
 LOCKED_SECONDS = 5.0
-"""How long SQLite waits by itself for others that write."""
+"""Seconds that SQLite itself waits for other writers."""
 
 
 class RetryingStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its base from type checkers
-    """A storage whose calls, each a transaction, are made again while the database is locked, full or gone."""
+    """A storage whose calls, each a transaction, are repeated while the database is locked, full or unreachable."""
 
     def __init__(self, url: str, retry: Retry) -> None:
-        """Open the database at `url`; calls are repeated as `retry` says.
+        """Open the database at `url`; `retry` repeats the calls.
 
         Raises:
             StudyError: its tables are those of another version of Optuna.
             sqlalchemy.exc.SQLAlchemyError: it can't be opened.
         """
         local = {"connect_args": {"timeout": LOCKED_SECONDS}} if url.startswith("sqlite") else {}
-        kept = {} if local else {"pool_pre_ping": True}  # a server that was restarted has closed what was open
+        server_options = (
+            {} if local else {"pool_pre_ping": True}
+        )  # a server that was restarted has closed what was open
         _check_tables(url, local)
-        self._whole = get_storage(RDBStorage(url, engine_kwargs={**local, **kept}))  # with Optuna's own cache
+        self._storage = get_storage(
+            RDBStorage(url, engine_kwargs={**local, **server_options})
+        )  # with Optuna's own cache
         self._address = without_passwords(url)
         self._retry = retry
 
@@ -43,14 +47,14 @@ class RetryingStorage(BaseStorage):  # type: ignore[misc]  # Optuna hides its ba
         return why and f"Optuna's storage {self._address}: {why}"
 
     def remove_session(self) -> None:
-        """Let go of the database's connection, as Optuna does at the end of a study."""
-        self._whole.remove_session()
+        """Release the database's connection, as Optuna does at the end of a study."""
+        self._storage.remove_session()
 
 
 def _with_retries(name: str) -> Callable[..., Any]:
-    def call(self: RetryingStorage, *given: Any, **named: Any) -> Any:
+    def call(self: RetryingStorage, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._retry(lambda: getattr(self._whole, name)(*given, **named), self.transient_error)
+            return self._retry(lambda: getattr(self._storage, name)(*args, **kwargs), self.transient_error)
         except (SQLAlchemyError, StorageInternalError) as error:
             reason = first_line(error.__cause__ or error)
             raise StudyError(f"Optuna's storage {self._address}: {reason}") from error
@@ -65,7 +69,7 @@ update_abstractmethods(RetryingStorage)
 
 
 def open_storage(url: str, retry: Retry) -> BaseStorage:
-    """Open Optuna's storage, again where another launcher made the same tables at this moment."""
+    """Open Optuna's storage; try again if another launcher creates the same tables at this moment."""
     for attempt in range(1, OPENINGS):
         try:
             return RetryingStorage(url, retry)
@@ -75,7 +79,7 @@ def open_storage(url: str, retry: Retry) -> BaseStorage:
 
 
 def _check_tables(url: str, options: dict[str, Any]) -> None:
-    """Refuse tables of another version of Optuna: it marks those without a version as its own, and fails later.
+    """Refuse tables of another version of Optuna, which would mark them as its own and fail later.
 
     Raises:
         StudyError: a column is missing.

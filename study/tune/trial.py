@@ -1,4 +1,4 @@
-"""A trial of a search: a run at one point, shortened if asked to, and the value it is judged by."""
+"""A trial of a search: a run at one point, shortened if the settings ask for it, and its value."""
 
 import math
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repea
         spec: a run of the cell.
         point: the searched fields' values.
         tune: the search's settings.
-        train_images: how many images an epoch has.
-        repeat: which of the trial's seeds, from 0.
+        train_images: number of images of an epoch.
+        repeat: position among the trial's seeds, from 0.
     """
     full = with_point(spec, point)
     total = full.recipe.total_iterations(train_images)
@@ -39,7 +39,7 @@ def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repea
         iterations=max(1, round(total * tune.fraction)),
         milestones=tuple(m for m in milestones if 0 < m < 1),
         warmup=round(full.recipe.warmup * tune.fraction),
-        test_views="center",  # a trial is judged by other figures
+        test_views="center",  # a trial's value uses other figures
     )
     return shortened.model_copy(update={"seed": tune.seed + repeat})
 

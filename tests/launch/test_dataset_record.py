@@ -9,7 +9,7 @@ from rich.console import Console
 
 from study.data import Dataset, load_dataset
 from study.data.dataset import BadFile
-from study.launch.dataset_record import described, record_data
+from study.launch.dataset_record import describe_record, record_data
 from study.launch.display import Display
 from study.launch.plan.cells import DataFacts
 from study.track.datasets import load_datasets
@@ -81,7 +81,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path, digits: Dataset, monkeypa
 def test_skipped_files_are_counted_and_named_whatever_their_names(tmp_path: Path, digits: Dataset) -> None:
     dataset = replace(digits, skipped=(BadFile("caf\udce9.jpg", "not an image"),))  # latin-1 on a UTF-8 system
     assert DataFacts.of(dataset).skipped == 1
-    assert described(dataset).statistics["skipped"] == [{"name": r"caf\udce9.jpg", "reason": "not an image"}]
+    assert describe_record(dataset).statistics["skipped"] == [{"name": r"caf\udce9.jpg", "reason": "not an image"}]
     store = Store("g", uri(tmp_path))
     assert record(store, dataset) == ""
     assert load_datasets("g", uri(tmp_path))[0].statistics["skipped"][0]["name"] == r"caf\udce9.jpg"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import study
-from study.launch.environment import DECIDES, TOLD_BY_DATA, code, digest_of, environment
+from study.launch.environment import COVERED_BY_FINGERPRINT, DECIDES, code, digest_of, environment
 
 STUDY = Path(study.__file__).parent
 
@@ -53,7 +53,7 @@ def test_ends_of_lines_do_not(program: Path) -> None:
 
 
 def test_the_files_it_names_are_there() -> None:
-    assert [name for name in (*DECIDES, *TOLD_BY_DATA) if not (STUDY / name).exists()] == []
+    assert [name for name in (*DECIDES, *COVERED_BY_FINGERPRINT) if not (STUDY / name).exists()] == []
 
 
 def test_versions_and_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,9 @@ def tiny() -> nn.Module:
 def test_the_eigenvalue_is_that_of_the_whole_hessian(tiny, batches, untouched, training):
     images, labels = batches[0][0].double(), batches[0][1]
     with untouched(tiny):
-        found = measure_sharpness(tiny, [(images, labels)], generator(), training=training, tolerance=1e-4, most=3000)
+        found = measure_sharpness(
+            tiny, [(images, labels)], generator(), training=training, tolerance=1e-4, max_products=3000
+        )
     own = copy.deepcopy(tiny).train(training)
     own[1].track_running_stats = training is False
     if training:
@@ -60,9 +62,9 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(tiny, batches, untouched, t
 
 def test_batches_add_up(tiny, batches):
     wide = [(images.double(), labels) for images, labels in batches]
-    parts = measure_sharpness(tiny, wide, generator(), tolerance=1e-4, most=3000)
+    parts = measure_sharpness(tiny, wide, generator(), tolerance=1e-4, max_products=3000)
     images, labels = (torch.cat(part) for part in zip(*wide, strict=True))
-    whole = measure_sharpness(tiny, [(images, labels)], generator(), tolerance=1e-4, most=3000)
+    whole = measure_sharpness(tiny, [(images, labels)], generator(), tolerance=1e-4, max_products=3000)
     assert parts.eigenvalue == pytest.approx(whole.eigenvalue, rel=1e-6)
 
 
@@ -92,7 +94,7 @@ def test_the_largest_is_found_where_another_is_larger_in_magnitude(values, large
 def test_what_hasnt_converged_says_so(trained, batches, untouched):
     net = trained("plain-8")
     with untouched(net):
-        short = measure_sharpness(net, batches[:1], generator(), tolerance=1e-9, most=3)
+        short = measure_sharpness(net, batches[:1], generator(), tolerance=1e-9, max_products=3)
         found = measure_sharpness(net, batches[:1], generator())
         again = measure_sharpness(net, batches[:1], generator(1))
     assert (short.converged, short.iterations) == (False, 3)

@@ -1,4 +1,4 @@
-"""Measure the speeds of nets on this machine, by the workers themselves, and cache them between calls."""
+"""Measure the speeds of nets on this machine, in the workers, and cache them between calls."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ SAME_SPEED = frozenset(
 
 
 class SpeedCache:
-    """Speeds by all they depend on: the net, its images and recipe, the hardware, and how many runs go on at once."""
+    """A cache of speeds; the key holds the net, images, recipe, hardware and number of runs at once."""
 
     def __init__(self, workers: Workers, facts: DataFacts) -> None:
         hardware = environment()
@@ -103,7 +103,7 @@ class SpeedCache:
 
 
 def _combined(speeds: list[Speed]) -> Speed:
-    """Return the mean times, the greatest need of memory, and the least room for it."""
+    """Combine measurements: the mean times, the largest memory use, and the smallest available memory."""
     times = ("step", "joined", "image", "exact", "start")
     means = {field: statistics.fmean(getattr(speed, field) for speed in speeds) for field in times}
     memory = {field: max(getattr(speed, field) for speed in speeds) for field in ("memory", "gpu")}

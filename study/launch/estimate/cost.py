@@ -12,21 +12,21 @@ from study.train import Speed
 from study.tune import trial_spec
 
 WORKER_SECONDS = 2.0
-"""From the start of a worker until it is ready."""
+"""Time from the start of a worker until it is ready."""
 RUN_SECONDS = 0.15
 """Time of the launcher for a run or trial: its records in MLflow, and the search's next rate."""
 LAUNCHER_MIB = 900.0
 POINT_BYTES = 10 * 310
-"""A point of a curve in MLflow's database: ten values."""
+"""Size of a point of a curve in MLflow's database: ten values."""
 RUN_BYTES = 60_000
-"""A run or trial without points and weights."""
+"""Size of the records of a run or trial, without points and weights."""
 PRUNED = 0.86
 """Share of a search's training that is left if the median stops trials (bench/README.md, learning-rate searches)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a grid: times in seconds, memory in MiB, disk in bytes."""
+    """The cost of what is left of a grid: times in seconds, memory in MiB, disk in bytes."""
 
     seconds: float
     memory: float
@@ -42,14 +42,14 @@ class Estimate:
 
 
 def known_speeds(cells: Sequence[Cell], cache: SpeedCache) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
-    """Return, by key, the known speeds of cells with something left, and a run of each whose speed isn't known."""
+    """Return the known speeds of cells that have work left, by key, and a run for each unknown speed."""
     needed = {cache.key(cell.specs[0]): cell.specs[0] for cell in cells if cell.left}
     known = {key: speed for key, speed in cache.known().items() if key in needed}
     return known, {key: spec.with_recipe(lr=0.01) for key, spec in needed.items() if key not in known}
 
 
 def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) -> float:
-    """Return the time of a whole run, steps and evaluations; if `joined` with others, its share."""
+    """Return the seconds of a whole run, evaluations included; its share of them if it's `joined` with others."""
     recipe = spec.recipe
     steps = recipe.total_iterations(facts.train_images)
     every = recipe.evaluate_every or recipe.iterations_per_epoch(facts.train_images)
@@ -63,14 +63,14 @@ def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) 
 def costs_in_seconds(
     cells: Sequence[Cell], speeds: Mapping[str, Speed], cache: SpeedCache, facts: DataFacts, grid: Grid
 ) -> list[Cell]:
-    """Return the cells with costs in seconds, if the speeds of all with something left are known."""
+    """Return the cells with costs in seconds, or unchanged if the speed of any with work left is unknown."""
     if any(cell.left and cache.key(cell.specs[0]) not in speeds for cell in cells):
         return list(cells)
     return [_timed(cell, speeds[cache.key(cell.specs[0])], facts, grid) if cell.left else cell for cell in cells]
 
 
 def _timed(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
-    """Return a cell with costs in seconds; a trial's is the mean of those that run together and those alone."""
+    """Return a cell with costs in seconds; a trial's cost is the mean of trials run together and trials run alone."""
     spec, tune = cell.specs[0], grid.tune
     work = probe_work(grid, cell.specs, facts)
     probes = {seed: probe.images * speed.exact + probe.steps * speed.step for seed, probe in work.items()}
@@ -108,7 +108,7 @@ def estimate(
 
 
 def _finish(searches: Sequence[float], runs: Sequence[float], workers: int) -> float:
-    """Return when the last worker is done, given the seconds of each search and run.
+    """Return the seconds until the last worker is done, from the seconds of each search and run.
 
     Searches are shared evenly; then each run goes to the first free worker, the longest first.
     """

@@ -1,4 +1,4 @@
-"""What the worker pool needs of an executor, which starts workers on this machine or through a cluster's scheduler."""
+"""The interface of executors, which start workers on this machine or through a cluster's scheduler."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,33 +21,33 @@ class Hardware:
     """Runs of one net that a worker trains at once."""
     executor: Literal["local", "ray", "slurm"] = "local"
     address: str | None = None
-    """Of the cluster."""
+    """Address of the cluster."""
     cpus: int | None = None
-    """Of a worker on a cluster, as are the next two."""
+    """CPUs of a worker on a cluster; the next two are also of a worker."""
     gpus: float | None = None
     memory: float | None = None
-    """In GiB."""
+    """Memory in GiB."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a launcher; none of them changes a result."""
+    """Limits of a launcher; they don't change results."""
 
     retries: int = 2
-    """How often a run is retried after a transient failure without having reached another checkpoint."""
+    """Retries of a run after transient failures, counted since its last checkpoint."""
     checkpoint_seconds: float = 20.0
-    """Between two checkpoints of a run."""
+    """Seconds between two checkpoints of a run."""
     silent_seconds: float = 1800.0
-    """A worker without a heartbeat for so long hangs: it is killed, and another one resumes its run."""
+    """Seconds without a heartbeat after which a worker is killed; another one resumes its run."""
 
 
 class Exit(NamedTuple):
     """How a worker ended."""
 
     code: int | None
-    """Negative for a signal; None if unknown."""
+    """Exit code; negative for a signal, None if unknown."""
     log: str
-    """The end of its output, or what its scheduler says of it."""
+    """The end of its output, or its scheduler's message about it."""
 
 
 class Worker(Protocol):
@@ -55,23 +55,23 @@ class Worker(Protocol):
 
     @property
     def devices(self) -> Devices:
-        """What it computes on."""
+        """The devices that it computes on."""
 
     @property
     def connection(self) -> Channel | None:
-        """Connection to the worker, or None until it has connected: a scheduler may have no room for it yet."""
+        """Connection to the worker; None until it has connected, which a full cluster may delay."""
 
     def terminate(self) -> None:
-        """Ask it to write a checkpoint and end; don't wait."""
+        """Ask the worker to write a checkpoint and end; don't wait for it."""
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the worker."""
 
     def dump_stacks(self) -> None:
-        """Let it print the stacks of its threads, where that is possible."""
+        """Make the worker print the stacks of its threads, where possible."""
 
     def wait(self, seconds: float) -> Exit:
-        """Wait for its end at most so long, then kill it."""
+        """Wait at most so many seconds for the worker to end, then kill it."""
 
 
 class Executor(Protocol):
@@ -79,7 +79,7 @@ class Executor(Protocol):
 
     @property
     def max_pending(self) -> int:
-        """How many workers may be requested that haven't started yet."""
+        """Maximal number of requested workers that haven't started yet."""
 
     @property
     def resources(self) -> str:
@@ -97,7 +97,7 @@ class Executor(Protocol):
         """
 
     def exited(self, workers: Sequence[Worker]) -> list[Worker]:
-        """Return the workers that have ended, as far as their connections may not show it."""
+        """Return the workers that have ended and whose connections may not show it."""
 
     def rejection(self, info: Mapping[str, str]) -> str:
         """Return why a worker with this `Ready.info` must be refused, or ""."""

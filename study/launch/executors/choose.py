@@ -9,7 +9,7 @@ from study.launch.executors.devices import Workers, choose_workers, threads_per_
 from study.launch.executors.local import LocalExecutor
 
 MAX_WORKERS = 4096
-"""Requested from a cluster, unless the user says how many."""
+"""Workers requested from a cluster unless the user gives a number."""
 
 
 class Placement(NamedTuple):
@@ -24,8 +24,8 @@ def choose_executor(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Pa
 
     Args:
         hardware: what the user asked for.
-        jobs: the most runs and trials that there can be at once.
-        gpus_per_run: the most that a run asks for.
+        jobs: maximal number of runs and trials at once.
+        gpus_per_run: maximal number of GPUs that a run asks for.
         shared: the study's folder, if workers on other machines have to see it.
 
     Raises:

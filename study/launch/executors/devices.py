@@ -12,11 +12,11 @@ from study.launch.plan.cells import DataFacts
 from study.train import Speed, resolve_precision
 
 CPU_SIDE = 16
-"""On a CPU, joined nets are faster on images up to this side in pixels, and no faster on 32 (bench/README.md)."""
+"""Largest side of images, in pixels, at which joined nets are faster on a CPU; at 32 they aren't (bench/README.md)."""
 GPU_SIDE = 64
-"""On a GPU, nets on images up to this side in pixels leave most of it idle; measured on 32 (bench/README.md)."""
+"""Largest side of images, in pixels, at which one net leaves most of a GPU idle; measured at 32 (bench/README.md)."""
 GPU_REPLICAS = 4
-"""1.8 times the images a second of one run on an H100; eight bring 2 to 10 % more."""
+"""Runs at once on a GPU: 1.8 times the images a second of one run on an H100; eight bring 2 to 10 % more."""
 
 
 class Workers(NamedTuple):
@@ -34,7 +34,7 @@ class Workers(NamedTuple):
 
 
 def threads_per_process(devices: Devices, cpus: int) -> int:
-    """Return the threads of each process of a worker that has so many CPUs.
+    """Return the number of threads of each process of a worker with `cpus` CPUs.
 
     One if the process computes on the CPU: results must not depend on the number of cores.
     """
@@ -51,9 +51,9 @@ def choose_workers(
     Args:
         device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
         workers: how many; None lets the hardware decide.
-        runs: how many there are to do; no more workers are started than that.
+        runs: number of runs to do; at most as many workers are started.
         replicas: runs of one net that a worker trains at once; None lets each net decide.
-        gpus_per_run: the most that a run asks for.
+        gpus_per_run: maximal number of GPUs that a run asks for.
 
     Raises:
         StudyError: an unknown device, one that this machine lacks, or too few of them for a run.

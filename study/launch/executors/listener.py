@@ -25,9 +25,9 @@ from study.launch.executors.remote import ConnectInfo, rejection, store_credenti
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
 BACKLOG = 512
-"""Connections that may arrive at the same moment."""
+"""Maximal connections that wait to be accepted."""
 MAX_LOGINS = 128
-"""Connections that may be about to log in; of more, the oldest is closed."""
+"""Maximal connections that haven't logged in yet; beyond it, the oldest is closed."""
 ACCEPT_RETRY_SECONDS = 0.1
 """Pause after a connection that couldn't be accepted: too many files are open, for example."""
 MAX_FILES = 65536
@@ -40,18 +40,18 @@ class RemoteWorker(ABC):
     """A worker on another machine, as the launcher sees it: what all schedulers have in common."""
 
     def __init__(self, listener: "WorkerListener", connect_info: ConnectInfo) -> None:
-        """`connect_info` is what the worker was given to connect with."""
+        """`connect_info` is what the worker connects with."""
         self.devices = connect_info.devices
         self._number = connect_info.number
         self._listener = listener
 
     @property
     def connection(self) -> TlsConnection | None:
-        """The connection to it, or None until its scheduler has started it."""
+        """The connection to the worker; None until its scheduler has started it."""
         return self._listener.connection(self._number)
 
     def terminate(self) -> None:
-        """Take it out of the queue if it hasn't started; otherwise it ends when the launcher disconnects."""
+        """Remove the worker from the queue if it hasn't started; otherwise disconnect, and it ends."""
         if self.connection is None:
             self.kill()
 
@@ -99,7 +99,7 @@ class WorkerListener:
         return self._ready
 
     def invite(self, devices: Devices, threads: int) -> ConnectInfo:
-        """Return what one more worker must know to connect."""
+        """Return the `ConnectInfo` of one more worker."""
         self._invited += 1
         self._connections[self._invited] = None
         return self._connect_info.for_worker(self._invited, devices, threads)
@@ -172,7 +172,7 @@ class _LoginPort:
         self._context, self.certificate = server_identity()
         self._admit = admit
         self._logins: dict[ssl.SSLSocket, _Login] = {}
-        """The oldest comes first."""
+        """Pending logins, the oldest first."""
         self._selector = DefaultSelector()
         self._closed, self._close = Pipe(duplex=False)
         self._thread = Thread(target=self._serve, daemon=True)

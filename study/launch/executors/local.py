@@ -18,13 +18,13 @@ from study.launch.worker.process import main
 from study.track.scratch import scratch_folder
 
 SAFE_PATH = "PYTHONSAFEPATH"
-"""The variable that does what the option -P does: `multiprocessing` can't be told to add an option."""
+"""The variable that has the effect of the option -P, which `multiprocessing` can't pass."""
 DUMP_SECONDS = 0.5
-"""A hanging worker gets so long to print the stacks of its threads."""
+"""Seconds that a hanging worker has to print the stacks of its threads."""
 FORKS = sys.platform == "linux"
 """Whether workers on a CPU are forked, from a server that has no threads; CUDA doesn't work in forks."""
 PRELOAD = ["study.launch.worker.process", "study.train", "study.data", "study.nets", "torch._dynamo"]
-"""What the server loads so that each worker begins at once; the last is what an optimizer loads when it is made."""
+"""Modules that the server preloads so that workers start fast; creating an optimizer imports the last one."""
 
 
 class LocalWorker:
@@ -67,7 +67,7 @@ class LocalExecutor:
     """Starts workers on this machine."""
 
     max_pending = 1_000_000
-    """They all start at once."""
+    """No limit: all workers start at once."""
     resources = ""
     accept = None
 
@@ -81,22 +81,22 @@ class LocalExecutor:
         log = Path(self._logs.name) / f"{self._started}.log"
         try:
             return self._start(devices, log, forked=FORKS and devices[0] == "cpu")
-        except (EOFError, ConnectionError):  # the server has died: of what it loads, or for want of memory
+        except (EOFError, ConnectionError):  # the server has died, from its imports or lack of memory
             return self._start(devices, log, forked=False)
 
     def _start(self, devices: Devices, log: Path, *, forked: bool) -> LocalWorker:
-        ours, theirs = multiprocessing.Pipe()
-        given = (theirs, devices, self._threads, log)
+        launcher_end, worker_end = multiprocessing.Pipe()
+        arguments = (worker_end, devices, self._threads, log)
         process: BaseProcess
         if forked:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(PRELOAD)
-            process = context.Process(target=main, args=given, daemon=True)
+            process = context.Process(target=main, args=arguments, daemon=True)
         else:
-            process = multiprocessing.get_context("spawn").Process(target=main, args=given, daemon=True)
-        with theirs, sheltered(server=forked):
+            process = multiprocessing.get_context("spawn").Process(target=main, args=arguments, daemon=True)
+        with worker_end, sheltered(server=forked):
             process.start()
-        return LocalWorker(process, ours, devices, log)
+        return LocalWorker(process, launcher_end, devices, log)
 
     def exited(self, workers: Sequence[Worker]) -> list[Worker]:
         """Return nothing: the end of a process is the end of its pipe."""
@@ -113,8 +113,8 @@ class LocalExecutor:
 def sheltered(*, server: bool = False) -> Iterator[None]:
     """Start processes that get no Ctrl-C, and import no modules from the working folder.
 
-    Not even while they load their modules: a user's own `random.py` may lie there. A `server` of forks gets no other
-    signal to its whole group either, since it must outlast the workers; they let these through again.
+    This includes the start of Python: the working folder may hold a `random.py` of the user's. A `server` of forks also
+    ignores all other signals to its group, since it must outlast the workers; the workers unblock them again.
     """
     paths = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"

@@ -19,7 +19,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 CHECK_SECONDS = 10.0
 WAIT_SECONDS = 0.5
-"""At most so long is waited for the end of one worker: the launcher has others to poll."""
+"""Maximal wait for the end of one worker: the launcher has others to poll."""
 
 
 class RayWorker(RemoteWorker):
@@ -31,12 +31,12 @@ class RayWorker(RemoteWorker):
         self._ray = ray
 
     def kill(self) -> None:
-        """Kill its process, or take it out of Ray's queue."""
+        """Kill the worker's process, or remove it from Ray's queue."""
         with suppress(Exception):  # it is gone, or its node is
             self._ray.cancel(self.task, force=True)
 
     def wait(self, seconds: float) -> Exit:
-        """Ask Ray how it ended; see `Worker`."""
+        """Ask Ray how the worker ended; see `Worker`."""
         self.drop()
         ended, _ = self._ray.wait([self.task], timeout=max(0.0, min(seconds, WAIT_SECONDS)))
         if not ended:
@@ -53,7 +53,7 @@ class RayExecutor(RemoteExecutor):
     """Starts workers on a Ray cluster."""
 
     max_pending = 64
-    """Enough for a cluster's autoscaler to see the demand."""
+    """High enough that a cluster's autoscaler sees the demand."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls
 from study.track.scratch import scratch_folder
 
 CONNECT_SECONDS = 60.0
-"""How long a worker tries to connect to a launcher that refuses because too many connect."""
+"""Seconds for which a worker retries while too many others connect to the launcher."""
 VARIABLE = "STUDY_CALL"
 CREDENTIALS = ("MLFLOW_", "AWS_")
 """Prefixes of the variables that workers need for the artifact store."""
@@ -29,14 +29,14 @@ CREDENTIALS = ("MLFLOW_", "AWS_")
 
 @dataclass(frozen=True)
 class ConnectInfo:
-    """What a worker must know to connect to its launcher."""
+    """The data that a worker needs to connect to its launcher."""
 
     host: str
     port: int
     key: bytes = field(repr=False)
     """A secret of this launcher and its workers."""
     certificate: str
-    """Of the launcher, in PEM."""
+    """The launcher's certificate, in PEM."""
     number: int = 0
     devices: Devices = ("cpu",)
     threads: int = 1

@@ -1,4 +1,4 @@
-"""Workers as jobs of Slurm, which places them; `squeue` tells when one is lost.
+"""Workers as jobs of Slurm, which places them; `squeue` shows which have ended.
 
 Partition, account or time limit are set by the variables of `sbatch`, such as SBATCH_PARTITION.
 """
@@ -23,13 +23,13 @@ from study.launch.worker.failure import log_tail
 from study.track.scratch import scratch_folder
 
 POLL_SECONDS = 5.0
-"""Between two calls of `squeue`."""
+"""Seconds between two calls of `squeue`."""
 WARN_SECONDS = 60
-"""So long before its time limit a job is asked to write a checkpoint."""
+"""Seconds before its time limit at which a job is asked to write a checkpoint."""
 MAX_NODES = 16
-"""Of so many nodes the addresses are looked up."""
+"""Maximal number of nodes whose addresses are looked up."""
 COMMAND_SECONDS = 60
-"""A command of Slurm may take so long."""
+"""Timeout of a command of Slurm."""
 
 
 class SlurmWorker(RemoteWorker):
@@ -113,8 +113,8 @@ class SlurmExecutor(RemoteExecutor):
 def _own_address() -> str:
     """Return this machine's address on the way to Slurm's nodes, or its name if no address of a node is known."""
     nodes = _slurm("sinfo", "--noheader", "--Node", "--format=%o").stdout.split()
-    asked = islice(dict.fromkeys(nodes), MAX_NODES)
-    addresses = [address for node in asked if (address := local_address_towards(node))]
+    sample = islice(dict.fromkeys(nodes), MAX_NODES)
+    addresses = [address for node in sample if (address := local_address_towards(node))]
     outward = (address for address in addresses if not ipaddress.ip_address(address).is_loopback)
     return next(outward, addresses[0] if addresses else socket.gethostname())
 
@@ -133,7 +133,7 @@ def local_address_towards(peer: str) -> str:
 def _slurm(
     *words: str, script: str = "", environ: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command of Slurm; one that doesn't answer has failed."""
+    """Run a command of Slurm; a timeout counts as a failure."""
     try:
         return subprocess.run(
             words,

@@ -1,4 +1,4 @@
-"""The TLS connection of a launcher and a worker on another machine, by a certificate of that launcher alone."""
+"""The TLS connection between a launcher and a worker on another machine, with a certificate made by the launcher."""
 
 import pickle
 import socket
@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 NAME = "study"
-"""The name in the certificate, whatever the machine is called."""
+"""The name in the certificate; it needn't be the machine's."""
 KEY_BYTES = 32
 LOGIN = struct.Struct(f"!{KEY_BYTES}sI")
-"""What a worker sends first: the launcher's secret and its own number."""
+"""The first message of a worker: the launcher's secret and the worker's number."""
 WELCOME = b"\1"
 """The launcher's answer."""
 LOGIN_SECONDS = 10.0
-"""A worker may take so long to log in, and a launcher to answer."""
+"""Timeout of a login, and of the launcher's answer."""
 SILENT_SECONDS = 60
-"""A peer that acknowledges nothing for so long is gone, though it didn't disconnect: a machine lost power, say."""
+"""Seconds without an acknowledgement after which a peer counts as gone, for example by a power cut."""
 _SIZE = struct.Struct("!I")
 _CHUNK = 2**16
 
@@ -92,7 +92,7 @@ class TlsConnection:
 
 
 def _enable_keepalive(tls: ssl.SSLSocket) -> None:
-    """Let the system notice that the peer's machine is gone, and send small messages at once."""
+    """Make the system detect that the peer's machine is gone, and send small messages at once."""
     for name, value in (
         ("TCP_NODELAY", 1),
         ("TCP_KEEPIDLE", SILENT_SECONDS // 4),

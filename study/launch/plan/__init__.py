@@ -1,1 +1,1 @@
-"""What of a grid is done, to be continued and to do."""
+"""Plan a grid: which runs are done, which to continue, which to do."""

@@ -1,4 +1,4 @@
-"""Cells of a grid, and what of them MLflow has: runs that are done, to continue, or to do."""
+"""Cells of a grid, and the state of their runs in MLflow: done, to continue, or to do."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What the planning of a grid needs to know of a data set."""
+    """The facts about a data set that the planning of a grid needs."""
 
     fingerprint: str
     train_images: int
@@ -53,26 +53,26 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of a grid that differ in their seed alone, their costs, and what MLflow has of them.
+    """The runs of a grid that differ only in their seed, their costs, and their records in MLflow.
 
     Costs are in multiply-adds, or in seconds once speeds were measured (see `costs_in_seconds`).
     """
 
     specs: tuple[RunSpec, ...]
-    """One for each seed; their rate is `tune` if it has to be searched."""
+    """A run for each seed; the rate is `tune` if it has to be searched."""
     variant: str
-    """What tells this cell from others of the same net: `batch_size=64, width=2`, or ""."""
+    """The settings that distinguish this cell from others of the same net: `batch_size=64, width=2`, or ""."""
     search_key: str
     """Identity of the learning-rate search; "" if the rate is given."""
     complexity: Complexity
     run_cost: float
-    """Of the training of a run."""
+    """Cost of the training of a run."""
     trial_cost: float
-    """Of a trial with all its seeds; 0 if the rate is given."""
+    """Cost of a trial with all its seeds; 0 if the rate is given."""
     probe_costs: Mapping[int, float]
-    """Of the probes of a run, by its seed; runs without probes have no entry."""
+    """Cost of the probes of a run, by its seed; runs without probes have no entry."""
     point: dict[str, float] | None = None
-    """The rate of its runs, and whatever else was searched; None if it still has to be found."""
+    """The rate of its runs and the other searched fields; None until the search has ended."""
     done: tuple[StoredRun, ...] = ()
     """Runs that are results."""
     left: tuple[tuple[RunSpec, StoredRun | None], ...] = ()
@@ -98,7 +98,7 @@ class Cell:
 
 
 def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
-    """Group the grid's runs into cells, in the order of the file; nothing is done, and nothing left."""
+    """Group the grid's runs into cells, in the order of the file, without their state in MLflow."""
     varying = grid.varying()
     groups: dict[str, list[RunSpec]] = {}
     for spec in grid.runs():
@@ -128,9 +128,9 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
 
 
 def plan_cells(grid: Grid, facts: DataFacts, records: Iterable[StoredRun]) -> list[Cell]:
-    """Return the grid's cells with what is done and left of each, by the study's records in MLflow, newest first.
+    """Return the grid's cells with the runs done and left, from the study's records in MLflow, newest first.
 
-    A result is never done again; a run that lacks a probe which the grid asks for isn't a result.
+    Results are never repeated; a run without a probe that the grid asks for isn't a result.
     """
     runs: dict[str, StoredRun] = {}
     searches: dict[str, StoredRun] = {}
@@ -168,9 +168,9 @@ def _with_records(
 
 
 def found_point(search: StoredRun | None, tune: Tune) -> dict[str, float] | None:
-    """Return the result of a search, or None: no search, an unfinished one, or one that has to be continued.
+    """Return the point that a search found; None if there is no search, or it is unfinished or to be continued.
 
-    It is continued if more trials are asked for, or if its best rate is the last one tried and it may widen further.
+    A search is continued if the grid asks for more trials, or if its best rate is an outermost one and it may widen.
     """
     if search is None or search.outcome != "finished":
         return None
@@ -191,22 +191,23 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
     Raises:
         StudyError: no such study, a net that it didn't tune, or several searches of a net with different results.
     """
-    found = load_search_results(study)
+    results = load_search_results(study)
     points = tuple(
-        with_point(spec, _point_from(study, found, spec)) if spec.recipe.lr == "tune" else spec for spec in grid.points
+        with_point(spec, _point_from(study, results, spec)) if spec.recipe.lr == "tune" else spec
+        for spec in grid.points
     )
     return grid.model_copy(update={"points": points})
 
 
-def _point_from(study: str, found: list[SearchResult], spec: RunSpec) -> dict[str, float]:
+def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[str, float]:
     net = str(spec.net)
     matching = [
         search
-        for search in found
+        for search in results
         if (search.net, search.shortcut, search.width) == (net, spec.shortcut, spec.recipe.width)
     ]
     if not matching:
-        known = ", ".join(sorted({search.net for search in found})) or "none"
+        known = ", ".join(sorted({search.net for search in results})) or "none"
         raise StudyError(f"study '{study}' has no learning rate for {net}: it has tuned {known}")
     if any(search.point != matching[0].point for search in matching):
         rates = ", ".join(
@@ -224,7 +225,7 @@ def search_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
 
 
 def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> float:
-    """Return the multiply-adds of a training: forward, and twice as many backward."""
+    """Return the multiply-adds of a training; a backward pass takes twice those of a forward pass."""
     iterations = spec.recipe.total_iterations(facts.train_images)
     return 3.0 * complexity.multiply_adds * iterations * min(spec.recipe.batch_size, facts.train_images)
 
@@ -256,7 +257,7 @@ def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:
-    """Return what tells a cell from others of its net: of shortcuts only for residual nets, of remedies those it has.
+    """Name the settings that distinguish a cell from others of its net: shortcuts of residual nets, and its remedies.
 
     SkipInit and Fixup imply that there is no batch norm.
     """

@@ -1,4 +1,4 @@
-"""The probes of a run in MLflow: the tag that names them, and the tables that they leave."""
+"""The probes of a run in MLflow: the tag that names them, and their tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

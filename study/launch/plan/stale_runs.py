@@ -9,7 +9,7 @@ from study.track.database import StoredRun
 from study.track.tags import DONE
 
 MAX_VALUES = 3
-"""Listed in a line."""
+"""Maximal values in a line."""
 
 
 def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], fingerprint: str) -> list[str]:
@@ -18,7 +18,7 @@ def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], fing
     Args:
         cells: the grid's cells with what is done and left of them.
         records: all records of the study.
-        fingerprint: of the data as it is now.
+        fingerprint: that of the data as it is now.
     """
     done = [record for cell in cells for record in cell.done]
     begun = [record for cell in cells for _, record in cell.left if record is not None]

@@ -11,34 +11,34 @@ from study.launch.plan.cells import Cell
 from study.tune import Search, Trial
 
 RETRY_SECONDS = 2.0
-"""Before the first retry after a transient failure; doubled with each further one."""
+"""Seconds before the first retry after a transient failure; doubled with each further one."""
 BATCH_SECONDS = 2.0
-"""A launcher starts jobs, or logs points, for at most so long before it polls its workers and renews its leases."""
+"""Maximal seconds of starting jobs or logging points before workers are polled and leases renewed."""
 
 
 @dataclass
 class CellState:
-    """A cell while the grid runs: its search, what it found, and the runs not yet begun."""
+    """A cell while the grid runs: its search, the point found, and the runs not yet begun."""
 
     cell: Cell
     point: dict[str, float] | None
-    """The rate of its runs, and whatever else was searched; None until it is found."""
+    """The rate of its runs and the other searched fields; None until the search has ended."""
     waiting: list[RunSpec]
     trials: int = 0
     """Planned for its search, as long as that isn't open."""
     search: Search | None = None
     search_run_id: str = ""
-    """Of the search's run in MLflow."""
+    """Id of the search's run in MLflow."""
     exhausted: bool = False
     """The search has no further trial until one in flight has ended."""
     broken: str = ""
     """Why the cell can't be continued."""
     replicas: int = 1
-    """Jobs of this cell that a worker may train at once."""
+    """Maximal jobs of this cell that a worker trains at once."""
     mixes: bool = False
-    """Whether jobs of other cells may be among them."""
+    """Whether a worker may train jobs of other cells with them."""
     retry_at: float = 0.0
-    """When to check again what another launcher holds, on the monotonic clock."""
+    """When to check the leases of other launchers again, on the monotonic clock."""
 
     def goes_with(self, other: "CellState") -> bool:
         """Whether a worker can train jobs of both cells at once."""
@@ -54,7 +54,7 @@ class CellState:
 
     @property
     def cost_left(self) -> float:
-        """Cost of what is not yet begun."""
+        """Cost of the work not yet begun."""
         left = sum(self.cell.cost_of(spec) for spec in self.waiting)
         if self.searching:
             trials = self.trials if self.search is None else self.search.left
@@ -76,7 +76,7 @@ class Job:
     name: str
     spec: RunSpec
     state: CellState
-    """Of its cell."""
+    """State of its cell."""
     cost: float
     run_id: str
     logged: int
@@ -87,14 +87,14 @@ class Job:
     not_before: float = 0.0
     """When to retry it, on the monotonic clock."""
     unsaved: bool = False
-    """Its checkpoint can't be written at present."""
+    """Whether its checkpoint can't be written at present."""
     pruned: bool = False
     outcome: str = ""
-    """How it ended, once that is logged."""
+    """Outcome, once it is logged."""
     lease_lost: bool = False
-    """Another launcher has taken it over, because this one was silent for too long."""
+    """Whether another launcher has taken it over, because this one was silent for too long."""
     deleted: bool = False
-    """Its run was deleted in MLflow."""
+    """Whether its run was deleted in MLflow."""
     points: list[Epoch] = field(default_factory=list)
     """The whole curve, earlier attempts included."""
     pending: list[Epoch] = field(default_factory=list)
@@ -102,9 +102,9 @@ class Job:
     probed: list[Probed] = field(default_factory=list)
     """Results of probes, earlier attempts included."""
     worker_info: Mapping[str, str] = field(default_factory=dict)
-    """What its worker runs on, if that is another machine."""
+    """Environment of its worker, if that is on another machine."""
     tags: dict[str, str] = field(default_factory=dict)
-    """To be set with the next points."""
+    """Tags to set with the next points."""
     flushed_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -119,7 +119,7 @@ class Job:
 
     @property
     def lease(self) -> str:
-        """Key of the lease under which it runs: its own, or that of its search."""
+        """Key of the lease under which the job runs: the run's or the search's."""
         return f"run {self.key}" if self.kind == "run" else self.state.lease
 
     def add(self, point: Epoch) -> None:
@@ -146,5 +146,5 @@ class Job:
         self.flushed_at = time.monotonic()
 
     def due(self, seconds: float) -> bool:
-        """Whether points have waited longer than so many seconds."""
+        """Whether points have waited longer than `seconds`."""
         return bool(self.pending) and time.monotonic() - self.flushed_at > seconds

@@ -1,4 +1,4 @@
-"""Leases: which launcher does what, in a database that all launchers of a study share.
+"""Leases: a database that all launchers of a study share records which launcher does which job.
 
 A lease expires when its holder doesn't renew it, and at once when the holder is a dead process of this machine.
 """
@@ -32,10 +32,10 @@ from study.retry import Retry, transient_database_error, transient_disk_error
 from study.track.processes import is_dead
 
 LOCKED_SECONDS = 5.0
-"""SQLite itself waits so long for other writers."""
+"""Seconds that SQLite itself waits for other writers."""
 RENEW_RETRY_SECONDS = 5.0
 SECONDS = 120.0
-"""A lease lasts so long without a renewal; far more than clocks of machines differ by."""
+"""Seconds that a lease lasts without a renewal: far more than the clocks of machines differ by."""
 
 TABLE = Table(
     "study_leases",
@@ -61,7 +61,7 @@ class Leases:
     ) -> None:
         """Open the database at `url`; `holder` names this launcher, keys are those of `study`.
 
-        Later calls are repeated as `retry` says while the database is unavailable: by default not at all.
+        `retry` repeats later calls while the database is unavailable; the default doesn't repeat them.
 
         Raises:
             StudyError: the database can't be opened.
@@ -85,7 +85,7 @@ class Leases:
             raise StudyError(f"the database of leases, {without_passwords(url)}, can't be opened: {reason}") from None
 
     def acquire(self, key: str) -> bool:
-        """Take the lease of `key` if nobody holds it; return whether this launcher holds it now."""
+        """Take the lease of `key` if it is free; return whether this launcher holds it now."""
         name = self._prefix + key
         taken = self._retry(lambda: self._acquire(name), self._transient)
         if taken:
@@ -112,7 +112,7 @@ class Leases:
         return taken
 
     def sweep(self) -> None:
-        """Delete the leases of launchers that are known to be dead: nobody would take over those of finished runs."""
+        """Delete the leases of dead launchers, since no launcher takes over those of finished runs."""
         for holder in {row.holder for row in self._retry(self._others, self._transient)}:
             if is_dead(holder):
                 self._retry(partial(self._delete_of, holder), self._transient)
@@ -126,28 +126,28 @@ class Leases:
             self._release(name)
 
     def held_elsewhere(self) -> set[str]:
-        """Return the keys of all leases that other live launchers hold."""
+        """Return the keys of all leases held by other live launchers."""
         leases = self._retry(self._others, self._transient)
-        gone = {holder: is_dead(holder) for holder in {row.holder for row in leases}}
+        dead = {holder: is_dead(holder) for holder in {row.holder for row in leases}}
         now = self._clock()
-        live = [row for row in leases if row.until >= now and not gone[row.holder]]
+        live = [row for row in leases if row.until >= now and not dead[row.holder]]
         names = [row.key for row in live if row.key.startswith(self._prefix)]
         return {name.removeprefix(self._prefix) for name in names}
 
     def renew(self) -> set[str]:
-        """Renew all leases, once a quarter of their time is over; return the keys that another launcher has taken.
+        """Renew all leases when a quarter of their time is over; return the keys that other launchers have taken.
 
-        Nothing waits for a database that is unavailable: nobody else can take a lease there either.
+        Don't wait for an unavailable database: no other launcher can take a lease there either.
         """
         now = self._clock()
         if not self._held or now - self._renewed < self._seconds / 4:
             return set()
         self._renewed = now
-        ours = (TABLE.c.holder == self._holder) & TABLE.c.key.in_(self._held)
+        own_leases = (TABLE.c.holder == self._holder) & TABLE.c.key.in_(self._held)
         try:
             with self._engine.begin() as connection:
-                connection.execute(update(TABLE).where(ours).values(until=now + self._seconds))
-                still_held = {row.key for row in connection.execute(select(TABLE.c.key).where(ours))}
+                connection.execute(update(TABLE).where(own_leases).values(until=now + self._seconds))
+                still_held = {row.key for row in connection.execute(select(TABLE.c.key).where(own_leases))}
         except SQLAlchemyError as error:
             if not self._transient(error):
                 raise

@@ -1,4 +1,4 @@
-"""The work that is left of a running grid: which job comes next, and what its end means for its cell.
+"""The remaining work of a running grid: choose the next job, and update its cell when it ends.
 
 Other launchers may work on the same study: a cell's search, and each run, belongs to the one that holds its lease.
 """
@@ -18,14 +18,14 @@ from study.track.store import RunDeletedError
 from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
-"""Quarters of its course after which a trial is compared with others. Not the first for the median: a small rate, which
-can be the best for a deep plain net, is behind at first."""
+"""Quarters of a trial's training after which each pruner compares it with others. The median skips the first quarter: a
+small rate, which can be the best for a deep plain net, is behind at first."""
 RECHECK_SECONDS = 2.0
-"""Between two checks of what other launchers hold."""
+"""Seconds between two checks of the leases of other launchers."""
 
 
 class WorkQueue:
-    """All cells with something left to do."""
+    """All cells that have work left."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class WorkQueue:
     ) -> None:
         """Queue what is left of `cells`; `open_search` opens a cell's search by its name and key.
 
-        With `only_search`, rates are found and no run of the grid is begun.
+        With `only_search`, search the rates and begin no run of the grid.
         """
         self._tune = grid.tune
         self._facts = facts
@@ -62,7 +62,7 @@ class WorkQueue:
         """Runs that another launcher has finished since the start."""
 
     def has_more(self) -> bool:
-        """Whether anything is left to begin: now, when a trial has ended, or when another launcher releases it."""
+        """Whether work is left to begin now, after a running trial, or after another launcher releases it."""
         return any(not state.broken and (state.searching or state.waiting) for state in self.states)
 
     def runs_left(self) -> int:
@@ -71,7 +71,7 @@ class WorkQueue:
     def next_job(self, beside: CellState | None = None) -> Job | None:
         """Return the next trial of an open search, or else a job of the cell with the most work left.
 
-        With `beside`, one that a worker can train at once with a job of that cell.
+        With `beside`, return a job that a worker can train together with one of that cell.
         """
         now = time.monotonic()
         states = self.states if beside is None else [state for state in self.states if state.goes_with(beside)]
@@ -95,11 +95,11 @@ class WorkQueue:
         return search.is_live(trial) and search.report(trial, quarter, point.train_loss)
 
     def is_wanted(self, job: Job) -> bool:
-        """Whether a job should go on: the other seeds of a trial that was pruned or broke are no longer needed."""
+        """Whether a job is still needed: after a trial was pruned or failed, its other seeds aren't."""
         return job.trial is None or job.state.search is None or job.state.search.is_live(job.trial)
 
     def objective(self, job: Job, event: Finished | Diverged | Interrupted) -> float | None:
-        """Return the objective of a trial that has ended; of a pruned one, the running value at its last point."""
+        """Return the objective of an ended trial: of a pruned one, the running value at its last point."""
         if job.kind == "run":
             return None
         worst = worst_value(self._tune, self._facts.classes)
@@ -111,7 +111,7 @@ class WorkQueue:
         return min(value, worst) if value is not None and math.isfinite(value) else None
 
     def ended(self, job: Job, event: Finished | Diverged, objective: float | None) -> list[str]:
-        """Take in the result of a job; return lines to display."""
+        """Record the result of a job; return lines to display."""
         if job.kind == "run":
             if isinstance(event, Diverged):
                 return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
@@ -129,14 +129,14 @@ class WorkQueue:
         return [f"{job.name}: {result}", *self._after_trial(job.state)]
 
     def pruned(self, job: Job, event: Interrupted) -> list[str]:
-        """Take in a trial that was pruned; return lines to display."""
+        """Record a pruned trial; return lines to display."""
         search = job.state.search
         if search is not None and job.trial is not None and search.is_live(job.trial):
             search.prune(job.trial)
         return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.state)]
 
     def failed(self, job: Job) -> str:
-        """Take in a job that broke; return why its whole cell can't be continued, or ""."""
+        """Record a failed job; return why its whole cell can't be continued, or ""."""
         search = job.state.search
         if search is None or job.trial is None:
             return ""
@@ -146,7 +146,7 @@ class WorkQueue:
         return job.state.broken
 
     def put_back(self, job: Job) -> None:
-        """Count a stopped run among those left; a stopped trial stays open in its search."""
+        """Return a stopped run to the queue; a stopped trial stays open in its search."""
         if job.kind == "run":
             job.state.waiting.append(job.spec)
 
@@ -165,7 +165,7 @@ class WorkQueue:
         self._leases.release_all()
 
     def _next_run(self, state: CellState) -> Job | None:
-        """Begin the first waiting run that no other launcher has; drop those that another one has done."""
+        """Begin the first waiting run that no other launcher holds; drop runs that another launcher has done."""
         for spec in list(state.waiting):
             lease = self._run_logger.run_lease(spec)
             if self._is_held_elsewhere(lease) or not self._leases.acquire(lease):
@@ -181,7 +181,7 @@ class WorkQueue:
         return None
 
     def _is_held_elsewhere(self, lease: str) -> bool:
-        """Whether another launcher held a lease at the last check, if that is recent: asking for each one is slow."""
+        """Whether another launcher held a lease at the last check, if recent: a check of each lease is slow."""
         return time.monotonic() - self._checked_at < RECHECK_SECONDS and lease in self._held_elsewhere
 
     def _check_elsewhere(self) -> None:
@@ -202,15 +202,15 @@ class WorkQueue:
             ended = self._run_logger.ended_trial(state, spec, trial)
             if ended is None:
                 return self._run_logger.begin_trial(state, spec, trial)
-            self._tell_late(state.search, trial, *ended)
+            self._report_late_trial(state.search, trial, *ended)
             self._after_trial(state)
             if not state.searching:
                 return self._next_run(state)
         state.exhausted = True
         return None
 
-    def _tell_late(self, search: Search, trial: Trial, outcome: str, objective: float) -> None:
-        """Tell a search of a trial that ended just before its launcher died."""
+    def _report_late_trial(self, search: Search, trial: Trial, outcome: str, objective: float) -> None:
+        """Report a trial to its search that ended just before its launcher died."""
         if outcome == "pruned":
             search.prune(trial)
         else:
@@ -275,7 +275,7 @@ class WorkQueue:
     def _shallower(self, state: CellState) -> Cell | None:
         """Return the next shallower cell of the same kind whose rate is searched."""
         spec = state.cell.specs[0]
-        kin = [
+        shallower_cells = [
             cell
             for cell in self._cells
             if cell.search_key
@@ -284,10 +284,10 @@ class WorkQueue:
             and other.net.family == spec.net.family
             and other.depth < spec.depth
         ]
-        return max(kin, key=lambda cell: cell.specs[0].depth, default=None)
+        return max(shallower_cells, key=lambda cell: cell.specs[0].depth, default=None)
 
     def _point_of(self, cell: Cell) -> dict[str, float] | None:
-        """Return what a cell's search found, None if it goes on; an empty point if it broke."""
+        """Return the point that a cell's search found; None while it runs, an empty point if it failed."""
         if any(state.cell is cell and state.broken for state in self.states):
             return {}
         return self._found.get(id(cell))

@@ -14,7 +14,7 @@ from typing import Any
 from study.config import Grid, RunSpec
 from study.errors import without_passwords
 from study.events import Diverged, Epoch, Finished, Interrupted, Started
-from study.launch.environment import commit, environment, in_turn, made_by
+from study.launch.environment import append_value, code_tags, commit, environment
 from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
 from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
@@ -28,16 +28,16 @@ from study.track.tags import DONE, FINALS
 from study.tune import Trial, named
 
 FLUSH_SECONDS = 10.0
-"""Points of a curve wait so long before they go to MLflow, several in one call."""
+"""Minimal seconds that points of a curve wait before they are logged in one call."""
 MAX_FLUSH_SECONDS = 120.0
-"""They wait at most so long, however many runs there are."""
+"""Maximal seconds that points wait, for any number of runs."""
 FLUSH_SHARE = 0.25
-"""Of the launcher's time, about, that may go into logging points."""
+"""Approximate share of the launcher's time for logging points."""
 AVERAGED_CALLS = 20
 
 
 class RunLogger:
-    """Writes the jobs of one study to its store, and knows what is there."""
+    """Writes the jobs of one study to its store, and keeps the records of the store."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class RunLogger:
         """Take over the records of the store.
 
         Args:
-            store: of the study.
-            grid: what is run.
-            facts: of its data set.
-            records: all that the store has, newest first.
-            made: the command that is running; stored when it begins something.
-            threads: CPU threads of a run.
+            store: the study's store.
+            grid: the grid that is run.
+            facts: the facts about its data set.
+            records: all records of the store, newest first.
+            made: the running command; stored when it begins a run.
+            threads: number of CPU threads of a run.
             apart: whether workers share no disk with this process, so that checkpoints go through the store.
         """
         self._apart = apart
@@ -79,7 +79,7 @@ class RunLogger:
             self._note_result(record)
 
     def note_effect(self, made: Command | None = None) -> None:
-        """Store the smallest effect that the grid asks for, and the command if it has begun something."""
+        """Store the grid's smallest effect, and the command if it has begun a run."""
         store = self._store
         store.do(
             describe_experiment,
@@ -107,7 +107,7 @@ class RunLogger:
         return probes is not None and has_all(probes, self._grid.probes_of(spec))
 
     def is_done(self, spec: RunSpec) -> bool:
-        """Whether a run is a result now, by what other launchers have logged as well."""
+        """Whether a run is a result now, including results of other launchers."""
         key = spec.run_key(self._facts.fingerprint)
         for record in reversed(self._store.records_of(key, "run")):
             self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
@@ -119,12 +119,12 @@ class RunLogger:
             self._done.setdefault(record.key, set()).update(probes_in(record.tags))
 
     def search_record(self, key: str) -> StoredRun | None:
-        """Return the newest record of a search, preferably of one that ended."""
+        """Return the newest record of a search, a finished one if there is any."""
         records = self._store.records_of(key, "tuning")
         return next((record for record in records if record.outcome == "finished"), next(iter(records), None))
 
     def take_over(self, key: str) -> None:
-        """Look up the trials of a search, also of other launchers; close those that one left RUNNING."""
+        """Look up the trials of a search, those of other launchers too; close those left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
             self._begun[_attempt("trial", record.key, record.tags)] = record  # the newest stands
             if record.status == "RUNNING":
@@ -132,7 +132,7 @@ class RunLogger:
                     self._store.settle(record.run_id)
 
     def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
-        """Return outcome and objective of a trial whose launcher died before it could tell the search."""
+        """Return outcome and objective of a trial whose launcher died before it reported them to the search."""
         tags = {tag.TRIAL: str(trial.number)}
         record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
         if record is None:
@@ -246,10 +246,10 @@ class RunLogger:
     # While a job runs, and at its end.
 
     def started(self, job: Job, event: Started) -> None:
-        """Note what a job runs on, and take in the points of an earlier attempt that MLflow lacks."""
+        """Record the environment of a job, and add the points of an earlier attempt that MLflow lacks."""
         job.tags = {tag.DEVICE: event.device, tag.PRECISION: event.precision}
         if event.step == 0:  # nothing of an earlier attempt is left
-            job.tags |= {tag.COMMIT: commit(), **made_by()}
+            job.tags |= {tag.COMMIT: commit(), **code_tags()}
         if job.worker_info and job.kind == "run":
             job.tags[tag.HOST] = job.worker_info["host"]
             self._add_environment(job.run_id, job.worker_info, first=event.step == 0)
@@ -260,8 +260,8 @@ class RunLogger:
     def flush_due(self, jobs: Collection[Job]) -> None:
         """Log the points that have waited long enough, the longest wait first, for a few seconds at most.
 
-        They wait longer the more jobs there are and the slower MLflow is: most of a call's cost doesn't depend on the
-        number of points, and the launcher needs time for everything else.
+        With more jobs or a slower MLflow, points wait longer: the cost of a call hardly depends on the number of
+        points, and the launcher needs time for its other work.
         """
         wait = min(max(FLUSH_SECONDS, len(jobs) * self._call_seconds / FLUSH_SHARE), MAX_FLUSH_SECONDS)
         began = time.perf_counter()
@@ -280,7 +280,7 @@ class RunLogger:
     def result(self, job: Job, event: Finished | Diverged, checkpoint: Path, objective: float | None = None) -> str:
         """Log the result of a job, with its files, and return the outcome; `close` must follow.
 
-        `objective` is that of a trial.
+        `objective` is the value of a trial.
         """
         metrics: dict[str, float | None]
         if isinstance(event, Diverged):
@@ -308,7 +308,7 @@ class RunLogger:
         self._note_end(job, "pruned", metrics={"objective": objective}, step=event.step, reason=reason)
 
     def close(self, job: Job) -> None:
-        """Close a run whose result is logged, and known to its search: its checkpoints are no longer needed."""
+        """Close a run whose result is logged and reported to its search; its checkpoints are no longer needed."""
         if self._apart:
             self._store.remove_folder(job.run_id, RESUME)
         self._store.close(job.run_id, job.outcome)
@@ -346,11 +346,11 @@ class RunLogger:
             return self._open(state, spec, name, tags)
 
     def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
-        """Create a run with all that belongs to it, or complete `begun`, which is only a name yet; return its id."""
+        """Create a run with parameters, tags and files, or complete `begun`, which has only a name; return its id."""
         fingerprint = self._facts.fingerprint
         cell = state.cell
         tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.COMMIT: commit()}
-        tags |= {tag.DATA: fingerprint, **made_by(), **self._made_tags()}
+        tags |= {tag.DATA: fingerprint, **code_tags(), **self._made_tags()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -374,8 +374,8 @@ class RunLogger:
 
     def _note_resumed(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
         """Record the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""
-        now = made_by() | self._made_tags()
-        tags = {key: in_turn(record.tags.get(key, ""), value) for key, value in now.items()}
+        now = code_tags() | self._made_tags()
+        tags = {key: append_value(record.tags.get(key, ""), value) for key, value in now.items()}
         if record.tags.get(tag.PROBES, "") != probes:
             self._store.set_tags(record.run_id, {tag.PROBES: probes})
         if record.kind == "run" and not self._store.has_files(record.run_id):

@@ -1,6 +1,6 @@
 """The scheduler: assigns runs and trials to workers, receives their events, and writes them to MLflow.
 
-It alone writes there. It polls its workers all the time, also while it waits for MLflow or a database.
+Only the scheduler writes to MLflow. It keeps polling its workers while it waits for MLflow or a database.
 """
 
 import shutil
@@ -26,13 +26,13 @@ from study.track.store import RunDeletedError, StudyDeletedError
 from study.track.tags import DONE
 
 STOP_SECONDS = 5.0
-"""Runs may take so long to write a checkpoint when the launcher is asked to stop."""
+"""Seconds that runs have to write a checkpoint when the launcher is asked to stop."""
 CLUSTER_WAIT_SECONDS = 15.0
-"""The first worker on a cluster may take so long before a message says what it waits for."""
+"""Wait for the first worker of a cluster after which a message is shown."""
 REPORT_WAIT_SECONDS = 3.0
-"""MLflow or a database may be unavailable for so long before a message says so."""
+"""Wait for MLflow or a database after which a message is shown."""
 MAX_WAIT_SECONDS = 3600.0
-"""They may be unavailable for so long before the launcher gives up."""
+"""Wait for them after which the launcher gives up."""
 DELETED = "deleted in MLflow while it was at work; the same command begins it anew"
 
 
@@ -43,14 +43,14 @@ class Summary:
     finished: int = 0
     diverged: int = 0
     earlier: int = 0
-    """Runs that were results before it began."""
+    """Runs that were results before the launcher began."""
     trials: int = 0
     left: int = 0
     """Runs that are still to do."""
     interrupted: bool = False
     seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
-    """Name and cause."""
+    """Name and cause of each failure."""
 
 
 class Scheduler:
@@ -90,11 +90,11 @@ class Scheduler:
         self.summary = Summary(earlier=queue.done_before)
 
     def stop(self) -> None:
-        """Ask for a clean end: every run in flight writes a checkpoint, nothing new begins."""
+        """Ask for a clean end: every run in flight writes a checkpoint, and no job begins."""
         self._stopping = True
 
     def run(self) -> Summary:
-        """Do everything in the queue.
+        """Do all jobs in the queue.
 
         Raises:
             StudyError: workers can't start, or MLflow or a database was unavailable for too long.
@@ -122,7 +122,7 @@ class Scheduler:
         return self.summary
 
     def close_records(self) -> None:
-        """Mark what is in flight as interrupted, so that nothing stays RUNNING in MLflow."""
+        """Mark the jobs in flight as interrupted, so that none stays RUNNING in MLflow."""
         for job in [*self._jobs.values(), *self._retries]:
             if job.outcome in DONE:
                 self._clean_up(job)
@@ -180,7 +180,7 @@ class Scheduler:
     # Assign work.
 
     def _dispatch_or_stop(self) -> bool:
-        """Assign work, unless the launcher is asked to stop; return whether anything is in flight or to do."""
+        """Assign work unless the launcher is asked to stop; return whether jobs are in flight or left."""
         self._broadcast_stop()
         if not self._stopping:
             self._dispatch()
@@ -191,7 +191,7 @@ class Scheduler:
         return bool(self._jobs) or (not self._stopping and bool(self._retries or self._queue.has_more()))
 
     def _dispatch(self) -> None:
-        """Assign work to every free worker, then to those that can do more at once."""
+        """Assign work to every free worker, then to workers that can do more at once."""
         until = time.monotonic() + BATCH_SECONDS
         while self._pool.free() and time.monotonic() < until:
             job = self._next_retry() or self._queue.next_job()
@@ -211,7 +211,7 @@ class Scheduler:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
     def _next_retry(self, beside: CellState | None = None) -> Job | None:
-        """Return the first job that is due for a retry and goes with those of the cell `beside`."""
+        """Return the first job that is due for a retry and can be trained with jobs of the cell `beside`."""
         now = time.monotonic()
         candidates = [job for job in self._retries if beside is None or job.state.goes_with(beside)]
         job = next((job for job in candidates if job.not_before <= now), None)
@@ -307,7 +307,7 @@ class Scheduler:
         self._pool.stop(job.task)
 
     def _stop_unwanted(self) -> None:
-        """Stop the other seeds of a trial that was pruned or broke."""
+        """Stop the other seeds of a trial that was pruned or failed."""
         for job in self._jobs.values():
             if not job.pruned and not self._queue.is_wanted(job):
                 self._prune(job)
@@ -335,7 +335,7 @@ class Scheduler:
             self._requeue(job)
 
     def _worker_died(self, message: WorkerDied) -> None:
-        """Resume the run of a dead worker in another one, from its checkpoint, a few times."""
+        """Resume the run of a dead worker in another one from its checkpoint, a limited number of times."""
         if message.task is None:
             self._failed_starts += 1
             if self._failed_starts > 2 * len(self._pool):
@@ -358,7 +358,7 @@ class Scheduler:
             self._fail(job, f"{message.cause}, {job.breaks} times")
 
     def _task_failed(self, job: Job, failure: Failure) -> None:
-        """Handle a run that broke; one that ran out of memory beside others is retried with fewer at once."""
+        """Handle a failed run; if it ran out of memory beside others, retry it with fewer at once."""
         if failure.out_of_memory and self._pool.reduce_load(job.task, joined=failure.joined):
             self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
             self._requeue(job)
@@ -369,7 +369,7 @@ class Scheduler:
     # The ends of jobs.
 
     def _retry(self, job: Job, cause: str) -> bool:
-        """Resume a job from its checkpoint a little later, unless it was retried too often; return whether."""
+        """Resume a job from its checkpoint a little later; return False if it was retried too often."""
         if job.failed_transiently() > self._limits.retries:
             return False
         self._display.warn(f"{job.name}: {cause}; it goes on from its last checkpoint")

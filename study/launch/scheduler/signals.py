@@ -10,7 +10,7 @@ from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLEAN_END_SECONDS = 8.0
-"""A clean end may take so long."""
+"""Timeout of a clean end."""
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from study.launch.messages import BenchmarkResult, BenchmarkTask, Channel, Ready
 from study.launch.worker.failure import Failure
 
 EXIT_SECONDS = 5.0
-"""Workers may take so long to end before they are killed."""
+"""Seconds that workers have to end before they are killed."""
 EXITED_SECONDS = 1.0
-"""Between two checks for workers whose end doesn't show on a connection."""
+"""Seconds between two checks for ended workers whose connections don't show it."""
 SIGNAL_HINTS = {
     signal.SIGKILL: "out of memory?",
     signal.SIGBUS: "a data file was cut short, or a disk is full?",
@@ -35,7 +35,7 @@ class WorkerDied:
     log: str = ""
     """The end of its output, with the stacks of its threads if it crashed or hung."""
     silent: float | None = None
-    """It was killed after so many seconds without a heartbeat; None if it wasn't."""
+    """Seconds without a heartbeat after which it was killed; None if it wasn't killed."""
 
     @property
     def cause(self) -> str:
@@ -61,16 +61,16 @@ Message = TaskEvent | BenchmarkResult | Failure | WorkerDied
 
 @dataclass(eq=False)
 class _Slot:
-    """A worker, and what is known of it."""
+    """The state of a worker."""
 
     worker: Worker
     ready: bool = False
     info: Mapping[str, str] = field(default_factory=dict)
-    """What it runs on, if that isn't this machine."""
+    """Its environment, if it isn't on this machine."""
     tasks: list[str] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
-    """Those of its tasks that it reported as over, until they are released."""
-    heard_at: float = field(default_factory=time.monotonic)
+    """Tasks that it reported as over, until they are released."""
+    last_message_at: float = field(default_factory=time.monotonic)
     silent: float | None = None
 
     def send(self, message: object) -> None:
@@ -103,13 +103,13 @@ class WorkerPool:
         return sum(slot.ready and not slot.tasks for slot in self._slots)
 
     def waiting_for(self) -> str:
-        """Return the resources that workers wait for as long as none of them has started, or ""."""
+        """Return the resources that workers wait for; "" once one has started."""
         return "" if any(slot.ready for slot in self._slots) else self._executor.resources
 
     def partners(self) -> list[str]:
-        """Return a task of each worker that could do one more together with it, workers with the fewest tasks first.
+        """Return a task of each worker that can do one more beside it, workers with the fewest tasks first.
 
-        There are none while a worker has no task: two workers are faster than one that does two tasks.
+        Return none while a worker has no task: two workers are faster than one that does two tasks.
         """
         if self._replicas == 1 or not all(slot.tasks for slot in self._slots):
             return []
@@ -117,20 +117,20 @@ class WorkerPool:
         return [slot.tasks[0] for slot in slots if len(slot.tasks) < self._replicas]
 
     def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
-        """Send a task to a free worker, or to the one that does the task `beside`; return that worker's info."""
+        """Send a task to a free worker, or to the worker that does the task `beside`; return its info."""
         slot = next(
             slot
             for slot in self._slots
             if (beside in slot.tasks if beside is not None else slot.ready and not slot.tasks)
         )
         if not slot.tasks:
-            slot.heard_at = time.monotonic()  # a worker without a task sends no heartbeats
+            slot.last_message_at = time.monotonic()  # a worker without a task sends no heartbeats
         slot.tasks.append(task.task)
         slot.send(task)
         return slot.info
 
     def stop(self, task: str) -> None:
-        """Ask for a task to end at its next step."""
+        """Ask a worker to end a task at its next step."""
         for slot in self._slots:
             if task in slot.tasks:
                 slot.send(Stop(task))
@@ -143,7 +143,7 @@ class WorkerPool:
                 slot.finished.discard(task)
 
     def reduce_load(self, task: str, *, joined: bool) -> bool:
-        """Do less at once after a task ran out of memory: fewer tasks per worker, then fewer workers.
+        """Reduce the work at once after a task ran out of memory: fewer tasks per worker, then fewer workers.
 
         Return whether that can help.
         """
@@ -158,7 +158,7 @@ class WorkerPool:
         return True
 
     def dismiss_idle(self, needed: int) -> None:
-        """On a cluster, end all idle workers except as many as are still needed: others wait for the nodes."""
+        """On a cluster, end the idle workers beyond the number needed: other users wait for the nodes."""
         if self._executor.accept is None:
             return
         self._vacant = self._vacant[: max(0, needed - len(self._slots))]
@@ -197,8 +197,8 @@ class WorkerPool:
         """Kill each worker with a task, or still starting, that has been silent so long; `poll` reports its death."""
         for slot in self._slots:
             if slot.worker.connection is None:  # it is queued on the cluster
-                slot.heard_at = time.monotonic()
-            silent = time.monotonic() - slot.heard_at
+                slot.last_message_at = time.monotonic()
+            silent = time.monotonic() - slot.last_message_at
             if silent > seconds and (slot.tasks or not slot.ready) and slot.silent is None:
                 slot.silent = silent
                 slot.worker.dump_stacks()
@@ -223,8 +223,8 @@ class WorkerPool:
         self._executor.close()
 
     def _receive(self, slot: _Slot, message: object) -> Iterator[TaskEvent | BenchmarkResult | Failure]:
-        """Handle what a worker says of itself; yield what it says of a task."""
-        slot.heard_at = time.monotonic()
+        """Handle a worker's messages about itself; yield its messages about tasks."""
+        slot.last_message_at = time.monotonic()
         if isinstance(message, Ready):
             if why := self._executor.rejection(message.info):
                 raise StudyError(why)
@@ -235,7 +235,7 @@ class WorkerPool:
             yield message
 
     def _grow(self) -> None:
-        """Request the workers that are missing, as many as may be pending."""
+        """Request the missing workers, up to the maximum that may be pending."""
         pending = sum(not slot.ready for slot in self._slots)
         while self._vacant and pending < self._executor.max_pending:
             self._slots.append(_Slot(self._executor.start(self._vacant.pop())))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from study.train import Step
 
 WEIGHTS = "checkpoint"
-"""Artifact folder of a finished run's last checkpoint."""
+"""Artifact folder with the last checkpoint of a finished run."""
 RETRY_SECONDS = 5.0
-"""Between two attempts to upload the final weights."""
+"""Seconds between two attempts to upload the final weights."""
 POLL_SECONDS = 0.2
 
 
@@ -42,7 +42,7 @@ class CheckpointUploader:
         """Why the last upload failed; "" if it succeeded."""
 
     def download(self) -> None:
-        """Put the newest whole checkpoint, from the store or this machine, where the run looks for it.
+        """Copy the newest whole checkpoint, of the store or this machine, to the run's path.
 
         Raises:
             ConnectionError: the store doesn't answer.
@@ -62,7 +62,7 @@ class CheckpointUploader:
                 best.replace(self._path)
 
     def upload(self) -> None:
-        """Start to upload the current checkpoint, unless an upload is under way: then the next one will be sent."""
+        """Start to upload the current checkpoint; skip it if an upload is under way."""
         if not self.busy:
             self._thread = Thread(target=self._upload, daemon=True)
             self._thread.start()
@@ -106,7 +106,7 @@ def with_uploads(
         run: the run's events and steps.
         uploader: uploads its checkpoints.
         keep: whether to upload the final weights.
-        stop: called while the final upload is waited for; if true, the run ends with `Interrupted`.
+        stop: called during the wait for the final upload; if it returns true, the run ends with `Interrupted`.
 
     Raises:
         ConnectionError: the store doesn't answer at the beginning.

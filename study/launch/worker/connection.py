@@ -8,7 +8,7 @@ from typing import Any
 from study.launch.messages import BenchmarkTask, Channel, Heartbeat, RunTask, Stop
 
 POLL_SECONDS = 0.05
-"""Between two checks for messages."""
+"""Seconds between two checks for messages."""
 HEARTBEAT_SECONDS = 2.0
 
 
@@ -26,7 +26,7 @@ class LauncherConnection:
         self._polled_at = self._sent_at = 0.0
         self._stopped: set[str] = set()
         self.tasks: list[RunTask | BenchmarkTask] = []
-        """Received and not yet begun."""
+        """Tasks received and not yet begun."""
         self._terminated = terminated or Event()
 
     @property
@@ -46,7 +46,7 @@ class LauncherConnection:
             raise LauncherGone from None
 
     def poll(self, *, wait: bool) -> None:
-        """Receive what the launcher has sent; with `wait`, wait for a message, otherwise send a heartbeat if due.
+        """Receive the launcher's messages; with `wait`, wait for one, otherwise send a heartbeat if it is due.
 
         Raises:
             LauncherGone: the launcher has died or closed the connection.
@@ -75,6 +75,6 @@ class LauncherConnection:
             self.tasks.append(message)
 
     def stop(self, task: str) -> bool:
-        """Whether a task should stop, by what the launcher has sent so far."""
+        """Whether the launcher has asked a task to stop."""
         self.poll(wait=False)
         return self.terminated or task in self._stopped

@@ -1,4 +1,4 @@
-"""Why a task or a rank failed, and what the error says of the machine."""
+"""Why a task or a rank failed, and whether the machine is the cause."""
 
 import errno
 import re
@@ -9,39 +9,39 @@ from pathlib import Path
 MEMORY_ERROR = re.compile(
     r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
 )
-"""Texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
+"""Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
 LOG_BYTES = 64 * 1024
-"""At most so much of the end of a log is kept."""
+"""Maximal bytes kept of the end of a log."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task, or a rank of a run over several GPUs, that broke. A worker sends it to its launcher."""
+    """The failure of a task, or of a rank of a run over several GPUs. A worker sends it to its launcher."""
 
     task: str
     cause: str
-    """In a line."""
+    """The cause, in a line."""
     traceback: str
     out_of_memory: bool = False
-    """The device had too little memory left."""
+    """Whether the device ran out of memory."""
     transient: bool = False
-    """The cause lies in the machine, not in the run: the next attempt may succeed."""
+    """Whether the machine is the cause, not the run: the next attempt may succeed."""
     joined: bool = False
-    """The worker trained other runs at the same time."""
+    """Whether the worker trained other runs at the same time."""
 
     @classmethod
     def of(cls, task: str, error: Exception, *, joined: bool = False) -> "Failure":
-        """Describe the error that broke a task."""
+        """Describe the error that ended a task."""
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         text = "".join(traceback.format_exception(error))
         return cls(task, cause, text, out_of_memory(error), isinstance(error, OSError), joined)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the machine itself, had too little memory left.
+    """Whether a device, or the machine itself, ran out of memory.
 
     PyTorch's allocator on a GPU raises a class of its own. Libraries that allocate there raise `AcceleratorError` or a
-    plain `RuntimeError`, as PyTorch's allocator on a CPU does: only the message tells them from other errors.
+    plain `RuntimeError`, as PyTorch's allocator on a CPU does: only the message distinguishes them from other errors.
     """
     import torch
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def main(connection: Connection, devices: Sequence[str], threads: int, log: Path | None = None) -> None:
     """Do tasks until the launcher closes the connection; output and crashes go to the file `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher decides
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as does the end of a terminal
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does the end of a terminal
     _redirect_output(log)
     _prefer_as_oom_victim()
     terminated = threading.Event()

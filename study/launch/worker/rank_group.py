@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 START = "from study.launch.worker.rank_process import main; main()"
 POLL_SECONDS = 0.05
 ROOT_CAUSE_SECONDS = 2.0
-"""For so long after an error, look for another rank that caused it."""
+"""Seconds after an error in which another rank is searched that caused it."""
 EXIT_SECONDS = 5.0
-"""The other ranks may take so long to exit after the run has ended."""
+"""Seconds that the other ranks have to exit after the run has ended."""
 STUCK_SECONDS = 10.0
-"""A worker may wait so long on its GPU for a rank that has died."""
+"""Seconds that a worker may wait on its GPU for a rank that has died."""
 
 
 class RankDied(OSError):
@@ -55,7 +55,7 @@ def run_distributed(
     Raises:
         RankDied: another rank was killed, or had a transient error.
         MemoryError: another rank ran out of memory.
-        RuntimeError: another rank failed for a reason of its own.
+        RuntimeError: another rank failed.
     """
     from study.train import joined, run
 
@@ -129,7 +129,7 @@ class RankGroup:
                 rank.process.wait(max(0.0, end - time.monotonic()))
 
     def root_cause(self, error: Exception) -> Exception:
-        """Return the error that broke the run: that of another rank where it led to `error` here, or else `error`."""
+        """Return the error that ended the run: that of another rank if it led to `error` here, else `error`."""
         import torch
 
         if not isinstance(error, RuntimeError) or isinstance(error, torch.AcceleratorError) or out_of_memory(error):

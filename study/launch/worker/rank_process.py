@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from study.train import Prober
 
 WORKER_EXIT_SECONDS = 0.5
-"""The end of the worker may be noticed so much later than the loss of the connection to it."""
+"""Maximal seconds between the loss of the connection to the worker and the notice of its end."""
 
 
 @dataclass(frozen=True)
 class RankTask:
-    """What a rank has to do. `folder` is where the ranks of a run meet and leave files for each other."""
+    """The task of a rank. `folder` is where the ranks of a run meet and leave files for each other."""
 
     spec: RunSpec
     checkpoint: Path
@@ -74,7 +74,7 @@ def main() -> None:
     """Run the task read from standard input, which the worker keeps open as long as it lives."""
     faulthandler.enable()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the worker is told when to stop, and all ranks stop with it
+        signal.signal(number, signal.SIG_IGN)  # only the worker is asked to stop, and all ranks stop with it
     task = RankTask.from_line(sys.stdin.buffer.readline())
     watch = threading.Thread(target=_exit_with_worker, args=(task.folder,), daemon=True)
     watch.start()
@@ -106,7 +106,7 @@ def run_rank(task: RankTask) -> None:
 
 
 def make_prober(plan: ProbePlan | None) -> "Prober":
-    """Return the prober of a run. Every rank has one, since all must take the same steps; loaded only if needed."""
+    """Return the prober of a run, imported only if needed. Every rank has one, since all must take the same steps."""
     from study.train import no_probes
 
     if plan is None:
