@@ -100,7 +100,7 @@ def sort_key(name: str) -> tuple[str, str]:
     return unicodedata.normalize("NFC", name), name
 
 
-def some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """Return the first few of many names, for a message."""
     return f"{printable(', '.join(names[:NAMED]))}{' ...' if len(names) > NAMED else ''}"
 
@@ -108,13 +108,15 @@ def some(names: Sequence[str]) -> str:
 def kinds_of(names: Iterable[str]) -> str:
     """Count names by suffix: `3 .heic, 1 .txt`."""
     kinds = Counter(PurePath(name).suffix.lower() or "without suffix" for name in names)
-    return some([f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))])
+    return first_names(
+        [f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))]
+    )
 
 
 def not_read(names: Sequence[str]) -> tuple[str, ...]:
     """Return a line with the number, kinds and first names of files that aren't read, if any."""
     files = f"{len(names):,} file{'s' * (len(names) > 1)}"
-    return (f"not read: {files} ({kinds_of(names)}): {some(sorted(names, key=sort_key))}",) if names else ()
+    return (f"not read: {files} ({kinds_of(names)}): {first_names(sorted(names, key=sort_key))}",) if names else ()
 
 
 def listed(bad: Sequence[BadFile]) -> list[str]:

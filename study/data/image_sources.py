@@ -20,12 +20,12 @@ from study.data.files import (
     ImageFile,
     Listing,
     Read,
+    first_names,
     listed,
     not_read,
     open_archive,
     open_folder,
     read_file,
-    some,
 )
 from study.data.image_tree import class_problem, read_tree
 from study.data.source import Progress, Source, given_folder
@@ -176,4 +176,4 @@ def check_classes(classes: Sequence[str], split: Split, place: Path, skipped: Se
     present = set(split.labels.tolist())
     missing = [name for label, name in enumerate(classes) if label not in present]
     if missing:
-        raise DataError("\n".join([f"no image of {some(missing)} in {place} can be used", *listed(skipped)]))
+        raise DataError("\n".join([f"no image of {first_names(missing)} in {place} can be used", *listed(skipped)]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, is_image, is_system, kinds_of, open_folder, read_file, some, sort_key
+from study.data.files import ImageFile, first_names, is_image, is_system, kinds_of, open_folder, read_file, sort_key
 from study.errors import DataError, printable
 
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
@@ -56,13 +56,13 @@ def read_tree(root: Path) -> Tree:
         DataError: no images in the expected places, or ambiguous names.
     """
     folders = subfolders(root)
-    training = _of_role(folders, TRAIN, root)
+    training = _folder_named(folders, TRAIN, root)
     if training is None or _is_class(training, folders):
-        return _flat(root, folders)
+        return _classes_at_top(root, folders)
     train = _by_folders(training, root, subfolders(training))
     test, unlabelled = None, []
     for role in (TEST, VALIDATION):
-        folder = _of_role(folders, role, root) if test is None else None
+        folder = _folder_named(folders, role, root) if test is None else None
         if folder is not None:
             test = _labelled(folder, root, train)
             unlabelled += [folder] if test is None else []
@@ -82,7 +82,7 @@ def class_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _of_role(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path | None:
+def _folder_named(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path | None:
     named = [folder for folder in folders if folder.name.lower() in role]
     if len(named) > 1:
         raise DataError(f"{root} has {' and '.join(f'{folder.name}/' for folder in named)}: keep one of them there")
@@ -92,19 +92,23 @@ def _of_role(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path
 def _is_class(training: Path, folders: Iterable[Path]) -> bool:
     """Whether a folder called `train` is a class, such as trains among means of transport."""
     others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
-    return not subfolders(training) and any(_loose(training)) and any(any(_loose(folder)) for folder in others)
+    return (
+        not subfolders(training)
+        and any(_direct_images(training))
+        and any(any(_direct_images(folder)) for folder in others)
+    )
 
 
-def _loose(folder: Path) -> Iterator[Path]:
+def _direct_images(folder: Path) -> Iterator[Path]:
     return (entry for entry in folder.iterdir() if is_image(entry.name) and not is_system(entry.name))
 
 
-def _flat(root: Path, folders: list[Path]) -> Tree:
+def _classes_at_top(root: Path, folders: list[Path]) -> Tree:
     """Return a tree of classes without splits."""
     split_like = [folder for folder in folders if _like_a_split(folder.name)]
     if split_like == folders or any(subfolders(folder) for folder in split_like):
         others = [folder.name for folder in split_like if folder.name.lower() not in TEST + VALIDATION]
-        rename = f": rename {some(others)}" if others else ""
+        rename = f": rename {first_names(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
     unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
     classes = [folder for folder in folders if folder not in unlabelled]
@@ -117,9 +121,10 @@ def _like_a_split(name: str) -> bool:
 
 def _not_used(unlabelled: list[Path], others: list[Path]) -> Iterator[str]:
     if unlabelled:
-        yield f"not used: {some([f'{folder.name}/' for folder in unlabelled])}, without labels (for `study predict`)"
+        names = first_names([f"{folder.name}/" for folder in unlabelled])
+        yield f"not used: {names}, without labels (for `study predict`)"
     if others:
-        yield f"not used: {some([f'{folder.name}/' for folder in others])}"
+        yield f"not used: {first_names([f'{folder.name}/' for folder in others])}"
 
 
 def _by_folders(folder: Path, root: Path, class_folders: list[Path]) -> Part:
@@ -129,7 +134,7 @@ def _by_folders(folder: Path, root: Path, class_folders: list[Path]) -> Part:
         DataError: no such folders, or one with a control character in its name.
     """
     where = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
-    loose = [f"{where}{image.name}" for image in _loose(folder)]
+    loose = [f"{where}{image.name}" for image in _direct_images(folder)]
     if not class_folders:
         sort = f"; sort the images in {where} into such folders" if loose else ""
         raise DataError(f"{folder} has no class folders: images are expected in {where}<class>/{sort}")
@@ -201,7 +206,7 @@ def class_problem(train: Part, test: Part | None, root: Path) -> str:
         only = (
             (part.folder.name, part.classes.keys() - other.classes) for part, other in ((train, test), (test, train))
         )
-        listed = "; ".join(f"only in {name}/: {some(sorted(names))}" for name, names in only if names)
+        listed = "; ".join(f"only in {name}/: {first_names(sorted(names))}" for name, names in only if names)
         return f"{root}: classes differ between the splits: {listed}"
     if len(train.classes) < 2:
         (name,) = train.classes

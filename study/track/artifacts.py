@@ -32,7 +32,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be stored now.
         """
-        with self._translated():
+        with self._translate_errors():
             self.repository().log_artifact(str(file), folder)
 
     def get(self, folder: str, into: Path) -> list[Path]:
@@ -41,7 +41,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: they can't be fetched now.
         """
-        with self._translated():
+        with self._translate_errors():
             repository = self.repository()
             names = [file.path for file in repository.list_artifacts(folder) if not file.is_dir]
             return [Path(repository.download_artifacts(name, str(into))) for name in names]
@@ -52,7 +52,7 @@ class ArtifactPlace:
         Raises:
             Unreachable: it can't be deleted now.
         """
-        with self._translated():
+        with self._translate_errors():
             self.repository().delete_artifacts(folder)
 
     def repository(self) -> Any:
@@ -64,7 +64,7 @@ class ArtifactPlace:
         return get_artifact_repository(self.uri, tracking_uri=self.server)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn the errors of a store's library into one line; each library has its own errors."""
         try:
             yield

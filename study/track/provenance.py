@@ -119,7 +119,7 @@ def provenance_of(
     words |= {"smallest effect": effect.remark, "left out": "\n".join(left_out)}
     words |= {"experiment_id": experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
     runs = _one_per_environment([run for run in records if run.kind == "run"])
-    words |= _merged([environment for run in runs for environment in _environments(client, run.run_id)])
+    words |= _merge([environment for run in runs for environment in _environments(client, run.run_id)])
     return Provenance({key: value for key, value in words.items() if value}, effect.points)
 
 
@@ -197,7 +197,7 @@ def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:
     return list(chosen.values())[:ENVIRONMENTS]
 
 
-def _merged(environments: list[dict[str, str]]) -> dict[str, str]:
+def _merge(environments: list[dict[str, str]]) -> dict[str, str]:
     """Return all values of the environments for each name."""
     values: dict[str, list[str]] = {}
     for environment in environments:

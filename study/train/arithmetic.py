@@ -86,7 +86,7 @@ def _deterministic() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        message = _explained(str(error))
+        message = _determinism_message(str(error))
         if message is None:
             raise
         raise StudyError(message) from error
@@ -96,7 +96,7 @@ def _deterministic() -> Iterator[None]:
         filling.fill_uninitialized_memory = fill
 
 
-def _explained(text: str) -> str | None:
+def _determinism_message(text: str) -> str | None:
     """Return a message for PyTorch's error about an operation that isn't deterministic; None for any other error."""
     operation, marked, _ = text.partition(" does not have a deterministic implementation")
     if marked:

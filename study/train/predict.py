@@ -57,7 +57,7 @@ def predict_probabilities(
     try:
         with arithmetic(device, deterministic=False):
             parts = [
-                _averaged(net, part.to(device, non_blocking=True), normalizer, chosen_views, used)
+                _average_views(net, part.to(device, non_blocking=True), normalizer, chosen_views, used)
                 for part in torch.split(images, batch)
             ]
     finally:
@@ -99,7 +99,9 @@ def error_over_views(
     return 100 * group.total(errors).item() / len(split)  # sync point
 
 
-def _averaged(net: nn.Module, images: Tensor, normalizer: Normalizer, views: Views, precision: Precision) -> Tensor:
+def _average_views(
+    net: nn.Module, images: Tensor, normalizer: Normalizer, views: Views, precision: Precision
+) -> Tensor:
     """Return the mean (B, K) of the probabilities over the views of a batch, evaluated one after another."""
     total: Tensor | None = None
     count = 0

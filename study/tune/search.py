@@ -249,9 +249,9 @@ class Search:
             warnings.simplefilter("ignore")  # a step reported twice, after a trial was resumed; Wilcoxon's few
             trial.report(value, step)
             behind = trial.should_prune()  # halving remembers earlier values, so every value is reported to it
-            return behind and (self.tune.pruner == "halving" or self._ended_well() >= STARTUP_TRIALS)
+            return behind and (self.tune.pruner == "halving" or self._completed() >= STARTUP_TRIALS)
 
-    def _ended_well(self) -> int:
+    def _completed(self) -> int:
         return len(self._trials(TrialState.COMPLETE))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:

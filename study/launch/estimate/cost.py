@@ -66,10 +66,10 @@ def costs_in_seconds(
     """Return the cells with costs in seconds, or unchanged if the speed of any with work left is unknown."""
     if any(cell.left and cache.key(cell.specs[0]) not in speeds for cell in cells):
         return list(cells)
-    return [_timed(cell, speeds[cache.key(cell.specs[0])], facts, grid) if cell.left else cell for cell in cells]
+    return [_in_seconds(cell, speeds[cache.key(cell.specs[0])], facts, grid) if cell.left else cell for cell in cells]
 
 
-def _timed(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
+def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     """Return a cell with costs in seconds; a trial's cost is the mean of trials run together and trials run alone."""
     spec, tune = cell.specs[0], grid.tune
     work = probe_work(grid, cell.specs, facts)

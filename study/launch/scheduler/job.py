@@ -40,7 +40,7 @@ class CellState:
     retry_at: float = 0.0
     """When to check the leases of other launchers again, on the monotonic clock."""
 
-    def goes_with(self, other: "CellState") -> bool:
+    def can_share_worker(self, other: "CellState") -> bool:
         """Whether a worker can train jobs of both cells at once."""
         return self.replicas > 1 and (self is other or (self.mixes and other.mixes))
 

@@ -74,7 +74,7 @@ class WorkQueue:
         With `beside`, return a job that a worker can train together with one of that cell.
         """
         now = time.monotonic()
-        states = self.states if beside is None else [state for state in self.states if state.goes_with(beside)]
+        states = self.states if beside is None else [state for state in self.states if state.can_share_worker(beside)]
         for state in sorted(states, key=lambda state: state.priority, reverse=True):
             if state.broken or (state.exhausted and state.searching) or now < state.retry_at:
                 continue
@@ -94,7 +94,7 @@ class WorkQueue:
             return False
         return search.is_live(trial) and search.report(trial, quarter, point.train_loss)
 
-    def is_wanted(self, job: Job) -> bool:
+    def is_needed(self, job: Job) -> bool:
         """Whether a job is still needed: after a trial was pruned or failed, its other seeds aren't."""
         return job.trial is None or job.state.search is None or job.state.search.is_live(job.trial)
 
@@ -220,7 +220,7 @@ class WorkQueue:
         """Open a cell's search, or take the result of another launcher; return whether either was possible."""
         cell = state.cell
         shallower = self._shallower(state) if self._tune.warm_start else None
-        if (shallower is not None and self._point_of(shallower) is None) or not self._leases.acquire(state.lease):
+        if (shallower is not None and self._found_point(shallower) is None) or not self._leases.acquire(state.lease):
             state.retry_at = time.monotonic() + RECHECK_SECONDS
             return False
         record = self._run_logger.search_record(cell.search_key)
@@ -231,7 +231,7 @@ class WorkQueue:
             return True
         self._run_logger.take_over(cell.search_key)
         state.search = self._open_search(cell.name, cell.search_key)
-        if shallower is not None and (warm := self._point_of(shallower)) is not None:
+        if shallower is not None and (warm := self._found_point(shallower)) is not None:
             state.search.suggest(warm)
         state.search_run_id = self._run_logger.begin_search(state, record)
         self._after_trial(state)  # it may have ended just before its launcher died
@@ -286,7 +286,7 @@ class WorkQueue:
         ]
         return max(shallower_cells, key=lambda cell: cell.specs[0].depth, default=None)
 
-    def _point_of(self, cell: Cell) -> dict[str, float] | None:
+    def _found_point(self, cell: Cell) -> dict[str, float] | None:
         """Return the point that a cell's search found; None while it runs, an empty point if it failed."""
         if any(state.cell is cell and state.broken for state in self.states):
             return {}

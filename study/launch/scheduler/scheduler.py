@@ -213,7 +213,7 @@ class Scheduler:
     def _next_retry(self, beside: CellState | None = None) -> Job | None:
         """Return the first job that is due for a retry and can be trained with jobs of the cell `beside`."""
         now = time.monotonic()
-        candidates = [job for job in self._retries if beside is None or job.state.goes_with(beside)]
+        candidates = [job for job in self._retries if beside is None or job.state.can_share_worker(beside)]
         job = next((job for job in candidates if job.not_before <= now), None)
         if job is not None:
             self._retries.remove(job)
@@ -309,7 +309,7 @@ class Scheduler:
     def _stop_unwanted(self) -> None:
         """Stop the other seeds of a trial that was pruned or failed."""
         for job in self._jobs.values():
-            if not job.pruned and not self._queue.is_wanted(job):
+            if not job.pruned and not self._queue.is_needed(job):
                 self._prune(job)
 
     def _finish(self, job: Job, event: Finished | Diverged) -> None:
