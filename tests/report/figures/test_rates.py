@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.figures import rates as figure
-from study.report.figures.rates import rates_alt, rates_caption
+from study.report.figures.rates import draw_panels, height, rate_data, rates_alt, rates_caption, shape
 from study.report.figures.style import new_figure
 from study.verdict.searches import by_trial, other_fields, search_of
 
@@ -15,7 +14,7 @@ def data_of(trials, tolerance=1.0):
     trials = by_trial(trials)
     fields = other_fields(trials["point"]) if len(trials) else ()
     nets = [search_of(net, tolerance, fields) for _, net in trials.groupby(["architecture", "depth"])]
-    return figure.rate_data(trials, nets, tolerance, fields)
+    return rate_data(trials, nets, tolerance, fields)
 
 
 def one_net(**states):
@@ -93,10 +92,10 @@ def test_every_case_is_drawn(case):
         "many depths": make_study(Truth({("residual", depth): (1, 1) for depth in (20, 32, 44, 56, 110)})).trials,
     }[case]
     data = data_of(trials)
-    rows, columns = figure.shape(data)
+    rows, columns = shape(data)
     assert rows * columns >= len(data.depths)
-    with new_figure(columns, rows=rows, height=figure.height(data), sharex=True, sharey=True) as (drawn, axes):
-        figure.draw_panels(data, drawn, axes)
+    with new_figure(columns, rows=rows, height=height(data), sharex=True, sharey=True) as (drawn, axes):
+        draw_panels(data, drawn, axes)
         drawn.draw_without_rendering()
         (legend,) = drawn.legends
         page, box = drawn.bbox, legend.get_window_extent()
