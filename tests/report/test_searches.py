@@ -143,8 +143,8 @@ def test_both_winners(told, tmp_path):
     assert row["Training error at A, B (%)"] == "1.00, 5.00"
     assert "that of least training loss" in table.caption
     none = search_section(runs_of(), trials.assign(final_validation_error=np.nan), 0.5, tmp_path)
-    assert {table.name for table in none.tables} == {"good-rates", "robustness"}
-    assert not any("validation" in one for one in none.sentences)
+    assert {table.name for table in none.part.tables} == {"good-rates", "robustness"}
+    assert not any("validation" in one for one in none.part.sentences)
 
 
 def test_what_a_search_leaves_open(told):
