@@ -190,9 +190,11 @@ def open_archive(archive: Path) -> Listing:
         raise DataError(f"{archive} can't be read: {printable(str(error))}\ndownload it again") from None
     files: dict[str, ImageFile] = {}
     bad, unread = [], []
-    for member in members:
+    for number, member in enumerate(members, start=1):
         if _leads_outside(member.orig_filename):
             bad.append(BadFile(member.filename, "would land outside the folder"))
+        elif not member.filename:  # also where it begins with a NUL, after which nothing counts
+            bad.append(BadFile(f"(member {number})", "has no name"))
         elif member.is_dir() or any(map(is_system, member.filename.split("/"))):
             continue
         elif problem := _problem(member):

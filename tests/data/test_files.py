@@ -1,3 +1,4 @@
+import re
 import zipfile
 
 import pytest
@@ -129,6 +130,20 @@ def test_linked_folders_are_followed_once_and_in_no_circle(tmp_path):
     assert names(open_folder(root / "train" / "cow", root)) == [
         "train/cow/back/a.jpg", "train/cow/back/z/b.jpg", "train/cow/c.jpg", "train/cow/deep/d.jpg",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_members_without_a_name_are_bad(first, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cat.0.jpg", b"x")
+        archive.writestr("cat.1.jpg", b"y")
+    data = path.read_bytes()
+    start = [match.start() for match in re.finditer(rb"PK\x01\x02", data)][first] + 46  # in the central directory
+    path.write_bytes(data[:start] + b"\0" + data[start + 1 :])
+    listing = open_archive(path)
+    assert listing.bad == [BadFile(f"(member {first + 1})", "has no name")]
+    assert [file.name for file in listing.files] == [f"cat.{1 - first}.jpg"]
 
 
 def test_files_that_are_not_read_are_counted_and_named():
