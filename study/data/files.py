@@ -191,10 +191,8 @@ def open_archive(archive: Path) -> Listing:
     files: dict[str, ImageFile] = {}
     bad, unread = [], []
     for number, member in enumerate(members, start=1):
-        if _leads_outside(member.orig_filename):
-            bad.append(BadFile(member.filename, "would land outside the folder"))
-        elif not member.filename:  # also where it begins with a NUL, after which nothing counts
-            bad.append(BadFile(f"(member {number})", "has no name"))
+        if problem := _name_problem(member):
+            bad.append(BadFile(member.filename or f"(member {number})", problem))
         elif member.is_dir() or any(map(is_system, member.filename.split("/"))):
             continue
         elif problem := _problem(member):
@@ -223,6 +221,13 @@ def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         raise TooLargeError
     with opened.open(member) as file:
         return file.read(member.file_size + 1)
+
+
+def _name_problem(member: zipfile.ZipInfo) -> str:
+    """Return why a member's name is refused, or an empty text."""
+    if _leads_outside(member.orig_filename):
+        return "would land outside the folder"
+    return "" if member.filename else "has no name"  # or begins with a NUL, which ends it
 
 
 def _leads_outside(name: str) -> bool:
