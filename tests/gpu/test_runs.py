@@ -207,7 +207,7 @@ def test_predictions(digits: Dataset, tmp_path: Path, views: str) -> None:
     assert torch.equal(found, expected)
     assert gpu.waits == {
         "train/predict.py predict_probabilities: copied from the host": 1,
-        "predict.py Predictor.probabilities: copied to the host": 1,
+        "inference.py Predictor.probabilities: copied to the host": 1,
     }
 
 

@@ -37,7 +37,7 @@ def test_a_file_more_or_less_changes_the_digest(program: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "launch/record.py", "report/verdict.py", "track/tags.py", "tune/search.py", "cli.py", "data/download.py",
+    "launch/scheduler/run_logger.py", "verdict/verdict.py", "track/tags.py", "tune/search.py", "cli/app.py", "data/download.py",
     "data/decode.py",  # the fingerprint tells what it comes to
 ])  # fmt: skip
 def test_other_code_does_not(program: Path, name: str) -> None:
