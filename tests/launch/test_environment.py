@@ -36,11 +36,20 @@ def test_a_file_more_or_less_changes_the_digest(program: Path) -> None:
     assert len({code(), more, digest_of(program)}) == 3
 
 
-@pytest.mark.parametrize("name", [
-    "launch/scheduler/run_logger.py", "verdict/verdict.py", "track/tags.py", "tune/search.py", "cli/app.py", "data/download.py",
-    "data/decode.py",  # the fingerprint tells what it comes to
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "launch/scheduler/run_logger.py",
+        "verdict/verdict.py",
+        "track/tags.py",
+        "tune/search.py",
+        "cli/app.py",
+        "data/download.py",
+        "data/decode.py",  # the fingerprint tells what it comes to
+    ],
+)
 def test_other_code_does_not(program: Path, name: str) -> None:
+    assert (program / name).exists()
     with (program / name).open("a") as file:
         file.write("SPEED = 2\n")
     assert digest_of(program) == code()
