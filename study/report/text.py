@@ -1,42 +1,27 @@
 """Sentences of the report, written from numbers by templates: a sentence is what one `{% call say() %}` holds."""
 
-import math
 import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from study.report.moments import phrase
-from study.verdict.text import bounds, capital, grounds, listed, more_or_less, number, p_value, points, size
+from study.verdict.text import listed, points, sentence_templates
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("study.report"),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = sentence_templates("study.report")
     environment.filters |= {
-        "points": lambda *values: points(*map(float, values)),
-        "number": number,
-        "count": lambda value: f"{value:,.0f}",
-        "p": p_value,
+        "points": lambda *values: points(*map(float, values)),  # NumPy's numbers round otherwise
         "listed": lambda items: listed(list(items)),
-        "capital": capital,
-        "size": size,
-        "ends": bounds,
-        "grounds": grounds,
-        "more_or_less": more_or_less,
+        "count": lambda value: f"{value:,.0f}",
         "moment": phrase,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
     }
-    environment.tests["nan"] = math.isnan
     return environment
 
 

@@ -1,7 +1,9 @@
-"""How numbers, intervals and lists are written in a sentence."""
+"""How numbers, intervals and lists are written in a sentence, by functions and by templates."""
 
 import math
 from collections.abc import Callable, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from study.statistics.interval import Interval
 
@@ -78,3 +80,24 @@ def listed(words: Sequence[str]) -> str:
 def capital(text: str) -> str:
     """Return a sentence with its first letter as a capital."""
     return f"{text[0].upper()}{text[1:]}"
+
+
+def sentence_templates(package: str) -> Environment:
+    """Return the environment of a package's templates of sentences: plain text, with these functions as filters."""
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # the page escapes the text
+    environment.filters |= {
+        "points": points,
+        "size": size,
+        "bounds": bounds,
+        "grounds": grounds,
+        "more_or_less": more_or_less,
+        "p_value": p_value,
+        "probability": probability,
+        "number": number,
+        "listed": listed,
+        "capital": capital,
+    }
+    environment.tests |= {"nan": math.isnan, "infinite": math.isinf}
+    return environment

@@ -1,18 +1,17 @@
 """The verdict in sentences: the templates, and how they write numbers."""
 
-import math
 import re
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from study.statistics.interval import Interval
 from study.statistics.power import MOST_SEEDS
-from study.verdict import text
 from study.verdict.pairs import ALPHA, Pair
 from study.verdict.rule import UNFAIR
 from study.verdict.shortcut_effect import UNLIKE, ShortcutEffect
+from study.verdict.text import sentence_templates
 
 MANY_SEEDS = 30
 """Past so many seeds for a net, a smaller spread is the better advice."""
@@ -40,22 +39,13 @@ def _macro(name: str) -> Any:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("study.verdict"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # plain text, which the page escapes
+    environment = sentence_templates("study.verdict")
     environment.filters |= {
-        "points": text.points,
-        "size": text.size,
-        "bounds": text.bounds,
-        "p_value": text.p_value,
-        "probability": text.probability,
-        "listed": text.listed,
-        "capital": text.capital,
         "uncapital": lambda words: f"{words[0].lower()}{words[1:]}",
         "flipped": _flipped,
         "sentence": sentence,
     }
-    environment.tests |= {"nan": math.isnan, "infinite": math.isinf, "worse": Pair.worse, "significant": _significant}
+    environment.tests |= {"worse": Pair.worse, "significant": _significant}
     environment.globals |= {
         "ALPHA": ALPHA,
         "UNFAIR": UNFAIR,
