@@ -323,8 +323,10 @@ def _copy_tables() -> None:
         if engine.dialect.name != "sqlite":
             make(engine)
             return
-        with closing(engine.raw_connection()) as connection:
+        with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):
             made.backup(connection.driver_connection)
+            return
+        make(engine)  # where a copy fails, on a full disk say, the program meets what MLflow raises
 
     utils._initialize_tables = copy
 

@@ -30,7 +30,8 @@ def once(seed):
 def fault(seed):
     import torch
     if seed == 0 and once(0):
-        ctypes.CDLL(None).pause()  # in the middle of a library, deaf to Python
+        while True:
+            ctypes.CDLL(None).pause()  # in the middle of a library, deaf to Python; a signal ends only one pause
     if seed == 1:
         ctypes.string_at(0)
     if seed == 2 and once(2):

@@ -72,6 +72,12 @@ class _Slot:
     """Tasks that it reported as over, until they are released."""
     last_message_at: float = field(default_factory=time.monotonic)
     silent: float | None = None
+    """Seconds without a heartbeat after which it was killed; None if it wasn't killed."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it waits for a task; one that was killed may still report the end of its last task."""
+        return self.ready and not self.tasks and self.silent is None
 
     def send(self, message: object) -> None:
         if self.worker.connection is not None:
@@ -100,7 +106,7 @@ class WorkerPool:
 
     def free(self) -> int:
         """Return how many workers have started and wait for a task."""
-        return sum(slot.ready and not slot.tasks for slot in self._slots)
+        return sum(slot.free for slot in self._slots)
 
     def waiting_for(self) -> str:
         """Return the resources that workers wait for; "" once one has started."""
@@ -114,15 +120,11 @@ class WorkerPool:
         if self._replicas == 1 or not all(slot.tasks for slot in self._slots):
             return []
         slots = sorted(self._slots, key=lambda slot: len(slot.tasks))
-        return [slot.tasks[0] for slot in slots if len(slot.tasks) < self._replicas]
+        return [slot.tasks[0] for slot in slots if len(slot.tasks) < self._replicas and slot.silent is None]
 
     def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
         """Send a task to a free worker, or to the worker that does the task `beside`; return its info."""
-        slot = next(
-            slot
-            for slot in self._slots
-            if (beside in slot.tasks if beside is not None else slot.ready and not slot.tasks)
-        )
+        slot = next(slot for slot in self._slots if (slot.free if beside is None else beside in slot.tasks))
         if not slot.tasks:
             slot.last_message_at = time.monotonic()  # a worker without a task sends no heartbeats
         slot.tasks.append(task.task)

@@ -51,7 +51,7 @@ def test_side_by_side_first_then_together_then_less(pool: WorkerPool) -> None:
     assert pool.free() == 1
 
 
-def test_a_worker_is_taken_away_while_it_is_messages(pool: WorkerPool) -> None:
+def test_a_worker_is_taken_away_while_it_reports(pool: WorkerPool) -> None:
     pool.assign(broken_task("a"))
     pool.assign(broken_task("b"))
     messages = []
@@ -63,7 +63,7 @@ def test_a_worker_is_taken_away_while_it_is_messages(pool: WorkerPool) -> None:
     assert len(pool) == 1
 
 
-def test_all_that_a_dead_worker_had_is_messages(pool: WorkerPool) -> None:
+def test_all_tasks_of_a_dead_worker_are_reported(pool: WorkerPool) -> None:
     for slot in pool._slots:
         os.kill(slot.worker.process.pid, signal.SIGSTOP)  # type: ignore[attr-defined] # so that it says nothing first
     pool.assign(broken_task("a"))
@@ -75,3 +75,13 @@ def test_all_that_a_dead_worker_had_is_messages(pool: WorkerPool) -> None:
     while not {"a", "c"} <= {message.task for message in messages if type(message).__name__ == "WorkerDied"}:  # type: ignore[union-attr]
         messages += list(pool.poll(5))
     assert len(pool) == 2
+
+
+def test_a_worker_killed_for_silence_gets_no_task(pool: WorkerPool) -> None:
+    killed = pool._slots[0]
+    killed.silent = 60.0
+    assert pool.free() == 1
+    pool.assign(broken_task("a"))
+    assert killed.tasks == []
+    killed.tasks.append("b")  # it has not reported the end of its last task
+    assert pool.partners() == ["a"]
