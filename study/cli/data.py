@@ -44,21 +44,18 @@ class DataOptions:
             StudyError: neither a data set nor a grid is named, or both.
         """
         from study.config import DatasetSpec, load_grid
-        from study.data.load import LOADERS, known_names
-        from study.errors import nearest
+        from study.data.load import check_name
 
         given = {"root": self.root, "image_size": self.image_size, "resize": self.resize}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         changes |= {"skip_bad": True} if self.skip_bad else {}
-        if (self.dataset is None) == (self.grid is None):
-            raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
-        if self.grid is not None:
+        if self.grid is not None and self.dataset is None:
             point = load_grid(self.grid).points[0]
             fields = point.dataset.model_dump(exclude_unset=True)
             return DatasetSpec.model_validate({**fields, **changes}), point.recipe.augment
-        if self.dataset not in LOADERS:
-            hint = nearest(self.dataset or "", list(LOADERS)) or known_names()
-            raise StudyError(f"no data set is called '{self.dataset}'{hint}")
+        if self.dataset is None or self.grid is not None:
+            raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
+        check_name(self.dataset)
         return DatasetSpec.model_validate({"name": self.dataset, **changes}), "crop-flip"
 
 

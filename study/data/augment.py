@@ -84,14 +84,9 @@ class CropFlip(Nothing):
 
 
 def _windows(images: Tensor, which: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut windows (N, C, h, w) of one size, in channels_last, out of contiguous images (K, H, W, C).
+    """Cut windows (N, C, h, w) of `size` (h, w), in channels_last, out of contiguous images (K, H, W, C).
 
-    Args:
-        images: the images.
-        which: the index of each window's image (N,).
-        top: the first row of each (N,).
-        left: the first column of each (N,).
-        size: height and width of the windows, (h, w).
+    `which` is the index of each window's image (N,), `top` its first row (N,) and `left` its first column (N,).
     """
     count, high, wide, c = images.shape
     h, w = size
@@ -118,7 +113,6 @@ class ImageNetCrop:
     eigenvectors = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
     def side(self, size: int) -> int:
-        """Return the side of the crops of images held at `size`."""
         return max(1, round(size * self.crop / self.held))
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:

@@ -119,7 +119,8 @@ def _untar(archive: Path) -> dict[str, bytes]:
     """Read the members of an archive into memory: faster than unpacking it to disk, and nothing to clean up."""
     files: dict[str, bytes] = {}
     try:
-        with gzip.open(archive) as unpacked, _tar(_Bounded(unpacked)) as tar:
+        # All that the stream is asked for is to read.
+        with gzip.open(archive) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as tar:  # type: ignore[call-overload]
             for member in tar:
                 content: IO[bytes] | None = tar.extractfile(member) if member.isreg() else None
                 if content is not None:
@@ -127,10 +128,6 @@ def _untar(archive: Path) -> dict[str, bytes]:
     except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{archive} can't be read: {printable(str(error))}: delete it and run again") from None
     return files
-
-
-def _tar(stream: _Bounded) -> tarfile.TarFile:
-    return tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload, no-any-return]  # all it does is read
 
 
 def _split(batches: list[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> Split:

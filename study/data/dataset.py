@@ -15,7 +15,7 @@ from study.data.measure import ChannelStatistics, Measures, channel_statistics, 
 from study.errors import DataError, printable
 
 CHUNK = 4096
-"""Images hashed at a time: bounds the copy made of a split that isn't contiguous."""
+"""Images read at a time: bounds the copy made of a split that isn't contiguous."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Split:
             else self.gather(torch.arange(*positions.indices(len(self)), device=self.rows.device))
         )
 
-    def chunks(self, size: int) -> Iterator[Tensor]:
-        """Yield all images in order, `size` at a time, (B, C, H, W)."""
-        for start in range(0, len(self), size):
-            yield self.part(slice(start, start + size))
+    def chunks(self) -> Iterator[Tensor]:
+        """Yield all images in order, `CHUNK` at a time, (B, C, H, W)."""
+        for start in range(0, len(self), CHUNK):
+            yield self.part(slice(start, start + CHUNK))
 
     def to(self, device: torch.device | str) -> "Split":
         """Return the split on `device` with its own images alone; return itself if it's already there."""
@@ -117,21 +117,19 @@ class Split:
 
     def names(self) -> list[str]:
         """Return each image's path below the root, or its position if images aren't files."""
-        if self.files is None:
-            return [str(i) for i in self._row_numbers()]
-        return [self.files.names[i] for i in self._row_numbers()]
+        return [str(i) if self.files is None else self.files.names[i] for i in self._row_numbers()]
 
     def measures(self) -> Measures:
         """Return the sizes and sums of this split's original images, one per row."""
         if self.files is not None:
             return self.files.measures.take(self._row_numbers())
-        return measure_images(self.chunks(CHUNK), self.image_shape)
+        return measure_images(self.chunks(), self.image_shape)
 
     def statistics(self) -> ChannelStatistics:
         """Return mean and variance of each channel over the original images of this split."""
         if self.files is not None:
             return channel_statistics(self.measures())
-        return pooled_statistics(self.chunks(CHUNK), self.image_shape)
+        return pooled_statistics(self.chunks(), self.image_shape)
 
     def _row_numbers(self) -> list[int]:
         return list(range(len(self.pixels))) if self.rows is None else self.rows.tolist()
@@ -186,8 +184,7 @@ def fingerprint(train: Split, validation: Split | None, test: Split, classes: tu
     It depends on content alone, so two machines that hold the same images in the same order agree. Of decoded files,
     the digests made when they were decoded stand for the pixels, so that a large set needn't be read again.
     """
-    digest = hashlib.sha256()
-    digest.update(repr(classes).encode())
+    digest = hashlib.sha256(repr(classes).encode())
     for name, split in (("train", train), ("validation", validation), ("test", test)):
         digest.update(f"{name}:{(len(split), *split.image_shape) if split is not None else None}".encode())
         if split is not None:
@@ -202,5 +199,5 @@ def _bytes(split: Split) -> Iterator[memoryview]:
         digests = split.files.digests
         yield (digests if split.rows is None else digests[split.rows]).numpy().data
         return
-    for images in split.chunks(CHUNK):
+    for images in split.chunks():
         yield images.contiguous().cpu().numpy().data

@@ -182,12 +182,8 @@ def mean_colour(total: NDArray[np.int64], rgb: Pixels) -> Pixels:
 def square(rgb: Pixels, size: int, resize: Resize, fill: Pixels) -> Pixels:
     """Make an image (H, W, 3) square, (S, S, 3): bilinear, antialiased where it shrinks; untouched at the right size.
 
-    Args:
-        rgb: the image.
-        size: S.
-        resize: `crop` resizes the short side to S and keeps the centre; `pad` resizes the long side to S and fills up
-            with `fill`; `stretch` resizes both sides to S.
-        fill: a colour (3,).
+    `crop` resizes the short side to `size` (S) and keeps the centre; `pad` resizes the long side to S and fills up with
+    the colour `fill` (3,); `stretch` resizes both sides to S.
     """
     height, width, _ = rgb.shape
     if resize == "crop":

@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,24 +62,17 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
     failures = keep_done(target)
     todo = np.flatnonzero(target.records["state"] == PENDING)
     done = len(files) - len(todo)
-
-    def decode_chunk(rows: NDArray[np.int64]) -> Failures:
-        return _decode_some(files, read, target, rows)
-
-    with target.reasons.open("a", encoding="utf-8") as reasons:
-
-        def record(rows: NDArray[np.int64], failed: Failures) -> None:
-            nonlocal done
+    chunks = _in_chunks(partial(_decode_some, files, read, target), todo, threads(files))
+    with target.reasons.open("a", encoding="utf-8") as reasons, closing(chunks):
+        for rows, failed in chunks:
             for row, why in failed.items():
                 reasons.write(json.dumps([row, why]) + "\n")
             if failed:
                 reasons.flush()
-            failures.update(failed)
+            failures |= failed
             done += len(rows)
             if progress is not None:
                 progress("decoding images", done / len(files))
-
-        _in_chunks(decode_chunk, todo, threads(files), record)
     return failures
 
 
@@ -109,7 +104,7 @@ def forget_damaged(pixels: Pixels, records: Records) -> None:
                 records["state"][row] = PENDING
         return {}
 
-    _in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores())
+    list(_in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores()))
 
 
 def available_cores() -> int:
@@ -130,12 +125,9 @@ def holds(pixels: Pixels, record: Any) -> bool:
 
 
 def _in_chunks(
-    work: Callable[[NDArray[np.int64]], Failures],
-    rows: NDArray[np.int64],
-    workers: int,
-    on_done: Callable[[NDArray[np.int64], Failures], None] | None = None,
-) -> None:
-    """Call `work` on chunks of `rows` in threads, and `on_done` here with the outcomes; a stop drops the rest."""
+    work: Callable[[NDArray[np.int64]], Failures], rows: NDArray[np.int64], workers: int
+) -> Generator[tuple[NDArray[np.int64], Failures]]:
+    """Call `work` on chunks of `rows` in threads; yield each with its outcome when done; a stop drops the rest."""
     # One core per thread: PyTorch would start more threads in each, which would wait for one another.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     with warnings.catch_warnings():
@@ -146,10 +138,7 @@ def _in_chunks(
                 chunk = rows[start : start + CHUNK]
                 tasks[pool.submit(work, chunk)] = chunk
             for task in as_completed(tasks):
-                if on_done is not None:
-                    on_done(tasks[task], task.result())
-                else:
-                    task.result()
+                yield tasks[task], task.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

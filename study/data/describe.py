@@ -21,7 +21,6 @@ from study.data.normalize import Normalizer
 Pixels = NDArray[np.uint8]
 
 SAMPLES = 40
-CHUNK = 4096
 DEFINITION = (
     "on values 0..1 of the original pixels (8 bits, upright, transparent parts on white): "
     "mean is the mean over images of each image's own mean; "
@@ -57,20 +56,22 @@ def describe(dataset: Dataset) -> Description:
     measures = reduce(Measures.join, parts)
     table = _table(dataset, measures)
     whole, training = channel_statistics(measures), channel_statistics(parts[0])
+    values, training_values = (
+        {name: list(getattr(part, name)) for name in ("mean", "variance", "std")} for part in (whole, training)
+    )
     counts = Counter(table["class"])
     statistics = {
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "images": whole.images,
         "channels": list(whole.channels),
-        **{name: list(getattr(whole, name)) for name in ("mean", "variance", "std")},
+        **values,
         "definition": DEFINITION,
         "classes": {name: counts[name] for name in dataset.classes},
         "splits": {name: len(split) for name, split in splits.items()},
         "height": _range(measures.height),
         "width": _range(measures.width),
-        "training": {"images": training.images}
-        | {name: list(getattr(training, name)) for name in ("mean", "variance", "std")},
+        "training": {"images": training.images, **training_values},
         "skipped": [{"name": bad.name, "reason": bad.reason} for bad in dataset.skipped],
         "notes": list(dataset.notes),
     }
@@ -113,7 +114,7 @@ def _samples(dataset: Dataset) -> tuple[Pixels, NDArray[np.int64]]:
 def _mean_image(dataset: Dataset) -> Pixels:
     total = torch.zeros(dataset.image_shape, dtype=torch.int64)
     for split in dataset.splits().values():
-        for chunk in split.chunks(CHUNK):
+        for chunk in split.chunks():
             total += sum_of(chunk, power=1).cpu()
     count = sum(len(split) for split in dataset.splits().values())
     return (total.double() / count).round().to(torch.uint8).permute(1, 2, 0).numpy()

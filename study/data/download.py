@@ -8,7 +8,6 @@ import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock
 
@@ -69,19 +68,13 @@ def _download(remote: Remote, folder: Path, progress: Progress | None) -> None:
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                _copy(response, file, total, f"downloading {remote.name}", progress)
+                while block := response.read(BLOCK):
+                    file.write(block)
+                    if progress is not None and total:
+                        progress(f"downloading {remote.name}", min(1.0, file.tell() / total))
             if not has_md5(part, remote.md5):
                 raise ValueError(f"{remote.name} from {remote.url} has the wrong checksum")
             part.replace(folder / remote.name)
         finally:
             with suppress(FileNotFoundError):
                 part.unlink()
-
-
-def _copy(response: IO[bytes], file: IO[bytes], total: int, task: str, progress: Progress | None) -> None:
-    done = 0
-    while block := response.read(BLOCK):
-        file.write(block)
-        done += len(block)
-        if progress is not None and total:
-            progress(task, min(1.0, done / total))

@@ -78,15 +78,9 @@ class BadFilesError(DataError):
         lines = listed(bad)
         if len(bad) > SHOWN:
             lines.append(f"  and {len(bad) - SHOWN} more; `study data prepare` lists them all")
-        super().__init__(
-            "\n".join(
-                [
-                    f"{len(bad)} of {total} image files can't be used:",
-                    *lines,
-                    "mend or remove them, or go on without them: 'skip_bad: true' under dataset",
-                ]
-            )
-        )
+        first = f"{len(bad)} of {total} image files can't be used:"
+        advice = "mend or remove them, or go on without them: 'skip_bad: true' under dataset"
+        super().__init__("\n".join([first, *lines, advice]))
         self.bad = bad
 
 
@@ -108,9 +102,8 @@ def first_names(names: Sequence[str]) -> str:
 def kinds_of(names: Iterable[str]) -> str:
     """Count names by suffix: `3 .heic, 1 .txt`."""
     kinds = Counter(PurePath(name).suffix.lower() or "without suffix" for name in names)
-    return first_names(
-        [f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))]
-    )
+    by_count = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    return first_names([f"{count:,} {kind}" for kind, count in by_count])
 
 
 def not_read(names: Sequence[str]) -> tuple[str, ...]:
@@ -209,8 +202,7 @@ def open_archive(archive: Path) -> Listing:
     def read(file: ImageFile) -> bytes:
         if not hasattr(local, "opened"):
             local.opened = zipfile.ZipFile(archive)
-        opened: zipfile.ZipFile = local.opened
-        return _content(opened, places[file.name])
+        return _content(local.opened, places[file.name])
 
     return Listing(list(files.values()), bad, unread, read)
 
@@ -225,13 +217,10 @@ def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _name_problem(member: zipfile.ZipInfo) -> str:
     """Return why a member's name is refused, or an empty text."""
-    if _leads_outside(member.orig_filename):
+    name = member.orig_filename
+    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         return "would land outside the folder"
     return "" if member.filename else "has no name"  # or begins with a NUL, which ends it
-
-
-def _leads_outside(name: str) -> bool:
-    return name.startswith(("/", "\\")) or bool(re.match(r"[A-Za-z]:", name)) or ".." in re.split(r"[/\\]", name)
 
 
 def _problem(member: zipfile.ZipInfo) -> str:

@@ -88,11 +88,12 @@ def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> 
         BadFilesError: files that can't be used or have a wrong name, and `spec.skip_bad` isn't set.
     """
     place, listing = open_training(given_folder(spec.name, spec.root))
-    files = [file for file in listing.files if DOGS_NAME.fullmatch(_base(file.name))]
-    wrong = sorted(file.name for file in listing.files if not DOGS_NAME.fullmatch(_base(file.name)))
+    matches = [(file, DOGS_NAME.fullmatch(file.name.rpartition("/")[2])) for file in listing.files]
+    # By label, number and name: the order of the images, the same for folder and archive.
+    labelled = sorted((DOGS_CLASSES.index(match[1]), int(match[2]), file) for file, match in matches if match)
+    labels, files = np.asarray([label for label, _, _ in labelled], dtype=np.int64), [file for _, _, file in labelled]
+    wrong = sorted(file.name for file, match in matches if not match)
     bad = [*listing.bad, *(BadFile(name, "isn't called cat.N.jpg or dog.N.jpg") for name in wrong)]
-    files.sort(key=_order)
-    labels = np.asarray([_order(file)[0] for file in files], dtype=np.int64)
     missing = [name for label, name in enumerate(DOGS_CLASSES) if label not in labels]
     if missing:
         raise DataError("\n".join([f"no {missing[0]} in {place}: they are {missing[0]}.N.jpg", *listed(bad)]))
@@ -120,17 +121,6 @@ def open_training(root: Path) -> tuple[Path, Listing]:
     raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
 
 
-def _order(file: ImageFile) -> tuple[int, int, str]:
-    """Return label, number and name: the order of the images, the same for folder and archive."""
-    match = DOGS_NAME.fullmatch(_base(file.name))
-    assert match is not None  # noqa: S101 (files of other names were taken out)
-    return DOGS_CLASSES.index(match[1]), int(match[2]), file.name
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
 def decode_split(
     files: Sequence[ImageFile],
     labels: NDArray[np.int64],
@@ -141,16 +131,10 @@ def decode_split(
     bad: Sequence[BadFile] = (),
     progress: Progress | None = None,
 ) -> tuple[Split, NDArray[np.int64], tuple[BadFile, ...]]:
-    """Decode `files`; return the usable images, their positions in `files` (N,), and the skipped files.
+    """Decode `files` (M) with `labels` (M,); return the usable images, their positions (N,), and the skipped files.
 
-    Args:
-        files: the image files, M of them.
-        labels: a class for each (M,).
-        read: returns the bytes of a file.
-        spec: the size, the way of resizing, and whether bad files are skipped.
-        default_size: side of the square images in pixels if `spec` has none.
-        bad: files that are known to be unusable already.
-        progress: called with the current task and the part of it that is done.
+    `default_size` is the side of the square images in pixels if `spec` has none; `bad` are files that are known to be
+    unusable already.
 
     Raises:
         BadFilesError: files can't be used, and `spec.skip_bad` isn't set.

@@ -92,11 +92,8 @@ def _folder_named(folders: Iterable[Path], role: tuple[str, ...], root: Path) ->
 def _is_class(training: Path, folders: Iterable[Path]) -> bool:
     """Whether a folder called `train` is a class, such as trains among means of transport."""
     others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
-    return (
-        not subfolders(training)
-        and any(_direct_images(training))
-        and any(any(_direct_images(folder)) for folder in others)
-    )
+    has_images = any(_direct_images(training)) and any(any(_direct_images(folder)) for folder in others)
+    return has_images and not subfolders(training)
 
 
 def _direct_images(folder: Path) -> Iterator[Path]:
@@ -203,18 +200,14 @@ def class_problem(train: Part, test: Part | None, root: Path) -> str:
     if not train.classes:
         return f"{root} has no image that is read"
     if test is not None and set(train.classes) != set(test.classes):
-        only = (
-            (part.folder.name, part.classes.keys() - other.classes) for part, other in ((train, test), (test, train))
-        )
-        listed = "; ".join(f"only in {name}/: {first_names(sorted(names))}" for name, names in only if names)
+        pairs = ((train, test), (test, train))
+        only = ((part.folder.name, sorted(part.classes.keys() - other.classes)) for part, other in pairs)
+        listed = "; ".join(f"only in {name}/: {first_names(names)}" for name, names in only if names)
         return f"{root}: classes differ between the splits: {listed}"
     if len(train.classes) < 2:
         (name,) = train.classes
         inner = train.folder / name
-        deeper = f"; if the folders in {inner} are the classes, that is the root" if _has_folders(inner) else ""
+        has_folders = inner.is_dir() and subfolders(inner)
+        deeper = f"; if the folders in {inner} are the classes, that is the root" if has_folders else ""
         return f"{root} has one class only ({printable(name)}): there is nothing to tell apart{printable(deeper)}"
     return ""
-
-
-def _has_folders(folder: Path) -> bool:
-    return folder.is_dir() and bool(subfolders(folder))

@@ -62,16 +62,11 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     A source without test images is split first; then limits are applied, and the validation images are taken out of the
     remaining training images.
 
-    Args:
-        spec: which images, and how they are split.
-        progress: called with the current task and the part of it that is done, while files are downloaded or decoded.
-
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.
     """
     name = spec if isinstance(spec, str) else spec.name
-    if name not in LOADERS:
-        raise DataError(f"no data set is called '{name}'{nearest(name, list(LOADERS)) or known_names()}")
+    check_name(name)
     if isinstance(spec, str):
         from study.config import DatasetSpec
 
@@ -86,8 +81,15 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     return _split(source, spec)
 
 
-def known_names() -> str:
-    return f": there are {', '.join(LOADERS)}"
+def check_name(name: str) -> None:
+    """Check that there is a data set of this name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in LOADERS:
+        hint = nearest(name, list(LOADERS)) or f": there are {', '.join(LOADERS)}"
+        raise DataError(f"no data set is called '{name}'{hint}")
 
 
 def _split(source: Source, spec: "DatasetSpec") -> Dataset:

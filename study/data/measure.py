@@ -38,16 +38,11 @@ class Measures:
     def take(self, rows: ArrayLike) -> "Measures":
         """Return the rows at `rows`."""
         index = np.asarray(rows, dtype=np.int64)
-        return Measures(self.height[index], self.width[index], self.total[index], self.squares[index])
+        return Measures(*(column[index] for column in vars(self).values()))
 
     def join(self, other: "Measures") -> "Measures":
         """Return the rows of both, one after the other."""
-        return Measures(
-            np.concatenate([self.height, other.height]),
-            np.concatenate([self.width, other.width]),
-            np.concatenate([self.total, other.total]),
-            np.concatenate([self.squares, other.squares]),
-        )
+        return Measures(*map(np.concatenate, zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -88,13 +83,9 @@ def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Mea
         x = chunk.to(torch.int64).flatten(2)  # (B, C, H W)
         total.append(x.sum(2).cpu().numpy())
         squares.append(x.square().sum(2).cpu().numpy())
-    count = sum(len(part) for part in total)
-    return Measures(
-        np.full(count, height, dtype=np.int64),
-        np.full(count, width, dtype=np.int64),
-        np.concatenate(total),
-        np.concatenate(squares),
-    )
+    sums = np.concatenate(total)
+    heights, widths = (np.full(len(sums), side, dtype=np.int64) for side in (height, width))
+    return Measures(heights, widths, sums, np.concatenate(squares))
 
 
 def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> ChannelStatistics:

@@ -12,8 +12,6 @@ from study.data.dataset import Split
 from study.data.measure import sum_of
 from study.errors import DataError
 
-CHUNK = 4096
-"""Images summed at a time: bounds the copy made of a split that isn't contiguous."""
 LEAST_STD = 1 / 255
 """Smallest deviation that is divided by: one grey level."""
 
@@ -27,10 +25,10 @@ class Normalizer:
 
     @classmethod
     def fit(cls, split: Split, kind: str, *, augment: str = "none") -> "Normalizer":
-        """Measure the training split.
+        """Measure the training images.
 
         Args:
-            split: the training images, N of them.
+            split: the training images.
             kind: `pixel-mean` subtracts each pixel's mean (C, H, W) and doesn't divide (section 4.2 of the paper);
                 `channel` subtracts each channel's mean (C, 1, 1) and divides by its deviation, measured on the original
                 images if the split's were resized (see `measure`); `none` only scales.
@@ -47,15 +45,12 @@ class Normalizer:
         if kind == "none":
             return cls(torch.zeros_like(unit), unit)
         if kind == "pixel-mean" and augment != "imagenet":
-            total = sum(
-                (sum_of(chunk, power=1) for chunk in split.chunks(CHUNK)), torch.zeros((), device=device)
-            )  # (C, H, W)
+            sums = (sum_of(chunk, power=1) for chunk in split.chunks())
+            total = sum(sums, torch.zeros((), device=device))  # (C, H, W)
             return cls((total.double() / (255 * len(split))).float(), unit)
         if kind in ("pixel-mean", "channel"):
-            statistics = split.statistics()
-            mean, std = (
-                torch.tensor(values, device=device)[:, None, None] for values in (statistics.mean, statistics.std)
-            )
+            measured = split.statistics()
+            mean, std = (torch.tensor(x, device=device)[:, None, None] for x in (measured.mean, measured.std))
             return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else unit)
         raise DataError(f"no normalisation is called '{kind}': there are pixel-mean, channel and none")
 

@@ -37,8 +37,7 @@ def stratified_choice(labels: Index, count: int, seed: int) -> Index:
 
     Except for rounding, a smaller count with the same seed chooses a subset of a larger one's.
     """
-    counts = np.bincount(labels)
-    return _choice(labels, class_shares(counts, count), seed)
+    return _choice(labels, class_shares(np.bincount(labels), count), seed)
 
 
 def _choice(labels: Index, shares: Index, seed: int) -> Index:
@@ -78,11 +77,7 @@ def limit(split: Split, count: int | None, *, classes: int, seed: int, field: st
 def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed: int) -> tuple[Split, Split]:
     """Divide the images of a source without test images into training and test, both with every class.
 
-    Args:
-        everything: the images to choose from.
-        amount: a part of them (below 1), or a number of images (1 and above).
-        classes: names of the classes.
-        seed: the split seed.
+    `amount` is a part of them (below 1), or a number of images (1 and above).
 
     Raises:
         DataError: a class has a single image, or too few images would be tested or trained with.
@@ -105,11 +100,7 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
 def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[Split, Split | None]:
     """Return the remaining training images and the validation split (None for `amount` 0).
 
-    Args:
-        train: the images to choose from, limits applied.
-        amount: a part of them (below 1), or a number of images (1 and above).
-        classes: number of classes: at least as many images must be left to train on.
-        seed: the split seed.
+    `amount` is a part of `train` (below 1), or a number of images (1 and above).
 
     Raises:
         DataError: too few images would be left to train on, or none held out.
