@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from study.cli import options
 from study.cli.console import loading, print_table, writing
+from study.cli.options import DataOptions, spread
 from study.errors import StudyError
 from study.spreadsheet import plain_cell, write_frame
 from study.terminal import say
@@ -26,47 +25,10 @@ VIEWS = 7
 """Number of augmented views drawn of each image."""
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """Which data set: by its name, or that of a grid."""
-
-    dataset: str | None
-    root: str | None
-    grid: str | None
-    image_size: int | None
-    resize: str | None
-    skip_bad: bool
-
-    def chosen(self) -> "tuple[DatasetSpec, str]":
-        """Return the data set, and the augmentation that a grid uses with it.
-
-        Raises:
-            StudyError: neither a data set nor a grid is named, or both.
-        """
-        from study.config import DatasetSpec, load_grid
-        from study.data.load import check_name
-
-        given = {"root": self.root, "image_size": self.image_size, "resize": self.resize}
-        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        changes |= {"skip_bad": True} if self.skip_bad else {}
-        if self.grid is not None and self.dataset is None:
-            point = load_grid(self.grid).points[0]
-            fields = point.dataset.model_dump(exclude_unset=True)
-            return DatasetSpec.model_validate({**fields, **changes}), point.recipe.augment
-        if self.dataset is None or self.grid is not None:
-            raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
-        check_name(self.dataset)
-        return DatasetSpec.model_validate({"name": self.dataset, **changes}), "crop-flip"
-
-
 @data_app.command()
+@spread
 def stats(
-    dataset: options.DatasetOption = None,
-    root: options.RootOption = None,
-    grid: options.DataGridOption = None,
-    image_size: options.SizeOption = None,
-    resize: options.ResizeOption = None,
-    skip_bad: options.SkipBadOption = False,
+    options: DataOptions,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/DATASET-data.")] = None,
 ) -> None:
     """Write a table of all images, the mean and variance of each channel, and figures."""
@@ -75,7 +37,7 @@ def stats(
     from study.report import write_data_figures
     from study.track.datasets import write_files
 
-    spec, _ = DataOptions(dataset, root, grid, image_size, resize, skip_bad).chosen()
+    spec, _ = options.chosen()
     folder = out or Path("reports") / f"{spec.name}-data"
     with writing(folder), loading() as progress:
         try:
@@ -106,18 +68,14 @@ def stats(
 
 
 @data_app.command()
+@spread
 def prepare(
-    dataset: options.DatasetOption = None,
-    root: options.RootOption = None,
-    grid: options.DataGridOption = None,
-    image_size: options.SizeOption = None,
-    resize: options.ResizeOption = None,
-    skip_bad: options.SkipBadOption = False,
+    options: DataOptions,
 ) -> None:
     """Download what is missing, check every image, and decode it into the cache that all runs share."""
     from study.data import BadFilesError, cache, load_dataset
 
-    spec, _ = DataOptions(dataset, root, grid, image_size, resize, skip_bad).chosen()
+    spec, _ = options.chosen()
     begun = time.monotonic()
     with loading() as progress:
         try:
@@ -146,13 +104,9 @@ def prepare(
 
 
 @data_app.command()
+@spread
 def show(
-    dataset: options.DatasetOption = None,
-    root: options.RootOption = None,
-    grid: options.DataGridOption = None,
-    image_size: options.SizeOption = None,
-    resize: options.ResizeOption = None,
-    skip_bad: options.SkipBadOption = False,
+    options: DataOptions,
     augment: Annotated[
         Literal["none", "crop-flip", "imagenet"] | None,
         typer.Option(help="Default: the grid's, or crop-flip."),
@@ -168,7 +122,7 @@ def show(
 
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")
-    spec, usual = DataOptions(dataset, root, grid, image_size, resize, skip_bad).chosen()
+    spec, usual = options.chosen()
     augmentation = augment or usual
     with loading() as progress:
         loaded = load_dataset(spec, progress=progress)

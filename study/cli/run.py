@@ -1,14 +1,13 @@
 """`study run` and `study tune`: do the runs of a grid, or its searches alone, or say what they would take."""
 
 import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from study.cli import options
 from study.cli.console import print_table
+from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, without_passwords
 from study.terminal import say
@@ -17,95 +16,53 @@ if TYPE_CHECKING:
     from study.config import Grid
     from study.launch.display import Display
     from study.launch.estimate.cost import Estimate
-    from study.launch.executors.base import Hardware, Limits
     from study.launch.run_grid import Plan
     from study.launch.scheduler.scheduler import Summary
 
 PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left")
 
 
+@spread
 def run(
-    grid: options.GridOption = "experiments.yaml",
-    changes: options.SetOption = None,
-    device: options.DeviceOption = "auto",
-    workers: options.WorkersOption = None,
-    replicas: options.ReplicasOption = None,
+    options: LaunchOptions,
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
-    retries: options.RetriesOption = 2,
-    checkpoint_every: options.CheckpointOption = 20.0,
-    hang_after: options.HangOption = 30.0,
-    executor: options.ExecutorOption = "local",
-    address: options.AddressOption = None,
-    cpus: options.CpusOption = None,
-    gpus: options.GpusOption = None,
-    memory: options.MemoryOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and its cost; do nothing.")
     ] = False,
-    quiet: options.QuietOption = False,
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
-    from study.launch.executors.base import Hardware, Limits
-
-    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
     if dry_run:
-        print_plan(grid, changes or (), lr_from, hardware)
+        print_plan(options, lr_from)
     else:
-        limits = Limits(retries, checkpoint_every, 60 * hang_after)
-        raise typer.Exit(run_and_print(grid, changes or (), hardware, limits, quiet=quiet, lr_from=lr_from))
+        raise typer.Exit(run_and_print(options, lr_from))
 
 
-def tune(
-    grid: options.GridOption = "experiments.yaml",
-    changes: options.SetOption = None,
-    device: options.DeviceOption = "auto",
-    workers: options.WorkersOption = None,
-    replicas: options.ReplicasOption = None,
-    retries: options.RetriesOption = 2,
-    checkpoint_every: options.CheckpointOption = 20.0,
-    hang_after: options.HangOption = 30.0,
-    executor: options.ExecutorOption = "local",
-    address: options.AddressOption = None,
-    cpus: options.CpusOption = None,
-    gpus: options.GpusOption = None,
-    memory: options.MemoryOption = None,
-    quiet: options.QuietOption = False,
-) -> None:
+@spread
+def tune(options: LaunchOptions) -> None:
     """Search the learning rates of a grid, and run nothing else; `study run` goes on from there."""
-    from study.launch.executors.base import Hardware, Limits
-
-    hardware = Hardware(device, workers, replicas, executor, address, cpus, gpus, memory)
-    limits = Limits(retries, checkpoint_every, 60 * hang_after)
-    raise typer.Exit(run_and_print(grid, changes or (), hardware, limits, quiet=quiet, only_search=True))
+    raise typer.Exit(run_and_print(options, only_search=True))
 
 
-def run_and_print(
-    path: str,
-    changes: Sequence[str],
-    hardware: "Hardware",
-    limits: "Limits",
-    *,
-    quiet: bool,
-    lr_from: str | None = None,
-    only_search: bool = False,
-) -> int:
+def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_search: bool = False) -> int:
     """Run a grid, or its searches alone, then print its results, verdict and what to do next; return the exit code."""
     from study.config import grid_text, parse_grid
     from study.launch.display import Display
     from study.launch.run_grid import run_grid
 
-    file, place = grid_text(path)
+    changes = options.changes or ()
+    file, place = grid_text(options.grid)
     grid = with_rates(parse_grid(file, place, tuple(changes)), lr_from)
     if only_search and not any(spec.recipe.lr == "tune" for spec in grid.points):
         raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
-    words = ["study", "tune" if only_search else "run", "--grid", path]
+    words = ["study", "tune" if only_search else "run", "--grid", options.grid]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
     command = shlex.join(map(without_passwords, words))
     text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
     text += f"# learning rates from study {lr_from}\n" if lr_from else ""
-    with Display(Console(stderr=True), quiet=quiet) as display:
+    hardware, limits = options.hardware(), options.limits()
+    with Display(Console(stderr=True), quiet=options.quiet) as display:
         summary = run_grid(
             grid, display, hardware=hardware, limits=limits, text=text, command=command, only_search=only_search
         )
@@ -165,7 +122,7 @@ def print_rates(name: str) -> None:
     print_table(("net", "learning rate", "besides"), rows, title=f"{name}: learning rates", left=("net", "besides"))
 
 
-def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware: "Hardware") -> None:
+def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
     """Print the plan of a grid and the cost of what is left; measure nets of unknown speed first."""
     from study.config import load_grid
     from study.launch.display import Display, duration
@@ -174,9 +131,10 @@ def print_plan(path: str, changes: Sequence[str], lr_from: str | None, hardware:
     from study.launch.executors.devices import choose_workers
     from study.launch.run_grid import make_plan
 
+    hardware = options.hardware()
     if hardware.executor != "local":
         say("times, memory and workers below are those of this machine, not of the cluster", error=True)
-    grid = with_rates(load_grid(path, tuple(changes)), lr_from)
+    grid = with_rates(load_grid(options.grid, tuple(options.changes or ())), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
         chosen_workers = choose_workers(
