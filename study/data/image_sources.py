@@ -64,15 +64,11 @@ def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> 
     classes = tuple(tree.train.classes)
     counts = [len(part.classes[name]) for part in parts for name in classes]
     labels = np.tile(np.arange(len(classes)), len(parts)).repeat(counts)
-    split, good, skipped = decode_split(
-        files,
-        labels,
-        lambda file: read_file(root / file.name),
-        spec,
-        default_size=FOLDER_SIZE,
-        bad=bad,
-        progress=progress,
-    )
+
+    def read(file: ImageFile) -> bytes:
+        return read_file(root / file.name)
+
+    split, good, skipped = decode_split(files, labels, read, spec, default_size=FOLDER_SIZE, bad=bad, progress=progress)
     boundary = int((good < sum(counts[: len(classes)])).sum())
     train, test = (split.take(rows) for rows in torch.arange(len(split)).tensor_split([boundary]))
     for part, taken in zip(parts, (train, test), strict=False):

@@ -69,9 +69,15 @@ def channel_statistics(measures: Measures) -> ChannelStatistics:
     means = measures.total / pixels / 255  # (N, C)
     squares = measures.squares / pixels / 255**2  # (N, C)
     count, channels = means.shape
-    mean = tuple(math.fsum(means[:, c]) / count for c in range(channels))
-    variance = tuple(max(0.0, math.fsum(squares[:, c]) / count - mean[c] ** 2) for c in range(channels))
-    return ChannelStatistics(count, channel_names(channels), mean, variance, tuple(map(math.sqrt, variance)))
+    first, second = ([math.fsum(values[:, c]) / count for c in range(channels)] for values in (means, squares))
+    return _from_moments(count, first, second)
+
+
+def _from_moments(images: int, mean: list[float], squares: list[float]) -> ChannelStatistics:
+    """Return statistics from each channel's mean over images of the values, and of their squares."""
+    variance = tuple(max(0.0, square - m**2) for square, m in zip(squares, mean, strict=True))
+    names = CHANNELS.get(len(mean)) or tuple(f"channel {c}" for c in range(len(mean)))
+    return ChannelStatistics(images, names, tuple(mean), variance, tuple(map(math.sqrt, variance)))
 
 
 def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Measures:
@@ -98,16 +104,8 @@ def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> 
         second += sum_of(chunk, power=2).sum((1, 2)).cpu()
         images += len(chunk)
     pixels = images * height * width
-    mean = [total / pixels / 255 for total in first.tolist()]
-    variance = [max(0.0, total / pixels / 255**2 - m**2) for total, m in zip(second.tolist(), mean, strict=True)]
-    return ChannelStatistics(
-        images, channel_names(channels), tuple(mean), tuple(variance), tuple(map(math.sqrt, variance))
-    )
-
-
-def channel_names(channels: int) -> tuple[str, ...]:
-    """Return red, green and blue, or grey: the channels in their order."""
-    return CHANNELS.get(channels) or tuple(f"channel {c}" for c in range(channels))
+    means, squares = [total / pixels / 255 for total in first.tolist()], [x / pixels / 255**2 for x in second.tolist()]
+    return _from_moments(images, means, squares)
 
 
 def sum_of(images: Tensor, power: int) -> Tensor:

@@ -85,21 +85,18 @@ def studies(uri: str) -> list[str]:
 
     All readers of this module raise `UnreadableError`.
     """
-    with _connected(uri) as query:
-        rows = query(
-            "SELECT name FROM experiments e WHERE lifecycle_stage = 'active' AND EXISTS ("
-            " SELECT 1 FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE r.experiment_id = e.experiment_id"
-            f" AND r.lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run')"
-            " ORDER BY COALESCE(last_update_time, 0) DESC, experiment_id"
-        )
-        return [str(name) for (name,) in rows]
+    return _column(
+        uri,
+        "SELECT name FROM experiments e WHERE lifecycle_stage = 'active' AND EXISTS ("
+        " SELECT 1 FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE r.experiment_id = e.experiment_id"
+        f" AND r.lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run')"
+        " ORDER BY COALESCE(last_update_time, 0) DESC, experiment_id",
+    )
 
 
 def experiment_id(uri: str, name: str) -> str | None:
     """Return the id of an experiment, deleted or not, or None."""
-    with _connected(uri) as query:
-        rows = list(query("SELECT experiment_id FROM experiments WHERE name = ?", (name,)))
-    return str(rows[0][0]) if rows else None
+    return next(iter(_column(uri, "SELECT experiment_id FROM experiments WHERE name = ?", name)), None)
 
 
 def experiment_tags(uri: str, experiment: str) -> dict[str, str]:
@@ -115,8 +112,7 @@ def artifact_uris(uri: str, experiment: str) -> list[str]:
         "SELECT artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE experiment_id = ?"
         f" AND status = 'FINISHED' AND lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run'"
     )
-    with _connected(uri) as query:
-        return [str(location) for (location,) in query(sql, (int(experiment),))]
+    return _column(uri, sql, int(experiment))
 
 
 def runs(
@@ -249,13 +245,18 @@ def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
+def _column(uri: str, sql: str, *values: Any) -> list[str]:
+    """Return the only column of a query's rows."""
+    with _connected(uri) as query:
+        return [str(value) for (value,) in query(sql, values)]
+
+
 def _key_values(
     query: Query, table: str, chosen: str, values: tuple[Any, ...], condition: str = ""
 ) -> dict[str, dict[str, str]]:
     by_run: dict[str, dict[str, str]] = defaultdict(dict)
-    for run, key, value in query(
-        f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {condition}", values
-    ):
+    sql = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {condition}"
+    for run, key, value in query(sql, values):
         by_run[run][key] = str(value)
     return by_run
 

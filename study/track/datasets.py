@@ -50,14 +50,9 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
 
     `root` is the data set's folder, `earlier` the id of a run with an unfinished attempt.
     """
-    statistics = record.statistics
-    if earlier:
-        run_id = earlier
-        bare = store.reopen(run_id).bare
-    else:
-        tags = {tag.KIND: "dataset", tag.KEY: record.fingerprint}
-        run_id, bare = store.begin(f"data: {record.name}", {}, tags), True
-    if bare:
+    statistics, tags = record.statistics, {tag.KIND: "dataset", tag.KEY: record.fingerprint}
+    run_id = earlier or store.begin(f"data: {record.name}", {}, tags)
+    if not earlier or store.reopen(run_id).bare:
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}
         store.add_dataset(run_id, record.name, record.fingerprint, root, profile)
         params = {"dataset": record.name, "fingerprint": record.fingerprint, "classes": len(statistics["classes"])}

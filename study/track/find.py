@@ -21,13 +21,9 @@ def list_studies(uri: str | None = None) -> list[str]:
     uri = uri or tracking_uri()
 
     def ask(client: "MlflowClient") -> list[str]:
-        experiments = client.search_experiments(order_by=["last_update_time DESC"])
+        newest_first = client.search_experiments(order_by=["last_update_time DESC"])
         nets = f"tags.`{tag.KIND}` = 'run'"
-        return [
-            str(experiment.name)
-            for experiment in experiments
-            if client.search_runs([experiment.experiment_id], nets, max_results=1)
-        ]
+        return [str(e.name) for e in newest_first if client.search_runs([e.experiment_id], nets, max_results=1)]
 
     return _read(uri, lambda: database.studies(uri), ask, [])
 

@@ -309,10 +309,8 @@ def _probe_tables(client: "MlflowClient", run_id: str) -> Iterator[tuple[str, pd
         except Exception:  # each kind of store has its own errors; a report works without
             return
         for file in files:
-            try:
-                table = pd.read_parquet(
-                    io.BytesIO(file.read_bytes())
-                )  # from bytes, since a damaged file would leave a handle open
+            try:  # from bytes, since a damaged file would leave a handle open
+                table = pd.read_parquet(io.BytesIO(file.read_bytes()))
             except Exception:  # readers of damaged files may raise any error
                 continue
             if len(table) and "step" in table:

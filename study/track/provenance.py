@@ -199,11 +199,10 @@ def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:
 
 def _merge(environments: list[dict[str, str]]) -> dict[str, str]:
     """Return all values of the environments for each name."""
-    values: dict[str, list[str]] = {}
+    values: dict[str, dict[str, None]] = defaultdict(dict)
     for environment in environments:
         for key, value in environment.items():
-            values.setdefault(key, [])
-            values[key] += [value] if value and value not in values[key] else []
+            values[key] |= {value: None} if value else {}
     return {key: "; ".join(texts) for key, texts in values.items()}
 
 

@@ -255,10 +255,6 @@ class Store:
         tags = [InputTag("mlflow.data.context", "training")]
         self.do(self.client.log_inputs, run_id, datasets=[DatasetInput(dataset=dataset, tags=tags)])
 
-    def log_points(self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str] | None = None) -> None:
-        """Log points of the curves, and set tags, in one call."""
-        self._log(run_id, points, tags or {})
-
     def end(self, run_id: str, outcome: str, **details: Any) -> None:
         """Log how a run ended, with the arguments of `note_end`, and close it."""
         self.note_end(run_id, outcome, **details)
@@ -281,7 +277,7 @@ class Store:
         """
         ending = {tag.OUTCOME: outcome} | ({tag.REASON: reason[:5000]} if reason else {})
         new = {key: value for key, value in (metrics or {}).items() if step not in self._steps(run_id, key)}
-        self._log(run_id, points, {**(tags or {}), **ending}, _metrics(step, new))
+        self.log_points(run_id, points, {**(tags or {}), **ending}, _metrics(step, new))
 
     def close(self, run_id: str, outcome: str) -> None:
         """Set the status that goes with a run's outcome: the last call for a run."""
@@ -293,18 +289,20 @@ class Store:
         """Set tags of a run."""
         self.do(self.client.log_batch, run_id, tags=_tags(tags))
 
-    def _log(
-        self, run_id: str, points: Sequence[Epoch], tags: Mapping[str, str], finals: Sequence[Metric] = ()
+    def log_points(
+        self,
+        run_id: str,
+        points: Sequence[Epoch],
+        tags: Mapping[str, str] | None = None,
+        finals: Sequence[Metric] = (),
     ) -> None:
-        """Log points, then final metrics and tags, in one call, or as few as MLflow allows."""
-        *full, last = [points[start : start + POINTS_PER_CALL] for start in range(0, len(points), POINTS_PER_CALL)] or [
-            []
-        ]
-        for part in full:
-            self.do(self.client.log_batch, run_id, metrics=_point_metrics(part))
-        metrics = [*_point_metrics(last), *finals]
+        """Log points of the curves, then final metrics and tags, in one call, or as few as MLflow allows."""
+        while len(points) > POINTS_PER_CALL:
+            self.do(self.client.log_batch, run_id, metrics=_point_metrics(points[:POINTS_PER_CALL]))
+            points = points[POINTS_PER_CALL:]
+        metrics = [*_point_metrics(points), *finals]
         if metrics or tags:
-            self.do(self.client.log_batch, run_id, metrics=metrics, tags=_tags(tags))
+            self.do(self.client.log_batch, run_id, metrics=metrics, tags=_tags(tags or {}))
 
     def add_texts(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Store texts as artifacts, by name."""
@@ -380,6 +378,5 @@ def _metrics(step: int, values: Mapping[str, float | None], when: float | None =
     They carry their time, so that a repeated call adds no value twice.
     """
     stamp = int(1000 * (time.time() if when is None else when))
-    return [
-        Metric(key, value, stamp, step) for key, value in values.items() if value is not None and math.isfinite(value)
-    ]
+    finite = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
+    return [Metric(key, value, stamp, step) for key, value in finite.items()]
