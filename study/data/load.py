@@ -1,15 +1,10 @@
 """Load a data set by its specification: source, limits, validation split, fingerprint."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
-from study.data import cifar, fashion_mnist, image_sources
-from study.data.dataset import Dataset, Split, fingerprint
+from study.data import cifar, digits, fashion_mnist, image_sources
+from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit, take_test
 from study.errors import DataError, nearest, printable
@@ -17,35 +12,8 @@ from study.errors import DataError, nearest, printable
 if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only trains may lack
     from study.config import DatasetSpec
 
-LEVELS = 16
-"""The scans' values are counts from 0 to 16."""
-
-
-def load_digits(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return 1,797 scans of handwritten digits, 8x8, with one channel, scaled to 0..255, that ship with scikit-learn.
-
-    Raises:
-        DataError: a root was given, which digits doesn't have, or scikit-learn is missing.
-    """
-    if spec.root is not None:
-        raise DataError("digits ships with scikit-learn and has no folder: leave 'root' out")
-    table = np.loadtxt(_digits_file(), delimiter=",")  # (N, 64 + 1), the label last
-    pixels = np.round(table[:, :-1] * 255 / LEVELS).astype(np.uint8).reshape(-1, 1, 8, 8)
-    everything = Split(torch.from_numpy(pixels), torch.from_numpy(table[:, -1].astype(np.int64)))
-    return Source(everything, None, tuple(map(str, range(10))))
-
-
-def _digits_file() -> Path:
-    """Return the file that scikit-learn's `load_digits` reads; its import would take each worker half a second."""
-    package = find_spec("sklearn")
-    file = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else None
-    if file is None or not file.is_file():
-        raise DataError("digits ships with scikit-learn, which isn't installed: pip install scikit-learn")
-    return file
-
-
 LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
-    "digits": load_digits,
+    "digits": digits.load,
     "cifar10": cifar.load,
     "cifar100": cifar.load,
     "fashion-mnist": fashion_mnist.load,
@@ -61,6 +29,10 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
 
     A source without test images is split first; then limits are applied, and the validation images are taken out of the
     remaining training images.
+
+    Args:
+        spec: which images, and how they are split.
+        progress: called with the current task and the part of it that is done, while files are downloaded or decoded.
 
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.
