@@ -3,10 +3,12 @@ VENV ?= .venv
 PYTHON ?= python3
 GRID ?= experiments.yaml
 BIN := $(VENV)/bin
-# What `make quick` leaves out: files that start the program, a browser, a cluster or a server, or draw whole reports
-LONG := faults golden gpu report track train probe launch/plan/test_probe_tags.py launch/plan/test_stale_runs.py \
-	launch/test_made.py launch/test_run_grid.py launch/worker/test_rank_group.py cli/test_app.py cli/test_data.py \
-	cli/test_status.py verdict/test_simulation.py test_examples.py test_docs.py test_forks.py
+# What `make quick` leaves out: files that start the program, a browser, a cluster, a server or searches, or draw reports
+LONG := faults golden gpu report track train probe tune launch/executors/test_local.py launch/plan/test_probe_tags.py \
+	launch/plan/test_stale_runs.py launch/scheduler/test_run_logger.py launch/test_dataset_record.py launch/test_made.py \
+	launch/test_run_grid.py launch/worker cli/test_app.py cli/test_data.py cli/test_report.py \
+	cli/test_status.py config/test_grid_fuzz.py verdict/test_sentences.py verdict/test_simulation.py \
+	test_examples.py test_docs.py test_forks.py
 
 .DEFAULT_GOAL := help
 .PHONY: help study test quick check clean
@@ -32,7 +34,7 @@ check: $(VENV)/.installed  ## lint and type-check
 test: check  ## lint, type-check and test
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
-quick: $(VENV)/.installed  ## the tests that take no program, browser, cluster or server: about a minute
+quick: $(VENV)/.installed  ## the tests that take no program, browser, cluster or server: a minute and a half
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow" $(addprefix --ignore=tests/,$(LONG))
 
 clean:  ## remove the virtual environment and caches, never a study
