@@ -7,8 +7,6 @@ the epoch, so that a run can continue from any step, and CPU and GPU see the sam
 Legend: N images of the split, B images of a batch, C channels, H height, W width.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,22 +17,13 @@ from study.data import stream
 from study.data.augment import augmentation
 from study.data.dataset import Split
 from study.data.normalize import Normalizer
+from study.data.seeds import derived_seed
 from study.errors import DataError
 
 AT_ONCE = 1000
 """Maximal images in a batch when a net is scored."""
 PIXELS_AT_ONCE = AT_ONCE * 64 * 64
 """Maximal pixels in such a batch: a run that is asked to stop ends between two batches."""
-
-
-def derived_seed(seed: int, *words: str | int) -> int:
-    """Return a 63-bit seed for the draw that `words` name, in the run or split that `seed` names.
-
-    The same arguments give the same seed on every machine, and no two names share a stream:
-    `derived_seed(0, "order", 3)` shuffles the fourth epoch of a run with seed 0.
-    """
-    name = json.dumps([seed, *words], separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
 class Shard(NamedTuple):

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.data.batches import augmented_batches, derived_seed, evaluation_batches
+from study.data.batches import augmented_batches, evaluation_batches
 from study.data.dataset import Dataset
 from study.data.measure import Measures, channel_statistics, sum_of
 from study.data.normalize import Normalizer
+from study.data.seeds import derived_seed
 
 Pixels = NDArray[np.uint8]
 

@@ -30,10 +30,6 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     A source without test images is split first; then limits are applied, and the validation images are taken out of the
     remaining training images.
 
-    Args:
-        spec: which images, and how they are split.
-        progress: called with the current task and the part of it that is done, while files are downloaded or decoded.
-
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.
     """

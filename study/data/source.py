@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from study.data.dataset import BadFile, Split
 from study.errors import DataError, printable
+from study.paths import base_folder, cache_folder
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
@@ -32,18 +31,9 @@ class Source:
     """Lines on which folders are used and which files aren't read."""
 
 
-def cache_folder(name: str, variable: str = "STUDY_CACHE") -> Path:
-    """Return a folder or file whose content can be made or fetched again.
-
-    It is below the folder that an environment variable names, or else the user's cache folder.
-    """
-    folder = os.environ.get(variable)
-    return (Path(folder).expanduser() if folder else Path(platformdirs.user_cache_dir("study"))) / name
-
-
 def data_folder(name: str) -> Path:
     """Return the folder of the files of data set `name`: below STUDY_DATA, or else the user's cache folder."""
-    return cache_folder(name, "STUDY_DATA")
+    return base_folder("STUDY_DATA") / name
 
 
 def files_folder(spec: "DatasetSpec") -> Path:

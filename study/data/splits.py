@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.data.batches import derived_seed
 from study.data.dataset import Split
+from study.data.seeds import derived_seed
 from study.errors import DataError, printable
 
 Index = NDArray[np.int64]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from study.data import Normalizer, Split, TrainBatches, augmented_batches, derived_seed, evaluation_batches
+from study.data import Normalizer, Split, TrainBatches, augmented_batches, evaluation_batches
 from study.errors import DataError
 from tests.gpu.sync import never_waited_for
 
@@ -121,28 +121,3 @@ def test_device_sees_the_same_batches_and_is_never_waited_for(split, augment):
     expected, expected_labels = here.batch(3)
     assert torch.equal(labels.cpu(), expected_labels)
     torch.testing.assert_close(images.cpu(), expected, atol=1e-4, rtol=1e-4)
-
-
-def test_seed_is_fixed():
-    # First 8 bytes of sha256(b'[0,"order",3]') without the last bit: must never change, or old runs can't be re-made.
-    assert derived_seed(0, "order", 3) == 0x5E20E7E2F1DD44E2
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ((0, "a"), (1, "a")),
-        ((0, "a"), (0, "b")),
-        ((0, "a", 1), (0, "a", 2)),
-        ((0, "a", 12), (0, "a1", 2)),
-        ((0, "1"), (0, 1)),
-    ],
-)
-def test_every_part_of_a_seeds_name_counts(one, other):
-    assert derived_seed(*one) != derived_seed(*other)
-
-
-def test_seed_fits_a_signed_64_bit_number():
-    seeds = [derived_seed(seed, "word") for seed in range(2000)]
-    assert all(0 <= seed < 2**63 for seed in seeds)
-    assert max(seeds) > 2**62  # and uses the range

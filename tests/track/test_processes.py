@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.track.processes import is_dead, scratch_folder, this_process
+from study.track.processes import is_dead, this_process
+from study.track.scratch import scratch_folder
 from tests.launch.processes import another_process
 
 module = sys.modules["study.track.processes"]

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from filelock import FileLock
 
 from study.config import RunSpec
-from study.data.source import cache_folder
 from study.errors import StudyError
 from study.launch.environment import environment
 from study.launch.executors.devices import Workers, replicas_for
@@ -18,6 +17,7 @@ from study.launch.messages import BenchmarkResult, BenchmarkTask
 from study.launch.plan.cells import DataFacts
 from study.launch.scheduler.worker_pool import WorkerDied, WorkerPool
 from study.launch.worker.failure import Failure
+from study.paths import cache_folder
 from study.train import Speed
 
 SAME_SPEED = frozenset(
