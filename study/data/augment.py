@@ -113,6 +113,7 @@ class ImageNetCrop:
     eigenvectors = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
     def side(self, size: int) -> int:
+        """Return the side of the crops of images held at `size`."""
         return max(1, round(size * self.crop / self.held))
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:

@@ -177,7 +177,11 @@ def augmented_batches(
     device: torch.device | None = None,
     shard: Shard = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of `evaluation_batches` augmented as in training, with draws that no epoch of training uses."""
+    """Yield every image of `split` once, in order, augmented as in training, with draws that no epoch of training uses.
+
+    Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
+    smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
+    """
     changes = augmentation(augment)
     device = device or split.pixels.device
     normalizer = normalizer.to(device)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from study.data.batches import augmented_batches, evaluation_batches
 from study.data.dataset import Dataset
-from study.data.measure import Measures, channel_statistics, sum_of
+from study.data.measure import ChannelStatistics, Measures, channel_statistics, sum_of
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
 
@@ -57,27 +57,29 @@ def describe(dataset: Dataset) -> Description:
     measures = reduce(Measures.join, parts)
     table = _table(dataset, measures)
     whole, training = channel_statistics(measures), channel_statistics(parts[0])
-    values, training_values = (
-        {name: list(getattr(part, name)) for name in ("mean", "variance", "std")} for part in (whole, training)
-    )
     counts = Counter(table["class"])
     statistics = {
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "images": whole.images,
         "channels": list(whole.channels),
-        **values,
+        **_moments(whole),
         "definition": DEFINITION,
         "classes": {name: counts[name] for name in dataset.classes},
         "splits": {name: len(split) for name, split in splits.items()},
         "height": _range(measures.height),
         "width": _range(measures.width),
-        "training": {"images": training.images, **training_values},
+        "training": {"images": training.images, **_moments(training)},
         "skipped": [{"name": bad.name, "reason": bad.reason} for bad in dataset.skipped],
         "notes": list(dataset.notes),
     }
     samples, labels = _samples(dataset)
     return Description(table, statistics, samples, labels, _mean_image(dataset))
+
+
+def _moments(measured: ChannelStatistics) -> dict[str, list[float]]:
+    """Return mean, variance and standard deviation, a value a channel."""
+    return {name: list(getattr(measured, name)) for name in ("mean", "variance", "std")}
 
 
 def _table(dataset: Dataset, measures: Measures) -> dict[str, list[Any]]:

@@ -87,7 +87,8 @@ def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> 
     matches = [(file, DOGS_NAME.fullmatch(file.name.rpartition("/")[2])) for file in listing.files]
     # By label, number and name: the order of the images, the same for folder and archive.
     labelled = sorted((DOGS_CLASSES.index(match[1]), int(match[2]), file) for file, match in matches if match)
-    labels, files = np.asarray([label for label, _, _ in labelled], dtype=np.int64), [file for _, _, file in labelled]
+    labels = np.asarray([label for label, _, _ in labelled], dtype=np.int64)
+    files = [file for _, _, file in labelled]
     wrong = sorted(file.name for file, match in matches if not match)
     bad = [*listing.bad, *(BadFile(name, "isn't called cat.N.jpg or dog.N.jpg") for name in wrong)]
     missing = [name for label, name in enumerate(DOGS_CLASSES) if label not in labels]

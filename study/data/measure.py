@@ -104,8 +104,9 @@ def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> 
         second += sum_of(chunk, power=2).sum((1, 2)).cpu()
         images += len(chunk)
     pixels = images * height * width
-    means, squares = [total / pixels / 255 for total in first.tolist()], [x / pixels / 255**2 for x in second.tolist()]
-    return _from_moments(images, means, squares)
+    mean = [total / pixels / 255 for total in first.tolist()]
+    squares = [total / pixels / 255**2 for total in second.tolist()]
+    return _from_moments(images, mean, squares)
 
 
 def sum_of(images: Tensor, power: int) -> Tensor:

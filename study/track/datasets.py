@@ -50,7 +50,8 @@ def save_dataset(store: Store, record: DatasetRecord, *, root: str | None, earli
 
     `root` is the data set's folder, `earlier` the id of a run with an unfinished attempt.
     """
-    statistics, tags = record.statistics, {tag.KIND: "dataset", tag.KEY: record.fingerprint}
+    statistics = record.statistics
+    tags = {tag.KIND: "dataset", tag.KEY: record.fingerprint}
     run_id = earlier or store.begin(f"data: {record.name}", {}, tags)
     if not earlier or store.reopen(run_id).bare:
         profile = {f"{split}_images": count for split, count in statistics["splits"].items()}

@@ -23,7 +23,11 @@ def list_studies(uri: str | None = None) -> list[str]:
     def ask(client: "MlflowClient") -> list[str]:
         newest_first = client.search_experiments(order_by=["last_update_time DESC"])
         nets = f"tags.`{tag.KIND}` = 'run'"
-        return [str(e.name) for e in newest_first if client.search_runs([e.experiment_id], nets, max_results=1)]
+        return [
+            str(experiment.name)
+            for experiment in newest_first
+            if client.search_runs([experiment.experiment_id], nets, max_results=1)
+        ]
 
     return _read(uri, lambda: database.studies(uri), ask, [])
 

@@ -118,8 +118,12 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
             continue
         last_run = part[-1][0]
         complete = [row for row in part if row[0] != last_run]
-        rows += complete or _one_run(client, last_run, key)  # page by page if one run fills an answer
-        remaining = [run_id for run_id in remaining if run_id > last_run or (complete and run_id == last_run)]
+        if complete:
+            remaining = [run_id for run_id in remaining if run_id >= last_run]
+        else:  # one run fills an answer: page by page
+            complete = _one_run(client, last_run, key)
+            remaining = [run_id for run_id in remaining if run_id > last_run]
+        rows += complete
     return rows
 
 
