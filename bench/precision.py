@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.statistics.welch import holm, welch
+from study.statistics.multiplicity import holm
+from study.statistics.welch import welch
 from study.track.frames import load_curves, load_runs
 
 RESOLUTION = 100 / 1437  # of the error, in points: one of the training images of digits

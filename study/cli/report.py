@@ -86,7 +86,7 @@ def compare(
     words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     print_remarks(study.words)
-    comparison = compare_runs(study.runs, (a, b), study.smallest_effect)
+    comparison = compare_runs(study.runs, (a, b), study.rule.smallest_effect)
     page = build_report(study, report_folder([a, b], out), comparison=comparison)
     for sentence in conclusions(comparison):
         say(sentence, "bold")

@@ -175,7 +175,7 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
                 f"{cell.specs[0].recipe.total_iterations(facts.train_images):,}",
                 f"{cell.point['lr']:g}" if cell.point else "tune",
                 *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
-                "" if cell.point else f"<= {trials}",
+                f"<= {trials}" if cell.owns_search and not cell.point else "",
                 duration(seconds) if cell.left else "",
             )
         )

@@ -64,9 +64,9 @@ def print_results(snapshot: Snapshot) -> None:
     if not rows:
         return
     print_table(HEADINGS, rows, title=snapshot.name)
-    from study.verdict import judge
+    from study.verdict import Rule, judge
 
-    verdicts = judge(runs, snapshot.smallest_effect.points, trials_frame(snapshot.records))
+    verdicts = judge(runs, Rule(snapshot.smallest_effect.points), trials_frame(snapshot.records))
     print_verdicts((verdict.line, verdict.next_step) for verdict in verdicts)
 
 

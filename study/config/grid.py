@@ -25,6 +25,8 @@ class Grid(Strict):
     """What is measured of the nets beside their curves."""
     smallest_effect: Annotated[float, Field(gt=0, lt=100)] = 0.5
     """Smallest difference of training error, in points, that counts as degradation in the verdict."""
+    budgets: tuple[float, ...] = (1.0,)
+    """Multiples of the length of training that the shallowest and the deepest net of each kind get too: `[1, 3]`."""
     points: tuple[RunSpec, ...] = ()
     """The runs, in the order of the file."""
 
@@ -35,7 +37,7 @@ class Grid(Strict):
     def probes_of(self, spec: RunSpec) -> ProbePlan | None:
         """Return the probes of one of the runs; None if it has none."""
         probes = self.probes
-        if probes is None or spec.architecture == "vgg":
+        if probes is None or spec.architecture == "vgg" or spec.recipe.budget != 1:
             return None
         seeds, paper_nets = self.all_seeds[: probes.seeds], self.paper_nets
         costly = spec.seed in seeds and not (spec.modifications and spec.net in paper_nets)

@@ -6,18 +6,19 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from study.config.expand import expand, message
+from study.config.budgets import with_budgets
+from study.config.expand import MAX_RUNS, expand, message
 from study.config.grid import Grid
 from study.config.probes import Probes
 from study.config.recipe import Strict
-from study.config.source import Place, Source, in_one_line, load_text, read_source, unknown_key
+from study.config.source import Place, Source, in_one_line, load_text, read_source, short, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 from study.errors import GridError, nearest
 
 Model = TypeVar("Model", bound=Strict)
 
-TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", "smallest_effect", "grid", "include", "exclude"]
+TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", "smallest_effect", "budgets", "grid", "include", "exclude"]
 
 
 def shipped_grids() -> list[str]:
@@ -77,7 +78,10 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
             raise GridError(f"{source.name}: '{key}' is missing")
     dataset = _dataset(source)
     tune = _section(source, ("tune",), Tune, source.values["tune"] if source.values.get("tune") is not None else {})
-    points = expand(source, dataset)
+    budgets = _budgets(source)
+    points = with_budgets(expand(source, dataset), budgets)
+    if len(points) > MAX_RUNS:
+        raise GridError(f"{source.where(('budgets',))}: {len(points):,} runs are more than {MAX_RUNS:,}: drop a budget")
     tunes = any(spec.recipe.lr == "tune" for spec in points)
     if tunes and tune.objective == "validation_error" and not dataset.validation:
         place = source.where(("tune", "objective"))
@@ -92,9 +96,25 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
         "dataset": dataset,
         "tune": tune,
         "probes": _probes(source, points),
+        "budgets": budgets,
         "points": points,
     }
     return _section(source, (), Grid, whole)
+
+
+def _budgets(source: Source) -> tuple[float, ...]:
+    """Return the lengths of training of the headline nets, as multiples of the recipe's."""
+    values = source.values.get("budgets", [1])
+    numbers = values if isinstance(values, list) else [values]
+    for value in numbers:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1000:
+            raise GridError(
+                f"{source.where(('budgets',))}: 'budgets' are multiples of the recipe's length from 1 to 1000, such as "
+                f"[1, 3], not {short(repr(value))}"
+            )
+    if 1 not in numbers:
+        raise GridError(f"{source.where(('budgets',))}: 'budgets' must hold 1, the recipe's own length: [1, 3]")
+    return tuple(sorted({float(value) for value in numbers}))
 
 
 def _probes(source: Source, points: tuple[RunSpec, ...]) -> Probes | None:

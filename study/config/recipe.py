@@ -28,6 +28,8 @@ class Recipe(Strict):
     """Length of training in passes over the training images; give this or `iterations`."""
     iterations: Iteration | None = None
     """Length of training in steps of the optimiser (64,000 in section 4.2)."""
+    budget: Annotated[float, Field(ge=1, le=1000)] = 1.0
+    """Multiplies the length of training, its schedule scaled; a tuned rate is that of the training once as long."""
     batch_size: Annotated[int, Field(ge=2, le=65536)] = 128
     """Images a step (128 in section 4.2, 256 in 3.4)."""
     gpus_per_run: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -109,7 +111,7 @@ class Recipe(Strict):
 
     def total_iterations(self, train_images: int) -> int:
         """Return the length of training in iterations."""
-        if self.iterations is not None:
-            return self.iterations
-        assert self.epochs is not None  # noqa: S101 (the validator above holds it)
-        return max(1, round(self.epochs * self.iterations_per_epoch(train_images)))
+        length: float = self.iterations or 0
+        if self.epochs is not None:
+            length = self.epochs * self.iterations_per_epoch(train_images)
+        return max(1, round(self.budget * length))

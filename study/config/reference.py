@@ -1,13 +1,16 @@
 """The fields of a grid file, from their own docstrings: `python -m study.config.reference > docs/reference.md`."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
+from study.config.grid import Grid
 from study.config.probes import Probes
 from study.config.recipe import Recipe, Strict
 from study.config.spec import DatasetSpec
 from study.config.tune import Tune
 
 SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
+TOP_LEVEL = ("name", "smallest_effect", "budgets")
 INTRODUCTION = """\
 # Reference: the fields of a grid file
 
@@ -18,14 +21,16 @@ paper are those of He et al. 2015 (arXiv 1512.03385).
 
 def document() -> str:
     """Return the reference of all sections of a grid file in Markdown."""
-    parts = [f"## `{name}:`\n{reference(model)}" for name, model in SECTIONS.items()]
+    parts = [f"## Top level\n{reference(Grid, TOP_LEVEL)}"]
+    parts += [f"## `{name}:`\n{reference(model)}" for name, model in SECTIONS.items()]
     return "\n".join([INTRODUCTION, "\n\n".join(parts), ""])
 
 
-def reference(model: type[Strict]) -> str:
-    """Return a Markdown table of a model's fields: name, default, what it means and which words it takes."""
+def reference(model: type[Strict], fields: Sequence[str] = ()) -> str:
+    """Return a Markdown table of a model's fields, or some of them: name, default, meaning, words."""
     rows = ["| field | default | meaning |", "| --- | --- | --- |"]
-    for name, field in model.model_fields.items():
+    for name in fields or model.model_fields:
+        field = model.model_fields[name]
         words = _words(field.annotation)
         choices = f" One of {', '.join(f'`{word}`' for word in words)}." if len(words) > 1 else ""
         value = field.get_default(call_default_factory=True)

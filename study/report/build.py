@@ -54,8 +54,8 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
 
 
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
-    figures, runs, smallest = folder / "figures", study.runs, study.smallest_effect
-    verdicts = judge(runs, smallest, study.trials, study.curves)
+    figures, runs, smallest = folder / "figures", study.runs, study.rule.smallest_effect
+    verdicts = judge(runs, study.rule, study.trials)
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compare_section(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
@@ -140,7 +140,7 @@ def _chapter(i: int, chapter: Chapter) -> Part:
 
 def _search(study: Joined, variant: str, folder: Path) -> Search | None:
     runs, trials = (c.of_variant(frame, variant) for frame in (study.runs, study.trials))
-    return search_section(runs, trials, study.smallest_effect, folder)
+    return search_section(runs, trials, study.rule, folder)
 
 
 def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:

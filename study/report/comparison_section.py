@@ -16,7 +16,7 @@ from study.report.tables.writer import Column, Table, with_rows
 from study.report.text import some_of, write
 from study.verdict import selection as c
 from study.verdict.comparison import Comparison, DepthChange, NetChange
-from study.verdict.pairs import ALPHA
+from study.verdict.rule import ALPHA
 from study.verdict.text import points
 
 BOUNDS = ("estimate", "low", "high")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.verdict.comparison import shared_runs
-from study.verdict.rule import SMALLEST_EFFECT
+from study.verdict.rule import Rule
 from study.verdict.variant import labelled
 
 if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
@@ -35,7 +35,7 @@ class Joined:
     """Of one study alone, as `load_probes` gives them; of several there are none."""
     words: Mapping[str, str] = field(default_factory=dict)
     """How it was made: as `load_provenance` gives them, and `report_command`, which makes the page again."""
-    smallest_effect: float = SMALLEST_EFFECT
+    rule: Rule = field(default_factory=Rule)
 
 
 def join(studies: Sequence["Study"], command: str) -> Joined:
@@ -50,7 +50,7 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         words = study.provenance.words | {"report_command": command}
         effect = study.provenance.smallest_effect
         frames = study.runs, study.curves, study.trials
-        return Joined(study.name, *frames, study.datasets, study.probes, words, effect)
+        return Joined(study.name, *frames, study.datasets, study.probes, words, Rule(effect))
     runs, curves, trials = (
         _under([_labelled(getattr(study, name), study.name) for study in studies])
         for name in ("runs", "curves", "trials")
@@ -58,7 +58,9 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
     datasets = {record.fingerprint: record for study in studies for record in study.datasets}
     name = " + ".join(study.name for study in studies)
     effect = min(study.provenance.smallest_effect for study in studies)
-    return Joined(name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), effect)
+    return Joined(
+        name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), Rule(effect)
+    )
 
 
 def _labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:

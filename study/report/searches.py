@@ -25,8 +25,9 @@ from study.report.tables.searches import (
 from study.report.tables.writer import with_rows
 from study.report.text import write
 from study.verdict import selection as c
+from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
-from study.verdict.rule import find_edges
+from study.verdict.rule import Rule
 from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of
 from study.verdict.text import interval, listed, points
 
@@ -42,20 +43,20 @@ class Search(NamedTuple):
     facts: Facts
 
 
-def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, smallest: float, folder: Path) -> Search | None:
+def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, rule: Rule, folder: Path) -> Search | None:
     """Draw the searches of one variant into `folder` and tell the rest; None where nothing was searched.
 
     Args:
         runs: the variant's runs.
         seeds: its trials, a row a seed, as `load_trials` gives them.
-        smallest: smallest effect of interest, in points.
+        rule: what counts as an effect.
         folder: where figures go.
     """
     trials = by_trial(seeds)
     if trials.empty:
         return None
     variant = str(runs["variant"].iloc[0])
-    facts = search_facts(runs, seeds, trials, smallest)
+    facts = search_facts(runs, seeds, trials, rule)
     data = rate_data(trials, facts.nets, facts.tolerance, facts.fields)
     pictures = (rates_drawing(data).save(folder, variant),) if data is not None else ()
     tables = with_rows((good_table(facts), winners_table(facts), robustness_table(facts)))
@@ -63,9 +64,9 @@ def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, smallest: float, fol
     return Search(variant, Part(sentences=sentences(facts), pictures=pictures, tables=tables), facts)
 
 
-def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smallest: float) -> Facts:
+def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, rule: Rule) -> Facts:
     """Gather all facts about a variant's searches; `trials` are its `seeds` by trial."""
-    tolerance, fields = max(LEAST_TOLERANCE, smallest), other_fields(trials["point"])
+    tolerance, fields = max(LEAST_TOLERANCE, rule.smallest_effect), other_fields(trials["point"])
     nets = tuple(
         search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)
         for kind in c.architectures(trials)
@@ -73,9 +74,9 @@ def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, 
     )
     compared = tuple(pair for kind in c.architectures(trials) if (pair := compare(trials, kind)) is not None)
     objective = str(seeds["objective"].iloc[0])
-    rows = choices(runs, seeds, trials, smallest, find_edges(c.counted(runs), trials))
+    rows = choices(runs, seeds, trials, rule, find_edges(c.counted(runs), trials))
     used = tuple(sorted({int(seed) for seed in seeds["seed"]}))
-    return Facts(nets, compared, rows, fields, tolerance, smallest, objective, used)
+    return Facts(nets, compared, rows, fields, tolerance, rule.smallest_effect, objective, used)
 
 
 def sentences(facts: Facts) -> tuple[str, ...]:

@@ -57,6 +57,12 @@ class Interval(NamedTuple):
             return "no more"
         return "rather more" if low > 0 else "unclear"
 
+    def within(self, low: float, high: float) -> "Interval":
+        """Return the interval cut off where no value can lie: it holds the truth no less often."""
+        if math.isnan(self.low):
+            return self
+        return self._replace(low=min(max(self.low, low), high), high=max(min(self.high, high), low))
+
     def record(self) -> dict[str, float]:
         """Return the numbers under the names that they have in verdict.json and the tables' CSV files."""
         if len(self.n) == 1:

@@ -15,16 +15,15 @@ MOST_SHIFT = 30.0
 
 
 def seeds_needed(
-    deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float, *, tests: int = 1
+    deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution: float, *, level: float = 0.05
 ) -> int | None:
     """(seeds of the deep net,), (seeds of the shallow net,) -> least seeds a net that would settle the pair.
 
     Assumes that the difference and the spreads seen are the true ones and that errors are normal: a guess from few
-    seeds, and the spread of three is often off by half. If the difference is `smallest` or more, settled is: the
-    two-sided test at 5% over `tests` (the first step of Holm's, its hardest) shows it, with an estimate of at least
-    `smallest`. If it is less, settled is: the 95% interval ends below `smallest`. Either with a probability of 80%, by
-    the noncentral t distribution with Satterthwaite's degrees of freedom (Cohen, 1988, chapter 2; Harrison and Brady,
-    2004, Stata Journal 4).
+    seeds, and the spread of three is often off by half. If the difference is above `smallest`, settled is: the
+    one-sided test against `smallest` at `level` shows it. Else: the 95% interval ends below `smallest`. Either with a
+    probability of 80%, by the noncentral t distribution with Satterthwaite's degrees of freedom (Cohen, 1988,
+    chapter 2; Harrison and Brady, 2004, Stata Journal 4).
 
     Returns:
         The seeds of each net, at most `MOST_SEEDS` + 1, which stands for more; None with fewer than two seeds.
@@ -32,24 +31,20 @@ def seeds_needed(
     a, b = clean(deep), clean(shallow)
     if min(len(a), len(b)) < 2:
         return None
-    estimate, spreads = float(a.mean() - b.mean()), (variance(a, resolution), variance(b, resolution))
+    excess, spreads = float(a.mean() - b.mean()) - smallest, (variance(a, resolution), variance(b, resolution))
     n = np.arange(2, MOST_SEEDS + 1)
-    enough = _power(estimate, spreads, n, smallest, tests) >= POWER
+    enough = power(abs(excess), spreads, n, level if excess > 0 else (1 - CONFIDENCE) / 2) >= POWER
     return int(n[enough.argmax()]) if enough.any() else MOST_SEEDS + 1
 
 
-def _power(
-    estimate: float, variances: tuple[float, float], n: NDArray[np.int_], smallest: float, tests: int
-) -> NDArray[np.float64]:
-    """(sizes,) -> (sizes,) the probability that n seeds a net settle a true difference of `estimate`."""
+def power(distance: float, variances: tuple[float, float], n: NDArray[np.int_], level: float) -> NDArray[np.float64]:
+    """(sizes,) -> (sizes,) the power of Welch's one-sided test with n seeds a net.
+
+    `distance` is that of the true difference from the bound that it is tested against.
+    """
     total = sum(variances)
-    error = np.sqrt(total / n)
     freedom = (n - 1) / sum((part / total) ** 2 for part in variances)
-    tail = (1 - CONFIDENCE) / 2
-    if estimate >= smallest:
-        least = np.maximum(stats.t.ppf(1 - tail / tests, freedom), smallest / error)
-        return _above(least, freedom, estimate / error)
-    return _above(stats.t.ppf(1 - tail, freedom), freedom, (smallest - estimate) / error)
+    return _above(stats.t.ppf(1 - level, freedom), freedom, distance / np.sqrt(total / n))
 
 
 def _above(least: NDArray[np.float64], freedom: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,11 +2,10 @@
 
 import math
 
-import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from study.statistics.interval import CONFIDENCE, Interval, clean
+from study.statistics.interval import Interval, clean
+from study.statistics.shares import share_interval
 
 
 def probability_of_superiority(deep: ArrayLike, shallow: ArrayLike) -> Interval:
@@ -31,13 +30,6 @@ def probability_of_superiority(deep: ArrayLike, shallow: ArrayLike) -> Interval:
     step = a[:, None] - b[None, :]
     share = float(((step > 0) + 0.5 * (step == 0)).mean())
     trials = min(n)
-    low, high = _clopper_pearson(share * trials, trials) if trials > 1 else (math.nan, math.nan)
-    return Interval(share, low, high, n=n)
-
-
-def _clopper_pearson(successes: float, trials: int) -> tuple[float, float]:
-    """Return the interval of a share; successes need not be whole, as U / (n m) steps finer than a share."""
-    tail = (1 - CONFIDENCE) / 2
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes >= trials else float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
-    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
+    if trials < 2:
+        return Interval(share, math.nan, math.nan, n=n)
+    return share_interval(share * trials, trials)._replace(estimate=share, n=n)

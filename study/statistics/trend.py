@@ -19,10 +19,10 @@ DRAWS = 99_999
 
 
 class Trend(NamedTuple):
-    """Whether error rises along the depths; `p` is one-sided, `p_holm` adjusted together with the pairs' tests."""
+    """Whether error rises along the depths; `p` is one-sided, `p_adjusted` as a part of the fixed sequence."""
 
     p: float
-    p_holm: float
+    p_adjusted: float
     groups: int
     n: int
     """Seeds of the smallest group."""
@@ -43,7 +43,7 @@ def jonckheere(groups: Sequence[ArrayLike]) -> Trend:
     than two values: p is NaN.
 
     Exact is meant of groups that share a distribution. Where spreads grow with depth though means don't, as 1, 1, 2, 4,
-    bench/intervals.py measures 6 to 9% of calls at 5%; the rule, which adjusts over all pairs too, stays below 5%.
+    bench/intervals.py measures 6 to 9% of calls at 5%; the rule, which then tests the outermost nets, stays below.
     """
     cleaned = [clean(group) for group in groups]
     n = min((len(group) for group in cleaned), default=0)

@@ -1,4 +1,4 @@
-"""Differences of means of cells with unequal variances, by Welch's and Satterthwaite's t, and many such tests."""
+"""Differences of means of cells with unequal variances, by Welch's and Satterthwaite's t."""
 
 import math
 from collections.abc import Sequence
@@ -30,6 +30,10 @@ class Welch(NamedTuple):
     def p_below(self, bound: float) -> float:
         """Return the one-sided p-value of a true value of `bound` or more."""
         return float(stats.t.cdf((self.estimate - bound) / self.error, self.freedom))
+
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p-value of a true value of `bound` or less."""
+        return float(stats.t.sf((self.estimate - bound) / self.error, self.freedom))
 
     def interval(self) -> Interval:
         """Return the estimate with its 95% interval and the two-sided p-value of a true value of zero."""
@@ -138,20 +142,5 @@ def equivalence(deep: ArrayLike, shallow: ArrayLike, smallest: float, resolution
     seen = welch([deep, shallow], [1.0, -1.0], resolution)
     if math.isnan(seen.error):
         return Equivalence(math.nan, math.nan, math.nan, math.nan)
-    below, above = seen.p_below(smallest), 1 - seen.p_below(-smallest)
+    below, above = seen.p_below(smallest), seen.p_above(-smallest)
     return Equivalence(*seen.bounds(2 * CONFIDENCE - 1), max(below, above), below)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """(m,) -> (m,) p-values adjusted by Holm's step-down rule (Holm, 1979, Scand. J. Statist. 6).
-
-    A NaN, a test that was planned and couldn't be made, stays NaN and counts as the largest: a cell without seeds
-    never makes the other tests easier.
-    """
-    p = np.asarray(p_values, dtype=float)
-    planned = np.where(np.isnan(p), 1.0, p)
-    order = np.argsort(planned, kind="stable")
-    factors = len(p) - np.arange(len(p))
-    adjusted = np.empty_like(planned)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(planned[order] * factors))
-    return [float(value) for value in np.where(np.isnan(p), np.nan, adjusted)]

@@ -7,7 +7,7 @@ from study.config import Recipe
 
 def drop_steps(recipe: Recipe, total: int) -> list[int]:
     """Return the iterations at which a step schedule drops; fractions are of `total` iterations."""
-    return sorted(round(m * total) if isinstance(m, float) else m for m in recipe.milestones)
+    return sorted(round(m * (total if isinstance(m, float) else recipe.budget)) for m in recipe.milestones)
 
 
 def lr_at(step: int, recipe: Recipe, total: int) -> float:
@@ -22,10 +22,11 @@ def lr_at(step: int, recipe: Recipe, total: int) -> float:
     if isinstance(recipe.lr, str):
         raise ValueError("the rate is still to be tuned")
     factor = 1.0
-    if step < recipe.warmup:
+    warmup = round(recipe.warmup * recipe.budget)
+    if step < warmup:
         factor = recipe.warmup_factor
         if recipe.warmup_shape == "linear":
-            factor += (1 - recipe.warmup_factor) * step / recipe.warmup
+            factor += (1 - recipe.warmup_factor) * step / warmup
     if recipe.schedule == "step":
         factor *= recipe.gamma ** sum(step >= drop for drop in drop_steps(recipe, total))
     elif recipe.schedule == "cosine":

@@ -24,6 +24,8 @@ class Trial:
 def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repeat: int = 0) -> RunSpec:
     """Return the run that tries a point: `tune.fraction` of the training, schedule and all, with a tuning seed.
 
+    A longer budget doesn't count: it has the rate of the training once as long.
+
     Args:
         spec: a run of the cell.
         point: the searched fields' values.
@@ -31,7 +33,7 @@ def trial_spec(spec: RunSpec, point: Point, tune: Tune, train_images: int, repea
         train_images: number of images of an epoch.
         repeat: position among the trial's seeds, from 0.
     """
-    full = with_point(spec, point)
+    full = with_point(spec, point).with_recipe(budget=1.0)
     total = full.recipe.total_iterations(train_images)
     milestones = tuple(m if isinstance(m, float) else m / total for m in full.recipe.milestones)
     shortened = full.with_recipe(

@@ -1,6 +1,7 @@
 """The verdict on degradation: frames of runs in, findings and their sentences out."""
 
+from study.verdict.rule import Rule
 from study.verdict.selection import counted
 from study.verdict.verdict import Verdict, judge
 
-__all__ = ["Verdict", "counted", "judge"]
+__all__ = ["Rule", "Verdict", "counted", "judge"]

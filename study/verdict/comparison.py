@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from study.statistics.interval import Interval, mean_interval
-from study.statistics.welch import difference, difference_in_differences, holm
+from study.statistics.multiplicity import holm
+from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
 from study.verdict.variant import Variant, is_of_study, labelled
 

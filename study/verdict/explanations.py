@@ -11,10 +11,12 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from study.verdict import selection as c
-from study.verdict.convergence import SHARE, fall_at_end, trainings_needed
+from study.verdict.edges import Edges, edge_words
+from study.verdict.findings import Finding
+from study.verdict.length import Longer, LongerRise, longer_rises
 from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.rule import Edges, Finding, edge_words
+from study.verdict.rule import Failures, Rule
 from study.verdict.shortcut_effect import ShortcutEffects
 from study.verdict.words import say
 
@@ -33,15 +35,6 @@ class Explanation:
     """What the sentence is written from; in points of error unless a name says otherwise."""
 
 
-class Longer(NamedTuple):
-    """A variant of the study that differs in the length of training alone, and trained for longer."""
-
-    variant: str
-    times: float
-    """Its iterations as a multiple."""
-    findings: tuple[Finding, ...]
-
-
 class RateSetting(NamedTuple):
     """How the learning rates of some runs were set."""
 
@@ -54,7 +47,7 @@ class Facts(NamedTuple):
     """A variant's runs, their verdict's findings and what the searches say."""
 
     variant: str
-    smallest: float
+    rule: Rule
     findings: tuple[Finding, ...]
     effects: ShortcutEffects
     runs: pd.DataFrame
@@ -63,12 +56,28 @@ class Facts(NamedTuple):
     searched: bool
     """Whether the searches of its rates are known."""
     choices: tuple[Choice, ...]
-    curves: pd.DataFrame | None
     longer: tuple[Longer, ...]
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, if the study has such nets."""
         return next((finding for finding in self.findings if finding.architecture == architecture), None)
+
+    @property
+    def iterations(self) -> int | None:
+        """Length of training where all runs have the same."""
+        lengths = set(self.counted["total_iterations"].dropna())
+        return int(lengths.pop()) if len(lengths) == 1 else None
+
+    def longer_rises(self) -> list[LongerRise]:
+        """Return what longer trainings make of the rise of the plain nets, where it is shown."""
+        plain = self.finding("plain")
+        if plain is None or plain.status != "shown" or plain.headline is None:
+            return []
+        return longer_rises(plain.headline, self.counted, self.longer)
+
+    def failing(self) -> list[Failures]:
+        """Return the nets of which a run failed."""
+        return [net for finding in self.findings for net in finding.failures.values() if net.failed]
 
     def cells(self, architecture: str) -> pd.DataFrame:
         """Return the counted runs of an architecture."""
@@ -103,7 +112,7 @@ def _overfitting(finding: Finding, headline: Pair, facts: Facts) -> Explanation 
         "change": gap.difference.record(),
         "training_rise": headline.difference.record(),
     }
-    text = say("overfitting", finding.architecture, gap, by_depth, facts.smallest)
+    text = say("overfitting", finding.architecture, gap, by_depth, facts.rule.smallest_effect)
     return Explanation("overfitting", finding.architecture, "excluded", text, numbers)
 
 
@@ -135,28 +144,18 @@ def _rate(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
     return Explanation("learning rate", kind, status, text, numbers)
 
 
-def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation | None:
-    """Hold the fall of training error at the end against the difference, and find longer trainings of the study."""
-    fall = None
-    if facts.curves is not None and not facts.curves.empty:
-        fall = fall_at_end(facts.curves, facts.counted, finding.architecture, headline.deep)
-    numbers, pace = dict[str, Any](), math.nan
-    if fall is not None:
-        pace = trainings_needed(headline.difference.estimate, fall.high)
-        fell = {key: value for key, value in fall.record().items() if key != "sd"}
-        numbers = {"share_of_training": SHARE, "fall": fell, "difference": headline.difference.record()}
-        numbers["trainings_needed_at_least"] = pace
-    longer = []
-    for other in facts.longer:
-        there = next((item for item in other.findings if item.architecture == finding.architecture), None)
-        pair = finding.match(headline, there.train) if there is not None else None
-        if there is not None and pair is not None and not math.isnan(pair.difference.low):
-            about = {"variant": other.variant, "times": other.times, "status": there.status}
-            longer.append(about | {"difference": pair.difference})
-            numbers.setdefault("longer", []).append(about | pair.difference.record())
-    if fall is None and not longer:
-        return None
-    statuses = [other["status"] for other in longer]
-    status: Outcome = "not excluded" if "refuted" in statuses else "excluded" if "shown" in statuses else "open"
-    text = say("training_length", headline, SHARE, fall, pace, longer)
-    return Explanation("training length", finding.architecture, status, text, numbers)
+def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
+    """Return what the study's longer trainings make of the rise."""
+    rises = longer_rises(headline, facts.counted, facts.longer)
+    changes = {rise.change for rise in rises}
+    status: Outcome = (
+        "not excluded" if changes & {"vanishes", "shrinks"} else "excluded" if "stays" in changes else "open"
+    )
+    longer = [
+        {"variant": rise.variant, "times": rise.times, "change": rise.change}
+        | rise.difference.record()
+        | {"removed": rise.removed.record()}
+        for rise in rises
+    ]
+    text = say("training_length", rises)
+    return Explanation("training length", finding.architecture, status, text, {"longer": longer})

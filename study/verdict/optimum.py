@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.verdict import selection as c
-from study.verdict.pairs import ALPHA, Pair
+from study.verdict.pairs import Pair
 
 
 class Turn(NamedTuple):
@@ -29,14 +29,12 @@ class Turn(NamedTuple):
     """Shallower nets that are worse beyond doubt: up to here depth helps."""
 
 
-def turn(
-    counted: pd.DataFrame, planned: Mapping[int, str], pairs: Sequence[Pair], metric: str, smallest: float
-) -> Turn | None:
+def turn(counted: pd.DataFrame, planned: Mapping[int, str], pairs: Sequence[Pair], metric: str) -> Turn | None:
     """Return where the curve of an architecture turns; None where fewer than two depths have a result.
 
-    Of equal means the deepest counts: up to there depth does no harm. Beyond doubt is a difference of at least
-    `smallest` with p below 0.05 after Holm's adjustment over all pairs, which holds for any pair, also for those with a
-    net that is chosen for its least error.
+    Of equal means the deepest counts: up to there depth does no harm. Beyond doubt is what
+    `Pair.worse` and `Pair.better` say: their adjustment is over all pairs, which holds for any pair, also for those
+    with a net that is chosen for its least error.
     """
     results = {depth: c.values(counted, depth, metric) for depth in sorted(planned)}
     means = {depth: float(errors.mean()) for depth, errors in results.items() if len(errors)}
@@ -45,9 +43,8 @@ def turn(
     least = min(means.values())
     same = [depth for depth, mean in means.items() if math.isclose(mean, least, abs_tol=1e-9)]
     depth = same[-1]
-    tested = [pair.deep_net for pair in pairs if pair.shallow == depth and not math.isnan(pair.p_holm)]
-    worse = [pair.deep_net for pair in pairs if pair.shallow == depth and pair.worse(smallest)]
-    better = [pair for pair in pairs if pair.p_holm < ALPHA and pair.difference.estimate <= -smallest]
+    tested = [pair.deep_net for pair in pairs if pair.shallow == depth and not math.isnan(pair.p_worse)]
+    worse = [pair.deep_net for pair in pairs if pair.shallow == depth and pair.worse]
     return Turn(
         depth=depth,
         net=planned[depth],
@@ -56,5 +53,5 @@ def turn(
         deeper=tuple(planned[other] for other in means if other > depth),
         tested=tuple(tested),
         worse=tuple(worse),
-        shallower_worse=tuple(pair.shallow_net for pair in better if pair.deep == depth),
+        shallower_worse=tuple(pair.shallow_net for pair in pairs if pair.deep == depth and pair.better),
     )

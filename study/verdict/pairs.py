@@ -1,25 +1,24 @@
-"""Every shallow net against every deeper one of its architecture, with Holm's adjustment inside the architecture."""
+"""Every shallow net against every deeper one of its architecture: the rule's tests with all that is shown beside."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study.statistics.interval import Interval
+from study.statistics.multiplicity import SEQUENCE_SHARE
 from study.statistics.power import seeds_needed
 from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
-from study.statistics.welch import Equivalence, difference, equivalence, holm
+from study.statistics.welch import Equivalence, equivalence
+from study.verdict.rule import ALPHA, Failures, Tests, run_tests
 from study.verdict.selection import resolution, values, with_gap
-
-ALPHA = 0.05
 
 
 class Pair(NamedTuple):
     """A deep net against a shallow one; a positive difference means that the deep net errs more.
 
-    The verdict rests on `difference` and `p_holm`; the other statistics are shown beside them.
+    The verdict rests on `difference` and `p_worse`; the other statistics are shown beside them.
     """
 
     variant: str
@@ -30,7 +29,10 @@ class Pair(NamedTuple):
     shallow_net: str
     deep_net: str
     difference: Interval
-    p_holm: float
+    p_worse: float
+    """One-sided, of a difference of at most the smallest effect, adjusted by the fixed sequence (`rule.Tests`)."""
+    p_better: float
+    """The same on the other side, by Holm over all pairs."""
     bootstrap: Bootstrap
     permutation: Permutation
     probability: Interval
@@ -38,13 +40,20 @@ class Pair(NamedTuple):
     needed: int | None
     """Least seeds a net that would settle an undecided pair; None of a decided one and of one without a spread."""
 
-    def worse(self, smallest: float) -> bool:
-        """Tell whether the deep net is shown to err more, by the smallest effect at least."""
-        return self.p_holm < ALPHA and self.difference.estimate >= smallest
+    @property
+    def worse(self) -> bool:
+        """Whether the deep net is shown to err more by more than the smallest effect."""
+        return self.p_worse < ALPHA
 
-    def harmless(self, smallest: float) -> bool:
-        """Tell whether it is excluded that the deep net errs more by the smallest effect."""
-        return self.difference.high < smallest
+    @property
+    def better(self) -> bool:
+        """Whether the deep net is shown to err less by more than the smallest effect."""
+        return self.p_better < ALPHA
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the 95% interval ends below the smallest effect."""
+        return self.equivalence.p_below < ALPHA / 2
 
     def record(self) -> dict[str, Any]:
         """Return the fields as verdict.json and the table of pairs have them: a probability has no p-value."""
@@ -52,25 +61,24 @@ class Pair(NamedTuple):
         return self._asdict() | {"probability": probability}
 
 
-def pairs(
-    cells: pd.DataFrame, planned: Mapping[int, str], metric: str, smallest: float, *, others: Sequence[float] = ()
-) -> list[Pair]:
+def compare_depths(
+    cells: pd.DataFrame, planned: Mapping[int, str], metric: str, failures: Mapping[int, Failures], smallest: float
+) -> tuple[Tests, tuple[Pair, ...]]:
     """Compare all depths of one architecture in one variant.
 
     `planned` are the depths, with their nets' names, that the study has runs of, ended or not: a pair that can't be
-    tested yet still counts in Holm's adjustment. So do `others`, the p-values of further tests of the same claim.
-    `smallest` is the smallest effect of interest, in points.
+    tested yet still counts in the adjustment. `failures` are the failing runs of each, by depth; `smallest` is the
+    smallest effect of interest, in points.
     """
-    if cells.empty:
-        return []
     cells, step = with_gap(cells), resolution(cells, metric)
-    couples = list(combinations(sorted(planned), 2))
-    seeds = [(values(cells, deep, metric), values(cells, shallow, metric)) for shallow, deep in couples]
-    changes = [difference(*both, step) for both in seeds]
-    adjusted = holm([*(change.p for change in changes), *others])[: len(changes)]
+    seeds = {depth: values(cells, depth, metric) for depth in sorted(planned)}
+    tests = run_tests(seeds, failures, smallest, step, most=200.0 if metric == "generalisation_gap" else 100.0)
+    if cells.empty:
+        return tests, ()
     first = cells.iloc[0]
     out = []
-    for (shallow, deep), both, change, p in zip(couples, seeds, changes, adjusted, strict=True):
+    for (shallow, deep), difference in tests.differences.items():
+        both = seeds[deep], seeds[shallow]
         pair = Pair(
             variant=str(first["variant"]),
             architecture=str(first["architecture"]),
@@ -79,16 +87,23 @@ def pairs(
             deep=deep,
             shallow_net=planned[shallow],
             deep_net=planned[deep],
-            difference=change,
-            p_holm=p,
+            difference=difference,
+            p_worse=tests.worse[shallow, deep],
+            p_better=tests.better[shallow, deep],
             bootstrap=bootstrap_interval(*both),
             permutation=permutation_test(*both),
             probability=probability_of_superiority(*both),
             equivalence=equivalence(*both, smallest, step),
             needed=None,
         )
-        if not pair.worse(smallest) and not pair.harmless(smallest):
-            tests = len(couples) + len(others)
-            pair = pair._replace(needed=seeds_needed(*both, smallest, step, tests=tests))
+        if not pair.worse and not pair.harmless:
+            pair = pair._replace(needed=seeds_needed(*both, smallest, step, level=_level(tests, (shallow, deep))))
         out.append(pair)
-    return out
+    return tests, tuple(out)
+
+
+def _level(tests: Tests, couple: tuple[int, int]) -> float:
+    """Return the level of a couple's test, if the trend is significant, at the first step of Holm's rule."""
+    if len(tests.differences) == 1:
+        return ALPHA
+    return ALPHA * SEQUENCE_SHARE if couple == tests.ends else ALPHA / (len(tests.differences) - 1)

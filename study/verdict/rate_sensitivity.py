@@ -13,7 +13,9 @@ from study.config.tune import PAPER_RATE
 from study.statistics.interval import Interval
 from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
-from study.verdict.rule import METRIC, Edges, find
+from study.verdict.edges import Edges
+from study.verdict.findings import METRIC, find
+from study.verdict.rule import Rule
 from study.verdict.searches import ENDED
 from study.verdict.shortcut_effect import UNLIKE, shortcut_effects
 
@@ -44,7 +46,7 @@ class Choice(NamedTuple):
 
 
 def choices(
-    runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, smallest: float, edges: Edges | None = None
+    runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, rule: Rule, edges: Edges | None = None
 ) -> tuple[Choice, ...]:
     """Return what holds under each choice, of one variant.
 
@@ -52,21 +54,21 @@ def choices(
         runs: the variant's runs.
         seeds: its trials, a row a seed.
         trials: the same, a row a trial (`tuning.by_trial`).
-        smallest: smallest effect of interest, in points.
+        rule: what counts as an effect.
         edges: nets whose tuned rate is the last one tried on a side; a rate that all share is on none.
     """
     planned = runs[_nets(runs).isin(set(_nets(trials)))]
     ends = _ends(planned)
     if ends is None:
         return ()
-    out = [_choice("tuned", None, planned, c.counted(planned), ends, smallest, edges)]
+    out = [_choice("tuned", None, planned, c.counted(planned), ends, rule, edges)]
     for name, key in (("shared", best_shared(trials)), ("paper", paper_point(trials))):
         if key is None:
             continue
         numbers = trials.loc[(trials["key"] == key) & trials["state"].isin(("complete", "diverged"))]
         counted = as_runs(seeds, numbers, planned)
         point = trials.loc[trials["key"] == key, "point"].iloc[0]
-        out.append(_choice(name, point, planned, counted, ends, smallest))
+        out.append(_choice(name, point, planned, counted, ends, rule))
     return tuple(out) if len(out) > 1 else ()
 
 
@@ -130,11 +132,11 @@ def _choice(
     planned: pd.DataFrame,
     counted: pd.DataFrame,
     ends: tuple[int, int],
-    smallest: float,
+    rule: Rule,
     edges: Edges | None = None,
 ) -> Choice:
     shallow, deep = ends
-    findings = find(planned, counted, smallest, edges)
+    findings = find(planned, counted, rule, edges)
     lacking = shortcut_effects(counted, findings).lacking
     by_architecture = {finding.architecture: finding for finding in findings if finding.architecture in ENDS}
     fair = [kind for kind, finding in by_architecture.items() if not finding.reason.startswith("unequal")]
@@ -143,7 +145,7 @@ def _choice(
         {kind: c.values(counted[counted["architecture"] == kind], depth, METRIC) for kind in fair}
         for depth in (deep, shallow)
     )
-    rises = {kind: difference(deeps[kind], shallows[kind], step) for kind in fair}
+    rises = {kind: difference(deeps[kind], shallows[kind], step).within(-100, 100) for kind in fair}
     contrast = None
     if set(fair) == set(ENDS) and not lacking.startswith(UNLIKE):
         contrast = difference_in_differences(

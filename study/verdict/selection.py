@@ -91,8 +91,21 @@ def variants(frame: pd.DataFrame) -> list[str]:
     return [variant for variant in judged if not _stands_beside(frame, variant)] or judged
 
 
+def budgets(frame: pd.DataFrame) -> list[str]:
+    """Return the variants that are longer trainings of another one's nets, sorted: they are judged with that one."""
+    known = {str(variant) for variant in frame["variant"]}
+    return sorted(variant for variant in known if _is_budget(variant, known))
+
+
+def _is_budget(variant: str, known: set[str]) -> bool:
+    fields = Variant.parse(variant)
+    return "budget" in fields and str(fields.without("budget")) in known
+
+
 def _stands_beside(frame: pd.DataFrame, variant: str) -> bool:
-    """Whether a variant names a remedy and has not both plain and residual nets, of two depths each."""
+    """Whether a variant is a longer budget, or names a remedy and has not both kinds of nets, of two depths each."""
+    if _is_budget(variant, set(frame["variant"])):
+        return True
     if not MODIFICATIONS & Variant.parse(variant).keys():
         return False
     nets = frame[frame["variant"] == variant]

@@ -1,14 +1,17 @@
 """What the shortcuts remove of the rise in training error: the difference in differences, at every common depth."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from study.statistics.interval import Interval
-from study.statistics.welch import difference_in_differences, holm
+from study.statistics.multiplicity import holm
+from study.statistics.welch import difference_in_differences
 from study.verdict import selection as c
-from study.verdict.rule import METRIC, UNFAIR, Edges, Finding, slack
+from study.verdict.edges import Edges, slack
+from study.verdict.findings import METRIC, UNFAIR, Finding
 
 UNLIKE = "plain and residual nets were not trained"
 SAME_TRAINING = {
@@ -26,8 +29,11 @@ class ShortcutEffect:
     shallow: int
     deep: int
     contrast: Interval
-    p_holm: float
-    """Adjusted over the depths that are compared with the shallowest; a headline between two others stands alone."""
+    p_adjusted: float
+    """Adjusted over the depths: the deepest is tested first, and only if it is significant the others, by Holm's rule.
+
+    A headline that isn't against the shallowest common net is adjusted by Bonferroni over all pairs of common depths.
+    """
     edge: bool = False
     """Whether a rate on the edge of its search could explain the sign of the contrast."""
 
@@ -72,14 +78,17 @@ def shortcut_effects(counted: pd.DataFrame, findings: Sequence[Finding], edges: 
         lacking = "plain and residual nets have fewer than two depths in common with two seeds each"
         return ShortcutEffects(None, (), lacking)
     effects = [_effect(counted, kinds, common[0], deep, edges or {}) for deep in common[1:]]
-    adjusted = holm([effect.contrast.p for effect in effects])
-    depths = tuple(replace(effect, p_holm=p) for effect, p in zip(effects, adjusted, strict=True))
+    *others, first = [effect.contrast.p for effect in effects]
+    adjusted = [*(max(first, p) for p in holm(others)), first]
+    depths = tuple(replace(effect, p_adjusted=p) for effect, p in zip(effects, adjusted, strict=True))
     headline = by_architecture["plain"].headline
     if headline is None or not {headline.shallow, headline.deep} <= set(common):
         return ShortcutEffects(depths[-1], depths, "")
     if headline.shallow == common[0]:
         return ShortcutEffects(next(effect for effect in depths if effect.deep == headline.deep), depths, "")
-    return ShortcutEffects(_effect(counted, kinds, headline.shallow, headline.deep, edges or {}), depths, "")
+    effect = _effect(counted, kinds, headline.shallow, headline.deep, edges or {})
+    p = min(1.0, effect.contrast.p * math.comb(len(common), 2))
+    return ShortcutEffects(replace(effect, p_adjusted=p), depths, "")
 
 
 def _effect(

@@ -8,14 +8,18 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.verdict import selection as c
-from study.verdict.explanations import Explanation, Facts, Longer, explain, rate_setting
+from study.verdict.edges import find_edges
+from study.verdict.explanations import Explanation, Facts, explain, rate_setting
+from study.verdict.findings import Finding, find
+from study.verdict.length import Longer, but_length
 from study.verdict.pairs import Pair
 from study.verdict.rate_sensitivity import Choice, choices
-from study.verdict.rule import SMALLEST_EFFECT, Finding, find, find_edges
+from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 from study.verdict.shortcut_effect import ShortcutEffect, shortcut_effects
-from study.verdict.variant import Variant
 from study.verdict.words import say, say_each
+
+DEFAULT_RULE = Rule()
 
 
 class Settling(NamedTuple):
@@ -30,7 +34,7 @@ class Verdict:
     """The answer for one variant of the grid."""
 
     variant: str
-    smallest_effect: float
+    rule: Rule
     findings: tuple[Finding, ...]
     remedy: ShortcutEffect | None
     """What the shortcuts remove at the depths of the plain headline."""
@@ -65,39 +69,35 @@ class Verdict:
 
 def judge(
     runs: pd.DataFrame,
-    smallest_effect: float = SMALLEST_EFFECT,
+    rule: Rule = DEFAULT_RULE,
     trials: pd.DataFrame | None = None,
-    curves: pd.DataFrame | None = None,
 ) -> list[Verdict]:
     """Apply the rule to each variant of a study.
 
     Args:
         runs: a row a run, as `load_runs` gives them.
-        smallest_effect: smallest effect of interest, in points of training error.
+        rule: what counts as an effect.
         trials: the searches' trials, as `load_trials` gives them; without them nothing is known of rates on an edge.
-        curves: as `load_curves` gives them; without them nothing is said of what was still learned at the end.
     """
-    every = [_facts(runs, variant, smallest_effect, trials, curves) for variant in c.variants(runs)]
-    return [_verdict(facts._replace(longer=_longer(facts, every))) for facts in every]
+    judged = [_facts(runs, variant, rule, trials) for variant in c.variants(runs)]
+    every = [*judged, *(_facts(runs, variant, rule, trials) for variant in c.budgets(runs))]
+    return [_verdict(facts._replace(longer=_longer(facts, every))) for facts in judged]
 
 
-def _facts(
-    runs: pd.DataFrame, variant: str, smallest: float, trials: pd.DataFrame | None, curves: pd.DataFrame | None
-) -> Facts:
+def _facts(runs: pd.DataFrame, variant: str, rule: Rule, trials: pd.DataFrame | None) -> Facts:
     own = c.of_variant(runs, variant)
     counted = c.counted(own)
     seeds = c.of_variant(trials, variant) if trials is not None else None
     rows = by_trial(seeds) if seeds is not None else None
     edges = find_edges(counted, rows)
-    findings = find(own, counted, smallest, edges)
+    findings = find(own, counted, rule, edges)
     others: tuple[Choice, ...] = ()
     searched = rows is not None and not rows.empty
     if seeds is not None and rows is not None and searched:
-        others = choices(own, seeds, rows, smallest, edges)
-    lines = c.of_variant(curves, variant) if curves is not None else None
+        others = choices(own, seeds, rows, rule, edges)
     return Facts(
         variant,
-        smallest,
+        rule,
         findings,
         shortcut_effects(counted, findings, edges),
         own,
@@ -105,7 +105,6 @@ def _facts(
         edges,
         searched,
         others,
-        lines,
         (),
     )
 
@@ -114,15 +113,11 @@ def _longer(facts: Facts, every: list[Facts]) -> tuple[Longer, ...]:
     """Return the variants that differ from one in the length of training alone, and are longer; shortest first."""
     out = []
     for other in every:
-        if other.variant != facts.variant and _but_length(other) == _but_length(facts):
+        if other.variant != facts.variant and but_length(other.variant) == but_length(facts.variant):
             times = other.counted["total_iterations"].median() / facts.counted["total_iterations"].median()
             if times > 1:
-                out.append(Longer(other.variant, float(times), other.findings))
+                out.append(Longer(other.variant, float(times), other.findings, other.counted))
     return tuple(sorted(out, key=lambda longer: longer.times))
-
-
-def _but_length(facts: Facts) -> Variant:
-    return Variant.parse(facts.variant).without("epochs", "iterations")
 
 
 def _verdict(facts: Facts) -> Verdict:
@@ -130,7 +125,7 @@ def _verdict(facts: Facts) -> Verdict:
     names = {(kind, depth): c.net_name(facts.counted, kind, depth) for kind, depth in facts.edges}
     return Verdict(
         variant=facts.variant,
-        smallest_effect=facts.smallest,
+        rule=facts.rule,
         findings=facts.findings,
         remedy=facts.effects.headline,
         no_remedy=facts.effects.lacking,
@@ -156,7 +151,7 @@ def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
     waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
     both = (facts.finding("plain"), facts.finding("residual"))
     open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
-    settling = _settling(open_[0], facts.smallest) if open_ else None
+    settling = _settling(open_[0], facts.rule.smallest_effect) if open_ else None
     return say("next_step", facts, explanations, len(waiting) if unfinished else 0, settling)
 
 

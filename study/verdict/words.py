@@ -8,8 +8,8 @@ from jinja2 import Environment
 
 from study.statistics.interval import Interval
 from study.statistics.power import MOST_SEEDS
-from study.verdict.pairs import ALPHA, Pair
-from study.verdict.rule import UNFAIR
+from study.verdict.findings import UNFAIR
+from study.verdict.rule import ALPHA, FAILURE_MARGIN
 from study.verdict.shortcut_effect import UNLIKE, ShortcutEffect
 from study.verdict.text import sentence_templates
 
@@ -45,9 +45,10 @@ def _templates() -> Environment:
         "flipped": _flipped,
         "sentence": sentence,
     }
-    environment.tests |= {"worse": Pair.worse, "significant": _significant}
+    environment.tests |= {"significant": _significant}
     environment.globals |= {
         "ALPHA": ALPHA,
+        "FAILURE_MARGIN": f"{FAILURE_MARGIN:g}",
         "UNFAIR": UNFAIR,
         "UNLIKE": UNLIKE,
         "MANY_SEEDS": MANY_SEEDS,
@@ -62,4 +63,4 @@ def _flipped(d: Interval) -> Interval:
 
 def _significant(effect: ShortcutEffect, sign: int) -> bool:
     """Whether the shortcuts remove of the rise (1), or add to it (-1), at every rate."""
-    return effect.p_holm < ALPHA and sign * effect.contrast.estimate > 0 and not effect.edge
+    return effect.p_adjusted < ALPHA and sign * effect.contrast.estimate > 0 and not effect.edge

@@ -138,6 +138,7 @@ def test_include_alone_brings_the_nets():
 SECOND = {
     "epochs": "3",
     "iterations": "7",
+    "budget": "3",
     "batch_size": "64",
     "optimizer": "sgd",
     "momentum": "0.8",

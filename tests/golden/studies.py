@@ -76,7 +76,7 @@ def comparison(out: Path) -> Path:
     """Two studies side by side, a setting and the data unlike, each with two variants."""
     other = loaded("b", shifted(12.0), seed=1, normalize="none", fingerprint="g" * 20)
     joined = join([_widened(loaded("a")), _widened(other)], "study compare a b")
-    compared = compare_runs(joined.runs, ("a", "b"), joined.smallest_effect)
+    compared = compare_runs(joined.runs, ("a", "b"), joined.rule.smallest_effect)
     return build_report(joined, out, comparison=compared)
 
 

@@ -8,7 +8,7 @@ from tests.report.test_build import Page
 
 def build(tmp_path, a: Loaded, b: Loaded):
     joined = join([a, b], f"study compare {a.name} {b.name}")
-    found = compare_runs(joined.runs, (a.name, b.name), joined.smallest_effect)
+    found = compare_runs(joined.runs, (a.name, b.name), joined.rule.smallest_effect)
     index = build_report(joined, tmp_path / "out", comparison=found)
     return index.read_text(encoding="utf-8"), index.parent, found
 

@@ -45,7 +45,7 @@ def test_what_is_the_same_is_told_once():
     assert words["report_command"] == "again"
     assert "smallest effect" not in words
     joined = join([A, loaded("b", effect=2.0)], "again")
-    assert joined.smallest_effect == 0.5
+    assert joined.rule.smallest_effect == 0.5
     assert "a 0.5, b 2" in joined.words["smallest effect"]
 
 

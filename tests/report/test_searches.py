@@ -6,6 +6,7 @@ import pytest
 
 from study.report.searches import search_section
 from study.report.tables.searches import point_words
+from study.verdict import Rule
 
 from .frames import Truth, make_study, make_trial
 
@@ -35,7 +36,7 @@ def runs_of(nets=NETS, **changes):
 def told(tmp_path):
     def tell(errors=ERRORS, runs=None, smallest=0.5, **others):
         runs = runs_of(list(errors)) if runs is None else runs
-        section = search_section(runs, trials_of(errors, **others), smallest, tmp_path)
+        section = search_section(runs, trials_of(errors, **others), Rule(smallest), tmp_path)
         return " ".join(section.part.sentences), {table.name.split("-width")[0]: table for table in section.part.tables}
 
     return tell
@@ -135,14 +136,14 @@ def test_both_winners(told, tmp_path):
     assert "differ by no more than a factor of 2 for any net" in text
     trials = trials_of(ERRORS)
     trials.loc[(trials["net"] == "plain-20") & (trials["lr"] == 0.01), "final_validation_error"] = 0.0
-    section = search_section(runs_of(), trials, 0.5, tmp_path)
+    section = search_section(runs_of(), trials, Rule(), tmp_path)
     assert any("more than a factor of 2 for plain-20 (0.1 and 0.01)." in one for one in section.part.sentences)
     (table,) = [table for table in section.part.tables if table.name == "winners"]
     row = table.shown.set_index("Net").loc["plain-20"]
     assert list(row[["Chosen", "A (loss)", "B (validation)", "Factor"]]) == ["0.1", "0.1", "0.01", "10"]
     assert row["Training error at A, B (%)"] == "1.00, 5.00"
     assert "that of least training loss" in table.caption
-    none = search_section(runs_of(), trials.assign(final_validation_error=np.nan), 0.5, tmp_path)
+    none = search_section(runs_of(), trials.assign(final_validation_error=np.nan), Rule(), tmp_path)
     assert {table.name for table in none.part.tables} == {"good-rates", "robustness"}
     assert not any("validation" in one for one in none.part.sentences)
 
@@ -164,7 +165,7 @@ def test_what_a_search_leaves_open(told):
 def test_a_rate_chosen_by_something_else_is_told(told, tmp_path):
     trials = trials_of(ERRORS, objective="validation_error")
     trials["chosen"] = trials["lr"] == 0.001
-    section = search_section(runs_of(), trials, 0.5, tmp_path)
+    section = search_section(runs_of(), trials, Rule(), tmp_path)
     assert any(
         one.startswith(
             "The rate chosen for plain-8, plain-20, resnet-8 and resnet-20, by validation error, is more than"
@@ -176,7 +177,7 @@ def test_a_rate_chosen_by_something_else_is_told(told, tmp_path):
 def test_other_fields_are_named(tmp_path):
     trials = trials_of(ERRORS)
     trials["point"] = [f'{{"lr": {lr}, "weight_decay": {lr / 100}}}' for lr in trials["lr"]]
-    section = search_section(runs_of(), trials, 0.5, tmp_path)
+    section = search_section(runs_of(), trials, Rule(), tmp_path)
     text = " ".join(section.part.sentences)
     assert "Besides the rate, weight decay varies between trials" in text
     assert "At 2 of 3 shared points, plain-20" in text
@@ -190,11 +191,11 @@ def test_one_depth_or_no_trials(told, tmp_path):
     text, tables = told({("plain", 8): ERRORS["plain", 8]})
     assert "shared" not in text
     assert "robustness" not in tables
-    assert search_section(runs_of(), pd.DataFrame(), 0.5, tmp_path) is None
+    assert search_section(runs_of(), pd.DataFrame(), Rule(), tmp_path) is None
 
 
 def test_variants_have_files_of_their_own(tmp_path):
-    section = search_section(runs_of(variant="width=2"), trials_of(ERRORS, variant="width=2"), 0.5, tmp_path)
+    section = search_section(runs_of(variant="width=2"), trials_of(ERRORS, variant="width=2"), Rule(), tmp_path)
     assert {table.name for table in section.part.tables} == {f"{name}-width-2" for name in ("good-rates", "winners",
                                                                                       "robustness")}  # fmt: skip
     assert (tmp_path / "rates-width-2.svg").exists()

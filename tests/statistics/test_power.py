@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from study.statistics.power import MOST_SEEDS, seeds_needed
-from study.statistics.welch import difference, equivalence
+from study.statistics.welch import difference, equivalence, welch
 
 cells = st.lists(st.floats(0, 100, allow_nan=False, width=32), min_size=2, max_size=6)
 
@@ -41,24 +41,20 @@ def test_a_far_better_net_is_harmless_and_not_equivalent():
 
 
 def test_seeds_needed_are_those_of_a_power_table():
-    # Cohen (1988): d = 0.8, two-sided 5%, power 80%: 26 a group.
-    deep, shallow = np.array([-1.0, 1.0]) / math.sqrt(2) + 0.8, np.array([-1.0, 1.0]) / math.sqrt(2)
-    assert seeds_needed(deep, shallow, 0.01, 1e-6) == 26
+    # Cohen (1988): d = 0.8, one-sided 2.5%, power 80%: 26 a group.
+    deep, shallow = np.array([-1.0, 1.0]) / math.sqrt(2) + 1.3, np.array([-1.0, 1.0]) / math.sqrt(2)
+    assert seeds_needed(deep, shallow, 0.5, 1e-6, level=0.025) == 26
 
 
 def test_seeds_needed_give_the_power_they_promise():
     random = np.random.default_rng(0)
-    deep, shallow = np.array([0.5, 1.5, 2.5]), np.array([0.0, 0.4, -0.4])
+    deep, shallow = np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.4, -0.4])
     n = seeds_needed(deep, shallow, 0.5, 0.001)
     sd = deep.std(ddof=1), shallow.std(ddof=1)
 
     def power(size):
-        hits = [
-            (found := difference(random.normal(1.5, sd[0], size), random.normal(0, sd[1], size), 0.001)).p < 0.05
-            and found.estimate >= 0.5
-            for _ in range(800)
-        ]
-        return np.mean(hits)
+        draws = ((random.normal(2, sd[0], size), random.normal(0, sd[1], size)) for _ in range(800))
+        return np.mean([welch([*both], [1.0, -1.0], 0.001).p_above(0.5) < 0.05 for both in draws])
 
     assert power(n) > 0.8 - 0.045
     assert power(n - 1) < 0.8 + 0.045
@@ -75,9 +71,12 @@ def test_limits():
     assert seeds_needed([1.0], [1.0, 2.0], 0.5, 0.1) is None
     assert seeds_needed([0.0, 30.0, 60.0], [0.0, 31.0, 60.0], 0.5, 0.1) == MOST_SEEDS + 1
     assert seeds_needed([99.0] * 3, [0.0] * 3, 0.5, 0.1) == 2
+    assert (
+        seeds_needed([1.0, 2.0], [0.5, 1.5], 0.5, 0.1) == MOST_SEEDS + 1
+    )  # a difference of the smallest effect itself
 
 
-@given(cells, cells, st.integers(1, 12))
-def test_more_tests_never_need_fewer_seeds(deep, shallow, tests):
-    one, more = (seeds_needed(deep, shallow, 0.5, 0.1, tests=count) for count in (1, tests))
-    assert 2 <= one <= more <= MOST_SEEDS + 1
+@given(cells, cells, st.floats(0.001, 0.05))
+def test_a_stricter_level_never_needs_fewer_seeds(deep, shallow, level):
+    need, more = (seeds_needed(deep, shallow, 0.5, 0.1, level=alpha) for alpha in (0.05, level))
+    assert 2 <= need <= more <= MOST_SEEDS + 1

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.welch import difference, difference_in_differences, excess, holm, ratio
+from study.statistics.welch import difference, difference_in_differences, excess, ratio
 
 errors = st.floats(0, 100, allow_nan=False, width=32)
 cells = st.lists(errors, min_size=2, max_size=6)
@@ -43,27 +43,6 @@ def test_one_seed_has_an_estimate_only():
 def test_a_resolution_is_needed(resolution):
     with pytest.raises(ValueError, match="resolution"):
         difference([1.0, 1.0], [1.0, 1.0], resolution)
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1, 1]
-    assert holm([]) == []
-
-
-def test_a_test_not_made_counts_in_holm():
-    adjusted = holm([0.01, math.nan, 0.02])
-    assert adjusted[0] == pytest.approx(0.03)
-    assert adjusted[2] == pytest.approx(0.04)
-    assert math.isnan(adjusted[1])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_never_lowers_and_keeps_the_order(p):
-    adjusted = np.array(holm(p))
-    assert (adjusted >= np.array(p)).all()
-    assert (adjusted <= 1).all()
-    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
 
 
 @given(cells, cells, st.floats(0.002, 5))

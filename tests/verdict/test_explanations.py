@@ -2,25 +2,23 @@ import json
 from dataclasses import asdict
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from study.report.build import _plain
 from study.verdict import judge
-from tests.report.conftest import DIGITS
 from tests.report.frames import Truth, make_study
 
 
-def explained(runs, trials=None, curves=None, at=0):
-    verdict = judge(runs, trials=trials, curves=curves)[at]
+def explained(runs, trials=None, at=0):
+    verdict = judge(runs, trials=trials)[at]
     return {one.name: one for one in verdict.explanations if one.architecture == "plain"}
 
 
 def test_each_explanation_with_its_numbers(digits):
-    found = explained(digits.runs, digits.trials, digits.curves)
+    found = explained(digits.runs, digits.trials)
     assert list(found) == ["overfitting", "learning rate", "training length"]
     assert [one.status for one in found.values()] == ["excluded", "excluded", "open"]
-    verdict = judge(digits.runs, trials=digits.trials, curves=digits.curves)[0]
+    verdict = judge(digits.runs, trials=digits.trials)[0]
     assert all(one.sentence in verdict.sentences for one in found.values())
     told = json.loads(json.dumps(_plain(asdict(verdict))))["explanations"]
     assert [one["numbers"].keys() for one in told] == [one.numbers.keys() for one in found.values()]
@@ -63,52 +61,6 @@ def test_the_rise_at_a_shared_rate(digits):
     assert f"{shared['estimate']:.1f} at the best shared rate ({shared['lr']:.4g}, 1 seed)" in one.sentence
 
 
-def longer(short, long, times=3):
-    runs = [short.runs.assign(variant="epochs=20"), long.runs.assign(variant="epochs=60")]
-    runs[1]["run_id"] = "x" + runs[1]["run_id"]
-    runs[1]["total_iterations"] = times * runs[0]["total_iterations"].iloc[0]
-    return pd.concat(runs, ignore_index=True)
-
-
-def test_longer_training_that_still_shows_it(digits):
-    runs = longer(digits, make_study(DIGITS, seed=4))
-    one = explained(runs)["training length"]
-    assert one.status == "excluded"
-    assert "With 3 times the iterations (epochs=60) the difference is" in one.sentence
-    assert "degradation is shown there" in one.sentence
-    assert "training length" not in explained(runs, at=1)  # nothing longer, and no curves
-    assert judge(runs)[0].next_step.startswith("Repeat it on other data")
-
-
-def test_longer_training_that_removes_it(digits):
-    level = make_study(Truth(dict.fromkeys(DIGITS.train, (0.0, 0.02))))
-    one = explained(longer(digits, level))["training length"]
-    assert one.status == "not excluded"
-    assert "degradation is refuted there" in one.sentence
-
-
-def test_a_variant_that_differs_otherwise_is_no_longer_training(digits):
-    runs = longer(digits, digits).replace({"variant": {"epochs=60": "epochs=60, width=2"}})
-    assert "training length" not in explained(runs)
-
-
-def test_training_that_has_stopped_falling(digits):
-    curves = digits.curves.assign(train_error=30.0 + digits.curves["step"] / 1000)
-    one = explained(digits.runs, None, curves)["training length"]
-    assert "it does not fall any more" in one.sentence
-    assert one.status == "open"
-
-
 def test_nothing_is_explained_away_that_is_not_shown():
     study = make_study(Truth({("plain", 8): (0.3, 0.1), ("plain", 20): (0.3, 0.1)}))
-    assert judge(study.runs, trials=study.trials, curves=study.curves)[0].explanations == ()
-
-
-def test_no_clear_fall_is_told_as_such(digits):
-    random = np.random.default_rng(0)
-    noise = random.normal(0, 3, len(digits.curves))
-    one = explained(digits.runs, None, digits.curves.assign(train_error=30 + noise))["training length"]
-    fall = one.numbers["fall"]
-    assert fall["low"] < 0 < fall["high"]
-    assert f"{'fell' if fall['estimate'] >= 0 else 'rose'} by {abs(fall['estimate']):.1f}"[:9] in one.sentence
-    assert ", no clear fall; at the" in one.sentence
+    assert judge(study.runs, trials=study.trials)[0].explanations == ()

@@ -1,10 +1,11 @@
 from study.verdict import judge
 from study.verdict import selection as c
-from study.verdict.rule import find
+from study.verdict.findings import find
+from study.verdict.rule import Rule
 
 
 def turned(runs, architecture="plain"):
-    found = {one.architecture: one.turn for one in find(runs, c.counted(runs), 0.5)}
+    found = {one.architecture: one.turn for one in find(runs, c.counted(runs), Rule())}
     return found[architecture]
 
 
@@ -16,7 +17,7 @@ def test_the_curve_of_plain_nets_turns_at_the_deepest_of_the_best(digits):
     assert found.deeper == ("plain-32", "plain-56")
     assert found.worse == ("plain-56",)
     text = " ".join(judge(runs)[0].sentences)
-    assert "least at plain-20 (0.00%, as at plain-8); plain-56 is significantly worse by 0.5 points or more" in text
+    assert "least at plain-20 (0.00%, as at plain-8); plain-56 is significantly worse by more than 0.5 points" in text
 
 
 def test_a_curve_that_only_falls_does_not_turn(paper):

@@ -6,8 +6,9 @@ import pytest
 
 from study.statistics.welch import difference, difference_in_differences
 from study.verdict import selection as c
+from study.verdict.findings import find
 from study.verdict.rate_sensitivity import as_runs, best_shared, choices, paper_point
-from study.verdict.rule import find
+from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 from study.verdict.shortcut_effect import shortcut_effects
 from tests.report.frames import Truth, make_study, make_trial
@@ -38,7 +39,7 @@ def runs():
 
 
 def chosen(runs, seeds, smallest=0.5):
-    return {one.name: one for one in choices(runs, seeds, by_trial(seeds), smallest)}
+    return {one.name: one for one in choices(runs, seeds, by_trial(seeds), Rule(smallest))}
 
 
 def test_the_three_choices(runs):
@@ -61,7 +62,7 @@ def test_intervals_are_those_of_the_verdict(runs):
 
 def test_tuned_is_what_the_rule_says_of_the_runs(runs):
     one = chosen(runs, seeds_of())["tuned"]
-    findings = find(runs, c.counted(runs), 0.5)
+    findings = find(runs, c.counted(runs), Rule())
     assert one.status == findings[0].status == "shown"
     assert one.rises["plain"] == findings[0].train[0].difference
     assert one.contrast == shortcut_effects(c.counted(runs), findings).headline.contrast

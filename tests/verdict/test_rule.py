@@ -1,107 +1,77 @@
+import math
+
 import numpy as np
-import pandas as pd
 import pytest
 
-from study.verdict import judge
-from study.verdict import selection as c
-from study.verdict.rule import Slack, find_edges
-from study.verdict.searches import by_trial
-from tests.report.frames import Truth, make_study
+from bench.verdicts import TRUTHS, statuses
+from study.verdict.edges import Slack
+from study.verdict.rule import Failures, Rule, decide, run_tests, shown_by
 
-NETS = [(architecture, depth) for architecture in ("plain", "residual") for depth in (8, 20, 32)]
-
-
-def on_edge(trials, **sides):
-    trials = trials.copy()
-    for net, side in sides.items():
-        trials.loc[trials["net"] == net.replace("_", "-"), "edge"] = side
-    return trials
+DEPTHS = (8, 20, 32, 56)
+DRAWS = 100
 
 
-def one(study, **sides):
-    (verdict,) = judge(study.runs, trials=on_edge(study.trials, **sides))
-    return verdict
+def decided(*cells, rule=None, failed=0):
+    rule = rule or Rule()
+    by_depth = dict(zip(DEPTHS, map(np.asarray, cells), strict=False))
+    failures = {depth: Failures(f"plain-{depth}", failed, len(cell)) for depth, cell in by_depth.items()}
+    tests = run_tests(by_depth, failures, rule.smallest_effect, 0.02)
+    return decide(tests, failures, rule)[0]
 
 
-@pytest.fixture(scope="module")
-def level():
-    """No rise anywhere, and errors that leave something to gain."""
-    return make_study(Truth({net: (0.3, 0.1) for net in NETS}))
+def level(seeds, spread=0.02):
+    return [5 + spread * (i % 3) for i in range(seeds)]
 
 
-def test_edges_are_those_of_tuned_nets(digits):
-    trials = by_trial(on_edge(digits.trials, plain_56="highest", plain_8="lowest"))
-    kept = c.counted(digits.runs)
-    assert find_edges(kept, trials) == {("plain", 56): "highest", ("plain", 8): "lowest"}
-    assert find_edges(kept.assign(lr_tuned=False), trials) == {}
-    assert find_edges(kept, None) == find_edges(kept, pd.DataFrame()) == {}
-    assert find_edges(kept.iloc[:0], trials) == {}
+def test_shown_is_a_difference_above_the_smallest_effect_and_not_above_zero():
+    assert decided([5.0, 5.05, 5.1], [5.45, 5.5, 5.55]) == "inconclusive"  # above zero beyond doubt, by 0.45
+    assert decided([5.0, 5.05, 5.1], [6.45, 6.5, 6.55]) == "shown"
+    assert decided([5.0, 5.05, 5.1], [5.45, 5.5, 5.55], rule=Rule(smallest_effect=0.2)) == "shown"
 
 
-def test_a_deep_net_on_the_edge_withholds_what_would_be_shown(digits):
-    verdict = one(digits, plain_56="highest")
-    assert (verdict.plain.status, verdict.plain.reason) == ("inconclusive", "edge")
-    assert verdict.line.startswith("Verdict withheld: the rate of plain-56 is the highest tried")
-    assert verdict.next_step.startswith("Search further out")
-    assert verdict.edges == {"plain-56": "highest"}
-    assert verdict.plain.train  # the numbers are told all the same
-    assert verdict.explanations == ()
-    assert verdict.remedy.edge
+@pytest.mark.parametrize(("seeds", "status"), [(2, "not seen"), (5, "not seen"), (28, "not seen"), (29, "refuted")])
+def test_refuted_needs_enough_seeds_to_exclude_rare_failures(seeds, status):
+    assert decided(level(seeds), level(seeds)) == status
 
 
-def test_a_shallow_net_on_the_edge_could_only_add_to_what_is_shown(digits):
-    verdict = one(digits, plain_8="lowest")
-    assert verdict.plain.status == "shown"
-    assert "The rate of plain-8 is the lowest tried, which does not touch what is shown." in " ".join(verdict.sentences)
-    assert not verdict.remedy.edge
+def test_refuted_needs_five_seeds_whatever_failures_are_tolerated():
+    tolerant = Rule(rare_failure=0.99)
+    assert decided(level(4), level(4), rule=tolerant) == "not seen"
+    assert decided(level(5), level(5), rule=tolerant) == "refuted"
+    assert decided(level(29), level(29), failed=1) == "not seen"
 
 
-def test_another_pair_may_carry_it(paper):
-    """plain-56 is on the edge; that plain-44 is worse than plain-20 doesn't depend on it."""
-    verdict = one(paper, plain_56="lowest")
-    assert verdict.plain.status == "shown"
-    assert (verdict.plain.headline.shallow, verdict.plain.headline.deep) == (20, 44)
-    assert verdict.line.startswith("Degradation shown: plain-44")
+def test_a_rise_after_a_fall_is_shown_without_a_trend():
+    cells = [8.0, 8.1, 8.2], [2.0, 2.1, 2.2], [4.0, 4.1, 4.2], [8.0, 8.1, 8.2]
+    assert decided(*cells) == "shown"
 
 
-def test_a_shallow_net_on_the_edge_withholds_a_refutation(level):
-    verdict = one(level, plain_8="lowest", plain_20="highest")
-    assert (verdict.plain.status, verdict.plain.reason) == ("inconclusive", "edge")
-    assert "the rate of plain-8 is the lowest tried" in verdict.line
-    assert one(level, plain_32="lowest").plain.status == "refuted"
-    assert verdict.residual.status == "refuted"
+def test_two_seeds_that_fail_by_luck_show_nothing():
+    """Failed seeds agree to a point; Welch's test would take that for a small spread."""
+    by_depth = dict(zip(DEPTHS, map(np.asarray, ([5.0, 5.1], [89.0, 89.1], [5.0, 5.1], [5.0, 5.1])), strict=True))
+    failures = {depth: Failures("", 2 * (depth == 20), 2) for depth in DEPTHS}
+    tests = run_tests(by_depth, failures, 0.5, 0.02)
+    assert decide(tests, failures, Rule())[0] == "inconclusive"
 
 
-def test_a_net_without_errors_has_nothing_to_gain(digits):
-    runs = digits.runs.copy()
-    runs.loc[runs["architecture"] == "plain", "final_train_error"] = 0.0
-    trials = on_edge(digits.trials, plain_8="lowest", plain_20="lowest", plain_32="lowest")
-    (verdict,) = judge(runs, trials=trials)
-    assert verdict.plain.status == "refuted"
+def test_missing_seeds_are_the_reason():
+    failures = {8: Failures("plain-8", 0, 3), 20: Failures("plain-20", 0, 0)}
+    tests = run_tests({8: np.ones(3), 20: np.array([])}, failures, 0.5, 0.02)
+    assert decide(tests, failures, Rule()) == ("inconclusive", "no result")
+    assert all(math.isnan(p) for p in tests.worse.values())
 
 
-def test_inconclusive_stays_inconclusive():
-    study = make_study(Truth({("plain", 8): (1, 0.5), ("plain", 20): (1.6, 0.8)}))
-    assert one(study, plain_20="highest").plain.reason == "imprecise"
+def test_a_net_on_the_edge_may_break_the_order():
+    """With a better rate plain-32 might err less, so no trend stands, and the outermost pair must pass alone."""
+    cells = dict(zip(DEPTHS, map(np.asarray, ([0, 0, 0.1], [1, 2, 3], [9, 10, 14], [44, 57, 81])), strict=True))
+    tests = run_tests(cells, {depth: Failures("", 0, 3) for depth in DEPTHS}, 0.5, 0.02)
+    assert (8, 56) in shown_by(tests, Rule())
+    assert (8, 56) not in shown_by(tests, Rule(), Slack({32: 11.0}))
 
 
-def test_a_rise_that_only_the_order_shows_needs_all_but_the_shallowest(digits):
-    runs = digits.runs.copy()
-    for depth, errors in {8: [0, 0, 0], 20: [0, 0.08, 0], 32: [0.5, 0.6, 1.2], 56: [44.2, 57.5, 81.5]}.items():
-        runs.loc[(runs["architecture"] == "plain") & (runs["depth"] == depth), "final_train_error"] = errors
-    assert judge(runs, trials=on_edge(digits.trials, plain_8="lowest"))[0].plain.status == "shown"
-    verdict = judge(runs, trials=on_edge(digits.trials, plain_32="lowest"))[0]
-    assert verdict.plain.reason == "edge"
-    assert "the rate of plain-32 is the lowest tried" in verdict.line
-
-
-def test_slack_is_the_error_that_is_left():
-    slack = Slack({20: 1.5, 8: 0.0})
-    assert (slack.of(20), slack.of(8), slack.of(56)) == (1.5, 0, 0)
-    assert slack.orders([20, 32, 56])
-    assert not slack.orders([8, 20, 32])
-
-
-def test_a_shared_rate_is_on_no_edge(digits):
-    found = one(digits, plain_56="highest")
-    assert np.isfinite(found.remedy.contrast.low)
+@pytest.mark.parametrize("truth", TRUTHS, ids=lambda truth: truth.name)
+def test_the_rule_is_seldom_wrong(truth):
+    """A small version of bench/verdicts.py, within four standard errors."""
+    seen = statuses(truth, seeds=3, draws=DRAWS)
+    assert seen[truth.false] / DRAWS <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / DRAWS)
+    assert sum(seen.values()) == DRAWS

@@ -4,13 +4,14 @@ import pytest
 from study.statistics.welch import difference_in_differences
 from study.verdict import judge
 from study.verdict import selection as c
-from study.verdict.rule import find
+from study.verdict.findings import find
+from study.verdict.rule import Rule
 from study.verdict.shortcut_effect import shortcut_effects
 
 
 def found(runs, edges=None):
     kept = c.counted(runs)
-    return shortcut_effects(kept, find(runs, kept, 0.5, edges), edges)
+    return shortcut_effects(kept, find(runs, kept, Rule(), edges), edges)
 
 
 def test_every_common_depth_against_the_shallowest(paper):
@@ -22,7 +23,7 @@ def test_every_common_depth_against_the_shallowest(paper):
         for kind in ("plain", "residual") for depth in (44, 20)
     ]  # fmt: skip
     assert made.depths[1].contrast == difference_in_differences(*values, 100 / 45_000)
-    assert all(one.p_holm >= one.contrast.p for one in made.depths)
+    assert all(one.p_adjusted >= one.contrast.p for one in made.depths)
 
 
 def test_the_verdict_has_them(paper):

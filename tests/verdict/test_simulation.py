@@ -6,7 +6,6 @@ bench/intervals.py is the same with more draws and distributions. Bounds here ar
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -15,7 +14,6 @@ from study.statistics.resampling import bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
 from study.statistics.trend import jonckheere
 from study.statistics.welch import difference, difference_in_differences, equivalence
-from study.verdict.rule import find
 
 DRAWS = 800
 SEEDS = (3, 5, 10)
@@ -117,35 +115,3 @@ def test_the_trend_holds_its_level(n, ties):
     assert all(one.exact for one in found)
     assert np.mean([one.p < 0.05 for one in found]) <= 0.05 + margin(0.05, draws)
     assert 0.4 < np.mean([one.p for one in found]) < 0.65
-
-
-def runs_of(cells):
-    rows = [
-        {"architecture": "plain", "depth": depth, "net": f"plain-{depth}", "variant": "", "seed": seed,
-         "total_iterations": 100, "train_images": 1e5, "test_images": 1e3, "dataset": "made up",
-         "final_train_error": error, "final_test_error": np.nan}
-        for depth, errors in zip((8, 20, 32, 56), cells, strict=False) for seed, error in enumerate(errors)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-@pytest.mark.parametrize("spreads", [(1, 1, 1, 1), (1, 1, 2, 4)])
-def test_false_alarms_of_the_whole_rule(spreads):
-    """Six pairs and a trend, and a smallest effect of nothing at all: one study in twenty at most."""
-    random, draws = np.random.default_rng(1), 50
-    found = []
-    for _ in range(draws):
-        runs = runs_of([random.normal(5, spread, 3) for spread in spreads])
-        found.append(find(runs, runs, 0.0)[0].status)
-    assert np.mean([status == "shown" for status in found]) <= 0.05 + margin(0.05, draws)
-
-
-def test_what_is_true_is_seldom_refuted():
-    """A rise of exactly the smallest effect is refuted in one study in forty at most."""
-    random, draws = np.random.default_rng(2), 60
-    found = []
-    for _ in range(draws):
-        runs = runs_of([random.normal(5, 0.1, 3), random.normal(5.5, 0.1, 3)])
-        found.append(find(runs, runs, 0.5)[0].status)
-    assert np.mean([status == "refuted" for status in found]) <= 0.025 + margin(0.025, draws)
-    assert "inconclusive" in found

@@ -76,7 +76,7 @@ def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     probes = {seed: probe.images * speed.exact + probe.steps * speed.step for seed, probe in work.items()}
     run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1 or speed.gpu > 0)  # any nets share a GPU
     cell = replace(cell, run_cost=run, probe_costs=probes)
-    if not cell.search_key:
+    if not cell.owns_search:
         return cell
     shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
     together, alone = (run_seconds(shorter, speed, facts, joined=joined) for joined in (True, False))
@@ -123,6 +123,6 @@ def _bytes(cell: Cell, facts: DataFacts, tune: Tune) -> float:
     spec = cell.specs[0]
     every = spec.recipe.evaluate_every or spec.recipe.iterations_per_epoch(facts.train_images)
     points = -(-spec.recipe.total_iterations(facts.train_images) // every) * POINT_BYTES
-    trials = tune.trials * tune.seeds if cell.point is None else 0
+    trials = tune.trials * tune.seeds if cell.point is None and cell.owns_search else 0
     weights = 8 * cell.complexity.parameters
     return len(cell.left) * (points + RUN_BYTES + weights) + trials * (points * tune.fraction + RUN_BYTES)

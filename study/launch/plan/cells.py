@@ -63,7 +63,9 @@ class Cell:
     variant: str
     """The settings that distinguish this cell from others of the same net: `batch_size=64, width=2`, or ""."""
     search_key: str
-    """Identity of the learning-rate search; "" if the rate is given."""
+    """Identity of the learning-rate search; "" if the rate is given. Cells that differ in budget alone share one."""
+    owns_search: bool
+    """Whether the search is this cell's, or that of a cell with the same key before it."""
     complexity: Complexity
     run_cost: float
     """Cost of the training of a run."""
@@ -104,7 +106,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     for spec in grid.runs():
         groups.setdefault(spec.cell_key(facts.fingerprint), []).append(spec)
     complexities: dict[tuple[object, ...], Complexity] = {}
-    cells = []
+    cells: list[Cell] = []
     for specs in groups.values():
         spec = specs[0]
         net_key = (spec.net, spec.shortcut, spec.recipe.width, spec.recipe.augment, design_of(spec))
@@ -112,15 +114,18 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
             complexities[net_key] = _complexity(spec, facts)
         complexity = complexities[net_key]
         tunes = spec.recipe.lr == "tune"
+        key = search_key(spec, grid.tune, facts.fingerprint) if tunes else ""
+        owns_search = tunes and key not in {cell.search_key for cell in cells}
         trial = trial_spec(spec, {"lr": 1.0}, grid.tune, facts.train_images)  # its cost doesn't depend on its rate
         cells.append(
             Cell(
                 specs=tuple(specs),
                 variant=_variant(spec, varying),
-                search_key=search_key(spec, grid.tune, facts.fingerprint) if tunes else "",
+                search_key=key,
+                owns_search=owns_search,
                 complexity=complexity,
                 run_cost=training_cost(spec, complexity, facts),
-                trial_cost=grid.tune.seeds * training_cost(trial, complexity, facts) if tunes else 0.0,
+                trial_cost=grid.tune.seeds * training_cost(trial, complexity, facts) if owns_search else 0.0,
                 probe_costs=_probe_costs(grid, specs, complexity, facts),
             )
         )
@@ -220,7 +225,7 @@ def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[
 def search_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
     """Return the hash of a search. More trials continue a search, so their number isn't part of it."""
     settings = tune.model_dump(mode="json", exclude={"trials", "shared", "widen", "storage"})
-    text = json.dumps([spec.cell_key(fingerprint), settings], sort_keys=True)
+    text = json.dumps([spec.with_recipe(budget=1.0).cell_key(fingerprint), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -265,7 +270,7 @@ def _variant(spec: RunSpec, varying: list[str]) -> str:
     absent = set(MODIFICATIONS) - spec.modifications.keys()
     implied = {"batch_norm"} if recipe["scaling"] in UNNORMALISED else set()
     fields = [field for field in varying if field != "shortcut" or spec.architecture == "residual"]
-    fields = [field for field in fields if field not in absent | implied]
+    fields = [field for field in fields if field not in absent | implied and (field, recipe[field]) != ("budget", 1.0)]
     return ", ".join(f"{field}={_shown(recipe[field])}" for field in fields)
 
 

@@ -52,7 +52,12 @@ class WorkQueue:
         self._found = {id(cell): cell.point for cell in cells if cell.point is not None}
         self._cells = cells
         self.states = [
-            CellState(cell, cell.point, [] if only_search else [spec for spec, _ in cell.left], grid.tune.trials)
+            CellState(
+                cell,
+                cell.point,
+                [] if only_search else [spec for spec, _ in cell.left],
+                grid.tune.trials if cell.owns_search else 0,
+            )
             for cell in left
         ]
         self.done_before = sum(len(cell.done) for cell in cells)
@@ -219,6 +224,8 @@ class WorkQueue:
     def _begin_search(self, state: CellState) -> bool:
         """Open a cell's search, or take the result of another launcher; return whether either was possible."""
         cell = state.cell
+        if not cell.owns_search:
+            return self._take_shared_point(state)
         shallower = self._shallower(state) if self._tune.warm_start else None
         if (shallower is not None and self._found_point(shallower) is None) or not self._leases.acquire(state.lease):
             state.retry_at = time.monotonic() + RECHECK_SECONDS
@@ -236,6 +243,18 @@ class WorkQueue:
         state.search_run_id = self._run_logger.begin_search(state, record)
         self._after_trial(state)  # it may have ended just before its launcher died
         return True
+
+    def _take_shared_point(self, state: CellState) -> bool:
+        """Take the point that the cell that owns the search found; return whether it is known."""
+        owner = next(cell for cell in self._cells if cell.owns_search and cell.search_key == state.cell.search_key)
+        point = self._found_point(owner)
+        if point:
+            self._settle(state, point)
+        elif point is not None:
+            state.broken = f"the search of {owner.name}, whose rate it takes, broke"
+        else:
+            state.retry_at = time.monotonic() + RECHECK_SECONDS
+        return bool(point)
 
     def _after_trial(self, state: CellState) -> list[str]:
         """Settle the cell's rate if its search has ended; return lines to display."""

@@ -12,7 +12,7 @@ from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
 
 PAIR_COLUMNS = """
-    variant architecture metric shallow_net deep_net shallow deep estimate low high p p_holm n_deep n_shallow
+    variant architecture metric shallow_net deep_net shallow deep estimate low high p p_worse p_better n_deep n_shallow
     bootstrap_low bootstrap_high bootstrap_method permutation_p permutation_least permutation_exact
     probability_estimate probability_low probability_high equivalence_low equivalence_high equivalence_p
     equivalence_p_below needed
@@ -33,7 +33,7 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
         Column("95% interval", bounds, interval_or_dash),
         Column("Bootstrap", ("estimate", "bootstrap_low", "bootstrap_high"), interval_or_dash),
         Column("p", "p", p_or_dash),
-        Column("p (Holm)", "p_holm", p_or_dash),
+        Column("p of worse", "p_worse", p_or_dash),
         Column("p (permutation)", "permutation_p", p_or_dash),
         Column("P(deeper worse)", [f"probability_{part}" for part in bounds], _probability),
         Column("Seeds", ("n_deep", "n_shallow"), "{}, {}".format),
@@ -78,9 +78,9 @@ def _row(pair: Pair) -> dict[str, Any]:
 
 
 def _probability(estimate: float, low: float, high: float) -> str:
-    if pd.isna(estimate):
+    if pd.isna(low):  # a share of one seed says nothing
         return NOTHING
-    return f"{estimate:.2f}" if pd.isna(low) else f"{estimate:.2f} ({low:.2f} to {high:.2f})"
+    return f"{estimate:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _needed(needed: int) -> str:

@@ -13,7 +13,7 @@ from study.report.why.gradients import run_growths
 from study.statistics.interval import Direction, Interval, mean_interval
 from study.statistics.welch import difference_in_differences, excess
 from study.verdict import selection as c
-from study.verdict.rule import METRIC
+from study.verdict.findings import METRIC
 from study.verdict.variant import Variant
 
 Effect = Literal["removes", "partly", "not", "worse", "fails", "same", "unclear", "alone"]

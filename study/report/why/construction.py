@@ -17,7 +17,7 @@ from study.report.why.chapter import Chapter, Evidence
 from study.statistics.interval import mean_interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
-from study.verdict.rule import METRIC
+from study.verdict.findings import METRIC
 
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}

@@ -23,7 +23,7 @@ from study.report.why.chapter import Chapter, Evidence
 from study.statistics.interval import Interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
-from study.verdict.rule import METRIC
+from study.verdict.findings import METRIC
 from study.verdict.text import bounds, points, size
 
 Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]

@@ -19,8 +19,8 @@ from study.statistics.growth import BATCH_NORM_GROWTH
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
-from study.verdict.pairs import ALPHA
-from study.verdict.rule import METRIC
+from study.verdict.findings import METRIC
+from study.verdict.rule import ALPHA
 from study.verdict.text import bounds, size
 
 LEAST_RANKED = 5

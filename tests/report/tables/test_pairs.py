@@ -15,7 +15,7 @@ def found(digits):
 
 def test_pairs_show_train_and_test(found):
     table = pairs_table(found)
-    assert list(table.numbers["p_holm"]) == [pair.p_holm for pair in found]
+    assert list(table.numbers["p_worse"]) == [pair.p_worse for pair in found]
     assert set(table.shown["Final error"]) == {"training", "test"}
     assert table.shown["Deep minus shallow (points)"].iloc[2].startswith("3")
     assert table.shown["P(deeper worse)"].iloc[2] == "1.00 (0.29 to 1.00)"
@@ -41,6 +41,6 @@ def test_undecided_pairs_have_a_number_of_seeds():
 def test_one_seed_shows_dashes(digits):
     (verdict,) = judge(digits.runs[digits.runs["seed"] == 0])
     shown = pairs_table(verdict.plain.train).shown
-    for column in ("95% interval", "Bootstrap", "p", "p (Holm)", "p (permutation)", "Seeds to settle"):
+    for column in ("95% interval", "Bootstrap", "p", "p of worse", "p (permutation)", "Seeds to settle"):
         assert set(shown[column]) == {"\u2013"}
     assert pairs_table([]).shown.empty

@@ -1,0 +1,100 @@
+"""Does more training undo it? The rise between two depths after a longer training, beside that of the study's own.
+
+Three words, with a rule set beforehand: after the longer training the rise
+
+- vanishes: its 95% interval ends below the smallest effect;
+- shrinks: the rise of the study's own length is larger beyond doubt (the 95% interval of the difference of both rises
+  lies above 0), and it doesn't vanish;
+- stays: it is shown by the rule, and doesn't shrink;
+
+else what it does is open. He et al. (2015, section 4.1) trained three times as long and found that it stays.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from study.statistics.interval import Interval
+from study.statistics.welch import difference_in_differences
+from study.verdict import selection as c
+from study.verdict.findings import METRIC, Finding
+from study.verdict.pairs import Pair
+from study.verdict.variant import Variant
+
+LENGTHS = ("epochs", "iterations", "budget")
+"""Fields of a variant that set the length of training alone."""
+Change = Literal["vanishes", "shrinks", "stays", "open"]
+
+
+class Longer(NamedTuple):
+    """The runs of a variant that differs in the length of training alone, and trained for longer."""
+
+    variant: str
+    times: float
+    """Its iterations as a multiple."""
+    findings: tuple[Finding, ...]
+    counted: pd.DataFrame
+
+
+class LongerRise(NamedTuple):
+    """The rise of the headline's two nets after a longer training."""
+
+    variant: str
+    times: float
+    shallow_net: str
+    deep_net: str
+    difference: Interval
+    removed: Interval
+    """The rise of the study's own length minus this one, in points."""
+    change: Change
+    rates_of_once: bool
+    """Whether its rates were tuned for the study's own length."""
+
+
+def but_length(variant: str) -> Variant:
+    """Return a variant without what sets the length of training."""
+    return Variant.parse(variant).without(*LENGTHS)
+
+
+def longer_rises(headline: Pair, counted: pd.DataFrame, longer: tuple[Longer, ...]) -> list[LongerRise]:
+    """Return what each longer training makes of a rise, the shortest first.
+
+    Args:
+        headline: the pair whose rise is shown.
+        counted: the counted runs of its variant.
+        longer: longer trainings; those without two seeds of each of the two nets are left out.
+    """
+    return [rise for other in longer if (rise := _rise(headline, counted, other)) is not None]
+
+
+def _rise(headline: Pair, counted: pd.DataFrame, other: Longer) -> LongerRise | None:
+    there = next((finding for finding in other.findings if finding.architecture == headline.architecture), None)
+    pair = there.match(headline, there.train) if there is not None else None
+    if pair is None or math.isnan(pair.difference.low):
+        return None
+    cells = [
+        c.values(frame[frame["architecture"] == headline.architecture], depth, METRIC)
+        for frame in (counted, other.counted)
+        for depth in (headline.deep, headline.shallow)
+    ]
+    removed = difference_in_differences(cells[0], cells[1], cells[2], cells[3], c.resolution(counted, METRIC))
+    rates = other.counted["lr_tuned"].astype(bool).any() and "budget" in Variant.parse(other.variant)
+    return LongerRise(
+        variant=other.variant,
+        times=other.times,
+        shallow_net=pair.shallow_net,
+        deep_net=pair.deep_net,
+        difference=pair.difference,
+        removed=removed,
+        change=_change(pair, removed),
+        rates_of_once=bool(rates),
+    )
+
+
+def _change(pair: Pair, removed: Interval) -> Change:
+    if pair.harmless:
+        return "vanishes"
+    if removed.low > 0:
+        return "shrinks"
+    return "stays" if pair.worse else "open"
