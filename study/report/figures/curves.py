@@ -21,12 +21,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_ends, require_single_variant, seeds_words
 from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
-from study.report.metrics import METRICS, axis
+from study.report.metrics import axis
 from study.verdict.selection import architectures, counted, depths
-from study.verdict.text import listed
 
 SPLITS = {"train": "train_error", "test": "test_error"}
 PAPER_TOP = 20.0
@@ -39,8 +38,6 @@ PAPER_ITERATIONS = 64_000
 """Length of the paper's training (section 4.2)."""
 NEAR = 0.1
 """A study's training may be longer or shorter by this part: elsewhere its iterations are not the paper's."""
-READING_ERROR = {"test": 0.1, "train": 0.3}
-"""Of reading the figure, in points."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "train": {"linewidth": 0.9, "linestyle": (0, (3, 1.5))},
@@ -301,22 +298,39 @@ def curve_drawings(
         return
     two = ends(data)
     if two is not None:
-        texts = (f"The shallowest and the deepest {two.panels[0]} net", two_depths_caption(two), curves_alt(two))
-        yield _drawing("degradation", texts, partial(draw_two_depths, two), two, len(two.splits), 2.5)
+        title = f"The shallowest and the deepest {two.panels[0]} net"
+        yield _drawing("degradation", title, draw_two_depths, two, len(two.splits), 2.5)
     others, deep = split_very_deep(data)
-    apart = tuple(sorted(set(depths(deep.study)) - set(depths(others.study)))) if deep is not None else ()
-    texts = ("Training and test error of all nets", curves_caption(others, apart), curves_alt(others))
-    yield _drawing("curves", texts, partial(draw_all, others), others, len(others.panels), 2.9)
+    apart = sorted(set(depths(deep.study)) - set(depths(others.study))) if deep is not None else []
+    yield _drawing("curves", "Training and test error of all nets", draw_all, others, len(others.panels), 2.9, apart)
     if deep is not None:
-        texts = ("The very deep nets", curves_caption(deep), curves_alt(deep))
-        yield _drawing("very-deep", texts, partial(draw_all, deep), deep, len(deep.panels), 2.9)
+        yield _drawing("very-deep", "The very deep nets", draw_all, deep, len(deep.panels), 2.9)
 
 
 def _drawing(
-    name: str, texts: tuple[str, str, str], draw: Callable[..., None], data: CurveData, columns: int, height: float
+    name: str,
+    title: str,
+    draw: Callable[..., None],
+    data: CurveData,
+    columns: int,
+    height: float,
+    apart: Collection[int] = (),
 ) -> Drawing:
+    """Return a figure of some lines; nets of the depths `apart` have a figure of their own."""
+    counts = set(data.ends.loc[data.ends["ended"], "seeds"])
+    texts = write_texts(
+        "curves",
+        title=title,
+        data=data,
+        two=name == "degradation",
+        drawn=depths(data.study),
+        apart=[str(depth) for depth in apart],
+        seeds=seeds_words(counts) if counts else "No run has ended yet",
+        bands=bool(counts - {1}),
+        paper_top=PAPER_TOP,
+    )
     frame, options = data.lines.drop(columns="ended"), {"sharey": True, "style": data.style}
-    return Drawing(name, texts, draw, frame, columns, height, panel_width(columns), options)
+    return Drawing(name, texts, partial(draw, data), frame, columns, height, panel_width(columns), options)
 
 
 def _draw_panel(data: CurveData, ax: Axes | None, architecture: str, splits: tuple[str, ...]) -> Axes:
@@ -397,60 +411,3 @@ def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) 
 
 def _paper_key(label: str, split: str) -> Line2D:
     return Line2D([], [], label=label, color="#9a9a9a", **PAPER_LOOKS[split])
-
-
-def curves_caption(data: CurveData, apart: tuple[int, ...] = ()) -> str:
-    """Return the caption of all nets' curves; nets of the depths `apart` have a figure of their own."""
-    text = (
-        "Training error (thin, dashed: running average over the images since the last point, as trained) and test "
-        "error (bold) by iteration"
-    )
-    if data.splits == ("train",):
-        text = "Training error (running average over the images since the last point, as trained) by iteration"
-    text += "; deeper nets are darker" if data.style == "house" and len(depths(data.study)) > 1 else ""
-    if apart:
-        text += f"; nets of {listed([str(depth) for depth in apart])} layers are in the next figure"
-    return f"{text}.{_note(data)}"
-
-
-def two_depths_caption(data: CurveData) -> str:
-    """Return the caption of the shallowest and the deepest net."""
-    names = listed([f"{depth}-layer" for depth in depths(data.study)])
-    errors = "Training error (left; running average, as trained) and test error (right)"
-    errors = errors if len(data.splits) > 1 else "Training error (running average, as trained)"
-    return f"{errors} of the {names} {data.panels[0]} nets by iteration.{_note(data)}"
-
-
-def _note(data: CurveData) -> str:
-    """Say what the lines stand for, where the paper's curves come from, and where its axes could not be kept."""
-    lines = data.ends
-    counts = set(lines.loc[lines["ended"], "seeds"])
-    text = f" {seeds_words(counts)}" if counts else " No run has ended yet"
-    text += "; bands reach from the lowest to the highest seed" if counts and counts != {1} else ""
-    if not lines["ended"].all():
-        text += "; nets marked unfinished have no ended run and are drawn as far as they are"
-    text += f"; errors above {data.top:.0f}% are cut off" if data.cut else ""
-    if (lines["diverged"] > 0).any():
-        text += "; a run that diverged stands at the error of guessing from there on"
-    text += "."
-    if len(data.paper):
-        text += (
-            " Pale lines beneath are the paper's own, digitised from its Figure 6 (He et al., 2015) from 34,000 "
-            f"iterations on: test error is read to {READING_ERROR['test']} points, training error to "
-            f"{READING_ERROR['train']} points and the curve's own jitter."
-        )
-    if data.style == "paper":
-        text += " Axes and colours are the paper's"
-        text += f", but errors reach to {data.top:.0f}% in place of {PAPER_TOP:.0f}%." if data.top > PAPER_TOP else "."
-    return text
-
-
-def curves_alt(data: CurveData) -> str:
-    """Tell the last error of every line."""
-    text = f"Line chart of error by iteration, up to {data.last:,.0f} iterations."
-    for split in data.splits:
-        lines = data.ends[data.ends["split"] == split]
-        rows = zip(lines["architecture"], lines["depth"], lines["error"], strict=True)
-        cells = [f"{kind} {depth} layers {error:.2f}%" for kind, depth, error in rows]
-        text += f" {METRICS[SPLITS[split]].label} at the last point: {', '.join(cells)}."
-    return text

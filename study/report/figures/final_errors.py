@@ -3,7 +3,6 @@
 Two studies stand in one picture with their means alone: the first solid, the second dashed.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from study.report.figures.against_depth import draw_against_depth, seeds_by_depth
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
     SQUEEZE_FROM,
     depth_axis,
@@ -36,7 +35,7 @@ from study.report.figures.style import (
     key_below,
     panel_width,
 )
-from study.report.metrics import METRICS, axis
+from study.report.metrics import axis
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import counted, depths, resolution
 
@@ -63,6 +62,11 @@ class DepthData(NamedTuple):
     def metrics(self) -> tuple[str, ...]:
         """The metrics that some run has."""
         return tuple(metric for metric in ERRORS if (self.seeds["metric"] == metric).any())
+
+    @property
+    def several(self) -> bool:
+        """Whether some net has several seeds."""
+        return bool((self.seeds["seeds"] > 1).any())
 
     @property
     def means(self) -> pd.DataFrame:
@@ -160,36 +164,10 @@ def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = depth_data(runs)
     if data.seeds.empty:
         return None
-    texts = ("Final error against depth", depth_caption(data), depth_alt(data))
+    seeds = seeds_words(set(data.seeds["seeds"]))
+    texts = write_texts("depth", data=data, seeds=seeds)
     columns = len(data.metrics)
     return Drawing("depth", texts, partial(draw_both, data), data.seeds, columns, 2.8, panel_width(columns))
-
-
-def depth_caption(data: DepthData) -> str:
-    """Return the caption of final error against depth."""
-    counts = {int(seeds) for seeds in data.seeds["seeds"]}
-    text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
-    text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
-    text += f". {seeds_words(counts)}"
-    text += ", full marks, with 95% t intervals" if counts != {1} else ""
-    text += "; every seed is a hollow mark"
-    text += "; intervals are cut at the edges of the axes" if data.clipped else ""
-    for metric, linear in data.linear.items():
-        words = METRICS[metric].label.removeprefix("Final ")
-        text += f"; the axis of {words} is linear up to {linear:g}% and logarithmic above"
-    return text + "."
-
-
-def depth_alt(data: DepthData) -> str:
-    """Tell every mean with its interval."""
-    text = "Chart of final error against depth."
-    for (metric, kind), nets in data.means.groupby(["metric", "architecture"], sort=False):
-        cells = []
-        for depth, mean, low, high in nets[["depth", "mean", "low", "high"]].itertuples(index=False):
-            bounds = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
-            cells.append(f"{depth} layers {mean:.2f}%{bounds}")
-        text += f" {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
-    return text
 
 
 def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Drawing | None:
@@ -201,17 +179,7 @@ def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
         [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
     )
     metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
-    caption = (
-        f"Error after the last iteration against depth: training error on the whole training split, clean images, "
-        f"evaluation mode (left), and test error (right). {names[0]}: solid lines, full marks; {names[1]}: dashed, "
-        "hollow. Means over seeds with 95% t intervals, where there are two seeds or more."
-    )
-    alt = "Chart of final error against depth of two studies."
-    for name, study in zip(names, studies, strict=True):
-        for (metric, kind), nets in study.means.groupby(["metric", "architecture"], sort=False):
-            cells = [f"{depth} layers {mean:.2f}%" for depth, mean in zip(nets["depth"], nets["mean"], strict=True)]
-            alt += f" {name}, {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
-    texts = (f"Final error against depth, {names[0]} and {names[1]}", caption, alt)
+    texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)))
     draw = partial(_draw_two_studies, studies, names, metrics)
     return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))
 

@@ -150,10 +150,13 @@ def squeeze_axis(ax: Axes, linear: float, low: float, high: float) -> None:
     """Give an axis of errors the scale of `squeeze`, with ticks at 0 and a few of each power of ten."""
     ax.set_yscale("function", functions=squeezing(linear))
     ax.set_ylim(low, high)
+    number_ticks(ax.yaxis, squeezed_ticks(linear, high, (1, 2, 5) if high < 100 * linear else (1, 3)))
+
+
+def squeezed_ticks(linear: float, high: float, steps: Sequence[int]) -> list[float]:
+    """Return 0 and these `steps` of each power of ten from `linear` up to `high`."""
     powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
-    steps = (1, 2, 5) if high < 100 * linear else (1, 3)
-    ticks = [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
-    number_ticks(ax.yaxis, ticks)
+    return [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
 
 
 def depth_places(depths: Sequence[int]) -> dict[int, float]:

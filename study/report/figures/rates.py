@@ -12,20 +12,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import require_single_variant, squeeze
+from study.report.figures.layers import span
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
 from study.report.metrics import axis
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
-from study.verdict.text import listed
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}
 """Of the key, under so many panels in a row; 4 under more."""
 LINEAR = 1.0
 """Percent below which a compressed axis of errors is linear (`squeeze`)."""
-SQUEEZE_FROM = 20.0
+COMPRESSED_FROM = 20.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 MARK: dict[str, Any] = {"linestyle": "none", "marker": "o"}
 TICKS = (0, 1, 3, 10, 30, 90)
@@ -134,7 +134,7 @@ def rate_data(
     known = shown.loc[shown["state"] != "diverged", ["error", "highest"]].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     top = max(float(known.max()), LINEAR) if len(known) else LINEAR
-    compressed = len(known) > 0 and top > SQUEEZE_FROM * max(LINEAR / 2, float(known.min()))
+    compressed = len(known) > 0 and top > COMPRESSED_FROM * max(LINEAR / 2, float(known.min()))
     bounds = None
     if ended["outside"].any() and ended["low"].notna().any():
         bounds = float(ended["low"].min()), float(ended["high"].max())
@@ -243,58 +243,10 @@ def _nets_key(data: RateData) -> list[Line2D]:
     return [Line2D([], [], label=f"{kind} nets", color=colours[kind], marker=markers[kind], **mark) for kind in kinds]
 
 
-def rates_caption(data: RateData) -> str:
-    """Return the caption of the learning-rate search."""
-    counts = set(data.trials.groupby(["architecture", "depth"]).size())
-    number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    pruned = data.trials.loc[data.trials["state"] == "pruned", "error"]
-    some, lacking = pruned.notna().any(), pruned.isna().any()
-    notes = (
-        (
-            (data.trials["highest"] > data.trials["lowest"]).any(),
-            "marks are means over a trial's seeds, thin lines reach from the lowest to the highest",
-        ),
-        (data.compressed, "the axis of errors is linear up to 1% and logarithmic above"),
-        (some, "hollow marks were pruned and stand at their running training error then, as trained"),
-        (lacking and some, "those above the highest error have none"),
-        (lacking and not some, "hollow marks above the highest error were pruned and have no error"),
-        ("diverged" in data.states, "crosses at the top diverged and have no place on the axis"),
-        (data.trials["chosen"].any(), "a ring marks the rate that the search chose"),
-        (data.trials["good_from"].notna().any(), f"bars below span the rates within {data.within} of a net's best"),
-        (data.bounds, "broken lines are the bounds asked for, {:.4g} and {:.4g}".format(*data.bounds or (0, 0))),
-    )
-    text = f"Final training error of each trial (clean images, evaluation mode) by learning rate; {number} trials a net"
-    text += "".join(f"; {note}" for there, note in notes if there)
-    if data.fields:
-        text += f". The points differ in {listed([name.replace('_', ' ') for name in data.fields])} too"
-    return text + "."
-
-
-def rates_alt(data: RateData) -> str:
-    """Tell the least error and the chosen rate of every net."""
-    parts = []
-    for (kind, depth), net in data.trials.groupby(["architecture", "depth"], sort=False):
-        full = net[net["state"] == "complete"]
-        outcome = " none that came to its end"
-        if len(full):
-            best = full.sort_values("error", kind="stable").iloc[0]
-            outcome = f" {best['error']:.2f}% at {best['lr']:.3g}"
-            outcome += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
-        parts.append(f"{kind} {depth} layers{outcome}")
-    diverged = (data.trials["state"] == "diverged").sum()
-    return f"Charts of training error by learning rate. Least error: {'; '.join(parts)}. Diverged trials: {diverged}."
-
-
 def rates_drawing(data: RateData) -> Drawing:
     """Return the figure of all searches of a variant."""
     rows, columns = shape(data)
-    return Drawing(
-        "rates",
-        ("Training error against learning rate", rates_caption(data), rates_alt(data)),
-        partial(draw_panels, data),
-        data.trials,
-        columns,
-        height(data),
-        WIDTH if columns > 1 else COLUMN,
-        {"rows": rows, "sharex": True, "sharey": True},
-    )
+    counts = span(data.trials.groupby(["architecture", "depth"]).size())
+    texts, draw = write_texts("rates", data=data, counts=counts), partial(draw_panels, data)
+    width, options = WIDTH if columns > 1 else COLUMN, {"rows": rows, "sharex": True, "sharey": True}
+    return Drawing("rates", texts, draw, data.trials, columns, height(data), width, options)

@@ -11,14 +11,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import require_single_variant
 from study.report.figures.style import axes_or_new, key_below, panel_width
-from study.report.metrics import METRICS, axis
+from study.report.metrics import axis
 from study.statistics.interval import Interval
 from study.verdict.selection import counted, depths
 
-COSTS = {"seconds": "Time of a run", "images_per_second": "images trained on in a second"}
+COSTS = ("seconds", "images_per_second")
 DECADES = 6.0
 """Ratio of the greatest to the least value from which on an axis is logarithmic."""
 UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
@@ -37,6 +37,11 @@ class SpeedData(NamedTuple):
     def metrics(self) -> tuple[str, ...]:
         """The metrics that some run has."""
         return tuple(metric for metric in COSTS if (self.seeds["metric"] == metric).any())
+
+    @property
+    def medians(self) -> pd.DataFrame:
+        """A row a net and metric."""
+        return self.seeds.drop_duplicates(["metric", "architecture", "depth"])
 
 
 def speed_data(runs: pd.DataFrame) -> SpeedData:
@@ -133,26 +138,5 @@ def speed_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = speed_data(runs)
     if data.seeds.empty:
         return None
-    texts = ("What depth costs", speed_caption(data), speed_alt(data))
-    columns = len(data.metrics)
+    texts, columns = write_texts("speed", data=data), len(data.metrics)
     return Drawing("speed", texts, partial(draw_both, data), data.seeds, columns, 2.4, panel_width(columns))
-
-
-def speed_caption(data: SpeedData) -> str:
-    """Return the caption of what depth costs."""
-    text = " (left) and ".join(COSTS[metric] for metric in data.metrics)
-    text = text[:1].upper() + text[1:] + (" (right)" if len(data.metrics) > 1 else "")
-    text += " against depth; every finished run is a hollow mark, lines join the medians"
-    if len(data.devices) > 1:
-        text += f". Runs were on {len(data.devices)} kinds of device, whose speeds differ"
-    return text + "."
-
-
-def speed_alt(data: SpeedData) -> str:
-    """Tell every median."""
-    text = "Chart of time and speed against depth, medians."
-    medians = data.seeds.drop_duplicates(["metric", "architecture", "depth"])
-    for (metric, kind), nets in medians.groupby(["metric", "architecture"], sort=False):
-        cells = [f"{depth} layers {value:,.4g}" for depth, value in zip(nets["depth"], nets["median"], strict=True)]
-        text += f" {METRICS[str(metric)].axis}, {kind} nets: {', '.join(cells)}."
-    return text
