@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import error_scale, number_ticks, squeeze, squeeze_axis, squeezing, unsqueeze
 from study.report.figures.layers import means_words
 from study.report.figures.style import COLUMN, SMALL, WIDTH
@@ -158,25 +158,13 @@ def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
 
 def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     """Return the figure of all panels; `alt` tells what became of each net."""
-    counts = {len(course.errors) for panel in data.panels for course in panel.courses}
+    courses = [course for panel in data.panels for course in panel.courses]
+    counts = {len(course.errors) for course in courses}
     seeds = "One seed a line" if counts == {1} else means_words(counts)
-    caption = (
-        f"Training error (all training images, clean, evaluation mode) of deep plain nets built from shallow ones "
-        f"({SOURCE}) and trained on by SGD with the study's schedule, whose first rate the title gives: as built, and "
-        "with Gaussian noise on the inserted blocks' filters, relative to their norm."
-    )
-    if any(panel.own is not None for panel in data.panels):
-        caption += " Dotted: the shallow net itself, trained on in the same way."
-    if any(len(panel.trained) for panel in data.panels):
-        caption += " Broken: the deep net trained from scratch in this study, at its end."
-    caption += f" {seeds}; the axis of iterations is linear up to 1 and logarithmic above"
-    caption += f", that of errors up to {data.linear:g}%." if data.linear else "."
-    if any(course.stopped for panel in data.panels for course in panel.courses):
-        caption += " Crosses: the loss wasn't finite any more; the net counts with the error of guessing from there on."
-    if len(data.drawn) < len(data.panels):
-        caption += f" Of {len(data.panels)} nets and rates, {len(data.drawn)} are drawn."
+    stopped = any(course.stopped for course in courses)
+    texts = write_texts("why-continuation", data=data, source=SOURCE, seeds=seeds, stopped=stopped, alt=alt)
     rows, columns = shape(data)
-    texts, draw = ("Training on from a solution", caption, alt), partial(draw_continuation, data)
+    draw = partial(draw_continuation, data)
     size, options = (1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN), {"rows": rows, "sharey": True}
     return Drawing("why-continuation", texts, draw, data.frame(), columns, *size, options)
 

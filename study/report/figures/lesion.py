@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out, means_words, span
 from study.report.figures.style import (
@@ -24,7 +24,6 @@ from study.report.figures.style import (
 from study.report.metrics import axis
 from study.report.moments import evenly
 from study.verdict.selection import depths, ordered
-from study.verdict.text import listed, points
 
 SOURCE = "Veit et al. 2016, arXiv 1605.06431"
 MOST_DEPTHS = 3
@@ -105,51 +104,20 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
 
 def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
     each = frame[frame["kind"] == "each"]
-    caption = (
-        f"Rise of the training error when one block is taken out of a trained net, by its place ({SOURCE}, section 4.1 "
-        "and Figure 3). Of a residual block the shortcut stays. Ringed: blocks that change the shape of the map, which "
-        f"plain nets can't do without. Dotted: the rise to the error of guessing. {means_words(each['seeds'])}.{note}"
-    )
-    cells = []
-    for net, line in each.groupby("net", sort=False):
-        largest = line.iloc[int(line["rise"].to_numpy().argmax())]
-        cells.append(
-            f"{net}: mean {points(line['rise'].mean())}, largest {points(largest['rise'])} at block "
-            f"{largest['place']:.0f} of {line['place'].max():.0f}"
-        )
-    alt = f"Charts of the rise of error in points without each block. {'; '.join(cells)}."
+    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=means_words(each["seeds"]), note=note)
     panels = each["depth"].nunique()
-    texts, width = ("What a block is worth", caption, alt), WIDTH if panels > 1 else 1.4 * COLUMN
+    width = WIDTH if panels > 1 else 1.4 * COLUMN
     return Drawing("why-lesion", texts, partial(draw_each, each), frame, panels, 2.6, width, {"sharey": True})
 
 
 def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
-    parts, cells = [], []
-    if len(random):
-        draws = listed([str(count) for count in sorted(set(random["draws"]))])
-        seeds = "one seed a net" if set(random["seeds"]) == {1} else f"of {span(random['seeds'])} seeds"
-        parts.append(f"without several blocks drawn at random: mean and range over {draws} draws, {seeds}")
-        for net, line in random.groupby("net", sort=False):
-            first, last = line.iloc[0], line.iloc[-1]
-            cells.append(
-                f"{net}: {points(first['rise'])} without {first['place']:.0f}, {points(last['rise'])} without "
-                f"{last['place']:.0f}"
-            )
-    if len(orders):
-        parts.append(
-            "with blocks of one stage swapped: a point a reordering, by Kendall's rank correlation of their order with "
-            "the trained one (1: the same)"
-        )
-        for net, part in orders.groupby("net", sort=False):
-            taus = f"tau from {part['kendall_tau'].min():.2f} to {part['kendall_tau'].max():.2f}"
-            cells.append(f"{net} in another order: {points(part['rise'].mean())} in the mean, {taus}")
-    sides = f"left, {parts[0]}; right, {parts[1]}" if len(parts) > 1 else parts[0]
-    caption = f"Rise of the training error of trained nets ({SOURCE}, Figure 5): {sides}. Plain nets dashed and hollow."
-    alt = f"Charts of the rise of error in points. {'; '.join(cells)}."
+    seeds = span(random["seeds"]) if len(random) else ""
+    texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds)
     frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
-    texts, width = ("Without several blocks, or their order", caption, alt), WIDTH if len(parts) > 1 else 1.4 * COLUMN
+    panels = bool(len(random)) + bool(len(orders))
+    width = WIDTH if panels > 1 else 1.4 * COLUMN
     draw = partial(draw_groups, random, orders, depth_colours(shown))
-    return Drawing("why-lesion-groups", texts, draw, frame, len(parts), 2.8, width, {"sharey": True})
+    return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, width, {"sharey": True})
 
 
 def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
