@@ -7,7 +7,8 @@ the paper's Table 6 says 8.75, 7.51, 7.17 and 6.97%, so a test error is good to 
 dashed line, to 0.3 points and the curve's own jitter.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -52,21 +53,14 @@ LINE = ["architecture", "depth", "split"]
 
 
 class CurveData(NamedTuple):
-    """Lines and limits of a figure of curves."""
+    """Lines of a figure of curves, and the limits of its axes."""
 
     lines: pd.DataFrame
     """Tidy, a row a line and step: `source` (study or paper), `LINE`, `step`, mean `error` over the seeds in percent,
     that of the `lowest` and `highest` seed, `seeds`, how many of them `diverged`, and whether some run `ended`."""
-    colours: dict[int, str]
+    colours: Mapping[Any, str]
     """By depth."""
     style: Style
-    top: float
-    """Where the axis of errors is cut."""
-    cut: bool
-    """Whether some point lies above `top`."""
-    last: float
-    power: int
-    """Of ten, by which iterations are divided."""
 
     @property
     def study(self) -> pd.DataFrame:
@@ -92,6 +86,30 @@ class CurveData(NamedTuple):
     def ends(self) -> pd.DataFrame:
         """The last row of each of the study's lines."""
         return self.study.drop_duplicates(LINE, keep="last")
+
+    @property
+    def last(self) -> int:
+        """The last iteration."""
+        return int(self.study["step"].max())
+
+    @property
+    def power(self) -> int:
+        """Of ten, by which iterations are divided."""
+        return int(np.floor(np.log10(self.last))) if self.last >= 10_000 else 0
+
+    @property
+    def top(self) -> float:
+        """Where the axis of errors is cut: above the second half of training, but below no final point of any seed."""
+        late = self.study.loc[self.study["step"] >= self.last / 2, "highest"]
+        final = float(self.ends["highest"].max())
+        if self.style == "paper":  # as the paper's as long as every line's end is on it
+            return PAPER_TOP if final <= PAPER_TOP else min(100.0, PAPER_TOP * math.ceil(1.02 * final / PAPER_TOP))
+        return min(102.0, max(1.0, 1.1 * max(float(np.percentile(late, 98)), final)))
+
+    @property
+    def cut(self) -> bool:
+        """Whether some point lies above the axis."""
+        return bool((self.study["highest"] > self.top).any())
 
     def of(self, architecture: str) -> list[int]:
         """Return the depths of an architecture's lines."""
@@ -189,7 +207,7 @@ def curve_data(
     columns = ["source", *LINE, "step", "error", "lowest", "highest", "seeds", "diverged", "ended"]
     frame = pd.concat([line for line in lines if len(line)] or lines, ignore_index=True).reindex(columns=columns)
     frame = frame.astype({"seeds": "Int64", "diverged": "Int64"})
-    return _limits(frame, colours or depth_colours(depths(nets), style), style)
+    return CurveData(frame, colours or depth_colours(depths(nets), style), style)
 
 
 def _lines_of(
@@ -250,7 +268,7 @@ def _are_of(lines: pd.DataFrame, nets: Collection[tuple[str, int]]) -> list[bool
 
 def only(data: CurveData, nets: Collection[tuple[str, int]]) -> CurveData:
     """Return the lines of some nets (architecture, depth), with limits of their own and the same colours."""
-    return _limits(data.lines[_are_of(data.lines, nets)], data.colours, data.style)
+    return data._replace(lines=data.lines[_are_of(data.lines, nets)])
 
 
 def ends(data: CurveData, architecture: str = "plain") -> CurveData | None:
@@ -272,21 +290,6 @@ def split_very_deep(data: CurveData) -> tuple[CurveData, CurveData | None]:
             apart |= {(architecture, depth) for depth in deep}
             others -= {(architecture, depth) for depth in deep[1:]}
     return (only(data, others), only(data, apart)) if apart and others - apart else (data, None)
-
-
-def _limits(lines: pd.DataFrame, colours: dict[int, str], style: Style) -> CurveData:
-    """Cut the axis where the second half of training lies, but below no final point of any seed."""
-    data = CurveData(lines, colours, style, top=0.0, cut=False, last=1.0, power=0)
-    highest = data.study["highest"].to_numpy(dtype=np.float64)
-    last = float(data.study["step"].max()) if len(highest) else 1.0
-    late = highest[data.study["step"] >= last / 2]
-    usual = float(np.percentile(late, 98)) if len(late) else 0.0
-    final = float(data.ends["highest"].max()) if len(highest) else 0.0
-    top = min(102.0, max(1.0, 1.1 * max(usual, final)))
-    if style == "paper":  # as the paper's as long as every line's end is on it
-        top = PAPER_TOP if final <= PAPER_TOP else min(100.0, PAPER_TOP * np.ceil(1.02 * final / PAPER_TOP))
-    power = int(np.floor(np.log10(last))) if last >= 10_000 else 0
-    return data._replace(top=float(top), cut=bool((highest > top).any()), last=last, power=power)
 
 
 def curve_drawings(
@@ -345,20 +348,16 @@ def _draw_panel(data: CurveData, ax: Axes | None, architecture: str, splits: tup
 def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str, ...] = ("train", "test")) -> None:
     """Draw one architecture's lines, with a band from the lowest to the highest seed and the paper's own beneath."""
     scale = 10.0**data.power
-    thin = {split: split == "train" and len(splits) > 1 for split in SPLITS}
+    thin: dict[Any, bool] = {split: split == "train" and len(splits) > 1 for split in SPLITS}
     shown = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
-    for _, line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
-        colour, look = (
-            data.colours[line["depth"].iloc[0]],
-            PAPER_LOOKS["train" if thin[line["split"].iloc[0]] else "test"],
-        )
-        ax.plot(line["step"] / scale, line["error"], color=pale(colour), zorder=2.2, **look)
-    labels: dict[int, tuple[float, str, str]] = {}
-    lines = [line for _, line in shown[shown["source"] == "study"].groupby(LINE, sort=False)]
-    for line in sorted(lines, key=lambda line: (line["split"].iloc[0] == "test", line["depth"].iloc[0])):
-        last = line.iloc[-1]
-        depth, split = int(last["depth"]), str(last["split"])
-        colour, look = data.colours[depth], LOOKS["train" if thin[split] else "test"]
+    for (_, depth, split), line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
+        look = PAPER_LOOKS["train" if thin[split] else "test"]
+        ax.plot(line["step"] / scale, line["error"], color=pale(data.colours[depth]), zorder=2.2, **look)
+    labels: dict[Any, tuple[float, str, str]] = {}
+    study = shown[shown["source"] == "study"].sort_values(["split", "depth"], ascending=[False, True])  # test above
+    for (split, depth), line in study.groupby(["split", "depth"], sort=False):
+        last, colour = line.iloc[-1], data.colours[depth]
+        look = LOOKS["train" if thin[split] else "test"]
         step = line["step"] / scale
         ax.plot(step, line["error"], color=colour, zorder=3 if thin[split] else 4, **look)
         if last["seeds"] > 1:
