@@ -1,23 +1,28 @@
 """Training on from a deep net that was built from a shallow one: error by iteration, a line for each noise."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import error_scale, number_ticks, squeeze, squeeze_axis, squeezing, unsqueeze
+from study.report.figures.labels import (
+    error_scale,
+    label_panels,
+    number_ticks,
+    squeeze,
+    squeeze_axis,
+    squeezing,
+    unsqueeze,
+)
 from study.report.figures.layers import means_words
-from study.report.figures.style import COLUMN, SMALL, WIDTH
-from study.report.metrics import axis
+from study.report.figures.style import COLUMN, SMALL, WIDTH, ordered_colours
 from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
@@ -177,31 +182,18 @@ def shape(data: ContinuationData) -> tuple[int, int]:
 
 def draw_continuation(data: ContinuationData, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a panel a shallow net, target and rate, with one key below."""
-    colours = noise_colours(data.noises)
-    columns = shape(data)[1]
-    for place, ax in enumerate(axes.ravel().tolist()):
-        if place >= len(data.drawn):
-            ax.set_axis_off()
-            continue
-        panel = data.drawn[place]
+    colours = ordered_colours(data.noises, 0.05, 0.88)
+    flat = axes.ravel().tolist()
+    for panel, ax in zip(data.drawn, flat, strict=False):
         _draw_panel(data, panel, ax, colours)
         ax.set_title(f"plain-{panel.shallow} as plain-{panel.deep}, rate {panel.rate:.3g}", fontsize="medium")
-        if place + columns >= len(data.drawn):
-            ax.set_xlabel(axis("trained_on"))
-            ax.tick_params(labelbottom=True)
-        if place % columns == 0:
-            ax.set_ylabel(axis("train_error"))
+    for ax in flat[len(data.drawn) :]:
+        ax.set_axis_off()
+    label_panels(axes, len(data.drawn), "trained_on", "train_error")
     handles = _key(data, colours)
     wide = max(2, int(figure.get_figwidth() / 1.65))
     spacing = {"handlelength": 2.6, "columnspacing": 1.4}
     figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), **spacing)
-
-
-def noise_colours(noises: Iterable[float]) -> dict[float, str]:
-    """Return a colour for each noise: the construction itself is darkest."""
-    ordered = sorted(noises)
-    places = np.linspace(0.05, 0.88, max(2, len(ordered)))
-    return {noise: to_hex(mpl.colormaps["viridis"](place)) for noise, place in zip(ordered, places, strict=False)}
 
 
 def _look(noise: float, colour: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.against_depth import draw_against_depth, seeds_by_depth
+from study.report.figures.against_depth import draw_against_depth, draw_metrics, seeds_by_depth
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
     SQUEEZE_FROM,
@@ -32,7 +32,6 @@ from study.report.figures.style import (
     ARCHITECTURE_MARKERS,
     as_text,
     axes_or_new,
-    key_below,
     panel_width,
 )
 from study.report.metrics import axis
@@ -152,13 +151,6 @@ def draw_depth(data: DepthData, ax: Axes, metric: str) -> None:
     ax.set_ylabel(axis(metric))
 
 
-def draw_both(data: DepthData, figure: Figure, axes: NDArray[np.object_]) -> None:
-    """Draw final training error left and, where there is any, final test error right."""
-    for ax, metric in zip(axes[0], data.metrics, strict=True):
-        draw_depth(data, ax, metric)
-    key_below(figure, axes[0][0])
-
-
 def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
     """Return the final errors of one variant; None where none is known."""
     data = depth_data(runs)
@@ -166,8 +158,8 @@ def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
         return None
     seeds = seeds_words(set(data.seeds["seeds"]))
     texts = write_texts("depth", data=data, seeds=seeds)
-    columns = len(data.metrics)
-    return Drawing("depth", texts, partial(draw_both, data), data.seeds, columns, 2.8, panel_width(columns))
+    draw, columns = partial(draw_metrics, partial(draw_depth, data), data.metrics), len(data.metrics)
+    return Drawing("depth", texts, draw, data.seeds, columns, 2.8, panel_width(columns))
 
 
 def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Drawing | None:

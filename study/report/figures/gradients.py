@@ -5,9 +5,7 @@ from functools import partial
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
@@ -15,7 +13,7 @@ from matplotlib.ticker import MultipleLocator
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.layers import each_line, layer_lines, means_words
-from study.report.figures.style import depth_colours
+from study.report.figures.style import depth_colours, ordered_colours
 from study.report.metrics import axis
 from study.report.moments import END, evenly, label, moments_of
 from study.statistics.growth import BATCH_NORM_GROWTH
@@ -128,15 +126,9 @@ def _nets(lines: pd.DataFrame) -> list[tuple[str, int]]:
     return [(kind, depths(lines[lines["architecture"] == kind])[-1]) for kind in architectures(lines)]
 
 
-def moment_colours(moments: list[float]) -> dict[float, str]:
-    """Return a colour for each moment: later is darker."""
-    places = np.linspace(0.82, 0.05, max(2, len(moments)))
-    return {moment: to_hex(mpl.colormaps["viridis"](place)) for moment, place in zip(moments, places, strict=False)}
-
-
 def draw_weights(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw a row of panels a quantity, a column a net, a line a moment."""
-    colours = moment_colours(moments_of(lines))
+    colours = ordered_colours(moments_of(lines), 0.82, 0.05)  # later is darker
     groups = lines.groupby("quantity", sort=False)
     for row, (name, quantity) in enumerate(groups):
         for column, (kind, depth) in enumerate(_nets(lines)):

@@ -159,6 +159,17 @@ def squeezed_ticks(linear: float, high: float, steps: Sequence[int]) -> list[flo
     return [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
 
 
+def label_panels(axes: NDArray[np.object_], count: int, x: str, y: str) -> None:
+    """Label the lowest of so many panels in each column, and the first in each row; `x` and `y` are metrics."""
+    columns = axes.shape[1]
+    for place, ax in enumerate(axes.ravel()[:count].tolist()):
+        if place + columns >= count:
+            ax.set_xlabel(axis(x))
+            ax.tick_params(labelbottom=True)
+        if place % columns == 0:
+            ax.set_ylabel(axis(y))
+
+
 def depth_places(depths: Sequence[int]) -> dict[int, float]:
     """Return where depths stand on an axis: at their logarithms where some would else touch, as beside 1202 layers."""
     even, logs = np.array(depths, dtype=np.float64), np.log10(depths)

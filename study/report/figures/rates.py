@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import require_single_variant, squeeze
+from study.report.figures.labels import label_panels, require_single_variant, squeeze
 from study.report.figures.layers import span
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
 from study.report.metrics import axis
@@ -212,15 +212,9 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
         draw_rates(data, ax, depth)
     for ax in flat[len(data.depths) :]:
         ax.remove()
-    columns = axes.shape[1]
-    for place, ax in enumerate(flat[: len(data.depths)]):
-        if place + columns >= len(data.depths):  # the lowest panel of its column
-            ax.set_xlabel(axis("lr"))
-            ax.tick_params(labelbottom=True)
-        if place % columns == 0:
-            ax.set_ylabel(axis("train_error"))
-    handles = _key(data)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), LEGEND_COLUMNS.get(columns, 4)))
+    label_panels(axes, len(data.depths), "lr", "train_error")
+    handles, columns = _key(data), LEGEND_COLUMNS.get(axes.shape[1], 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns))
 
 
 def _key(data: RateData) -> list[Line2D]:

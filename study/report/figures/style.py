@@ -107,6 +107,13 @@ def depth_colours(depths: Iterable[int], style: Style = "house") -> dict[int, st
     return {depth: to_hex(_DEPTH(float(place))) for depth, place in zip(ordered, places, strict=False)}
 
 
+def ordered_colours(values: Iterable[float], first: float, last: float) -> dict[float, str]:
+    """Return a colour for each value in order, from the place `first` of viridis (0 dark, 1 light) to `last`."""
+    ordered = sorted(values)
+    places = np.linspace(first, last, max(2, len(ordered)))
+    return {value: to_hex(mpl.colormaps["viridis"](place)) for value, place in zip(ordered, places, strict=False)}
+
+
 def architecture_look(kind: str) -> dict[str, Any]:
     """Return the colour, line style and marker of an architecture, as matplotlib's lines take them."""
     return {

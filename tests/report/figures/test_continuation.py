@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.continuation import continuation_data, draw_continuation, noise_colours, shape
+from study.report.figures.continuation import continuation_data, draw_continuation, shape
 from study.report.figures.style import draw_and_save
 
 from ..why.built import ITERATIONS, come_back, continued
@@ -59,12 +59,6 @@ def test_there_is_none_where_nothing_was_trained_on():
     rows = evidence.rows("continuation")
     assert continuation_data(rows.assign(error=np.nan), evidence.runs) is None
     assert continuation_data(rows[rows["target"] == rows["depth"]], evidence.runs) is None  # only the nets themselves
-
-
-def test_less_noise_is_darker():
-    colours = noise_colours((0.1, 0.0))
-    assert list(colours) == [0.0, 0.1]
-    assert sum(int(colours[0.0][i : i + 2], 16) for i in (1, 3, 5)) < 250
 
 
 @pytest.mark.parametrize("options", [

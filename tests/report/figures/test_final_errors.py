@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.figures.final_errors import depth_data, draw_both, draw_depth
+from study.report.figures.final_errors import depth_data, depth_drawing, draw_depth
 from study.report.figures.labels import squeeze
-from study.report.figures.style import draw_and_save, new_figure
+from study.report.figures.style import new_figure
 from study.statistics.interval import Interval
 
 from ..frames import Truth, diverge, make_study
@@ -77,9 +77,8 @@ def test_a_user_draws_on_axes_of_their_own(digits):
 
 
 def test_the_same_numbers_give_the_same_bytes(digits, tmp_path):
-    data = depth_data(digits.runs)
     for folder in ("a", "b"):
-        draw_and_save(tmp_path / folder, "depth", lambda figure, axes: draw_both(data, figure, axes), 2, data.seeds)
+        depth_drawing(digits.runs).save(tmp_path / folder)
     for kind in ("png", "svg", "pdf", "csv"):
         assert (tmp_path / f"a/depth.{kind}").read_bytes() == (tmp_path / f"b/depth.{kind}").read_bytes()
     svg = (tmp_path / "a/depth.svg").read_text()

@@ -20,6 +20,7 @@ from study.report.figures.style import (
     families,
     legible,
     new_figure,
+    ordered_colours,
     pale,
     save,
 )
@@ -96,6 +97,13 @@ def test_text_is_legible_and_pale_lines_are_pale(number):
     assert contrast(legible(colour)) >= 2.95
     assert contrast(pale(colour)) < 3.3
     assert legible("#333333") == "#333333"
+
+
+def test_values_have_colours_from_dark_to_light():
+    colours = ordered_colours((0.1, 0.0), 0.05, 0.88)
+    assert list(colours) == [0.0, 0.1]
+    assert contrast(colours[0.0]) > contrast(colours[0.1])
+    assert len(set(ordered_colours(range(6), 0.82, 0.05).values())) == 6
 
 
 def test_formats_and_data_lie_side_by_side(tmp_path):
