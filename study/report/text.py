@@ -21,6 +21,7 @@ def _environment() -> Environment:
         "moment": phrase,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
+        "rows": lambda frame, form: ", ".join(form.format(**row) for row in frame.to_dict("records")),
     }
     return environment
 

@@ -44,18 +44,35 @@ DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 NET = ["metric", "architecture", "depth"]
 
 
+class ErrorAxis(NamedTuple):
+    """Limits and scale of an axis of errors."""
+
+    low: float
+    high: float
+    linear: float
+    """Percent up to which it is linear, logarithmic above; 0 where all of it is linear."""
+
+    def put_on(self, ax: Axes) -> None:
+        """Give axes this one."""
+        if self.linear:
+            squeeze_axis(ax, self.linear, self.low, self.high)
+        ax.set_ylim(self.low, self.high)
+
+
 class DepthData(NamedTuple):
-    """Final errors of the runs that count, and the limits of each metric's axis."""
+    """Final errors of the runs that count, and each metric's axis."""
 
     seeds: pd.DataFrame
     """Tidy, a row a seed and metric: `NET`, `error` in percent, its net's mean, sd, low, high, and number of seeds."""
     depths: tuple[int, ...]
     """Of the axis."""
-    limits: dict[str, tuple[float, float]]
-    linear: dict[str, float]
-    """Of metrics whose errors span decades, the percent up to which the axis is linear; above it is logarithmic."""
-    clipped: bool
-    """Whether some interval reaches past the limits."""
+    axes: dict[str, ErrorAxis]
+
+    @property
+    def clipped(self) -> bool:
+        """Whether some interval reaches past its axis."""
+        ends = self.means[["metric", "low", "high"]].itertuples(index=False)
+        return any(low < self.axes[metric].low or high > self.axes[metric].high for metric, low, high in ends)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -111,42 +128,36 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     """
     require_single_variant(runs)
     counted_runs = counted(runs)
-    frames, clipped = [], False
-    limits: dict[str, tuple[float, float]] = {}
-    linear: dict[str, float] = {}
+    frames, axes = [], {}
     for metric in ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        (low, high), scale = _limits(frame, linear_part(resolution(counted_runs, metric)))
-        limits[metric] = low, high
-        linear |= {metric: scale} if scale else {}
-        clipped |= bool((frame[["low", "high"]].lt(low) | frame[["low", "high"]].gt(high)).any(axis=None))
+        axes[metric] = _axis(frame, linear_part(resolution(counted_runs, metric)))
         frames.append(frame)
     seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
-    return DepthData(seeds, tuple(depths(counted_runs)), limits, linear, clipped)
+    return DepthData(seeds, tuple(depths(counted_runs)), axes)
 
 
-def _limits(seeds: pd.DataFrame, linear: float) -> tuple[tuple[float, float], float]:
-    """Return limits that hold every seed, and intervals as far as they don't squeeze the seeds.
+def _axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
+    """Return an axis that holds every seed, and intervals as far as they don't squeeze the seeds.
 
-    With them, `linear` where errors span so much that the axis is logarithmic above it, else 0.
+    It is logarithmic above `linear` where errors span much.
     """
     tall = max(float(seeds["error"].max()), 0.5) if len(seeds) else 1.0
     ends = seeds["high"][np.isfinite(seeds["high"])]
     high = min(max([tall, *ends]), 1.5 * tall, 101.0)
     least = float(seeds["mean"].min()) if len(seeds) else tall
     if tall <= SQUEEZE_FROM * max(least, linear):
-        return (-0.03 * high, min(high * 1.08, 103.0)), 0.0
+        return ErrorAxis(-0.03 * high, min(high * 1.08, 103.0), 0.0)
     top = float(squeeze(high, linear))
-    return (-0.05 * top, min(float(unsqueeze(1.04 * top, linear)), 105.0)), linear
+    return ErrorAxis(-0.05 * top, min(float(unsqueeze(1.04 * top, linear)), 105.0), linear)
 
 
 def draw_depth(data: DepthData, ax: Axes, metric: str) -> None:
     """Draw one metric: architectures side by side at each depth, seeds hollow, the mean full with its interval."""
-    if metric in data.linear:
-        squeeze_axis(ax, data.linear[metric], *data.limits[metric])
+    data.axes[metric].put_on(ax)
+    if data.axes[metric].linear:
         ax.axhline(0, color="#bdbdbd", linewidth=0.5, zorder=1)
-    ax.set_ylim(*data.limits[metric])
     draw_against_depth(ax, data.seeds[data.seeds["metric"] == metric], data.depths, value="error")
     ax.set_ylabel(axis(metric))
 
@@ -199,12 +210,8 @@ def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) ->
     """Draw one metric: means with their intervals; full marks are the first study's, hollow ones the second's."""
     at = depth_places(sorted({depth for study in studies for depth in study.depths}))
     reach = depth_axis(ax, at)
-    limits = [study.limits[metric] for study in studies]
-    low, high = min(low for low, _ in limits), max(high for _, high in limits)
-    linear = [study.linear[metric] for study in studies if metric in study.linear]
-    if linear:
-        squeeze_axis(ax, min(linear), low, high)
-    ax.set_ylim(low, high)
+    lows, highs, linear = zip(*(study.axes[metric] for study in studies), strict=True)
+    ErrorAxis(min(lows), max(highs), min(filter(None, linear), default=0.0)).put_on(ax)
     lines = [
         (second, kind, nets)
         for second, study in enumerate(studies)

@@ -14,13 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out, means_words, span
-from study.report.figures.style import (
-    ARCHITECTURE_COLOURS,
-    COLUMN,
-    WIDTH,
-    architecture_look,
-    depth_colours,
-)
+from study.report.figures.style import ARCHITECTURE_COLOURS, architecture_look, depth_colours, panel_width
 from study.report.metrics import axis
 from study.report.moments import evenly
 from study.verdict.selection import depths, ordered
@@ -105,19 +99,16 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
 def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
     each = frame[frame["kind"] == "each"]
     texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=means_words(each["seeds"]), note=note)
-    panels = each["depth"].nunique()
-    width = WIDTH if panels > 1 else 1.4 * COLUMN
-    return Drawing("why-lesion", texts, partial(draw_each, each), frame, panels, 2.6, width, {"sharey": True})
+    draw, panels = partial(draw_each, each), each["depth"].nunique()
+    return Drawing("why-lesion", texts, draw, frame, panels, 2.6, panel_width(panels, 1.4), {"sharey": True})
 
 
 def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
     seeds = span(random["seeds"]) if len(random) else ""
     texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds)
     frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
-    panels = bool(len(random)) + bool(len(orders))
-    width = WIDTH if panels > 1 else 1.4 * COLUMN
-    draw = partial(draw_groups, random, orders, depth_colours(shown))
-    return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, width, {"sharey": True})
+    draw, panels = partial(draw_groups, random, orders, depth_colours(shown)), 2 if len(random) and len(orders) else 1
+    return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, panel_width(panels, 1.4), {"sharey": True})
 
 
 def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_panels, require_single_variant, squeeze
 from study.report.figures.layers import span
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new, panel_width
 from study.report.metrics import axis
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
@@ -94,12 +94,7 @@ def rates(
     require_single_variant(trials)
     table = by_trial(trials)
     fields = other_fields(table["point"]) if len(table) else ()
-    nets = [
-        search_of(table[(table["architecture"] == name) & (table["depth"] == at)], tolerance, fields)
-        for name in architectures(table)
-        for at in depths(table[table["architecture"] == name])
-    ]
-    data = rate_data(table, nets, tolerance, fields)
+    data = rate_data(table, searched_nets(table, tolerance, fields), tolerance, fields)
     if data is None or (depth is not None and depth not in data.depths):
         raise ValueError(f"no ended trial{f' at {depth} layers' if depth is not None else ''}")
     with axes_or_new(ax) as ax:
@@ -108,6 +103,15 @@ def rates(
         ax.set_ylabel(axis("train_error"))
         ax.legend(handles=_nets_key(data))
     return ax
+
+
+def searched_nets(trials: pd.DataFrame, tolerance: float, fields: tuple[str, ...]) -> tuple[Searched, ...]:
+    """Return what was searched of each net; arguments as for `rate_data`."""
+    return tuple(
+        search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)
+        for kind in architectures(trials)
+        for depth in depths(trials[trials["architecture"] == kind])
+    )
 
 
 def rate_data(
@@ -242,5 +246,5 @@ def rates_drawing(data: RateData) -> Drawing:
     rows, columns = shape(data)
     counts = span(data.trials.groupby(["architecture", "depth"]).size())
     texts, draw = write_texts("rates", data=data, counts=counts), partial(draw_panels, data)
-    width, options = WIDTH if columns > 1 else COLUMN, {"rows": rows, "sharex": True, "sharey": True}
+    width, options = panel_width(columns, 1.0), {"rows": rows, "sharex": True, "sharey": True}
     return Drawing("rates", texts, draw, data.trials, columns, height(data), width, options)

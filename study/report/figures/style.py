@@ -194,9 +194,9 @@ def key_below(figure: Figure, ax: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
-def panel_width(columns: int) -> float:
-    """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
-    return WIDTH if columns > 1 else 1.2 * COLUMN
+def panel_width(columns: int, single: float = 1.2) -> float:
+    """Return the width of a figure with so many panels in inches: one alone takes `single` columns of the page."""
+    return WIDTH if columns > 1 else single * COLUMN
 
 
 def as_text(name: str, longest: int = 24) -> str:
