@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
-    error_scale,
+    ErrorAxis,
+    error_axis,
     label_panels,
     number_ticks,
     squeeze,
-    squeeze_axis,
     squeezing,
     unsqueeze,
 )
 from study.report.figures.layers import means_words
-from study.report.figures.style import COLUMN, SMALL, WIDTH, ordered_colours
+from study.report.figures.style import SMALL, ordered_colours, panel_width
 from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
@@ -52,20 +52,6 @@ class Course(NamedTuple):
         """Over seeds, (points,)."""
         return np.asarray(self.errors.mean(axis=0))
 
-    @property
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of a frame of the course; errors are means over seeds with the lowest and highest seed."""
-        return {
-            "noise": self.noise,
-            "iteration": self.iteration.astype(int),
-            "error": self.mean,
-            "lowest": self.errors.min(0),
-            "highest": self.errors.max(0),
-            "seeds": len(self.errors),
-            "not_finite": len(self.stopped),
-            "moved": self.moved,
-        }
-
 
 class Panel(NamedTuple):
     """A shallow net built into a deep one and trained on at one rate."""
@@ -85,9 +71,7 @@ class ContinuationData(NamedTuple):
     """All panels, and what their axes share."""
 
     panels: tuple[Panel, ...]
-    top: float
-    linear: float
-    """Percent up to which the axis of errors is linear, logarithmic above; 0 where all of it is linear."""
+    errors: ErrorAxis
 
     @property
     def noises(self) -> tuple[float, ...]:
@@ -101,13 +85,27 @@ class ContinuationData(NamedTuple):
         return tuple(self.panels[place] for place in places)
 
     def frame(self) -> pd.DataFrame:
-        """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow."""
+        """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow.
+
+        Errors are means over seeds, with the lowest and the highest seed.
+        """
         parts = []
         for panel in self.panels:
-            courses = [(panel.deep, course) for course in panel.courses]
-            courses += [(panel.shallow, panel.own)] if panel.own is not None else []
-            for deep, course in courses:
-                columns = {"shallow": panel.shallow, "deep": deep, "lr": panel.rate, **course.columns}
+            own = [(panel.shallow, panel.own)] if panel.own is not None else []
+            for deep, course in [*((panel.deep, course) for course in panel.courses), *own]:
+                columns = {
+                    "shallow": panel.shallow,
+                    "deep": deep,
+                    "lr": panel.rate,
+                    "noise": course.noise,
+                    "iteration": course.iteration.astype(int),
+                    "error": course.mean,
+                    "lowest": course.errors.min(0),
+                    "highest": course.errors.max(0),
+                    "seeds": len(course.errors),
+                    "not_finite": len(course.stopped),
+                    "moved": course.moved,
+                }
                 parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
@@ -132,7 +130,7 @@ def continuation_data(rows: pd.DataFrame, runs: pd.DataFrame) -> ContinuationDat
         courses, own_course = _courses(part), next(iter(_courses(own)), None)
         if courses:
             panels.append(Panel(shallow, deep, rate, courses, own_course, values(plain, deep, METRIC)))
-    return ContinuationData(tuple(panels), *_scale(panels, runs)) if panels else None
+    return ContinuationData(tuple(panels), _error_axis(panels, runs)) if panels else None
 
 
 def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
@@ -154,11 +152,10 @@ def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
     return tuple(courses)
 
 
-def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
-    """Return the highest error of all, and up to where the axis is linear."""
+def _error_axis(panels: Sequence[Panel], runs: pd.DataFrame) -> ErrorAxis:
     lines = [course.errors.ravel() for panel in panels for course in (*panel.courses, panel.own) if course is not None]
-    shown = np.concatenate([*lines, *(panel.trained for panel in panels)])
-    return error_scale(shown, resolution(runs, METRIC), least=1.0)
+    errors = np.concatenate([*lines, *(panel.trained for panel in panels)])
+    return error_axis(errors, resolution(runs, METRIC), least=1.0, room=1.06, highest=105.0)
 
 
 def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
@@ -170,8 +167,8 @@ def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     texts = write_texts("why-continuation", data=data, source=SOURCE, seeds=seeds, stopped=stopped, alt=alt)
     rows, columns = shape(data)
     draw = partial(draw_continuation, data)
-    size, options = (1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN), {"rows": rows, "sharey": True}
-    return Drawing("why-continuation", texts, draw, data.frame(), columns, *size, options)
+    height, width, options = 1.05 + 1.75 * rows, panel_width(columns, 1.4), {"rows": rows, "sharey": True}
+    return Drawing("why-continuation", texts, draw, data.frame(), columns, height, width, options)
 
 
 def shape(data: ContinuationData) -> tuple[int, int]:
@@ -218,11 +215,7 @@ def _draw_panel(data: ContinuationData, panel: Panel, ax: Axes, colours: dict[fl
 
 def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:
     """Give a panel an axis of iterations on which 0 and the first few can be seen, and the figure's axis of errors."""
-    if data.linear:
-        top = float(squeeze(data.top, data.linear))
-        squeeze_axis(ax, data.linear, -0.04 * top, min(float(unsqueeze(1.05 * top, data.linear)), 105.0))
-    else:
-        ax.set_ylim(-0.04 * data.top, 1.06 * data.top)
+    data.errors.put_on(ax)
     last = max(float(course.iteration[-1]) for course in panel.courses)
     ax.set_xscale("function", functions=squeezing(1.0))
     ax.set_xlim(-0.15, float(unsqueeze(1.03 * squeeze(last, 1.0), 1.0)))

@@ -18,13 +18,13 @@ from study.report.figures.against_depth import draw_against_depth, draw_metrics,
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
     SQUEEZE_FROM,
+    ErrorAxis,
     depth_axis,
     depth_places,
     linear_part,
     require_single_variant,
     seeds_words,
     squeeze,
-    squeeze_axis,
     unsqueeze,
 )
 from study.report.figures.style import (
@@ -42,21 +42,6 @@ ERRORS = ("final_train_error", "final_test_error")
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 """Line styles of the first of two studies and of the second."""
 NET = ["metric", "architecture", "depth"]
-
-
-class ErrorAxis(NamedTuple):
-    """Limits and scale of an axis of errors."""
-
-    low: float
-    high: float
-    linear: float
-    """Percent up to which it is linear, logarithmic above; 0 where all of it is linear."""
-
-    def put_on(self, ax: Axes) -> None:
-        """Give axes this one."""
-        if self.linear:
-            squeeze_axis(ax, self.linear, self.low, self.high)
-        ax.set_ylim(self.low, self.high)
 
 
 class DepthData(NamedTuple):

@@ -1,6 +1,7 @@
 """What the axes of several figures share: labels that don't overlap, depths, and a scale for small and large errors."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,35 @@ def label_panels(axes: NDArray[np.object_], count: int, x: str, y: str) -> None:
             ax.tick_params(labelbottom=True)
         if place % columns == 0:
             ax.set_ylabel(axis(y))
+
+
+class ErrorAxis(NamedTuple):
+    """Limits and scale of an axis of errors."""
+
+    low: float
+    high: float
+    linear: float
+    """Percent up to which it is linear, logarithmic above; 0 where all of it is linear."""
+
+    def put_on(self, ax: Axes) -> None:
+        """Give axes this one."""
+        if self.linear:
+            squeeze_axis(ax, self.linear, self.low, self.high)
+        ax.set_ylim(self.low, self.high)
+
+
+def error_axis(
+    errors: NDArray[np.float64], resolution: float, least: float, room: float, highest: float = np.inf
+) -> ErrorAxis:
+    """Return an axis that holds errors and `least` percent; arguments as for `error_scale`.
+
+    It reaches to `room` times the highest error where it is linear, else to a little above it, but not above `highest`.
+    """
+    top, linear = error_scale(errors, resolution, least)
+    if not linear:
+        return ErrorAxis(-0.04 * top, room * top, 0.0)
+    squeezed = float(squeeze(top, linear))
+    return ErrorAxis(-0.04 * squeezed, min(float(unsqueeze(1.05 * squeezed, linear)), highest), linear)
 
 
 def depth_places(depths: Sequence[int]) -> dict[int, float]:

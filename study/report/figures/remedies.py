@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
+    ErrorAxis,
+    error_axis,
     error_scale,
     number_ticks,
     squeeze,
-    squeeze_axis,
     squeezed_ticks,
     squeezing,
     tick_labels,
@@ -128,10 +129,10 @@ def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
 def doses_drawing(lines: Sequence[DoseLine], resolution: float) -> Drawing:
     """Return the figure of the shallowest and the deepest line; `resolution` as for `remedies_drawing`."""
     frame = doses_frame((lines[0], lines[-1]) if len(lines) > 1 else lines)
-    top, linear = error_scale(frame["error"].to_numpy(), resolution, least=0.5)
+    errors = error_axis(frame["error"].to_numpy(), resolution, least=0.5, room=1.08)
     several = frame.duplicated(["depth", "shortcut_scale"]).any()
-    texts = write_texts("why-shortcut-scale", frame=frame, several=several, linear=linear)
-    draw = partial(draw_doses, frame, top, linear)
+    texts = write_texts("why-shortcut-scale", frame=frame, several=several, linear=errors.linear)
+    draw = partial(draw_doses, frame, errors)
     return Drawing("why-shortcut-scale", texts, draw, frame, height=2.8, width=1.3 * COLUMN)
 
 
@@ -207,15 +208,11 @@ def _key(rows: Sequence[Row], colours: dict[int, str]) -> list[Line2D]:
     return handles
 
 
-def draw_doses(frame: pd.DataFrame, top: float, linear: float, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_doses(frame: pd.DataFrame, errors: ErrorAxis, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw error against the factor of the shortcut: a line a depth, with intervals and seeds."""
     ax: Any = axes[0][0]
     colours = depth_colours(frame["depth"])
-    if linear:
-        squeezed = float(squeeze(top, linear))
-        squeeze_axis(ax, linear, -0.04 * squeezed, float(unsqueeze(1.05 * squeezed, linear)))
-    else:
-        ax.set_ylim(-0.04 * top, 1.08 * top)
+    errors.put_on(ax)
     for rank, (depth, colour) in enumerate(colours.items()):
         shift = 0.008 * (rank - (len(colours) - 1) / 2)
         _draw_doses_of(ax, frame[frame["depth"] == depth], shift, {"color": colour, "label": f"{depth} layers"})

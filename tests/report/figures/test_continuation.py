@@ -41,10 +41,10 @@ def test_a_loss_that_is_not_finite_counts_as_guessing_to_the_end():
 
 
 def test_errors_over_decades_are_squeezed():
-    assert data_of(continued(come_back, depths=(20,))).linear > 0
+    assert data_of(continued(come_back, depths=(20,))).errors.linear > 0
     high = continued()
     rows = high.rows("continuation").assign(error=50.0)
-    assert continuation_data(rows, high.runs).linear == 0
+    assert continuation_data(rows, high.runs).errors.linear == 0
 
 
 def test_the_data_has_a_row_an_iteration():
