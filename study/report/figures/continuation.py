@@ -21,8 +21,8 @@ from study.report.figures.labels import (
     squeezing,
     unsqueeze,
 )
-from study.report.figures.layers import means_words
 from study.report.figures.style import SMALL, ordered_colours, panel_width
+from study.report.text import band_words
 from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
@@ -162,7 +162,7 @@ def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     """Return the figure of all panels; `alt` tells what became of each net."""
     courses = [course for panel in data.panels for course in panel.courses]
     counts = {len(course.errors) for course in courses}
-    seeds = "One seed a line" if counts == {1} else means_words(counts)
+    seeds = "One seed a line" if counts == {1} else band_words(counts)
     stopped = any(course.stopped for course in courses)
     texts = write_texts("why-continuation", data=data, source=SOURCE, seeds=seeds, stopped=stopped, alt=alt)
     rows, columns = shape(data)

@@ -23,9 +23,10 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import label_ends, require_single_variant, seeds_words
+from study.report.figures.labels import label_ends, require_single_variant
 from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
 from study.report.metrics import axis
+from study.report.text import seeds_words
 from study.verdict.selection import architectures, counted, depths
 
 SPLITS = {"train": "train_error", "test": "test_error"}

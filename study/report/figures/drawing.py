@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.report.figures.style import FORMATS, WIDTH, draw_and_save
+from study.report.figures.style import FORMATS, WIDTH, new_figure, save
 from study.report.metrics import METRICS
 from study.report.text import write
 
@@ -50,7 +50,7 @@ class Picture(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn: its name, texts and data, and what `draw_and_save` needs."""
+    """A figure to be drawn: its name, texts and data, and what `new_figure` needs."""
 
     name: str
     texts: Texts
@@ -68,8 +68,10 @@ class Drawing(NamedTuple):
     def save(self, folder: Path, variant: str = "") -> Picture:
         """Draw it into `folder`, with the variant in the name of its files."""
         name = file_name(self.name, variant)
-        size = {"height": self.height, "width": self.width}
-        draw_and_save(folder, name, self.draw, self.columns, self.data, **size, **self.options)
+        size: dict[str, Any] = {"columns": self.columns, "height": self.height, "width": self.width}
+        with new_figure(**size, **self.options) as (figure, axes):
+            self.draw(figure, axes)
+            save(figure, folder, name, self.data)
         return Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
 
 

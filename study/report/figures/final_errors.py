@@ -23,7 +23,6 @@ from study.report.figures.labels import (
     depth_places,
     linear_part,
     require_single_variant,
-    seeds_words,
     squeeze,
     unsqueeze,
 )
@@ -35,6 +34,7 @@ from study.report.figures.style import (
     panel_width,
 )
 from study.report.metrics import axis
+from study.report.text import seeds_words
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import counted, depths, resolution
 
@@ -152,8 +152,7 @@ def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = depth_data(runs)
     if data.seeds.empty:
         return None
-    seeds = seeds_words(set(data.seeds["seeds"]))
-    texts = write_texts("depth", data=data, seeds=seeds)
+    texts = write_texts("depth", data=data, seeds=seeds_words(data.seeds["seeds"]))
     draw, columns = partial(draw_metrics, partial(draw_depth, data), data.metrics), len(data.metrics)
     return Drawing("depth", texts, draw, data.seeds, columns, 2.8, panel_width(columns))
 

@@ -12,10 +12,11 @@ from matplotlib.ticker import MultipleLocator
 
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.layers import each_line, layer_lines, means_words
+from study.report.figures.layers import each_line, layer_lines
 from study.report.figures.style import depth_colours, ordered_colours
 from study.report.metrics import axis
 from study.report.moments import END, evenly, label, moments_of
+from study.report.text import band_words
 from study.statistics.growth import BATCH_NORM_GROWTH
 from study.verdict.selection import architectures, depths
 
@@ -51,7 +52,7 @@ def gradients_drawing(rows: pd.DataFrame) -> Drawing | None:
         lines=each_line(lines),
         kinds=kinds,
         moments=moments,
-        seeds=means_words(lines["seeds"], "Geometric means"),
+        seeds=band_words(lines["seeds"], "Geometric means"),
         growth=BATCH_NORM_GROWTH,
         source=SOURCE,
         note=layers.left_out(lines["depth"], depths(rows)),
@@ -113,7 +114,7 @@ def weights_drawing(rows: pd.DataFrame) -> Drawing | None:
         "why-weights",
         turns=list(each_line(lines[lines["quantity"] == "turn"])),
         nets=nets,
-        seeds=means_words(lines["seeds"], "Means (of norm and rate geometric)"),
+        seeds=band_words(lines["seeds"], "Means (of norm and rate geometric)"),
         half_turn=math.pi / 2,
     )
     draw = partial(draw_weights, lines)

@@ -36,15 +36,6 @@ def require_single_variant(frame: pd.DataFrame) -> None:
         )
 
 
-def seeds_words(counts: set[int]) -> str:
-    """Say in a caption how many seeds nets have: ``One seed a net``, ``Means over 2 to 3 seeds``."""
-    if counts == {1}:
-        return "One seed a net"
-    if len(counts) == 1:
-        return f"Means over {min(counts)} seeds"
-    return f"Means over {min(counts)} to {max(counts)} seeds"
-
-
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return places for labels as near to `values` as they can be, in their order, `gap` apart, inside [low, high].
 

@@ -1,7 +1,7 @@
 """What a probe measured layer by layer: lines over the layers of nets, mean and range over seeds."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,20 +86,6 @@ def draw_lines(ax: Axes, lines: pd.DataFrame, colours: Mapping[Any, str], by: st
         if line["seeds"].iloc[0] > 1:
             bounds = line["lowest"], line["highest"]
             ax.fill_between(line["place"], *bounds, color=colour, alpha=0.18, linewidth=0, zorder=2)
-
-
-def span(counts: Collection[int]) -> str:
-    """Write numbers, such as those of the seeds of nets, as one or as a range: ``3``, ``2 to 3``."""
-    low, high = min(counts), max(counts)
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def means_words(seeds: Iterable[int], kind: str = "Means") -> str:
-    """Say what lines with so many seeds are: ``Means over 3 seeds, bands from the lowest to the highest``."""
-    counts = set(seeds)
-    if counts == {1}:
-        return "One seed a net"
-    return f"{kind} over {span(counts)} seeds, bands from the lowest to the highest"
 
 
 def layer_axis(ax: Axes) -> None:

@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
-from study.report.figures.layers import left_out, means_words, span
+from study.report.figures.layers import left_out
 from study.report.figures.style import ARCHITECTURE_COLOURS, architecture_look, depth_colours, panel_width
 from study.report.metrics import axis
 from study.report.moments import evenly
+from study.report.text import band_words, span
 from study.verdict.selection import depths, ordered
 
 SOURCE = "Veit et al. 2016, arXiv 1605.06431"
@@ -98,7 +99,7 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
 
 def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
     each = frame[frame["kind"] == "each"]
-    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=means_words(each["seeds"]), note=note)
+    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=band_words(each["seeds"]), note=note)
     draw, panels = partial(draw_each, each), each["depth"].nunique()
     return Drawing("why-lesion", texts, draw, frame, panels, 2.6, panel_width(panels, 1.4), {"sharey": True})
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import require_single_variant
-from study.report.figures.layers import span
 from study.report.figures.style import SIZE, axes_or_new
 from study.report.metrics import axis
+from study.report.text import span
 from study.verdict.selection import architectures, counted, depths, values
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.layers import span
 from study.report.figures.style import key_below, panel_width
 from study.report.metrics import axis
+from study.report.text import span
 
 COLUMNS = ["architecture", "stage", "channels", "depth", "share", "mean", "low", "high", "seeds"]
 LOOK = Look(linewidth=1.2, aside=0.03, dashed=True, single=False)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_panels, require_single_variant, squeeze
-from study.report.figures.layers import span
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new, panel_width
 from study.report.metrics import axis
+from study.report.text import span
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
 

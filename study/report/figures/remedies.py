@@ -23,7 +23,6 @@ from study.report.figures.labels import (
     tick_labels,
     unsqueeze,
 )
-from study.report.figures.layers import span
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -34,6 +33,7 @@ from study.report.figures.style import (
     pale,
 )
 from study.report.metrics import axis
+from study.report.text import span
 from study.statistics.interval import Interval, mean_interval
 
 Array = NDArray[np.float64]

@@ -11,6 +11,7 @@ from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.style import depth_colours
 from study.report.metrics import axis
 from study.report.moments import END
+from study.report.text import band_words
 from study.verdict.selection import architectures, depths
 
 DECADES = 12.0
@@ -45,7 +46,7 @@ def responses_drawing(rows: pd.DataFrame) -> Drawing | None:
     texts = write_texts(
         "why-responses",
         sorted_lines=layers.each_line(lines[lines["order"] == "layer_rank"]),
-        seeds=layers.means_words(lines["seeds"]),
+        seeds=band_words(lines["seeds"]),
         logarithmic=_is_wide(lines),
         note=layers.left_out(lines["depth"], depths(rows[rows["moment"] == END])),
     )

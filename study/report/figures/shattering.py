@@ -13,6 +13,7 @@ from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.style import depth_colours
 from study.report.metrics import axis
 from study.report.moments import evenly, label, moments_of
+from study.report.text import band_words
 from study.verdict.selection import architectures, depths
 
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
@@ -43,7 +44,7 @@ def shattering_drawing(rows: pd.DataFrame) -> Drawing | None:
         "why-shattering",
         lines=layers.each_line(lines),
         kinds=kinds,
-        seeds=layers.means_words(lines["seeds"]),
+        seeds=band_words(lines["seeds"]),
         source=SOURCE,
         note=layers.left_out(lines["depth"], depths(rows)),
     )

@@ -1,7 +1,7 @@
 """What all figures share: size, type, colours, and the one way to make and to save them."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -223,17 +223,3 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = No
         figure.savefig(folder / f"{name}.{kind}", metadata=undated[kind])
     if data is not None:
         write_frame(data, folder / f"{name}.csv")
-
-
-def draw_and_save(
-    folder: Path,
-    name: str,
-    draw: Callable[[Figure, Any], None],
-    columns: int = 1,
-    data: pd.DataFrame | None = None,
-    **options: Any,
-) -> None:
-    """Make a figure, let `draw` fill it, save and close it, with its data."""
-    with new_figure(columns, **options) as (figure, axes):
-        draw(figure, axes)
-        save(figure, folder, name, data)

@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.continuation import continuation_data, draw_continuation, shape
-from study.report.figures.style import draw_and_save
+from study.report.figures.continuation import continuation_data, continuation_drawing
 
 from ..why.built import ITERATIONS, come_back, continued
 
@@ -67,8 +66,6 @@ def test_there_is_none_where_nothing_was_trained_on():
 ])  # fmt: skip
 def test_it_draws(options, tmp_path):
     data = data_of(continued(**options))
-    rows, columns = shape(data)
     assert len(data.drawn) <= 12
-    draw_and_save(tmp_path, "it", lambda figure, axes: draw_continuation(data, figure, axes), columns, data.frame(),
-                  rows=rows, height=2 * rows, sharey=True)  # fmt: skip
-    assert (tmp_path / "it.png").stat().st_size > 5000
+    continuation_drawing(data, "A chart.").save(tmp_path)
+    assert (tmp_path / "why-continuation.png").stat().st_size > 5000
