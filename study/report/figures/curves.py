@@ -8,7 +8,7 @@ dashed line, to 0.3 points and the curve's own jitter.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -302,37 +302,29 @@ def curve_drawings(
         return
     two = ends(data)
     if two is not None:
-        title = f"The shallowest and the deepest {two.panels[0]} net"
-        yield _drawing("degradation", title, draw_two_depths, two, len(two.splits), 2.5)
+        yield _drawing("degradation", f"The shallowest and the deepest {two.panels[0]} net", two)
     others, deep = split_very_deep(data)
     apart = sorted(set(depths(deep.study)) - set(depths(others.study))) if deep is not None else []
-    yield _drawing("curves", "Training and test error of all nets", draw_all, others, len(others.panels), 2.9, apart)
+    yield _drawing("curves", "Training and test error of all nets", others, apart)
     if deep is not None:
-        yield _drawing("very-deep", "The very deep nets", draw_all, deep, len(deep.panels), 2.9)
+        yield _drawing("very-deep", "The very deep nets", deep)
 
 
-def _drawing(
-    name: str,
-    title: str,
-    draw: Callable[..., None],
-    data: CurveData,
-    columns: int,
-    height: float,
-    apart: Collection[int] = (),
-) -> Drawing:
+def _drawing(name: str, title: str, data: CurveData, apart: Collection[int] = ()) -> Drawing:
     """Return a figure of some lines; nets of the depths `apart` have a figure of their own."""
-    counts = set(data.ends.loc[data.ends["ended"], "seeds"])
+    two, counts = name == "degradation", set(data.ends.loc[data.ends["ended"], "seeds"])
     texts = write_texts(
         "curves",
         title=title,
         data=data,
-        two=name == "degradation",
+        two=two,
         drawn=depths(data.study),
         apart=[str(depth) for depth in apart],
         seeds=seeds_words(counts) if counts else "No run has ended yet",
         bands=bool(counts - {1}),
         paper_top=PAPER_TOP,
     )
+    draw, columns, height = (draw_two_depths, len(data.splits), 2.5) if two else (draw_all, len(data.panels), 2.9)
     frame, options = data.lines.drop(columns="ended"), {"sharey": True, "style": data.style}
     return Drawing(name, texts, partial(draw, data), frame, columns, height, panel_width(columns), options)
 

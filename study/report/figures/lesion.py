@@ -14,7 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out
-from study.report.figures.style import ARCHITECTURE_COLOURS, architecture_look, depth_colours, panel_width
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    architecture_key,
+    architecture_look,
+    depth_colours,
+    panel_width,
+)
 from study.report.metrics import axis
 from study.report.moments import evenly
 from study.report.text import band_words, span
@@ -145,11 +151,7 @@ def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
 
 def _each_key(each: pd.DataFrame) -> list[Line2D]:
     grey: dict[str, Any] = {"color": "#5a5a5a"}
-    handles = [
-        Line2D([], [], markersize=3, label=f"{kind} nets", **architecture_look(kind))
-        for kind in ARCHITECTURE_COLOURS
-        if (each["architecture"] == kind).any()
-    ]
+    handles = architecture_key(each["architecture"], markersize=3)
     if each["downsamples"].any():
         handles.append(Line2D([], [], label="changes the map", **RING, **grey))
     return [*handles, Line2D([], [], linestyle=":", linewidth=0.9, label="error of guessing", **grey)]

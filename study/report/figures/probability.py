@@ -58,18 +58,11 @@ def probability_data(
     for architecture in architectures(counted_runs):
         nets = counted_runs[counted_runs["architecture"] == architecture]
         cells = {depth: seeds for depth in depths(nets) if len(seeds := values(nets, depth, metric))}
-        rows += [
-            (
-                metric,
-                architecture,
-                deep,
-                shallow,
-                estimate(cells[deep], cells[shallow]),
-                *map(len, (cells[deep], cells[shallow])),
-            )
-            for shallow, deep in combinations(cells, 2)
-            if len(cells[deep]) * len(cells[shallow]) > 1  # a single pair says nothing
-        ]
+        for shallow, deep in combinations(cells, 2):
+            deeper, shallower = cells[deep], cells[shallow]
+            if len(deeper) * len(shallower) > 1:  # a single pair says nothing
+                worse = estimate(deeper, shallower)
+                rows.append((metric, architecture, deep, shallow, worse, len(deeper), len(shallower)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

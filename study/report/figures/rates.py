@@ -13,8 +13,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import label_panels, require_single_variant, squeeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, axes_or_new, panel_width
+from study.report.figures.labels import label_panels, require_single_variant, squeeze, unsqueeze
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    ARCHITECTURE_MARKERS,
+    architecture_key,
+    axes_or_new,
+    panel_width,
+)
 from study.report.metrics import axis
 from study.report.text import span
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
@@ -199,8 +205,7 @@ def _ticks(data: RateData, ax: Axes) -> None:
     if data.compressed:
         shown = [tick for tick in TICKS if tick <= data.top]
         ax.yaxis.set_major_locator(FixedLocator([float(squeeze(tick)) for tick in shown]))
-        labels = {round(float(squeeze(tick)), 6): f"{tick}" for tick in shown}
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.get(round(value, 6), "")))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{float(unsqueeze(value)):g}"))
     else:
         low, high = ax.get_ylim()
         ticks = [tick for tick in ax.get_yticks() if 0 <= tick <= data.top]
@@ -235,10 +240,8 @@ def _key(data: RateData) -> list[Line2D]:
 
 
 def _nets_key(data: RateData) -> list[Line2D]:
-    colours, markers = ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
-    kinds = [kind for kind in colours if (data.trials["architecture"] == kind).any()]
-    mark: dict[str, Any] = {"markersize": 3.2, "linewidth": 0 if data.fields else 0.7}
-    return [Line2D([], [], label=f"{kind} nets", color=colours[kind], marker=markers[kind], **mark) for kind in kinds]
+    linewidth = 0 if data.fields else 0.7
+    return architecture_key(data.trials["architecture"], linestyle="-", markersize=3.2, linewidth=linewidth)
 
 
 def rates_drawing(data: RateData) -> Drawing:

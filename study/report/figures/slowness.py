@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_look
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_key
 from study.report.metrics import axis
 from study.statistics.depth_laws import DepthFit, Law
 from study.verdict.text import number
@@ -103,10 +103,7 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
             at = depth if even else np.log10(depth)
             ax.plot(at, law_at(law, fit, depth), color=colour, linewidth=1.0, linestyle=DASHES[law], zorder=2)
     ax.set_ylabel(axis("crossing"))
-    handles = [
-        Line2D([], [], label=f"{kind} nets", **architecture_look(kind) | {"linestyle": "none", "markersize": 3.6})
-        for kind in kinds
-    ]
+    handles = architecture_key(kinds, linestyle="none", markersize=3.6)
     grey: dict[str, Any] = {"color": "#555555"}
     if not frame["crossed"].all():
         arrow = Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from study.spreadsheet import write_frame
 
@@ -121,6 +122,16 @@ def architecture_look(kind: str) -> dict[str, Any]:
         "linestyle": ARCHITECTURE_LINES[kind],
         "marker": ARCHITECTURE_MARKERS[kind],
     }
+
+
+def architecture_key(kinds: Iterable[str], **look: Any) -> list[Line2D]:
+    """Return the entries of a key for architectures, with some of `architecture_look` otherwise."""
+    there = set(kinds)
+    return [
+        Line2D([], [], label=f"{kind} nets", **architecture_look(kind) | look)
+        for kind in ARCHITECTURE_COLOURS
+        if kind in there
+    ]
 
 
 def pale(colour: str, part: float = 0.6) -> str:
