@@ -25,6 +25,7 @@ from study.report.metrics import axis
 from study.report.moments import evenly
 from study.report.text import band_words, span
 from study.verdict.selection import depths, ordered
+from study.verdict.text import points
 
 SOURCE = "Veit et al. 2016, arXiv 1605.06431"
 MOST_DEPTHS = 3
@@ -105,14 +106,15 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
 
 def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
     each = frame[frame["kind"] == "each"]
-    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=band_words(each["seeds"]), note=note)
+    seeds = band_words(each["seeds"])
+    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=seeds, note=note, points=points)
     draw, panels = partial(draw_each, each), each["depth"].nunique()
     return Drawing("why-lesion", texts, draw, frame, panels, 2.6, panel_width(panels, 1.4), {"sharey": True})
 
 
 def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
     seeds = span(random["seeds"]) if len(random) else ""
-    texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds)
+    texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds, points=points)
     frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
     draw, panels = partial(draw_groups, random, orders, depth_colours(shown)), 2 if len(random) and len(orders) else 1
     return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, panel_width(panels, 1.4), {"sharey": True})
