@@ -59,14 +59,12 @@ class Sizes(NamedTuple):
 
 def split_sizes(table: pd.DataFrame) -> Sizes:
     """Return the sizes of a data set's images; see `RULE` for those that are outlying."""
-    sizes = table[["height", "width"]].astype(np.int64).reset_index(drop=True)
+    sizes = table[["path", "height", "width"]].astype({"height": np.int64, "width": np.int64})
     apart = _outlying(sizes["height"]) | _outlying(sizes["width"])
-    outlying = sizes[apart]
-    largest_first = (outlying["height"] * outlying["width"]).sort_values(ascending=False, kind="stable").index
-    paths = table["path"].astype(str).to_numpy()[largest_first]
-    outlying = outlying.loc[largest_first].reset_index(drop=True)
-    outlying.insert(0, "path", paths)
-    return Sizes(sizes[~apart].reset_index(drop=True), outlying)
+    outlying = sizes[apart].astype({"path": str})
+    largest_first = np.argsort(-outlying["height"] * outlying["width"], kind="stable")
+    drawn = sizes.loc[~apart, ["height", "width"]]
+    return Sizes(drawn.reset_index(drop=True), outlying.iloc[largest_first].reset_index(drop=True))
 
 
 def _outlying(values: "pd.Series[int]") -> NDArray[np.bool_]:
