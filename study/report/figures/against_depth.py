@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import architecture_look, key_below
+from study.report.figures.style import architecture_look, handles_of, key_below
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths, values
 
@@ -45,7 +45,7 @@ def draw_metrics(
     """Draw metrics beside each other, with one key below."""
     for ax, metric in zip(axes[0], metrics, strict=True):
         draw(ax, metric)
-    key_below(figure, axes[0][0])
+    key_below(figure, handles_of(axes[0][0]))
 
 
 INTERVALS: dict[str, Any] = {"linewidth": 0, "elinewidth": 1.0, "capsize": 2.4}

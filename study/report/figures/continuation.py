@@ -21,7 +21,7 @@ from study.report.figures.labels import (
     squeezing,
     unsqueeze,
 )
-from study.report.figures.style import SMALL, ordered_colours, panel_width
+from study.report.figures.style import SMALL, key_below, ordered_colours, panel_width
 from study.report.text import band_words
 from study.verdict.selection import resolution, values
 
@@ -187,10 +187,8 @@ def draw_continuation(data: ContinuationData, figure: Figure, axes: NDArray[np.o
     for ax in flat[len(data.drawn) :]:
         ax.set_axis_off()
     label_panels(axes, len(data.drawn), "trained_on", "train_error")
-    handles = _key(data, colours)
-    wide = max(2, int(figure.get_figwidth() / 1.65))
-    spacing = {"handlelength": 2.6, "columnspacing": 1.4}
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), **spacing)
+    columns = max(2, int(figure.get_figwidth() / 1.65))
+    key_below(figure, _key(data, colours), columns, handlelength=2.6, columnspacing=1.4)
 
 
 def _look(noise: float, colour: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_ends, require_single_variant
-from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
+from study.report.figures.style import Style, axes_or_new, depth_colours, key_below, pale, panel_width
 from study.report.metrics import axis
 from study.report.text import seeds_words
 from study.verdict.selection import architectures, counted, depths
@@ -385,7 +385,7 @@ def draw_all(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None
     if len(data.paper):
         handles += [_paper_key(f"{axis(SPLITS[split])}, paper", split) for split in data.splits]
     columns = len(handles) if len(data.panels) > 1 else 2
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)
+    key_below(figure, handles, columns, handlelength=2.6, columnspacing=1.4)
 
 
 def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None:
@@ -398,7 +398,7 @@ def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) 
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(wspace=0.06)  # the labels of the left panel reach to the right one's axis
     if len(data.paper):
-        figure.legend(handles=[_paper_key("same depth, paper", "test")], loc="outside lower center", handlelength=2.6)
+        key_below(figure, [_paper_key("same depth, paper", "test")], handlelength=2.6)
 
 
 def _paper_key(label: str, split: str) -> Line2D:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, key_below, new_figure
+from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, handles_of, key_below, new_figure
 from study.report.metrics import axis
 from study.report.text import some_of
 
@@ -102,7 +102,7 @@ def _bars_height(counts: pd.DataFrame) -> float:
 def draw_counts(table: pd.DataFrame, counts: pd.DataFrame, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a bar a class and split."""
     _draw_bars(table, counts, axes[0][0])
-    key_below(figure, axes[0][0])
+    key_below(figure, handles_of(axes[0][0]))
 
 
 def draw_distributions(counts: pd.DataFrame, figure: Figure, axes: NDArray[np.object_]) -> None:

@@ -31,6 +31,7 @@ from study.report.figures.style import (
     ARCHITECTURE_MARKERS,
     as_text,
     axes_or_new,
+    key_below,
     panel_width,
 )
 from study.report.metrics import axis
@@ -187,7 +188,7 @@ def _draw_two_studies(
         for kind in kinds
         for second, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3)
+    key_below(figure, handles, 2, handlelength=3)
 
 
 def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) -> None:

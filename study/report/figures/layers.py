@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from study.report.figures.style import WIDTH
+from study.report.figures.style import key_below
 from study.report.moments import evenly
 from study.verdict.selection import architectures, depths
 
@@ -120,12 +120,6 @@ def depth_key(colours: dict[int, str]) -> list[Line2D]:
     return [Line2D([], [], color=colour, linewidth=1.4, label=f"{depth} layers") for depth, colour in colours.items()]
 
 
-def key_columns(handles: Sequence[Line2D], width: float = WIDTH, entry: float = KEY_ENTRY) -> int:
-    """Return in how many columns a key fits below a figure of this width, in inches."""
-    return max(1, min(len(handles), int(width / entry)))
-
-
 def add_key(figure: Figure, handles: Sequence[Line2D], entry: float = KEY_ENTRY) -> None:
-    """Put a key below a figure."""
-    columns = key_columns(handles, figure.get_figwidth(), entry)
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+    """Put a key below a figure, in as many columns as it is wide; an `entry` has so many inches."""
+    key_below(figure, handles, max(1, int(figure.get_figwidth() / entry)))

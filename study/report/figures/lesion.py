@@ -19,6 +19,7 @@ from study.report.figures.style import (
     architecture_key,
     architecture_look,
     depth_colours,
+    key_below,
     panel_width,
 )
 from study.report.metrics import axis
@@ -134,7 +135,7 @@ def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
     low, high = min(0.0, each["lowest"].min()), max(1.0, each[["highest", "guessing"]].to_numpy().max())
     axes[0][0].set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
     axes[0][0].set_ylabel(axis("rise"))
-    figure.legend(handles=_each_key(each), loc="outside lower center", ncols=4)
+    key_below(figure, _each_key(each), 4)
 
 
 def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
@@ -177,7 +178,8 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
             place = place * BESIDE ** (rank - (len(lines) - 1) / 2)  # ranges side by side
             line_look = _net_look(kind, colour, hollow="white")
             ax.errorbar(place, rise, [rise - low, high - rise], linewidth=1.1, elinewidth=0.8, capsize=1.8, **line_look)
-        count_axis(ax, random["place"].tolist())
+        ax.set_xscale("log", base=2)
+        number_ticks(ax.xaxis, sorted(set(random["place"])))
         ax.set_xlabel(axis("blocks_out"))
     if len(orders):
         ax = next(panels)
@@ -193,10 +195,4 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
         Line2D([], [], label=net, **_net_look(kind, colours[depth]))
         for net, kind, depth in nets.sort_values(["architecture", "depth"]).to_numpy()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(axes[0])))
-
-
-def count_axis(ax: Axes, counts: Sequence[float]) -> None:
-    """Give an axis of numbers of blocks a logarithmic scale, with a tick at each number there is."""
-    ax.set_xscale("log", base=2)
-    number_ticks(ax.xaxis, sorted(set(counts)))
+    key_below(figure, handles, 3 * len(axes[0]))

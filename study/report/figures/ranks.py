@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.style import key_below, panel_width
+from study.report.figures.style import handles_of, key_below, panel_width
 from study.report.metrics import axis
 from study.report.text import span
 
@@ -40,7 +40,7 @@ def draw_ranks(frame: pd.DataFrame, figure: Figure, axes: Any) -> None:
         ax.set_ylim(min(10 * np.floor((frame["share"].min() - 4) / 10), 90), 102)
         ax.set_title(f"stage {stage} ({' or '.join(map(str, sorted(set(seeds['channels']))))} channels)")
     axes[0][0].set_ylabel(axis("rank_share"))
-    key_below(figure, axes[0][0])
+    key_below(figure, handles_of(axes[0][0]))
 
 
 def ranks_drawing(rows: pd.DataFrame) -> Drawing:

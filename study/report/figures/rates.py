@@ -19,6 +19,7 @@ from study.report.figures.style import (
     ARCHITECTURE_MARKERS,
     architecture_key,
     axes_or_new,
+    key_below,
     panel_width,
 )
 from study.report.metrics import axis
@@ -222,8 +223,7 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
     for ax in flat[len(data.depths) :]:
         ax.remove()
     label_panels(axes, len(data.depths), "lr", "train_error")
-    handles, columns = _key(data), LEGEND_COLUMNS.get(axes.shape[1], 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns))
+    key_below(figure, _key(data), LEGEND_COLUMNS.get(axes.shape[1], 4))
 
 
 def _key(data: RateData) -> list[Line2D]:

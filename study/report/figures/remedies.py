@@ -30,6 +30,8 @@ from study.report.figures.style import (
     SMALL,
     as_text,
     depth_colours,
+    handles_of,
+    key_below,
     pale,
 )
 from study.report.metrics import axis
@@ -152,8 +154,7 @@ def draw_remedies(rows: Sequence[Row], top: float, linear: float, figure: Figure
     ax.grid(axis="x")
     _error_axis(ax, top, linear)
     ax.set_xlabel(axis("final_train_error"))
-    handles = _key(rows, colours)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), handlelength=2.2)
+    key_below(figure, _key(rows, colours), 4, handlelength=2.2)
 
 
 def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
@@ -223,10 +224,10 @@ def draw_doses(frame: pd.DataFrame, errors: ErrorAxis, figure: Figure, axes: NDA
     ax.set_xlim(-0.06, 1.06)
     ax.set_xlabel(axis("shortcut_scale"))
     ax.set_ylabel(axis("final_train_error"))
-    handles = ax.get_legend_handles_labels()[0]
+    handles = handles_of(ax)
     if frame["diverged"].any():
         handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    key_below(figure, handles, 4)
 
 
 def _draw_doses_of(ax: Axes, seeds: pd.DataFrame, shift: float, look: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What all figures share: size, type, colours, and the one way to make and to save them."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -199,10 +199,14 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
     mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
 
 
-def key_below(figure: Figure, ax: Axes) -> None:
-    """Put the key of all panels, which is that of one of them, below them."""
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+def key_below(figure: Figure, handles: Sequence[Any], columns: int = 99, **look: Any) -> None:
+    """Put a key below all panels, in so many columns at most."""
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)), **look)
+
+
+def handles_of(ax: Axes) -> list[Any]:
+    """Return the entries of a panel's key."""
+    return list(ax.get_legend_handles_labels()[0])
 
 
 def panel_width(columns: int, single: float = 1.2) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import name_row
-from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
+from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours, key_below
 from study.report.metrics import axis
 from study.verdict.selection import depths, net_name
 
@@ -175,7 +175,7 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
         Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {surface.classes} = {surface.basin:.2f} nats"),
         Line2D([], [], color="black", marker="+", linestyle="", label="the trained net"),
     ]
-    figure.legend(handles=key, loc="outside lower center", ncols=2)
+    key_below(figure, key)
 
 
 def _loss_ticks(ax: Axes, surface: Surface) -> None:
@@ -225,5 +225,4 @@ def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> 
     last = axes[0][-1]
     look = {"transform": last.get_yaxis_transform(), "va": "center", "color": EDGE_COLOUR, "fontsize": SIZE - 0.5}
     last.text(1.01, surface.basin, f"ln {surface.classes}", **look)
-    handles = [Line2D([], [], label=net, **look) for net, look in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(KEY_COLUMNS, len(handles)))
+    key_below(figure, [Line2D([], [], label=net, **look) for net, look in looks.items()], KEY_COLUMNS)
