@@ -9,15 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.report.figures.dataset import (
-    CountData,
-    count_data,
+    count_images,
+    count_words,
     counts_drawing,
     mean_drawing,
     samples_drawing,
     size_words,
 )
 from study.report.figures.drawing import Picture
-from study.report.figures.sizes import RULE, Size, SizeData, size_data, sizes_picture
+from study.report.figures.sizes import RULE, Sizes, sizes_picture, split_sizes
 from study.report.figures.style import FORMATS
 from study.report.metrics import axis
 from study.report.page import Part
@@ -52,14 +52,14 @@ class DataParts(NamedTuple):
         return [str(name) for name in self.statistics["classes"]]
 
     @property
-    def sizes(self) -> SizeData:
+    def sizes(self) -> Sizes:
         """Sizes of all images."""
-        return size_data(self.table)
+        return split_sizes(self.table)
 
     @property
-    def counts(self) -> CountData:
-        """Images by class and split."""
-        return count_data(self.table, self.classes, list(self.statistics["splits"]))
+    def counts(self) -> pd.DataFrame:
+        """Images by class, a column a split."""
+        return count_images(self.table, self.classes, list(self.statistics["splits"]))
 
 
 def write_data_figures(
@@ -118,7 +118,7 @@ def facts(record: "DatasetRecord", parts: DataParts) -> tuple[tuple[str, str], .
         ("fingerprint", record.fingerprint),
         ("images", f"{known['images']:,} ({splits})"),
         ("classes", f"{len(names):,} ({listed}{more})"),
-        ("in a class", parts.counts.words),
+        ("in a class", count_words(parts.counts)),
         ("size", _sizes(parts)),
         ("files skipped", f"{len(known['skipped']):,}" if known["skipped"] else "none"),
         *(("note", _line(note)) for note in known.get("notes", [])),
@@ -140,14 +140,13 @@ def _sizes(parts: DataParts) -> str:
 
 def classes_table(parts: DataParts) -> Table:
     """Return the images of each class by split; of many classes those with the most and the fewest are shown."""
-    data = parts.counts
-    numbers = data.counts.rename_axis("class").reset_index().assign(all=data.counts.sum(axis=1).to_numpy())
+    numbers = parts.counts.assign(all=parts.counts.sum(axis=1)).rename_axis("class").reset_index()
     caption, shown = "Images by class and split", numbers
     if len(numbers) > NAMED_CLASSES:
         ordered = numbers.sort_values("all", ascending=False, kind="stable")
         shown = pd.concat([ordered.head(SHOWN // 2), ordered.tail(SHOWN // 2)])
         caption += f": the {SHOWN // 2} classes with the most and the {SHOWN // 2} with the fewest; the CSV has all"
-    counts = [Column(split[:1].upper() + split[1:], split, "{:,}".format) for split in [*data.splits, "all"]]
+    counts = [Column(split[:1].upper() + split[1:], split, "{:,}".format) for split in numbers.columns[1:]]
     table = Table.of("data-classes", f"{caption}.", shown, [Column("Class", "class", _line), *counts])
     return table._replace(numbers=numbers)
 
@@ -170,11 +169,12 @@ def channels_table(parts: DataParts) -> Table:
     return Table.of("data-channels", caption, numbers, columns)
 
 
-def outlying_table(sizes: SizeData) -> Table:
+def outlying_table(sizes: Sizes) -> Table:
     """Return the images of outlying size, the largest first."""
-    numbers = pd.DataFrame(sizes.outlying, columns=Size._fields)
     columns = [Column(axis(side), side, "{:,}".format) for side in ("height", "width")]
-    return _first_rows("data-outlying", "Images of outlying size", numbers, [Column("Image", "path", _line), *columns])
+    return _first_rows(
+        "data-outlying", "Images of outlying size", sizes.outlying, [Column("Image", "path", _line), *columns]
+    )
 
 
 def skipped_table(parts: DataParts) -> Table:

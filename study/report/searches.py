@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.report.figures.drawing import file_name
-from study.report.figures.rates import rate_data, rates_drawing
+from study.report.figures.rates import rate_data, rates_drawing, searched_nets
 from study.report.page import Part
 from study.report.tables.searches import (
     FIELDS,
@@ -28,7 +28,7 @@ from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
-from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of
+from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields
 from study.verdict.text import interval, listed, points
 
 FAR = 2.0
@@ -67,11 +67,7 @@ def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, rule: Rule, folder: 
 def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, rule: Rule) -> Facts:
     """Gather all facts about a variant's searches; `trials` are its `seeds` by trial."""
     tolerance, fields = max(LEAST_TOLERANCE, rule.smallest_effect), other_fields(trials["point"])
-    nets = tuple(
-        search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)
-        for kind in c.architectures(trials)
-        for depth in c.depths(trials[trials["architecture"] == kind])
-    )
+    nets = searched_nets(trials, tolerance, fields)
     compared = tuple(pair for kind in c.architectures(trials) if (pair := compare(trials, kind)) is not None)
     objective = str(seeds["objective"].iloc[0])
     rows = choices(runs, seeds, trials, rule, find_edges(c.counted(runs), trials))

@@ -1,7 +1,7 @@
 """Sentences of the report, written from numbers by templates: a sentence is what one `{% call say() %}` holds."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ def _environment() -> Environment:
         "moment": phrase,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
+        "rows": lambda frame, form: ", ".join(form.format(**row) for row in frame.to_dict("records")),
     }
     return environment
 
@@ -40,6 +41,24 @@ def write(template: str, **values: Any) -> tuple[str, ...]:
 
     _environment().get_template(f"{template}.j2").render(say=say, **values)
     return tuple(sentences)
+
+
+def span(counts: Iterable[int]) -> str:
+    """Write numbers, such as those of the seeds of nets, as one or as a range: ``3``, ``2 to 3``."""
+    ordered = sorted(counts)
+    return f"{ordered[0]}" if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
+
+
+def seeds_words(counts: Iterable[int], kind: str = "Means") -> str:
+    """Say what marks are of nets with so many seeds: ``One seed a net``, ``Means over 2 to 3 seeds``."""
+    seeds = span(counts)
+    return "One seed a net" if seeds == "1" else f"{kind} over {seeds} seeds"
+
+
+def band_words(counts: Iterable[int], kind: str = "Means") -> str:
+    """Say what lines with bands are: ``Means over 3 seeds, bands from the lowest to the highest``."""
+    words = seeds_words(counts, kind)
+    return f"{words}, bands from the lowest to the highest" if words.startswith(kind) else words
 
 
 def some_of(names: list[str], most: int, what: str = "") -> str:

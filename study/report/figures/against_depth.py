@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
-from study.report.figures.style import architecture_look
+from study.report.figures.style import architecture_look, handles_of, key_below
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import architectures, depths, values
 
@@ -36,6 +37,15 @@ def seeds_by_depth(
             rows += [(architecture, depth, float(value), *summary) for value in seeds]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype(dict.fromkeys(NUMBERS, np.float64))  # without rows they would be objects
+
+
+def draw_metrics(
+    draw: Callable[[Axes, str], None], metrics: Sequence[str], figure: Figure, axes: NDArray[np.object_]
+) -> None:
+    """Draw metrics beside each other, with one key below."""
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        draw(ax, metric)
+    key_below(figure, handles_of(axes[0][0]))
 
 
 INTERVALS: dict[str, Any] = {"linewidth": 0, "elinewidth": 1.0, "capsize": 2.4}

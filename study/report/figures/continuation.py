@@ -1,23 +1,28 @@
 """Training on from a deep net that was built from a shallow one: error by iteration, a line for each noise."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
-from study.report.figures.labels import error_scale, number_ticks, squeeze, squeeze_axis, squeezing, unsqueeze
-from study.report.figures.layers import means_words
-from study.report.figures.style import COLUMN, SMALL, WIDTH
-from study.report.metrics import axis
+from study.report.figures.drawing import Drawing, write_texts
+from study.report.figures.labels import (
+    ErrorAxis,
+    error_axis,
+    label_panels,
+    number_ticks,
+    squeeze,
+    squeezing,
+    unsqueeze,
+)
+from study.report.figures.style import SMALL, key_below, ordered_colours, panel_width
+from study.report.text import band_words
 from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
@@ -47,20 +52,6 @@ class Course(NamedTuple):
         """Over seeds, (points,)."""
         return np.asarray(self.errors.mean(axis=0))
 
-    @property
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of a frame of the course; errors are means over seeds with the lowest and highest seed."""
-        return {
-            "noise": self.noise,
-            "iteration": self.iteration.astype(int),
-            "error": self.mean,
-            "lowest": self.errors.min(0),
-            "highest": self.errors.max(0),
-            "seeds": len(self.errors),
-            "not_finite": len(self.stopped),
-            "moved": self.moved,
-        }
-
 
 class Panel(NamedTuple):
     """A shallow net built into a deep one and trained on at one rate."""
@@ -80,9 +71,7 @@ class ContinuationData(NamedTuple):
     """All panels, and what their axes share."""
 
     panels: tuple[Panel, ...]
-    top: float
-    linear: float
-    """Percent up to which the axis of errors is linear, logarithmic above; 0 where all of it is linear."""
+    errors: ErrorAxis
 
     @property
     def noises(self) -> tuple[float, ...]:
@@ -96,13 +85,27 @@ class ContinuationData(NamedTuple):
         return tuple(self.panels[place] for place in places)
 
     def frame(self) -> pd.DataFrame:
-        """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow."""
+        """Return the courses, tidy: a row a panel, noise and iteration; of the shallow net itself, deep is shallow.
+
+        Errors are means over seeds, with the lowest and the highest seed.
+        """
         parts = []
         for panel in self.panels:
-            courses = [(panel.deep, course) for course in panel.courses]
-            courses += [(panel.shallow, panel.own)] if panel.own is not None else []
-            for deep, course in courses:
-                columns = {"shallow": panel.shallow, "deep": deep, "lr": panel.rate, **course.columns}
+            own = [(panel.shallow, panel.own)] if panel.own is not None else []
+            for deep, course in [*((panel.deep, course) for course in panel.courses), *own]:
+                columns = {
+                    "shallow": panel.shallow,
+                    "deep": deep,
+                    "lr": panel.rate,
+                    "noise": course.noise,
+                    "iteration": course.iteration.astype(int),
+                    "error": course.mean,
+                    "lowest": course.errors.min(0),
+                    "highest": course.errors.max(0),
+                    "seeds": len(course.errors),
+                    "not_finite": len(course.stopped),
+                    "moved": course.moved,
+                }
                 parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
@@ -127,7 +130,7 @@ def continuation_data(rows: pd.DataFrame, runs: pd.DataFrame) -> ContinuationDat
         courses, own_course = _courses(part), next(iter(_courses(own)), None)
         if courses:
             panels.append(Panel(shallow, deep, rate, courses, own_course, values(plain, deep, METRIC)))
-    return ContinuationData(tuple(panels), *_scale(panels, runs)) if panels else None
+    return ContinuationData(tuple(panels), _error_axis(panels, runs)) if panels else None
 
 
 def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
@@ -149,36 +152,23 @@ def _courses(rows: pd.DataFrame) -> tuple[Course, ...]:
     return tuple(courses)
 
 
-def _scale(panels: Sequence[Panel], runs: pd.DataFrame) -> tuple[float, float]:
-    """Return the highest error of all, and up to where the axis is linear."""
+def _error_axis(panels: Sequence[Panel], runs: pd.DataFrame) -> ErrorAxis:
     lines = [course.errors.ravel() for panel in panels for course in (*panel.courses, panel.own) if course is not None]
-    shown = np.concatenate([*lines, *(panel.trained for panel in panels)])
-    return error_scale(shown, resolution(runs, METRIC), least=1.0)
+    errors = np.concatenate([*lines, *(panel.trained for panel in panels)])
+    return error_axis(errors, resolution(runs, METRIC), least=1.0, room=1.06, highest=105.0)
 
 
 def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     """Return the figure of all panels; `alt` tells what became of each net."""
-    counts = {len(course.errors) for panel in data.panels for course in panel.courses}
-    seeds = "One seed a line" if counts == {1} else means_words(counts)
-    caption = (
-        f"Training error (all training images, clean, evaluation mode) of deep plain nets built from shallow ones "
-        f"({SOURCE}) and trained on by SGD with the study's schedule, whose first rate the title gives: as built, and "
-        "with Gaussian noise on the inserted blocks' filters, relative to their norm."
-    )
-    if any(panel.own is not None for panel in data.panels):
-        caption += " Dotted: the shallow net itself, trained on in the same way."
-    if any(len(panel.trained) for panel in data.panels):
-        caption += " Broken: the deep net trained from scratch in this study, at its end."
-    caption += f" {seeds}; the axis of iterations is linear up to 1 and logarithmic above"
-    caption += f", that of errors up to {data.linear:g}%." if data.linear else "."
-    if any(course.stopped for panel in data.panels for course in panel.courses):
-        caption += " Crosses: the loss wasn't finite any more; the net counts with the error of guessing from there on."
-    if len(data.drawn) < len(data.panels):
-        caption += f" Of {len(data.panels)} nets and rates, {len(data.drawn)} are drawn."
+    courses = [course for panel in data.panels for course in panel.courses]
+    counts = {len(course.errors) for course in courses}
+    seeds = "One seed a line" if counts == {1} else band_words(counts)
+    stopped = any(course.stopped for course in courses)
+    texts = write_texts("why-continuation", data=data, source=SOURCE, seeds=seeds, stopped=stopped, alt=alt)
     rows, columns = shape(data)
-    texts, draw = ("Training on from a solution", caption, alt), partial(draw_continuation, data)
-    size, options = (1.05 + 1.75 * rows, WIDTH if columns > 1 else 1.4 * COLUMN), {"rows": rows, "sharey": True}
-    return Drawing("why-continuation", texts, draw, data.frame(), columns, *size, options)
+    draw = partial(draw_continuation, data)
+    height, width, options = 1.05 + 1.75 * rows, panel_width(columns, 1.4), {"rows": rows, "sharey": True}
+    return Drawing("why-continuation", texts, draw, data.frame(), columns, height, width, options)
 
 
 def shape(data: ContinuationData) -> tuple[int, int]:
@@ -189,31 +179,16 @@ def shape(data: ContinuationData) -> tuple[int, int]:
 
 def draw_continuation(data: ContinuationData, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a panel a shallow net, target and rate, with one key below."""
-    colours = noise_colours(data.noises)
-    columns = shape(data)[1]
-    for place, ax in enumerate(axes.ravel().tolist()):
-        if place >= len(data.drawn):
-            ax.set_axis_off()
-            continue
-        panel = data.drawn[place]
+    colours = ordered_colours(data.noises, 0.05, 0.88)
+    flat = axes.ravel().tolist()
+    for panel, ax in zip(data.drawn, flat, strict=False):
         _draw_panel(data, panel, ax, colours)
         ax.set_title(f"plain-{panel.shallow} as plain-{panel.deep}, rate {panel.rate:.3g}", fontsize="medium")
-        if place + columns >= len(data.drawn):
-            ax.set_xlabel(axis("trained_on"))
-            ax.tick_params(labelbottom=True)
-        if place % columns == 0:
-            ax.set_ylabel(axis("train_error"))
-    handles = _key(data, colours)
-    wide = max(2, int(figure.get_figwidth() / 1.65))
-    spacing = {"handlelength": 2.6, "columnspacing": 1.4}
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(wide, len(handles)), **spacing)
-
-
-def noise_colours(noises: Iterable[float]) -> dict[float, str]:
-    """Return a colour for each noise: the construction itself is darkest."""
-    ordered = sorted(noises)
-    places = np.linspace(0.05, 0.88, max(2, len(ordered)))
-    return {noise: to_hex(mpl.colormaps["viridis"](place)) for noise, place in zip(ordered, places, strict=False)}
+    for ax in flat[len(data.drawn) :]:
+        ax.set_axis_off()
+    label_panels(axes, len(data.drawn), "trained_on", "train_error")
+    columns = max(2, int(figure.get_figwidth() / 1.65))
+    key_below(figure, _key(data, colours), columns, handlelength=2.6, columnspacing=1.4)
 
 
 def _look(noise: float, colour: str) -> dict[str, Any]:
@@ -238,11 +213,7 @@ def _draw_panel(data: ContinuationData, panel: Panel, ax: Axes, colours: dict[fl
 
 def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:
     """Give a panel an axis of iterations on which 0 and the first few can be seen, and the figure's axis of errors."""
-    if data.linear:
-        top = float(squeeze(data.top, data.linear))
-        squeeze_axis(ax, data.linear, -0.04 * top, min(float(unsqueeze(1.05 * top, data.linear)), 105.0))
-    else:
-        ax.set_ylim(-0.04 * data.top, 1.06 * data.top)
+    data.errors.put_on(ax)
     last = max(float(course.iteration[-1]) for course in panel.courses)
     ax.set_xscale("function", functions=squeezing(1.0))
     ax.set_xlim(-0.15, float(unsqueeze(1.03 * squeeze(last, 1.0), 1.0)))

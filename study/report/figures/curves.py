@@ -7,7 +7,8 @@ the paper's Table 6 says 8.75, 7.51, 7.17 and 6.97%, so a test error is good to 
 dashed line, to 0.3 points and the curve's own jitter.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, partial
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -21,12 +22,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
-from study.report.figures.labels import label_ends, require_single_variant, seeds_words
-from study.report.figures.style import Style, axes_or_new, depth_colours, pale, panel_width
-from study.report.metrics import METRICS, axis
+from study.report.figures.drawing import Drawing, write_texts
+from study.report.figures.labels import label_ends, require_single_variant
+from study.report.figures.style import Style, axes_or_new, depth_colours, key_below, pale, panel_width
+from study.report.metrics import axis
+from study.report.text import seeds_words
 from study.verdict.selection import architectures, counted, depths
-from study.verdict.text import listed
 
 SPLITS = {"train": "train_error", "test": "test_error"}
 PAPER_TOP = 20.0
@@ -39,8 +40,6 @@ PAPER_ITERATIONS = 64_000
 """Length of the paper's training (section 4.2)."""
 NEAR = 0.1
 """A study's training may be longer or shorter by this part: elsewhere its iterations are not the paper's."""
-READING_ERROR = {"test": 0.1, "train": 0.3}
-"""Of reading the figure, in points."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "train": {"linewidth": 0.9, "linestyle": (0, (3, 1.5))},
@@ -55,21 +54,14 @@ LINE = ["architecture", "depth", "split"]
 
 
 class CurveData(NamedTuple):
-    """Lines and limits of a figure of curves."""
+    """Lines of a figure of curves, and the limits of its axes."""
 
     lines: pd.DataFrame
     """Tidy, a row a line and step: `source` (study or paper), `LINE`, `step`, mean `error` over the seeds in percent,
     that of the `lowest` and `highest` seed, `seeds`, how many of them `diverged`, and whether some run `ended`."""
-    colours: dict[int, str]
+    colours: Mapping[Any, str]
     """By depth."""
     style: Style
-    top: float
-    """Where the axis of errors is cut."""
-    cut: bool
-    """Whether some point lies above `top`."""
-    last: float
-    power: int
-    """Of ten, by which iterations are divided."""
 
     @property
     def study(self) -> pd.DataFrame:
@@ -95,6 +87,30 @@ class CurveData(NamedTuple):
     def ends(self) -> pd.DataFrame:
         """The last row of each of the study's lines."""
         return self.study.drop_duplicates(LINE, keep="last")
+
+    @property
+    def last(self) -> int:
+        """The last iteration."""
+        return int(self.study["step"].max())
+
+    @property
+    def power(self) -> int:
+        """Of ten, by which iterations are divided."""
+        return int(np.floor(np.log10(self.last))) if self.last >= 10_000 else 0
+
+    @property
+    def top(self) -> float:
+        """Where the axis of errors is cut: above the second half of training, but below no final point of any seed."""
+        late = self.study.loc[self.study["step"] >= self.last / 2, "highest"]
+        final = float(self.ends["highest"].max())
+        if self.style == "paper":  # as the paper's as long as every line's end is on it
+            return PAPER_TOP if final <= PAPER_TOP else min(100.0, PAPER_TOP * math.ceil(1.02 * final / PAPER_TOP))
+        return min(102.0, max(1.0, 1.1 * max(float(np.percentile(late, 98)), final)))
+
+    @property
+    def cut(self) -> bool:
+        """Whether some point lies above the axis."""
+        return bool((self.study["highest"] > self.top).any())
 
     def of(self, architecture: str) -> list[int]:
         """Return the depths of an architecture's lines."""
@@ -192,7 +208,7 @@ def curve_data(
     columns = ["source", *LINE, "step", "error", "lowest", "highest", "seeds", "diverged", "ended"]
     frame = pd.concat([line for line in lines if len(line)] or lines, ignore_index=True).reindex(columns=columns)
     frame = frame.astype({"seeds": "Int64", "diverged": "Int64"})
-    return _limits(frame, colours or depth_colours(depths(nets), style), style)
+    return CurveData(frame, colours or depth_colours(depths(nets), style), style)
 
 
 def _lines_of(
@@ -253,7 +269,7 @@ def _are_of(lines: pd.DataFrame, nets: Collection[tuple[str, int]]) -> list[bool
 
 def only(data: CurveData, nets: Collection[tuple[str, int]]) -> CurveData:
     """Return the lines of some nets (architecture, depth), with limits of their own and the same colours."""
-    return _limits(data.lines[_are_of(data.lines, nets)], data.colours, data.style)
+    return data._replace(lines=data.lines[_are_of(data.lines, nets)])
 
 
 def ends(data: CurveData, architecture: str = "plain") -> CurveData | None:
@@ -277,21 +293,6 @@ def split_very_deep(data: CurveData) -> tuple[CurveData, CurveData | None]:
     return (only(data, others), only(data, apart)) if apart and others - apart else (data, None)
 
 
-def _limits(lines: pd.DataFrame, colours: dict[int, str], style: Style) -> CurveData:
-    """Cut the axis where the second half of training lies, but below no final point of any seed."""
-    data = CurveData(lines, colours, style, top=0.0, cut=False, last=1.0, power=0)
-    highest = data.study["highest"].to_numpy(dtype=np.float64)
-    last = float(data.study["step"].max()) if len(highest) else 1.0
-    late = highest[data.study["step"] >= last / 2]
-    usual = float(np.percentile(late, 98)) if len(late) else 0.0
-    final = float(data.ends["highest"].max()) if len(highest) else 0.0
-    top = min(102.0, max(1.0, 1.1 * max(usual, final)))
-    if style == "paper":  # as the paper's as long as every line's end is on it
-        top = PAPER_TOP if final <= PAPER_TOP else min(100.0, PAPER_TOP * np.ceil(1.02 * final / PAPER_TOP))
-    power = int(np.floor(np.log10(last))) if last >= 10_000 else 0
-    return data._replace(top=float(top), cut=bool((highest > top).any()), last=last, power=power)
-
-
 def curve_drawings(
     runs: pd.DataFrame, curves: pd.DataFrame, colours: dict[int, str], style: Style = "house"
 ) -> Iterator[Drawing]:
@@ -301,22 +302,31 @@ def curve_drawings(
         return
     two = ends(data)
     if two is not None:
-        texts = (f"The shallowest and the deepest {two.panels[0]} net", two_depths_caption(two), curves_alt(two))
-        yield _drawing("degradation", texts, partial(draw_two_depths, two), two, len(two.splits), 2.5)
+        yield _drawing("degradation", f"The shallowest and the deepest {two.panels[0]} net", two)
     others, deep = split_very_deep(data)
-    apart = tuple(sorted(set(depths(deep.study)) - set(depths(others.study)))) if deep is not None else ()
-    texts = ("Training and test error of all nets", curves_caption(others, apart), curves_alt(others))
-    yield _drawing("curves", texts, partial(draw_all, others), others, len(others.panels), 2.9)
+    apart = sorted(set(depths(deep.study)) - set(depths(others.study))) if deep is not None else []
+    yield _drawing("curves", "Training and test error of all nets", others, apart)
     if deep is not None:
-        texts = ("The very deep nets", curves_caption(deep), curves_alt(deep))
-        yield _drawing("very-deep", texts, partial(draw_all, deep), deep, len(deep.panels), 2.9)
+        yield _drawing("very-deep", "The very deep nets", deep)
 
 
-def _drawing(
-    name: str, texts: tuple[str, str, str], draw: Callable[..., None], data: CurveData, columns: int, height: float
-) -> Drawing:
+def _drawing(name: str, title: str, data: CurveData, apart: Collection[int] = ()) -> Drawing:
+    """Return a figure of some lines; nets of the depths `apart` have a figure of their own."""
+    two, counts = name == "degradation", set(data.ends.loc[data.ends["ended"], "seeds"])
+    texts = write_texts(
+        "curves",
+        title=title,
+        data=data,
+        two=two,
+        drawn=depths(data.study),
+        apart=[str(depth) for depth in apart],
+        seeds=seeds_words(counts) if counts else "No run has ended yet",
+        bands=bool(counts - {1}),
+        paper_top=PAPER_TOP,
+    )
+    draw, columns, height = (draw_two_depths, len(data.splits), 2.5) if two else (draw_all, len(data.panels), 2.9)
     frame, options = data.lines.drop(columns="ended"), {"sharey": True, "style": data.style}
-    return Drawing(name, texts, draw, frame, columns, height, panel_width(columns), options)
+    return Drawing(name, texts, partial(draw, data), frame, columns, height, panel_width(columns), options)
 
 
 def _draw_panel(data: CurveData, ax: Axes | None, architecture: str, splits: tuple[str, ...]) -> Axes:
@@ -331,20 +341,16 @@ def _draw_panel(data: CurveData, ax: Axes | None, architecture: str, splits: tup
 def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str, ...] = ("train", "test")) -> None:
     """Draw one architecture's lines, with a band from the lowest to the highest seed and the paper's own beneath."""
     scale = 10.0**data.power
-    thin = {split: split == "train" and len(splits) > 1 for split in SPLITS}
+    thin: dict[Any, bool] = {split: split == "train" and len(splits) > 1 for split in SPLITS}
     shown = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
-    for _, line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
-        colour, look = (
-            data.colours[line["depth"].iloc[0]],
-            PAPER_LOOKS["train" if thin[line["split"].iloc[0]] else "test"],
-        )
-        ax.plot(line["step"] / scale, line["error"], color=pale(colour), zorder=2.2, **look)
-    labels: dict[int, tuple[float, str, str]] = {}
-    lines = [line for _, line in shown[shown["source"] == "study"].groupby(LINE, sort=False)]
-    for line in sorted(lines, key=lambda line: (line["split"].iloc[0] == "test", line["depth"].iloc[0])):
-        last = line.iloc[-1]
-        depth, split = int(last["depth"]), str(last["split"])
-        colour, look = data.colours[depth], LOOKS["train" if thin[split] else "test"]
+    for (_, depth, split), line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
+        look = PAPER_LOOKS["train" if thin[split] else "test"]
+        ax.plot(line["step"] / scale, line["error"], color=pale(data.colours[depth]), zorder=2.2, **look)
+    labels: dict[Any, tuple[float, str, str]] = {}
+    study = shown[shown["source"] == "study"].sort_values(["split", "depth"], ascending=[False, True])  # test above
+    for (split, depth), line in study.groupby(["split", "depth"], sort=False):
+        last, colour = line.iloc[-1], data.colours[depth]
+        look = LOOKS["train" if thin[split] else "test"]
         step = line["step"] / scale
         ax.plot(step, line["error"], color=colour, zorder=3 if thin[split] else 4, **look)
         if last["seeds"] > 1:
@@ -379,7 +385,7 @@ def draw_all(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None
     if len(data.paper):
         handles += [_paper_key(f"{axis(SPLITS[split])}, paper", split) for split in data.splits]
     columns = len(handles) if len(data.panels) > 1 else 2
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)
+    key_below(figure, handles, columns, handlelength=2.6, columnspacing=1.4)
 
 
 def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) -> None:
@@ -392,65 +398,8 @@ def draw_two_depths(data: CurveData, figure: Figure, axes: NDArray[np.object_]) 
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(wspace=0.06)  # the labels of the left panel reach to the right one's axis
     if len(data.paper):
-        figure.legend(handles=[_paper_key("same depth, paper", "test")], loc="outside lower center", handlelength=2.6)
+        key_below(figure, [_paper_key("same depth, paper", "test")], handlelength=2.6)
 
 
 def _paper_key(label: str, split: str) -> Line2D:
     return Line2D([], [], label=label, color="#9a9a9a", **PAPER_LOOKS[split])
-
-
-def curves_caption(data: CurveData, apart: tuple[int, ...] = ()) -> str:
-    """Return the caption of all nets' curves; nets of the depths `apart` have a figure of their own."""
-    text = (
-        "Training error (thin, dashed: running average over the images since the last point, as trained) and test "
-        "error (bold) by iteration"
-    )
-    if data.splits == ("train",):
-        text = "Training error (running average over the images since the last point, as trained) by iteration"
-    text += "; deeper nets are darker" if data.style == "house" and len(depths(data.study)) > 1 else ""
-    if apart:
-        text += f"; nets of {listed([str(depth) for depth in apart])} layers are in the next figure"
-    return f"{text}.{_note(data)}"
-
-
-def two_depths_caption(data: CurveData) -> str:
-    """Return the caption of the shallowest and the deepest net."""
-    names = listed([f"{depth}-layer" for depth in depths(data.study)])
-    errors = "Training error (left; running average, as trained) and test error (right)"
-    errors = errors if len(data.splits) > 1 else "Training error (running average, as trained)"
-    return f"{errors} of the {names} {data.panels[0]} nets by iteration.{_note(data)}"
-
-
-def _note(data: CurveData) -> str:
-    """Say what the lines stand for, where the paper's curves come from, and where its axes could not be kept."""
-    lines = data.ends
-    counts = set(lines.loc[lines["ended"], "seeds"])
-    text = f" {seeds_words(counts)}" if counts else " No run has ended yet"
-    text += "; bands reach from the lowest to the highest seed" if counts and counts != {1} else ""
-    if not lines["ended"].all():
-        text += "; nets marked unfinished have no ended run and are drawn as far as they are"
-    text += f"; errors above {data.top:.0f}% are cut off" if data.cut else ""
-    if (lines["diverged"] > 0).any():
-        text += "; a run that diverged stands at the error of guessing from there on"
-    text += "."
-    if len(data.paper):
-        text += (
-            " Pale lines beneath are the paper's own, digitised from its Figure 6 (He et al., 2015) from 34,000 "
-            f"iterations on: test error is read to {READING_ERROR['test']} points, training error to "
-            f"{READING_ERROR['train']} points and the curve's own jitter."
-        )
-    if data.style == "paper":
-        text += " Axes and colours are the paper's"
-        text += f", but errors reach to {data.top:.0f}% in place of {PAPER_TOP:.0f}%." if data.top > PAPER_TOP else "."
-    return text
-
-
-def curves_alt(data: CurveData) -> str:
-    """Tell the last error of every line."""
-    text = f"Line chart of error by iteration, up to {data.last:,.0f} iterations."
-    for split in data.splits:
-        lines = data.ends[data.ends["split"] == split]
-        rows = zip(lines["architecture"], lines["depth"], lines["error"], strict=True)
-        cells = [f"{kind} {depth} layers {error:.2f}%" for kind, depth, error in rows]
-        text += f" {METRICS[SPLITS[split]].label} at the last point: {', '.join(cells)}."
-    return text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing
-from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, key_below, new_figure
+from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, handles_of, key_below, new_figure
 from study.report.metrics import axis
 from study.report.text import some_of
 
@@ -42,50 +42,26 @@ SHARP = 64
 """Images up to this side are drawn with square pixels, larger ones smoothed."""
 
 
-class CountData(NamedTuple):
-    """Images of each class in each split: a row a class, in the order of the labels, a column a split."""
+def count_images(table: pd.DataFrame, classes: Sequence[str], splits: Sequence[str]) -> pd.DataFrame:
+    """Return the images of each class in each split: a row a class, in the order of the labels, a column a split.
 
-    counts: pd.DataFrame
-
-    @property
-    def splits(self) -> list[str]:
-        """The splits that have images."""
-        return [str(split) for split in self.counts.columns]
-
-    @property
-    def by_name(self) -> bool:
-        """Whether every class has bars of its own."""
-        return len(self.counts) <= MOST_BARS
-
-    @property
-    def uneven(self) -> list[str]:
-        """The splits in which classes differ in size."""
-        return [split for split in self.splits if self.counts[split].nunique() > 1]
-
-    @property
-    def drawn(self) -> bool:
-        """Whether there is anything to draw: for many classes of equal size a sentence is enough."""
-        return self.by_name or bool(self.uneven)
-
-    @property
-    def words(self) -> str:
-        """The images of a class in each split: ``train 125 to 131, test 36``."""
-        words = []
-        for split in self.splits:
-            low, high = int(self.counts[split].min()), int(self.counts[split].max())
-            words.append(f"{split} {low:,}" + (f" to {high:,}" if high > low else ""))
-        return ", ".join(words)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the counts, tidy: a row a class and split."""
-        return self.counts.rename_axis("class").reset_index().melt("class", var_name="split", value_name="images")
-
-
-def count_data(table: pd.DataFrame, classes: Sequence[str], splits: Sequence[str]) -> CountData:
-    """Count the images of a data set by class and split; a split without images is left out."""
+    A split without images is left out.
+    """
     counts = table.groupby(["class", "split"], observed=True).size().unstack(fill_value=0)
     there = [split for split in splits if split in counts]
-    return CountData(counts.reindex(index=list(classes), columns=there, fill_value=0).astype(int))
+    return counts.reindex(index=list(classes), columns=there, fill_value=0).astype(int)
+
+
+def count_words(counts: pd.DataFrame) -> str:
+    """Write the images of a class in each split: ``train 125 to 131, test 36``."""
+    ranges = {split: (int(images.min()), int(images.max())) for split, images in counts.items()}
+    words = (f"{split} {low:,}" + (f" to {high:,}" if high > low else "") for split, (low, high) in ranges.items())
+    return ", ".join(words)
+
+
+def _uneven(counts: pd.DataFrame) -> list[str]:
+    """Return the splits in which classes differ in size."""
+    return [str(split) for split in counts if counts[split].nunique() > 1]
 
 
 def class_counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -100,9 +76,9 @@ def class_counts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     names = [str(name) for name in table["class"].drop_duplicates()]
     splits = [*SPLIT_COLOURS, *sorted({str(split) for split in table["split"]} - {*SPLIT_COLOURS})]
-    data = count_data(table, names, splits)
-    with axes_or_new(ax, count_shape(data)[1]) as ax:
-        _draw_bars(table, data, ax)
+    counts = count_images(table, names, splits)
+    with axes_or_new(ax, _bars_height(counts)) as ax:
+        _draw_bars(table, counts, ax)
         ax.legend()
     return ax
 
@@ -119,31 +95,30 @@ def samples(images: Pixels, labels: Sequence[int], classes: Sequence[str], ax: A
     return ax
 
 
-def count_shape(data: CountData) -> tuple[int, float]:
-    """Return the columns and the height, in inches, of the figure of counts."""
-    if data.by_name:
-        return 1, 0.95 + len(data.counts) * (0.07 + 0.11 * data.counts.shape[1])
-    return len(data.uneven), 2.2
+def _bars_height(counts: pd.DataFrame) -> float:
+    return 0.95 + len(counts) * (0.07 + 0.11 * counts.shape[1])
 
 
-def draw_counts(table: pd.DataFrame, data: CountData, figure: Figure, axes: NDArray[np.object_]) -> None:
-    """Draw a bar a class and split, or, of many classes, how many of them have how many images."""
-    if data.by_name:
-        _draw_bars(table, data, axes[0][0])
-        key_below(figure, axes[0][0])
-        return
-    for ax, split in zip(axes[0], data.uneven, strict=True):
-        sns.histplot(x=data.counts[split], color=_colour(split), linewidth=0, ax=ax)
+def draw_counts(table: pd.DataFrame, counts: pd.DataFrame, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw a bar a class and split."""
+    _draw_bars(table, counts, axes[0][0])
+    key_below(figure, handles_of(axes[0][0]))
+
+
+def draw_distributions(counts: pd.DataFrame, figure: Figure, axes: NDArray[np.object_]) -> None:
+    """Draw how many classes have how many images, in splits where they differ."""
+    for ax, split in zip(axes[0], _uneven(counts), strict=True):
+        sns.histplot(x=counts[split], color=_colour(split), linewidth=0, ax=ax)
         ax.set_title(split)
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.set_xlabel(axis("images_per_class"))
         ax.set_ylabel(axis("classes"))
 
 
-def _draw_bars(table: pd.DataFrame, data: CountData, ax: Axes) -> None:
+def _draw_bars(table: pd.DataFrame, counts: pd.DataFrame, ax: Axes) -> None:
     # By position, not by name: seaborn would take names that are numbers, or that look alike, for something else.
-    places = {name: place for place, name in enumerate(data.counts.index)}
-    splits = data.splits
+    places = {name: place for place, name in enumerate(counts.index)}
+    splits = [str(split) for split in counts]
     frame = pd.DataFrame({"class": table["class"].map(places), "split": table["split"]})
     colours = {split: _colour(split) for split in splits}
     bars: dict[str, Any] = {"orient": "y", "saturation": 1, "palette": colours, "legend": False}
@@ -239,30 +214,27 @@ def draw_augmented(
         figure.savefig(path, dpi=200)
 
 
-def counts_drawing(table: pd.DataFrame, counts: CountData, suffix: str) -> Drawing | None:
-    """Return the images by class and split; None where a sentence tells it."""
-    if not counts.drawn:
+def counts_drawing(table: pd.DataFrame, counts: pd.DataFrame, suffix: str) -> Drawing | None:
+    """Return the images by class and split; None where a sentence tells it: many classes of equal size."""
+    name, title, words = f"data-classes{suffix}", "Classes and splits", f"Images a class: {count_words(counts)}."
+    alt = f"Chart of images by class and split. {words}"
+    frame = counts.rename_axis("class").reset_index().melt("class", var_name="split", value_name="images")
+    if len(counts) <= MOST_BARS:
+        draw = partial(draw_counts, table, counts)
+        return Drawing(name, (title, words, alt), draw, frame, height=_bars_height(counts), width=BARS)
+    if not (uneven := _uneven(counts)):
         return None
-    columns, height = count_shape(counts)
-    alt = f"Chart of images by class and split. Images a class: {counts.words}."
-    texts = ("Classes and splits", counts_caption(counts), alt)
-    draw, width = partial(draw_counts, table, counts), BARS if columns == 1 else WIDTH
-    return Drawing(f"data-classes{suffix}", texts, draw, counts.frame(), columns, height, width)
-
-
-def counts_caption(counts: CountData) -> str:
-    """Return the caption of the figure of counts."""
-    if counts.by_name:
-        return f"Images a class: {counts.words}."
-    total = counts.counts.sum(axis=1).sort_values(kind="stable")
+    total = counts.sum(axis=1).sort_values(kind="stable")
     fewest, most = (
         ", ".join(f"{name} ({images:,})" for name, images in part.items())
         for part in (total.iloc[:NAMED], total.iloc[: -NAMED - 1 : -1])
     )
-    return (
-        f"How many of the {len(total):,} classes have how many images, in splits where they differ. Images a class: "
-        f"{counts.words}. The fewest in all have {fewest}; the most {most}."
+    caption = (
+        f"How many of the {len(total):,} classes have how many images, in splits where they differ. {words} The fewest "
+        f"in all have {fewest}; the most {most}."
     )
+    texts, width = (title, caption, alt), BARS if len(uneven) == 1 else WIDTH
+    return Drawing(name, texts, partial(draw_distributions, counts), frame, len(uneven), 2.2, width)
 
 
 def samples_drawing(images: Pixels, labels: Sequence[int], classes: Sequence[str], suffix: str) -> Drawing:

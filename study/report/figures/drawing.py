@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.report.figures.style import FORMATS, WIDTH, draw_and_save
+from study.report.figures.style import FORMATS, WIDTH, new_figure, save
+from study.report.metrics import METRICS
+from study.report.text import write
+
+Texts = tuple[str, str, str]
+"""Title, caption and alternative text of a figure."""
 
 LARGEST = 256 * 1024
 """Bytes of an SVG from which on a figure is embedded as PNG, where that is smaller: thousands of marks are."""
@@ -38,18 +43,17 @@ class Picture(NamedTuple):
     """Of the page's width that it takes up."""
 
     @classmethod
-    def of(cls, folder: Path, name: str, variant: str, texts: tuple[str, str, str], share: float = 1.0) -> "Picture":
+    def of(cls, folder: Path, name: str, variant: str, texts: Texts, share: float = 1.0) -> "Picture":
         """Take in a figure that was saved in `folder` as `name`; `texts` are its title, caption and alternative."""
         files = tuple(f"figures/{name}.{kind}" for kind in (*FORMATS, "csv"))
         return cls(name, variant, *texts, data_uri(folder, name), files, share)
 
 
 class Drawing(NamedTuple):
-    """A figure to be drawn: its name, texts and data, and what `draw_and_save` needs."""
+    """A figure to be drawn: its name, texts and data, and what `new_figure` needs."""
 
     name: str
-    texts: tuple[str, str, str]
-    """Title, caption and alternative text."""
+    texts: Texts
     draw: Callable[..., None]
     """Fills a figure and its axes (rows, columns)."""
     data: pd.DataFrame
@@ -64,9 +68,20 @@ class Drawing(NamedTuple):
     def save(self, folder: Path, variant: str = "") -> Picture:
         """Draw it into `folder`, with the variant in the name of its files."""
         name = file_name(self.name, variant)
-        size = {"height": self.height, "width": self.width}
-        draw_and_save(folder, name, self.draw, self.columns, self.data, **size, **self.options)
+        size: dict[str, Any] = {"columns": self.columns, "height": self.height, "width": self.width}
+        with new_figure(**size, **self.options) as (figure, axes):
+            self.draw(figure, axes)
+            save(figure, folder, name, self.data)
         return Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
+
+
+def write_texts(template: str, **values: Any) -> Texts:
+    """Return the texts of a figure, the three sentences of its template in `templates/figures`.
+
+    The template knows `values` and all `metrics`.
+    """
+    title, caption, alt = write(f"figures/{template}", metrics=METRICS, **values)
+    return title, caption, alt
 
 
 def file_name(name: str, variant: str) -> str:

@@ -3,7 +3,6 @@
 Two studies stand in one picture with their means alone: the first solid, the second dashed.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,17 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.against_depth import draw_against_depth, seeds_by_depth
-from study.report.figures.drawing import Drawing
+from study.report.figures.against_depth import draw_against_depth, draw_metrics, seeds_by_depth
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
     SQUEEZE_FROM,
+    ErrorAxis,
     depth_axis,
     depth_places,
     linear_part,
     require_single_variant,
-    seeds_words,
     squeeze,
-    squeeze_axis,
     unsqueeze,
 )
 from study.report.figures.style import (
@@ -36,7 +34,8 @@ from study.report.figures.style import (
     key_below,
     panel_width,
 )
-from study.report.metrics import METRICS, axis
+from study.report.metrics import axis
+from study.report.text import seeds_words
 from study.statistics.interval import Interval, mean_interval
 from study.verdict.selection import counted, depths, resolution
 
@@ -47,22 +46,29 @@ NET = ["metric", "architecture", "depth"]
 
 
 class DepthData(NamedTuple):
-    """Final errors of the runs that count, and the limits of each metric's axis."""
+    """Final errors of the runs that count, and each metric's axis."""
 
     seeds: pd.DataFrame
     """Tidy, a row a seed and metric: `NET`, `error` in percent, its net's mean, sd, low, high, and number of seeds."""
     depths: tuple[int, ...]
     """Of the axis."""
-    limits: dict[str, tuple[float, float]]
-    linear: dict[str, float]
-    """Of metrics whose errors span decades, the percent up to which the axis is linear; above it is logarithmic."""
-    clipped: bool
-    """Whether some interval reaches past the limits."""
+    axes: dict[str, ErrorAxis]
+
+    @property
+    def clipped(self) -> bool:
+        """Whether some interval reaches past its axis."""
+        ends = self.means[["metric", "low", "high"]].itertuples(index=False)
+        return any(low < self.axes[metric].low or high > self.axes[metric].high for metric, low, high in ends)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that some run has."""
         return tuple(metric for metric in ERRORS if (self.seeds["metric"] == metric).any())
+
+    @property
+    def several(self) -> bool:
+        """Whether some net has several seeds."""
+        return bool((self.seeds["seeds"] > 1).any())
 
     @property
     def means(self) -> pd.DataFrame:
@@ -108,51 +114,38 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     """
     require_single_variant(runs)
     counted_runs = counted(runs)
-    frames, clipped = [], False
-    limits: dict[str, tuple[float, float]] = {}
-    linear: dict[str, float] = {}
+    frames, axes = [], {}
     for metric in ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        (low, high), scale = _limits(frame, linear_part(resolution(counted_runs, metric)))
-        limits[metric] = low, high
-        linear |= {metric: scale} if scale else {}
-        clipped |= bool((frame[["low", "high"]].lt(low) | frame[["low", "high"]].gt(high)).any(axis=None))
+        axes[metric] = _axis(frame, linear_part(resolution(counted_runs, metric)))
         frames.append(frame)
     seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
-    return DepthData(seeds, tuple(depths(counted_runs)), limits, linear, clipped)
+    return DepthData(seeds, tuple(depths(counted_runs)), axes)
 
 
-def _limits(seeds: pd.DataFrame, linear: float) -> tuple[tuple[float, float], float]:
-    """Return limits that hold every seed, and intervals as far as they don't squeeze the seeds.
+def _axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
+    """Return an axis that holds every seed, and intervals as far as they don't squeeze the seeds.
 
-    With them, `linear` where errors span so much that the axis is logarithmic above it, else 0.
+    It is logarithmic above `linear` where errors span much.
     """
     tall = max(float(seeds["error"].max()), 0.5) if len(seeds) else 1.0
     ends = seeds["high"][np.isfinite(seeds["high"])]
     high = min(max([tall, *ends]), 1.5 * tall, 101.0)
     least = float(seeds["mean"].min()) if len(seeds) else tall
     if tall <= SQUEEZE_FROM * max(least, linear):
-        return (-0.03 * high, min(high * 1.08, 103.0)), 0.0
+        return ErrorAxis(-0.03 * high, min(high * 1.08, 103.0), 0.0)
     top = float(squeeze(high, linear))
-    return (-0.05 * top, min(float(unsqueeze(1.04 * top, linear)), 105.0)), linear
+    return ErrorAxis(-0.05 * top, min(float(unsqueeze(1.04 * top, linear)), 105.0), linear)
 
 
 def draw_depth(data: DepthData, ax: Axes, metric: str) -> None:
     """Draw one metric: architectures side by side at each depth, seeds hollow, the mean full with its interval."""
-    if metric in data.linear:
-        squeeze_axis(ax, data.linear[metric], *data.limits[metric])
+    data.axes[metric].put_on(ax)
+    if data.axes[metric].linear:
         ax.axhline(0, color="#bdbdbd", linewidth=0.5, zorder=1)
-    ax.set_ylim(*data.limits[metric])
     draw_against_depth(ax, data.seeds[data.seeds["metric"] == metric], data.depths, value="error")
     ax.set_ylabel(axis(metric))
-
-
-def draw_both(data: DepthData, figure: Figure, axes: NDArray[np.object_]) -> None:
-    """Draw final training error left and, where there is any, final test error right."""
-    for ax, metric in zip(axes[0], data.metrics, strict=True):
-        draw_depth(data, ax, metric)
-    key_below(figure, axes[0][0])
 
 
 def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
@@ -160,36 +153,9 @@ def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = depth_data(runs)
     if data.seeds.empty:
         return None
-    texts = ("Final error against depth", depth_caption(data), depth_alt(data))
-    columns = len(data.metrics)
-    return Drawing("depth", texts, partial(draw_both, data), data.seeds, columns, 2.8, panel_width(columns))
-
-
-def depth_caption(data: DepthData) -> str:
-    """Return the caption of final error against depth."""
-    counts = {int(seeds) for seeds in data.seeds["seeds"]}
-    text = "Error after the last iteration against depth: training error on the whole training split, clean images, "
-    text += "evaluation mode" + (" (left), and test error (right)" if len(data.metrics) > 1 else "")
-    text += f". {seeds_words(counts)}"
-    text += ", full marks, with 95% t intervals" if counts != {1} else ""
-    text += "; every seed is a hollow mark"
-    text += "; intervals are cut at the edges of the axes" if data.clipped else ""
-    for metric, linear in data.linear.items():
-        words = METRICS[metric].label.removeprefix("Final ")
-        text += f"; the axis of {words} is linear up to {linear:g}% and logarithmic above"
-    return text + "."
-
-
-def depth_alt(data: DepthData) -> str:
-    """Tell every mean with its interval."""
-    text = "Chart of final error against depth."
-    for (metric, kind), nets in data.means.groupby(["metric", "architecture"], sort=False):
-        cells = []
-        for depth, mean, low, high in nets[["depth", "mean", "low", "high"]].itertuples(index=False):
-            bounds = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
-            cells.append(f"{depth} layers {mean:.2f}%{bounds}")
-        text += f" {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
-    return text
+    texts = write_texts("depth", data=data, seeds=seeds_words(data.seeds["seeds"]))
+    draw, columns = partial(draw_metrics, partial(draw_depth, data), data.metrics), len(data.metrics)
+    return Drawing("depth", texts, draw, data.seeds, columns, 2.8, panel_width(columns))
 
 
 def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Drawing | None:
@@ -201,17 +167,7 @@ def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
         [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
     )
     metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
-    caption = (
-        f"Error after the last iteration against depth: training error on the whole training split, clean images, "
-        f"evaluation mode (left), and test error (right). {names[0]}: solid lines, full marks; {names[1]}: dashed, "
-        "hollow. Means over seeds with 95% t intervals, where there are two seeds or more."
-    )
-    alt = "Chart of final error against depth of two studies."
-    for name, study in zip(names, studies, strict=True):
-        for (metric, kind), nets in study.means.groupby(["metric", "architecture"], sort=False):
-            cells = [f"{depth} layers {mean:.2f}%" for depth, mean in zip(nets["depth"], nets["mean"], strict=True)]
-            alt += f" {name}, {METRICS[str(metric)].label}, {kind} nets: {', '.join(cells)}."
-    texts = (f"Final error against depth, {names[0]} and {names[1]}", caption, alt)
+    texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)))
     draw = partial(_draw_two_studies, studies, names, metrics)
     return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))
 
@@ -232,19 +188,15 @@ def _draw_two_studies(
         for kind in kinds
         for second, name in enumerate(names)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3)
+    key_below(figure, handles, 2, handlelength=3)
 
 
 def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) -> None:
     """Draw one metric: means with their intervals; full marks are the first study's, hollow ones the second's."""
     at = depth_places(sorted({depth for study in studies for depth in study.depths}))
     reach = depth_axis(ax, at)
-    limits = [study.limits[metric] for study in studies]
-    low, high = min(low for low, _ in limits), max(high for _, high in limits)
-    linear = [study.linear[metric] for study in studies if metric in study.linear]
-    if linear:
-        squeeze_axis(ax, min(linear), low, high)
-    ax.set_ylim(low, high)
+    lows, highs, linear = zip(*(study.axes[metric] for study in studies), strict=True)
+    ErrorAxis(min(lows), max(highs), min(filter(None, linear), default=0.0)).put_on(ax)
     lines = [
         (second, kind, nets)
         for second, study in enumerate(studies)

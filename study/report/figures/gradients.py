@@ -5,22 +5,20 @@ from functools import partial
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
 from study.report.figures import layers
-from study.report.figures.drawing import Drawing
-from study.report.figures.layers import each_line, layer_lines, means_words
-from study.report.figures.style import depth_colours
+from study.report.figures.drawing import Drawing, write_texts
+from study.report.figures.layers import each_line, layer_lines
+from study.report.figures.style import depth_colours, ordered_colours
 from study.report.metrics import axis
-from study.report.moments import END, evenly, label, moments_of, phrase
+from study.report.moments import END, evenly, label, moments_of
+from study.report.text import band_words
 from study.statistics.growth import BATCH_NORM_GROWTH
 from study.verdict.selection import architectures, depths
-from study.verdict.text import listed, number
 
 SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 MOST_MOMENTS = 5
@@ -49,21 +47,17 @@ def gradients_drawing(rows: pd.DataFrame) -> Drawing | None:
     if lines.empty:
         return None
     kinds, moments = architectures(lines), moments_of(lines)
-    panels = listed([phrase(moment) for moment in moments])
-    panels += f", {' nets above, '.join(kinds)} nets below" if len(kinds) > 1 else ""
-    caption = (
-        "Norm of the gradient of the loss in what goes into each 3x3 layer, over a whole batch in training mode, "
-        f"relative to that of the net's last layer, from the input (left) to the output: {panels}. "
-        f"{means_words(lines['seeds'], 'Geometric means')}; the first layer, whose input is the image, is left out. "
-        f"The broken line grows by {BATCH_NORM_GROWTH:.3f} a layer, as theory has it for batch norm and ReLU without "
-        f"shortcuts ({SOURCE}).{layers.left_out(lines['depth'], depths(rows))}"
+    texts = write_texts(
+        "why-gradients",
+        lines=each_line(lines),
+        kinds=kinds,
+        moments=moments,
+        seeds=band_words(lines["seeds"], "Geometric means"),
+        growth=BATCH_NORM_GROWTH,
+        source=SOURCE,
+        note=layers.left_out(lines["depth"], depths(rows)),
     )
-    ends = [
-        f"{kind} {depth} layers {phrase(moment)} {number(line['value'].iloc[-1])}"
-        for kind, depth, moment, line in each_line(lines)
-    ]
-    alt = f"Charts of gradients by layer. At the layer nearest the input, over the last layer's: {', '.join(ends)}."
-    texts, draw = ("Gradients from layer to layer", caption, alt), partial(draw_gradients, lines)
+    draw = partial(draw_gradients, lines)
     data = lines.rename(columns={"place": "before_last", "value": "gradient_ratio"})
     height, options = 0.9 + 1.45 * len(kinds), {"rows": len(kinds), "sharex": True, "sharey": True}
     return Drawing("why-gradients", texts, draw, data, len(moments), height, options=options)
@@ -115,22 +109,15 @@ def weights_drawing(rows: pd.DataFrame) -> Drawing | None:
     lines = weight_lines(rows)
     if lines.empty:
         return None
-    nets = [f"the {kind} net of {depth} layers" for kind, depth in _nets(lines)]
-    caption = (
-        f"Layer by layer in {listed(nets)}, later moments darker: norm of the weights; effective rate, the learning "
-        "rate of the moment over the square of that norm, at which a step turns weights before batch norm (van "
-        "Laarhoven 2017, arXiv 1706.05350); and the angle between the weights and the initial ones, "
-        f"{math.pi / 2:.2f} where nothing of them is left. "
-        f"{means_words(lines['seeds'], 'Means (of norm and rate geometric)')}."
+    nets, quantities = _nets(lines), lines["quantity"].nunique()
+    texts = write_texts(
+        "why-weights",
+        turns=list(each_line(lines[lines["quantity"] == "turn"])),
+        nets=nets,
+        seeds=band_words(lines["seeds"], "Means (of norm and rate geometric)"),
+        half_turn=math.pi / 2,
     )
-    turns = [
-        f"{kind} {depth} layers {phrase(moment)} {line['value'].iloc[0]:.2f} at the first and "
-        f"{line['value'].iloc[-1]:.2f} at the last"
-        for kind, depth, moment, line in each_line(lines[lines["quantity"] == "turn"])
-    ]
-    alt = f"Charts of weights by layer. Turn since the start in rad: {', '.join(turns) or 'none measured'}."
-    quantities = lines["quantity"].nunique()
-    texts, draw = ("What gradients do to the layers", caption, alt), partial(draw_weights, lines)
+    draw = partial(draw_weights, lines)
     data = lines.rename(columns={"place": "layer"})
     height, options = 0.7 + 1.4 * quantities, {"rows": quantities, "sharex": "col", "sharey": "row"}
     return Drawing("why-weights", texts, draw, data, len(nets), height, options=options)
@@ -140,15 +127,9 @@ def _nets(lines: pd.DataFrame) -> list[tuple[str, int]]:
     return [(kind, depths(lines[lines["architecture"] == kind])[-1]) for kind in architectures(lines)]
 
 
-def moment_colours(moments: list[float]) -> dict[float, str]:
-    """Return a colour for each moment: later is darker."""
-    places = np.linspace(0.82, 0.05, max(2, len(moments)))
-    return {moment: to_hex(mpl.colormaps["viridis"](place)) for moment, place in zip(moments, places, strict=False)}
-
-
 def draw_weights(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     """Draw a row of panels a quantity, a column a net, a line a moment."""
-    colours = moment_colours(moments_of(lines))
+    colours = ordered_colours(moments_of(lines), 0.82, 0.05)  # later is darker
     groups = lines.groupby("quantity", sort=False)
     for row, (name, quantity) in enumerate(groups):
         for column, (kind, depth) in enumerate(_nets(lines)):

@@ -1,6 +1,7 @@
 """What the axes of several figures share: labels that don't overlap, depths, and a scale for small and large errors."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,15 +34,6 @@ def require_single_variant(frame: pd.DataFrame) -> None:
             f"the frame holds {len(names)} variants ({'; '.join(names)}): choose one, such as "
             f"frame[frame['variant'] == {names[-1]!r}]"
         )
-
-
-def seeds_words(counts: set[int]) -> str:
-    """Say in a caption how many seeds nets have: ``One seed a net``, ``Means over 2 to 3 seeds``."""
-    if counts == {1}:
-        return "One seed a net"
-    if len(counts) == 1:
-        return f"Means over {min(counts)} seeds"
-    return f"Means over {min(counts)} to {max(counts)} seeds"
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -150,10 +142,53 @@ def squeeze_axis(ax: Axes, linear: float, low: float, high: float) -> None:
     """Give an axis of errors the scale of `squeeze`, with ticks at 0 and a few of each power of ten."""
     ax.set_yscale("function", functions=squeezing(linear))
     ax.set_ylim(low, high)
+    number_ticks(ax.yaxis, squeezed_ticks(linear, high, (1, 2, 5) if high < 100 * linear else (1, 3)))
+
+
+def squeezed_ticks(linear: float, high: float, steps: Sequence[int]) -> list[float]:
+    """Return 0 and these `steps` of each power of ten from `linear` up to `high`."""
     powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
-    steps = (1, 2, 5) if high < 100 * linear else (1, 3)
-    ticks = [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
-    number_ticks(ax.yaxis, ticks)
+    return [0.0, *(step * power for power in powers for step in steps if step * power <= high)]
+
+
+def label_panels(axes: NDArray[np.object_], count: int, x: str, y: str) -> None:
+    """Label the lowest of so many panels in each column, and the first in each row; `x` and `y` are metrics."""
+    columns = axes.shape[1]
+    for place, ax in enumerate(axes.ravel()[:count].tolist()):
+        if place + columns >= count:
+            ax.set_xlabel(axis(x))
+            ax.tick_params(labelbottom=True)
+        if place % columns == 0:
+            ax.set_ylabel(axis(y))
+
+
+class ErrorAxis(NamedTuple):
+    """Limits and scale of an axis of errors."""
+
+    low: float
+    high: float
+    linear: float
+    """Percent up to which it is linear, logarithmic above; 0 where all of it is linear."""
+
+    def put_on(self, ax: Axes) -> None:
+        """Give axes this one."""
+        if self.linear:
+            squeeze_axis(ax, self.linear, self.low, self.high)
+        ax.set_ylim(self.low, self.high)
+
+
+def error_axis(
+    errors: NDArray[np.float64], resolution: float, least: float, room: float, highest: float = np.inf
+) -> ErrorAxis:
+    """Return an axis that holds errors and `least` percent; arguments as for `error_scale`.
+
+    It reaches to `room` times the highest error where it is linear, else to a little above it, but not above `highest`.
+    """
+    top, linear = error_scale(errors, resolution, least)
+    if not linear:
+        return ErrorAxis(-0.04 * top, room * top, 0.0)
+    squeezed = float(squeeze(top, linear))
+    return ErrorAxis(-0.04 * squeezed, min(float(unsqueeze(1.05 * squeezed, linear)), highest), linear)
 
 
 def depth_places(depths: Sequence[int]) -> dict[int, float]:

@@ -1,7 +1,7 @@
 """What a probe measured layer by layer: lines over the layers of nets, mean and range over seeds."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from study.report.figures.style import WIDTH
+from study.report.figures.style import key_below
 from study.report.moments import evenly
 from study.verdict.selection import architectures, depths
 
@@ -88,20 +88,6 @@ def draw_lines(ax: Axes, lines: pd.DataFrame, colours: Mapping[Any, str], by: st
             ax.fill_between(line["place"], *bounds, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
-def span(counts: Collection[int]) -> str:
-    """Write numbers, such as those of the seeds of nets, as one or as a range: ``3``, ``2 to 3``."""
-    low, high = min(counts), max(counts)
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def means_words(seeds: Iterable[int], kind: str = "Means") -> str:
-    """Say what lines with so many seeds are: ``Means over 3 seeds, bands from the lowest to the highest``."""
-    counts = set(seeds)
-    if counts == {1}:
-        return "One seed a net"
-    return f"{kind} over {span(counts)} seeds, bands from the lowest to the highest"
-
-
 def layer_axis(ax: Axes) -> None:
     """Give an axis of layers few whole numbers as ticks."""
     ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -134,12 +120,6 @@ def depth_key(colours: dict[int, str]) -> list[Line2D]:
     return [Line2D([], [], color=colour, linewidth=1.4, label=f"{depth} layers") for depth, colour in colours.items()]
 
 
-def key_columns(handles: Sequence[Line2D], width: float = WIDTH, entry: float = KEY_ENTRY) -> int:
-    """Return in how many columns a key fits below a figure of this width, in inches."""
-    return max(1, min(len(handles), int(width / entry)))
-
-
 def add_key(figure: Figure, handles: Sequence[Line2D], entry: float = KEY_ENTRY) -> None:
-    """Put a key below a figure."""
-    columns = key_columns(handles, figure.get_figwidth(), entry)
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+    """Put a key below a figure, in as many columns as it is wide; an `entry` has so many inches."""
+    key_below(figure, handles, max(1, int(figure.get_figwidth() / entry)))

@@ -11,20 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
-from study.report.figures.layers import left_out, means_words, span
+from study.report.figures.layers import left_out
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
-    COLUMN,
-    WIDTH,
+    architecture_key,
     architecture_look,
     depth_colours,
+    key_below,
+    panel_width,
 )
 from study.report.metrics import axis
 from study.report.moments import evenly
+from study.report.text import band_words, span
 from study.verdict.selection import depths, ordered
-from study.verdict.text import listed, points
+from study.verdict.text import points
 
 SOURCE = "Veit et al. 2016, arXiv 1605.06431"
 MOST_DEPTHS = 3
@@ -105,51 +107,18 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
 
 def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
     each = frame[frame["kind"] == "each"]
-    caption = (
-        f"Rise of the training error when one block is taken out of a trained net, by its place ({SOURCE}, section 4.1 "
-        "and Figure 3). Of a residual block the shortcut stays. Ringed: blocks that change the shape of the map, which "
-        f"plain nets can't do without. Dotted: the rise to the error of guessing. {means_words(each['seeds'])}.{note}"
-    )
-    cells = []
-    for net, line in each.groupby("net", sort=False):
-        largest = line.iloc[int(line["rise"].to_numpy().argmax())]
-        cells.append(
-            f"{net}: mean {points(line['rise'].mean())}, largest {points(largest['rise'])} at block "
-            f"{largest['place']:.0f} of {line['place'].max():.0f}"
-        )
-    alt = f"Charts of the rise of error in points without each block. {'; '.join(cells)}."
-    panels = each["depth"].nunique()
-    texts, width = ("What a block is worth", caption, alt), WIDTH if panels > 1 else 1.4 * COLUMN
-    return Drawing("why-lesion", texts, partial(draw_each, each), frame, panels, 2.6, width, {"sharey": True})
+    seeds = band_words(each["seeds"])
+    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=seeds, note=note, points=points)
+    draw, panels = partial(draw_each, each), each["depth"].nunique()
+    return Drawing("why-lesion", texts, draw, frame, panels, 2.6, panel_width(panels, 1.4), {"sharey": True})
 
 
 def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
-    parts, cells = [], []
-    if len(random):
-        draws = listed([str(count) for count in sorted(set(random["draws"]))])
-        seeds = "one seed a net" if set(random["seeds"]) == {1} else f"of {span(random['seeds'])} seeds"
-        parts.append(f"without several blocks drawn at random: mean and range over {draws} draws, {seeds}")
-        for net, line in random.groupby("net", sort=False):
-            first, last = line.iloc[0], line.iloc[-1]
-            cells.append(
-                f"{net}: {points(first['rise'])} without {first['place']:.0f}, {points(last['rise'])} without "
-                f"{last['place']:.0f}"
-            )
-    if len(orders):
-        parts.append(
-            "with blocks of one stage swapped: a point a reordering, by Kendall's rank correlation of their order with "
-            "the trained one (1: the same)"
-        )
-        for net, part in orders.groupby("net", sort=False):
-            taus = f"tau from {part['kendall_tau'].min():.2f} to {part['kendall_tau'].max():.2f}"
-            cells.append(f"{net} in another order: {points(part['rise'].mean())} in the mean, {taus}")
-    sides = f"left, {parts[0]}; right, {parts[1]}" if len(parts) > 1 else parts[0]
-    caption = f"Rise of the training error of trained nets ({SOURCE}, Figure 5): {sides}. Plain nets dashed and hollow."
-    alt = f"Charts of the rise of error in points. {'; '.join(cells)}."
+    seeds = span(random["seeds"]) if len(random) else ""
+    texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds, points=points)
     frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
-    texts, width = ("Without several blocks, or their order", caption, alt), WIDTH if len(parts) > 1 else 1.4 * COLUMN
-    draw = partial(draw_groups, random, orders, depth_colours(shown))
-    return Drawing("why-lesion-groups", texts, draw, frame, len(parts), 2.8, width, {"sharey": True})
+    draw, panels = partial(draw_groups, random, orders, depth_colours(shown)), 2 if len(random) and len(orders) else 1
+    return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, panel_width(panels, 1.4), {"sharey": True})
 
 
 def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
@@ -166,7 +135,7 @@ def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
     low, high = min(0.0, each["lowest"].min()), max(1.0, each[["highest", "guessing"]].to_numpy().max())
     axes[0][0].set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
     axes[0][0].set_ylabel(axis("rise"))
-    figure.legend(handles=_each_key(each), loc="outside lower center", ncols=4)
+    key_below(figure, _each_key(each), 4)
 
 
 def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
@@ -185,11 +154,7 @@ def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
 
 def _each_key(each: pd.DataFrame) -> list[Line2D]:
     grey: dict[str, Any] = {"color": "#5a5a5a"}
-    handles = [
-        Line2D([], [], markersize=3, label=f"{kind} nets", **architecture_look(kind))
-        for kind in ARCHITECTURE_COLOURS
-        if (each["architecture"] == kind).any()
-    ]
+    handles = architecture_key(each["architecture"], markersize=3)
     if each["downsamples"].any():
         handles.append(Line2D([], [], label="changes the map", **RING, **grey))
     return [*handles, Line2D([], [], linestyle=":", linewidth=0.9, label="error of guessing", **grey)]
@@ -213,7 +178,8 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
             place = place * BESIDE ** (rank - (len(lines) - 1) / 2)  # ranges side by side
             line_look = _net_look(kind, colour, hollow="white")
             ax.errorbar(place, rise, [rise - low, high - rise], linewidth=1.1, elinewidth=0.8, capsize=1.8, **line_look)
-        count_axis(ax, random["place"].tolist())
+        ax.set_xscale("log", base=2)
+        number_ticks(ax.xaxis, sorted(set(random["place"])))
         ax.set_xlabel(axis("blocks_out"))
     if len(orders):
         ax = next(panels)
@@ -229,10 +195,4 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
         Line2D([], [], label=net, **_net_look(kind, colours[depth]))
         for net, kind, depth in nets.sort_values(["architecture", "depth"]).to_numpy()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(axes[0])))
-
-
-def count_axis(ax: Axes, counts: Sequence[float]) -> None:
-    """Give an axis of numbers of blocks a logarithmic scale, with a tick at each number there is."""
-    ax.set_xscale("log", base=2)
-    number_ticks(ax.xaxis, sorted(set(counts)))
+    key_below(figure, handles, 3 * len(axes[0]))

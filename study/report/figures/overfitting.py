@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from study.report.figures import layers
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import SQUEEZE_FROM, number_ticks, squeeze_axis, squeezing
 from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, depth_colours
 from study.report.metrics import axis
@@ -36,18 +36,8 @@ def is_squeezed(frame: pd.DataFrame) -> bool:
 def overfitting_drawing(runs: pd.DataFrame, gap: float, gap_of: str) -> Drawing:
     """Return the figure of some runs, with a line of the gap between test and training error of a net."""
     frame = error_data(runs)
-    caption = (
-        f"Final test error against final training error (clean images, evaluation mode), a mark a run, {len(frame)} "
-        "runs; deeper nets are darker, residual ones hollow. Overfitting would move a net up, away from the line of "
-        f"equal errors, beyond the broken line of the gap of {gap_of}; what isn't learned moves it along."
-    )
-    caption += " The axes are linear up to 1% and logarithmic above." if is_squeezed(frame) else ""
-    cells = []
-    for _, net in frame.groupby(["architecture", "depth"], sort=False):
-        kind, depth = net.iloc[0][["architecture", "depth"]]
-        cells.append(f"{kind} {depth} layers {net[TRAIN].mean():.2f}% and {net[TEST].mean():.2f}%")
-    alt = f"Chart of test error against training error. Means of training and test error: {', '.join(cells)}."
-    texts, draw = ("Test error against training error", caption, alt), partial(draw_errors, frame, gap, gap_of)
+    texts = write_texts("why-overfitting", frame=frame, gap_of=gap_of, squeezed=is_squeezed(frame))
+    draw = partial(draw_errors, frame, gap, gap_of)
     return Drawing("why-overfitting", texts, draw, frame, height=3.9, width=1.3 * COLUMN)
 
 

@@ -13,10 +13,11 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import require_single_variant
 from study.report.figures.style import SIZE, axes_or_new
-from study.report.metrics import METRICS, axis
+from study.report.metrics import axis
+from study.report.text import span
 from study.verdict.selection import architectures, counted, depths, values
 
 Array = NDArray[np.float64]
@@ -57,18 +58,11 @@ def probability_data(
     for architecture in architectures(counted_runs):
         nets = counted_runs[counted_runs["architecture"] == architecture]
         cells = {depth: seeds for depth in depths(nets) if len(seeds := values(nets, depth, metric))}
-        rows += [
-            (
-                metric,
-                architecture,
-                deep,
-                shallow,
-                estimate(cells[deep], cells[shallow]),
-                *map(len, (cells[deep], cells[shallow])),
-            )
-            for shallow, deep in combinations(cells, 2)
-            if len(cells[deep]) * len(cells[shallow]) > 1  # a single pair says nothing
-        ]
+        for shallow, deep in combinations(cells, 2):
+            deeper, shallower = cells[deep], cells[shallow]
+            if len(deeper) * len(shallower) > 1:  # a single pair says nothing
+                worse = estimate(deeper, shallower)
+                rows.append((metric, architecture, deep, shallow, worse, len(deeper), len(shallower)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -160,20 +154,7 @@ def probability_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = probability_data(runs)
     if data.empty:
         return None
-    counts = {*data["seeds_deeper"], *data["seeds_shallower"]}
-    seeds = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    caption = (
-        "Over all pairs of a seed of the deeper net (row) and a seed of the shallower one (column), the share in which "
-        f"the deeper net has the higher {METRICS[data['metric'].iloc[0]].label.lower()}, ties counting half; {seeds} "
-        "seeds a net. At 0.5 depth makes no difference; with so few seeds, 0 and 1 are not certainty."
-    )
-    charts = []
-    for architecture, pairs in data.groupby("architecture", sort=False):
-        rows = zip(pairs["deeper"], pairs["shallower"], pairs["probability"], strict=True)
-        cells = [f"{deep} over {shallow} layers {worse:.2f}" for deep, shallow, worse in rows]
-        charts.append(f"{architecture} nets: {', '.join(cells)}")
-    alt = f"Matrices of the probability that the deeper of two nets is worse. {'. '.join(charts)}."
+    texts = write_texts("probability", pairs=data, seeds=span({*data["seeds_deeper"], *data["seeds_shallower"]}))
     width, height = shape(data)
-    texts = ("How likely the deeper of two nets is worse", caption, alt)
     draw, panels = partial(draw_matrices, data), data["architecture"].nunique()
     return Drawing("probability", texts, draw, data, panels, height, width, {"sharey": True})

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
-from study.report.figures.drawing import Drawing
-from study.report.figures.style import COLUMN, WIDTH, key_below
+from study.report.figures.drawing import Drawing, write_texts
+from study.report.figures.style import handles_of, key_below, panel_width
 from study.report.metrics import axis
+from study.report.text import span
 
 COLUMNS = ["architecture", "stage", "channels", "depth", "share", "mean", "low", "high", "seeds"]
 LOOK = Look(linewidth=1.2, aside=0.03, dashed=True, single=False)
@@ -39,30 +40,13 @@ def draw_ranks(frame: pd.DataFrame, figure: Figure, axes: Any) -> None:
         ax.set_ylim(min(10 * np.floor((frame["share"].min() - 4) / 10), 90), 102)
         ax.set_title(f"stage {stage} ({' or '.join(map(str, sorted(set(seeds['channels']))))} channels)")
     axes[0][0].set_ylabel(axis("rank_share"))
-    key_below(figure, axes[0][0])
+    key_below(figure, handles_of(axes[0][0]))
 
 
 def ranks_drawing(rows: pd.DataFrame) -> Drawing:
     """Return the figure of some rows (`rank_data`)."""
     frame = rank_data(rows)
-    counts = sorted(set(frame["seeds"]))
-    seeds = "One seed a net" if counts == [1] else "Hollow: seeds; full: their mean with its 95% interval"
-    if counts[-1] > 1:
-        seeds += f" ({counts[0]} seeds)" if len(counts) == 1 else f" ({counts[0]} to {counts[-1]} seeds)"
-    caption = (
-        "Effective rank of the features that each stage gives out at the end of training, exp of the entropy of their "
-        "singular values (Roy and Vetterli 2007), as a share of the channels: 100% where all directions vary alike. "
-        "Features that depend on each other linearly (Orhan and Pitkow 2017, arXiv 1701.09175) have a low one. "
-        f"{seeds}."
-    )
-    cells = []
-    for (kind, stage), part in frame.groupby(["architecture", "stage"], sort=False):
-        means = part.drop_duplicates("depth")
-        shares = ", ".join(f"{mean:.0f}% at {depth}" for depth, mean in zip(means["depth"], means["mean"], strict=True))
-        cells.append(f"{kind}, stage {stage}: {shares}")
-    alt = f"Charts of the effective rank in percent of the channels by layers. {'; '.join(cells)}."
+    texts = write_texts("why-ranks", frame=frame, seeds=span(frame["seeds"]))
     panels = frame["stage"].nunique()
-    width = WIDTH if panels > 1 else 1.2 * COLUMN
-    texts = ("Dimensions that features fill", caption, alt)
     draw = partial(draw_ranks, frame)
-    return Drawing("why-ranks", texts, draw, frame, panels, height=2.8, width=width, options={"sharey": True})
+    return Drawing("why-ranks", texts, draw, frame, panels, 2.8, panel_width(panels), options={"sharey": True})

@@ -12,20 +12,27 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
-from study.report.figures.labels import require_single_variant, squeeze
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, WIDTH, axes_or_new
+from study.report.figures.drawing import Drawing, write_texts
+from study.report.figures.labels import label_panels, require_single_variant, squeeze, unsqueeze
+from study.report.figures.style import (
+    ARCHITECTURE_COLOURS,
+    ARCHITECTURE_MARKERS,
+    architecture_key,
+    axes_or_new,
+    key_below,
+    panel_width,
+)
 from study.report.metrics import axis
+from study.report.text import span
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
 from study.verdict.selection import architectures, depths
-from study.verdict.text import listed
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}
 """Of the key, under so many panels in a row; 4 under more."""
 LINEAR = 1.0
 """Percent below which a compressed axis of errors is linear (`squeeze`)."""
-SQUEEZE_FROM = 20.0
+COMPRESSED_FROM = 20.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 MARK: dict[str, Any] = {"linestyle": "none", "marker": "o"}
 TICKS = (0, 1, 3, 10, 30, 90)
@@ -94,12 +101,7 @@ def rates(
     require_single_variant(trials)
     table = by_trial(trials)
     fields = other_fields(table["point"]) if len(table) else ()
-    nets = [
-        search_of(table[(table["architecture"] == name) & (table["depth"] == at)], tolerance, fields)
-        for name in architectures(table)
-        for at in depths(table[table["architecture"] == name])
-    ]
-    data = rate_data(table, nets, tolerance, fields)
+    data = rate_data(table, searched_nets(table, tolerance, fields), tolerance, fields)
     if data is None or (depth is not None and depth not in data.depths):
         raise ValueError(f"no ended trial{f' at {depth} layers' if depth is not None else ''}")
     with axes_or_new(ax) as ax:
@@ -108,6 +110,15 @@ def rates(
         ax.set_ylabel(axis("train_error"))
         ax.legend(handles=_nets_key(data))
     return ax
+
+
+def searched_nets(trials: pd.DataFrame, tolerance: float, fields: tuple[str, ...]) -> tuple[Searched, ...]:
+    """Return what was searched of each net; arguments as for `rate_data`."""
+    return tuple(
+        search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)
+        for kind in architectures(trials)
+        for depth in depths(trials[trials["architecture"] == kind])
+    )
 
 
 def rate_data(
@@ -134,7 +145,7 @@ def rate_data(
     known = shown.loc[shown["state"] != "diverged", ["error", "highest"]].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     top = max(float(known.max()), LINEAR) if len(known) else LINEAR
-    compressed = len(known) > 0 and top > SQUEEZE_FROM * max(LINEAR / 2, float(known.min()))
+    compressed = len(known) > 0 and top > COMPRESSED_FROM * max(LINEAR / 2, float(known.min()))
     bounds = None
     if ended["outside"].any() and ended["low"].notna().any():
         bounds = float(ended["low"].min()), float(ended["high"].max())
@@ -195,8 +206,7 @@ def _ticks(data: RateData, ax: Axes) -> None:
     if data.compressed:
         shown = [tick for tick in TICKS if tick <= data.top]
         ax.yaxis.set_major_locator(FixedLocator([float(squeeze(tick)) for tick in shown]))
-        labels = {round(float(squeeze(tick)), 6): f"{tick}" for tick in shown}
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.get(round(value, 6), "")))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{float(unsqueeze(value)):g}"))
     else:
         low, high = ax.get_ylim()
         ticks = [tick for tick in ax.get_yticks() if 0 <= tick <= data.top]
@@ -212,15 +222,8 @@ def draw_panels(data: RateData, figure: Figure, axes: NDArray[np.object_]) -> No
         draw_rates(data, ax, depth)
     for ax in flat[len(data.depths) :]:
         ax.remove()
-    columns = axes.shape[1]
-    for place, ax in enumerate(flat[: len(data.depths)]):
-        if place + columns >= len(data.depths):  # the lowest panel of its column
-            ax.set_xlabel(axis("lr"))
-            ax.tick_params(labelbottom=True)
-        if place % columns == 0:
-            ax.set_ylabel(axis("train_error"))
-    handles = _key(data)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), LEGEND_COLUMNS.get(columns, 4)))
+    label_panels(axes, len(data.depths), "lr", "train_error")
+    key_below(figure, _key(data), LEGEND_COLUMNS.get(axes.shape[1], 4))
 
 
 def _key(data: RateData) -> list[Line2D]:
@@ -237,64 +240,14 @@ def _key(data: RateData) -> list[Line2D]:
 
 
 def _nets_key(data: RateData) -> list[Line2D]:
-    colours, markers = ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS
-    kinds = [kind for kind in colours if (data.trials["architecture"] == kind).any()]
-    mark: dict[str, Any] = {"markersize": 3.2, "linewidth": 0 if data.fields else 0.7}
-    return [Line2D([], [], label=f"{kind} nets", color=colours[kind], marker=markers[kind], **mark) for kind in kinds]
-
-
-def rates_caption(data: RateData) -> str:
-    """Return the caption of the learning-rate search."""
-    counts = set(data.trials.groupby(["architecture", "depth"]).size())
-    number = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    pruned = data.trials.loc[data.trials["state"] == "pruned", "error"]
-    some, lacking = pruned.notna().any(), pruned.isna().any()
-    notes = (
-        (
-            (data.trials["highest"] > data.trials["lowest"]).any(),
-            "marks are means over a trial's seeds, thin lines reach from the lowest to the highest",
-        ),
-        (data.compressed, "the axis of errors is linear up to 1% and logarithmic above"),
-        (some, "hollow marks were pruned and stand at their running training error then, as trained"),
-        (lacking and some, "those above the highest error have none"),
-        (lacking and not some, "hollow marks above the highest error were pruned and have no error"),
-        ("diverged" in data.states, "crosses at the top diverged and have no place on the axis"),
-        (data.trials["chosen"].any(), "a ring marks the rate that the search chose"),
-        (data.trials["good_from"].notna().any(), f"bars below span the rates within {data.within} of a net's best"),
-        (data.bounds, "broken lines are the bounds asked for, {:.4g} and {:.4g}".format(*data.bounds or (0, 0))),
-    )
-    text = f"Final training error of each trial (clean images, evaluation mode) by learning rate; {number} trials a net"
-    text += "".join(f"; {note}" for there, note in notes if there)
-    if data.fields:
-        text += f". The points differ in {listed([name.replace('_', ' ') for name in data.fields])} too"
-    return text + "."
-
-
-def rates_alt(data: RateData) -> str:
-    """Tell the least error and the chosen rate of every net."""
-    parts = []
-    for (kind, depth), net in data.trials.groupby(["architecture", "depth"], sort=False):
-        full = net[net["state"] == "complete"]
-        outcome = " none that came to its end"
-        if len(full):
-            best = full.sort_values("error", kind="stable").iloc[0]
-            outcome = f" {best['error']:.2f}% at {best['lr']:.3g}"
-            outcome += "".join(f", chosen {lr:.3g}" for lr in net.loc[net["chosen"], "lr"][:1])
-        parts.append(f"{kind} {depth} layers{outcome}")
-    diverged = (data.trials["state"] == "diverged").sum()
-    return f"Charts of training error by learning rate. Least error: {'; '.join(parts)}. Diverged trials: {diverged}."
+    linewidth = 0 if data.fields else 0.7
+    return architecture_key(data.trials["architecture"], linestyle="-", markersize=3.2, linewidth=linewidth)
 
 
 def rates_drawing(data: RateData) -> Drawing:
     """Return the figure of all searches of a variant."""
     rows, columns = shape(data)
-    return Drawing(
-        "rates",
-        ("Training error against learning rate", rates_caption(data), rates_alt(data)),
-        partial(draw_panels, data),
-        data.trials,
-        columns,
-        height(data),
-        WIDTH if columns > 1 else COLUMN,
-        {"rows": rows, "sharex": True, "sharey": True},
-    )
+    counts = span(data.trials.groupby(["architecture", "depth"]).size())
+    texts, draw = write_texts("rates", data=data, counts=counts), partial(draw_panels, data)
+    width, options = panel_width(columns, 1.0), {"rows": rows, "sharex": True, "sharey": True}
+    return Drawing("rates", texts, draw, data.trials, columns, height(data), width, options)

@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import (
+    ErrorAxis,
+    error_axis,
     error_scale,
     number_ticks,
     squeeze,
-    squeeze_axis,
+    squeezed_ticks,
     squeezing,
     tick_labels,
     unsqueeze,
 )
-from study.report.figures.layers import span
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -29,11 +30,13 @@ from study.report.figures.style import (
     SMALL,
     as_text,
     depth_colours,
+    handles_of,
+    key_below,
     pale,
 )
 from study.report.metrics import axis
+from study.report.text import span
 from study.statistics.interval import Interval, mean_interval
-from study.verdict.text import listed
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40
@@ -47,7 +50,6 @@ SEEDS: dict[str, Any] = {
 }
 CROSS: dict[str, Any] = {"color": "#c00000", "marker": "x", "markersize": 4.5}
 REFERENCE: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (4, 2))}
-DIVERGED = "; crosses: a seed diverged and counts with the error of guessing"
 LONGEST = 50
 """Characters of a row's name."""
 
@@ -71,33 +73,6 @@ class Row(NamedTuple):
         return mean_interval(self.deep_errors)
 
 
-class RemedyData(NamedTuple):
-    """All remedies, the one with the lowest error first, and the axis of errors."""
-
-    rows: tuple[Row, ...]
-    top: float
-    linear: float
-    """Percent up to which the axis is linear, logarithmic above; 0 where all of it is linear."""
-    clipped: bool
-    """Whether some interval reaches past the axis."""
-
-    @property
-    def drawn(self) -> tuple[Row, ...]:
-        """The rows that there is room for."""
-        half = MOST_ROWS // 2
-        return self.rows if len(self.rows) <= MOST_ROWS else (*self.rows[:half], *self.rows[-half:])
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a remedy, depth and seed."""
-        rows = [
-            (row.label, row.architecture, depth, error, row.diverged if depth == row.deep else 0)
-            for row in self.rows
-            for depth, errors in {row.shallow: row.shallow_errors, row.deep: row.deep_errors}.items()
-            for error in errors
-        ]
-        return pd.DataFrame(rows, columns=["remedy", "architecture", "depth", "error", "diverged"])
-
-
 class DoseLine(NamedTuple):
     """Final training errors of nets of one depth by the factor of the shortcut, growing; each (seeds,)."""
 
@@ -107,107 +82,79 @@ class DoseLine(NamedTuple):
     diverged: tuple[int, ...]
 
 
-class DoseData(NamedTuple):
-    """A line a depth, and the axis of errors."""
-
-    lines: tuple[DoseLine, ...]
-    top: float
-    linear: float
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a depth, factor and seed."""
-        rows = [
-            (line.depth, scale, error, diverged)
-            for line in self.lines
-            for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
-            for error in errors
-        ]
-        return pd.DataFrame(rows, columns=["depth", "shortcut_scale", "error", "diverged"])
+def remedies_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return a row a remedy, depth and seed, in the order of the rows."""
+    seeds = [
+        (row.label, row.architecture, depth, error, row.diverged if depth == row.deep else 0)
+        for row in rows
+        for depth, errors in {row.shallow: row.shallow_errors, row.deep: row.deep_errors}.items()
+        for error in errors
+    ]
+    return pd.DataFrame(seeds, columns=["remedy", "architecture", "depth", "error", "diverged"])
 
 
-def remedy_data(rows: Sequence[Row], resolution: float) -> RemedyData:
-    """Return the rows by the error of their deep nets; `resolution` is what one image is worth in percent."""
-    ordered = tuple(sorted(rows, key=lambda row: (row.mean.estimate, row.label)))
-    errors = np.concatenate([errors for row in rows for errors in (row.shallow_errors, row.deep_errors)])
-    top, linear = error_scale(errors, resolution, least=0.5)
-    ends = [bound for row in rows for bound in (row.mean.low, row.mean.high)]
-    return RemedyData(ordered, top, linear, any(bound < 0 or bound > 1.1 * top for bound in ends))
+def doses_frame(lines: Sequence[DoseLine]) -> pd.DataFrame:
+    """Return a row a depth, factor and seed."""
+    seeds = [
+        (line.depth, scale, error, diverged)
+        for line in lines
+        for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
+        for error in errors
+    ]
+    return pd.DataFrame(seeds, columns=["depth", "shortcut_scale", "error", "diverged"])
 
 
-def dose_data(lines: Sequence[DoseLine], resolution: float) -> DoseData:
-    """Return the lines with their axis; `resolution` is what one image is worth in percent."""
-    errors = np.concatenate([errors for line in lines for errors in line.errors])
-    return DoseData(tuple(lines), *error_scale(errors, resolution, least=0.5))
+def drawn_rows(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows that there is room for."""
+    half = MOST_ROWS // 2
+    return rows if len(rows) <= MOST_ROWS else (*rows[:half], *rows[-half:])
 
 
 def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
-    """Return the figure of all remedies; `resolution` is what one image is worth in percent."""
-    data = remedy_data(rows, resolution)
-    counts = {len(row.deep_errors) for row in rows}
-    seeds = "one seed a net" if counts == {1} else f"{span(counts)} seeds a net, small marks, with 95% t intervals"
-    depths = sorted({row.shallow for row in rows if row.shallow < row.deep})
-    caption = "Final training error of the deepest net of each variant (full marks)"
-    if depths:
-        caption += f" and of its shallowest (hollow, {listed([str(depth) for depth in depths])} layers)"
-    caption += f", lowest first: all training images, clean, evaluation mode; {seeds}. Circles are plain nets, squares "
-    caption += "residual ones; broken lines are those without a remedy and those with the shortcut alone"
-    caption += f"; the axis is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
-    caption += DIVERGED if any(row.diverged for row in rows) else ""
-    caption += "; intervals are cut at the edges of the axis." if data.clipped else "."
-    if len(data.drawn) < len(rows):
-        caption += f" Of {len(rows)} variants, the {len(data.drawn)} at either end are drawn."
-    cells = []
-    for row in data.rows:
-        bounds = "" if np.isnan(row.mean.low) else f" ({row.mean.low:.2f} to {row.mean.high:.2f})"
-        cells.append(f"{row.label} {row.mean.estimate:.2f}%{bounds}")
-    alt = f"Chart of final training error by remedy, lowest first. {'; '.join(cells)}."
-    texts, height = ("What repairs a plain net", caption, alt), 1.15 + 0.26 * len(data.drawn)
-    return Drawing("why-remedies", texts, partial(draw_remedies, data), data.frame(), height=height)
+    """Return the figure of all remedies, lowest error first; `resolution` is what one image is worth in percent."""
+    rows = sorted(rows, key=lambda row: (row.mean.estimate, row.label))
+    frame, drawn = remedies_frame(rows), drawn_rows(rows)
+    top, linear = error_scale(frame["error"].to_numpy(), resolution, least=0.5)
+    texts = write_texts(
+        "why-remedies",
+        rows=rows,
+        drawn=drawn,
+        shallow=sorted({row.shallow for row in rows if row.shallow < row.deep}),
+        seeds=span({len(row.deep_errors) for row in rows}),
+        linear=linear,
+        clipped=any(row.mean.low < 0 or row.mean.high > 1.1 * top for row in rows),
+    )
+    draw = partial(draw_remedies, rows, top, linear)
+    return Drawing("why-remedies", texts, draw, frame, height=1.15 + 0.26 * len(drawn))
 
 
 def doses_drawing(lines: Sequence[DoseLine], resolution: float) -> Drawing:
-    """Return the figure of the shallowest and the deepest line."""
-    lines = (lines[0], lines[-1]) if len(lines) > 1 else lines
-    data = dose_data(lines, resolution)
-    counts = {len(cell) for line in lines for cell in line.errors}
-    seeds = "one seed a net" if counts == {1} else "means over seeds, hollow, with 95% t intervals"
-    caption = (
-        "Final training error against the factor of what the shortcut carries: 0 is the plain net, 1 the residual "
-        f"net; {seeds}"
-    )
-    caption += f"; the axis of errors is linear up to {data.linear:g}% and logarithmic above" if data.linear else ""
-    caption += DIVERGED if any(any(line.diverged) for line in lines) else ""
-    caption += (
-        ". He et al. 2016 (arXiv 1603.05027, Table 1) have 6.61% test error of ResNet-110 on CIFAR-10 with the whole "
-        "shortcut, and 12.35% with 0.5 on shortcut and branch."
-    )
-    cells = [
-        f"{line.depth} layers, {scale:g}: {float(cell.mean()):.2f}%"
-        for line in lines
-        for scale, cell in zip(line.scales, line.errors, strict=True)
-    ]
-    alt = f"Chart of final training error by factor of the shortcut. {'; '.join(cells)}."
-    texts, draw = ("How much of a shortcut it takes", caption, alt), partial(draw_doses, data)
-    return Drawing("why-shortcut-scale", texts, draw, data.frame(), height=2.8, width=1.3 * COLUMN)
+    """Return the figure of the shallowest and the deepest line; `resolution` as for `remedies_drawing`."""
+    frame = doses_frame((lines[0], lines[-1]) if len(lines) > 1 else lines)
+    errors = error_axis(frame["error"].to_numpy(), resolution, least=0.5, room=1.08)
+    several = frame.duplicated(["depth", "shortcut_scale"]).any()
+    texts = write_texts("why-shortcut-scale", frame=frame, several=several, linear=errors.linear)
+    draw = partial(draw_doses, frame, errors)
+    return Drawing("why-shortcut-scale", texts, draw, frame, height=2.8, width=1.3 * COLUMN)
 
 
-def draw_remedies(data: RemedyData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_remedies(rows: Sequence[Row], top: float, linear: float, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw a row a remedy: its shallow net's mean hollow, the deep net's full with its interval and seeds."""
     ax: Any = axes[0][0]
-    colours = depth_colours(depth for row in data.rows for depth in (row.shallow, row.deep))
-    for row in data.rows:
+    drawn = drawn_rows(rows)
+    colours = depth_colours(depth for row in rows for depth in (row.shallow, row.deep))
+    for row in rows:
         if row.base:
             ax.axvline(row.mean.estimate, color=ARCHITECTURE_COLOURS[row.architecture], zorder=1, **REFERENCE)
-    for place, row in enumerate(data.drawn):
+    for place, row in enumerate(drawn):
         _draw_row(ax, place, row, colours)
-    ax.set_yticks(range(len(data.drawn)), [as_text(row.label, LONGEST) for row in data.drawn])
+    ax.set_yticks(range(len(drawn)), [as_text(row.label, LONGEST) for row in drawn])
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(data.drawn) - 0.4, -0.6)
+    ax.set_ylim(len(drawn) - 0.4, -0.6)
     ax.grid(axis="x")
-    _error_axis(ax, data)
+    _error_axis(ax, top, linear)
     ax.set_xlabel(axis("final_train_error"))
-    handles = _key(data, colours)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), handlelength=2.2)
+    key_below(figure, _key(rows, colours), 4, handlelength=2.2)
 
 
 def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
@@ -233,73 +180,67 @@ def _reach(mean: Interval) -> list[list[float]]:
     return [[mean.estimate - mean.low], [mean.high - mean.estimate]]
 
 
-def _error_axis(ax: Axes, data: RemedyData) -> None:
+def _error_axis(ax: Axes, top: float, linear: float) -> None:
     """Give the axis of errors, which lies here, the scale of `squeeze_axis`."""
-    high = 1.06 * data.top
-    if not data.linear:
+    high = 1.06 * top
+    if not linear:
         ax.set_xlim(-0.03 * high, high)
         return
-    linear = data.linear
-    top = float(squeeze(data.top, linear))
+    squeezed = float(squeeze(top, linear))
     ax.set_xscale("function", functions=squeezing(linear))
-    ax.set_xlim(-0.03 * top, float(unsqueeze(1.04 * top, linear)))
-    powers = 10.0 ** np.arange(np.round(np.log10(linear)), 3)
-    ticks = [0.0, *(step * power for power in powers for step in (1, 3) if step * power <= high)]
-    number_ticks(ax.xaxis, ticks)
+    ax.set_xlim(-0.03 * squeezed, float(unsqueeze(1.04 * squeezed, linear)))
+    number_ticks(ax.xaxis, squeezed_ticks(linear, high, (1, 3)))
 
 
-def _key(data: RemedyData, colours: dict[int, str]) -> list[Line2D]:
+def _key(rows: Sequence[Row], colours: dict[int, str]) -> list[Line2D]:
     handles = [
         Line2D([], [], color=ARCHITECTURE_COLOURS[row.architecture], label=row.label, **REFERENCE)
-        for row in data.rows
+        for row in rows
         if row.base
     ]
-    deep, shallow = (
-        {getattr(row, name) for row in data.rows if row.shallow < row.deep} for name in ("deep", "shallow")
-    )
-    deep |= {row.deep for row in data.rows if row.shallow == row.deep}
+    # A depth is hollow in the key where it is that of shallow nets alone.
+    hollow = {row.shallow for row in rows} - {row.deep for row in rows}
     for depth, colour in colours.items():
         mark: dict[str, Any] = {"color": colour, "marker": "o", "linewidth": 0, "markersize": 5}
-        mark["markerfacecolor"] = "white" if depth in shallow - deep else colour
+        mark["markerfacecolor"] = "white" if depth in hollow else colour
         handles.append(Line2D([], [], label=f"{depth} layers", **mark))
-    if any(row.diverged for row in data.drawn):
+    if any(row.diverged for row in drawn_rows(rows)):
         handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))
     return handles
 
 
-def draw_doses(data: DoseData, figure: Figure, axes: NDArray[np.object_]) -> None:
+def draw_doses(frame: pd.DataFrame, errors: ErrorAxis, figure: Figure, axes: NDArray[np.object_]) -> None:
     """Draw error against the factor of the shortcut: a line a depth, with intervals and seeds."""
     ax: Any = axes[0][0]
-    colours = depth_colours(line.depth for line in data.lines)
-    if data.linear:
-        top = float(squeeze(data.top, data.linear))
-        squeeze_axis(ax, data.linear, -0.04 * top, float(unsqueeze(1.05 * top, data.linear)))
-    else:
-        ax.set_ylim(-0.04 * data.top, 1.08 * data.top)
-    for rank, line in enumerate(data.lines):
-        colour, shift = colours[line.depth], 0.008 * (rank - (len(data.lines) - 1) / 2)
-        x, means = np.array(line.scales) + shift, [mean_interval(cell) for cell in line.errors]
-        look = {"color": colour, "marker": "o", "markersize": 4, "linewidth": 1.2, "label": f"{line.depth} layers"}
-        ax.plot(x, [mean.estimate for mean in means], zorder=3, clip_on=False, **look)
-        for place, cell, mean, diverged in zip(x, line.errors, means, line.diverged, strict=True):
-            _draw_dose(ax, place, cell, mean, diverged, colour)
-    scales = sorted({scale for line in data.lines for scale in line.scales})
+    colours = depth_colours(frame["depth"])
+    errors.put_on(ax)
+    for rank, (depth, colour) in enumerate(colours.items()):
+        shift = 0.008 * (rank - (len(colours) - 1) / 2)
+        _draw_doses_of(ax, frame[frame["depth"] == depth], shift, {"color": colour, "label": f"{depth} layers"})
+    scales = sorted(set(frame["shortcut_scale"]))
     labels = tick_labels([round(1000 * scale) for scale in scales], np.array(scales), 0.06)
     ax.set_xticks(scales, [f"{scale:g}" if label else "" for scale, label in zip(scales, labels, strict=True)])
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.set_xlim(-0.06, 1.06)
     ax.set_xlabel(axis("shortcut_scale"))
     ax.set_ylabel(axis("final_train_error"))
-    handles = ax.get_legend_handles_labels()[0]
-    if any(any(line.diverged) for line in data.lines):
+    handles = handles_of(ax)
+    if frame["diverged"].any():
         handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+    key_below(figure, handles, 4)
 
 
-def _draw_dose(ax: Axes, place: float, cell: Array, mean: Interval, diverged: int, colour: str) -> None:
-    if np.isfinite(mean.low):
-        ax.errorbar(place, mean.estimate, _reach(mean), color=colour, linewidth=1.0, capsize=2.4, zorder=2)
-    if len(cell) > 1:
-        ax.plot(np.full(len(cell), place + 0.018), cell, "o", color=colour, **SEEDS)
-    if diverged:
-        ax.plot(place, cell.max(), "x", color="#c00000", markersize=5, zorder=5, clip_on=False)
+def _draw_doses_of(ax: Axes, seeds: pd.DataFrame, shift: float, look: dict[str, Any]) -> None:
+    """Draw the nets of one depth."""
+    cells = {cell["shortcut_scale"].iloc[0] + shift: cell for _, cell in seeds.groupby("shortcut_scale")}
+    means = {place: mean_interval(cell["error"].to_numpy()) for place, cell in cells.items()}
+    line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "zorder": 3, "clip_on": False}
+    ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
+    for place, cell in cells.items():
+        mean, colour = means[place], look["color"]
+        if np.isfinite(mean.low):
+            ax.errorbar(place, mean.estimate, _reach(mean), color=colour, linewidth=1.0, capsize=2.4, zorder=2)
+        if len(cell) > 1:
+            ax.plot(np.full(len(cell), place + 0.018), cell["error"], "o", color=colour, **SEEDS)
+        if cell["diverged"].any():
+            ax.plot(place, cell["error"].max(), "x", color="#c00000", markersize=5, zorder=5, clip_on=False)

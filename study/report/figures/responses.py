@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.report.figures import layers
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.style import depth_colours
 from study.report.metrics import axis
 from study.report.moments import END
+from study.report.text import band_words
 from study.verdict.selection import architectures, depths
 
 DECADES = 12.0
@@ -42,20 +43,13 @@ def responses_drawing(rows: pd.DataFrame) -> Drawing | None:
     lines = response_lines(rows)
     if lines.empty:
         return None
-    caption = (
-        "Standard deviation of each 3x3 layer's output after batch norm, before ReLU and addition, at the end of "
-        "training, as in Figure 7 of He et al. 2015: layers in the net's order (above), and from the largest to the "
-        f"smallest (below). {layers.means_words(lines['seeds'])}."
+    texts = write_texts(
+        "why-responses",
+        sorted_lines=layers.each_line(lines[lines["order"] == "layer_rank"]),
+        seeds=band_words(lines["seeds"]),
+        logarithmic=_is_wide(lines),
+        note=layers.left_out(lines["depth"], depths(rows[rows["moment"] == END])),
     )
-    caption += " The axis is logarithmic." * _is_wide(lines)
-    caption += layers.left_out(lines["depth"], depths(rows[rows["moment"] == END]))
-    cells = [
-        f"{kind} {depth} layers {line['value'].mean():.2f} ({line['value'].iloc[-1]:.2f} to "
-        f"{line['value'].iloc[0]:.2f})"
-        for kind, depth, _, line in layers.each_line(lines[lines["order"] == "layer_rank"])
-    ]
-    alt = f"Charts of responses by layer. Mean over layers (smallest to largest): {', '.join(cells)}."
-    texts = ("Responses of the layers", caption, alt)
     frame, options = lines.rename(columns={"value": "std"}), {"rows": 2, "sharex": "col", "sharey": True}
     columns, draw = len(architectures(lines)), partial(draw_responses, lines)
     return Drawing("why-responses", texts, draw, frame, columns, 4.0, options=options)

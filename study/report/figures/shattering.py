@@ -9,10 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from study.report.figures import layers
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.style import depth_colours
 from study.report.metrics import axis
-from study.report.moments import evenly, label, moments_of, phrase
+from study.report.moments import evenly, label, moments_of
+from study.report.text import band_words
 from study.verdict.selection import architectures, depths
 
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
@@ -39,21 +40,15 @@ def shattering_drawing(rows: pd.DataFrame) -> Drawing | None:
     if lines.empty:
         return None
     kinds, moments = architectures(lines), moments_of(lines)
-    above = f" ({' nets above, '.join(kinds)} nets below)" if len(kinds) > 1 else ""
-    caption = (
-        "Autocorrelation of the gradient of a logit in the image, along lines from one image to another, against the "
-        f"distance of two points as a share of the line{above}; measured in evaluation mode as by {SOURCE}, between "
-        "images for its scalar inputs. The broken line is the same gradients in random order, white noise. By that "
-        "paper's theory, at initialisation plain nets decorrelate as 2 to the power of minus their depth, residual "
-        f"ones with batch norm as one over its root. {layers.means_words(lines['seeds'])}."
+    texts = write_texts(
+        "why-shattering",
+        lines=layers.each_line(lines),
+        kinds=kinds,
+        seeds=band_words(lines["seeds"]),
+        source=SOURCE,
+        note=layers.left_out(lines["depth"], depths(rows)),
     )
-    caption += layers.left_out(lines["depth"], depths(rows))
-    cells = [
-        f"{kind} {depth} layers {phrase(moment)} {line['value'].iloc[0]:.2f}"
-        for kind, depth, moment, line in layers.each_line(lines)
-    ]
-    alt = f"Charts of autocorrelation by distance. At the smallest distance: {', '.join(cells)}."
-    texts, draw = ("How alike gradients at nearby points are", caption, alt), partial(draw_shattering, lines)
+    draw = partial(draw_shattering, lines)
     data = lines.rename(columns={"place": "distance", "value": "autocorrelation"})
     height, options = 0.8 + 1.6 * len(kinds), {"rows": len(kinds), "sharex": True, "sharey": True}
     return Drawing("why-shattering", texts, draw, data, len(moments), height, options=options)

@@ -41,48 +41,33 @@ NAMED = 5
 COLOUR = "#0072b2"
 SHADES = LinearSegmentedColormap.from_list("count", ["#bcdcf0", COLOUR, "#001e30"])
 
-Whole = NDArray[np.int64]
 
+class Sizes(NamedTuple):
+    """Sizes of a data set's images in pixels."""
 
-class Size(NamedTuple):
-    """One image's size in pixels."""
-
-    path: str
-    height: int
-    width: int
-
-
-class SizeData(NamedTuple):
-    """Heights and widths of the images that are drawn (N,), and the images that aren't, the largest first."""
-
-    height: Whole
-    width: Whole
-    outlying: tuple[Size, ...]
+    drawn: pd.DataFrame
+    """Height and width, a row an image."""
+    outlying: pd.DataFrame
+    """Path, height and width of the images that aren't drawn, the largest first."""
 
     @property
     def common_size(self) -> tuple[int, int] | None:
         """Height and width, if all images that would be drawn have the same: then there is nothing to draw."""
-        same = bool((self.height == self.height[0]).all() and (self.width == self.width[0]).all())
-        return (int(self.height[0]), int(self.width[0])) if same else None
-
-    def frame(self) -> pd.DataFrame:
-        """Return what is drawn, tidy: a row a size, with the number of its images; outlying sizes aren't drawn."""
-        drawn = pd.DataFrame({"height": self.height, "width": self.width})
-        return drawn.groupby(["height", "width"]).size().rename("images").reset_index()
+        height, width = self.drawn.iloc[0]
+        return (int(height), int(width)) if (self.drawn == [height, width]).all(axis=None) else None
 
 
-def size_data(table: pd.DataFrame) -> SizeData:
+def split_sizes(table: pd.DataFrame) -> Sizes:
     """Return the sizes of a data set's images; see `RULE` for those that are outlying."""
-    height, width = (table[side].to_numpy(dtype=np.int64) for side in ("height", "width"))
-    apart = _outlying(height) | _outlying(width)
-    rows = np.flatnonzero(apart)
-    rows = rows[np.argsort(-(height[rows] * width[rows]), kind="stable")]
-    paths = table["path"].iloc[rows].astype(str)
-    outlying = tuple(map(Size, paths, height[rows].tolist(), width[rows].tolist()))
-    return SizeData(height[~apart], width[~apart], outlying)
+    sizes = table[["path", "height", "width"]].astype({"height": np.int64, "width": np.int64})
+    apart = _outlying(sizes["height"]) | _outlying(sizes["width"])
+    outlying = sizes[apart].astype({"path": str})
+    largest_first = np.argsort(-outlying["height"] * outlying["width"], kind="stable")
+    drawn = sizes.loc[~apart, ["height", "width"]]
+    return Sizes(drawn.reset_index(drop=True), outlying.iloc[largest_first].reset_index(drop=True))
 
 
-def _outlying(values: Whole) -> NDArray[np.bool_]:
+def _outlying(values: "pd.Series[int]") -> NDArray[np.bool_]:
     low, middle, high = np.percentile(values, (25, 50, 75))
     reach = max(REACH * (high - low), LEAST_REACH * middle)
     tail = min(max(5, int(TAIL * len(values))), len(values) - 1)
@@ -91,36 +76,34 @@ def _outlying(values: Whole) -> NDArray[np.bool_]:
     return np.asarray((values < least) | (values > greatest))
 
 
-def is_binned(data: SizeData) -> bool:
+def is_binned(drawn: pd.DataFrame) -> bool:
     """Whether images are counted in bins; otherwise each is a point."""
-    return len(data.height) > POINTS
+    return len(drawn) > POINTS
 
 
-def bin_edges(data: SizeData) -> NDArray[np.float64]:
+def bin_edges(drawn: pd.DataFrame) -> NDArray[np.float64]:
     """Return edges of bins that hold a whole number of pixels each, the same for height and width."""
-    both = np.concatenate([data.height, data.width])
+    both = drawn.to_numpy()
     low, high = int(both.min()), int(both.max())
     step = -(-(high - low + 1) // BINS)
     return np.arange(low - 0.5, high + step + 0.5, step)
 
 
 @contextmanager
-def joint_figure(data: SizeData) -> Iterator[Figure]:
+def joint_figure(drawn: pd.DataFrame) -> Iterator[Figure]:
     """Yield the figure, with the style in force until the block ends: points, or counts where there are many images.
 
     Both axes have the same scale, so that a line shows the square images.
     """
     with drawing(), _off_screen():
-        frame = pd.DataFrame({"width": data.width, "height": data.height})
-        edges = bin_edges(data)
-        many = is_binned(data)
-        joint: dict[str, Any] = {"alpha": 0.8 if len(frame) <= FEW else 0.35, "s": 12, "linewidth": 0}
+        edges, many = bin_edges(drawn), is_binned(drawn)
+        joint: dict[str, Any] = {"alpha": 0.8 if len(drawn) <= FEW else 0.35, "s": 12, "linewidth": 0}
         if many:
             joint = {"bins": (edges, edges), "norm": LogNorm(), "vmin": None, "vmax": None, "cmap": SHADES}
         looks = {"joint_kws": {"rasterized": True, **joint}}
         looks |= {"marginal_kws": {"bins": edges, "linewidth": 0, "alpha": 0.8}}
         kind = "hist" if many else "scatter"
-        grid = sns.jointplot(frame, x="width", y="height", kind=kind, height=SIDE, ratio=6, color=COLOUR, **looks)
+        grid = sns.jointplot(drawn, x="width", y="height", kind=kind, height=SIDE, ratio=6, color=COLOUR, **looks)
         _finish(grid, edges, many=many)
         yield grid.figure
         plt.close(grid.figure)
@@ -159,33 +142,32 @@ def _off_screen() -> Iterator[None]:
             plt.switch_backend(before)
 
 
-def sizes_picture(sizes: SizeData, folder: Path, name: str) -> Picture | None:
+def sizes_picture(sizes: Sizes, folder: Path, name: str) -> Picture | None:
     """Draw the sizes into `folder`; None where all images have the same."""
     if sizes.common_size is not None:
         return None
-    with joint_figure(sizes) as figure:
-        save(figure, folder, name, sizes.frame())
-    ranges = []
-    for side, pixels in (("height", sizes.height), ("width", sizes.width)):
-        ranges.append(f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {np.median(pixels):,.0f}")
-    alt = (
-        f"Chart of height against width of {len(sizes.height):,} images, with the distribution of each: "
-        f"{'; '.join(ranges)}."
+    counts = sizes.drawn.groupby(["height", "width"]).size().rename("images").reset_index()
+    with joint_figure(sizes.drawn) as figure:
+        save(figure, folder, name, counts)
+    ranges = "; ".join(
+        f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {pixels.median():,.0f}"
+        for side, pixels in sizes.drawn.items()
     )
+    alt = f"Chart of height against width of {len(sizes.drawn):,} images, with the distribution of each: {ranges}."
     texts = ("Height and width of the images", sizes_caption(sizes), alt)
     return Picture.of(folder, name, "", texts, SIDE / WIDTH)
 
 
-def sizes_caption(sizes: SizeData) -> str:
+def sizes_caption(sizes: Sizes) -> str:
     """Return the caption of the figure of sizes."""
     text = (
-        f"Height against width of {len(sizes.height):,} images as they are stored, before they are resized, with the "
+        f"Height against width of {len(sizes.drawn):,} images as they are stored, before they are resized, with the "
         "distribution of each; the line marks square images"
     )
-    if is_binned(sizes):
-        step = int(np.diff(bin_edges(sizes))[0])
+    if is_binned(sizes.drawn):
+        step = int(np.diff(bin_edges(sizes.drawn))[0])
         text += f"; a bin has {step}x{step} pixels, and its colour tells the images in it"
-    if not sizes.outlying:
+    if sizes.outlying.empty:
         return f"{text}."
-    named = [f"{size.path} ({size.height}x{size.width})" for size in sizes.outlying]
+    named = [f"{path} ({height}x{width})" for path, height, width in sizes.outlying.itertuples(index=False)]
     return f"{text}. Not drawn, as of outlying size: {some_of(named, NAMED, 'images')} (height x width; {RULE})."

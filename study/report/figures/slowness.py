@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
-from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_look
+from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_key
 from study.report.metrics import axis
 from study.statistics.depth_laws import DepthFit, Law
 from study.verdict.text import number
@@ -56,29 +56,15 @@ def slowness_drawing(times: pd.DataFrame, fits: Fits, threshold: float, threshol
     `thresholds` are those that the error was chosen from, as a list in words, and `rates` the runs' learning rates.
     """
     frame = slowness_data(times, fits, threshold)
-    caption = (
-        f"Iterations until the running training error first falls to {threshold:g}%, against depth, a mark a run; only "
-        f"the phase before the rate first falls is looked at. The error is the lowest of {thresholds}% that three in "
-        "four runs of each kind reach in it, or that most do. "
+    texts = write_texts(
+        "why-slowness",
+        frame=frame,
+        threshold=threshold,
+        thresholds=thresholds,
+        rates=rates,
+        fitted=any(fits.values()),
+        mean=_mean,
     )
-    if not frame["crossed"].all():
-        caption += "Hollow marks with an arrow weren't there by then, and count as taking longer. "
-    if len(rates) > 1:
-        caption += f"Nets have their own rates, {rates[0]:.3g} to {rates[-1]:.3g}. "
-    caption += (
-        "Dashed: exponential laws, as He et al. 2015 (section 4.1) conjecture of plain nets; dotted: powers of depth."
-        if any(fits.values())
-        else "Too few runs were there for a law to be fitted."
-    )
-    cells = []
-    for kind, runs in frame.groupby("architecture", sort=False):
-        means = [
-            f"{depth:.0f} layers {'' if net['crossed'].all() else 'more than '}{_mean(net['iterations'])}"
-            for depth, net in runs.groupby("depth")
-        ]
-        cells.append(f"{str(kind).capitalize()} nets, geometric means: {', '.join(means)}.")
-    title = f"Iterations to {threshold:g}% training error"
-    texts = (title, caption, f"Chart of iterations against depth. {' '.join(cells)}")
     draw = partial(draw_slowness, frame, fits)
     return Drawing("why-slowness", texts, draw, frame, height=2.9, width=1.3 * COLUMN)
 
@@ -117,10 +103,7 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
             at = depth if even else np.log10(depth)
             ax.plot(at, law_at(law, fit, depth), color=colour, linewidth=1.0, linestyle=DASHES[law], zorder=2)
     ax.set_ylabel(axis("crossing"))
-    handles = [
-        Line2D([], [], label=f"{kind} nets", **architecture_look(kind) | {"linestyle": "none", "markersize": 3.6})
-        for kind in kinds
-    ]
+    handles = architecture_key(kinds, linestyle="none", markersize=3.6)
     grey: dict[str, Any] = {"color": "#555555"}
     if not frame["crossed"].all():
         arrow = Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)

@@ -1,24 +1,22 @@
 """What depth costs: the time of a run and the images trained on in a second, by net."""
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from study.report.figures.against_depth import Look, draw_against_depth, seeds_by_depth
-from study.report.figures.drawing import Drawing
+from study.report.figures.against_depth import Look, draw_against_depth, draw_metrics, seeds_by_depth
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import require_single_variant
-from study.report.figures.style import axes_or_new, key_below, panel_width
-from study.report.metrics import METRICS, axis
+from study.report.figures.style import axes_or_new, panel_width
+from study.report.metrics import axis
 from study.statistics.interval import Interval
 from study.verdict.selection import counted, depths
 
-COSTS = {"seconds": "Time of a run", "images_per_second": "images trained on in a second"}
+COSTS = ("seconds", "images_per_second")
 DECADES = 6.0
 """Ratio of the greatest to the least value from which on an axis is logarithmic."""
 UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
@@ -26,28 +24,17 @@ UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
 LOOK = Look(linewidth=1.2, marker_size=3.2, seed_size=5, aside=0)
 
 
-class SpeedData(NamedTuple):
-    """Time and speed of the finished runs that count, and the devices that they were on."""
-
-    seeds: pd.DataFrame
-    """Tidy, a row a run and metric: metric, architecture, depth, `value`, and its net's `median`; times in seconds."""
-    devices: tuple[str, ...]
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics that some run has."""
-        return tuple(metric for metric in COSTS if (self.seeds["metric"] == metric).any())
-
-
-def speed_data(runs: pd.DataFrame) -> SpeedData:
+def speed_data(runs: pd.DataFrame) -> pd.DataFrame:
     """Return time and speed of the finished runs that count; one that diverged took less time than it would have.
+
+    Returns:
+        Tidy, a row a run and metric: metric, architecture, depth, `value`, and its net's `median`; times in seconds.
 
     Raises:
         ValueError: the frame holds several variants.
     """
     require_single_variant(runs)
-    finished = counted(runs)
-    finished = finished[finished["outcome"] == "finished"]
+    finished = _finished(runs)
     frames = [
         seeds_by_depth(finished[finished[metric] > 0], metric, _median).assign(metric=metric)
         for metric in COSTS
@@ -55,9 +42,12 @@ def speed_data(runs: pd.DataFrame) -> SpeedData:
     ]
     columns = ["metric", "architecture", "depth", "value", "median"]
     frames = [frame.rename(columns={"mean": "median"})[columns] for frame in frames if len(frame)]
-    seeds = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-    devices = tuple(sorted({str(name) for name in finished["device"].dropna()} - {""})) if "device" in finished else ()
-    return SpeedData(seeds, devices)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def _finished(runs: pd.DataFrame) -> pd.DataFrame:
+    runs = counted(runs)
+    return runs[runs["outcome"] == "finished"]
 
 
 def _median(seeds: NDArray[np.float64]) -> Interval:
@@ -90,22 +80,22 @@ def duration(runs: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _draw_metric(runs: pd.DataFrame, ax: Axes | None, metric: str) -> Axes:
-    data = speed_data(runs)
-    if metric not in data.metrics:
+    seeds = speed_data(runs)
+    if metric not in set(seeds["metric"]):
         raise ValueError(f"no finished run has '{metric}'")
     with axes_or_new(ax) as ax:
-        draw_speed(data, ax, metric)
+        draw_speed(seeds, ax, metric)
         ax.legend()
     return ax
 
 
-def draw_speed(data: SpeedData, ax: Axes, metric: str) -> None:
+def draw_speed(seeds: pd.DataFrame, ax: Axes, metric: str) -> None:
     """Draw one metric: runs hollow, and a line through their medians."""
-    seeds = data.seeds[data.seeds["metric"] == metric]
-    low, high = float(seeds["value"].min()), float(seeds["value"].max())
+    shown = seeds[seeds["metric"] == metric]
+    low, high = float(shown["value"].min()), float(shown["value"].max())
     unit, scale = _unit(high) if metric == "seconds" else ("", 1.0)
-    scaled = seeds.assign(value=seeds["value"] / scale, median=seeds["median"] / scale)
-    draw_against_depth(ax, scaled, depths(data.seeds), centre="median", look=LOOK)
+    scaled = shown.assign(value=shown["value"] / scale, median=shown["median"] / scale)
+    draw_against_depth(ax, scaled, depths(seeds), centre="median", look=LOOK)
     if high > DECADES * low:
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
@@ -121,38 +111,14 @@ def _unit(seconds: float) -> tuple[str, float]:
     return next((unit, scale) for unit, scale in UNITS.items() if seconds >= 3 * scale or unit == "s")
 
 
-def draw_both(data: SpeedData, figure: Figure, axes: NDArray[np.object_]) -> None:
-    """Draw the time of a run left and the images a second right, as far as they are known."""
-    for ax, metric in zip(axes[0], data.metrics, strict=True):
-        draw_speed(data, ax, metric)
-    key_below(figure, axes[0][0])
-
-
 def speed_drawing(runs: pd.DataFrame) -> Drawing | None:
-    """Return time and speed of one variant; None where neither is known."""
-    data = speed_data(runs)
-    if data.seeds.empty:
+    """Return time and speed of one variant, as far as they are known; None where neither is."""
+    seeds = speed_data(runs)
+    if seeds.empty:
         return None
-    texts = ("What depth costs", speed_caption(data), speed_alt(data))
-    columns = len(data.metrics)
-    return Drawing("speed", texts, partial(draw_both, data), data.seeds, columns, 2.4, panel_width(columns))
-
-
-def speed_caption(data: SpeedData) -> str:
-    """Return the caption of what depth costs."""
-    text = " (left) and ".join(COSTS[metric] for metric in data.metrics)
-    text = text[:1].upper() + text[1:] + (" (right)" if len(data.metrics) > 1 else "")
-    text += " against depth; every finished run is a hollow mark, lines join the medians"
-    if len(data.devices) > 1:
-        text += f". Runs were on {len(data.devices)} kinds of device, whose speeds differ"
-    return text + "."
-
-
-def speed_alt(data: SpeedData) -> str:
-    """Tell every median."""
-    text = "Chart of time and speed against depth, medians."
-    medians = data.seeds.drop_duplicates(["metric", "architecture", "depth"])
-    for (metric, kind), nets in medians.groupby(["metric", "architecture"], sort=False):
-        cells = [f"{depth} layers {value:,.4g}" for depth, value in zip(nets["depth"], nets["median"], strict=True)]
-        text += f" {METRICS[str(metric)].axis}, {kind} nets: {', '.join(cells)}."
-    return text
+    costs = list(seeds["metric"].unique())
+    devices = set(_finished(runs)["device"].dropna()) - {""} if "device" in runs else set()
+    medians = seeds.drop_duplicates(["metric", "architecture", "depth"])
+    texts = write_texts("speed", costs=costs, medians=medians, devices=len(devices))
+    draw = partial(draw_metrics, partial(draw_speed, seeds), costs)
+    return Drawing("speed", texts, draw, seeds, len(costs), 2.4, panel_width(len(costs)))

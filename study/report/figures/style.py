@@ -1,7 +1,7 @@
 """What all figures share: size, type, colours, and the one way to make and to save them."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from study.spreadsheet import write_frame
 
@@ -107,6 +108,13 @@ def depth_colours(depths: Iterable[int], style: Style = "house") -> dict[int, st
     return {depth: to_hex(_DEPTH(float(place))) for depth, place in zip(ordered, places, strict=False)}
 
 
+def ordered_colours(values: Iterable[float], first: float, last: float) -> dict[float, str]:
+    """Return a colour for each value in order, from the place `first` of viridis (0 dark, 1 light) to `last`."""
+    ordered = sorted(values)
+    places = np.linspace(first, last, max(2, len(ordered)))
+    return {value: to_hex(mpl.colormaps["viridis"](place)) for value, place in zip(ordered, places, strict=False)}
+
+
 def architecture_look(kind: str) -> dict[str, Any]:
     """Return the colour, line style and marker of an architecture, as matplotlib's lines take them."""
     return {
@@ -114,6 +122,16 @@ def architecture_look(kind: str) -> dict[str, Any]:
         "linestyle": ARCHITECTURE_LINES[kind],
         "marker": ARCHITECTURE_MARKERS[kind],
     }
+
+
+def architecture_key(kinds: Iterable[str], **look: Any) -> list[Line2D]:
+    """Return the entries of a key for architectures, with some of `architecture_look` otherwise."""
+    there = set(kinds)
+    return [
+        Line2D([], [], label=f"{kind} nets", **architecture_look(kind) | look)
+        for kind in ARCHITECTURE_COLOURS
+        if kind in there
+    ]
 
 
 def pale(colour: str, part: float = 0.6) -> str:
@@ -181,15 +199,19 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
     mpl.interactive(shows)  # pyplot's first figure, in a notebook, switched it on; the end of the style switched it off
 
 
-def key_below(figure: Figure, ax: Axes) -> None:
-    """Put the key of all panels, which is that of one of them, below them."""
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+def key_below(figure: Figure, handles: Sequence[Any], columns: int = 99, **look: Any) -> None:
+    """Put a key below all panels, in so many columns at most."""
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)), **look)
 
 
-def panel_width(columns: int) -> float:
-    """Return the width of a figure with so many panels in inches: a single one takes a column and its labels."""
-    return WIDTH if columns > 1 else 1.2 * COLUMN
+def handles_of(ax: Axes) -> list[Any]:
+    """Return the entries of a panel's key."""
+    return list(ax.get_legend_handles_labels()[0])
+
+
+def panel_width(columns: int, single: float = 1.2) -> float:
+    """Return the width of a figure with so many panels in inches: one alone takes `single` columns of the page."""
+    return WIDTH if columns > 1 else single * COLUMN
 
 
 def as_text(name: str, longest: int = 24) -> str:
@@ -216,17 +238,3 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = No
         figure.savefig(folder / f"{name}.{kind}", metadata=undated[kind])
     if data is not None:
         write_frame(data, folder / f"{name}.csv")
-
-
-def draw_and_save(
-    folder: Path,
-    name: str,
-    draw: Callable[[Figure, Any], None],
-    columns: int = 1,
-    data: pd.DataFrame | None = None,
-    **options: Any,
-) -> None:
-    """Make a figure, let `draw` fill it, save and close it, with its data."""
-    with new_figure(columns, **options) as (figure, axes):
-        draw(figure, axes)
-        save(figure, folder, name, data)

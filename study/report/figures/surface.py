@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import name_row
-from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours
+from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours, key_below
 from study.report.metrics import axis
 from study.verdict.selection import depths, net_name
-from study.verdict.text import listed, number
 
 STATISTICS = ("running", "batch")
 """Of batch norms: the net's own, as in the paper's code, or those of the batch at each point."""
@@ -129,56 +128,22 @@ def surface_drawings(surface: Surface) -> tuple[Drawing, Drawing]:
 
 
 def _contours_drawing(surface: Surface) -> Drawing:
-    notes = {
-        "running": "the net's own running statistics, as in the paper's code",
-        "batch": "those of the images at each point",
-    }
-    which = f"{notes['running']} (above), or {notes['batch']} (below)"
-    if len(surface.statistics) == 1:
-        which = notes[surface.statistics[0]]
-    caption = (
-        "Training loss around trained nets along two random directions, each filter's as long as the filter (Li et "
-        f"al. 2018, arXiv 1712.09913, section 4 and Figure 5), at the same contours for all nets. Batch norms use "
-        f"{which}. Orange: ln {surface.classes} = {surface.basin:.2f} nats, the loss of guessing. One seed a net "
-        f"({listed([str(seed) for seed in sorted(set(surface.frame['seed']))])}), one pair of directions. Losses "
-        "beyond the scale have the colour of its ends."
-    )
-    slices, cells = surface.slices, []
-    for kind in surface.statistics:
-        for net in surface.contoured:
-            if (net, kind) in slices:
-                losses = slices[net, kind]
-                share = 100 * float((losses.to_numpy() < surface.basin).mean())
-                cells.append(
-                    f"{net}, {kind} statistics: {_centre(losses)} nats at the centre, lowest "
-                    f"{number(losses.min().min(), 3)}, {share:.0f}% of the slice below ln {surface.classes}"
-                )
-    texts = ("The loss around nets", caption, f"Contour plots of the training loss. {'; '.join(cells)}.")
+    slices = surface.slices
+    cells = [(net, kind) for kind in surface.statistics for net in surface.contoured]
+    contours = {cell: slices[cell] for cell in cells if cell in slices}
+    texts = write_texts("why-surface", surface=surface, contours=contours, centre=_centre)
     rows, columns = len(surface.statistics), len(surface.contoured)
     width, height = min(WIDTH, 1.4 + 1.85 * columns), 0.8 + 1.9 * rows  # a panel is a third of the page
     draw = partial(draw_contours, surface)
     return Drawing("why-surface", texts, draw, surface.frame, columns, height, width, {"rows": rows})
 
 
-def _centre(losses: pd.DataFrame) -> str:
-    return number(through(losses).iloc[len(losses) // 2], 3)
+def _centre(losses: pd.DataFrame) -> float:
+    return float(through(losses).iloc[len(losses) // 2])
 
 
 def _slices_drawing(surface: Surface) -> Drawing:
-    caption = (
-        "Training loss along the first of the two directions, through the net itself (0); plain nets dashed. Dotted: "
-        f"ln {surface.classes}. One seed a net. The axis is cut at {surface.levels[-1]:g} nats."
-    )
-    cells = []
-    for (net, kind), losses in surface.slices.items():
-        line = through(losses)
-        (first, last), (low, high) = line.iloc[[0, -1]], line.index[[0, -1]]
-        cells.append(
-            f"{net}, {kind} statistics: {number(first, 3)} nats at {low:g}, {_centre(losses)} at 0, {number(last, 3)} "
-            f"at {high:g}"
-        )
-    alt = f"Line chart of the training loss along a direction. {'; '.join(cells)}."
-    texts = ("The loss along one direction", caption, alt)
+    texts = write_texts("why-surface-slice", surface=surface, through=through, centre=_centre)
     height = 2.4 + 0.17 * math.ceil(len(surface.nets) / KEY_COLUMNS)  # grows with the key
     columns, draw = len(surface.statistics), partial(draw_slices, surface)
     return Drawing("why-surface-slice", texts, draw, surface.frame, columns, height, options={"sharey": True})
@@ -210,7 +175,7 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
         Line2D([], [], color=BASIN_COLOUR, linewidth=1.6, label=f"ln {surface.classes} = {surface.basin:.2f} nats"),
         Line2D([], [], color="black", marker="+", linestyle="", label="the trained net"),
     ]
-    figure.legend(handles=key, loc="outside lower center", ncols=2)
+    key_below(figure, key)
 
 
 def _loss_ticks(ax: Axes, surface: Surface) -> None:
@@ -260,5 +225,4 @@ def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> 
     last = axes[0][-1]
     look = {"transform": last.get_yaxis_transform(), "va": "center", "color": EDGE_COLOUR, "fontsize": SIZE - 0.5}
     last.text(1.01, surface.basin, f"ln {surface.classes}", **look)
-    handles = [Line2D([], [], label=net, **look) for net, look in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(KEY_COLUMNS, len(handles)))
+    key_below(figure, [Line2D([], [], label=net, **look) for net, look in looks.items()], KEY_COLUMNS)

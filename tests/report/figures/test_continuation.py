@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.report.figures.continuation import continuation_data, draw_continuation, noise_colours, shape
-from study.report.figures.style import draw_and_save
+from study.report.figures.continuation import continuation_data, continuation_drawing
 
 from ..why.built import ITERATIONS, come_back, continued
 
@@ -41,10 +40,10 @@ def test_a_loss_that_is_not_finite_counts_as_guessing_to_the_end():
 
 
 def test_errors_over_decades_are_squeezed():
-    assert data_of(continued(come_back, depths=(20,))).linear > 0
+    assert data_of(continued(come_back, depths=(20,))).errors.linear > 0
     high = continued()
     rows = high.rows("continuation").assign(error=50.0)
-    assert continuation_data(rows, high.runs).linear == 0
+    assert continuation_data(rows, high.runs).errors.linear == 0
 
 
 def test_the_data_has_a_row_an_iteration():
@@ -61,20 +60,12 @@ def test_there_is_none_where_nothing_was_trained_on():
     assert continuation_data(rows[rows["target"] == rows["depth"]], evidence.runs) is None  # only the nets themselves
 
 
-def test_less_noise_is_darker():
-    colours = noise_colours((0.1, 0.0))
-    assert list(colours) == [0.0, 0.1]
-    assert sum(int(colours[0.0][i : i + 2], 16) for i in (1, 3, 5)) < 250
-
-
 @pytest.mark.parametrize("options", [
     {"course": come_back}, {"breaks": 0}, {"depths": (8,), "seeds": 1, "noises": (0.0,)},
     {"rates": tuple(0.01 * 2**k for k in range(8))},
 ])  # fmt: skip
 def test_it_draws(options, tmp_path):
     data = data_of(continued(**options))
-    rows, columns = shape(data)
     assert len(data.drawn) <= 12
-    draw_and_save(tmp_path, "it", lambda figure, axes: draw_continuation(data, figure, axes), columns, data.frame(),
-                  rows=rows, height=2 * rows, sharey=True)  # fmt: skip
-    assert (tmp_path / "it.png").stat().st_size > 5000
+    continuation_drawing(data, "A chart.").save(tmp_path)
+    assert (tmp_path / "why-continuation.png").stat().st_size > 5000

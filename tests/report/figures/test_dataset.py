@@ -6,7 +6,7 @@ import pytest
 from study.report import write_data_figures
 from study.report.data_section import DataParts, draw_data_figures
 from study.report.figures import dataset as data_figures
-from study.report.figures.sizes import SizeData, bin_edges, joint_figure, size_data
+from study.report.figures.sizes import bin_edges, joint_figure, split_sizes
 from study.report.figures.style import as_text, new_figure
 
 from ..data import make_record, make_table
@@ -23,9 +23,9 @@ def test_outlying_sizes_are_named_and_left_out():
     # Kaggle's Dogs vs Cats has two photographs twice as large as all others.
     height, width = np.tile([300, 370, 420], 40), np.tile([320, 450, 499], 40)
     table = make_table([*height, 768, 702], [*width, 1023, 1050])
-    data = size_data(table)
-    assert data.outlying == (("photos/120.jpg", 768, 1023), ("photos/121.jpg", 702, 1050))  # the larger first
-    assert len(data.height) == 120
+    data = split_sizes(table)
+    assert data.outlying.to_numpy().tolist() == [["photos/120.jpg", 768, 1023], ["photos/121.jpg", 702, 1050]]
+    assert len(data.drawn) == 120
     assert len(table) == 122
     assert data.common_size is None
 
@@ -33,14 +33,14 @@ def test_outlying_sizes_are_named_and_left_out():
 def test_what_is_common_is_not_outlying():
     # Most photographs have one width: the interquartile range is 0, and yet a little more isn't outlying.
     usual = make_table([375] * 90 + [500] * 10, [500] * 90 + [333] * 10)
-    assert size_data(usual).outlying == ()
+    assert split_sizes(usual).outlying.empty
     # A tenth is far larger: that many are no outliers, though the largest among them may be.
-    assert size_data(make_table([100] * 900 + [1000] * 100, [100] * 1000)).outlying == ()
+    assert split_sizes(make_table([100] * 900 + [1000] * 100, [100] * 1000)).outlying.empty
 
 
 def test_few_images_can_have_an_outlier():
-    assert [one.path for one in size_data(make_table([32] * 9 + [500], [32] * 10)).outlying] == ["photos/9.jpg"]
-    assert size_data(make_table([7], [9])).common_size == (7, 9)
+    assert list(split_sizes(make_table([32] * 9 + [500], [32] * 10)).outlying["path"]) == ["photos/9.jpg"]
+    assert split_sizes(make_table([7], [9])).common_size == (7, 9)
 
 
 def test_images_of_one_size_need_no_figure(tmp_path):
@@ -54,8 +54,7 @@ def test_images_of_one_size_need_no_figure(tmp_path):
 @pytest.mark.parametrize("sizes", [(30, 31), (8, 900), (1, 2000)])
 def test_bins_hold_every_image_and_whole_pixels(sizes):
     values = np.arange(sizes[0], sizes[1] + 1)
-    data = SizeData(values, values[::-1].copy(), ())
-    edges = bin_edges(data)
+    edges = bin_edges(pd.DataFrame({"height": values, "width": values[::-1]}))
     assert edges[0] < sizes[0]
     assert edges[-1] > sizes[1]
     assert len(edges) <= 52
@@ -65,18 +64,18 @@ def test_bins_hold_every_image_and_whole_pixels(sizes):
 
 @pytest.mark.parametrize("count", [3, 500, 3000])
 def test_sizes_are_drawn_few_or_many(count):
-    data = size_data(make_table(RANDOM.integers(100, 400, count), RANDOM.integers(100, 500, count)))
-    with joint_figure(data) as figure:
+    drawn = split_sizes(make_table(RANDOM.integers(100, 400, count), RANDOM.integers(100, 500, count))).drawn
+    with joint_figure(drawn) as figure:
         joint = figure.axes[0]
-        drawn = joint.collections[0]
-        total = drawn.get_array().sum() if count > 1000 else len(drawn.get_offsets())
-        assert total == len(data.height)
+        marks = joint.collections[0]
+        total = marks.get_array().sum() if count > 1000 else len(marks.get_offsets())
+        assert total == len(drawn)
         assert joint.get_xlim() == joint.get_ylim()  # the line of square images is at 45 degrees
 
 
 def test_a_chosen_backend_of_matplotlib_stays():
     before = mpl.get_backend()
-    with joint_figure(size_data(make_table([1, 2, 3], [3, 4, 5]))):
+    with joint_figure(split_sizes(make_table([1, 2, 3], [3, 4, 5])).drawn):
         pass
     assert mpl.get_backend() == before
     assert not mpl.pyplot.get_fignums()
@@ -88,30 +87,30 @@ def test_a_million_images_are_counted_in_few_cells():
         "class": [f"n{i % 1000:08d}" for i in range(count)], "path": "x", "split": "train",
         "height": RANDOM.integers(200, 500, count), "width": RANDOM.integers(200, 500, count),
     })  # fmt: skip
-    data = size_data(table)
-    with joint_figure(data) as figure:
+    drawn = split_sizes(table).drawn
+    with joint_figure(drawn) as figure:
         cells = figure.axes[0].collections[0].get_array()
     assert cells.size <= 52**2
-    assert cells.sum() == len(data.height)
+    assert cells.sum() == len(drawn)
 
 
 def test_counts_by_class_and_split():
     table = make_table([8] * 10, [8] * 10)
-    data = data_figures.count_data(table, ["cat", "dog", "empty"], ["train", "validation", "test"])
-    assert data.splits == ["train", "test"]
-    assert data.counts.to_numpy().tolist() == [[4, 1], [4, 1], [0, 0]]
+    counts = data_figures.count_images(table, ["cat", "dog", "empty"], ["train", "validation", "test"])
+    assert list(counts) == ["train", "test"]
+    assert counts.to_numpy().tolist() == [[4, 1], [4, 1], [0, 0]]
 
 
 def test_bars_are_as_long_as_the_counts():
     # Names that are numbers, and out of order: bars stand in the order of the labels.
     classes = ["10", "9", "$x_1$"]
     table = make_table([8] * 31, [8] * 31, classes)
-    data = data_figures.count_data(table, classes, ["train", "test"])
+    counts = data_figures.count_images(table, classes, ["train", "test"])
     with new_figure() as (figure, axes):
-        data_figures.draw_counts(table, data, figure, axes)
+        data_figures.draw_counts(table, counts, figure, axes)
         ax = axes[0][0]
         widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
-        assert np.transpose(widths).tolist() == data.counts.to_numpy().tolist()
+        assert np.transpose(widths).tolist() == counts.to_numpy().tolist()
         assert [label.get_text() for label in ax.get_yticklabels()] == ["10", "9", r"\$x_1\$"]
 
 

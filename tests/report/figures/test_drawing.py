@@ -4,18 +4,17 @@ from xml.etree import ElementTree
 import pytest
 
 from study.report.figures.drawing import data_uri, slim
-from study.report.figures.style import draw_and_save
+from study.report.figures.style import new_figure, save
 
 TEXT = "<!-- a --> & > b\n  c"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    def draw(figure, axes):
+    with new_figure() as (figure, axes):
         axes[0, 0].plot(range(400), [i % 7 for i in range(400)])
         axes[0, 0].set_title(TEXT)
-
-    draw_and_save(tmp_path, "one", draw)
+        save(figure, tmp_path, "one")
     return tmp_path
 
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.figures.final_errors import depth_data, draw_both, draw_depth
+from study.report.figures.final_errors import depth_data, depth_drawing, draw_depth
 from study.report.figures.labels import squeeze
-from study.report.figures.style import draw_and_save, new_figure
+from study.report.figures.style import new_figure
 from study.statistics.interval import Interval
 
 from ..frames import Truth, diverge, make_study
@@ -19,15 +19,16 @@ def test_depth_figure_has_every_seed(digits):
     deep = plain[plain["depth"] == 56]
     assert sorted(deep["error"]) == sorted(expected)
     assert deep["mean"].unique() == pytest.approx(expected.mean())
-    low, high = data.limits["final_train_error"]
+    low, high, _ = data.axes["final_train_error"]
     assert low < 0
     assert high > expected.max()
 
 
 def test_errors_over_decades_are_squeezed_and_zero_is_shown(digits):
     data = depth_data(digits.runs)
-    assert data.linear == {"final_train_error": 0.1}  # one image of 1,293 is 0.08%; test errors span 3 to 38
-    low, high = data.limits["final_train_error"]
+    low, high, linear = data.axes["final_train_error"]
+    assert linear == 0.1  # one image of 1,293 is 0.08%
+    assert data.axes["final_test_error"].linear == 0  # they span 3 to 38
     with new_figure() as (_, axes):
         draw_depth(data, axes[0][0], "final_train_error")
         at = axes[0][0].transData.transform([(8, error) for error in (low, 0, 0.1, 1, 10, high)])[:, 1]
@@ -35,20 +36,20 @@ def test_errors_over_decades_are_squeezed_and_zero_is_shown(digits):
         assert at[3] - at[2] > 0.15 * (at[-1] - at[0])  # 0.1 and 1 are far apart
         assert squeeze(0.0, 0.1) == 0
     few = depth_data(digits.runs.assign(train_images=60))
-    assert few.linear["final_train_error"] == 1.0  # one image of 60 is more than a percent
+    assert few.axes["final_train_error"].linear == 1.0  # one image of 60 is more than a percent
 
 
 def test_errors_of_one_size_are_not(paper):
-    assert "final_test_error" not in depth_data(paper.runs).linear
+    assert depth_data(paper.runs).axes["final_test_error"].linear == 0
     flat = make_study(Truth({("plain", 8): (5, 1), ("plain", 20): (9, 1)}))
-    assert depth_data(flat.runs).linear == {}
+    assert not any(axis.linear for axis in depth_data(flat.runs).axes.values())
 
 
 def test_a_wide_interval_does_not_squeeze_the_seeds(digits):
     runs = diverge(digits, "resnet-56 seed 0").runs
     data = depth_data(runs)
     assert data.clipped
-    assert data.limits["final_train_error"][1] < 130
+    assert data.axes["final_train_error"].high < 130
 
 
 def test_the_interval_may_be_another(digits):
@@ -77,9 +78,8 @@ def test_a_user_draws_on_axes_of_their_own(digits):
 
 
 def test_the_same_numbers_give_the_same_bytes(digits, tmp_path):
-    data = depth_data(digits.runs)
     for folder in ("a", "b"):
-        draw_and_save(tmp_path / folder, "depth", lambda figure, axes: draw_both(data, figure, axes), 2, data.seeds)
+        depth_drawing(digits.runs).save(tmp_path / folder)
     for kind in ("png", "svg", "pdf", "csv"):
         assert (tmp_path / f"a/depth.{kind}").read_bytes() == (tmp_path / f"b/depth.{kind}").read_bytes()
     svg = (tmp_path / "a/depth.svg").read_text()

@@ -4,7 +4,6 @@ import pytest
 from study.report.figures.gradients import (
     gradient_lines,
     gradients_drawing,
-    moment_colours,
     weight_lines,
     weights_drawing,
 )
@@ -43,7 +42,6 @@ def test_weights_are_the_deepest_nets():
     assert plain["value"].iloc[-1] == pytest.approx(10)
     # Nothing has turned at initialisation.
     assert lines.loc[lines["quantity"] == "turn", "moment"].min() > 0
-    assert len(set(moment_colours(moments_of(lines)).values())) == 4
 
 
 @pytest.mark.parametrize("nets", [(("plain", 8),), (("plain", 20), ("residual", 56))])

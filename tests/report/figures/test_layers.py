@@ -6,7 +6,6 @@ from study.report.figures.layers import (
     add_key,
     depth_key,
     drawn_depths,
-    key_columns,
     layer_lines,
     left_out,
     log_axis,
@@ -73,4 +72,3 @@ def test_a_key_is_no_wider_than_its_figure(width):
         figure.draw_without_rendering()
         box = figure.legends[0].get_window_extent()
         assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-    assert key_columns([None] * 2, 0.5) == 1

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from study.report import figures
-from study.report.figures.rates import draw_panels, height, rate_data, rates_alt, rates_caption, shape
+from study.report.figures.rates import draw_panels, height, rate_data, rates_drawing, shape
 from study.report.figures.style import new_figure
 from study.verdict.searches import by_trial, other_fields, search_of
 
@@ -53,12 +53,12 @@ def test_a_pruned_trial_without_a_running_error_stands_above():
     data = data_of(one_net(train_error=np.nan))
     assert np.isnan(data.trials["error"][2])
     assert data.top == 6.0
-    assert "hollow marks above the highest error were pruned and have no error" in rates_caption(data)
+    assert "hollow marks above the highest error were pruned and have no error" in rates_drawing(data).texts[1]
     assert data_of(one_net().drop(columns="train_error")).top == 6.0
 
 
 def test_the_caption_says_what_the_marks_are():
-    caption = rates_caption(data_of(one_net()))
+    _, caption, alt = rates_drawing(data_of(one_net())).texts
     for wanted in (
         "4 trials a net", "means over a trial's seeds", "linear up to 1% and logarithmic above",
         "hollow marks were pruned and stand at their running training error then", "crosses at the top diverged",
@@ -66,10 +66,10 @@ def test_the_caption_says_what_the_marks_are():
         "broken lines are the bounds asked for, 0.001 and 1",
     ):  # fmt: skip
         assert wanted in caption
-    plain = rates_caption(data_of(one_net().query("state == 'complete' and seed == 1000").assign(chosen=False)))
+    plain_data = data_of(one_net().query("state == 'complete' and seed == 1000").assign(chosen=False))
+    _, plain, _ = rates_drawing(plain_data).texts
     for unwanted in ("pruned", "diverged", "ring", "seeds", "bounds", "logarithmic"):
         assert unwanted not in plain
-    alt = rates_alt(data_of(one_net()))
     assert "plain 8 layers 2.00% at 0.1, chosen 0.1" in alt
     assert "Diverged trials: 1." in alt
 
@@ -109,7 +109,7 @@ def test_every_case_is_drawn(case):
             for line in ax.lines[:-1]:
                 y = np.asarray(line.get_ydata(), dtype=float)
                 assert ((y >= low) & (y <= high)).all()
-    assert "nan" not in rates_caption(data) + rates_alt(data)
+    assert "nan" not in "".join(rates_drawing(data).texts)
 
 
 def test_a_user_draws_a_depth():

@@ -1,15 +1,8 @@
 import numpy as np
 import pytest
 
-from study.report.figures.remedies import (
-    DoseLine,
-    Row,
-    dose_data,
-    draw_doses,
-    draw_remedies,
-    remedy_data,
-)
-from study.report.figures.style import draw_and_save, new_figure
+from study.report.figures.remedies import DoseLine, Row, doses_drawing, drawn_rows, remedies_drawing
+from study.report.figures.style import new_figure
 
 
 def make_row(label, deep, shallow=(1.0, 1.2), diverged=0, depths=(8, 56), base=False, architecture="plain"):
@@ -25,22 +18,20 @@ ROWS = (
 
 
 def test_the_lowest_error_comes_first():
-    data = remedy_data(ROWS, 0.08)
-    assert [row.label[:8] for row in data.rows] == ["shortcut", "a very l", "no remed", "width=2 "]
-    assert data.linear == 0.1
-    assert data.clipped  # the interval of two seeds, one of which diverged
-    assert len(data.frame()) == 4 * 2 + 3 + 2 + 2 + 1
+    drawing = remedies_drawing(ROWS, 0.08)
+    assert [label[:8] for label in drawing.data["remedy"].unique()] == ["shortcut", "a very l", "no remed", "width=2 "]
+    assert len(drawing.data) == 4 * 2 + 3 + 2 + 2 + 1
+    assert "linear up to 0.1% and logarithmic above" in drawing.texts[1]
+    assert "intervals are cut" in drawing.texts[1]  # that of two seeds, one of which diverged
 
 
 def test_errors_of_one_size_stay_on_a_linear_axis():
-    assert remedy_data(ROWS[:1], 0.08).linear == 0 or min(ROWS[0].shallow_errors) < 40 / 30
-    assert remedy_data([make_row("a", (5.0, 6.0), (4.0, 4.0))], 0.08).linear == 0
+    assert "logarithmic" not in remedies_drawing([make_row("a", (5.0, 6.0), (4.0, 4.0))], 0.08).texts[1]
 
 
 def test_a_row_a_remedy_and_lines_for_those_to_compare_with():
-    data = remedy_data(ROWS, 0.08)
     with new_figure() as (figure, axes):
-        draw_remedies(data, figure, axes)
+        remedies_drawing(ROWS, 0.08).draw(figure, axes)
         ax = axes[0][0]
         labels = [text.get_text() for text in ax.get_yticklabels()]
         assert labels[0] == "shortcut (resnet-56)"
@@ -52,18 +43,17 @@ def test_a_row_a_remedy_and_lines_for_those_to_compare_with():
 
 
 def test_of_very_many_the_ends_are_drawn():
-    data = remedy_data([make_row(f"width={k}", (float(k), k + 1.0)) for k in range(90)], 0.08)
-    assert len(data.drawn) == 40
-    assert (data.drawn[0].label, data.drawn[-1].label) == ("width=0", "width=89")
+    drawn = drawn_rows([make_row(f"width={k}", (float(k), k + 1.0)) for k in range(90)])
+    assert len(drawn) == 40
+    assert (drawn[0].label, drawn[-1].label) == ("width=0", "width=89")
 
 
 @pytest.mark.parametrize("rows", [
     ROWS, ROWS[:1], (make_row("one depth", (2.0,), (2.0,), depths=(56, 56)),), (make_row("zeros", (0.0, 0.0), (0.0,)),),
 ])  # fmt: skip
 def test_remedies_draw(rows, tmp_path):
-    data = remedy_data(rows, 0.08)
-    draw_and_save(tmp_path, "it", lambda figure, axes: draw_remedies(data, figure, axes), 1, data.frame(), height=2.5)
-    assert (tmp_path / "it.png").stat().st_size > 3000
+    remedies_drawing(rows, 0.08).save(tmp_path)
+    assert (tmp_path / "why-remedies.png").stat().st_size > 3000
 
 
 @pytest.mark.parametrize("cells", [
@@ -71,8 +61,9 @@ def test_remedies_draw(rows, tmp_path):
 ])  # fmt: skip
 def test_doses_draw(cells, tmp_path):
     errors = tuple(np.array(cell) for cell in cells)
-    lines = [DoseLine(depth, (0.0, 0.5, 1.0), errors, (0, int(max(cells[1]) == 90), 0)) for depth in (8, 56)]
-    data = dose_data(lines, 0.08)
-    assert len(data.frame()) == 2 * sum(map(len, cells))
-    draw_and_save(tmp_path, "it", lambda figure, axes: draw_doses(data, figure, axes), 1, data.frame(), height=2.5)
-    assert (tmp_path / "it.png").stat().st_size > 3000
+    lines = [DoseLine(depth, (0.0, 0.5, 1.0), errors, (0, int(max(cells[1]) == 90), 0)) for depth in (8, 20, 56)]
+    drawing = doses_drawing(lines, 0.08)
+    assert set(drawing.data["depth"]) == {8, 56}
+    assert len(drawing.data) == 2 * sum(map(len, cells))
+    drawing.save(tmp_path)
+    assert (tmp_path / "why-shortcut-scale.png").stat().st_size > 3000

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from study.report import figures
-from study.report.figures.speed import draw_speed, speed_data
+from study.report.figures.speed import draw_speed, speed_data, speed_drawing
 from study.report.figures.style import new_figure
 
 from ..frames import diverge
@@ -11,21 +11,23 @@ from ..frames import diverge
 def test_medians_of_finished_runs(digits):
     runs = diverge(digits, "plain-56 seed 1").runs
     runs.loc[runs["name"] == "plain-56 seed 0", "seconds"] = 200.0
-    data = speed_data(runs)
-    times = data.seeds[(data.seeds["architecture"] == "plain") & (data.seeds["metric"] == "seconds")]
+    seeds = speed_data(runs)
+    times = seeds[(seeds["architecture"] == "plain") & (seeds["metric"] == "seconds")]
     nets = times.groupby("depth")["median"]
     assert nets.size().to_dict() == {8: 3, 20: 3, 32: 3, 56: 2}  # the diverged one took less time than it would have
     assert nets.first()[56] == (200 + 116) / 2
-    assert len(data.seeds) == 2 * 23
-    assert data.devices == ("cpu",)
+    assert len(seeds) == 2 * 23
+    assert "kinds of device" not in speed_drawing(runs).texts[1]
+    runs.loc[runs["seed"] == 2, "device"] = "cuda"
+    assert "on 2 kinds of device" in speed_drawing(runs).texts[1]
 
 
 def test_what_is_not_known_is_left_out(digits):
     runs = digits.runs.assign(images_per_second=np.nan)
-    assert speed_data(runs).metrics == ("seconds",)
+    assert set(speed_data(runs)["metric"]) == {"seconds"}
     with pytest.raises(ValueError, match="no finished run has 'images_per_second'"):
         figures.throughput(runs)
-    assert speed_data(digits.runs.assign(outcome="diverged")).seeds.empty
+    assert speed_drawing(digits.runs.assign(outcome="diverged")) is None
 
 
 @pytest.mark.parametrize(("factor", "label", "scale"), [

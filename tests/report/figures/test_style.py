@@ -16,10 +16,10 @@ from study.report.figures.style import (
     PAPER_COLOURS,
     STYLES,
     depth_colours,
-    draw_and_save,
     families,
     legible,
     new_figure,
+    ordered_colours,
     pale,
     save,
 )
@@ -98,9 +98,18 @@ def test_text_is_legible_and_pale_lines_are_pale(number):
     assert legible("#333333") == "#333333"
 
 
+def test_values_have_colours_from_dark_to_light():
+    colours = ordered_colours((0.1, 0.0), 0.05, 0.88)
+    assert list(colours) == [0.0, 0.1]
+    assert contrast(colours[0.0]) > contrast(colours[0.1])
+    assert len(set(ordered_colours(range(6), 0.82, 0.05).values())) == 6
+
+
 def test_formats_and_data_lie_side_by_side(tmp_path):
     data = pd.DataFrame({"name": ['漢, "字"'], "value": [0.1 + 0.2]})
-    draw_and_save(tmp_path, "one", lambda figure, axes: axes[0][0].plot([1, 2]), data=data)
+    with new_figure() as (figure, axes):
+        axes[0][0].plot([1, 2])
+        save(figure, tmp_path, "one", data)
     assert {path.name for path in tmp_path.iterdir()} == {"one.png", "one.svg", "one.pdf", "one.csv"}
     assert (tmp_path / "one.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",0.30000000000000004")
     assert list(pd.read_csv(tmp_path / "one.csv")["name"]) == list(data["name"])
