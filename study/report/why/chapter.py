@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from study.report.figures.drawing import Drawing, Picture
 from study.report.moments import END, at_moments
 from study.report.tables.writer import Table
+from study.report.text import write
 from study.track.tags import PROBE_COLUMNS
+from study.verdict import selection as c
 
 
 class Chapter(NamedTuple):
@@ -60,6 +64,13 @@ class Evidence:
         rows = self.at_moments(table)
         return rows[rows["moment"] == END].reset_index(drop=True)
 
+    def compared(self, table: str, column: str) -> pd.DataFrame:
+        """Return the rows of `ended` of plain and residual nets, in their order, in which a column is finite."""
+        rows = self.ended(table)
+        if rows.empty:
+            return rows
+        return c.ordered(rows[rows["architecture"].isin(["plain", "residual"]) & np.isfinite(rows[column])])
+
     def chapter(
         self,
         folder: Path,
@@ -74,5 +85,31 @@ class Evidence:
         return Chapter(*heading, tuple(sentences), pictures, tuple(tables))
 
 
+class Findings(NamedTuple):
+    """What a chapter is made of."""
+
+    facts: Mapping[str, Any]
+    """What its template tells, by name."""
+    drawings: Iterable[Drawing] = ()
+    tables: Iterable[Table] = ()
+
+
 ChapterBuilder = Callable[[Evidence, Path], Chapter | None]
 """Makes a chapter with its figures in a folder; None where there is nothing to tell."""
+
+
+def chapter(name: str, heading: str) -> Callable[[Callable[[Evidence], Findings | None]], ChapterBuilder]:
+    """Make a function that finds something, or None, one that makes the chapter: its template is `why/{name}.j2`."""
+
+    def builder(find: Callable[[Evidence], Findings | None]) -> ChapterBuilder:
+        @wraps(find)
+        def build(evidence: Evidence, folder: Path) -> Chapter | None:
+            findings = find(evidence)
+            if findings is None:
+                return None
+            sentences = write(f"why/{name}", **findings.facts)
+            return evidence.chapter(folder, (name, heading), sentences, findings.drawings, findings.tables)
+
+        return build
+
+    return builder
