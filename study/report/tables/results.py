@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from study.report.metrics import axis
 from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
@@ -56,6 +57,12 @@ def spread(mean: float, sd: float, n: int) -> str:
     if n == 0:
         return NOTHING
     return f"{points(mean, sd)} (1)" if n == 1 else f"{points(mean, sd)} ± {points(sd, mean)} ({n})"
+
+
+def spread_of(errors: NDArray[np.float64]) -> str:
+    """Write errors over seeds, (seeds,), by their `spread`."""
+    mean = mean_interval(errors)
+    return spread(mean.estimate, mean.sd, mean.seeds)
 
 
 def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
