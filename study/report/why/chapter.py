@@ -52,6 +52,11 @@ class Evidence:
             return pd.DataFrame(columns=[*PROBE_COLUMNS, "step"])
         return rows[rows["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)
 
+    @property
+    def modified(self) -> pd.DataFrame:
+        """Runs that count of the other variants; plain nets that options of a shortcut share aren't among them."""
+        return self.others[~self.others["run_id"].isin(self.runs["run_id"])]
+
     def at_moments(self, table: str) -> pd.DataFrame:
         """Return a probe's rows with the `moment` at which they were measured."""
         return at_moments(self.rows(table), self.runs)

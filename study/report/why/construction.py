@@ -118,7 +118,7 @@ def pairs_table(pairs: tuple[Pair, ...]) -> Table:
         Column("Net", "net"),
         Column("Made into", "built"),
         Column("Blocks inserted", "blocks"),
-        Column("Their batch norm", "statistics", lambda name: NORMS.get(name, name)),
+        Column("Their batch norm", "statistics", lambda name: str(NORMS.get(name, name))),
         Column("Largest difference of logits", "largest_difference", difference),
         Column("Predictions changed", ("changed", "images"), lambda changed, images: f"{changed} of {count(images)}"),
         Column("Training error of the net (%)", "pair", lambda pair: spread_of(pair.shallow_errors)),
