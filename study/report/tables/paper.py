@@ -74,7 +74,7 @@ class Cell(NamedTuple):
 
     def numbers(self) -> dict[str, Any]:
         """Return the columns of a CSV file on the paper."""
-        figure = self.figure._asdict() if self.figure else {}
+        figure = self.figure.model_dump() if self.figure else {}
         given = {f"paper_{key}": figure.get(key) for key in PAPER_COLUMNS}
         return given | dict(zip(("difference", "difference_low", "difference_high"), self.difference, strict=True))
 
