@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
-from study.report.tables.writer import NOTHING, Column, Table, number
+from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing
 from study.verdict.rate_sensitivity import Choice
 from study.verdict.searches import Best, Compared, Searched
 from study.verdict.text import listed, points
@@ -83,8 +83,8 @@ def good_table(facts: Facts) -> Table:
     }
     columns = [
         Column("Net", "net"),
-        Column("Best rate", "best_lr", _rate),
-        Column("Training error (%)", "final_train_error", _error),
+        Column("Best rate", "best_lr", or_nothing(rate)),
+        Column("Training error (%)", "final_train_error", or_nothing(points)),
         Column("Good range", "range"),
         Column("Decades", "width"),
         Column("Trials", "trials"),
@@ -148,9 +148,9 @@ def winners_table(facts: Facts) -> Table:
     numbers = pd.DataFrame([_winners_row(net) for net in nets])
     columns = [
         Column("Net", "net"),
-        Column("Chosen", "chosen_lr", _rate),
-        Column("A (loss)", "train_loss_lr", _rate),
-        Column("B (validation)", "validation_error_lr", _rate),
+        Column("Chosen", "chosen_lr", or_nothing(rate)),
+        Column("A (loss)", "train_loss_lr", or_nothing(rate)),
+        Column("B (validation)", "validation_error_lr", or_nothing(rate)),
         Column("Factor", "factor", number(".2g")),
         Column("Training error at A, B (%)", ("train_loss_train", "validation_error_train"), _two_errors),
         Column("Validation error at A, B (%)", ("train_loss_validation", "validation_error_validation"), _two_errors),
@@ -194,7 +194,7 @@ def robustness_table(facts: Facts) -> Table:
             for heading, rise in rises.items()
         ),
         Column("Seeds", "seeds"),
-        Column("Trained for", "part_of_training", lambda part: NOTHING if pd.isna(part) else part_words(part)),
+        Column("Trained for", "part_of_training", or_nothing(part_words)),
     ]
     caption = (
         f"Training error at {first.deep} layers minus that at {first.shallow}, in points, with 95% intervals where "
@@ -232,13 +232,6 @@ def _status(status: str, reason: str) -> str:
     return status or f"no claim: {REASONS.get(reason, reason)}"
 
 
-def _rate(value: float) -> str:
-    return NOTHING if pd.isna(value) else rate(value)
-
-
-def _error(value: float) -> str:
-    return NOTHING if pd.isna(value) else points(value)
-
-
 def _two_errors(first: float, second: float) -> str:
-    return f"{_error(first)}, {_error(second)}"
+    error = or_nothing(points)
+    return f"{error(first)}, {error(second)}"

@@ -50,13 +50,7 @@ SHORT_TABLE = r"""\begin{{table}}[tbp]
 """
 _TEX = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
+    **{letter: rf"\{letter}" for letter in "{}_&%$#"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -139,6 +133,12 @@ def or_nothing(write: Callable[..., str]) -> Callable[..., str]:
     return lambda value, *others: NOTHING if pd.isna(value) else write(value, *others)
 
 
+@or_nothing
+def count(value: float) -> str:
+    """Write a whole number: ``269,722``, an en dash where it isn't known."""
+    return f"{int(value):,}"
+
+
 def with_interval(write: Callable[..., str]) -> Callable[..., str]:
     """Return how an estimate is written with its interval and seeds, as far as it has them: ``1.2, 0.9 to 1.5 (3)``.
 
@@ -150,11 +150,6 @@ def with_interval(write: Callable[..., str]) -> Callable[..., str]:
         return f"{write(estimate, low, high)}{ends}{f' ({seeds})' if seeds else ''}"
 
     return or_nothing(cell)
-
-
-def count(value: float) -> str:
-    """Write a whole number: ``269,722``, an en dash where it isn't known."""
-    return NOTHING if pd.isna(value) else f"{int(value):,}"
 
 
 def variant_column(numbers: pd.DataFrame) -> list[Column]:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from study.report.figures.remedies import DoseLine, Row, doses_drawing, remedies_drawing
 from study.report.tables.results import spread_of
-from study.report.tables.writer import NOTHING, Column, Table, with_interval
+from study.report.tables.writer import NOTHING, Column, Table, or_nothing, with_interval
 from study.report.why.arms import WITHIN, Arm, Effect, arms, doses, in_words, rises
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.growth import BATCH_NORM_GROWTH
@@ -33,6 +33,19 @@ SHORT: dict[Effect, str] = {
     "unclear": "can't be told",
     "alone": NOTHING,
 }
+
+
+CAPTION = (
+    "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
+    "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
+    "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
+    "without a remedy. A diverged run counts with the error of guessing."
+)
+GROWTH_CAPTION = (
+    " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
+    f"over seeds; theory for batch norm and ReLU without shortcuts: {BATCH_NORM_GROWTH:.3f} (Yang et al. 2019, "
+    "arXiv 1902.08129)."
+)
 
 
 @chapter("remedies", "What repairs it?")
@@ -158,19 +171,9 @@ def remedies_table(nets: tuple[Arm, ...]) -> Table:
         Column("The rise is", "arm", lambda arm: "" if _is_plain(arm) else SHORT[arm.effect]),
     ]
     if growth:
-        columns.append(Column("Growth of gradients a layer", "arm", _growth))
-    caption = (
-        "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
-        "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
-        "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
-        "without a remedy. A diverged run counts with the error of guessing."
-    )
-    if growth:
-        caption += (
-            " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
-            f"over seeds; theory for batch norm and ReLU without shortcuts: {BATCH_NORM_GROWTH:.3f} (Yang et al. 2019, "
-            "arXiv 1902.08129)."
-        )
+        factor = or_nothing("{:.3f} ({})".format)
+        columns.append(Column("Growth of gradients a layer", ("growth", "growth_seeds"), factor))
+    caption = CAPTION + GROWTH_CAPTION if growth else CAPTION
     return Table.of("remedies", caption, pd.DataFrame(rows), columns, {"arm": nets})
 
 
@@ -199,7 +202,3 @@ def _columns(name: str, interval: Interval) -> dict[str, float]:
 def _share(arm: Arm) -> str:
     has_share = arm.effect in ("removes", "partly") and not math.isnan(arm.share)
     return f"{100 * arm.share:.0f}%" if has_share and not _is_plain(arm) else NOTHING
-
-
-def _growth(arm: Arm) -> str:
-    return f"{arm.growth.estimate:.3f} ({arm.growth.seeds})" if arm.growth.seeds else NOTHING
