@@ -18,6 +18,8 @@ OBJECTIVES = {"train_loss": "training loss", "train_error": "training error", "v
 
 
 REASONS = {"one seed": "one seed a net", "no result": "a net has no result"}
+NO_BEST = Best(math.nan, math.nan, math.nan, 0)
+"""Of a search in which no trial has ended."""
 STATES = ("complete", "pruned", "diverged", "failed", "open")
 
 
@@ -106,13 +108,13 @@ def good_table(facts: Facts) -> Table:
 
 
 def _good_row(net: Searched) -> dict[str, Any]:
-    best, good = net.best, net.good
+    best, good = net.best or NO_BEST, net.good
     return {
         "net": net.net,
         "architecture": net.architecture,
         "depth": net.depth,
-        "best_lr": best.rate if best else math.nan,
-        "final_train_error": best.error if best else math.nan,
+        "best_lr": best.rate,
+        "final_train_error": best.error,
         "good_low": good.low if good else math.nan,
         "good_high": good.high if good else math.nan,
         "decades": good.decades if good else math.nan,
@@ -166,7 +168,7 @@ def winners_table(facts: Facts) -> Table:
 def _winners_row(net: Searched) -> dict[str, Any]:
     row: dict[str, Any] = {"net": net.net, "chosen_lr": net.chosen.rate if net.chosen else math.nan}
     for name, winner in (("train_loss", net.by_loss), ("validation_error", net.by_validation)):
-        best = winner or Best(math.nan, math.nan, math.nan, 0)
+        best = winner or NO_BEST
         row |= {f"{name}_lr": best.rate, f"{name}_train": best.error, f"{name}_validation": best.validation}
     factor = row["train_loss_lr"] / row["validation_error_lr"]
     return row | {"factor": max(factor, 1 / factor) if factor > 0 else math.nan}

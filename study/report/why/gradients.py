@@ -122,23 +122,20 @@ def _held_back(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> dict[str, Any
     later = [moment for net in plain for moment in net.means if moment > 0]
     if not later:
         return None
-    net = rows[(rows["architecture"] == "plain") & (rows["depth"] == plain[0].depth)]
+    net = rows[rows["net"] == plain[0].net]
     turns = [float(third.mean(axis=1).mean()) for third in _thirds(net, later[0], "turn")]
     longer = geometric_mean(_changed(net, later[0], "weight_norm")[0])
     slower = [_rate_change(net, moment) for moment in (later[0], later[-1])]
     if not (longer.seeds and slower[0].seeds and slower[-1].seeds) or math.isnan(sum(turns)):
         return None
     others = {
-        other.net: _rate_change(
-            rows[(rows["architecture"] == other.architecture) & (rows["depth"] == other.depth)], later[-1]
-        )
+        other.net: _rate_change(rows[rows["net"] == other.net], later[-1])
         for other in _deepest(nets)
         if other.architecture == "residual"
     }
-    moments = later[:1] if len(later) == 1 else [later[0], later[-1]]
     return {
         "net": plain[0].net,
-        "moments": moments,
+        "moments": sorted({later[0], later[-1]}),
         "turns": turns,
         "longer": longer,
         "slower": slower,
