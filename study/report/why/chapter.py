@@ -76,19 +76,6 @@ class Evidence:
             return rows
         return c.ordered(rows[rows["architecture"].isin(["plain", "residual"]) & np.isfinite(rows[column])])
 
-    def chapter(
-        self,
-        folder: Path,
-        heading: tuple[str, str],
-        sentences: Iterable[str],
-        drawings: Iterable[Drawing] = (),
-        tables: Iterable[Table] = (),
-    ) -> Chapter:
-        """Return a chapter of this name and heading, with its figures drawn into `folder`."""
-        variant = str(self.runs["variant"].iloc[0])
-        pictures = tuple(drawing.save(folder, variant) for drawing in drawings)
-        return Chapter(*heading, tuple(sentences), pictures, tuple(tables))
-
 
 class Findings(NamedTuple):
     """What a chapter is made of."""
@@ -112,8 +99,9 @@ def chapter(name: str, heading: str) -> Callable[[Callable[[Evidence], Findings 
             findings = find(evidence)
             if findings is None:
                 return None
-            sentences = write(f"why/{name}", **findings.facts)
-            return evidence.chapter(folder, (name, heading), sentences, findings.drawings, findings.tables)
+            variant = str(evidence.runs["variant"].iloc[0])
+            pictures = tuple(drawing.save(folder, variant) for drawing in findings.drawings)
+            return Chapter(name, heading, write(f"why/{name}", **findings.facts), pictures, tuple(findings.tables))
 
         return build
 
