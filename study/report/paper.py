@@ -22,28 +22,36 @@ Split = Literal["train", "test"]
 Quantity = Literal["parameters", "multiply_adds"]
 
 
-class Figure(NamedTuple):
-    """An error of the paper, in percent."""
+Shortcut = Literal["none", "A", "B", "C"]
+
+
+class ErrorRow(Strict):
+    """An error of the paper, in percent, as a row of paper.yaml has it."""
+
+    net: str
+    shortcut: Shortcut = "none"
+    error: float = Field(ge=0, le=100)
+    """A single run's, or the mean of `runs` runs: what a study's mean over seeds is compared with."""
+    runs: int = 1
+    sd: float | None = None
+    """Standard deviation over the runs."""
+    best: float | None = None
+    """The best of the runs: printed, and compared with nothing."""
+    bound: Literal["exact", "above", "below"] = "exact"
+    """Whether the paper gives the error itself, or only says that it lies above or below this one."""
+    low: float | None = None
+    high: float | None = None
+    """Range of the curve over the iterations of which `error` is the mean, where it was read off a noisy one."""
+
+
+class Figure(ErrorRow):
+    """An error of the paper with what it is of and where it stands."""
 
     dataset: DataName
-    net: str
-    shortcut: Literal["none", "A", "B", "C"]
     split: Split
     measure: Measure
-    error: float
-    """A single run's, or the mean of `runs` runs: what a study's mean over seeds is compared with."""
-    runs: int
-    sd: float | None
-    """Standard deviation over the runs."""
-    best: float | None
-    """The best of the runs: printed, and compared with nothing."""
-    bound: Literal["exact", "above", "below"]
-    """Whether the paper gives the error itself, or only says that it lies above or below this one."""
     reading: float | None
     """Error in points of a number that was read off a figure's pixels."""
-    low: float | None
-    high: float | None
-    """Range of the curve over the iterations of which `error` is the mean, where it was read off a noisy one."""
     place: str
 
 
@@ -76,25 +84,13 @@ class Stages(Strict):
     blocks: tuple[int, int, int, int] = Field(strict=False)
 
 
-class _ErrorRow(Strict):
-    net: str
-    error: float = Field(ge=0, le=100)
-    shortcut: Literal["none", "A", "B", "C"] = "none"
-    runs: int = 1
-    sd: float | None = None
-    best: float | None = None
-    bound: Literal["exact", "above", "below"] = "exact"
-    low: float | None = None
-    high: float | None = None
-
-
 class _Errors(Strict):
     place: str
     column: str
     dataset: DataName
     split: Split
     measure: Measure
-    rows: tuple[_ErrorRow, ...] = Field(strict=False)
+    rows: tuple[ErrorRow, ...] = Field(strict=False)
     reading: float | None = None
 
 
@@ -133,7 +129,8 @@ class Paper(Strict):
 
     def find(self, dataset: str, net: str, shortcut: str, split: Split, measure: str) -> Figure | None:
         """Return the error of a net: of the same measure if the paper has one, else of another (look at `measure`)."""
-        figures = [figure for figure in self.figures() if figure[:4] == (dataset, net, shortcut, split)]
+        wanted = (dataset, net, shortcut, split)
+        figures = [each for each in self.figures() if (each.dataset, each.net, each.shortcut, each.split) == wanted]
         return min(figures, key=lambda figure: figure.measure != measure, default=None)
 
     def size(self, dataset: str, net: str, quantity: Quantity) -> float | None:

@@ -53,14 +53,6 @@ class Fact(NamedTuple):
     value: str
 
 
-class Without(NamedTuple):
-    """A run that isn't counted, with why and how far it came."""
-
-    name: str
-    run_id: str
-    reason: str
-
-
 class Made(NamedTuple):
     """All that the end of the page tells."""
 
@@ -77,7 +69,8 @@ class Made(NamedTuple):
     """By run id, where its page in MLflow is; empty where that isn't known."""
     counted: int
     total: int
-    excluded: tuple[Without, ...]
+    excluded: tuple[c.Excluded, ...]
+    """With why, how far they came, and what they said of a failure."""
     left_out: tuple[str, ...]
     """A line for each run that can't be used."""
     note: str
@@ -115,7 +108,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
         links=_links(runs, known),
         counted=len(c.counted(runs)),
         total=len(runs),
-        excluded=excluded(runs),
+        excluded=_excluded(runs),
         left_out=tuple(known.get("left out", "").splitlines()),
         note=unfinished_note(runs),
         mixed=mixture(runs),
@@ -183,11 +176,9 @@ def _plain(value: Any) -> Any:
         return value
 
 
-def excluded(runs: pd.DataFrame) -> tuple[Without, ...]:
-    """Return the runs that aren't counted, with why, how far they came, and what they said of a failure."""
-    left_out = c.excluded(runs)
+def _excluded(runs: pd.DataFrame) -> tuple[c.Excluded, ...]:
     rows = {str(run["run_id"]): run for _, run in runs.iterrows()}
-    return tuple(Without(run.name, run.run_id, _why(rows[run.run_id], run.reason)) for run in left_out)
+    return tuple(run._replace(reason=_why(rows[run.run_id], run.reason)) for run in c.excluded(runs))
 
 
 def unfinished_note(runs: pd.DataFrame) -> str:
@@ -261,8 +252,8 @@ def mixture(runs: pd.DataFrame) -> str:
     Leave out what an axis of the grid varies: runs of different variants are never compared.
     """
     counted_runs = c.counted(runs)
-    unlike = {column: _unlike(counted_runs, column) for column, _ in ALIKE if column in counted_runs}
-    parts = [f"{word} {_counts(unlike[column], column)}" for column, word in ALIKE if len(unlike.get(column, ()))]
+    mixed = [(column, word, _unlike(counted_runs, column)) for column, word in ALIKE if column in counted_runs]
+    parts = [f"{word} {_counts(unlike, column)}" for column, word, unlike in mixed if len(unlike)]
     return f"Not all runs that are compared were made alike: {'; '.join(parts)}." if parts else ""
 
 
@@ -278,8 +269,5 @@ def _unlike(counted_runs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _counts(unlike: pd.DataFrame, column: str) -> str:
     counts = unlike[column].fillna("").value_counts(sort=False).sort_index()
-    values = {
-        str(value)[:FINGERPRINT_DIGITS] if column == "fingerprint" else str(value): int(n)
-        for value, n in counts.items()
-    }
-    return listed([f"{value or 'unknown'} ({n:,} run{'s' * (n != 1)})" for value, n in values.items()])
+    digits = FINGERPRINT_DIGITS if column == "fingerprint" else None
+    return listed([f"{str(value)[:digits] or 'unknown'} ({n:,} run{'s' * (n != 1)})" for value, n in counts.items()])

@@ -9,7 +9,7 @@ from study.errors import StudyError
 from study.names import NetName, parse_net
 from study.report.metrics import axis
 from study.report.paper import Quantity, dataset_of, load_paper, shortcut_of
-from study.report.tables.writer import NOTHING, Column, Table, count
+from study.report.tables.writer import NOTHING, Column, Table, count, or_nothing
 from study.verdict import selection as c
 
 SCALES: dict[Quantity, tuple[float, str]] = {"parameters": (1e6, "million"), "multiply_adds": (1e9, "billion")}
@@ -69,13 +69,9 @@ def _beside_paper(name: Quantity) -> list[Column]:
         Column(
             f"Paper: {axis(name).lower()}",
             f"paper_{name}",
-            lambda paper: NOTHING if math.isnan(paper) else f"{paper / scale:g} {word}",
+            or_nothing(lambda paper: f"{paper / scale:g} {word}"),
         ),
-        Column(
-            f"{axis(name)} against paper",
-            f"{name}_difference_percent",
-            lambda percent: NOTHING if math.isnan(percent) else f"{percent:+.1f}%",
-        ),
+        Column(f"{axis(name)} against paper", f"{name}_difference_percent", or_nothing("{:+.1f}%".format)),
     ]
 
 

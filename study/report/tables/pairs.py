@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS
-from study.report.tables.writer import NOTHING, Column, Table, variant_column
+from study.report.tables.writer import NOTHING, Column, Table, or_nothing, variant_column
 from study.statistics.power import MOST_SEEDS
 from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
@@ -48,9 +48,8 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
     return Table.of("pairs", caption, numbers, columns)
 
 
-def points_or_dash(estimate: float, low: float, high: float) -> str:
-    """Write an estimate with the decimals of its interval."""
-    return NOTHING if pd.isna(estimate) else points(estimate, low, high)
+points_or_dash = or_nothing(points)
+"""Writes an estimate with the decimals of its interval."""
 
 
 def interval_or_dash(estimate: float, low: float, high: float) -> str:
@@ -64,9 +63,10 @@ def estimate_with_interval(estimate: float, low: float, high: float) -> str:
     return points_or_dash(estimate, low, high) + bounds
 
 
+@or_nothing
 def p_or_dash(p: float) -> str:
     """Write a p-value without its name: ``0.012``, ``< 0.0001``."""
-    return NOTHING if pd.isna(p) else p_value(p).removeprefix("p ").removeprefix("= ")
+    return p_value(p).removeprefix("p ").removeprefix("= ")
 
 
 def _row(pair: Pair) -> dict[str, Any]:
@@ -77,13 +77,11 @@ def _row(pair: Pair) -> dict[str, Any]:
     return row
 
 
+@or_nothing
 def _probability(estimate: float, low: float, high: float) -> str:
-    if pd.isna(low):  # a share of one seed says nothing
-        return NOTHING
-    return f"{estimate:.2f} ({low:.2f} to {high:.2f})"
+    return f"{estimate:.2f} ({low:.2f} to {high:.2f})" if not pd.isna(low) else NOTHING  # one seed says nothing
 
 
+@or_nothing
 def _needed(needed: int) -> str:
-    if pd.isna(needed):
-        return NOTHING
     return f"more than {MOST_SEEDS}" if needed > MOST_SEEDS else str(needed)

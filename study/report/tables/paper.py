@@ -74,7 +74,7 @@ class Cell(NamedTuple):
 
     def numbers(self) -> dict[str, Any]:
         """Return the columns of a CSV file on the paper."""
-        figure = self.figure._asdict() if self.figure else {}
+        figure = self.figure.model_dump() if self.figure else {}
         given = {f"paper_{key}": figure.get(key) for key in PAPER_COLUMNS}
         return given | dict(zip(("difference", "difference_low", "difference_high"), self.difference, strict=True))
 
@@ -188,11 +188,8 @@ def _errors_table(name: str, error: str, text: str, cells: list[Cell]) -> Table:
 
 def _views_column(key: str, cells: list[Cell]) -> list[Column]:
     """Return the column of views of an image, where some error is of others than the centre."""
-    return (
-        [Column("Views", key, lambda views: VIEWS.get(views, ""))]
-        if any(cell.measure != "center" for cell in cells)
-        else []
-    )
+    other = any(cell.measure != "center" for cell in cells)
+    return [Column("Views", key, lambda views: VIEWS.get(views, ""))] if other else []
 
 
 def _errors_caption(text: str, cells: list[Cell]) -> str:
@@ -230,11 +227,7 @@ def differences_table(runs: pd.DataFrame) -> Table:
         *variant_column(numbers),
         Column(axis("depth"), "depth"),
         Column(axis("error"), "error", FINAL_ERRORS.__getitem__),
-        *(
-            [Column("Views", "views", lambda views: VIEWS.get(views, ""))]
-            if _views_column("", [pair[1] for pair in pairs])
-            else []
-        ),
+        *_views_column("views", [residual for _, residual in pairs]),
         _mean_column("Plain", "plain"),
         _mean_column("Residual", "residual"),
         Column("Residual minus plain", [f"residual_minus_plain_{part}" for part in BOUNDS], signed),

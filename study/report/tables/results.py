@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from study.report.metrics import axis
-from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
+from study.report.tables.writer import NOTHING, Column, Table, count, number, or_nothing, variant_column
 from study.statistics.interval import mean_interval
 from study.verdict import selection as c
 from study.verdict.searches import other_fields, parse_point
@@ -58,6 +59,12 @@ def spread(mean: float, sd: float, n: int) -> str:
     return f"{points(mean, sd)} (1)" if n == 1 else f"{points(mean, sd)} ± {points(sd, mean)} ({n})"
 
 
+def spread_of(errors: NDArray[np.float64]) -> str:
+    """Write errors over seeds, (seeds,), by their `spread`."""
+    mean = mean_interval(errors)
+    return spread(mean.estimate, mean.sd, mean.seeds)
+
+
 def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
     """Return the learning rate of each net and where it comes from: a search, its edge, or the grid."""
     searches = {net: group for net, group in trials.groupby(NETS)} if len(trials) else {}
@@ -77,17 +84,13 @@ def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
         Column(axis("lr"), "lr", number(".4g")),
         Column("Found", ("tuned", "at_end"), _rate_origin),
         Column("Trials", "trials"),
-        Column("Range tried", ("lowest", "highest"), _range),
+        Column("Range tried", ("lowest", "highest"), or_nothing("{:.4g} to {:.4g}".format)),
     ]
     return Table.of("rates", "The learning rate of each net, and how it was found.", numbers, columns)
 
 
 def _rate_origin(tuned: bool, at_end: bool) -> str:
     return "at the end of the range" if at_end else "tuned" if tuned else "set"
-
-
-def _range(lowest: float, highest: float) -> str:
-    return NOTHING if math.isnan(lowest) else f"{lowest:.4g} to {highest:.4g}"
 
 
 def trials_table(trials: pd.DataFrame) -> Table:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
-from study.report.tables.writer import NOTHING, Column, Table, number
+from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing
 from study.verdict.rate_sensitivity import Choice
 from study.verdict.searches import Best, Compared, Searched
 from study.verdict.text import listed, points
@@ -18,6 +18,8 @@ OBJECTIVES = {"train_loss": "training loss", "train_error": "training error", "v
 
 
 REASONS = {"one seed": "one seed a net", "no result": "a net has no result"}
+NO_BEST = Best(math.nan, math.nan, math.nan, 0)
+"""Of a search in which no trial has ended."""
 STATES = ("complete", "pruned", "diverged", "failed", "open")
 
 
@@ -83,8 +85,8 @@ def good_table(facts: Facts) -> Table:
     }
     columns = [
         Column("Net", "net"),
-        Column("Best rate", "best_lr", _rate),
-        Column("Training error (%)", "final_train_error", _error),
+        Column("Best rate", "best_lr", or_nothing(rate)),
+        Column("Training error (%)", "final_train_error", or_nothing(points)),
         Column("Good range", "range"),
         Column("Decades", "width"),
         Column("Trials", "trials"),
@@ -106,13 +108,13 @@ def good_table(facts: Facts) -> Table:
 
 
 def _good_row(net: Searched) -> dict[str, Any]:
-    best, good = net.best, net.good
+    best, good = net.best or NO_BEST, net.good
     return {
         "net": net.net,
         "architecture": net.architecture,
         "depth": net.depth,
-        "best_lr": best.rate if best else math.nan,
-        "final_train_error": best.error if best else math.nan,
+        "best_lr": best.rate,
+        "final_train_error": best.error,
         "good_low": good.low if good else math.nan,
         "good_high": good.high if good else math.nan,
         "decades": good.decades if good else math.nan,
@@ -148,9 +150,9 @@ def winners_table(facts: Facts) -> Table:
     numbers = pd.DataFrame([_winners_row(net) for net in nets])
     columns = [
         Column("Net", "net"),
-        Column("Chosen", "chosen_lr", _rate),
-        Column("A (loss)", "train_loss_lr", _rate),
-        Column("B (validation)", "validation_error_lr", _rate),
+        Column("Chosen", "chosen_lr", or_nothing(rate)),
+        Column("A (loss)", "train_loss_lr", or_nothing(rate)),
+        Column("B (validation)", "validation_error_lr", or_nothing(rate)),
         Column("Factor", "factor", number(".2g")),
         Column("Training error at A, B (%)", ("train_loss_train", "validation_error_train"), _two_errors),
         Column("Validation error at A, B (%)", ("train_loss_validation", "validation_error_validation"), _two_errors),
@@ -166,7 +168,7 @@ def winners_table(facts: Facts) -> Table:
 def _winners_row(net: Searched) -> dict[str, Any]:
     row: dict[str, Any] = {"net": net.net, "chosen_lr": net.chosen.rate if net.chosen else math.nan}
     for name, winner in (("train_loss", net.by_loss), ("validation_error", net.by_validation)):
-        best = winner or Best(math.nan, math.nan, math.nan, 0)
+        best = winner or NO_BEST
         row |= {f"{name}_lr": best.rate, f"{name}_train": best.error, f"{name}_validation": best.validation}
     factor = row["train_loss_lr"] / row["validation_error_lr"]
     return row | {"factor": max(factor, 1 / factor) if factor > 0 else math.nan}
@@ -194,7 +196,7 @@ def robustness_table(facts: Facts) -> Table:
             for heading, rise in rises.items()
         ),
         Column("Seeds", "seeds"),
-        Column("Trained for", "part_of_training", lambda part: NOTHING if pd.isna(part) else part_words(part)),
+        Column("Trained for", "part_of_training", or_nothing(part_words)),
     ]
     caption = (
         f"Training error at {first.deep} layers minus that at {first.shallow}, in points, with 95% intervals where "
@@ -232,13 +234,6 @@ def _status(status: str, reason: str) -> str:
     return status or f"no claim: {REASONS.get(reason, reason)}"
 
 
-def _rate(value: float) -> str:
-    return NOTHING if pd.isna(value) else rate(value)
-
-
-def _error(value: float) -> str:
-    return NOTHING if pd.isna(value) else points(value)
-
-
 def _two_errors(first: float, second: float) -> str:
-    return f"{_error(first)}, {_error(second)}"
+    error = or_nothing(points)
+    return f"{error(first)}, {error(second)}"

@@ -50,13 +50,7 @@ SHORT_TABLE = r"""\begin{{table}}[tbp]
 """
 _TEX = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
+    **{letter: rf"\{letter}" for letter in "{}_&%$#"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -117,14 +111,45 @@ class Table(NamedTuple):
         return list(self.shown[:most].itertuples(index=False, name=None))
 
 
-def number(form: str) -> Callable[[float], str]:
-    """Return how a number is written in a format such as ``.2f``: with a dash where it isn't known."""
-    return lambda value: NOTHING if pd.isna(value) else format(value, form)
+def wide_table(
+    name: str, caption: str, numbers: pd.DataFrame, across: str, columns: Callable[[Any], Iterable[Column]]
+) -> Table:
+    """Return a table with a row a `net`, of numbers with several: `columns` again for each value of `across`."""
+    parts = [
+        Table.of(name, caption, part, [Column("Net", "net"), *columns(value)]).shown.set_index("Net")
+        for value, part in numbers.groupby(across)
+    ]
+    nets = pd.Index(numbers["net"].unique(), name="Net")
+    return Table(name, caption, numbers, pd.concat(parts, axis=1).reindex(nets).fillna(NOTHING).reset_index())
 
 
+def number(form: str) -> Callable[..., str]:
+    """Return how a number is written in a format such as ``.2f``, whatever stands beside it: a dash where it's NaN."""
+    return lambda value, *_: NOTHING if pd.isna(value) else format(value, form)
+
+
+def or_nothing(write: Callable[..., str]) -> Callable[..., str]:
+    """Return how values are written where the first one is known, with a dash where it isn't."""
+    return lambda value, *others: NOTHING if pd.isna(value) else write(value, *others)
+
+
+@or_nothing
 def count(value: float) -> str:
     """Write a whole number: ``269,722``, an en dash where it isn't known."""
-    return NOTHING if pd.isna(value) else f"{int(value):,}"
+    return f"{int(value):,}"
+
+
+def with_interval(write: Callable[..., str]) -> Callable[..., str]:
+    """Return how an estimate is written with its interval and seeds, as far as it has them: ``1.2, 0.9 to 1.5 (3)``.
+
+    `write` writes one of the three numbers, given the other two after it.
+    """
+
+    def cell(estimate: float, low: float, high: float, seeds: int = 0) -> str:
+        ends = "" if pd.isna(low) else f", {write(low, estimate, high)} to {write(high, estimate, low)}"
+        return f"{write(estimate, low, high)}{ends}{f' ({seeds})' if seeds else ''}"
+
+    return or_nothing(cell)
 
 
 def variant_column(numbers: pd.DataFrame) -> list[Column]:

@@ -22,7 +22,6 @@ than the plain one, as the shallow net is worse. `same`: there is none, with or 
 nothing to compare with."""
 Array = NDArray[np.float64]
 WITHIN: tuple[Direction, ...] = ("no more", "less")
-NO_EXCESS = Interval(math.nan, math.nan, math.nan)
 SCALE_FIELD = "shortcut_scale"
 WORDS = {
     "batch_norm=none": "no batch norm",
@@ -95,38 +94,33 @@ def arms(evidence: Evidence) -> tuple[Arm, ...]:
 
     Plain nets that the options of a shortcut share are the paper's, under whatever variant they stand.
     """
-    base = evidence.runs
-    others = evidence.others[~evidence.others["run_id"].isin(base["run_id"])]
-    plain = base[base["architecture"] == "plain"]
-    resolution = c.resolution(evidence.others, METRIC)
     gradients = evidence.probes.get("gradients")
-    names = sorted({str(name) for name in others["variant"]})
-    variants = [("", base), *((name, others[others["variant"] == name]) for name in names)]
-    return tuple(
-        _arm(variant, runs[runs["architecture"] == kind], plain, gradients, (resolution, evidence.smallest_effect))
-        for variant, runs in variants
+    at_start = gradients[gradients["step"] == 0] if gradients is not None else pd.DataFrame()
+    growths = run_growths(at_start) if len(at_start) else pd.Series(dtype=float)
+    plain = evidence.runs[evidence.runs["architecture"] == "plain"]
+    resolution = c.resolution(evidence.others, METRIC)
+    nets = [
+        _arm(str(variant), runs[runs["architecture"] == kind], plain, growths, resolution)
+        for variant, runs in (("", evidence.runs), *evidence.modified.groupby("variant"))
         for kind in c.architectures(runs)
         if kind != "vgg"  # which has no shortcut, nor any of the remedies
-    )
+    ]
+    return tuple(arm._replace(effect=_effect(arm, evidence.smallest_effect)) for arm in nets)
 
 
-def _arm(
-    variant: str, runs: pd.DataFrame, plain: pd.DataFrame, gradients: pd.DataFrame | None, units: tuple[float, float]
-) -> Arm:
-    """Compare one variant; `units` are what one image is worth and the smallest effect."""
-    resolution, smallest = units
+def _arm(variant: str, runs: pd.DataFrame, plain: pd.DataFrame, growths: "pd.Series[float]", resolution: float) -> Arm:
+    """Compare one variant; its effect is still to be judged."""
     shallow, deep = c.depths(runs)[0], c.depths(runs)[-1]
     borrowed = shallow == deep and len(plain) > 0 and c.depths(plain)[0] < deep
     if borrowed:
         shallow = c.depths(plain)[0]
-    high, plain_low, plain_high = (
-        c.values(nets, depth, METRIC) for nets, depth in ((runs, deep), (plain, shallow), (plain, deep))
-    )
+    high = c.values(runs, deep, METRIC)
+    plain_high, plain_low = (c.values(plain, depth, METRIC) for depth in (deep, shallow))
     low = plain_low if borrowed else c.values(runs, shallow, METRIC)
     several = shallow < deep
     ends = runs[runs["depth"] == deep]
     beside_plain = excess(plain_high, high, resolution)
-    arm = Arm(
+    return Arm(
         variant=variant,
         architecture=str(runs["architecture"].iloc[0]),
         shallow=shallow,
@@ -136,22 +130,15 @@ def _arm(
         deep_errors=high,
         diverged=int((ends["outcome"] == "diverged").sum()),
         rates=tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
-        rise=excess(high, low, resolution) if several else NO_EXCESS,
-        plain_rise=excess(plain_high, plain_low, resolution) if several else NO_EXCESS,
+        rise=excess(high, low if several else [], resolution),
+        plain_rise=excess(plain_high, plain_low if several else [], resolution),
         # Of a rise from the same net, the shallow net's error falls out.
-        removed=beside_plain if borrowed else _removed(plain_high, plain_low, high, low, resolution),
+        removed=beside_plain if borrowed else difference_in_differences(plain_high, plain_low, high, low, resolution),
         beside_plain=beside_plain,
         borrowed=borrowed,
-        growth=_growth(gradients, ends),
+        growth=mean_interval(growths[growths.index.isin(ends["run_id"])]),
         effect="alone",
     )
-    return arm._replace(effect=_effect(arm, smallest))
-
-
-def _removed(plain_high: Array, plain_low: Array, high: Array, low: Array, resolution: float) -> Interval:
-    if not all(len(cell) for cell in (plain_high, plain_low, high, low)):
-        return NO_EXCESS
-    return difference_in_differences(plain_high, plain_low, high, low, resolution)
 
 
 def _effect(arm: Arm, smallest: float) -> Effect:
@@ -172,14 +159,6 @@ def _effect(arm: Arm, smallest: float) -> Effect:
     if high < 0:
         return "worse"
     return "not" if (removed.estimate if single else high) <= smallest else "unclear"
-
-
-def _growth(gradients: pd.DataFrame | None, ends: pd.DataFrame) -> Interval:
-    """Return the mean growth of gradients a layer at initialisation; runs that can't be fitted are left out."""
-    if gradients is None or gradients.empty:
-        return mean_interval([])
-    rows = gradients[gradients["run_id"].isin(ends["run_id"]) & (gradients["step"] == 0)]
-    return mean_interval(run_growths(rows))
 
 
 def in_words(variant: str) -> str:
@@ -209,9 +188,7 @@ def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
     The paper's plain nets stand at 0 and its residual nets at 1, unless those scales were trained themselves.
     """
     base = evidence.runs
-    scaled = evidence.others[
-        (evidence.others["architecture"] == "residual") & ~evidence.others["run_id"].isin(base["run_id"])
-    ]
+    scaled = evidence.modified[evidence.modified["architecture"] == "residual"]
     alike = Variant.parse(str(base["variant"].iloc[0]))
     scales = {name: scale for name in set(scaled["variant"]) if (scale := _scale(str(name), alike)) is not None}
     scaled = scaled[scaled["variant"].isin(scales)]

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from study.report.figures.drawing import Drawing, Picture
 from study.report.moments import END, at_moments
 from study.report.tables.writer import Table
+from study.report.text import write
 from study.track.tags import PROBE_COLUMNS
+from study.verdict import selection as c
 
 
 class Chapter(NamedTuple):
@@ -48,6 +52,11 @@ class Evidence:
             return pd.DataFrame(columns=[*PROBE_COLUMNS, "step"])
         return rows[rows["run_id"].isin(self.runs["run_id"])].reset_index(drop=True)
 
+    @property
+    def modified(self) -> pd.DataFrame:
+        """Runs that count of the other variants; plain nets that options of a shortcut share aren't among them."""
+        return self.others[~self.others["run_id"].isin(self.runs["run_id"])]
+
     def at_moments(self, table: str) -> pd.DataFrame:
         """Return a probe's rows with the `moment` at which they were measured."""
         return at_moments(self.rows(table), self.runs)
@@ -60,19 +69,40 @@ class Evidence:
         rows = self.at_moments(table)
         return rows[rows["moment"] == END].reset_index(drop=True)
 
-    def chapter(
-        self,
-        folder: Path,
-        heading: tuple[str, str],
-        sentences: Iterable[str],
-        drawings: Iterable[Drawing] = (),
-        tables: Iterable[Table] = (),
-    ) -> Chapter:
-        """Return a chapter of this name and heading, with its figures drawn into `folder`."""
-        variant = str(self.runs["variant"].iloc[0])
-        pictures = tuple(drawing.save(folder, variant) for drawing in drawings)
-        return Chapter(*heading, tuple(sentences), pictures, tuple(tables))
+    def compared(self, table: str, column: str) -> pd.DataFrame:
+        """Return the rows of `ended` of plain and residual nets, in their order, in which a column is finite."""
+        rows = self.ended(table)
+        if rows.empty:
+            return rows
+        return c.ordered(rows[rows["architecture"].isin(["plain", "residual"]) & np.isfinite(rows[column])])
+
+
+class Findings(NamedTuple):
+    """What a chapter is made of."""
+
+    facts: Mapping[str, Any]
+    """What its template tells, by name."""
+    drawings: Iterable[Drawing] = ()
+    tables: Iterable[Table] = ()
 
 
 ChapterBuilder = Callable[[Evidence, Path], Chapter | None]
 """Makes a chapter with its figures in a folder; None where there is nothing to tell."""
+
+
+def chapter(name: str, heading: str) -> Callable[[Callable[[Evidence], Findings | None]], ChapterBuilder]:
+    """Make a function that finds something, or None, one that makes the chapter: its template is `why/{name}.j2`."""
+
+    def builder(find: Callable[[Evidence], Findings | None]) -> ChapterBuilder:
+        @wraps(find)
+        def build(evidence: Evidence, folder: Path) -> Chapter | None:
+            findings = find(evidence)
+            if findings is None:
+                return None
+            variant = str(evidence.runs["variant"].iloc[0])
+            pictures = tuple(drawing.save(folder, variant) for drawing in findings.drawings)
+            return Chapter(name, heading, write(f"why/{name}", **findings.facts), pictures, tuple(findings.tables))
+
+        return build
+
+    return builder

@@ -3,18 +3,16 @@
 He et al. 2015 (arXiv 1512.03385), section 1: "There exists a solution by construction to the deeper model".
 """
 
-from pathlib import Path
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.tables.results import spread
-from study.report.tables.writer import Table, count
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
-from study.statistics.interval import mean_interval
+from study.report.tables.results import spread, spread_of
+from study.report.tables.writer import Column, Table, count
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.welch import excess
 from study.verdict import selection as c
 from study.verdict.findings import METRIC
@@ -44,13 +42,9 @@ class Pair(NamedTuple):
     """Of the deep net trained from scratch in this study; (0,) where it wasn't."""
 
 
-def construction_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell whether the deep plain net has a solution as good as the shallow one's; None where none was built.
-
-    Args:
-        evidence: with the table `construction`.
-        folder: of figures; there is none here.
-    """
+@chapter("construction", "Is there a good solution for the deep net?")
+def construction_chapter(evidence: Evidence) -> Findings | None:
+    """Tell whether the deep plain net has a solution as good as the shallow one's; None where none was built."""
     pairs = built_pairs(evidence)
     if not pairs:
         return None
@@ -58,23 +52,19 @@ def construction_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     first = [pair for _, pair in sorted({(pair.shallow, pair.deep): pair for pair in reversed(pairs)}.items())]
     deepest = max(pair.deep for pair in pairs)
     best = min((pair for pair in pairs if pair.deep == deepest), key=lambda pair: float(pair.errors.mean()))
-    more = excess(best.trained, best.errors, c.resolution(evidence.runs, METRIC)) if len(best.trained) else None
-    made: dict[int, list[str]] = {}
-    for pair in first:
-        made.setdefault(pair.shallow, []).append(f"plain-{pair.deep}")
-    sentences = write(
-        "why/construction",
-        pairs=first,
-        made=made,
-        named=len(first) <= MOST_NAMES,
-        best=best,
-        more=more,
-        smallest=evidence.smallest_effect,
-        logits=difference,
-        source=SOURCE,
-    )
-    heading = ("construction", "Is there a good solution for the deep net?")
-    return evidence.chapter(folder, heading, sentences, tables=[pairs_table(pairs)])
+    facts = {
+        "pairs": first,
+        "made": {
+            low: [f"plain-{pair.deep}" for pair in group] for low, group in groupby(first, lambda pair: pair.shallow)
+        },
+        "named": len(first) <= MOST_NAMES,
+        "best": best,
+        "more": excess(best.trained, best.errors, c.resolution(evidence.runs, METRIC)) if len(best.trained) else None,
+        "smallest": evidence.smallest_effect,
+        "logits": difference,
+        "source": SOURCE,
+    }
+    return Findings(facts, tables=[pairs_table(pairs)])
 
 
 def built_pairs(evidence: Evidence) -> tuple[Pair, ...]:
@@ -124,20 +114,16 @@ def pairs_table(pairs: tuple[Pair, ...]) -> Table:
         }
         for pair in pairs
     ]
-    numbers = pd.DataFrame(rows)
-    shown = [
-        {
-            "Net": f"plain-{pair.shallow}",
-            "Made into": f"plain-{pair.deep}",
-            "Blocks inserted": str(pair.blocks),
-            "Their batch norm": NORMS.get(pair.statistics, pair.statistics),
-            "Largest difference of logits": difference(pair.difference),
-            "Predictions changed": f"{pair.changed} of {count(pair.images)}",
-            "Training error of the net (%)": _spread(pair.shallow_errors),
-            "As built (%)": _spread(pair.errors),
-            "Trained from scratch (%)": _spread(pair.trained),
-        }
-        for pair in pairs
+    columns = [
+        Column("Net", "net"),
+        Column("Made into", "built"),
+        Column("Blocks inserted", "blocks"),
+        Column("Their batch norm", "statistics", lambda name: str(NORMS.get(name, name))),
+        Column("Largest difference of logits", "largest_difference", difference),
+        Column("Predictions changed", ("changed", "images"), lambda changed, images: f"{changed} of {count(images)}"),
+        Column("Training error of the net (%)", "pair", lambda pair: spread_of(pair.shallow_errors)),
+        Column("As built (%)", "pair", lambda pair: spread_of(pair.errors)),
+        Column("Trained from scratch (%)", ("trained_error", "trained_sd", "trained_seeds"), spread),
     ]
     caption = (
         "Deep plain nets built from shallow ones that were trained, by blocks that pass their input on "
@@ -145,14 +131,9 @@ def pairs_table(pairs: tuple[Pair, ...]) -> Table:
         "deviation (number of seeds); of differences and changes the largest over seeds. The inserted batch norms hold "
         "mean 0 and variance 1, or what was measured of the channels they see."
     )
-    return Table("construction", caption, numbers, pd.DataFrame(shown))
+    return Table.of("construction", caption, pd.DataFrame(rows), columns, {"pair": pairs})
 
 
 def difference(value: float) -> str:
     """Write a difference of logits: ``0``, ``3.1e-05``, ``0.12``."""
     return "0" if value == 0 else f"{value:.1e}" if value < 0.001 else f"{value:.2g}"
-
-
-def _spread(errors: NDArray[np.float64]) -> str:
-    mean = mean_interval(errors)
-    return spread(mean.estimate, mean.sd, mean.seeds)

@@ -4,7 +4,6 @@ The experiment that He et al. 2015 (arXiv 1512.03385), section 1, leave open: "o
 find solutions that are comparably good or better than the constructed solution".
 """
 
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,14 +16,13 @@ from study.report.figures.continuation import (
     continuation_data,
     continuation_drawing,
 )
-from study.report.tables.writer import NOTHING, Table, count
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import Column, Table, count, or_nothing, with_interval
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.interval import Interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
 from study.verdict.findings import METRIC
-from study.verdict.text import bounds, points, size
+from study.verdict.text import points
 
 Fate = Literal["stays", "improves", "returns", "leaves", "unclear"]
 SHORT: dict[Fate, str] = {
@@ -57,27 +55,21 @@ class Outcome(NamedTuple):
         return f"plain-{self.panel.deep} built from plain-{self.panel.shallow}, at rate {self.panel.rate:.3g}"
 
 
-def continuation_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell what becomes of deep nets that are trained on from a solution; None where none were.
-
-    Args:
-        evidence: with the table `continuation`.
-        folder: where figures go.
-    """
+@chapter("continuation", "Does training stay at a good solution?")
+def continuation_chapter(evidence: Evidence) -> Findings | None:
+    """Tell what becomes of deep nets that are trained on from a solution; None where none were."""
     data = continuation_data(evidence.rows("continuation"), evidence.runs)
     if data is None:
         return None
     smallest = evidence.smallest_effect
     nets = outcomes(data, c.resolution(evidence.runs, METRIC), smallest)
-    sentences = write("why/continuation", **findings(data, nets, evidence.runs, smallest))
     ends = [
         f"{net.name}, noise {net.course.noise:g}: {net.course.mean[0]:.2f}% at first, {net.highest:.2f}% at most, "
         f"{net.course.mean[-1]:.2f}% at the end"
         for net in nets
     ]
-    heading = ("continuation", "Does training stay at a good solution?")
     drawing = continuation_drawing(data, f"Charts of training error by iteration. {'; '.join(ends)}.")
-    return evidence.chapter(folder, heading, sentences, [drawing], [outcomes_table(nets, smallest)])
+    return Findings(find_fates(data, nets, evidence.runs, smallest), [drawing], [outcomes_table(nets, smallest)])
 
 
 def outcomes(data: ContinuationData, resolution: float, smallest: float) -> tuple[Outcome, ...]:
@@ -108,7 +100,9 @@ def _outcome(panel: Panel, course: Course, base: Course, resolution: float, smal
     return Outcome(panel, course, float(start.mean()), float(course.mean.max()), left_at, final, fate)
 
 
-def findings(data: ContinuationData, nets: tuple[Outcome, ...], runs: pd.DataFrame, smallest: float) -> dict[str, Any]:
+def find_fates(
+    data: ContinuationData, nets: tuple[Outcome, ...], runs: pd.DataFrame, smallest: float
+) -> dict[str, Any]:
     """Return what the sentences tell: of nets as built, of the shallow nets beside them and of those with noise.
 
     Args:
@@ -195,33 +189,24 @@ def outcomes_table(nets: tuple[Outcome, ...], smallest: float) -> Table:
         }
         for net in nets
     ]
-    numbers = pd.DataFrame(rows)
-    shown = [
-        {
-            "Net": f"plain-{net.panel.shallow} as plain-{net.panel.deep}",
-            "Rate": f"{net.panel.rate:.3g}",
-            "Noise": f"{net.course.noise:g}",
-            "First error (%)": points(float(net.course.mean[0])),
-            "Highest (%)": points(net.highest),
-            "Above the solution from iteration": count(net.left_at),
-            "Last (%)": points(float(net.course.mean[-1])),
-            "Last minus solution (points)": _difference(net.final),
-            "Weights moved (% of their norm)": NOTHING if np.isnan(net.course.moved) else percent(net.course.moved),
-            "Training": SHORT[net.fate],
-        }
-        for net in nets
+    columns = [
+        Column("Net", ("net", "built"), "{} as {}".format),
+        Column("Rate", "lr", "{:.3g}".format),
+        Column("Noise", "noise", "{:g}".format),
+        Column("First error (%)", "first", points),
+        Column("Highest (%)", "highest", points),
+        Column("Above the solution from iteration", "left_at", count),
+        Column("Last (%)", "last", points),
+        Column("Last minus solution (points)", ("difference", "low", "high", "seeds"), with_interval(points)),
+        Column("Weights moved (% of their norm)", "moved", or_nothing(percent)),
+        Column("Training", "fate", SHORT.__getitem__),
     ]
     caption = (
         "Deep plain nets trained on from a solution that was built, and from it with noise: training errors, mean over "
         f"seeds, with the 95% interval of the difference to the solution (number of seeds), which within {smallest:g} "
         "points counts as none."
     )
-    return Table("continuation", caption, numbers, pd.DataFrame(shown))
-
-
-def _difference(final: Interval) -> str:
-    ends = "" if np.isnan(final.low) else f", {bounds(final)}"
-    return f"{size(final)}{ends} ({final.seeds})"
+    return Table.of("continuation", caption, pd.DataFrame(rows), columns)
 
 
 def percent(share: float) -> str:

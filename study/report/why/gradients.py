@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,13 +10,12 @@ import pandas as pd
 from study.errors import StudyError
 from study.report.figures.gradients import SOURCE, gradients_drawing, weights_drawing
 from study.report.moments import label, moments_of
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import Column, Table, number, wide_table, with_interval
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
 from study.statistics.interval import Interval, geometric_mean
 from study.verdict import selection as c
-from study.verdict.text import capital, number
+from study.verdict import text
 
 EXPLOSION = 2.0
 """Powers of ten over all layers from which on growth counts as an explosion."""
@@ -37,48 +35,39 @@ class NetGrowth(NamedTuple):
     """By moment, indexed by run."""
 
 
-def gradients_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell how gradients grow by layer and what is left of it later; None where none were measured.
-
-    Args:
-        evidence: with the table `gradients`.
-        folder: where figures go.
-    """
+@chapter("gradients", "Do gradients vanish or explode?")
+def gradients_chapter(evidence: Evidence) -> Findings | None:
+    """Tell how gradients grow by layer and what is left of it later; None where none were measured."""
     rows = evidence.at_moments("gradients")
     nets = growths(rows)
     gradients = gradients_drawing(rows) if nets else None
     if gradients is None:
         return None
-    drawings = [drawing for drawing in (gradients, weights_drawing(rows)) if drawing is not None]
-    sentences = write(
-        "why/gradients",
-        start=_deepest(net for net in nets if 0.0 in net.means),
-        nets=_deepest(nets),
-        held=_held_back(rows, nets),
-        outcome=outcome,
-        fold=fold,
-        change=change,
-        log=math.log,
-        theory=BATCH_NORM_GROWTH,
-        source=SOURCE,
-    )
-    heading = ("gradients", "Do gradients vanish or explode?")
-    return evidence.chapter(folder, heading, sentences, drawings, [growth_table(nets)])
+    weights = weights_drawing(rows)
+    facts = {
+        "start": _deepest(net for net in nets if 0.0 in net.means),
+        "nets": _deepest(nets),
+        "held": _held_back(rows, nets),
+        "outcome": outcome,
+        "fold": fold,
+        "change": change,
+        "log": math.log,
+        "theory": BATCH_NORM_GROWTH,
+        "source": SOURCE,
+    }
+    return Findings(facts, [gradients, weights] if weights is not None else [gradients], [growth_table(nets)])
 
 
 def growths(rows: pd.DataFrame) -> tuple[NetGrowth, ...]:
     """Return each net's growth a layer at each moment (`fit_growth`); seeds whose gradients can't be fitted are out."""
     nets = []
-    for architecture in c.architectures(rows):
-        kind = rows[rows["architecture"] == architecture]
-        for depth in c.depths(kind):
-            part = kind[kind["depth"] == depth]
-            seeds = {moment: run_growths(part[part["moment"] == moment]) for moment in moments_of(part)}
-            seeds = {moment: fits for moment, fits in seeds.items() if len(fits)}
-            if seeds:
-                means = {moment: geometric_mean(fits) for moment, fits in seeds.items()}
-                layers = int(part["layer"].max())
-                nets.append(NetGrowth(str(part["net"].iloc[0]), architecture, depth, layers, means, seeds))
+    for net, part in c.ordered(rows).groupby("net", sort=False):
+        seeds = {moment: run_growths(part[part["moment"] == moment]) for moment in moments_of(part)}
+        seeds = {moment: fits for moment, fits in seeds.items() if len(fits)}
+        if seeds:
+            first, layers = part.iloc[0], int(part["layer"].max())
+            means = {moment: geometric_mean(fits) for moment, fits in seeds.items()}
+            nets.append(NetGrowth(str(net), first["architecture"], int(first["depth"]), layers, means, seeds))
     return tuple(nets)
 
 
@@ -116,7 +105,7 @@ def outcome(growth: Interval, steps: int) -> Outcome:
 def fold(rate: float, steps: int) -> str:
     """Write what a growth comes to over layers: ``30,000-fold``."""
     power = steps * math.log10(rate)
-    return f"{number(10**power, 1 if power >= 1 else 2)}-fold" if abs(power) < 6 else f"10 to the {power:.0f}-fold"
+    return f"{text.number(10**power, 1 if power >= 1 else 2)}-fold" if abs(power) < 6 else f"10 to the {power:.0f}-fold"
 
 
 def change(net: NetGrowth, moment: float) -> Interval:
@@ -133,23 +122,20 @@ def _held_back(rows: pd.DataFrame, nets: tuple[NetGrowth, ...]) -> dict[str, Any
     later = [moment for net in plain for moment in net.means if moment > 0]
     if not later:
         return None
-    net = rows[(rows["architecture"] == "plain") & (rows["depth"] == plain[0].depth)]
+    net = rows[rows["net"] == plain[0].net]
     turns = [float(third.mean(axis=1).mean()) for third in _thirds(net, later[0], "turn")]
     longer = geometric_mean(_changed(net, later[0], "weight_norm")[0])
     slower = [_rate_change(net, moment) for moment in (later[0], later[-1])]
     if not (longer.seeds and slower[0].seeds and slower[-1].seeds) or math.isnan(sum(turns)):
         return None
     others = {
-        other.net: _rate_change(
-            rows[(rows["architecture"] == other.architecture) & (rows["depth"] == other.depth)], later[-1]
-        )
+        other.net: _rate_change(rows[rows["net"] == other.net], later[-1])
         for other in _deepest(nets)
         if other.architecture == "residual"
     }
-    moments = later[:1] if len(later) == 1 else [later[0], later[-1]]
     return {
         "net": plain[0].net,
-        "moments": moments,
+        "moments": sorted({later[0], later[-1]}),
         "turns": turns,
         "longer": longer,
         "slower": slower,
@@ -194,21 +180,14 @@ def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
         for net in nets
         for moment, growth in net.means.items()
     ]
-    numbers = pd.DataFrame(rows)
-    columns = {"Net": [net.net for net in nets]}
-    for moment in sorted(set(numbers["moment"])):
-        columns[capital(label(moment))] = [_cell(net.means.get(moment)) for net in nets]
     caption = (
         "Factor by which the norm of the gradient grows a layer toward the input, fitted to the logarithms over all "
         "3x3 layers but the first: geometric mean over seeds and 95% interval (number of seeds). Above 1 gradients "
         f"explode, below they vanish; theory for batch norm and ReLU: {BATCH_NORM_GROWTH:.3f} ({SOURCE})."
     )
-    return Table("gradient-growth", caption, numbers, pd.DataFrame(columns))
+    return wide_table("gradient-growth", caption, pd.DataFrame(rows), "moment", _moment_columns)
 
 
-def _cell(growth: Interval | None) -> str:
-    if growth is None:
-        return NOTHING
-    if math.isnan(growth.low):
-        return f"{growth.estimate:.3f} (1)"
-    return f"{growth.estimate:.3f}, {growth.low:.3f} to {growth.high:.3f} ({growth.seeds})"
+def _moment_columns(moment: float) -> list[Column]:
+    growth = with_interval(number(".3f"))
+    return [Column(text.capital(label(moment)), ("estimate", "low", "high", "n"), growth)]

@@ -1,18 +1,14 @@
 """The chapter on lesions: whether residual nets depend less on single blocks, and on their order, than plain ones."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
 from study.report.figures.lesion import block_places, lesion_drawings
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import Column, Table, or_nothing
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import compare, deepest_pair
-from study.verdict import selection as c
 from study.verdict.text import interval, points
 
 CLEAR = 5.0
@@ -21,32 +17,17 @@ LEAST = 6
 """Reorderings that a rank correlation takes."""
 
 
-def lesion_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell what single blocks and their order are worth; None where it wasn't measured.
-
-    Args:
-        evidence: with the tables `lesion` and, where there is one, `reordering`.
-        folder: where figures go.
-    """
-    rows, orders = _finite(evidence.ended("lesion")), _finite(evidence.ended("reordering"))
+@chapter("lesion", "Do nets with shortcuts depend less on each block?")
+def lesion_chapter(evidence: Evidence) -> Findings | None:
+    """Tell what single blocks and their order are worth; None where it wasn't measured."""
+    rows, orders = evidence.compared("lesion", "rise"), evidence.compared("reordering", "rise")
     if rows.empty and orders.empty:
         return None
     guessing = 100 * (1 - 1 / float(evidence.runs["classes"].dropna().min()))
     drawings = lesion_drawings(rows, orders, guessing)
     if not drawings:
         return None
-    heading = ("lesion", "Do nets with shortcuts depend less on each block?")
-    sentences = write(
-        "why/lesion", **findings(rows, orders, guessing), guessing=guessing, clear=CLEAR, interval=interval
-    )
-    return evidence.chapter(folder, heading, sentences, drawings, [lesion_table(rows, orders)])
-
-
-def _finite(rows: pd.DataFrame) -> pd.DataFrame:
-    if rows.empty:
-        return rows
-    kinds = rows["architecture"].isin(["plain", "residual"])
-    return c.ordered(rows[kinds & np.isfinite(rows["rise"])])
+    return Findings(find_lesions(rows, orders, guessing), drawings, [lesion_table(rows, orders)])
 
 
 def by_run(rows: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +37,7 @@ def by_run(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(keys, sort=False)[["rise", "whole"]].mean().reset_index()
 
 
-def findings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: float) -> dict[str, Any]:
+def find_lesions(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: float) -> dict[str, Any]:
     """Return what lesions show of the deepest plain and the residual net as deep, each None where it isn't known.
 
     Args:
@@ -76,6 +57,9 @@ def findings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: float) 
         "order": compare(by_run(reorderings), order, "rise", CLEAR) if order else None,
         "correlation": _correlation(reorderings[reorderings["net"] == order[1]]) if order else None,
         "alone": {"net": alone, "rise": float(rows["rise"].mean())},
+        "guessing": guessing,
+        "clear": CLEAR,
+        "interval": interval,
     }
 
 
@@ -120,41 +104,37 @@ def _correlation(orders: pd.DataFrame) -> tuple[float, int] | None:
 def lesion_table(rows: pd.DataFrame, orders: pd.DataFrame) -> Table:
     """Return a row a net: what one block is worth in the mean and at most, and another order."""
     each = rows[rows["kind"] == "each"]
-    means = by_run(each)
-    shuffled = by_run(orders) if len(orders) else pd.DataFrame(columns=["net", "rise"])
-    nets: list[dict[str, Any]] = []
-    for net, part in each.groupby("net", sort=False):
-        runs, rises = means[means["net"] == net], part.groupby("block")["rise"].mean()
+    runs, shuffled = by_run(each), by_run(orders) if len(orders) else pd.DataFrame(columns=["net", "rise"])
+    numbers: list[dict[str, Any]] = []
+    for net, part in runs.groupby("net", sort=False):
+        blocks = each[each["net"] == net].groupby("block")["rise"].mean()
         row = {
             "net": net,
-            "seeds": len(runs),
-            "error": float(runs["whole"].mean()),
-            "blocks": len(rises),
-            "mean_rise": float(runs["rise"].mean()),
-            "median_rise": float(rises.median()),
-            "largest_rise": float(rises.max()),
-            "needed": rises.idxmax(),
-            "harmless": 100 * float((rises < 1).mean()),
-            "reordered": float(shuffled.loc[shuffled["net"] == net, "rise"].mean()),
+            "seeds": len(part),
+            "error": part["whole"].mean(),
+            "blocks": len(blocks),
+            "mean_rise": part["rise"].mean(),
+            "median_rise": blocks.median(),
+            "largest_rise": blocks.max(),
+            "needed": blocks.idxmax(),
+            "harmless": 100 * (blocks < 1).mean(),
+            "reordered": shuffled.loc[shuffled["net"] == net, "rise"].mean(),
         }
-        nets.append(row)
+        numbers.append(row)
+    columns = [
+        Column("Net", "net"),
+        Column("Seeds", "seeds"),
+        Column("Error (%)", "error", points),
+        Column("Blocks", "blocks"),
+        Column("Mean rise", "mean_rise", points),
+        Column("Median rise", "median_rise", points),
+        Column("Largest rise", ("largest_rise", "needed"), lambda rise, block: f"{points(rise)} ({block})"),
+        Column("Below a point (%)", "harmless", "{:.0f}".format),
+        Column("Reordered", "reordered", or_nothing(points)),
+    ]
     caption = (
         "What a trained net's error, on the images that probes see, rises by without one block, in points: mean and "
         "median over blocks, the largest with its block, the share of blocks that are worth less than a point, and the "
         "mean over reorderings."
     )
-    shown = [
-        {
-            "Net": net["net"],
-            "Seeds": str(net["seeds"]),
-            "Error (%)": points(net["error"]),
-            "Blocks": str(net["blocks"]),
-            "Mean rise": points(net["mean_rise"]),
-            "Median rise": points(net["median_rise"]),
-            "Largest rise": f"{points(net['largest_rise'])} ({net['needed']})",
-            "Below a point (%)": f"{net['harmless']:.0f}",
-            "Reordered": NOTHING if pd.isna(net["reordered"]) else points(net["reordered"]),
-        }
-        for net in nets
-    ]
-    return Table("why-lesion", caption, pd.DataFrame(nets), pd.DataFrame(shown))
+    return Table.of("why-lesion", caption, pd.DataFrame(numbers), columns)

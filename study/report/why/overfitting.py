@@ -1,13 +1,11 @@
 """The chapter on overfitting: whether a deep plain net errs on test images though it has learned its own."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from study.report.figures.overfitting import overfitting_drawing
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.interval import Interval
 from study.statistics.welch import difference
 from study.verdict import selection as c
@@ -27,19 +25,13 @@ class Changes(NamedTuple):
     gaps: Interval
 
 
-def overfitting_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell whether the deepest plain net's test error is one of overfitting; None without two that have a test error.
-
-    Args:
-        evidence: of which the runs are used.
-        folder: where figures go.
-    """
+@chapter("overfitting", "Is it overfitting?")
+def overfitting_chapter(evidence: Evidence) -> Findings | None:
+    """Tell whether the deepest plain net errs by overfitting; None without two plain nets that have a test error."""
     changes = find_changes(evidence.runs)
     if changes is None:
         return None
-    drawing = overfitting_drawing(evidence.runs, changes.gap, changes.shallow)
-    sentences = write("why/overfitting", **changes._asdict())
-    return evidence.chapter(folder, ("overfitting", "Is it overfitting?"), sentences, [drawing])
+    return Findings(changes._asdict(), [overfitting_drawing(evidence.runs, changes.gap, changes.shallow)])
 
 
 def find_changes(runs: pd.DataFrame) -> Changes | None:

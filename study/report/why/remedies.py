@@ -1,27 +1,23 @@
 """The chapter on remedies: what besides the shortcut repairs a plain net, and how much of a shortcut it takes."""
 
 import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from study.report.figures.remedies import DoseLine, Row, doses_drawing, remedies_drawing
-from study.report.tables.results import spread
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
+from study.report.tables.results import spread_of
+from study.report.tables.writer import NOTHING, Column, Table, or_nothing, with_interval
 from study.report.why.arms import WITHIN, Arm, Effect, arms, doses, in_words, rises
-from study.report.why.chapter import Chapter, Evidence
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.growth import BATCH_NORM_GROWTH
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
 from study.verdict.findings import METRIC
 from study.verdict.rule import ALPHA
-from study.verdict.text import bounds, size
+from study.verdict.text import points
 
 LEAST_RANKED = 5
 """Fewest variants for an order of growths and errors: no order of four differs from chance."""
@@ -39,22 +35,31 @@ SHORT: dict[Effect, str] = {
 }
 
 
-def remedies_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell which variants remove the rise of training error with depth; None where there is one variant only.
+CAPTION = (
+    "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
+    "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
+    "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
+    "without a remedy. A diverged run counts with the error of guessing."
+)
+GROWTH_CAPTION = (
+    " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
+    f"over seeds; theory for batch norm and ReLU without shortcuts: {BATCH_NORM_GROWTH:.3f} (Yang et al. 2019, "
+    "arXiv 1902.08129)."
+)
 
-    Args:
-        evidence: with runs of other variants, and the table `gradients` where it was measured.
-        folder: where figures go.
-    """
+
+@chapter("remedies", "What repairs it?")
+def remedies_chapter(evidence: Evidence) -> Findings | None:
+    """Tell which variants remove the rise of training error with depth; None where there is one variant only."""
     nets = arms(evidence)
     if all(arm.base for arm in nets):
         return None
     resolution = c.resolution(evidence.others, METRIC)
     lines = doses(evidence)
-    sentences = write("why/remedies", **findings(nets, lines, resolution, evidence.smallest_effect))
+    facts = find_effects(nets, lines, resolution, evidence.smallest_effect)
     rows = [_row(arm) for arm in nets]
     drawings = [remedies_drawing(rows, resolution), *([doses_drawing(lines, resolution)] if lines else [])]
-    return evidence.chapter(folder, ("remedies", "What repairs it?"), sentences, drawings, [remedies_table(nets)])
+    return Findings(facts, drawings, [remedies_table(nets)])
 
 
 def _row(arm: Arm) -> Row:
@@ -71,7 +76,9 @@ def _row(arm: Arm) -> Row:
     )
 
 
-def findings(nets: tuple[Arm, ...], lines: tuple[DoseLine, ...], resolution: float, smallest: float) -> dict[str, Any]:
+def find_effects(
+    nets: tuple[Arm, ...], lines: tuple[DoseLine, ...], resolution: float, smallest: float
+) -> dict[str, Any]:
     """Return what there is to repair, what repairs it, what doesn't, and how much of a shortcut it takes.
 
     Args:
@@ -150,36 +157,24 @@ def remedies_table(nets: tuple[Arm, ...]) -> Table:
         }
         for arm in nets
     ]
-    numbers = pd.DataFrame(rows)
     growth = any(arm.growth.seeds for arm in nets)
-    shown = [
-        {
-            "Remedy": label(arm),
-            "Learning rate": ", ".join(f"{rate:g}" for rate in arm.rates) or NOTHING,
-            "Layers": f"{arm.shallow}, {arm.deep}" if arm.shallow < arm.deep and not arm.borrowed else str(arm.deep),
-            "Shallow net (%)": NOTHING if arm.borrowed else _spread(arm.shallow_errors, 0),
-            "Deep net (%)": _spread(arm.deep_errors, arm.diverged),
-            "Rise (points)": _range(arm.rise),
-            "Removed (points)": NOTHING if _is_plain(arm) else _range(arm.removed),
-            "Share": _share(arm),
-            "The rise is": "" if _is_plain(arm) else SHORT[arm.effect],
-            **({"Growth of gradients a layer": _growth(arm)} if growth else {}),
-        }
-        for arm in nets
+    rise = with_interval(points)
+    columns = [
+        Column("Remedy", "arm", label),
+        Column("Learning rate", "arm", lambda arm: ", ".join(f"{rate:g}" for rate in arm.rates) or NOTHING),
+        Column("Layers", "arm", _layers),
+        Column("Shallow net (%)", "arm", lambda arm: NOTHING if arm.borrowed else spread_of(arm.shallow_errors)),
+        Column("Deep net (%)", "arm", _deep_errors),
+        Column("Rise (points)", ("rise", "rise_low", "rise_high"), rise),
+        Column("Removed (points)", "arm", lambda arm: NOTHING if _is_plain(arm) else rise(*arm.removed[:3])),
+        Column("Share", "arm", _share),
+        Column("The rise is", "arm", lambda arm: "" if _is_plain(arm) else SHORT[arm.effect]),
     ]
-    caption = (
-        "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
-        "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
-        "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
-        "without a remedy. A diverged run counts with the error of guessing."
-    )
     if growth:
-        caption += (
-            " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
-            f"over seeds; theory for batch norm and ReLU without shortcuts: {BATCH_NORM_GROWTH:.3f} (Yang et al. 2019, "
-            "arXiv 1902.08129)."
-        )
-    return Table("remedies", caption, numbers, pd.DataFrame(shown))
+        factor = or_nothing("{:.3f} ({})".format)
+        columns.append(Column("Growth of gradients a layer", ("growth", "growth_seeds"), factor))
+    caption = CAPTION + GROWTH_CAPTION if growth else CAPTION
+    return Table.of("remedies", caption, pd.DataFrame(rows), columns, {"arm": nets})
 
 
 def label(arm: Arm) -> str:
@@ -192,26 +187,18 @@ def _is_plain(arm: Arm) -> bool:
     return arm.base and arm.architecture == "plain"
 
 
-def _spread(errors: NDArray[np.float64], diverged: int) -> str:
-    mean = mean_interval(errors)
-    text = spread(mean.estimate, mean.sd, mean.seeds)
-    return f"{text}, {diverged} diverged" if diverged else text
+def _layers(arm: Arm) -> str:
+    return f"{arm.shallow}, {arm.deep}" if arm.shallow < arm.deep and not arm.borrowed else str(arm.deep)
+
+
+def _deep_errors(arm: Arm) -> str:
+    return f"{spread_of(arm.deep_errors)}{f', {arm.diverged} diverged' if arm.diverged else ''}"
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float]:
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def _range(points: Interval) -> str:
-    if math.isnan(points.estimate):
-        return NOTHING
-    return size(points) if math.isnan(points.low) else f"{size(points)}, {bounds(points)}"
-
-
 def _share(arm: Arm) -> str:
     has_share = arm.effect in ("removes", "partly") and not math.isnan(arm.share)
     return f"{100 * arm.share:.0f}%" if has_share and not _is_plain(arm) else NOTHING
-
-
-def _growth(arm: Arm) -> str:
-    return f"{arm.growth.estimate:.3f} ({arm.growth.seeds})" if arm.growth.seeds else NOTHING

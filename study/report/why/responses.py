@@ -1,27 +1,21 @@
 """The chapter on responses, the paper's Figure 7: whether residual layers change the signal less than plain ones."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 
 from study.report.figures.responses import responses_drawing
 from study.report.moments import END
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import deepest_pair
 from study.statistics.interval import geometric_mean
 from study.statistics.welch import ratio
 from study.verdict import selection as c
 
 
-def responses_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell whether residual responses are the smaller, and fall with depth; None where none were measured at the end.
-
-    Args:
-        evidence: with the table `responses`.
-        folder: where figures go.
-    """
+@chapter("responses", "Do layers with shortcuts change less?")
+def responses_chapter(evidence: Evidence) -> Findings | None:
+    """Tell whether residual responses are smaller, and fall with depth; None where none were measured at the end."""
     rows = evidence.at_moments("responses")
     drawing = responses_drawing(rows) if len(rows) else None
     if drawing is None:
@@ -30,15 +24,14 @@ def responses_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     by_net = {str(net): part["size"] for net, part in sizes.groupby("net")}
     ends = [(kind, nets) for kind in c.architectures(sizes) if (nets := _ends(sizes, kind))]
     pair = deepest_pair(sizes)
-    sentences = write(
-        "why/responses",
-        pair=pair,
-        smaller=ratio(by_net[pair[1]], by_net[pair[0]]) if pair else None,
-        changes=[(kind, nets, ratio(by_net[nets[1]], by_net[nets[0]])) for kind, nets in ends],
-        alone={net: geometric_mean(size) for net, size in by_net.items()},
-        paper="the paper (section 4.2, Figure 7)",
-    )
-    return evidence.chapter(folder, ("responses", "Do layers with shortcuts change less?"), sentences, [drawing])
+    facts = {
+        "pair": pair,
+        "smaller": ratio(by_net[pair[1]], by_net[pair[0]]) if pair else None,
+        "changes": [(kind, nets, ratio(by_net[nets[1]], by_net[nets[0]])) for kind, nets in ends],
+        "alone": {net: geometric_mean(size) for net, size in by_net.items()},
+        "paper": "the paper (section 4.2, Figure 7)",
+    }
+    return Findings(facts, [drawing])
 
 
 def _ends(sizes: pd.DataFrame, kind: str) -> tuple[str, str] | None:

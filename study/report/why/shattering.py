@@ -4,16 +4,14 @@ Balduzzi et al. 2017, "The Shattered Gradients Problem" (arXiv 1702.08591).
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from study.report.figures.shattering import shattering_drawing
 from study.report.moments import label, moments_of
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import Column, Table, or_nothing, wide_table
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import deepest_pair
 from study.statistics.interval import Interval, mean_interval
 from study.statistics.welch import ROUNDING, difference
@@ -21,24 +19,18 @@ from study.verdict import selection as c
 from study.verdict.text import number
 
 
-def shattering_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell how gradients at neighbouring points decorrelate with depth; None where it wasn't measured.
-
-    Args:
-        evidence: with the table `shattering`.
-        folder: where figures go.
-    """
+@chapter("shattering", "Are gradients shattered?")
+def shattering_chapter(evidence: Evidence) -> Findings | None:
+    """Tell how gradients at neighbouring points decorrelate with depth; None where it wasn't measured."""
     rows = evidence.at_moments("shattering")
     drawing = shattering_drawing(rows) if len(rows) else None
     if drawing is None:
         return None
     near = rows[rows["lag"] == 1]
-    heading = ("shattering", "Are gradients shattered?")
-    sentences = write("why/shattering", **findings(near), distance=float(near["distance"].mean()))
-    return evidence.chapter(folder, heading, sentences, [drawing], [half_table(near)])
+    return Findings(find_decay(near), [drawing], [half_table(near)])
 
 
-def findings(near: pd.DataFrame) -> dict[str, Any]:
+def find_decay(near: pd.DataFrame) -> dict[str, Any]:
     """Return how alike gradients of neighbouring points are at the first moment and the last, and what changed.
 
     Args:
@@ -47,16 +39,17 @@ def findings(near: pd.DataFrame) -> dict[str, Any]:
     first, last = moments_of(near)[0], moments_of(near)[-1]
     known = near[near["autocorrelation"].notna()]
     start, end = known[known["moment"] == first], known[known["moment"] == last]
-    starts = [_by_depth(near, start[start["architecture"] == kind]) for kind in c.architectures(start)]
-    ends = [_later(near, end[end["architecture"] == kind], first, last) for kind in c.architectures(end)]
     pair = deepest_pair(start)
     return {
         "first": first,
         "last": last,
-        "starts": starts,
+        "starts": [_by_depth(near, start[start["architecture"] == kind]) for kind in c.architectures(start)],
         "pair": pair,
         "contrast": difference(_seeds(start, pair[1]), _seeds(start, pair[0]), ROUNDING) if pair else None,
-        "ends": ends if last > first else [],
+        "ends": [_later(near, end[end["architecture"] == kind], first, last) for kind in c.architectures(end)]
+        if last > first
+        else [],
+        "distance": float(near["distance"].mean()),
     }
 
 
@@ -93,29 +86,32 @@ def _later(near: pd.DataFrame, end: pd.DataFrame, first: float, last: float) -> 
 
 def half_table(near: pd.DataFrame) -> Table:
     """Return the autocorrelation of neighbouring points and the distance at which it has fallen to a half."""
-    shown, numbers = [], []
-    for kind in c.architectures(near):
-        for depth in c.depths(near[near["architecture"] == kind]):
-            net = c.net_name(near, kind, depth)
-            cells = {"Net": net}
-            for moment in moments_of(near):
-                row, texts = _cell(near[(near["net"] == net) & (near["moment"] == moment)])
-                numbers.append({"net": net, "moment": moment, **row})
-                cells |= {f"{head}, {label(moment)}": text for head, text in texts.items()}
-            shown.append(cells)
+    rows = []
+    for net in c.ordered(near)["net"].unique():
+        for moment in moments_of(near):
+            seeds = near[(near["net"] == net) & (near["moment"] == moment) & near["autocorrelation"].notna()]
+            medians = seeds[["autocorrelation", "half_distance", "distance"]].median()
+            rows.append({"net": net, "moment": moment, "seeds": float(len(seeds)), **medians})
+    numbers = pd.DataFrame(rows)
     caption = (
         "Autocorrelation of gradients at neighbouring points, and the distance, as a share of the line, at which it "
         "falls to a half: medians over seeds (number of seeds). Neighbours are "
         f"{number(float(near['distance'].mean()))} of a line apart, so that a shorter distance is an upper bound."
     )
-    return Table("shattering", caption, pd.DataFrame(numbers), pd.DataFrame(shown))
+    table = wide_table("shattering", caption, numbers, "moment", _moment_columns)
+    return table._replace(numbers=numbers.drop(columns="distance"))
 
 
-def _cell(rows: pd.DataFrame) -> tuple[dict[str, float], dict[str, str]]:
-    known = rows[rows["autocorrelation"].notna()]
-    if known.empty:
-        return {"seeds": 0}, {"Neighbours": NOTHING, "Half at": NOTHING}
-    neighbours, half, step = (float(known[key].median()) for key in ("autocorrelation", "half_distance", "distance"))
-    where = f"< {number(step)}" if half < step else number(half) if math.isfinite(half) else "nowhere"
-    numbers = {"seeds": float(len(known)), "autocorrelation": neighbours, "half_distance": half}
-    return numbers, {"Neighbours": f"{round(neighbours, 2) + 0.0:.2f} ({len(known)})", "Half at": where}
+def _moment_columns(moment: float) -> list[Column]:
+    return [
+        Column(f"Neighbours, {label(moment)}", ("autocorrelation", "seeds"), or_nothing(_median)),
+        Column(f"Half at, {label(moment)}", ("distance", "half_distance"), or_nothing(_half)),
+    ]
+
+
+def _median(autocorrelation: float, seeds: float) -> str:
+    return f"{round(autocorrelation, 2) + 0.0:.2f} ({seeds:.0f})"
+
+
+def _half(step: float, half: float) -> str:
+    return f"< {number(step)}" if half < step else number(half) if math.isfinite(half) else "nowhere"

@@ -1,16 +1,14 @@
 """The chapter on slowness: whether deep plain nets learn exponentially slowly, as the paper conjectures."""
 
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from study.errors import StudyError
 from study.report.figures.slowness import slowness_drawing, steps
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import NOTHING, Column, Table, number, with_interval, with_rows
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.depth_laws import (
     LAWS,
     Crossing,
@@ -23,7 +21,8 @@ from study.statistics.depth_laws import (
     judge_depth_laws,
 )
 from study.verdict import selection as c
-from study.verdict.text import listed, number
+from study.verdict import text
+from study.verdict.text import listed
 
 THRESHOLDS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
 """Training errors, in percent, of which the chapter takes one."""
@@ -68,13 +67,9 @@ class Slowness(NamedTuple):
         return {row.law: row for row in rows if row.depth == depth}
 
 
-def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell how the iterations to a training error rise with depth; None of one depth, or without a constant rate.
-
-    Args:
-        evidence: of which the runs' curves are used.
-        folder: where figures go.
-    """
+@chapter("slowness", "Do deep plain nets learn exponentially slowly?")
+def slowness_chapter(evidence: Evidence) -> Findings | None:
+    """Tell how the iterations to a training error rise with depth; None of one depth, or without a constant rate."""
     if evidence.curves.empty:
         return None
     curves = constant_phase(evidence.curves[evidence.curves["run_id"].isin(evidence.runs["run_id"])])
@@ -84,15 +79,14 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         return None
     threshold = choose_threshold(curves)
     nets = [fit_laws(kind, crossings(curves[curves["architecture"] == kind], threshold)) for kind in kinds]
-    sentences = write(
-        "why/slowness",
-        nets=nets,
-        threshold=threshold,
-        slopes=_slopes(nets),
-        paper_doubling=PAPER_DOUBLING,
-        exp=math.exp,
-        steps=steps,
-    )
+    facts = {
+        "nets": nets,
+        "threshold": threshold,
+        "slopes": _slopes(nets),
+        "paper_doubling": PAPER_DOUBLING,
+        "exp": math.exp,
+        "steps": steps,
+    }
     times = pd.DataFrame(
         [(net.architecture, float(run.depth), float(run.step), run.crossed) for net in nets for run in net.crossings],
         columns=["architecture", "depth", "iterations", "crossed"],
@@ -101,10 +95,7 @@ def slowness_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
     thresholds = listed([f"{percent:g}" for percent in THRESHOLDS])
     rates = sorted({float(lr) for lr in evidence.runs["lr"].dropna()})
     drawing = slowness_drawing(times, fits, threshold, thresholds, rates)
-    tables = [fits_table(nets, threshold)] if any(net.fits for net in nets) else []
-    tables += [predictions_table(nets)] if any(net.judgement for net in nets) else []
-    heading = ("slowness", "Do deep plain nets learn exponentially slowly?")
-    return evidence.chapter(folder, heading, sentences, [drawing], tables)
+    return Findings(facts, [drawing], with_rows((fits_table(nets, threshold), predictions_table(nets))))
 
 
 def constant_phase(curves: pd.DataFrame) -> pd.DataFrame:
@@ -121,11 +112,17 @@ def constant_phase(curves: pd.DataFrame) -> pd.DataFrame:
 
 def crossings(curves: pd.DataFrame, threshold: float) -> tuple[Crossing, ...]:
     """Return when each run's training error first fell to the threshold."""
-    out = []
-    for _, run in curves.groupby("run_id", sort=False):
-        depth, seed = int(run["depth"].iloc[0]), int(run["seed"].iloc[0])
-        out.append(find_crossing(depth, seed, run["step"].tolist(), run["train_error"].tolist(), threshold=threshold))
-    return tuple(out)
+    runs = [run for _, run in curves.groupby("run_id", sort=False)]
+    return tuple(
+        find_crossing(
+            int(run["depth"].iloc[0]),
+            int(run["seed"].iloc[0]),
+            run["step"].tolist(),
+            run["train_error"].tolist(),
+            threshold=threshold,
+        )
+        for run in runs
+    )
 
 
 def choose_threshold(curves: pd.DataFrame) -> float:
@@ -165,49 +162,44 @@ def _slopes(nets: list[Slowness]) -> dict[str, float] | None:
 
 def fits_table(nets: list[Slowness], threshold: float) -> Table:
     """Return what was fitted to each architecture."""
-    fits = [(net.architecture, fit) for net in nets for fit in net.fits.values()]
-    shown = [
-        {
-            "Nets": kind,
-            "Law": fit.law,
-            "Exponent": f"{fit.slope:.3g}, {fit.slope_low:.3g} to {fit.slope_high:.3g}",
-            "Layers that double it": NOTHING
-            if math.isnan(fit.doubling) or fit.slope <= 0
-            else f"{number(fit.doubling)}, {number(fit.doubling_low)} to {number(fit.doubling_high)}",
-            "Runs": str(fit.runs),
-            "Not there": str(fit.censored),
-            "Log-likelihood": f"{fit.log_likelihood:.1f}",
-        }
-        for kind, fit in fits
+    fits = [{"architecture": net.architecture, **vars(fit)} for net in nets for fit in net.fits.values()]
+    columns = [
+        Column("Nets", "architecture"),
+        Column("Law", "law"),
+        Column("Exponent", ("slope", "slope_low", "slope_high"), with_interval(number(".3g"))),
+        Column("Layers that double it", ("slope", "doubling", "doubling_low", "doubling_high"), _doubling),
+        Column("Runs", "runs"),
+        Column("Not there", "censored"),
+        Column("Log-likelihood", "log_likelihood", "{:.1f}".format),
     ]
     caption = (
         f"Laws of the iterations T to {threshold:g}% training error at depth d, with 95% intervals: exponential, "
         "log T = a + b d, and power, log T = a + b log d. Runs that weren't there when the rate first fell count as "
         "taking longer (Tobin 1958, Econometrica 26)."
     )
-    numbers = pd.DataFrame([{"architecture": kind, **vars(fit)} for kind, fit in fits])
-    return Table("depth-laws", caption, numbers, pd.DataFrame(shown))
+    return Table.of("depth-laws", caption, pd.DataFrame(fits), columns)
+
+
+def _doubling(slope: float, doubling: float, low: float, high: float) -> str:
+    return with_interval(lambda layers, *_: text.number(layers))(doubling, low, high) if slope > 0 else NOTHING
 
 
 def predictions_table(nets: list[Slowness]) -> Table:
     """Return what laws fitted to the shallower nets say of the deeper ones."""
     judged = [(net.architecture, net.judgement) for net in nets if net.judgement is not None]
-    rows = [(kind, judgement.up_to, row) for kind, judgement in judged for row in judgement.predictions]
-    shown = [
-        {
-            "Nets": kind,
-            "Fitted up to": str(up_to),
-            "Law": row.law,
-            "Layers": str(row.depth),
-            "Predicted": steps(row.predicted),
-            "Observed": f"{'' if row.crossed else '> '}{steps(row.observed)}",
-            "p": f"{row.p:.2g}",
-        }
-        for kind, up_to, row in rows
+    rows = [{"architecture": kind, **vars(row)} for kind, judgement in judged for row in judgement.predictions]
+    columns = [
+        Column("Nets", "architecture"),
+        Column("Fitted up to", "up_to"),
+        Column("Law", "law"),
+        Column("Layers", "depth"),
+        Column("Predicted", "predicted", steps),
+        Column("Observed", ("crossed", "observed"), lambda crossed, seen: f"{'' if crossed else '> '}{steps(seen)}"),
+        Column("p", "p", "{:.2g}".format),
     ]
     caption = (
         "Iterations that laws fitted to the shallower nets predict for deeper ones, and the geometric mean over seeds "
         "of those observed (a lower bound where a seed wasn't there when the rate fell); p is that of the prediction."
     )
-    numbers = pd.DataFrame([{"architecture": kind, **vars(row)} for kind, _, row in rows])
-    return Table("depth-law-predictions", caption, numbers, pd.DataFrame(shown))
+    words = {"up_to": [judgement.up_to for _, judgement in judged for _ in judgement.predictions]}
+    return Table.of("depth-law-predictions", caption, pd.DataFrame(rows), columns, words)

@@ -1,16 +1,14 @@
 """The chapter on the loss around nets: whether it is less convex around deep plain nets, and shortcuts mend it."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from study.report.figures.surface import STATISTICS, surface_data, surface_drawings
 from study.report.metrics import axis
-from study.report.tables.writer import NOTHING, Table
-from study.report.text import write
-from study.report.why.chapter import Chapter, Evidence
+from study.report.tables.writer import Column, Table, or_nothing
+from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
 from study.verdict import selection as c
 from study.verdict.text import number
@@ -19,13 +17,9 @@ CLEAR = 10.0
 """Points by which shares of single slices must differ to count as different: another pair of directions moves them."""
 
 
-def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
-    """Tell whether the loss bends the wrong way more often around deep plain nets; None where it wasn't measured.
-
-    Args:
-        evidence: with the tables `surface`, `surface_summary` and, where there is one, `curvature`.
-        folder: where figures go.
-    """
+@chapter("surface", "Is the loss around deep plain nets less convex?")
+def surface_chapter(evidence: Evidence) -> Findings | None:
+    """Tell whether the loss bends the wrong way more often around deep plain nets; None where it wasn't measured."""
     rows, summary = evidence.ended("surface"), evidence.ended("surface_summary")
     if rows.empty or summary.empty:
         return None
@@ -35,12 +29,11 @@ def surface_chapter(evidence: Evidence, folder: Path) -> Chapter | None:
         return None
     summary = c.ordered(summary.assign(nonconvex=100 * summary["nonconvex"], basin=100 * summary["basin"]))
     sharp = evidence.ended("curvature")
-    heading = ("surface", "Is the loss around deep plain nets less convex?")
-    sentences = write("why/surface", **findings(summary, sharp), classes=classes, basin=surface.basin)
-    return evidence.chapter(folder, heading, sentences, surface_drawings(surface), [surface_table(summary, sharp)])
+    facts = find_convexity(summary, sharp) | {"classes": classes, "basin": surface.basin}
+    return Findings(facts, surface_drawings(surface), [surface_table(summary, sharp)])
 
 
-def findings(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]:
+def find_convexity(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]:
     """Return what is compared of the deepest plain net, the shallowest and the residual one as deep.
 
     Args:
@@ -100,29 +93,26 @@ def surface_table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
         numbers = numbers.merge(known, on=["run_id", "statistics"], how="left")
     else:
         numbers = numbers.assign(eigenvalue=math.nan, residual=math.nan, converged=False)
-    eigenvalues = zip(numbers["eigenvalue"], numbers["converged"], strict=True)
-    shown = {
-        "Net": [f"{net} seed {seed}" for net, seed in zip(numbers["net"], numbers["seed"], strict=True)],
-        "Statistics": numbers["statistics"],
-        "Loss (nats)": _cells(numbers["loss"], 3),
-        axis("basin"): _cells(numbers["basin"]),
-        axis("nonconvex"): _cells(numbers["nonconvex"]),
-        axis("minima"): [f"{value:.0f}" for value in numbers["minima"]],
-        "Curvature along 1": _cells(numbers["curvature_a"]),
-        "Curvature along 2": _cells(numbers["curvature_b"]),
-        axis("eigenvalue"): [
-            NOTHING if pd.isna(value) else f"{number(value, 3)}{'*' * (not converged)}"
-            for value, converged in eigenvalues
-        ],
-    }
+    digits = or_nothing(number)
+    columns = [
+        Column("Net", ("net", "seed"), "{} seed {}".format),
+        Column("Statistics", "statistics"),
+        Column("Loss (nats)", "loss", or_nothing(lambda loss: number(loss, 3))),
+        Column(axis("basin"), "basin", digits),
+        Column(axis("nonconvex"), "nonconvex", digits),
+        Column(axis("minima"), "minima", "{:.0f}".format),
+        Column("Curvature along 1", "curvature_a", digits),
+        Column("Curvature along 2", "curvature_b", digits),
+        Column(axis("eigenvalue"), ("eigenvalue", "converged"), or_nothing(_eigenvalue)),
+    ]
     caption = (
         "The loss around nets in numbers: at the net itself; the share of the slice whose loss is below that of "
         "guessing, and of its points those with a direction of negative curvature; local minima; second derivatives "
         "along the two directions (nats per filter norm squared); and the largest eigenvalue of the Hessian of all "
         "parameters, by power iteration, with running statistics (* not converged)."
     )
-    return Table("why-surface", caption, numbers, pd.DataFrame(shown))
+    return Table.of("why-surface", caption, numbers, columns)
 
 
-def _cells(values: "pd.Series[float]", digits: int = 2) -> list[str]:
-    return [NOTHING if pd.isna(value) else number(float(value), digits) for value in values]
+def _eigenvalue(value: float, converged: bool) -> str:
+    return f"{number(value, 3)}{'*' * (not converged)}"
