@@ -8,12 +8,10 @@ The workers are threads of one other process; connections, encryption, messages 
 import argparse
 import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
 from threading import Barrier, Thread
 
 from study.events import Epoch
-from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.base import Devices, Executor, Exit
 from study.launch.executors.listener import RemoteWorker, WorkerListener
 from study.launch.executors.remote import ConnectInfo, connect
 from study.launch.messages import Ready, TaskEvent
@@ -34,29 +32,17 @@ class MadeUpWorker(RemoteWorker):
         return Exit(0, "")
 
 
-class MadeUpCluster:
+class MadeUpCluster(Executor):
     """A cluster that has room for all at once."""
-
-    max_pending = 1_000_000
-    resources = ""
 
     def __init__(self) -> None:
         self.listener = WorkerListener("127.0.0.1")
+        self.accept = self.listener.connected
         self.calls: list[ConnectInfo] = []
-
-    @property
-    def accept(self) -> Connection:
-        return self.listener.ready
 
     def start(self, devices: Devices) -> MadeUpWorker:
         self.calls.append(self.listener.invite(devices, 1))
         return MadeUpWorker(self.listener, self.calls[-1])
-
-    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
-        return []
-
-    def rejection(self, info: Mapping[str, str]) -> str:
-        return ""
 
     def close(self) -> None:
         self.listener.close()

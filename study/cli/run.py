@@ -127,7 +127,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
     from study.config import load_grid
     from study.launch.display import Display, duration
     from study.launch.estimate.benchmark import SpeedCache
-    from study.launch.estimate.cost import costs_in_seconds, estimate, known_speeds
+    from study.launch.estimate.cost import estimate, time_cells
     from study.launch.executors.devices import choose_workers
     from study.launch.run_grid import make_plan
 
@@ -140,12 +140,9 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
         chosen_workers = choose_workers(
             hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run
         )
-        cache = SpeedCache(chosen_workers, plan.facts)
-        speeds, unknown = known_speeds(plan.cells, cache)
-        if unknown:
-            speeds |= cache.measure(unknown, display.loading)
-    timed = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
-    cost = estimate(timed, speeds, cache, plan.facts, grid.tune, chosen_workers)
+        speeds = SpeedCache(chosen_workers, plan.facts)
+        timed = time_cells(plan.cells, speeds, plan.facts, grid, display.loading)
+    cost = estimate(timed, plan.facts, grid.tune, chosen_workers)
     print_cells(grid.name, plan, cost, grid.tune.trials)
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)

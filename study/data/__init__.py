@@ -1,7 +1,7 @@
 """From images to batches: data sets by name, normalisation, and augmented batches on the device."""
 
 from study.data.augment import augmentation
-from study.data.batches import WHOLE, Shard, TrainBatches, augmented_batches, evaluation_batches
+from study.data.batches import WHOLE, Shard, TrainBatches, evaluation_batches
 from study.data.dataset import BadFile, Dataset, Split
 from study.data.describe import Description, describe
 from study.data.files import BadFilesError
@@ -23,7 +23,6 @@ __all__ = [
     "TrainBatches",
     "Views",
     "augmentation",
-    "augmented_batches",
     "derived_seed",
     "describe",
     "evaluation_batches",

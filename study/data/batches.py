@@ -151,47 +151,29 @@ def evaluation_batches(
     normalizer: Normalizer,
     *,
     augment: str,
+    seed: int | None = None,
     batch_size: int | None = None,
     device: torch.device | None = None,
     shard: Shard = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield every image of `split` once, clean and in order, with its label; for `imagenet` its centre crop.
+    """Yield every image of `split` once, in order, with its label: clean, which for `imagenet` is its centre crop.
 
-    Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
-    smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
+    With a `seed`, images are augmented as in training, with draws that no epoch of training uses. Images are
+    (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be smaller. Shards
+    of one size give as many batches each, of which the last may be empty, and each image once together.
     """
     changes = augmentation(augment)
     device = device or split.pixels.device
     normalizer = normalizer.to(device)
-    for _, images, labels in _in_order(split, batch_size, device, shard):
-        yield changes.clean(images, normalizer), labels
-
-
-def augmented_batches(
-    split: Split,
-    normalizer: Normalizer,
-    *,
-    augment: str,
-    seed: int,
-    batch_size: int | None = None,
-    device: torch.device | None = None,
-    shard: Shard = WHOLE,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield every image of `split` once, in order, augmented as in training, with draws that no epoch of training uses.
-
-    Images are (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be
-    smaller. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
-    """
-    changes = augmentation(augment)
-    device = device or split.pixels.device
-    normalizer = normalizer.to(device)
-    drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
-    draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
+    draws: tuple[Tensor, ...] = ()
+    if seed is not None:
+        drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
+        draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
     for positions, images, labels in _in_order(split, batch_size, device, shard):
-        if len(labels):
-            yield changes.apply(images, tuple(draw[positions] for draw in draws), normalizer), labels
+        if seed is None or not len(labels):  # some augmentations need an image
+            yield changes.clean(images, normalizer), labels
         else:
-            yield changes.clean(images, normalizer), labels  # no images, and some augmentations need one
+            yield changes.apply(images, tuple(draw[positions] for draw in draws), normalizer), labels
 
 
 def _generator(seed: int, *words: str | int) -> torch.Generator:

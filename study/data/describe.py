@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.data.batches import augmented_batches, evaluation_batches
+from study.data.batches import evaluation_batches
 from study.data.dataset import Dataset
 from study.data.measure import ChannelStatistics, Measures, channel_statistics, sum_of
 from study.data.normalize import Normalizer
@@ -137,7 +137,7 @@ def augmented_views(
     ((clean, _),) = evaluation_batches(split, normalizer, augment=augment)
     changed = []
     for view in range(views):
-        ((batch, _),) = augmented_batches(split, normalizer, augment=augment, seed=derived_seed(seed, "view", view))
+        ((batch, _),) = evaluation_batches(split, normalizer, augment=augment, seed=derived_seed(seed, "view", view))
         changed.append(_pixels(batch, normalizer))
     names = [dataset.classes[label] for label in split.labels.tolist()]
     return _pixels(clean, normalizer), np.stack(changed, axis=1), names

@@ -13,7 +13,7 @@ from study.data import Dataset, load_dataset
 from study.launch.dataset_record import record_data
 from study.launch.display import Display
 from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import costs_in_seconds, known_speeds
+from study.launch.estimate.cost import time_cells
 from study.launch.executors.base import Hardware, Limits
 from study.launch.executors.choose import choose_executor
 from study.launch.executors.devices import Workers, replicas_for
@@ -135,25 +135,23 @@ def run_grid(
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
     executor, workers = choose_executor(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
-    cache = SpeedCache(workers, plan.facts)
-    speeds, _ = known_speeds(plan.cells, cache)
-    cells = costs_in_seconds(plan.cells, speeds, cache, plan.facts, grid)
+    cells = time_cells(plan.cells, SpeedCache(workers, plan.facts), plan.facts, grid)
     run_logger = RunLogger(
         store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
     open_search = _search_opener(grid, storage, retry)
     queue = WorkQueue(grid, cells, plan.facts, open_search, leases, run_logger, only_search=only_search)
-    if not queue.states:
+    states = queue.unfinished()
+    if not states:
         executor.close()
         run_logger.note_effect()
         return Summary(earlier=queue.done_before)
     _show_notes(notes, display)
     _show_workers(workers, display, at_most=executor.accept is not None)
-    for state in queue.states:
-        spec = state.cell.specs[0]
-        state.replicas = replicas_for(spec, workers, plan.facts, speeds.get(cache.key(spec)))
+    for state in states:
+        state.replicas = replicas_for(state.cell.specs[0], workers, plan.facts, state.cell.speed)
         state.mixes = state.replicas > 1 and workers.devices[0][0] != "cpu"
-    pool = WorkerPool(executor, workers.devices, max(state.replicas for state in queue.states))
+    pool = WorkerPool(executor, workers.devices, max(state.replicas for state in states))
     scheduler = Scheduler(queue, run_logger, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in cells))
     return _run(scheduler, pool, retry, display)

@@ -1,7 +1,8 @@
 """Count the cost of a run's probes before they are made."""
 
 import math
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 from study.config import ProbePlan, RunSpec
 from study.nets.imagenet import STAGES
@@ -24,12 +25,7 @@ class Work:
     steps: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.forward + other.forward,
-            self.gradient + other.gradient,
-            self.product + other.product,
-            self.steps + other.steps,
-        )
+        return Work(*map(operator.add, astuple(self), astuple(other)))
 
     @property
     def images(self) -> float:

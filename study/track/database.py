@@ -8,6 +8,7 @@ Versions: the tables of MLflow 3.12, the oldest that pyproject.toml allows, to 3
 `UnreadableError` is raised and `find` asks MLflow's client instead.
 """
 
+import math
 import os
 import sqlite3
 from collections import defaultdict
@@ -16,17 +17,26 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from study.track import tags as tag
 from study.track.uri import database_path, exists, local_path
 
+Value = TypeVar("Value")
 Query = Callable[..., Iterable[Any]]
 """Runs a SELECT with ? for each value of the second argument; returns its rows."""
 IDS_PER_QUERY = 500
 RUNS_PER_QUERY, VALUES_PER_FETCH = 100, 10_000
 """Runs per query of `metric_values`, and rows fetched at a time."""
+TAGS = "SELECT run_uuid, key, value FROM tags WHERE run_uuid IN ({})"
+PARAMS = "SELECT run_uuid, key, value FROM params WHERE run_uuid IN ({})"
+METRICS = "SELECT run_uuid, key, CASE WHEN is_nan THEN NULL ELSE value END FROM latest_metrics WHERE run_uuid IN ({})"
+DIGESTS = (
+    "SELECT destination_id, digest FROM inputs JOIN datasets ON dataset_uuid = source_id"
+    " WHERE source_type = 'DATASET' AND destination_type = 'RUN' AND destination_id IN ({})"
+)
+"""What is read of the runs that a subquery chooses."""
 
 
 @dataclass(frozen=True)
@@ -131,26 +141,28 @@ def runs(
         chosen += f" AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = '{tag.KIND}' AND value = ?)"
         values += (kind,)
     sql = f"SELECT run_uuid, name, status, start_time FROM runs WHERE run_uuid IN ({chosen})"
-    params: dict[str, dict[str, str]] = defaultdict(dict)
-    metrics: dict[str, dict[str, float]] = defaultdict(dict)
+    params: dict[str, dict[str, str]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     digests: dict[str, str] = {}
     with _connected(uri) as query:
         rows = list(query(f"{sql} ORDER BY start_time DESC, run_uuid", values))
         if not rows:
             return []
-        tags = _key_values(query, "tags", chosen, values, "AND substr(key, 1, 6) = 'study.'" if tags_only else "")
+        own = " AND substr(key, 1, 6) = 'study.'" if tags_only else ""
+        tags = _by_run(query(TAGS.format(chosen) + own, values), str)
         if not tags_only:
-            params, metrics = _key_values(query, "params", chosen, values), _latest_metrics(query, chosen, values)
-            digests = _digests(query, chosen, values)
+            params = _by_run(query(PARAMS.format(chosen), values), str)
+            metrics = _by_run(query(METRICS.format(chosen), values), lambda x: math.nan if x is None else float(x))
+            digests = {run: str(digest) for run, digest in query(DIGESTS.format(chosen), values)}
     return [
         StoredRun(
             run_id=run,
             name=str(name or ""),
             status=str(status),
             start_time=int(start or 0),
-            tags=tags[run],
-            params=params[run],
-            metrics=metrics[run],
+            tags=tags.get(run, {}),
+            params=params.get(run, {}),
+            metrics=metrics.get(run, {}),
             digest=digests.get(run, ""),
         )
         for run, name, status, start in rows
@@ -251,30 +263,12 @@ def _column(uri: str, sql: str, *values: Any) -> list[str]:
         return [str(value) for (value,) in query(sql, values)]
 
 
-def _key_values(
-    query: Query, table: str, chosen: str, values: tuple[Any, ...], condition: str = ""
-) -> dict[str, dict[str, str]]:
-    by_run: dict[str, dict[str, str]] = defaultdict(dict)
-    sql = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen}) {condition}"
-    for run, key, value in query(sql, values):
-        by_run[run][key] = str(value)
+def _by_run(rows: Iterable[Any], convert: Callable[[Any], Value]) -> dict[str, dict[str, Value]]:
+    """Return the values of rows (run id, key, value) by run and key."""
+    by_run: dict[str, dict[str, Value]] = defaultdict(dict)
+    for run, key, value in rows:
+        by_run[run][key] = convert(value)
     return by_run
-
-
-def _latest_metrics(query: Query, chosen: str, values: tuple[Any, ...]) -> dict[str, dict[str, float]]:
-    by_run: dict[str, dict[str, float]] = defaultdict(dict)
-    sql = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE run_uuid IN ({chosen})"
-    for run, key, value, is_nan in query(sql, values):
-        by_run[run][key] = float("nan") if is_nan else float(value)
-    return by_run
-
-
-def _digests(query: Query, chosen: str, values: tuple[Any, ...]) -> dict[str, str]:
-    sql = (
-        "SELECT destination_id, digest FROM inputs JOIN datasets ON dataset_uuid = source_id"
-        f" WHERE source_type = 'DATASET' AND destination_type = 'RUN' AND destination_id IN ({chosen})"
-    )
-    return {run: str(digest) for run, digest in query(sql, values)}
 
 
 @contextmanager

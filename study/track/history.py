@@ -98,7 +98,7 @@ def _from_server(
 def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key: str) -> list[Row] | None:
     """Return a metric's values for all these runs, or None where the server doesn't return them in bulk.
 
-    An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then requested again.
+    An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then read alone.
     """
     rows: list[Row] = []
     remaining = sorted(run_ids)
@@ -112,18 +112,12 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
             raise MlflowException(f"{BULK} answers {answer.status_code}: {answer.text[:200]}")
         metrics = answer.json()["metrics"]
         part = [_row(value["run_id"], value["step"], value["timestamp"], value["value"]) for value in metrics]
-        if len(part) < BULK_VALUES:
-            rows += part
-            remaining = remaining[len(requested) :]
-            continue
-        last_run = part[-1][0]
-        complete = [row for row in part if row[0] != last_run]
-        if complete:
-            remaining = [run_id for run_id in remaining if run_id >= last_run]
-        else:  # one run fills an answer: page by page
-            complete = _one_run(client, last_run, key)
-            remaining = [run_id for run_id in remaining if run_id > last_run]
-        rows += complete
+        remaining = remaining[len(requested) :]
+        if len(part) == BULK_VALUES:
+            last_run = part[-1][0]
+            part = [row for row in part if row[0] != last_run] + _one_run(client, last_run, key)
+            remaining = [run_id for run_id in (*requested, *remaining) if run_id > last_run]
+        rows += part
     return rows
 
 

@@ -87,7 +87,7 @@ def run_steps(
     checkpointer = _Checkpointer(state, checkpoint, clock)
     yield _started(state, device, checkpointed.damaged)
     try:
-        yield from _train(Scorer(state, spec, dataset, device, partial(group.agree, stop)), checkpointer, probe)
+        yield from _train(Scorer(state, dataset, device, partial(group.agree, stop)), checkpointer, probe)
     except Stopped:
         if checkpointer.step != state.step:
             yield checkpointer.save()
@@ -115,7 +115,7 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
         if last:
             break
         raise_if_stopped(scorer.stop)
-        yield prepare(state, spec)
+        yield prepare(state)
     while checkpointer.step != state.step:  # the trained weights must be kept: the disk may have room again
         raise_if_stopped(scorer.stop)
         time.sleep(AGAIN_SECONDS)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from study.config import RunSpec
-from study.data import Dataset, Split, augmented_batches, evaluation_batches
+from study.data import Dataset, Split, evaluation_batches
 from study.events import Epoch, Finished
 from study.train.evaluate import Score, evaluate
 from study.train.memory import peak_memory
@@ -23,10 +23,13 @@ class Scorer:
     """Scores a run's net on a data set; every method raises `Stopped` if `stop` returns True between two batches."""
 
     state: RunState
-    spec: RunSpec
     dataset: Dataset
     device: torch.device
     stop: Callable[[], bool]
+
+    @property
+    def spec(self) -> RunSpec:
+        return self.state.spec
 
     def measure(self, clock: float) -> Epoch | None:
         """Read the running sums and score the held-out images; None where the loss is no longer finite."""
@@ -64,20 +67,9 @@ class Scorer:
 
     def finish(self, clock: float) -> Finished:
         """Score the last weights on every split, on augmented training images, and over more views of test images."""
-        augment, group = self.spec.recipe.augment, self.state.group
-        group.align(self.state.net)  # a run may resume here
+        self.state.group.align(self.state.net)  # a run may resume here
         train = self.score(self.dataset.train)
-        augmented = train
-        if augment != "none":
-            shown = augmented_batches(
-                self.dataset.train,
-                self.state.normalizer,
-                augment=augment,
-                seed=self.spec.seed,
-                device=self.device,
-                shard=group.shard,
-            )
-            augmented = evaluate(self.state.net, shown, self.state.precision, self.device, self.stop, group)
+        augmented = train if self.spec.recipe.augment == "none" else self.score(self.dataset.train, seed=self.spec.seed)
         test = self.score(self.dataset.test)
         validation = self.score(self.dataset.validation) if self.dataset.validation else None
         return Finished(
@@ -93,11 +85,16 @@ class Scorer:
             seconds=time.monotonic() - clock,
         )
 
-    def score(self, split: Split, net: nn.Module | None = None) -> Score:
-        """Score the run's net, or `net`, on clean images."""
+    def score(self, split: Split, net: nn.Module | None = None, *, seed: int | None = None) -> Score:
+        """Score the run's net, or `net`, on clean images; with a `seed`, on augmented ones."""
         group = self.state.group
         batches = evaluation_batches(
-            split, self.state.normalizer, augment=self.spec.recipe.augment, device=self.device, shard=group.shard
+            split,
+            self.state.normalizer,
+            augment=self.spec.recipe.augment,
+            seed=seed,
+            device=self.device,
+            shard=group.shard,
         )
         return evaluate(net or self.state.net, batches, self.state.precision, self.device, self.stop, group)
 

@@ -69,19 +69,19 @@ def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: in
     stepper = Stepper(device)
     warm = WARM_REPLAYS + 1 if state.replays else WARM_STEPS
     for _ in range(warm):
-        _take([state], spec, stepper)
+        _take([state], stepper)
     _wait(device)
     start = time.perf_counter() - began
-    step = joined = _time_steps([state], spec, stepper, device)
-    image = _time_evaluation(state, spec, dataset, device, state.precision)
-    exact = _time_evaluation(state, spec, dataset, device, "fp32")
+    step = joined = _time_steps([state], stepper, device)
+    image = _time_evaluation(state, dataset, device, state.precision)
+    exact = _time_evaluation(state, dataset, device, "fp32")
     at_once = replicas if state.can_join or state.replays else 1
     if at_once > 1:
         states = [state, *(_build(spec, dataset, device) for _ in range(at_once - 1))]
         for _ in range(warm):
-            _take(states, spec, stepper)
+            _take(states, stepper)
         _wait(device)
-        joined = _time_steps(states, spec, stepper, device) / at_once
+        joined = _time_steps(states, stepper, device) / at_once
     gpu = (gpu_peak(device) - held) / at_once
     return Speed(step, joined, image, exact, start, host_peak(), gpu, gpu_room(device) - held)
 
@@ -91,35 +91,34 @@ def _build(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:
         return build_state(spec, dataset, device)
 
 
-def _take(states: list[RunState], spec: RunSpec, stepper: Stepper) -> None:
+def _take(states: list[RunState], stepper: Stepper) -> None:
     steps = []
     for state in states:
         with on_stream(state.stream):
-            steps.append(prepare(state, spec))
+            steps.append(prepare(state))
     if failed := stepper.take(steps):
         raise failed[0].error
 
 
-def _time_steps(states: list[RunState], spec: RunSpec, stepper: Stepper, device: torch.device) -> float:
+def _time_steps(states: list[RunState], stepper: Stepper, device: torch.device) -> float:
     """Return the mean seconds of a step: the mean, since a run on a shared machine has slow steps too."""
     began = time.perf_counter()
     steps = 0
     while steps == 0 or time.perf_counter() - began < SECONDS:
         for _ in range(LEAST_STEPS):
-            _take(states, spec, stepper)
+            _take(states, stepper)
         _wait(device)
         steps += LEAST_STEPS
     return (time.perf_counter() - began) / steps
 
 
-def _time_evaluation(
-    state: RunState, spec: RunSpec, dataset: Dataset, device: torch.device, precision: Precision
-) -> float:
+def _time_evaluation(state: RunState, dataset: Dataset, device: torch.device, precision: Precision) -> float:
     """Return the seconds of an image in the first batch of the test images; the smaller of two measurements."""
     times = []
     for _ in range(2):
         began = time.perf_counter()
-        batches = evaluation_batches(dataset.test, state.normalizer, augment=spec.recipe.augment, device=device)
+        augment = state.spec.recipe.augment
+        batches = evaluation_batches(dataset.test, state.normalizer, augment=augment, device=device)
         images, labels = next(batches)
         evaluate(state.net, [(images, labels)], precision, device)  # waits for its result
         times.append((time.perf_counter() - began) / len(labels))

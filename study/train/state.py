@@ -1,6 +1,7 @@
 """The state of a run while it trains: how it is built, saved and restored."""
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from study.train.shared_norm import share_statistics
 class RunState:
     """The changing state of a run, and the objects that compute it."""
 
+    spec: RunSpec
     net: nn.Module
     model: nn.Module
     """The module called in training: the net, or a wrapper that averages its gradients over the ranks."""
@@ -34,14 +36,10 @@ class RunState:
     """Whether the net draws random numbers while it trains (VGG's does)."""
     can_join: bool
     """Whether the net can be trained in one forward pass with others of its architecture."""
-    deterministic: bool
-    """Whether its steps must give equal bits beside any other work."""
     stream: torch.cuda.Stream | None
     """The stream on which a GPU does the run's work; None on a CPU."""
     replays: bool
     """Whether an iteration is only GPU work, which a CUDA graph can record."""
-    architecture: tuple[object, ...]
-    """Key that is equal for nets that differ only in their numbers."""
     total: int
     loss_sum: Tensor
     """Sum of the batch losses since the last point of the curves, on the device."""
@@ -101,6 +99,12 @@ class RunState:
         self.seconds = values["seconds"]
         self.history = [Epoch(**point) for point in values["history"]]
         self.probed = [Probed(**probed) for probed in values["probed"]]
+
+    @cached_property
+    def architecture(self) -> tuple[object, ...]:
+        """Key that is equal for nets that differ only in their numbers."""
+        spec = self.spec
+        return str(spec.net), spec.net.family, spec.shortcut, spec.recipe.width, design_of(spec), len(self.classes)
 
     def __post_init__(self) -> None:
         self._bind_rate()
@@ -181,6 +185,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
     on_gpu = device.type == "cuda"
     rate_dtype = torch.float32 if on_gpu else torch.float64  # the type that SGD's kernels need
     return RunState(
+        spec=spec,
         net=net,
         model=group.wrap(net),
         group=group,
@@ -191,17 +196,8 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         precision=resolve_precision(recipe.precision, device),
         # Beside others, sums have another order; on a GPU, replays side by side are faster.
         can_join=can_join(net) and group.alone and not recipe.deterministic and not on_gpu,
-        deterministic=recipe.deterministic,
         stream=torch.cuda.current_stream(device) if on_gpu else None,
         replays=on_gpu and group.alone and batches.resident and not dropout,
-        architecture=(
-            str(spec.net),
-            spec.net.family,
-            spec.shortcut,
-            recipe.width,
-            design_of(spec),
-            dataset.num_classes,
-        ),
         dropout=dropout,
         total=recipe.total_iterations(len(dataset.train)),
         loss_sum=torch.zeros((), device=device),

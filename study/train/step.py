@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from study.config import RunSpec
 from study.data import derived_seed
 from study.train.arithmetic import arithmetic, autocast
 from study.train.schedule import lr_at
@@ -24,13 +23,14 @@ class Step:
     """This process's part of the batch, images (N, C, H, W) and labels (N,); None if the device fetches it."""
 
 
-def prepare(state: RunState, spec: RunSpec) -> Step:
+def prepare(state: RunState) -> Step:
     """Set the rate of a run's next iteration; fetch its batch unless the device does so in the step."""
     start = time.monotonic()
-    state.rate.fill_(lr_at(state.step, spec.recipe, state.total))
+    state.rate.fill_(lr_at(state.step, state.spec.recipe, state.total))
     if state.dropout:
         # Each rank has its own masks: else two ranks would use the same masks for their images.
-        torch.manual_seed(derived_seed(spec.seed, "dropout", state.step, *[state.group.rank] * (state.group.rank > 0)))
+        rank = [state.group.rank] if state.group.rank > 0 else []
+        torch.manual_seed(derived_seed(state.spec.seed, "dropout", state.step, *rank))
     state.batches.seek(state.step)
     batch = None if state.replays else state.batches.fetch()
     state.training_seconds += time.monotonic() - start
@@ -47,7 +47,7 @@ def take_step(step: Step) -> None:
 
 def advance(state: RunState, images: Tensor, labels: Tensor) -> None:
     """Do an iteration's work on the device: images (N, C, H, W), labels (N,). The host's state doesn't change."""
-    with arithmetic(images.device, deterministic=state.deterministic):
+    with arithmetic(images.device, deterministic=state.spec.recipe.deterministic):
         with autocast(state.precision, images.device):
             logits = state.model(images)  # (N, K)
         logits = logits.float()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from study.data import Normalizer, Split, TrainBatches, augmented_batches, evaluation_batches
+from study.data import Normalizer, Split, TrainBatches, evaluation_batches
 from study.errors import DataError
 from tests.gpu.sync import never_waited_for
 
@@ -35,7 +35,7 @@ def test_global_generator_is_neither_used_nor_moved(split, augment):
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = make(split, augment).batch(0)[0]
-    list(augmented_batches(split, Normalizer.fit(split, "none"), augment=augment, seed=0, batch_size=20))
+    list(evaluation_batches(split, Normalizer.fit(split, "none"), augment=augment, seed=0, batch_size=20))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     assert torch.equal(make(split, augment).batch(0)[0], first)
@@ -94,7 +94,7 @@ def test_augmented_pass_is_whole_in_order_and_its_own(split):
     normalizer = Normalizer.fit(split, "channel")
 
     def once(seed, batch_size):
-        batches = list(augmented_batches(split, normalizer, augment="crop-flip", seed=seed, batch_size=batch_size))
+        batches = list(evaluation_batches(split, normalizer, augment="crop-flip", seed=seed, batch_size=batch_size))
         assert torch.equal(torch.cat([labels for _, labels in batches]), split.labels)
         return torch.cat([images for images, _ in batches])
 

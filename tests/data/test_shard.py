@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.data import Normalizer, Shard, Split, TrainBatches, augmented_batches, evaluation_batches
+from study.data import Normalizer, Shard, Split, TrainBatches, evaluation_batches
 from study.data import stream as stream_module
 from study.errors import DataError
 
@@ -50,7 +50,7 @@ def test_parts_of_evaluations_are_each_image_once(augment, size, batch_size, cou
 
     def passes(shard: Shard, size: int) -> list:
         clean = evaluation_batches(split, normalizer, augment=augment, batch_size=size, shard=shard)
-        return [*clean, *augmented_batches(split, normalizer, augment=augment, seed=2, batch_size=size, shard=shard)]
+        return [*clean, *evaluation_batches(split, normalizer, augment=augment, seed=2, batch_size=size, shard=shard)]
 
     whole = passes(Shard(), count)
     parts = [passes(Shard(rank, size), batch_size) for rank in range(size)]

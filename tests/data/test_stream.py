@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from study.data import Dataset, Normalizer, Split, TrainBatches, augmented_batches, evaluation_batches, place
+from study.data import Dataset, Normalizer, Split, TrainBatches, evaluation_batches, place
 from study.data import stream as stream_module
 from study.data.stream import AHEAD, batch_images, on_device
 from tests.gpu.sync import never_waited_for
@@ -74,7 +74,7 @@ def test_streamed_batches_are_those_of_a_resident_split(split, augment, monkeypa
         batches = make(split, augment)
         yield from (batches.batch(step) for step in (*range(15), 3, 4, 14, 0, 0, 13))  # 6 steps an epoch, then jumps
         yield from evaluation_batches(split, normalizer, augment=augment, batch_size=20)
-        yield from augmented_batches(split, normalizer, augment=augment, seed=2, batch_size=7)
+        yield from evaluation_batches(split, normalizer, augment=augment, seed=2, batch_size=7)
 
     resident = list(everything())
     assert not streaming()

@@ -155,7 +155,7 @@ def ready(state: RunState) -> RunState:
 
 def next_step(state: RunState) -> Step:
     with on_stream(state.stream):
-        return prepare(state, make_spec())
+        return prepare(state)
 
 
 @pytest.mark.gpu

@@ -15,7 +15,6 @@ from study.data import (
     Dataset,
     Normalizer,
     TrainBatches,
-    augmented_batches,
     derived_seed,
     evaluation_batches,
     load_dataset,
@@ -95,7 +94,7 @@ def test_the_curve_is_that_of_a_plain_training_loop(digits: Dataset, tmp_path: P
     assert isinstance(finished, Finished)
     with torch.no_grad():
         clean = error(evaluation_batches(digits.train, normalizer, augment="crop-flip"))
-        shown = augmented_batches(digits.train, normalizer, augment="crop-flip", seed=0, batch_size=100)
+        shown = evaluation_batches(digits.train, normalizer, augment="crop-flip", seed=0, batch_size=100)
         assert finished.final_train_error == pytest.approx(clean)
         assert finished.final_train_error_augmented == pytest.approx(error(shown))
         assert digits.validation is not None

@@ -87,10 +87,11 @@ class SpeedCache:
         finally:
             pool.kill()
         speeds = {key: _combined(values) for key, values in measured.items()}
-        self._save(speeds)
+        self.save(speeds)
         return speeds
 
-    def _save(self, speeds: Mapping[str, Speed]) -> None:
+    def save(self, speeds: Mapping[str, Speed]) -> None:
+        """Add speeds to the cache; a disk that refuses them is no error."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self._path}.lock"):

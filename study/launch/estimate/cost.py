@@ -1,10 +1,11 @@
 """Estimate what a grid costs on this machine, in time, memory and disk, from measured speeds."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from study.config import Grid, RunSpec, Tune
+from study.data.source import Progress
 from study.launch.estimate.benchmark import SpeedCache
 from study.launch.executors.devices import Workers, replicas_for
 from study.launch.plan.cells import Cell, DataFacts, probe_work
@@ -36,17 +37,6 @@ class Estimate:
     cells: tuple[float, ...]
     """Worker seconds of each cell."""
 
-    @property
-    def worker_seconds(self) -> float:
-        return sum(self.cells)
-
-
-def known_speeds(cells: Sequence[Cell], cache: SpeedCache) -> tuple[dict[str, Speed], dict[str, RunSpec]]:
-    """Return the known speeds of cells that have work left, by key, and a run for each unknown speed."""
-    needed = {cache.key(cell.specs[0]): cell.specs[0] for cell in cells if cell.left}
-    known = {key: speed for key, speed in cache.known().items() if key in needed}
-    return known, {key: spec.with_recipe(lr=0.01) for key, spec in needed.items() if key not in known}
-
 
 def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) -> float:
     """Return the seconds of a whole run, evaluations included; its share of them if it's `joined` with others."""
@@ -60,13 +50,22 @@ def run_seconds(spec: RunSpec, speed: Speed, facts: DataFacts, *, joined: bool) 
     return speed.start + steps * (speed.joined if joined else speed.step) + (between + end) * speed.image + RUN_SECONDS
 
 
-def costs_in_seconds(
-    cells: Sequence[Cell], speeds: Mapping[str, Speed], cache: SpeedCache, facts: DataFacts, grid: Grid
+def time_cells(
+    cells: Sequence[Cell], cache: SpeedCache, facts: DataFacts, grid: Grid, progress: Progress | None = None
 ) -> list[Cell]:
-    """Return the cells with costs in seconds, or unchanged if the speed of any with work left is unknown."""
-    if any(cell.left and cache.key(cell.specs[0]) not in speeds for cell in cells):
-        return list(cells)
-    return [_in_seconds(cell, speeds[cache.key(cell.specs[0])], facts, grid) if cell.left else cell for cell in cells]
+    """Return the cells with the speeds of those that have work left, and with costs in seconds if all are known.
+
+    With `progress`, measure the unknown speeds; it is called meanwhile.
+    """
+    specs = {cache.key(cell.specs[0]): cell.specs[0].with_recipe(lr=0.01) for cell in cells if cell.left}
+    speeds = cache.known()
+    unknown = {key: spec for key, spec in specs.items() if key not in speeds}
+    if unknown and progress is not None:
+        speeds |= cache.measure(unknown, progress)
+    timed = [replace(cell, speed=speeds.get(cache.key(cell.specs[0])) if cell.left else None) for cell in cells]
+    if any(cell.left and cell.speed is None for cell in timed):
+        return timed
+    return [_in_seconds(cell, cell.speed, facts, grid) if cell.speed is not None else cell for cell in timed]
 
 
 def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
@@ -84,14 +83,7 @@ def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     return replace(cell, trial_cost=tune.seeds * (share * together + (1 - share) * alone))
 
 
-def estimate(
-    cells: Sequence[Cell],
-    speeds: Mapping[str, Speed],
-    cache: SpeedCache,
-    facts: DataFacts,
-    tune: Tune,
-    workers: Workers,
-) -> Estimate:
+def estimate(cells: Sequence[Cell], facts: DataFacts, tune: Tune, workers: Workers) -> Estimate:
     """Estimate what is left of cells whose costs are in seconds."""
     left = [cell for cell in cells if cell.left]
     share = PRUNED if tune.pruner == "median" else 0.5 if tune.pruner == "halving" else 1.0
@@ -99,7 +91,7 @@ def estimate(
     count = len(workers.devices)
     runs = [cell.cost_of(spec) for cell in cells for spec, _ in cell.left]
     finish = _finish(searches, runs, count) + (WORKER_SECONDS if left else 0.0)
-    needed = [(cell.specs[0], speeds[cache.key(cell.specs[0])]) for cell in left]
+    needed = [(cell.specs[0], cell.speed) for cell in left if cell.speed is not None]
     memory = max((speed.memory for _, speed in needed), default=0.0)
     gpu = max((replicas_for(spec, workers, facts, speed) * speed.gpu for spec, speed in needed), default=0.0)
     disk = sum(_bytes(cell, facts, tune) for cell in left)

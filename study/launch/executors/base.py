@@ -1,5 +1,6 @@
 """The interface of executors, which start workers on this machine or through a cluster's scheduler."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +28,16 @@ class Hardware:
     gpus: float | None = None
     memory: float | None = None
     """Memory in GiB."""
+
+
+class WorkerSize(NamedTuple):
+    """What a worker gets of a cluster."""
+
+    cpus: int
+    gpus: float | None = None
+    """May be a fraction on Ray; None lets the cluster decide."""
+    memory: float | None = None
+    """In GiB."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +85,17 @@ class Worker(Protocol):
         """Wait at most so many seconds for the worker to end, then kill it."""
 
 
-class Executor(Protocol):
-    """Starts workers."""
+class Executor(ABC):
+    """Starts workers; by default all at once, connected from the start."""
 
-    @property
-    def max_pending(self) -> int:
-        """Maximal number of requested workers that haven't started yet."""
+    max_pending = 1_000_000
+    """Maximal number of requested workers that haven't started yet."""
+    resources = ""
+    """What a worker needs of a cluster, for messages: `4 CPU, 1 GPU`."""
+    accept: Connection | None = None
+    """Becomes readable when a worker connects; None if workers are connected from the start."""
 
-    @property
-    def resources(self) -> str:
-        """What a worker needs of a cluster, for messages: `4 CPU, 1 GPU`."""
-
-    @property
-    def accept(self) -> Connection | None:
-        """Becomes readable when a worker connects; None if workers are connected from the start."""
-
+    @abstractmethod
     def start(self, devices: Devices) -> Worker:
         """Request a worker.
 
@@ -98,9 +105,12 @@ class Executor(Protocol):
 
     def exited(self, workers: Sequence[Worker]) -> list[Worker]:
         """Return the workers that have ended and whose connections may not show it."""
+        return []
 
     def rejection(self, info: Mapping[str, str]) -> str:
         """Return why a worker with this `Ready.info` must be refused, or ""."""
+        return ""
 
+    @abstractmethod
     def close(self) -> None:
         """Release all resources; the workers have ended."""

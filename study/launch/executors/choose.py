@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study.errors import StudyError
-from study.launch.executors.base import Executor, Hardware
+from study.launch.executors.base import Executor, Hardware, WorkerSize
 from study.launch.executors.devices import Workers, choose_workers, threads_per_process
 from study.launch.executors.local import LocalExecutor
 
@@ -56,15 +56,13 @@ def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path |
             f"{hardware.gpus:g}: leave it out"
         )
     gpus = {"auto": hardware.gpus, "cpu": 0.0, "cuda": hardware.gpus or float(gpus_per_run)}[hardware.device]
-    cpus = hardware.cpus or gpus_per_run
+    size = WorkerSize(hardware.cpus or gpus_per_run, gpus, hardware.memory)
     executor: Executor
     if hardware.executor == "ray":
         from study.launch.executors.ray import RayExecutor
 
-        executor = ray = RayExecutor(
-            hardware.address, cpus=cpus, gpus=gpus, usual_gpus=gpus_per_run, memory=hardware.memory, shared=shared
-        )
-        gpus = ray.gpus
+        executor = ray = RayExecutor(hardware.address, size, usual_gpus=gpus_per_run, shared=shared)
+        gpus = ray.size.gpus
     else:
         from study.launch.executors.slurm import SlurmExecutor
 
@@ -72,7 +70,7 @@ def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path |
             raise StudyError("--address: Slurm's commands know their cluster; leave it out")
         if gpus is not None and gpus % 1:
             raise StudyError(f"--gpus-per-worker {gpus:g}: Slurm gives whole GPUs; write a whole number")
-        executor = SlurmExecutor(cpus=cpus, gpus=int(gpus or 0), memory=hardware.memory, shared=shared)
+        executor = SlurmExecutor(size, shared)
     count = min(hardware.workers or MAX_WORKERS, max(1, jobs))
     devices = tuple(f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run))
-    return Placement(executor, Workers([devices] * count, threads_per_process(devices, cpus), hardware.replicas))
+    return Placement(executor, Workers([devices] * count, threads_per_process(devices, size.cpus), hardware.replicas))

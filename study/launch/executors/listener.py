@@ -10,16 +10,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock, Thread
 
 from study.errors import StudyError
 from study.launch.environment import code
-from study.launch.executors.base import Devices
+from study.launch.executors.base import Devices, Executor, WorkerSize
 from study.launch.executors.devices import threads_per_process
 from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
@@ -87,22 +86,18 @@ class WorkerListener:
             environ=store_credentials(),
             shared=str(shared or ""),
         )
-        self._ready, self._notify = Pipe(duplex=False)
+        self.connected, self._notify = Pipe(duplex=False)
         self._lock = Lock()
         self._connections: dict[int, TlsConnection | None] = {}
         """By number; None for invited workers that haven't connected."""
         self._invited = 0
         self._port.open()
 
-    @property
-    def ready(self) -> Connection:
-        return self._ready
-
     def invite(self, devices: Devices, threads: int) -> ConnectInfo:
         """Return the `ConnectInfo` of one more worker."""
         self._invited += 1
         self._connections[self._invited] = None
-        return self._connect_info.for_worker(self._invited, devices, threads)
+        return replace(self._connect_info, number=self._invited, devices=devices, threads=threads)
 
     def connection(self, number: int) -> TlsConnection | None:
         """Return the connection to a worker, if it has connected."""
@@ -134,24 +129,22 @@ class WorkerListener:
         return True
 
 
-class RemoteExecutor(WorkerListener):
+class RemoteExecutor(WorkerListener, Executor):
     """What the executors of all clusters have in common: workers of one size, which connect to this launcher."""
 
-    def __init__(self, host: str, shared: Path | None, *, cpus: int, gpus: float, memory: float | None) -> None:
-        """Listen for workers with so many CPUs, GPUs and GiB each. For `host` and `shared` see `WorkerListener`."""
+    def __init__(self, host: str, shared: Path | None, size: WorkerSize) -> None:
+        """Listen for workers of this size. For `host` and `shared` see `WorkerListener`."""
         super().__init__(host, shared)
-        self._cpus = cpus
-        self.resources = f"{cpus} CPU, {gpus:g} GPU" + (f", {memory:g} GiB" if memory is not None else "")
-
-    @property
-    def accept(self) -> Connection:
-        return self.ready
+        self.accept = self.connected
+        self.size = size
+        memory = f", {size.memory:g} GiB" if size.memory is not None else ""
+        self.resources = f"{size.cpus} CPU, {size.gpus or 0:g} GPU{memory}"
 
     def rejection(self, info: Mapping[str, str]) -> str:
         return rejection(info, code())
 
     def invite_worker(self, devices: Devices) -> ConnectInfo:
-        return self.invite(devices, threads_per_process(devices, self._cpus))
+        return self.invite(devices, threads_per_process(devices, self.size.cpus))
 
 
 @dataclass

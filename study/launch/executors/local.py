@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import sleep
 
-from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.base import Devices, Executor, Exit
 from study.launch.worker.failure import log_tail
 from study.launch.worker.process import main
 from study.track.scratch import scratch_folder
@@ -63,13 +63,8 @@ class LocalWorker:
         return Exit(self.process.exitcode, text)
 
 
-class LocalExecutor:
-    """Starts workers on this machine."""
-
-    max_pending = 1_000_000
-    """No limit: all workers start at once."""
-    resources = ""
-    accept = None
+class LocalExecutor(Executor):
+    """Starts workers on this machine; the end of a process is the end of its pipe."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
@@ -97,13 +92,6 @@ class LocalExecutor:
         with worker_end, sheltered(server=forked):
             process.start()
         return LocalWorker(process, launcher_end, devices, log)
-
-    def exited(self, workers: Sequence[Worker]) -> list[Worker]:
-        """Return nothing: the end of a process is the end of its pipe."""
-        return []
-
-    def rejection(self, info: Mapping[str, str]) -> str:
-        return ""
 
     def close(self) -> None:
         self._logs.cleanup()

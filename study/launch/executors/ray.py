@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
-from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.base import Devices, Exit, Worker, WorkerSize
 from study.launch.executors.listener import RemoteExecutor, RemoteWorker, WorkerListener
 from study.launch.executors.remote import ConnectInfo, serve
 from study.retry import first_line
@@ -58,21 +58,17 @@ class RayExecutor(RemoteExecutor):
     def __init__(
         self,
         address: str | None,
+        size: WorkerSize,
         *,
-        cpus: int,
-        gpus: float | None = None,
         usual_gpus: int = 1,
-        memory: float | None = None,
         shared: Path | None = None,
     ) -> None:
         """Join the cluster at `address`, or the one of this machine.
 
         Args:
             address: `host:6379`, or None for RAY_ADDRESS or a cluster that this machine is a node of.
-            cpus: of a worker.
-            gpus: of a worker, may be a fraction; None for `usual_gpus` if the cluster has any.
-            usual_gpus: the default where there are GPUs.
-            memory: of a worker, in GiB.
+            size: of a worker.
+            usual_gpus: GPUs of a worker where `size` has no number and the cluster has any.
             shared: the folder of the study, if workers have to see it.
 
         Raises:
@@ -96,11 +92,12 @@ class RayExecutor(RemoteExecutor):
             from ray._private import worker  # of a lost node it prints dozens of lines between ours
 
             worker.print_to_stdstream = lambda *_, **__: None
-        self.gpus = gpus if gpus is not None else usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0)
-        super().__init__(self._ray.util.get_node_ip_address(), shared, cpus=cpus, gpus=self.gpus, memory=memory)
-        options = {"num_cpus": cpus, "num_gpus": self.gpus, "max_retries": 0, "max_calls": 1}
-        if memory is not None:
-            options["memory"] = int(memory * 2**30)
+        if size.gpus is None:
+            size = size._replace(gpus=usual_gpus * float(self._ray.cluster_resources().get("GPU", 0) > 0))
+        super().__init__(self._ray.util.get_node_ip_address(), shared, size)
+        options = {"num_cpus": size.cpus, "num_gpus": size.gpus, "max_retries": 0, "max_calls": 1}
+        if size.memory is not None:
+            options["memory"] = int(size.memory * 2**30)
         self._serve = self._ray.remote(**options)(serve)
 
     def start(self, devices: Devices) -> RayWorker:

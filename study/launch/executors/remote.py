@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -43,9 +43,6 @@ class ConnectInfo:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     shared: str = ""
     """A folder of the launcher that the worker must see; "" if checkpoints go through the artifact store."""
-
-    def for_worker(self, number: int, devices: Devices, threads: int) -> "ConnectInfo":
-        return replace(self, number=number, devices=devices, threads=threads)
 
 
 def serve(connect_info: ConnectInfo, terminated: Event | None = None) -> None:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from study.errors import StudyError
-from study.launch.executors.base import Devices, Exit, Worker
+from study.launch.executors.base import Devices, Exit, Worker, WorkerSize
 from study.launch.executors.listener import RemoteExecutor, RemoteWorker, WorkerListener
 from study.launch.executors.remote import VARIABLE, ConnectInfo, to_env
 from study.launch.worker.failure import log_tail
@@ -56,25 +56,20 @@ class SlurmExecutor(RemoteExecutor):
     max_pending = 64
     """A longer queue would not start them sooner."""
 
-    def __init__(self, *, cpus: int, gpus: int = 0, memory: float | None = None, shared: Path | None = None) -> None:
-        """Look for Slurm's commands.
-
-        Args:
-            cpus: of a worker.
-            gpus: of a worker.
-            memory: of a worker, in GiB.
-            shared: the folder of the study, if workers have to see it.
+    def __init__(self, size: WorkerSize, shared: Path | None = None) -> None:
+        """Look for Slurm's commands. `shared` is the folder of the study, if workers have to see it.
 
         Raises:
             StudyError: they aren't installed here.
         """
         if not shutil.which("sbatch"):
             raise StudyError("--executor slurm: sbatch isn't found; run this where jobs are submitted")
-        super().__init__(_own_address(), shared, cpus=cpus, gpus=gpus, memory=memory)
+        super().__init__(_own_address(), shared, size)
         self._logs = scratch_folder(".slurm-", shared) if shared is not None else None
         self._polled_at = 0.0
-        self._options = [f"--cpus-per-task={cpus}", *([f"--gpus-per-task={gpus}", "--ntasks=1"] if gpus else [])]
-        self._options += [f"--mem={int(memory * 1024)}M"] if memory is not None else []
+        self._options = [f"--cpus-per-task={size.cpus}"]
+        self._options += [f"--gpus-per-task={size.gpus:g}", "--ntasks=1"] if size.gpus else []
+        self._options += [f"--mem={int(size.memory * 1024)}M"] if size.memory is not None else []
 
     def start(self, devices: Devices) -> SlurmWorker:
         """Submit a job.

@@ -17,7 +17,7 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.frames import SearchResult, load_search_results
 from study.track.tags import DONE
-from study.train import build_spec_net, design_of
+from study.train import Speed, build_spec_net, design_of
 from study.tune import trial_spec, with_point
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class DataFacts:
 class Cell:
     """The runs of a grid that differ only in their seed, their costs, and their records in MLflow.
 
-    Costs are in multiply-adds, or in seconds once speeds were measured (see `costs_in_seconds`).
+    Costs are in multiply-adds, or in seconds once speeds were measured (see `time_cells`).
     """
 
     specs: tuple[RunSpec, ...]
@@ -79,12 +79,20 @@ class Cell:
     """Runs that are results."""
     left: tuple[tuple[RunSpec, StoredRun | None], ...] = ()
     """Runs to do, with the record of an earlier attempt that can be continued."""
+    speed: Speed | None = None
+    """Of its runs on this machine, where known; only of cells that have work left."""
 
     @property
     def name(self) -> str:
         """`plain-56`, with the variant if there is one."""
         net = str(self.specs[0].net)
         return f"{net} ({self.variant})" if self.variant else net
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """What cells share that differ only in depth: variant, architecture and family."""
+        spec = self.specs[0]
+        return self.variant, spec.architecture, spec.net.family
 
     def cost_of(self, spec: RunSpec) -> float:
         """Return the cost of one of its runs, probes included."""

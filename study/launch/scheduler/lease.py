@@ -6,21 +6,19 @@ A lease expires when its holder doesn't renew it, and at once when the holder is
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Float,
     MetaData,
-    Select,
     String,
     Table,
     create_engine,
     delete,
     insert,
-    or_,
     select,
     update,
 )
@@ -30,6 +28,8 @@ from sqlalchemy.pool import NullPool
 from study.errors import StudyError, without_passwords
 from study.retry import Retry, transient_database_error, transient_disk_error
 from study.track.processes import is_dead
+
+Result = TypeVar("Result")
 
 LOCKED_SECONDS = 5.0
 """Seconds that SQLite itself waits for other writers."""
@@ -68,6 +68,7 @@ class Leases:
         """
         self._holder = holder
         self._prefix = f"{study}/"
+        self._of_study = TABLE.c.key.startswith(self._prefix, autoescape=True)
         self._seconds = seconds
         self._clock = clock
         self._renewed = clock()
@@ -87,52 +88,46 @@ class Leases:
     def acquire(self, key: str) -> bool:
         """Take the lease of `key` if it is free; return whether this launcher holds it now."""
         name = self._prefix + key
-        taken = self._retry(lambda: self._acquire(name), self._transient)
+        try:
+            taken = self._transact(lambda connection: self._take(connection, name))
+        except IntegrityError:  # another launcher was faster
+            return False
         if taken:
             self._held.add(name)
         return taken
 
-    def _acquire(self, name: str) -> bool:
+    def _take(self, connection: Connection, name: str) -> bool:
         now = self._clock()
         values = {"holder": self._holder, "until": now + self._seconds}
-        try:
-            with self._engine.begin() as connection:
-                lease = connection.execute(_select(name)).first()
-                if lease is None:
-                    connection.execute(insert(TABLE).values(key=name, **values))
-                    taken = True
-                else:
-                    free = or_(TABLE.c.holder == self._holder, TABLE.c.until < now)
-                    if is_dead(lease.holder):
-                        free = or_(free, TABLE.c.holder == lease.holder)
-                    changed = connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**values))
-                    taken = changed.rowcount == 1
-        except IntegrityError:  # another launcher was faster
-            return False
-        return taken
+        holder = connection.execute(select(TABLE.c.holder).where(TABLE.c.key == name)).scalar()
+        if holder is None:
+            connection.execute(insert(TABLE).values(key=name, **values))
+            return True
+        free = (TABLE.c.holder == self._holder) | (TABLE.c.until < now)
+        if is_dead(holder):
+            free |= TABLE.c.holder == holder
+        return connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**values)).rowcount == 1
 
     def sweep(self) -> None:
         """Delete the leases of dead launchers, since no launcher takes over those of finished runs."""
-        for holder in {row.holder for row in self._retry(self._others, self._transient)}:
-            if is_dead(holder):
-                self._retry(partial(self._delete_of, holder), self._transient)
+        dead = [holder for holder in {row.holder for row in self._others()} if is_dead(holder)]
+        leases = delete(TABLE).where(TABLE.c.holder.in_(dead), self._of_study)
+        self._transact(lambda connection: connection.execute(leases))
 
     def release(self, key: str) -> None:
         """Release a lease, if this launcher holds it."""
-        self._release(self._prefix + key)
+        self._release([self._prefix + key])
 
     def release_all(self) -> None:
-        for name in list(self._held):
-            self._release(name)
+        self._release(list(self._held))
 
     def held_elsewhere(self) -> set[str]:
         """Return the keys of all leases held by other live launchers."""
-        leases = self._retry(self._others, self._transient)
+        leases = self._others()
         dead = {holder: is_dead(holder) for holder in {row.holder for row in leases}}
         now = self._clock()
-        live = [row for row in leases if row.until >= now and not dead[row.holder]]
-        names = [row.key for row in live if row.key.startswith(self._prefix)]
-        return {name.removeprefix(self._prefix) for name in names}
+        names = [row.key for row in leases if row.until >= now and not dead[row.holder]]
+        return {name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix)}
 
     def renew(self) -> set[str]:
         """Renew all leases when a quarter of their time is over; return the keys that other launchers have taken.
@@ -158,23 +153,23 @@ class Leases:
         return {name.removeprefix(self._prefix) for name in lost}
 
     def _others(self) -> Sequence[Any]:
-        of_study = TABLE.c.key.startswith(self._prefix, autoescape=True)
-        query = select(TABLE.c.key, TABLE.c.holder, TABLE.c.until).where(TABLE.c.holder != self._holder, of_study)
-        with self._engine.begin() as connection:
-            return connection.execute(query).all()
+        """Return the leases of other launchers of the study."""
+        query = select(TABLE).where(TABLE.c.holder != self._holder, self._of_study)
+        return self._transact(lambda connection: connection.execute(query).all())
 
-    def _release(self, name: str) -> None:
-        self._retry(lambda: self._delete(name), self._transient)
-        self._held.discard(name)
+    def _release(self, names: list[str]) -> None:
+        own_leases = delete(TABLE).where(TABLE.c.key.in_(names), TABLE.c.holder == self._holder)
+        self._transact(lambda connection: connection.execute(own_leases))
+        self._held.difference_update(names)
 
-    def _delete_of(self, holder: str) -> None:
-        of_study = TABLE.c.key.startswith(self._prefix, autoescape=True)
-        with self._engine.begin() as connection:
-            connection.execute(delete(TABLE).where(TABLE.c.holder == holder, of_study))
+    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` in a transaction, repeated while the database is unavailable."""
 
-    def _delete(self, name: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(delete(TABLE).where(TABLE.c.key == name, TABLE.c.holder == self._holder))
+        def attempt() -> Result:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return self._retry(attempt, self._transient)
 
     def _transient(self, error: Exception) -> str:
         why = transient_database_error(error) or transient_disk_error(error)
@@ -186,7 +181,3 @@ def _engine(url: str) -> Engine:
     if url.startswith("sqlite"):
         return create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCKED_SECONDS})
     return create_engine(url, pool_size=1, pool_pre_ping=True)
-
-
-def _select(name: str) -> Select[tuple[str, float]]:
-    return select(TABLE.c.holder, TABLE.c.until).where(TABLE.c.key == name)

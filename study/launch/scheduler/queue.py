@@ -15,7 +15,7 @@ from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.run_logger import RunLogger
 from study.track.store import RunDeletedError
-from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
+from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
 """Quarters of a trial's training after which each pruner compares it with others. The median skips the first quarter: a
@@ -25,7 +25,7 @@ RECHECK_SECONDS = 2.0
 
 
 class WorkQueue:
-    """All cells that have work left."""
+    """The cells of a grid, and what is left of each."""
 
     def __init__(
         self,
@@ -48,9 +48,6 @@ class WorkQueue:
         self._leases = leases
         self._run_logger = run_logger
         self._only_search = only_search
-        left = [cell for cell in cells if (cell.point is None if only_search else cell.left)]
-        self._found = {id(cell): cell.point for cell in cells if cell.point is not None}
-        self._cells = cells
         self.states = [
             CellState(
                 cell,
@@ -58,7 +55,7 @@ class WorkQueue:
                 [] if only_search else [spec for spec, _ in cell.left],
                 grid.tune.trials if cell.owns_search else 0,
             )
-            for cell in left
+            for cell in cells
         ]
         self.done_before = sum(len(cell.done) for cell in cells)
         self._held_elsewhere: set[str] = set()
@@ -66,9 +63,9 @@ class WorkQueue:
         self.done_elsewhere = 0
         """Runs that another launcher has finished since the start."""
 
-    def has_more(self) -> bool:
-        """Whether work is left to begin now, after a running trial, or after another launcher releases it."""
-        return any(not state.broken and (state.searching or state.waiting) for state in self.states)
+    def unfinished(self) -> list[CellState]:
+        """Return the cells with work to begin now, after a running trial, or after another launcher releases it."""
+        return [state for state in self.states if not state.broken and (state.searching or state.waiting)]
 
     def runs_left(self) -> int:
         return sum(len(state.waiting) for state in self.states)
@@ -79,9 +76,9 @@ class WorkQueue:
         With `beside`, return a job that a worker can train together with one of that cell.
         """
         now = time.monotonic()
-        states = self.states if beside is None else [state for state in self.states if state.can_share_worker(beside)]
+        states = [state for state in self.unfinished() if beside is None or state.can_share_worker(beside)]
         for state in sorted(states, key=lambda state: state.priority, reverse=True):
-            if state.broken or (state.exhausted and state.searching) or now < state.retry_at:
+            if (state.exhausted and state.searching) or now < state.retry_at:
                 continue
             job = self._next_trial(state) if state.searching else self._next_run(state)
             if job is not None:
@@ -173,8 +170,7 @@ class WorkQueue:
         """Begin the first waiting run that no other launcher holds; drop runs that another launcher has done."""
         for spec in list(state.waiting):
             lease = self._run_logger.run_lease(spec)
-            if self._is_held_elsewhere(lease) or not self._leases.acquire(lease):
-                self._check_elsewhere()
+            if not self._acquire(lease):
                 continue
             state.waiting.remove(spec)
             if self._run_logger.is_done(spec):
@@ -185,15 +181,16 @@ class WorkQueue:
         state.retry_at = time.monotonic() + RECHECK_SECONDS
         return None
 
-    def _is_held_elsewhere(self, lease: str) -> bool:
-        """Whether another launcher held a lease at the last check, if recent: a check of each lease is slow."""
-        return time.monotonic() - self._checked_at < RECHECK_SECONDS and lease in self._held_elsewhere
-
-    def _check_elsewhere(self) -> None:
-        """Look up all leases of other launchers, if the last check isn't recent."""
-        if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
+    def _acquire(self, lease: str) -> bool:
+        """Take a lease, unless another launcher held it a moment ago: to try each of many leases is slow."""
+        recent = time.monotonic() - self._checked_at < RECHECK_SECONDS
+        if recent and lease in self._held_elsewhere:
+            return False
+        taken = self._leases.acquire(lease)
+        if not taken and not recent:
             self._held_elsewhere = self._leases.held_elsewhere()
             self._checked_at = time.monotonic()
+        return taken
 
     def _next_trial(self, state: CellState) -> Job | None:
         if state.search is None:
@@ -207,19 +204,16 @@ class WorkQueue:
             ended = self._run_logger.ended_trial(state, spec, trial)
             if ended is None:
                 return self._run_logger.begin_trial(state, spec, trial)
-            self._report_late_trial(state.search, trial, *ended)
+            outcome, objective = ended  # just before its launcher died
+            if outcome == "pruned":
+                state.search.prune(trial)
+            else:
+                state.search.tell(trial, objective, diverged=outcome == "diverged")
             self._after_trial(state)
             if not state.searching:
                 return self._next_run(state)
         state.exhausted = True
         return None
-
-    def _report_late_trial(self, search: Search, trial: Trial, outcome: str, objective: float) -> None:
-        """Report a trial to its search that ended just before its launcher died."""
-        if outcome == "pruned":
-            search.prune(trial)
-        else:
-            search.tell(trial, objective, diverged=outcome == "diverged")
 
     def _begin_search(self, state: CellState) -> bool:
         """Open a cell's search, or take the result of another launcher; return whether either was possible."""
@@ -227,7 +221,7 @@ class WorkQueue:
         if not cell.owns_search:
             return self._take_shared_point(state)
         shallower = self._shallower(state) if self._tune.warm_start else None
-        if (shallower is not None and self._found_point(shallower) is None) or not self._leases.acquire(state.lease):
+        if (shallower is not None and shallower.searching) or not self._leases.acquire(state.lease):
             state.retry_at = time.monotonic() + RECHECK_SECONDS
             return False
         record = self._run_logger.search_record(cell.search_key)
@@ -238,23 +232,24 @@ class WorkQueue:
             return True
         self._run_logger.take_over(cell.search_key)
         state.search = self._open_search(cell.name, cell.search_key)
-        if shallower is not None and (warm := self._found_point(shallower)) is not None:
-            state.search.suggest(warm)
+        if shallower is not None:
+            state.search.suggest(shallower.point or {})
         state.search_run_id = self._run_logger.begin_search(state, record)
         self._after_trial(state)  # it may have ended just before its launcher died
         return True
 
     def _take_shared_point(self, state: CellState) -> bool:
         """Take the point that the cell that owns the search found; return whether it is known."""
-        owner = next(cell for cell in self._cells if cell.owns_search and cell.search_key == state.cell.search_key)
-        point = self._found_point(owner)
-        if point:
-            self._settle(state, point)
-        elif point is not None:
-            state.broken = f"the search of {owner.name}, whose rate it takes, broke"
-        else:
+        owner = next(
+            other for other in self.states if other.cell.owns_search and other.cell.search_key == state.cell.search_key
+        )
+        if owner.searching:
             state.retry_at = time.monotonic() + RECHECK_SECONDS
-        return bool(point)
+        elif owner.point is None:
+            state.broken = f"the search of {owner.cell.name}, whose rate it takes, broke"
+        else:
+            self._settle(state, owner.point)
+        return state.point is not None
 
     def _after_trial(self, state: CellState) -> list[str]:
         """Settle the cell's rate if its search has ended; return lines to display."""
@@ -285,28 +280,18 @@ class WorkQueue:
         return [*lines, f"{state.cell.name}: {named(point)} after {search.started} trials{notes}"]
 
     def _settle(self, state: CellState, point: dict[str, float]) -> None:
-        state.point = self._found[id(state.cell)] = point
+        state.point = point
         if not self._only_search:
             specs: list[RunSpec] = [with_point(spec, point) for spec in state.cell.specs]
             state.waiting = [spec for spec in specs if not self._run_logger.was_done(spec)]
             self.done_elsewhere += len(specs) - len(state.waiting)  # an earlier search, since deleted, found the same
 
-    def _shallower(self, state: CellState) -> Cell | None:
+    def _shallower(self, state: CellState) -> CellState | None:
         """Return the next shallower cell of the same kind whose rate is searched."""
         spec = state.cell.specs[0]
-        shallower_cells = [
-            cell
-            for cell in self._cells
-            if cell.search_key
-            and cell.variant == state.cell.variant
-            and (other := cell.specs[0]).architecture == spec.architecture
-            and other.net.family == spec.net.family
-            and other.depth < spec.depth
+        shallower = [
+            other
+            for other in self.states
+            if other.cell.search_key and other.cell.kind == state.cell.kind and other.cell.specs[0].depth < spec.depth
         ]
-        return max(shallower_cells, key=lambda cell: cell.specs[0].depth, default=None)
-
-    def _found_point(self, cell: Cell) -> dict[str, float] | None:
-        """Return the point that a cell's search found; None while it runs, an empty point if it failed."""
-        if any(state.cell is cell and state.broken for state in self.states):
-            return {}
-        return self._found.get(id(cell))
+        return max(shallower, key=lambda other: other.cell.specs[0].depth, default=None)

@@ -182,20 +182,17 @@ class RunLogger:
 
     def begin_search(self, state: CellState, record: StoredRun | None) -> str:
         """Create the run of a cell's search, or reopen that of `record`; return its id."""
+        params, tags = self._describe_search(state)
         if record is not None:
             with suppress(RunDeletedError):
-                return self._reopen_search(state, record)
-        params, tags = self._describe_search(state)
+                if self._store.reopen(record.run_id).bare:
+                    self._store.add_params(record.run_id, params)
+                return record.run_id
         run_id = self._store.begin(f"{state.cell.name} tuning", params, tags | self._made_tags())
         for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
             with suppress(RunDeletedError):
                 self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
         return run_id
-
-    def _reopen_search(self, state: CellState, record: StoredRun) -> str:
-        if self._store.reopen(record.run_id).bare:
-            self._store.add_params(record.run_id, self._describe_search(state)[0])
-        return record.run_id
 
     def _describe_search(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the parameters and tags of a cell's search."""

@@ -188,7 +188,7 @@ class Scheduler:
             self._pool.kill()
             for job in list(self._jobs.values()):
                 self._put_back(job, "was too slow to write another checkpoint; its last one stands")
-        return bool(self._jobs) or (not self._stopping and bool(self._retries or self._queue.has_more()))
+        return bool(self._jobs) or (not self._stopping and bool(self._retries or self._queue.unfinished()))
 
     def _dispatch(self) -> None:
         """Assign work to every free worker, then to workers that can do more at once."""
@@ -205,7 +205,7 @@ class Scheduler:
             job = self._next_retry(beside=state) or self._queue.next_job(beside=state)
             if job is not None:
                 self._begin(job, beside=partner)
-        if not self._queue.has_more():
+        if not self._queue.unfinished():
             self._pool.dismiss_idle(len(self._retries))
         elif self._pool.free() and not self._jobs and not self._retries:
             self._display.say_once("waiting: another `study run` is at work on all that is left")

@@ -1,6 +1,5 @@
 """The workers of a launcher: assign tasks, receive messages, replace workers that die."""
 
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,18 +11,12 @@ from study.errors import StudyError
 from study.launch.display import duration
 from study.launch.executors.base import Devices, Executor, Worker
 from study.launch.messages import BenchmarkResult, BenchmarkTask, Channel, Ready, RunTask, Stop, TaskEvent, is_final
-from study.launch.worker.failure import Failure
+from study.launch.worker.failure import Failure, describe_exit, last_line
 
 EXIT_SECONDS = 5.0
 """Seconds that workers have to end before they are killed."""
 EXITED_SECONDS = 1.0
 """Seconds between two checks for ended workers whose connections don't show it."""
-SIGNAL_HINTS = {
-    signal.SIGKILL: "out of memory?",
-    signal.SIGBUS: "a data file was cut short, or a disk is full?",
-    signal.SIGSEGV: "a fault in a library: its log says where",
-    signal.SIGXFSZ: "a file grew beyond a limit",
-}
 
 
 @dataclass(frozen=True)
@@ -42,18 +35,9 @@ class WorkerDied:
         """Why it died, for messages: a signal, the last line of its output, or that it hung."""
         if self.silent is not None:
             return f"its worker gave no sign of life for {duration(self.silent)} and was killed"
-        last = "".join(self.log.strip().splitlines()[-1:])
-        if self.exit_code is None:
-            return "its worker was lost" + (f": {last}" if last else ", with its node or its connection")
-        if self.exit_code < 0:
-            try:
-                name = signal.Signals(-self.exit_code)
-            except ValueError:
-                return f"its worker was killed by signal {-self.exit_code}"
-            hint = f" ({SIGNAL_HINTS[name]})" if name in SIGNAL_HINTS else ""
-            return f"its worker was killed by {name.name}{hint}"
-        said = f": {last}" if self.exit_code and last else ""
-        return f"its worker ended with exit code {self.exit_code}{said}"
+        if self.exit_code is not None:
+            return f"its worker {describe_exit(self.exit_code, self.log)}"
+        return "its worker was lost" + (last_line(self.log) or ", with its node or its connection")
 
 
 Message = TaskEvent | BenchmarkResult | Failure | WorkerDied

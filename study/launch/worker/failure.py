@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ MEMORY_ERROR = re.compile(
 """Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
 LOG_BYTES = 64 * 1024
 """Maximal bytes kept of the end of a log."""
+SIGNAL_HINTS = {
+    signal.SIGKILL: " (out of memory?)",
+    signal.SIGBUS: " (a data file was cut short, or a disk is full?)",
+    signal.SIGSEGV: " (a fault in a library: its log says where)",
+    signal.SIGXFSZ: " (a file grew beyond a limit)",
+}
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,19 @@ def log_tail(log: Path) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def describe_exit(code: int, log: str) -> str:
+    """Say how a process ended: by which signal, or with which exit code and last line of its log."""
+    if code >= 0:
+        return f"ended with exit code {code}{last_line(log) if code else ''}"
+    try:
+        name = signal.Signals(-code)
+    except ValueError:
+        return f"was killed by signal {-code}"
+    return f"was killed by {name.name}{SIGNAL_HINTS.get(name, '')}"
+
+
+def last_line(log: str) -> str:
+    """Return the last line of a log after a colon; "" where the log is empty."""
+    return ": ".join(["", *log.strip().splitlines()[-1:]])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
-from study.launch.worker.failure import Failure, log_tail, out_of_memory
+from study.launch.worker.failure import Failure, describe_exit, log_tail, out_of_memory
 from study.launch.worker.rank_process import RankTask, make_prober
 from study.track.scratch import scratch_folder
 
@@ -61,21 +60,27 @@ def run_distributed(
 
     size = spec.recipe.gpus_per_run
     assert len(devices) >= size  # noqa: S101 (a worker has as many devices as any run of the grid needs)
-    ranks = RankGroup(spec, checkpoint.path, devices[1:size], threads, probes)
-    try:
-        ranks.wait_until_ready(stop)
-        with joined(ranks.meeting, 0, size, devices[0]) as group:
-            if devices[0].type == "cuda":
-                ranks.watch()
-            yield from run(spec, dataset, devices[0], checkpoint, probe=make_prober(probes), stop=stop, group=group)
-        ranks.join()
-    except Exception as error:
-        cause = ranks.root_cause(error)
-        if cause is error:
-            raise
-        raise cause from error
-    finally:
-        ranks.close()
+    with scratch_folder("study-ranks-") as folder:
+        path = checkpoint.path.absolute()
+        tasks = [
+            RankTask(spec, path, str(device), rank, threads, Path(folder), probes)
+            for rank, device in enumerate(devices[1:size], 1)
+        ]
+        ranks = RankGroup(tasks)
+        try:
+            ranks.wait_until_ready(stop)
+            with joined(tasks[0].meeting, 0, size, devices[0]) as group:
+                if devices[0].type == "cuda":
+                    ranks.watch()
+                yield from run(spec, dataset, devices[0], checkpoint, probe=make_prober(probes), stop=stop, group=group)
+            ranks.join()
+        except Exception as error:
+            cause = ranks.root_cause(error)
+            if cause is error:
+                raise
+            raise cause from error
+        finally:
+            ranks.close()
 
 
 class _Rank(NamedTuple):
@@ -86,22 +91,9 @@ class _Rank(NamedTuple):
 class RankGroup:
     """The processes of the ranks from 1 on."""
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        checkpoint: Path,
-        devices: "Sequence[torch.device]",
-        threads: int,
-        probes: ProbePlan | None,
-    ) -> None:
+    def __init__(self, tasks: Sequence[RankTask]) -> None:
+        """Start the processes."""
         self._over = False
-        self._temporary = scratch_folder("study-ranks-")
-        folder = Path(self._temporary.name)
-        tasks = [
-            RankTask(spec, checkpoint.absolute(), str(device), rank, threads, folder, probes)
-            for rank, device in enumerate(devices, 1)
-        ]
-        self.meeting = tasks[0].meeting
         self._ranks = [_Rank(task, _start(task)) for task in tasks]
 
     def wait_until_ready(self, stop: Callable[[], bool]) -> None:
@@ -154,7 +146,6 @@ class RankGroup:
                 with suppress(OSError):
                     process.stdin.close()
         self._print_output()
-        self._temporary.cleanup()
 
     def _print_output(self) -> None:
         """Copy the output of the ranks to this process's log."""
@@ -224,7 +215,4 @@ def _as_error(task: RankTask, code: int, failure: Failure | None) -> Exception:
     if failure is not None:
         kind = MemoryError if failure.out_of_memory else RankDied if failure.transient else RuntimeError
         return kind(f"{task.name}: {failure.cause}")
-    if code < 0:
-        return RankDied(f"{task.name} was killed by {signal.Signals(-code).name}")
-    last = ": ".join(["", *log_tail(task.log).strip().splitlines()[-1:]])
-    return RankDied(f"{task.name} ended with exit code {code}{last}")
+    return RankDied(f"{task.name} {describe_exit(code, log_tail(task.log))}")

@@ -10,10 +10,9 @@ from study.launch.estimate.cost import (
     PRUNED,
     RUN_SECONDS,
     WORKER_SECONDS,
-    costs_in_seconds,
     estimate,
-    known_speeds,
     run_seconds,
+    time_cells,
 )
 from study.launch.executors.devices import Workers
 from study.launch.plan.cells import Cell, DataFacts, plan_cells
@@ -40,11 +39,11 @@ def plans(one: Grid) -> list[Cell]:
     return plan_cells(one, FACTS, [])
 
 
-def timed(one: Grid, workers: Workers = TWO, speed: Speed = SPEED) -> tuple[list[Cell], dict[str, Speed], SpeedCache]:
-    cache = SpeedCache(workers, FACTS)
+def timed(one: Grid) -> list[Cell]:
+    cache = SpeedCache(TWO, FACTS)
     made = plans(one)
-    speeds = {cache.key(plan.specs[0]): speed for plan in made}
-    return costs_in_seconds(made, speeds, cache, FACTS, one), speeds, cache
+    cache.save({cache.key(plan.specs[0]): SPEED for plan in made})
+    return time_cells(made, cache, FACTS, one)
 
 
 def test_a_run_is_its_steps_and_evaluations() -> None:
@@ -60,14 +59,14 @@ def test_a_run_is_its_steps_and_evaluations() -> None:
 
 def test_the_whole_is_shared_out_among_workers() -> None:
     one = grid()
-    cells, speeds, cache = timed(one)
+    cells = timed(one)
     run = cells[0].run_cost
-    whole = estimate(cells, speeds, cache, FACTS, one.tune, TWO)
-    assert whole.worker_seconds == pytest.approx(8 * run)
+    whole = estimate(cells, FACTS, one.tune, TWO)
+    assert sum(whole.cells) == pytest.approx(8 * run)
     assert whole.seconds == pytest.approx(4 * run + WORKER_SECONDS)
-    alone = estimate(cells, speeds, cache, FACTS, one.tune, Workers([("cpu",)], 1, 1))
+    alone = estimate(cells, FACTS, one.tune, Workers([("cpu",)], 1, 1))
     assert alone.seconds == pytest.approx(8 * run + WORKER_SECONDS)
-    crowd = estimate(cells, speeds, cache, FACTS, one.tune, Workers([("cpu",)] * 100, 1, 1))
+    crowd = estimate(cells, FACTS, one.tune, Workers([("cpu",)] * 100, 1, 1))
     assert crowd.seconds == pytest.approx(run + WORKER_SECONDS)  # no run is split
     assert crowd.memory > whole.memory > alone.memory > 400
     assert crowd.gpu == 0
@@ -76,55 +75,50 @@ def test_the_whole_is_shared_out_among_workers() -> None:
 
 def test_probes_cost_what_their_work_does() -> None:
     without, probed = grid(), grid(more="probes: {measure: [gradients, surface], points: 11}")
-    run = timed(without)[0][0].run_cost
-    cells, speeds, cache = timed(probed)
+    run = timed(without)[0].run_cost
+    cells = timed(probed)
     slopes = 256 * 4 * GRADIENT * SPEED.exact  # at iterations 0, 1, 10 and the end
     surfaces = len(SURFACES) * 256 * 11**2 * SPEED.exact
     for plan in cells:
         first, second = plan.specs
         assert plan.cost_of(first) == pytest.approx(run + slopes + surfaces)
         assert plan.cost_of(second) == pytest.approx(run + slopes)
-    whole = estimate(cells, speeds, cache, FACTS, probed.tune, TWO)
-    assert whole.worker_seconds == pytest.approx(8 * (run + slopes) + 4 * surfaces)
-    crowd = estimate(cells, speeds, cache, FACTS, probed.tune, Workers([("cpu",)] * 100, 1, 1))
+    whole = estimate(cells, FACTS, probed.tune, TWO)
+    assert sum(whole.cells) == pytest.approx(8 * (run + slopes) + 4 * surfaces)
+    crowd = estimate(cells, FACTS, probed.tune, Workers([("cpu",)] * 100, 1, 1))
     assert crowd.seconds == pytest.approx(run + slopes + surfaces + WORKER_SECONDS)
 
 
 def test_a_construction_costs_the_training_of_what_is_built() -> None:
     one = grid(more="probes: {measure: [construction], rates: [1.0], noise: [0.0], continuation: 1}")
-    costs = {str(plan.specs[0].net): plan.probe_costs for plan in timed(one)[0]}
+    costs = {str(plan.specs[0].net): plan.probe_costs for plan in timed(one)}
     assert costs["plain-8"][0] > 20 * SPEED.step * (1 + 11 / 5)  # itself, and plain-14: 11 whole layers to 5
     assert costs["resnet-14"][0] == 0  # nothing is built of it
 
 
 def test_searches_cost_what_their_trials_do() -> None:
     free = grid("{epochs: 2, batch_size: 100, lr: tune}", more="tune: {trials: 4, sampler: none, pruner: none}")
-    cells, speeds, cache = timed(free)
-    whole = estimate(cells, speeds, cache, FACTS, free.tune, TWO)
+    cells = timed(free)
+    whole = estimate(cells, FACTS, free.tune, TWO)
     run = cells[0].run_cost
-    assert whole.worker_seconds == pytest.approx(4 * (4 + 2) * run)
-    pruned = estimate(cells, speeds, cache, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
-    assert pruned.worker_seconds == pytest.approx(4 * (4 * PRUNED + 2) * run)
+    assert sum(whole.cells) == pytest.approx(4 * (4 + 2) * run)
+    pruned = estimate(cells, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
+    assert sum(pruned.cells) == pytest.approx(4 * (4 * PRUNED + 2) * run)
 
 
 def test_what_is_done_costs_nothing() -> None:
     one = grid()
-    cells, speeds, cache = timed(one)
+    cells = timed(one)
     done = [replace(cell, left=()) for cell in cells]
-    nothing = estimate(done, speeds, cache, FACTS, one.tune, TWO)
+    nothing = estimate(done, FACTS, one.tune, TWO)
     assert (nothing.seconds, nothing.disk) == (0, 0)
     assert nothing.cells == (0, 0, 0, 0)
 
 
 def test_an_unknown_speed_leaves_multiply_adds() -> None:
     one = grid()
-    cache = SpeedCache(TWO, FACTS)
     made = plans(one)
-    speeds, unknown = known_speeds(made, cache)
-    assert not speeds
-    assert len(unknown) == 4
-    assert all(spec.recipe.lr == 0.01 for spec in unknown.values())
-    assert costs_in_seconds(made, speeds, cache, FACTS, one) == made
+    assert time_cells(made, SpeedCache(TWO, FACTS), FACTS, one) == made
 
 
 def test_a_speed_is_that_of_runs_that_differ_in_rate_seed_and_length_alone() -> None:
@@ -155,13 +149,10 @@ def test_speeds_are_measured_by_workers_and_kept() -> None:
     )
     told = []
     cache = SpeedCache(workers, FACTS)
-    _, unknown = known_speeds(plans(one), cache)
-    found = cache.measure(unknown, lambda what, share: told.append((what, share)))
-    assert all(speed.step > 0 for speed in found.values())
+    found = time_cells(plans(one), cache, FACTS, one, lambda what, share: told.append((what, share)))
+    assert all(cell.speed and cell.speed.step > 0 for cell in found)
     assert told[-1] == ("measuring speeds", 1.0)
-    again, unknown = known_speeds(plans(one), SpeedCache(workers, FACTS))
-    assert again == found
-    assert not unknown
+    assert time_cells(plans(one), SpeedCache(workers, FACTS), FACTS, one) == found
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"k": 3}', '{"k": {"step": 1}}'])

@@ -69,7 +69,7 @@ def test_threads_of_a_process() -> None:
 def test_a_worker_elsewhere_has_the_gpus_of_a_run(
     hardware: Hardware, devices: tuple[str, ...], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.launch.executors.slurm.SlurmExecutor", lambda **_: None)
+    monkeypatch.setattr("study.launch.executors.slurm.SlurmExecutor", lambda *_: None)
     workers = choose_executor(hardware, 1, 2, None).workers
     assert (workers.devices, workers.threads) == ([devices], threads)
 

@@ -32,8 +32,8 @@ def listener() -> Iterator[WorkerListener]:
 
 def arrives(listener: WorkerListener, info: ConnectInfo) -> TlsConnection:
     """Return the launcher's end of the line to a worker that is calling."""
-    assert listener.ready.poll(30)
-    assert listener.ready.recv() == info.number
+    assert listener.connected.poll(30)
+    assert listener.connected.recv() == info.number
     line = listener.connection(info.number)
     assert line is not None
     return line
@@ -82,7 +82,7 @@ def test_who_does_not_know_the_secret_or_the_number_is_not_let_in(listener: Work
         worker.recv()
     worker.close()
     line.close()
-    assert not listener.ready.poll(0)
+    assert not listener.connected.poll(0)
 
 
 def test_a_worker_speaks_to_its_own_launcher_alone(listener: WorkerListener) -> None:
@@ -90,7 +90,7 @@ def test_a_worker_speaks_to_its_own_launcher_alone(listener: WorkerListener) -> 
     _, foreign = server_identity()
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(replace(listener.invite(("cpu",), 1), certificate=foreign))
-    assert not listener.ready.poll(0.2)
+    assert not listener.connected.poll(0.2)
 
 
 def test_what_goes_over_the_network_is_encrypted(listener: WorkerListener) -> None:

@@ -41,7 +41,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
     assert sorted(job.spec.run_name for job in jobs if job) == sorted(spec.run_name for spec in GRID.runs()[19:])
     assert len(asked) == 22  # the first of theirs, and ours
     assert queue.next_job() is None
-    assert queue.has_more()
+    assert queue.unfinished()
     theirs.release_all()
     queue._checked_at = -1e9  # a while later
     queue.states[0].retry_at = queue.states[1].retry_at = 0

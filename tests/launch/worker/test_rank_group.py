@@ -117,14 +117,14 @@ def test_what_a_rank_printed_before_it_died_is_shown(tmp_path: Path, monkeypatch
     assert "first\n" in printed(caught.value)
     assert "last words" in "".join(traceback.format_exception(caught.value))
     monkeypatch.setattr(ranks, "START", "import ctypes, faulthandler; faulthandler.enable(); ctypes.string_at(0)")
-    with pytest.raises(RankDied, match=r"rank 1 of 2 \(cpu\) was killed by SIGSEGV$") as caught:
+    with pytest.raises(RankDied, match=r"rank 1 of 2 \(cpu\) was killed by SIGSEGV \(a fault") as caught:
         list(begin(tmp_path / "c.pt", make_spec()))
     assert "string_at" in printed(caught.value)
     assert folders() == set()
 
 
 def test_what_a_rank_printed_goes_to_the_log_of_its_worker(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    group = ranks.RankGroup(make_spec(), tmp_path / "c.pt", CPUS[1:], 1, None)
+    group = ranks.RankGroup([RankTask(make_spec(), tmp_path / "c.pt", "cpu", 1, 1, tmp_path)])
     group._ranks[0].task.log.write_text("a warning\n")
     group.close()
     assert capfd.readouterr().err == "rank 1 of 2 (cpu) printed:\na warning\n"
@@ -170,7 +170,10 @@ def test_a_study_whose_ranks_die_comes_to_the_same_end(whole: list[Event], tmp_p
         said = launcher.end()
     finally:
         launcher.kill_all()
-    assert "RankDied: rank 1 of 2 (cpu) was killed by SIGKILL; it goes on from its last checkpoint" in said
+    assert (
+        "RankDied: rank 1 of 2 (cpu) was killed by SIGKILL (out of memory?); it goes on from its last checkpoint"
+        in said
+    )
     (row,) = load_runs("g", uri(tmp_path)).to_dict("records")
     assert row["status"] == "FINISHED"
     assert isinstance(whole[-1], Finished)
