@@ -108,7 +108,8 @@ class Compared(NamedTuple):
 def by_trial(trials: pd.DataFrame) -> pd.DataFrame:
     """Return a row a trial of the rows a seed: means over seeds, range of the error, and the trial's state.
 
-    Of a net that was searched again with other settings the last search counts, as its budget and seeds differ.
+    Of a net that was searched again with other settings the last search counts, as its budget and seeds differ. A trial
+    at the point of an earlier one with a seed that this lacks is a further seed of it, and no trial of its own.
     A trial is pruned if one of its seeds was, or if it lacks seeds that others of its net have in a search that has
     ended; it is diverged if one of its seeds was. Columns: `TRIAL`; `key` is the same text for equal points.
     """
@@ -119,15 +120,31 @@ def by_trial(trials: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(key=[_key(text, lr) for text, lr in zip(frame["point"], frame["lr"], strict=True)])
     for _, searches in frame.groupby(["architecture", "depth"], sort=False):
         net = searches[searches["began"] == searches["began"].max()]
+        net = _with_further_seeds(net)
         grouped = net.groupby(["number", "key"], sort=True)
-        full, ended = int(grouped.size().max()), bool(net["chosen"].astype(bool).any())
+        full = int((~net["further"]).groupby([net["number"], net["key"]]).sum().max())
+        ended = bool(net["chosen"].astype(bool).any())
         rows += [_trial(seeds, full, ended) for _, seeds in grouped]
     return c.ordered(pd.DataFrame(rows, columns=TRIAL))
 
 
+def _with_further_seeds(net: pd.DataFrame) -> pd.DataFrame:
+    """Give the further seeds of a point that came to their end the number of its first trial, and mark them."""
+    first: dict[str, tuple[int, set[int]]] = {}
+    numbers, further = [], []
+    net = net.sort_values(["number", "seed"], kind="stable")
+    for number, key, seed, state in net[["number", "key", "seed", "state"]].itertuples(index=False, name=None):
+        before, seeds = first.setdefault(key, (number, set()))
+        further.append(before != number and seed not in seeds and state in ("complete", "diverged"))
+        numbers.append(before if further[-1] else number)
+        if numbers[-1] == before:
+            seeds.add(seed)
+    return net.assign(number=numbers, further=further)
+
+
 def _trial(seeds: pd.DataFrame, full: int, ended: bool) -> dict[str, Any]:
     first, states = seeds.iloc[0], set(seeds["state"])
-    lacking = len(seeds) < full
+    lacking = (~seeds["further"]).sum() < full
     if "failed" in states or "pruned" in states:
         state = "failed" if "failed" in states else "pruned"
     elif states - {"complete", "diverged"} or (lacking and not ended):

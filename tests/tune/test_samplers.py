@@ -35,7 +35,7 @@ def test_bisect_halves_the_wider_gap() -> None:
 
 
 def test_bisect_in_several_dimensions(tmp_path: Path) -> None:
-    tune = Tune(trials=24, shared=8, sampler="bisect", low=0.001, high=1.0, momentum=(0.5, 0.99), widen=0)
+    tune = Tune(trials=24, shared=8, sampler="bisect", low=0.001, high=1.0, momentum=(0.5, 0.99), widen=0, confirm=0)
     search = open_search(tmp_path, tune)
     while not search.done:
         trial = ask(search)
@@ -48,7 +48,7 @@ def test_bisect_in_several_dimensions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", [{}, SPACE])
 def test_gp_refines_near_the_best(tmp_path: Path, extra: dict[str, object]) -> None:
-    tune = Tune(trials=6, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, **extra)  # type: ignore[arg-type]
+    tune = Tune(trials=6, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, confirm=0, **extra)  # type: ignore[arg-type]
     search = open_search(tmp_path, tune)
     trials = finish(search)
     assert [trial.point for trial in trials[:4]] == shared_points(tune)
@@ -58,7 +58,7 @@ def test_gp_refines_near_the_best(tmp_path: Path, extra: dict[str, object]) -> N
 
 
 def test_gp_proposes_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
-    tune = Tune(trials=5, shared=4, sampler="gp", low=0.001, high=1.0, widen=0)
+    tune = Tune(trials=5, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, confirm=0)
     search = open_search(tmp_path, tune, name="whole")
     whole = finish(search)
     for _ in range(4):
@@ -69,7 +69,7 @@ def test_gp_proposes_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
 
 
 def test_tpe_searches_every_field_within_its_bounds(tmp_path: Path) -> None:
-    tune = Tune(trials=20, shared=6, sampler="tpe", low=0.001, high=1.0, widen=0, **SPACE)  # type: ignore[arg-type]
+    tune = Tune(trials=20, shared=6, sampler="tpe", low=0.001, high=1.0, widen=0, confirm=0, **SPACE)  # type: ignore[arg-type]
     search = open_search(tmp_path, tune)
     trials = finish(search)
     assert len({tuple(trial.point.values()) for trial in trials}) == 20
@@ -83,11 +83,11 @@ def test_tpe_searches_every_field_within_its_bounds(tmp_path: Path) -> None:
 
 def test_tpe_draws_momentum_on_the_scale_of_its_complement(tmp_path: Path) -> None:
     """Most of a linear scale from 0.5 to 0.999 lies below 0.95; on this one, less than half does."""
-    tune = Tune(trials=40, shared=1, sampler="tpe", momentum=(0.5, 0.999), widen=0, pruner="none")
+    tune = Tune(trials=40, shared=1, sampler="tpe", momentum=(0.5, 0.999), widen=0, confirm=0, pruner="none")
     values = [trial.point["momentum"] for trial in finish(open_search(tmp_path, tune))]
     assert sum(value > 0.95 for value in values) > 15
 
 
 def test_none_has_shared_points_only(tmp_path: Path) -> None:
-    tune = Tune(trials=9, sampler="none", widen=0)
+    tune = Tune(trials=9, sampler="none", widen=0, confirm=0)
     assert [trial.point for trial in finish(open_search(tmp_path, tune))] == shared_points(tune)

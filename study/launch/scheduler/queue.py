@@ -52,7 +52,7 @@ class WorkQueue:
         self._found = {id(cell): cell.point for cell in cells if cell.point is not None}
         self._cells = cells
         self.states = [
-            CellState(cell, cell.point, [] if only_search else [spec for spec, _ in cell.left], grid.tune.trials)
+            CellState(cell, cell.point, [] if only_search else [spec for spec, _ in cell.left], grid.tune.trainings)
             for cell in left
         ]
         self.done_before = sum(len(cell.done) for cell in cells)
@@ -128,11 +128,11 @@ class WorkQueue:
             search.tell(trial, objective, diverged=diverged)
         return [f"{job.name}: {result}", *self._after_trial(job.state)]
 
-    def pruned(self, job: Job, event: Interrupted) -> list[str]:
-        """Record a pruned trial; return lines to display."""
+    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> list[str]:
+        """Record a pruned trial and its running objective; return lines to display."""
         search = job.state.search
         if search is not None and job.trial is not None and search.is_live(job.trial):
-            search.prune(job.trial)
+            search.prune(job.trial, objective)
         return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.state)]
 
     def failed(self, job: Job) -> str:
@@ -212,7 +212,7 @@ class WorkQueue:
     def _report_late_trial(self, search: Search, trial: Trial, outcome: str, objective: float) -> None:
         """Report a trial to its search that ended just before its launcher died."""
         if outcome == "pruned":
-            search.prune(trial)
+            search.prune(trial, objective if math.isfinite(objective) else None)
         else:
             search.tell(trial, objective, diverged=outcome == "diverged")
 
@@ -261,7 +261,8 @@ class WorkQueue:
             lines = [f"{state.cell.name}: its search was deleted in MLflow and is there again"]
         self._leases.release(state.lease)
         self._settle(state, point)
-        notes = f", {search.widened} beyond the bounds" if search.widened else ""
+        notes = f", {search.confirmed} of them further seeds of the best" if search.confirmed else ""
+        notes += f", {search.widened} beyond the bounds" if search.widened else ""
         notes += f"; still the {edge} rate tried: widen tune.low and tune.high" if edge else ""
         return [*lines, f"{state.cell.name}: {named(point)} after {search.started} trials{notes}"]
 

@@ -102,9 +102,11 @@ def test_searches_cost_what_their_trials_do() -> None:
     cells, speeds, cache = timed(free)
     whole = estimate(cells, speeds, cache, FACTS, free.tune, TWO)
     run = cells[0].run_cost
-    assert whole.worker_seconds == pytest.approx(4 * (4 + 2) * run)
+    assert whole.worker_seconds == pytest.approx(4 * (4 + 2 + 2) * run)
+    without = estimate(cells, speeds, cache, FACTS, free.tune.model_copy(update={"confirm": 0}), TWO)
+    assert without.worker_seconds == pytest.approx(4 * (4 + 2) * run)
     pruned = estimate(cells, speeds, cache, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
-    assert pruned.worker_seconds == pytest.approx(4 * (4 * PRUNED + 2) * run)
+    assert pruned.worker_seconds == pytest.approx(4 * (4 * PRUNED + 2 + 2) * run)
 
 
 def test_what_is_done_costs_nothing() -> None:
