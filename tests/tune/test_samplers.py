@@ -1,5 +1,6 @@
 """What proposes the refining points."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -91,3 +92,32 @@ def test_tpe_draws_momentum_on_the_scale_of_its_complement(tmp_path: Path) -> No
 def test_none_has_shared_points_only(tmp_path: Path) -> None:
     tune = Tune(trials=9, sampler="none", widen=0, confirm=0)
     assert [trial.point for trial in finish(open_search(tmp_path, tune))] == shared_points(tune)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "bisect"])
+def test_no_rate_is_tried_twice_whatever_becomes_of_trials(tmp_path: Path, sampler: str) -> None:
+    """Left to itself, the Gaussian process proposes a pruned rate again."""
+    tune = Tune(trials=9, shared=5, sampler=sampler, low=0.001, high=1.0, widen=0, confirm=0)  # type: ignore[arg-type]
+    search = open_search(tmp_path, tune)
+    trials = []
+    for how in ("tell", "tell", "tell", "tell", "prune", "prune", "fail", "prune", "tell"):
+        trials.append(ask(search))
+        value = -math.log10(trials[-1].rate)  # the highest is best: all that refines lies near it
+        if how == "tell":
+            search.tell(trials[-1], value)
+        elif how == "prune":
+            search.prune(trials[-1], value)
+        else:
+            search.fail(trials[-1])
+    logs = sorted(math.log10(trial.rate) for trial in trials)
+    assert min(above - below for below, above in itertools.pairwise(logs)) > 0.01
+    assert search.done
+
+
+def test_bisect_never_runs_out_of_rates() -> None:
+    tune = Tune(trials=100, low=0.1, high=0.12)
+    tried = [{"lr": 0.11}]
+    for _ in range(60):
+        point = bisect(tune, {"lr": 0.11}, tried)
+        assert point not in tried
+        tried.append(point)
