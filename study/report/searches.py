@@ -27,7 +27,7 @@ from study.report.text import write
 from study.verdict import selection as c
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import find_edges
-from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of
+from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, search_of, worse_runs
 from study.verdict.text import interval, listed, points
 
 FAR = 2.0
@@ -75,7 +75,8 @@ def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, 
     objective = str(seeds["objective"].iloc[0])
     rows = choices(runs, seeds, trials, smallest, find_edges(c.counted(runs), trials))
     used = tuple(sorted({int(seed) for seed in seeds["seed"]}))
-    return Facts(nets, compared, rows, fields, tolerance, smallest, objective, used)
+    worse = worse_runs(c.counted(runs), nets, smallest)
+    return Facts(nets, compared, rows, fields, tolerance, smallest, objective, used, worse)
 
 
 def sentences(facts: Facts) -> tuple[str, ...]:

@@ -79,6 +79,16 @@ class Searched(NamedTuple):
         return sum(self.counts.values())
 
 
+class Worse(NamedTuple):
+    """Runs whose mean training error is above that of a trial at another rate, by the smallest effect or more."""
+
+    net: str
+    rate: float
+    error: float
+    """Mean over the runs."""
+    other: Best
+
+
 class Same(NamedTuple):
     """Two nets at one point that both trained to the end."""
 
@@ -221,6 +231,18 @@ def _best(trials: pd.DataFrame, by: list[str]) -> Best | None:
         return None
     row = trials.sort_values(by, kind="stable").iloc[0]
     return Best(float(row["lr"]), float(row["error"]), float(row["validation"]), int(row["seeds"]))
+
+
+def worse_runs(runs: pd.DataFrame, nets: Iterable[Searched], smallest: float) -> tuple[Worse, ...]:
+    """Return the nets whose counted runs, at the chosen rate, end with more error than a trial at another one."""
+    worse = []
+    for net in nets:
+        errors = c.values(runs[runs["architecture"] == net.architecture], net.depth, MEANS["error"])
+        if len(errors) == 0 or net.chosen is None or net.best is None or net.best.rate == net.chosen.rate:
+            continue
+        if errors.mean() >= net.best.error + smallest:
+            worse.append(Worse(net.net, net.chosen.rate, float(errors.mean()), net.best))
+    return tuple(worse)
 
 
 def good_range(ended: pd.DataFrame, tolerance: float) -> Good | None:
