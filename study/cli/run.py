@@ -143,9 +143,9 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
         speeds = SpeedCache(chosen_workers, plan.facts)
         timed = time_cells(plan.cells, speeds, plan.facts, grid, display.loading)
     cost = estimate(timed, plan.facts, grid.tune, chosen_workers)
-    print_cells(grid.name, plan, cost, grid.tune.trials)
+    print_cells(grid.name, plan, cost, grid.tune.trainings)
     runs = sum(len(cell.left) for cell in plan.cells)
-    adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trials) for cell in plan.cells)
+    adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trainings) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
     say(f"left to do: {runs} runs{searches}, {with_letter(adds)} multiply-adds")
     if runs:
@@ -158,7 +158,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
         )
 
 
-def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
+def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> None:
     """Print a row per cell: its net, the runs done and left, and the time of the rest."""
     from study.launch.display import duration
 
@@ -172,7 +172,7 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trials: int) -> None:
                 f"{cell.specs[0].recipe.total_iterations(facts.train_images):,}",
                 f"{cell.point['lr']:g}" if cell.point else "tune",
                 *(str(number) for number in (len(cell.done), begun, len(cell.left) - begun)),
-                f"<= {trials}" if cell.owns_search and not cell.point else "",
+                f"<= {trainings}" if cell.owns_search and not cell.point else "",
                 duration(seconds) if cell.left else "",
             )
         )

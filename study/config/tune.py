@@ -8,6 +8,8 @@ from study.config.recipe import Positive, Strict
 
 PAPER_RATE = 0.1
 """The rate of sections 3.4 and 4.2: every search that spans it tries it first, so that it can be compared with."""
+EXTENDS = ("trials", "shared", "widen", "confirm", "confirm_seeds", "storage")
+"""Settings with other values of which a search goes on; with others of the rest it is another search."""
 Whole = Annotated[int, Field(ge=0)]
 Bounds = Annotated[tuple[Positive, Positive], Field(strict=False)]
 
@@ -15,7 +17,7 @@ Bounds = Annotated[tuple[Positive, Positive], Field(strict=False)]
 class Tune(Strict):
     """A search over log learning rate, the same for every cell of the grid."""
 
-    trials: Annotated[int, Field(ge=1, le=1000)] = 8
+    trials: Annotated[int, Field(ge=1, le=1000)] = 6
     """Rates tried for each cell."""
     low: Positive = 0.001
     """Smallest rate."""
@@ -25,12 +27,16 @@ class Tune(Strict):
     """How many trials are the quasi-random rates that all cells share, before others refine; default three quarters."""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """Seeds trained at each rate: a trial's value is their mean."""
-    sampler: Literal["gp", "tpe", "bisect", "none"] = "gp"
+    sampler: Literal["gp", "tpe", "bisect", "none"] = "bisect"
     """What proposes the refining rates; with none, all are shared. Bisect halves the wider gap beside the best rate."""
     pruner: Literal["median", "halving", "wilcoxon", "none"] = "median"
     """What stops a trial: the median at half and three quarters, halving at one and two, wilcoxon after each seed."""
     widen: Annotated[int, Field(ge=0, le=20)] = 4
     """Trials added at most, each half a decade further out, while the best rate is the last one tried on its side."""
+    confirm: Annotated[int, Field(ge=0, le=20)] = 2
+    """How many of the best rates are trained with further seeds, whose mean chooses between them; with 0 or 1, none."""
+    confirm_seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    """Further seeds of each of those."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Training length of a trial as a part of the recipe's, its schedule scaled; below 1, cheaper and less exact."""
     objective: Literal["train_loss", "train_error", "validation_error"] = "train_loss"
@@ -85,6 +91,17 @@ class Tune(Strict):
         if self.sampler == "none":
             return self.trials
         return self.shared or max(1, round(0.75 * self.trials))
+
+    @property
+    def further_seeds(self) -> int:
+        """Number of trainings of the best rates with further seeds."""
+        best = min(self.confirm, self.trials)
+        return best * self.confirm_seeds if best > 1 else 0
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings of a search that isn't widened and prunes nothing."""
+        return self.trials * self.seeds + self.further_seeds
 
     @property
     def fields(self) -> tuple[str, ...]:

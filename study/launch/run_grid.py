@@ -153,7 +153,7 @@ def run_grid(
         state.mixes = state.replicas > 1 and workers.devices[0][0] != "cpu"
     pool = WorkerPool(executor, workers.devices, max(state.replicas for state in states))
     scheduler = Scheduler(queue, run_logger, pool, display, checkpoints, leases, limits or Limits())
-    display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trials) for cell in cells))
+    display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trainings) for cell in cells))
     return _run(scheduler, pool, retry, display)
 
 

@@ -28,7 +28,7 @@ from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
-from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields
+from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, worse_runs
 from study.verdict.text import interval, listed, points
 
 FAR = 2.0
@@ -72,7 +72,8 @@ def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, 
     objective = str(seeds["objective"].iloc[0])
     rows = choices(runs, seeds, trials, rule, find_edges(c.counted(runs), trials))
     used = tuple(sorted({int(seed) for seed in seeds["seed"]}))
-    return Facts(nets, compared, rows, fields, tolerance, rule.smallest_effect, objective, used)
+    worse = worse_runs(c.counted(runs), nets, rule.smallest_effect)
+    return Facts(nets, compared, rows, fields, tolerance, rule.smallest_effect, objective, used, worse)
 
 
 def sentences(facts: Facts) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ class _Search(_Tags):
     chosen: Json[Point] | None = Field(None, alias=tag.CHOSEN)
     trials: Whole = Field(0, alias=tag.TRIAL)
     widened: Whole = Field(0, alias=tag.WIDENED)
+    confirmed: Whole = Field(0, alias=tag.CONFIRMED)
     edge: Literal["", "lowest", "highest"] = Field("", alias=tag.EDGE)
 
 

@@ -1,15 +1,21 @@
 """Samplers, which propose refining points, and pruners, which stop trials early; compared by `bench/tuning.py`."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from study.config import Tune
-from study.tune.space import Point, axes
+from study.tune.space import Axis, Point, axes, from_storage, to_storage
 
 STARTUP_TRIALS = 4
 """Completed trials before the pruner may stop one."""
+NEAR = 0.1
+"""Decades within which a proposal is taken for a point tried before."""
+NEAR_WHOLE = 0.03
+"""The same for a field on a linear scale, as a part of its range."""
 
 
 def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
@@ -22,14 +28,60 @@ def sampler(tune: Tune, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed)
 
 
+def propose(tune: Tune, seed: int, valued: Sequence[tuple[Point, float]], tried: Sequence[Point]) -> dict[str, float]:
+    """Return the next refining point: the sampler's, or that of `bisect` where the sampler's was tried already.
+
+    The sampler sees all points that came to a value, pruned ones with theirs too: left to itself it takes no notice of
+    those, and proposes them again. Points beyond the bounds aren't shown to it.
+
+    Args:
+        tune: the search's settings.
+        seed: the sampler's.
+        valued: points and their values; of a pruned trial the one that it was stopped at.
+        tried: all points tried, those of broken trials too.
+    """
+    best = min(valued, key=lambda entry: (entry[1], entry[0]["lr"]), default=(None, 0.0))[0]
+    if tune.sampler == "bisect":
+        return bisect(tune, best, tried)
+    distributions = {axis.parameter: _distribution(axis) for axis in axes(tune)}
+    study = optuna.create_study(sampler=sampler(tune, seed))
+    for point, value in valued:
+        stored = to_storage(point, tune)
+        if all(distributions[name]._contains(value) for name, value in stored.items()):
+            study.add_trial(optuna.create_trial(params=stored, distributions=distributions, value=value))
+    point = from_storage(study.ask(distributions).params, tune)
+    return bisect(tune, best, tried) if any(near(tune, point, other) for other in tried) else point
+
+
+def near(tune: Tune, first: Point, second: Point) -> bool:
+    """Whether two points are so near in every field that trying both is a waste."""
+    return all(
+        abs(axis.place(first[axis.field]) - axis.place(second[axis.field])) < _nearness(axis) for axis in axes(tune)
+    )
+
+
+def _nearness(axis: Axis) -> float:
+    return NEAR / axis.decades if axis.decades else NEAR_WHOLE
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    low, high = sorted((axis.to_storage(axis.low), axis.to_storage(axis.high)))
+    if axis.scale == "whole":
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(low, high, log=True)
+
+
 def bisect(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, float]:
     """Return the best point with each field moved to the middle of the wider gap between it and its neighbours tried.
 
-    A field's neighbours are the values next to the best one's, or the bounds.
+    A field's neighbours are the values next to the best one's, or the bounds. Where no digits are left between them,
+    the rate is the middle of the widest gap of all.
     """
     if best is None:
-        return {axis.field: axis.at(0.5) for axis in axes(tune)}
+        best = {axis.field: axis.at(0.5) for axis in axes(tune)}
     tried, point = list(tried), {}
+    if not tried:
+        return dict(best)
     for axis in axes(tune):
         best_place = axis.place(best[axis.field])
         places = [axis.place(other[axis.field]) for other in tried]
@@ -37,7 +89,12 @@ def bisect(tune: Tune, best: Point | None, tried: Iterable[Point]) -> dict[str, 
         above = min([place for place in places if place > best_place + 1e-6], default=max(1.0, best_place))
         middle = (best_place + above) / 2 if above - best_place >= best_place - below else (best_place + below) / 2
         point[axis.field] = axis.at(middle)
-    return point
+    return point if point not in tried else dict(best) | {"lr": _widest(axes(tune)[0], tried)}
+
+
+def _widest(axis: Axis, tried: Iterable[Point]) -> float:
+    places = sorted({0.0, 1.0, *(axis.place(point[axis.field]) for point in tried)})
+    return axis.at(max((above - below, (above + below) / 2) for below, above in pairwise(places))[1])
 
 
 def pruner(tune: Tune) -> optuna.pruners.BasePruner:

@@ -9,6 +9,10 @@ from study.config.tune import PAPER_RATE
 
 Point = Mapping[str, float]
 """A value for each searched field of the recipe."""
+SPACING = 0.2
+"""Decades between neighbouring shared rates, as long as the bounds hold so many."""
+FINEST = 1e-4
+"""Decades below which rates of four digits can't be told apart."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,14 @@ class Axis:
     def parameter(self) -> str:
         """Name in Optuna's storage, which holds a field on the scale that samplers should see."""
         return f"1 - {self.field}" if self.scale == "log complement" else self.field
+
+    @property
+    def decades(self) -> float:
+        """Decades between its bounds; 0 on a linear scale."""
+        if self.scale == "whole":
+            return 0.0
+        low, high = sorted((self.to_storage(self.low), self.to_storage(self.high)))
+        return math.log10(high / low)
 
     def to_storage(self, value: float) -> float:
         """Return the number that Optuna's storage holds for a value: 1 - value on the scale `log complement`."""
@@ -69,19 +81,45 @@ def rounded(value: float) -> float:
 
 
 def shared_points(tune: Tune) -> list[dict[str, float]]:
-    """Return the points that every cell tries, the same for all.
+    """Return the points that every cell tries, the same for all; a longer search keeps those of a shorter one.
 
-    First the paper's rate where the bounds span it (with the middle of the other fields), then a scrambled Halton
-    sequence: any beginning of it is spread evenly, so that a longer search keeps the points of a shorter one.
+    Rates are those of `shared_rates`; other fields begin in their middle and go on with a scrambled Halton sequence.
     """
-    searched = axes(tune)
-    paper = tune.low <= PAPER_RATE <= tune.high
-    points = [{axis.field: axis.at(0.5) for axis in searched} | {"lr": PAPER_RATE}] if paper else []
-    from scipy.stats import qmc  # takes half a second, and few users of this package need it
+    searched, rates = axes(tune), shared_rates(tune)
+    points = [{axis.field: axis.at(0.5) for axis in searched} | {"lr": rate} for rate in rates]
+    others = searched[1:]
+    if others:
+        from scipy.stats import qmc  # takes half a second, and few searches need it
 
-    places = qmc.Halton(d=len(searched), scramble=True, rng=tune.seed).random(tune.shared_trials)
-    points += [{axis.field: axis.at(place) for axis, place in zip(searched, row, strict=True)} for row in places]
-    return points[: tune.shared_trials]
+        places = qmc.Halton(d=len(others), scramble=True, rng=tune.seed).random(len(points))
+        for point, row in zip(points[1:], places, strict=False):
+            point.update({axis.field: axis.at(place) for axis, place in zip(others, row, strict=True)})
+    return points
+
+
+def shared_rates(tune: Tune) -> list[float]:
+    """Return the rates of the shared points: distinct, and spread evenly however many they are.
+
+    The first is the paper's (the middle where the bounds don't span that). The others lie in steps of a fifth of a
+    decade from it; each next one is that farthest from those before and, doubled, from the bounds. Where all such rates
+    are taken, it goes on in half such steps.
+    """
+    axis = axes(tune)[0]
+    first = PAPER_RATE if axis.low <= PAPER_RATE <= axis.high else axis.at(0.5)
+    origin, places = axis.place(first), {first: axis.place(first)}
+    step = SPACING / axis.decades
+    while len(places) < tune.shared_trials and step * axis.decades > FINEST:
+        steps = range(math.ceil(-origin / step - 1e-9), math.floor((1 - origin) / step + 1e-9) + 1)
+        free = [origin + number * step for number in steps if axis.at(origin + number * step) not in places]
+        room = {
+            place: min(2 * place, 2 - 2 * place, *(abs(place - other) for other in places.values())) for place in free
+        }
+        while room and len(places) < tune.shared_trials:
+            farthest = max(room, key=lambda place: round(room[place], 9))
+            places[axis.at(farthest)] = farthest
+            room = {place: min(most, abs(place - farthest)) for place, most in room.items() if place != farthest}
+        step /= 2
+    return list(places)
 
 
 def to_storage(point: Point, tune: Tune) -> dict[str, float]:

@@ -79,6 +79,16 @@ class Searched(NamedTuple):
         return sum(self.counts.values())
 
 
+class Worse(NamedTuple):
+    """Runs whose mean training error is above that of a trial at another rate, by the smallest effect or more."""
+
+    net: str
+    rate: float
+    error: float
+    """Mean over the runs."""
+    other: Best
+
+
 class Same(NamedTuple):
     """Two nets at one point that both trained to the end."""
 
@@ -108,7 +118,8 @@ class Compared(NamedTuple):
 def by_trial(trials: pd.DataFrame) -> pd.DataFrame:
     """Return a row a trial of the rows a seed: means over seeds, range of the error, and the trial's state.
 
-    Of a net that was searched again with other settings the last search counts, as its budget and seeds differ.
+    Of a net that was searched again with other settings the last search counts, as its budget and seeds differ. A trial
+    at the point of an earlier one with a seed that this lacks is a further seed of it, and no trial of its own.
     A trial is pruned if one of its seeds was, or if it lacks seeds that others of its net have in a search that has
     ended; it is diverged if one of its seeds was. Columns: `TRIAL`; `key` is the same text for equal points.
     """
@@ -119,15 +130,31 @@ def by_trial(trials: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(key=[_key(text, lr) for text, lr in zip(frame["point"], frame["lr"], strict=True)])
     for _, searches in frame.groupby(["architecture", "depth"], sort=False):
         net = searches[searches["began"] == searches["began"].max()]
+        net = _with_further_seeds(net)
         grouped = net.groupby(["number", "key"], sort=True)
-        full, ended = int(grouped.size().max()), bool(net["chosen"].astype(bool).any())
+        full = int((~net["further"]).groupby([net["number"], net["key"]]).sum().max())
+        ended = bool(net["chosen"].astype(bool).any())
         rows += [_trial(seeds, full, ended) for _, seeds in grouped]
     return c.ordered(pd.DataFrame(rows, columns=TRIAL))
 
 
+def _with_further_seeds(net: pd.DataFrame) -> pd.DataFrame:
+    """Give the further seeds of a point that came to their end the number of its first trial, and mark them."""
+    first: dict[str, tuple[int, set[int]]] = {}
+    numbers, further = [], []
+    net = net.sort_values(["number", "seed"], kind="stable")
+    for number, key, seed, state in net[["number", "key", "seed", "state"]].itertuples(index=False, name=None):
+        before, seeds = first.setdefault(key, (number, set()))
+        further.append(before != number and seed not in seeds and state in ("complete", "diverged"))
+        numbers.append(before if further[-1] else number)
+        if numbers[-1] == before:
+            seeds.add(seed)
+    return net.assign(number=numbers, further=further)
+
+
 def _trial(seeds: pd.DataFrame, full: int, ended: bool) -> dict[str, Any]:
     first, states = seeds.iloc[0], set(seeds["state"])
-    lacking = len(seeds) < full
+    lacking = (~seeds["further"]).sum() < full
     if "failed" in states or "pruned" in states:
         state = "failed" if "failed" in states else "pruned"
     elif states - {"complete", "diverged"} or (lacking and not ended):
@@ -204,6 +231,18 @@ def _best(trials: pd.DataFrame, by: list[str]) -> Best | None:
         return None
     row = trials.sort_values(by, kind="stable").iloc[0]
     return Best(float(row["lr"]), float(row["error"]), float(row["validation"]), int(row["seeds"]))
+
+
+def worse_runs(runs: pd.DataFrame, nets: Iterable[Searched], smallest: float) -> tuple[Worse, ...]:
+    """Return the nets whose counted runs, at the chosen rate, end with more error than a trial at another one."""
+    worse = []
+    for net in nets:
+        errors = c.values(runs[runs["architecture"] == net.architecture], net.depth, MEANS["error"])
+        if len(errors) == 0 or net.chosen is None or net.best is None or net.best.rate == net.chosen.rate:
+            continue
+        if errors.mean() >= net.best.error + smallest:
+            worse.append(Worse(net.net, net.chosen.rate, float(errors.mean()), net.best))
+    return tuple(worse)
 
 
 def good_range(ended: pd.DataFrame, tolerance: float) -> Good | None:

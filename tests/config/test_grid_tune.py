@@ -18,6 +18,8 @@ CASES = [
     ("pruner: wilcoxon\n  seeds: 4", 8, "'pruner: wilcoxon' compares trials seed by seed: it needs 5"),
     ("widen: -1", 9, "'widen' should be greater than or equal to 0, not -1"),
     ("widen: 21", 9, "'widen' should be less than or equal to 20, not 21"),
+    ("confirm: -1", 9, "'confirm' should be greater than or equal to 0, not -1"),
+    ("confirm_seeds: 0", 9, "'confirm_seeds' should be greater than or equal to 1, not 0"),
     ("weight_decay: 0.1", 9, "'weight_decay' must be two bounds, such as [low, high], not 0.1"),
     ("weight_decay: [0.1]", 9, "'weight_decay' must be two bounds, such as [low, high], not [0.1]"),
     ("momentum: [0.1, 0.2, 0.3]", 9, "'momentum' must be two bounds, such as [low, high]"),
@@ -53,9 +55,24 @@ def test_a_search_in_all_its_words():
     assert (tune.widen, tune.warm_start, tune.storage) == (0, True, "postgresql://h/x")
 
 
-@pytest.mark.parametrize(("settings", "shared"), [("", 6), ("shared: 2", 2), ("sampler: none", 8), ("trials: 1", 1)])
+@pytest.mark.parametrize(("settings", "shared"), [("", 4), ("shared: 2", 2), ("sampler: none", 6), ("trials: 1", 1)])
 def test_how_many_trials_are_shared(settings, shared):
     assert parse_grid(GOOD.replace("trials: 4", f"{{{settings}}}"), "g.yaml").tune.shared_trials == shared
+
+
+@pytest.mark.parametrize(
+    ("settings", "trainings"),
+    [
+        ("", 8),
+        ("confirm: 0", 6),
+        ("confirm: 1", 6),  # nothing to choose between
+        ("trials: 1", 1),
+        ("trials: 2, confirm: 5", 4),
+        ("trials: 10, seeds: 2, confirm: 3, confirm_seeds: 2", 26),
+    ],
+)
+def test_how_many_trainings_a_search_takes(settings, trainings):
+    assert parse_grid(GOOD.replace("trials: 4", f"{{{settings}}}"), "g.yaml").tune.trainings == trainings
 
 
 def test_a_field_is_searched_or_varies_but_not_both():

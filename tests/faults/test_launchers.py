@@ -34,7 +34,7 @@ def test_four_at_once(tmp_path: Path, undisturbed: Path) -> None:
     check_whole(tmp_path, undisturbed)
     counts = [done_by(text) for text in said]
     assert sum(runs for runs, _ in counts) == len(load_runs("g", uri(tmp_path))) == 12
-    assert sum(trials for _, trials in counts) == len(load_trials("g", uri(tmp_path))) == 8
+    assert sum(trials for _, trials in counts) == len(load_trials("g", uri(tmp_path))) == 16
     for (runs, _), text in zip(counts, said, strict=True):  # the sum is right for each
         assert runs + int((re.findall(r"(\d+) runs were done before", text) or ["0"])[-1]) == 12
     assert sum(runs + trials > 0 for runs, trials in counts) > 1  # the work was shared

@@ -126,7 +126,7 @@ def test_a_search_goes_beyond_its_bounds_says_so_and_goes_on_later(folder: Path)
     (folder / "g.yaml").write_text(
         "name: g\ndataset: {name: digits, train_limit: 200, test_limit: 100}\n"
         "recipe: {epochs: 2, batch_size: 32, lr: tune}\n"
-        "tune: {trials: 3, sampler: none, low: 1.0e-5, high: 1.0e-4, widen: 1}\n"
+        "tune: {trials: 3, sampler: none, low: 1.0e-5, high: 1.0e-4, widen: 1, confirm: 0}\n"
         "grid: {net: plain-8}\n"
     )
     done = run_study(folder, "run", "--grid", "g.yaml")

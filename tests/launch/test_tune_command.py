@@ -29,14 +29,14 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     assert load_runs("g", uri(tmp_path)).empty
     assert not any(record.kind == "run" for record in records(tmp_path))
     trials = load_trials("g", uri(tmp_path))
-    assert len(trials) == 2 * 3 * 2
+    assert len(trials) == 2 * (3 * 2 + 2)  # two seeds a rate, and a third of the best two
     chosen = trials[trials["chosen"]].drop_duplicates("net").set_index("net")
     assert set(chosen.index) == {"plain-8", "plain-14"}
     for net, row in chosen.iterrows():
         assert any(str(net) in line and f"{row['lr']:g}" in line for line in done.stdout.splitlines())
     seen = [run for run in reversed(take_snapshot("g", uri(tmp_path)).records) if run.tags[tag.KIND] == "trial"]
     begun = [run.name.split()[0] for run in seen]
-    assert begun == ["plain-8"] * 6 + ["plain-14"] * 6  # one search after the other, as a warm start needs
+    assert begun == ["plain-8"] * 8 + ["plain-14"] * 8  # one search after the other, as a warm start needs
     assert chosen.loc["plain-8", "point"] in set(trials.loc[trials["net"] == "plain-14", "point"])
 
     done = run_study(tmp_path, "run", "--grid", "g.yaml")

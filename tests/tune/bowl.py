@@ -7,7 +7,7 @@ from study.config import Tune
 from study.tune import Search, SearchStore, Trial
 
 BOTTOM = 0.03
-TUNE = Tune(trials=8, shared=5, low=0.001, high=1.0)
+TUNE = Tune(trials=8, shared=5, low=0.001, high=1.0, confirm=0)
 
 
 def loss(rate: float, bottom: float = BOTTOM) -> float:

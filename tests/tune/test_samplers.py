@@ -1,5 +1,6 @@
 """What proposes the refining points."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_bisect_halves_the_wider_gap() -> None:
 
 
 def test_bisect_in_several_dimensions(tmp_path: Path) -> None:
-    tune = Tune(trials=24, shared=8, sampler="bisect", low=0.001, high=1.0, momentum=(0.5, 0.99), widen=0)
+    tune = Tune(trials=24, shared=8, sampler="bisect", low=0.001, high=1.0, momentum=(0.5, 0.99), widen=0, confirm=0)
     search = open_search(tmp_path, tune)
     while not search.done:
         trial = ask(search)
@@ -48,7 +49,7 @@ def test_bisect_in_several_dimensions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", [{}, SPACE])
 def test_gp_refines_near_the_best(tmp_path: Path, extra: dict[str, object]) -> None:
-    tune = Tune(trials=6, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, **extra)  # type: ignore[arg-type]
+    tune = Tune(trials=6, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, confirm=0, **extra)  # type: ignore[arg-type]
     search = open_search(tmp_path, tune)
     trials = finish(search)
     assert [trial.point for trial in trials[:4]] == shared_points(tune)
@@ -58,7 +59,7 @@ def test_gp_refines_near_the_best(tmp_path: Path, extra: dict[str, object]) -> N
 
 
 def test_gp_proposes_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
-    tune = Tune(trials=5, shared=4, sampler="gp", low=0.001, high=1.0, widen=0)
+    tune = Tune(trials=5, shared=4, sampler="gp", low=0.001, high=1.0, widen=0, confirm=0)
     search = open_search(tmp_path, tune, name="whole")
     whole = finish(search)
     for _ in range(4):
@@ -69,7 +70,7 @@ def test_gp_proposes_the_same_when_it_is_opened_again(tmp_path: Path) -> None:
 
 
 def test_tpe_searches_every_field_within_its_bounds(tmp_path: Path) -> None:
-    tune = Tune(trials=20, shared=6, sampler="tpe", low=0.001, high=1.0, widen=0, **SPACE)  # type: ignore[arg-type]
+    tune = Tune(trials=20, shared=6, sampler="tpe", low=0.001, high=1.0, widen=0, confirm=0, **SPACE)  # type: ignore[arg-type]
     search = open_search(tmp_path, tune)
     trials = finish(search)
     assert len({tuple(trial.point.values()) for trial in trials}) == 20
@@ -83,11 +84,40 @@ def test_tpe_searches_every_field_within_its_bounds(tmp_path: Path) -> None:
 
 def test_tpe_draws_momentum_on_the_scale_of_its_complement(tmp_path: Path) -> None:
     """Most of a linear scale from 0.5 to 0.999 lies below 0.95; on this one, less than half does."""
-    tune = Tune(trials=40, shared=1, sampler="tpe", momentum=(0.5, 0.999), widen=0, pruner="none")
+    tune = Tune(trials=40, shared=1, sampler="tpe", momentum=(0.5, 0.999), widen=0, confirm=0, pruner="none")
     values = [trial.point["momentum"] for trial in finish(open_search(tmp_path, tune))]
     assert sum(value > 0.95 for value in values) > 15
 
 
 def test_none_has_shared_points_only(tmp_path: Path) -> None:
-    tune = Tune(trials=9, sampler="none", widen=0)
+    tune = Tune(trials=9, sampler="none", widen=0, confirm=0)
     assert [trial.point for trial in finish(open_search(tmp_path, tune))] == shared_points(tune)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "bisect"])
+def test_no_rate_is_tried_twice_whatever_becomes_of_trials(tmp_path: Path, sampler: str) -> None:
+    """Left to itself, the Gaussian process proposes a pruned rate again."""
+    tune = Tune(trials=9, shared=5, sampler=sampler, low=0.001, high=1.0, widen=0, confirm=0)  # type: ignore[arg-type]
+    search = open_search(tmp_path, tune)
+    trials = []
+    for how in ("tell", "tell", "tell", "tell", "prune", "prune", "fail", "prune", "tell"):
+        trials.append(ask(search))
+        value = -math.log10(trials[-1].rate)  # the highest is best: all that refines lies near it
+        if how == "tell":
+            search.tell(trials[-1], value)
+        elif how == "prune":
+            search.prune(trials[-1], value)
+        else:
+            search.fail(trials[-1])
+    logs = sorted(math.log10(trial.rate) for trial in trials)
+    assert min(above - below for below, above in itertools.pairwise(logs)) > 0.01
+    assert search.done
+
+
+def test_bisect_never_runs_out_of_rates() -> None:
+    tune = Tune(trials=100, low=0.1, high=0.12)
+    tried = [{"lr": 0.11}]
+    for _ in range(60):
+        point = bisect(tune, {"lr": 0.11}, tried)
+        assert point not in tried
+        tried.append(point)

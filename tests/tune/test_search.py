@@ -77,14 +77,26 @@ def test_a_search_stopped_between_a_value_and_the_trials_end(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("position", [0, 5])
 def test_a_search_stopped_while_a_trial_got_its_point(tmp_path: Path, position: int) -> None:
-    """It gets the one that it would have got: of a shared trial the shared, of a refining one the sampler's."""
+    """It gets the one that it would have got: it is stored before the trial begins."""
     trials = finish(open_search(tmp_path, name="whole"))
     search = open_search(tmp_path, name="broken")
     for _ in range(position):
         trial = ask(search)
         search.tell(trial, loss(trial.rate))
-    search._study.ask()  # a trial without a value for the rate
+    search._with_point = lambda trial: 1 / 0  # type: ignore[assignment,return-value,method-assign]
+    with pytest.raises(ZeroDivisionError):
+        search.ask()
     assert ask(open_search(tmp_path, name="broken")) == trials[position]
+
+
+def test_a_trial_that_has_no_point_is_broken(tmp_path: Path) -> None:
+    """As an earlier version left it where it was stopped: the search goes on with the next."""
+    search = open_search(tmp_path, Tune(trials=2, shared=1, confirm=0))
+    search.tell(ask(search), 1.0)
+    search._study.ask()
+    again = open_search(tmp_path, Tune(trials=2, shared=1, confirm=0))
+    assert again.done
+    assert again.best() is not None
 
 
 def test_more_trials_go_on_with_a_finished_search(tmp_path: Path) -> None:
@@ -94,7 +106,7 @@ def test_more_trials_go_on_with_a_finished_search(tmp_path: Path) -> None:
     assert longer.left == 4
     rates = [trial.rate for trial in finish(longer)]
     assert len(rates) == 4
-    assert rates[:2] == rates_of(tune)[5:]
+    assert {trial.rate for trial in first} | set(rates) >= set(rates_of(tune))  # bisect may have come upon one before
     assert not set(rates) & {trial.rate for trial in first}
 
 
@@ -106,7 +118,7 @@ def test_fewer_trials_are_no_reason_to_go_on(tmp_path: Path) -> None:
 
 
 def test_diverged_and_broken_trials_count_and_are_not_chosen(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=3, sampler="none"))
+    search = open_search(tmp_path, Tune(trials=3, sampler="none", confirm=0))
     for how in ("diverged", "broken", "fine"):
         trial = ask(search)
         if how == "broken":
@@ -127,7 +139,7 @@ def test_nothing_to_choose_where_all_broke(tmp_path: Path) -> None:
 
 
 def test_equal_values_choose_the_smaller_rate(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=4, sampler="none"))
+    search = open_search(tmp_path, Tune(trials=4, sampler="none", confirm=0))
     trials = [ask(search) for _ in range(4)]
     for trial in trials:
         search.tell(trial, 0.0)
@@ -135,7 +147,7 @@ def test_equal_values_choose_the_smaller_rate(tmp_path: Path) -> None:
 
 
 def test_pruning_stops_the_worse_half_but_none_of_the_first_four(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=8, sampler="none"))
+    search = open_search(tmp_path, Tune(trials=8, sampler="none", confirm=0))
     stopped = []
     for position in range(8):
         trial = ask(search)
@@ -151,7 +163,7 @@ def test_pruning_stops_the_worse_half_but_none_of_the_first_four(tmp_path: Path)
 
 
 def test_halving_stops_those_behind_at_a_quarter(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=24, sampler="none", pruner="halving", widen=0))
+    search = open_search(tmp_path, Tune(trials=24, sampler="none", pruner="halving", widen=0, confirm=0))
     stopped = []
     for position in range(24):
         trial = ask(search)
@@ -194,7 +206,7 @@ def test_a_suggestion_is_made_once_and_an_empty_one_is_none(tmp_path: Path) -> N
 
 
 def test_a_suggestion_finds_no_room_where_all_trials_are_shared(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=4, sampler="none", widen=0))
+    search = open_search(tmp_path, Tune(trials=4, sampler="none", widen=0, confirm=0))
     search.suggest({"lr": 0.0321})
     assert [trial.rate for trial in finish(search)] == rates_of(search.tune)
 
@@ -207,7 +219,7 @@ def test_a_suggestion_from_beyond_the_bounds(tmp_path: Path) -> None:
 
 
 def test_edge(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=5, sampler="none", widen=0))
+    search = open_search(tmp_path, Tune(trials=5, sampler="none", widen=0, confirm=0))
     rates = sorted(trial.rate for trial in finish(search))
     assert search.edge(rates[0]) == "lowest"
     assert search.edge(rates[-1]) == "highest"
@@ -215,7 +227,7 @@ def test_edge(tmp_path: Path) -> None:
 
 
 def test_two_rates_have_no_edge(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=2, sampler="none"))
+    search = open_search(tmp_path, Tune(trials=2, sampler="none", confirm=0))
     (first, _) = finish(search)
     assert search.edge(first.rate) is None
 

@@ -8,7 +8,7 @@ from study.config import Tune
 from study.tune import Search, Trial
 from tests.tune.bowl import ask, loss, open_search
 
-THREE = Tune(trials=4, sampler="none", seeds=3, widen=0, pruner="none")
+THREE = Tune(trials=4, sampler="none", seeds=3, widen=0, confirm=0, pruner="none")
 
 
 def numbers(trials: list[Trial]) -> list[tuple[int, int]]:
@@ -102,7 +102,7 @@ def test_a_trial_with_a_diverged_seed_goes_on_and_loses(tmp_path: Path) -> None:
 
 def test_seeds_are_compared_with_the_same_seeds_of_other_trials(tmp_path: Path) -> None:
     """The second seed trains worse everywhere; that alone is no reason to stop it."""
-    search = open_search(tmp_path, Tune(trials=6, sampler="none", seeds=2, pruner="median", widen=0))
+    search = open_search(tmp_path, Tune(trials=6, sampler="none", seeds=2, pruner="median", widen=0, confirm=0))
     for number in range(5):
         for repeat in range(2):
             trial = ask(search)
@@ -118,7 +118,7 @@ BY_SEED = [3.0, 1.0, 4.0, 5.0, 2.0]
 
 def run_wilcoxon(folder: Path, last: list[float]) -> tuple[list[int], Search]:
     """Tell four good trials, then one with `last`; return which of its seeds were told."""
-    search = open_search(folder, Tune(trials=5, sampler="none", seeds=5, pruner="wilcoxon", widen=0))
+    search = open_search(folder, Tune(trials=5, sampler="none", seeds=5, pruner="wilcoxon", widen=0, confirm=0))
     for _ in range(20):
         trial = ask(search)
         assert not search.report(trial, 2, 100.0)  # only whole seeds are compared
@@ -152,7 +152,7 @@ def test_wilcoxon_lets_a_trial_go_on_that_wins_some(tmp_path: Path) -> None:
 
 def test_wilcoxon_compares_all_seeds_of_the_best_trial(tmp_path: Path) -> None:
     """Whichever of its seeds ended last."""
-    search = open_search(tmp_path, Tune(trials=5, sampler="none", seeds=5, pruner="wilcoxon", widen=0))
+    search = open_search(tmp_path, Tune(trials=5, sampler="none", seeds=5, pruner="wilcoxon", widen=0, confirm=0))
     trials = [ask(search) for _ in range(25)]
     for trial in reversed(trials[:20]):
         search.tell(trial, BY_SEED[trial.repeat])
@@ -161,7 +161,7 @@ def test_wilcoxon_compares_all_seeds_of_the_best_trial(tmp_path: Path) -> None:
 
 
 def test_refining_waits_for_every_seed(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=3, shared=2, seeds=2, widen=0))
+    search = open_search(tmp_path, Tune(trials=3, shared=2, seeds=2, widen=0, confirm=0))
     trials = [ask(search) for _ in range(4)]
     for trial in trials[:3]:
         search.tell(trial, loss(trial.rate))

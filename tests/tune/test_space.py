@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -83,6 +84,35 @@ def test_a_longer_search_keeps_the_points_of_a_shorter_one(extra: dict[str, obje
     assert all(set(point) == set(tune.fields) for point in points)
 
 
+BOUNDS_OF_RATES = st.tuples(st.floats(1e-6, 0.5), st.floats(1.05, 1e6))
+
+
+@given(BOUNDS_OF_RATES, st.integers(1, 60), st.integers(0, 60))
+def test_shared_rates_are_distinct_and_apart(bounds: tuple[float, float], n: int, more: int) -> None:
+    """A fifth of a decade, as far as the bounds hold so many; a longer search has those of a shorter one first."""
+    tune = Tune(trials=n + more, low=bounds[0], high=bounds[0] * bounds[1], sampler="none")
+    rates = [point["lr"] for point in shared_points(tune)]
+    first = math.log10(rates[0])
+    assert rates[0] == 0.1 or not tune.low <= 0.1 <= tune.high
+    assert len(set(rates)) == len(rates) == n + more or bounds[1] < 1.2  # of four digits there are no more
+    assert all(tune.low * 0.999 <= rate <= tune.high * 1.001 for rate in rates)
+    assert [point["lr"] for point in shared_points(tune.model_copy(update={"trials": n}))] == rates[:n]
+    room = [(first - math.log10(tune.low)) / 0.2, (math.log10(tune.high) - first) / 0.2]
+    held = 1 + sum(math.floor(side + 1e-6) for side in room)
+    logs = sorted(math.log10(rate) for rate in rates[:held])
+    assert all(above - below > 0.199 for below, above in itertools.pairwise(logs))
+
+
+@given(st.integers(2, 16), st.floats(-6, 0), st.floats(2, 6))
+def test_no_gap_between_shared_rates_is_wide(n: int, low: float, decades: float) -> None:
+    """None is wider than twice what it would be if they were spread evenly, and a step."""
+    tune = Tune(trials=n, low=10**low, high=10 ** (low + decades), sampler="none")
+    logs = sorted(math.log10(point["lr"]) for point in shared_points(tune))
+    assert max(above - below for below, above in itertools.pairwise(logs)) <= 2 * decades / n + 0.4
+    assert logs[0] - low <= decades / n + 0.8
+    assert low + decades - logs[-1] <= decades / n + 0.8
+
+
 @given(st.integers(1, 40), st.floats(1e-5, 1e-2), st.floats(1.5, 1e4), st.integers(0, 100), st.sampled_from(EXTRA))
 def test_shared_points_lie_in_the_bounds(n: int, low: float, ratio: float, seed: int, extra: dict[str, object]) -> None:
     tune = Tune(trials=n, low=low, high=low * ratio, sampler="none", seed=seed, **extra)  # type: ignore[arg-type]
@@ -113,7 +143,10 @@ def test_shared_points_are_spread_evenly(extra: dict[str, object]) -> None:
 
 
 def test_another_seed_gives_other_points() -> None:
-    assert shared_points(Tune(seed=1))[1:] != shared_points(Tune(seed=2))[1:]
+    """In what is searched besides the rate."""
+    first, second = (shared_points(Tune(seed=seed, momentum=(0.5, 0.99))) for seed in (1, 2))
+    assert first[1:] != second[1:]
+    assert [point["lr"] for point in first] == [point["lr"] for point in second]
 
 
 def test_a_point_in_a_recipe_and_in_words() -> None:

@@ -7,7 +7,7 @@ import pytest
 from study.config import Tune
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 
-NARROW = Tune(trials=4, sampler="none", low=0.001, high=0.1)
+NARROW = Tune(trials=4, sampler="none", low=0.001, high=0.1, confirm=0)
 HIGHEST = 0.1  # the paper's rate, which all searches try
 HALF_DECADES = [0.32, 1.0, 3.2, 10.0]
 

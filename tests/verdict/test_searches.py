@@ -180,3 +180,30 @@ def test_a_good_range_holds_the_best_and_no_neighbour_that_is_not_good(errors, t
 def test_a_rate_that_was_pruned_once_and_finished_once_is_known():
     trials = by_trial(frame(*curve("plain", 8, {0.01: 1.0, 0.1: 1.5}), make_trial("plain", 8, 9, 0.1, state="pruned")))
     assert good_range(trials, 1.0).high == 0.1
+
+
+def test_a_trial_at_a_point_tried_before_with_another_seed_is_a_further_seed_of_it():
+    rows = [
+        make_trial("plain", 8, 0, 0.1, error=1.0, chosen=True),
+        make_trial("plain", 8, 1, 0.2, error=5.0),
+        make_trial("plain", 8, 2, 0.1, error=3.0, seed=1001, chosen=True),
+        make_trial("plain", 8, 3, 0.2, seed=1001, state="failed"),
+    ]
+    first, other, broken = by_trial(frame(*rows)).to_dict("records")
+    assert (first["number"], first["error"], first["seeds"], first["state"]) == (0, 2.0, 2, "complete")
+    assert (other["number"], other["error"], other["seeds"], other["state"]) == (1, 5.0, 1, "complete")
+    assert (broken["number"], broken["state"]) == (3, "failed")
+
+
+def test_a_further_seed_beside_trials_of_several_seeds():
+    rows = [make_trial("plain", 8, n, 0.1 + n, seed=1000 + i, error=2.0, chosen=n == 0) for n in (0, 1) for i in (0, 1)]
+    rows.append(make_trial("plain", 8, 2, 0.1, seed=1002, error=8.0, chosen=True))
+    first, other = by_trial(frame(*rows)).to_dict("records")
+    assert (first["error"], first["seeds"], first["state"]) == (4.0, 3, "complete")
+    assert (other["error"], other["seeds"], other["state"]) == (2.0, 2, "complete")
+
+
+def test_a_point_tried_again_with_the_same_seed_is_a_trial_of_its_own():
+    """As earlier versions did where the first was pruned."""
+    rows = [make_trial("plain", 8, number, 0.5, state="pruned") for number in (0, 1)]
+    assert by_trial(frame(*rows))["number"].tolist() == [0, 1]

@@ -80,14 +80,15 @@ def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     shorter = trial_spec(spec, {"lr": 1.0}, tune, facts.train_images)
     together, alone = (run_seconds(shorter, speed, facts, joined=joined) for joined in (True, False))
     share = 1.0 if tune.seeds > 1 else min(1.0, tune.shared_trials / tune.trials)
-    return replace(cell, trial_cost=tune.seeds * (share * together + (1 - share) * alone))
+    return replace(cell, trial_cost=share * together + (1 - share) * alone)
 
 
 def estimate(cells: Sequence[Cell], facts: DataFacts, tune: Tune, workers: Workers) -> Estimate:
     """Estimate what is left of cells whose costs are in seconds."""
     left = [cell for cell in cells if cell.left]
     share = PRUNED if tune.pruner == "median" else 0.5 if tune.pruner == "halving" else 1.0
-    searches = [share * cell.search_cost(tune.trials) if cell.left else 0.0 for cell in cells]
+    trainings = share * tune.trials * tune.seeds + tune.further_seeds
+    searches = [cell.search_cost(trainings) if cell.left else 0.0 for cell in cells]
     count = len(workers.devices)
     runs = [cell.cost_of(spec) for cell in cells for spec, _ in cell.left]
     finish = _finish(searches, runs, count) + (WORKER_SECONDS if left else 0.0)
@@ -115,6 +116,6 @@ def _bytes(cell: Cell, facts: DataFacts, tune: Tune) -> float:
     spec = cell.specs[0]
     every = spec.recipe.evaluate_every or spec.recipe.iterations_per_epoch(facts.train_images)
     points = -(-spec.recipe.total_iterations(facts.train_images) // every) * POINT_BYTES
-    trials = tune.trials * tune.seeds if cell.point is None and cell.owns_search else 0
+    trials = tune.trainings if cell.point is None and cell.owns_search else 0
     weights = 8 * cell.complexity.parameters
     return len(cell.left) * (points + RUN_BYTES + weights) + trials * (points * tune.fraction + RUN_BYTES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from study.config import MODIFICATIONS, UNNORMALISED, Grid, RunSpec, Tune
+from study.config.tune import EXTENDS
 from study.data import Dataset, augmentation
 from study.errors import StudyError
 from study.launch.plan.probe_tags import has_all, probes_in
@@ -70,7 +71,7 @@ class Cell:
     run_cost: float
     """Cost of the training of a run."""
     trial_cost: float
-    """Cost of a trial with all its seeds; 0 if the rate is given."""
+    """Cost of a trial with one seed; 0 if the rate is given."""
     probe_costs: Mapping[int, float]
     """Cost of the probes of a run, by its seed; runs without probes have no entry."""
     point: dict[str, float] | None = None
@@ -102,9 +103,9 @@ class Cell:
     def runs_cost(self) -> float:
         return sum(self.cost_of(spec) for spec, _ in self.left)
 
-    def search_cost(self, trials: int) -> float:
-        """Return the cost of a search of `trials` trials; 0 if the rate is known."""
-        return trials * self.trial_cost if self.point is None else 0.0
+    def search_cost(self, trainings: float) -> float:
+        """Return the cost of a search with so many trainings; 0 if the rate is known."""
+        return trainings * self.trial_cost if self.point is None else 0.0
 
 
 def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
@@ -133,7 +134,7 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
                 owns_search=owns_search,
                 complexity=complexity,
                 run_cost=training_cost(spec, complexity, facts),
-                trial_cost=grid.tune.seeds * training_cost(trial, complexity, facts) if owns_search else 0.0,
+                trial_cost=training_cost(trial, complexity, facts) if owns_search else 0.0,
                 probe_costs=_probe_costs(grid, specs, complexity, facts),
             )
         )
@@ -183,12 +184,13 @@ def _with_records(
 def found_point(search: StoredRun | None, tune: Tune) -> dict[str, float] | None:
     """Return the point that a search found; None if there is no search, or it is unfinished or to be continued.
 
-    A search is continued if the grid asks for more trials, or if its best rate is an outermost one and it may widen.
+    A search is continued if the grid asks for more trials, or if its best rate is an outermost one and it may widen;
+    not if more further seeds of the best are all that is new.
     """
     if search is None or search.outcome != "finished":
         return None
-    widened = int(search.tags.get(tag.WIDENED, 0))
-    if int(search.tags.get(tag.TRIAL, 0)) - widened < tune.trials:
+    widened, confirmed = (int(search.tags.get(name, 0)) for name in (tag.WIDENED, tag.CONFIRMED))
+    if int(search.tags.get(tag.TRIAL, 0)) - widened - confirmed < tune.trials:
         return None
     if search.tags.get(tag.EDGE) and widened < tune.widen:
         return None
@@ -231,8 +233,8 @@ def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[
 
 
 def search_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
-    """Return the hash of a search. More trials continue a search, so their number isn't part of it."""
-    settings = tune.model_dump(mode="json", exclude={"trials", "shared", "widen", "storage"})
+    """Return the hash of a search. More trials or seeds continue a search, so their numbers aren't part of it."""
+    settings = tune.model_dump(mode="json", exclude=set(EXTENDS))
     text = json.dumps([spec.with_recipe(budget=1.0).cell_key(fingerprint), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

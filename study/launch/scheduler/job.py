@@ -24,7 +24,7 @@ class CellState:
     point: dict[str, float] | None
     """The rate of its runs and the other searched fields; None until the search has ended."""
     waiting: list[RunSpec]
-    trials: int = 0
+    trainings: int = 0
     """Planned for its search, as long as that isn't open."""
     search: Search | None = None
     search_run_id: str = ""
@@ -57,8 +57,8 @@ class CellState:
         """Cost of the work not yet begun."""
         left = sum(self.cell.cost_of(spec) for spec in self.waiting)
         if self.searching:
-            trials = self.trials if self.search is None else self.search.left
-            left += trials * self.cell.trial_cost
+            trainings = self.trainings if self.search is None else self.search.trainings_left
+            left += trainings * self.cell.trial_cost
         return left
 
     @property

@@ -53,7 +53,7 @@ class WorkQueue:
                 cell,
                 cell.point,
                 [] if only_search else [spec for spec, _ in cell.left],
-                grid.tune.trials if cell.owns_search else 0,
+                grid.tune.trainings if cell.owns_search else 0,
             )
             for cell in cells
         ]
@@ -130,11 +130,11 @@ class WorkQueue:
             search.tell(trial, objective, diverged=diverged)
         return [f"{job.name}: {result}", *self._after_trial(job.state)]
 
-    def pruned(self, job: Job, event: Interrupted) -> list[str]:
-        """Record a pruned trial; return lines to display."""
+    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> list[str]:
+        """Record a pruned trial and its running objective; return lines to display."""
         search = job.state.search
         if search is not None and job.trial is not None and search.is_live(job.trial):
-            search.prune(job.trial)
+            search.prune(job.trial, objective)
         return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.state)]
 
     def failed(self, job: Job) -> str:
@@ -206,7 +206,7 @@ class WorkQueue:
                 return self._run_logger.begin_trial(state, spec, trial)
             outcome, objective = ended  # just before its launcher died
             if outcome == "pruned":
-                state.search.prune(trial)
+                state.search.prune(trial, objective if math.isfinite(objective) else None)
             else:
                 state.search.tell(trial, objective, diverged=outcome == "diverged")
             self._after_trial(state)
@@ -275,7 +275,8 @@ class WorkQueue:
             lines = [f"{state.cell.name}: its search was deleted in MLflow and is there again"]
         self._leases.release(state.lease)
         self._settle(state, point)
-        notes = f", {search.widened} beyond the bounds" if search.widened else ""
+        notes = f", {search.confirmed} of them further seeds of the best" if search.confirmed else ""
+        notes += f", {search.widened} beyond the bounds" if search.widened else ""
         notes += f"; still the {edge} rate tried: widen tune.low and tune.high" if edge else ""
         return [*lines, f"{state.cell.name}: {named(point)} after {search.started} trials{notes}"]
 

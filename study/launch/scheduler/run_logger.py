@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
+from study.config.tune import EXTENDS
 from study.errors import without_passwords
 from study.events import Diverged, Epoch, Finished, Interrupted, Started
 from study.launch.environment import append_value, code_tags, commit, environment
@@ -174,11 +175,10 @@ class RunLogger:
             tag.POINT: json.dumps(trial.point),
             tag.PARENT: state.search_run_id,
         }
-        seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 else ""
+        seed = f" seed {spec.seed}" if self._grid.tune.seeds > 1 or trial.repeat else ""
         name = f"{state.cell.name} trial {trial.number} {named(trial.point)}{seed}"
         run_id, logged = self._open(state, spec, name, tags)
-        cost = state.cell.trial_cost / self._grid.tune.seeds
-        return Job("trial", key, name, spec, state, cost, run_id, logged, trial=trial)
+        return Job("trial", key, name, spec, state, state.cell.trial_cost, run_id, logged, trial=trial)
 
     def begin_search(self, state: CellState, record: StoredRun | None) -> str:
         """Create the run of a cell's search, or reopen that of `record`; return its id."""
@@ -204,7 +204,7 @@ class RunLogger:
             tag.VARIANT: state.cell.variant,
             tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
-        tune = self._grid.tune.model_dump(exclude={"trials", "shared", "widen", "storage"})
+        tune = self._grid.tune.model_dump(exclude=set(EXTENDS))
         params = {f"tune_{field}": value for field, value in tune.items()}
         return {**self._params(state, spec, seed=self._grid.tune.seed), **params}, tags
 
@@ -216,12 +216,14 @@ class RunLogger:
             self._store.end(state.search_run_id, "failed" if broken else "interrupted", reason=broken)
             return
         point, objective = best
-        trials, widened = (state.search.started, state.search.widened) if state.search is not None else (0, 0)
+        search = state.search
+        trials, widened, confirmed = (search.started, search.widened, search.confirmed) if search else (0, 0, 0)
         tags = {
             tag.CHOSEN: json.dumps(point),
             tag.EDGE: edge,
             tag.TRIAL: str(trials),
             tag.WIDENED: str(widened),
+            tag.CONFIRMED: str(confirmed),
         }
         metrics: dict[str, float | None] = {f"best_{field}": value for field, value in point.items()}
         metrics["best_objective"] = objective

@@ -326,9 +326,10 @@ class Scheduler:
     def _interrupted(self, job: Job, event: Interrupted) -> None:
         """Handle a run that stopped with a checkpoint: pruned, stopped by the user, or its worker was terminated."""
         if job.pruned:
-            self._run_logger.pruned(job, event, self._queue.objective(job, event))
+            objective = self._queue.objective(job, event)
+            self._run_logger.pruned(job, event, objective)
             self.summary.trials += 1
-            self._close(job, self._queue.pruned(job, event))
+            self._close(job, self._queue.pruned(job, event, objective))
         elif self._stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:

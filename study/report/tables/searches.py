@@ -10,7 +10,7 @@ from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
 from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.searches import Best, Compared, Searched
+from study.verdict.searches import Best, Compared, Searched, Worse
 from study.verdict.text import listed, points
 
 FIELDS = {"lr": "rate", "weight_decay": "weight decay"}
@@ -36,6 +36,7 @@ class Facts(NamedTuple):
     objective: str
     seeds: tuple[int, ...]
     """Of the trials."""
+    worse: tuple[Worse, ...] = ()
 
     def net(self, name: str) -> Searched:
         """Return a net's search."""

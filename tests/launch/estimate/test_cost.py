@@ -101,9 +101,11 @@ def test_searches_cost_what_their_trials_do() -> None:
     cells = timed(free)
     whole = estimate(cells, FACTS, free.tune, TWO)
     run = cells[0].run_cost
-    assert sum(whole.cells) == pytest.approx(4 * (4 + 2) * run)
+    assert sum(whole.cells) == pytest.approx(4 * (4 + 2 + 2) * run)
+    without = estimate(cells, FACTS, free.tune.model_copy(update={"confirm": 0}), TWO)
+    assert sum(without.cells) == pytest.approx(4 * (4 + 2) * run)
     pruned = estimate(cells, FACTS, free.tune.model_copy(update={"pruner": "median"}), TWO)
-    assert sum(pruned.cells) == pytest.approx(4 * (4 * PRUNED + 2) * run)
+    assert sum(pruned.cells) == pytest.approx(4 * (4 * PRUNED + 2 + 2) * run)
 
 
 def test_what_is_done_costs_nothing() -> None:

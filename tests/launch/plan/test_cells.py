@@ -49,7 +49,7 @@ def test_cost_is_forward_and_twice_as_much_backward() -> None:
     tuned = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5}\n"), FACTS)[0]
     assert tuned.trial_cost == tuned.run_cost / 2
     seeds = make_cells(grid("{epochs: 10, lr: tune}", "tune: {fraction: 0.5, seeds: 3}\n"), FACTS)[0]
-    assert seeds.trial_cost == 3 * tuned.trial_cost
+    assert seeds.trial_cost == tuned.trial_cost  # of one seed
 
 
 def test_variants_name_what_varies() -> None:
@@ -120,23 +120,26 @@ def test_a_found_rate_is_used_and_its_runs_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "trials", "widened", "edge", "known"),
+    ("outcome", "trials", "widened", "confirmed", "edge", "known"),
     [
-        ("finished", "8", "0", "", True),
-        ("finished", "10", "2", "", True),
-        ("finished", "4", "0", "", False),
-        ("finished", "9", "2", "", False),  # those beyond the bounds come on top of those asked for
-        ("finished", "12", "4", "highest", True),  # widened as far as is allowed
-        ("finished", "10", "2", "highest", False),  # it may be widened further now
-        ("interrupted", "8", "0", "", False),
+        ("finished", "8", "0", "0", "", True),  # without further seeds, as earlier versions chose
+        ("finished", "10", "2", "0", "", True),
+        ("finished", "10", "0", "2", "", True),
+        ("finished", "4", "0", "0", "", False),
+        ("finished", "9", "2", "0", "", False),  # those beyond the bounds come on top of those asked for
+        ("finished", "9", "0", "2", "", False),  # and so do further seeds
+        ("finished", "12", "4", "0", "highest", True),  # widened as far as is allowed
+        ("finished", "10", "2", "0", "highest", False),  # it may be widened further now
+        ("interrupted", "8", "0", "0", "", False),
     ],
 )
 def test_an_unfinished_or_shorter_search_goes_on(
-    outcome: str, trials: str, widened: str, edge: str, known: bool
+    outcome: str, trials: str, widened: str, confirmed: str, edge: str, known: bool
 ) -> None:
     g = grid("{epochs: 10, lr: tune}", "tune: {trials: 8, widen: 4}\n")
     cells = make_cells(g, FACTS)
     tags = {tag.CHOSEN: '{"lr": 0.02}', tag.TRIAL: trials, tag.WIDENED: widened, tag.EDGE: edge}
+    tags |= {tag.CONFIRMED: confirmed}
     plan = plan_cells(g, FACTS, [record("tuning", cells[0].search_key, outcome, tags)])[0]
     assert (plan.point == {"lr": 0.02}) is known
     assert (plan.search_cost(8) == 0) is known
@@ -146,7 +149,7 @@ def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
     g = grid("{epochs: 10, lr: tune}")
     spec = g.runs()[0]
     key = search_key(spec, g.tune, "f")
-    same = {"trials": 99, "shared": 5, "widen": 0, "storage": "postgresql://h/x"}
+    same = {"trials": 99, "shared": 5, "widen": 0, "confirm": 0, "confirm_seeds": 3, "storage": "postgresql://h/x"}
     assert search_key(spec, g.tune.model_copy(update=same), "f") == key
     for change in ({"low": 1e-5}, {"seeds": 3}, {"sampler": "tpe"}, {"momentum": (0.5, 0.9)}, {"warm_start": True}):
         assert search_key(spec, g.tune.model_copy(update=change), "f") != key, change
