@@ -19,7 +19,7 @@ SHIPPED = {
     "cifar10-paper": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
     "cifar10-quick": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
     "cifar100": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
-    "digits": (24, nets(8, 20, 32, 56), {0, 1, 2}),
+    "digits": (50, nets(8, 20, 56), {0, 1, 2, 3, 4}),
     "dogs-vs-cats": (24, nets(20, 32, 44, 56), {0, 1, 2}),
     "fashion-mnist": (30, nets(8, 20, 32, 44, 56), {0, 1, 2}),
     "imagenet-paper": (7, nets(18, 34) | {"resnet-50", "resnet-101", "resnet-152"}, {0}),
@@ -65,16 +65,18 @@ def test_runs_and_nets(name):
     specs = grid.runs()
     assert grid.name == name
     assert len(specs) == runs
-    # Every net has every seed once.
-    assert Counter((str(spec.net), spec.seed) for spec in specs) == {(net, s): 1 for net in expected for s in seeds}
+    # Every net has every seed once, and those that train for longer too have the same seeds.
+    once = [spec for spec in specs if spec.recipe.budget == 1]
+    assert Counter((str(spec.net), spec.seed) for spec in once) == {(net, s): 1 for net in expected for s in seeds}
+    assert {spec.seed for spec in specs} == seeds
     assert len({spec.run_key("data") for spec in specs}) == runs
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_plain_and_residual_nets_of_a_depth_share_one_recipe(name):
-    recipes: dict[int, set[str]] = {}
+    recipes: dict[tuple[int, float], set[str]] = {}
     for spec in load_grid(name).runs():
-        recipes.setdefault(spec.depth, set()).add(spec.recipe.model_dump_json())
+        recipes.setdefault((spec.depth, spec.recipe.budget), set()).add(spec.recipe.model_dump_json())
     assert all(len(recipe) == 1 for recipe in recipes.values())
 
 
