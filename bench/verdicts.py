@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python bench/verdicts.py [--draws 1000] [--seeds 2 3 5 10]
 
-A study has plain nets of four depths. Its training errors are drawn from a known distribution, clipped to 0 and 100
-and rounded to one image of 5,000, and given to the verdict's own functions. The table is Markdown: for each truth and
+A study has plain nets of four depths. Its training errors are drawn from a known distribution, clipped to 0 and 100,
+and given to the verdict's own functions as those of 5,000 images. The table is Markdown: for each truth and
 number of seeds, the share of studies in which degradation is shown, not seen or refuted, in percent. The smallest
 effect is 0.5 points; a run that ends at 80% or more has failed. Where the true rise of no pair is above the smallest
 effect, "shown" is false; where some rise or rate of failures is, "refuted" is false. A share near 5% over 1,000 draws
@@ -110,7 +110,7 @@ def statuses(truth: Truth, seeds: int, draws: int) -> Counter[str]:
     """Return how often each status comes out."""
     random, rule, out = np.random.default_rng(seeds), Rule(), Counter[str]()
     for _ in range(draws):
-        errors = [np.round(np.clip(cell, 0, 100) * IMAGES / 100) * 100 / IMAGES for cell in truth.draw(random, seeds)]
+        errors = [np.clip(cell, 0, 100) for cell in truth.draw(random, seeds)]
         cells = dict(zip(DEPTHS, errors, strict=True))
         failures = {
             depth: Failures(f"plain-{depth}", int((cell >= FAILED).sum()), len(cell)) for depth, cell in cells.items()

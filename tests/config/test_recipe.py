@@ -53,7 +53,7 @@ def test_views_need_the_augmentation_that_crops(views):
 @pytest.mark.parametrize(
     ("tune", "shared"),
     [
-        (Tune(), 6),
+        (Tune(), 4),
         (Tune(trials=1), 1),
         (Tune(trials=4), 3),
         (Tune(trials=8, shared=2), 2),

@@ -179,12 +179,12 @@ def test_runs_worse_than_another_rate_tried_are_told(told, tmp_path):
     text, _ = told()
     assert "The search may have" not in text  # 9% of plain-20, but at the rate that is best among its trials
     trials = trials_of(ERRORS).assign(chosen=lambda frame: frame["lr"] == 0.01)
-    text = " ".join(search_section(runs_of(), trials, 0.5, tmp_path).part.sentences)
+    text = " ".join(search_section(runs_of(), trials, Rule(), tmp_path).part.sentences)
     assert (
         "The search may have chosen a wrong rate for plain-20 (9.10% on average at 0.01, a trial at 0.1 1.00%): the "
         "runs end 0.5 points or more of training error above a trial at another rate." in text
     )
-    text = " ".join(search_section(runs_of(), trials, 9.0, tmp_path).part.sentences)
+    text = " ".join(search_section(runs_of(), trials, Rule(9.0), tmp_path).part.sentences)
     assert "The search may have" not in text
 
 
