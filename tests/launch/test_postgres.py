@@ -12,7 +12,7 @@ GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
 recipe: {epochs: 4, batch_size: 64, lr: tune}
-tune: {trials: 4, shared: 3, low: 0.01, high: 1.0, widen: 0, storage: "%s"}
+tune: {trials: 4, shared: 3, low: 0.01, high: 1.0, widen: 0, confirm: 0, storage: "%s"}
 grid:
   architecture: [plain, residual]
   depth: [8]

@@ -18,7 +18,7 @@ GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
 recipe: {epochs: 16, batch_size: 32, lr: tune, precision: fp32}
-tune: {trials: 3, seeds: 2, low: 0.01, high: 1.0, pruner: none}
+tune: {trials: 3, seeds: 2, low: 0.01, high: 1.0, pruner: none, confirm: 0}
 grid:
   architecture: [plain]
   depth: [8]
