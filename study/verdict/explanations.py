@@ -68,12 +68,9 @@ class Facts(NamedTuple):
         lengths = set(self.counted["total_iterations"].dropna())
         return int(lengths.pop()) if len(lengths) == 1 else None
 
-    def longer_rises(self) -> list[LongerRise]:
-        """Return what longer trainings make of the rise of the plain nets, where it is shown."""
-        plain = self.finding("plain")
-        if plain is None or plain.status != "shown" or plain.headline is None:
-            return []
-        return longer_rises(plain.headline, self.counted, self.longer)
+    def longer_rises(self, headline: Pair) -> list[LongerRise]:
+        """Return what longer trainings make of a rise that is shown."""
+        return longer_rises(headline, self.counted, self.longer)
 
     def failing(self) -> list[Failures]:
         """Return the nets of which a run failed."""
@@ -146,7 +143,7 @@ def _rate(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
 
 def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
     """Return what the study's longer trainings make of the rise."""
-    rises = longer_rises(headline, facts.counted, facts.longer)
+    rises = facts.longer_rises(headline)
     changes = {rise.change for rise in rises}
     status: Outcome = (
         "not excluded" if changes & {"vanishes", "shrinks"} else "excluded" if "stays" in changes else "open"
