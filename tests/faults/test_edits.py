@@ -121,7 +121,8 @@ def test_a_search_and_its_trial_that_are_deleted(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("kind", ["run", "trial", "tuning"])
 def test_what_is_deleted_between_its_result_and_its_end(tmp_path: Path, kind: str) -> None:
     """A run is begun anew by the next command, a trial's result stands in its search, a search is made again."""
-    (tmp_path / "g.yaml").write_text(ONE_NET.replace("epochs: 40", "epochs: 6"))
+    grid = ONE_NET.replace("epochs: 40", "epochs: 6").replace("trials: 2,", "trials: 2, confirm: 0,")
+    (tmp_path / "g.yaml").write_text(grid)
     command = [sys.executable, "-c", DELETES, kind, "run", "--grid", "g.yaml", "--workers", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, (tmp_path / "gone").exists()) == (0, True), done.stderr
