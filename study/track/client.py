@@ -3,6 +3,7 @@
 import http.client
 import logging
 import os
+import re
 import shlex
 import urllib.error
 import urllib.request
@@ -32,6 +33,8 @@ from study.track.uri import SQLITE, Unreachable, database_path, sqlite_uri
 
 TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
 """Codes of transient errors: MLflow, or the connection to it, fails for a while."""
+SAME_ROW = re.compile(r'UNIQUE constraint failed: (params|tags|experiment_tags)\b|"(param|tag|experiment_tag)_pk"')
+"""How SQLite and PostgreSQL refuse a parameter or tag that another process has just inserted."""
 
 
 @lru_cache(maxsize=8)
@@ -92,8 +95,8 @@ def transient_mlflow_error(uri: str, error: Exception) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, MlflowException):
         reason = transient_database_error(error)
-        if "UNIQUE constraint failed: params" in str(error) or '"param_pk"' in str(error):
-            return "another process is writing the same parameters"  # once they are there, equal ones are accepted
+        if SAME_ROW.search(str(error)):
+            return "another process is writing the same values"  # once they are there, equal ones are accepted
         refused = isinstance(error.__cause__, SQLAlchemyError)  # by a database, whose own errors are known
         if not reason and not refused and error.error_code in TRANSIENT:
             return "it doesn't answer" if "failed with exception" in str(error) else first_line(error)

@@ -81,7 +81,7 @@ def test_grids(tmp_path: Path) -> None:
 def test_dry_run_does_nothing(tmp_path: Path) -> None:
     done = run_study(tmp_path, "run", "--grid", "digits", "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "left to do: 24 runs and their searches" in done.stdout
+    assert "left to do: 50 runs and their searches" in done.stdout
     assert re.search(r"about \d+.* on \d+ workers? \(cpu\), [\d.]+ GiB of memory, \d+ MB of disk", done.stdout)
     assert "plain-56" in done.stdout
     assert not list(tmp_path.iterdir())  # not even a database

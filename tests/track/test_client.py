@@ -4,8 +4,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -47,9 +49,12 @@ def test_killed_while_it_makes_the_database(tmp_path: Path, size: int) -> None:
     [
         "(sqlite3.IntegrityError) UNIQUE constraint failed: params.key, params.run_uuid",
         '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "param_pk"',
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key, tags.run_uuid",
+        "(sqlite3.IntegrityError) UNIQUE constraint failed: experiment_tags.key, experiment_tags.experiment_id",
+        '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "experiment_tag_pk"',
     ],
 )
-def test_parameters_that_another_process_writes_at_this_moment_are_written_again(text: str) -> None:
+def test_values_that_another_process_writes_at_this_moment_are_written_again(text: str) -> None:
     assert "another process" in transient_mlflow_error("sqlite:///mlflow.db", MlflowException(text, BAD_REQUEST))
     assert not transient_mlflow_error(
         "sqlite:///mlflow.db", MlflowException("Changing param values is not allowed", BAD_REQUEST)
@@ -121,3 +126,19 @@ def test_a_server_that_is_not_there_is_named_without_its_password(address: str) 
     with pytest.raises(StudyError, match=r"can't be reached at http://\*\*\*@") as caught:
         connect(address)
     assert "cr3t" not in str(caught.value)
+
+
+def test_processes_that_store_one_tag_at_once_all_succeed(database: str) -> None:
+    """Each inserts what the others insert too: whoever is later must take what is there as its own."""
+    barrier, stores = Barrier(4, timeout=60), [Store("s", database) for _ in range(4)]
+
+    def work(store: Store) -> None:
+        store.retry.on_wait = lambda *_: None
+        for key in range(20):
+            barrier.wait()
+            store.do(store.client.set_experiment_tag, store.experiment_id, f"key {key}", "value")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, stores))
+    tags = stores[0].client.get_experiment(stores[0].experiment_id).tags
+    assert {f"key {key}" for key in range(20)} <= set(tags)
