@@ -34,10 +34,12 @@ def warn(lines: Iterable[str]) -> None:
         say(line, "yellow", error=True)
 
 
-def print_verdicts(verdicts: Iterable[tuple[str, str]]) -> None:
-    """Print each verdict's line, and what to do next."""
-    for line, next_step in verdicts:
+def print_verdicts(verdicts: Iterable[tuple[str, Sequence[str], str]]) -> None:
+    """Print each verdict's line, why it is exploratory if it is, and what to do next."""
+    for line, exploratory, next_step in verdicts:
         say(line, "bold")
+        if exploratory:
+            say(f"exploratory: {'; '.join(exploratory)}", "yellow")
         say(next_step)
 
 

@@ -113,7 +113,7 @@ def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
     print_remarks(study.words)
     page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
     verdicts = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))["verdicts"]
-    print_verdicts((verdict["line"], verdict["next_step"]) for verdict in verdicts)
+    print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in verdicts)
     print_path(page)
 
 
@@ -134,9 +134,8 @@ def report_folder(names: Sequence[str], out: Path | None) -> Path:
 
 
 def print_remarks(words: Mapping[str, str]) -> None:
-    """Print which runs are left out, and the remark on the smallest effect."""
-    warn(words.get("left out", "").splitlines())
-    warn(f"{name}: {value}" for name, value in words.items() if name.startswith("smallest effect"))
+    """Print which runs are left out, and which changes of the rule aren't used."""
+    warn([*words.get("left out", "").splitlines(), *words.get("rule", "").splitlines()])
 
 
 def print_path(page: Path) -> None:

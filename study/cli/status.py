@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.cli.console import print_table, print_verdicts, warn
+from study.config.protocol import unused_changes
 from study.errors import StudyError
 from study.terminal import say
 from study.track import tags as tag
@@ -56,9 +57,8 @@ def print_results(snapshot: Snapshot) -> None:
     """Print the table of results and the verdicts of a study, and to standard error what is left out of them."""
     from study.track.frames import runs_frame, trials_frame
 
-    warn(snapshot.left_out)
-    if snapshot.smallest_effect.remark:
-        warn([f"smallest effect: {snapshot.smallest_effect.remark}"])
+    protocols, edited = snapshot.protocols
+    warn([*snapshot.left_out, *unused_changes(protocols), *edited])
     runs = runs_frame(snapshot.records)
     rows = result_rows(runs)
     if not rows:
@@ -66,8 +66,8 @@ def print_results(snapshot: Snapshot) -> None:
     print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import Rule, judge
 
-    verdicts = judge(runs, Rule(snapshot.smallest_effect.points), trials_frame(snapshot.records))
-    print_verdicts((verdict.line, verdict.next_step) for verdict in verdicts)
+    verdicts = judge(runs, Rule.of(protocols), trials_frame(snapshot.records), protocols)
+    print_verdicts((verdict.line, verdict.exploratory, verdict.next_step) for verdict in verdicts)
 
 
 def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:

@@ -25,6 +25,8 @@ class Grid(Strict):
     """What is measured of the nets beside their curves."""
     smallest_effect: Annotated[float, Field(gt=0, lt=100)] = 0.5
     """Smallest difference of training error, in points, that counts as degradation in the verdict."""
+    rare_failure: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of failing seeds that the verdict must exclude before it says that degradation is refuted."""
     budgets: tuple[float, ...] = (1.0,)
     """Multiples of the length of training that the shallowest and the deepest net of each kind get too: `[1, 3]`."""
     points: tuple[RunSpec, ...] = ()

@@ -18,7 +18,8 @@ from study.errors import GridError, nearest
 
 Model = TypeVar("Model", bound=Strict)
 
-TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", "smallest_effect", "budgets", "grid", "include", "exclude"]
+RULE_KEYS = ["smallest_effect", "rare_failure"]
+TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", *RULE_KEYS, "budgets", "grid", "include", "exclude"]
 
 
 def shipped_grids() -> list[str]:
@@ -90,7 +91,7 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
         if len({getattr(spec.recipe, field) for spec in points if spec.recipe.lr == "tune"}) > 1:
             place = source.where(("tune", field))
             raise GridError(f"{place}: '{field}' is searched here, and varies in the grid: drop one of them")
-    values: dict[str, Any] = {key: source.values[key] for key in ("name", "smallest_effect") if key in source.values}
+    values: dict[str, Any] = {key: source.values[key] for key in ("name", *RULE_KEYS) if key in source.values}
     whole: dict[str, Any] = {
         **values,
         "dataset": dataset,

@@ -10,7 +10,7 @@ from study.config.spec import DatasetSpec
 from study.config.tune import Tune
 
 SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
-TOP_LEVEL = ("name", "smallest_effect", "budgets")
+TOP_LEVEL = ("name", "smallest_effect", "rare_failure", "budgets")
 INTRODUCTION = """\
 # Reference: the fields of a grid file
 

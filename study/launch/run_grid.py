@@ -144,7 +144,7 @@ def run_grid(
     states = queue.unfinished()
     if not states:
         executor.close()
-        run_logger.note_effect()
+        run_logger.store_protocol()
         return Summary(earlier=queue.done_before)
     _show_notes(notes, display)
     _show_workers(workers, display, at_most=executor.accept is not None)

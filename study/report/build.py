@@ -55,7 +55,7 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
 
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
     figures, runs, smallest = folder / "figures", study.runs, study.rule.smallest_effect
-    verdicts = judge(runs, study.rule, study.trials)
+    verdicts = judge(runs, study.rule, study.trials, study.protocols)
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compare_section(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
@@ -77,6 +77,7 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
         answers=tuple(Answer(verdict, leads.get(verdict.variant, ())) for verdict in verdicts),
         sections=tuple(section for section in sections if section is not None and section.parts),
         made=made(study.name, runs, study.words),
+        protocols=study.protocols,
     )
     for table in page.tables:
         write_table(table, folder / "tables")
@@ -190,6 +191,10 @@ def _verdict_record(
         "runs": len(runs),
         "counted": list(c.counted(runs)["run_id"]),
         "excluded": [run._asdict() for run in c.excluded(runs)],
+        "protocols": [
+            {"id": protocol.id, "runs": len(protocol.keys), **protocol.model_dump(mode="json", exclude={"keys"})}
+            for protocol in study.protocols
+        ],
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "notes": [note for note in (unfinished_note(runs), mixture(runs)) if note],
         "provenance": dict(study.words),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.config.protocol import Protocol
 from study.verdict.comparison import shared_runs
 from study.verdict.rule import Rule
 from study.verdict.variant import labelled
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track.frames import Study
 
 
-LINES = ("command", "tune", "left out")
+LINES = ("command", "tune", "rule", "left out")
 ALONE = ("grid", *LINES, "experiment_id")
 """Facts that a line on several studies leaves out."""
 
@@ -36,6 +37,8 @@ class Joined:
     words: Mapping[str, str] = field(default_factory=dict)
     """How it was made: as `load_provenance` gives them, and `report_command`, which makes the page again."""
     rule: Rule = field(default_factory=Rule)
+    protocols: tuple[Protocol, ...] = ()
+    """What was set beforehand, the oldest first; empty where that isn't known."""
 
 
 def join(studies: Sequence["Study"], command: str) -> Joined:
@@ -48,19 +51,30 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
     if len(studies) == 1:
         (study,) = studies
         words = study.provenance.words | {"report_command": command}
-        effect = study.provenance.smallest_effect
-        frames = study.runs, study.curves, study.trials
-        return Joined(study.name, *frames, study.datasets, study.probes, words, Rule(effect))
+        frames, protocols = (study.runs, study.curves, study.trials), study.provenance.protocols
+        return Joined(study.name, *frames, study.datasets, study.probes, words, Rule.of(protocols), protocols)
     runs, curves, trials = (
         _under([_labelled(getattr(study, name), study.name) for study in studies])
         for name in ("runs", "curves", "trials")
     )
     datasets = {record.fingerprint: record for study in studies for record in study.datasets}
     name = " + ".join(study.name for study in studies)
-    effect = min(study.provenance.smallest_effect for study in studies)
     return Joined(
-        name, runs, curves, trials, tuple(datasets.values()), {}, _words(studies, runs, command), Rule(effect)
+        name,
+        runs,
+        curves,
+        trials,
+        tuple(datasets.values()),
+        words=_words(studies, runs, command),
+        rule=_strictest(studies),
+        protocols=tuple(sorted((p for study in studies for p in study.provenance.protocols), key=lambda p: p.at)),
     )
+
+
+def _strictest(studies: Sequence["Study"]) -> Rule:
+    """Return the least bounds of all the studies' rules."""
+    rules = [Rule.of(study.provenance.protocols) for study in studies]
+    return Rule(min(rule.smallest_effect for rule in rules), min(rule.rare_failure for rule in rules))
 
 
 def _labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
@@ -89,9 +103,10 @@ def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict
             out[key] = next(iter(values.values()))
         else:
             out |= {f"{key} of {name}": value for name, value in values.items()}
-    if len({study.provenance.smallest_effect for study in studies}) > 1:
-        each = ", ".join(f"{study.name} {study.provenance.smallest_effect:g}" for study in studies)
-        out["smallest effect"] = f"the least of the studies' own ({each} points)"
+    effects = {study.name: Rule.of(study.provenance.protocols).smallest_effect for study in studies}
+    if len(set(effects.values())) > 1:
+        each = ", ".join(f"{name} {effect:g}" for name, effect in effects.items())
+        out["rule"] = f"smallest effect: the least of the studies' own ({each} points)\n{out['rule']}".strip()
     count = shared_runs(runs)
     if count:
         out["runs in several studies"] = f"{count} (equal keys: one training, told in the verdict of each)"

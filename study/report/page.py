@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from study.config.protocol import Protocol
 from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
 from study.report.provenance import Made
@@ -68,6 +69,8 @@ class Page(NamedTuple):
     answers: tuple[Answer, ...]
     sections: tuple[Section, ...]
     made: Made
+    protocols: tuple[Protocol, ...] = ()
+    """What was set beforehand, the oldest first."""
 
     @property
     def parts(self) -> list[Part]:

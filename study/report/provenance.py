@@ -30,7 +30,7 @@ PROCESSOR = ("device", "processor", "cpu capability", "threads of a run", "memor
 HARDWARE = (*PROCESSOR, "gpu", "driver", "cuda", "cudnn", "system")
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
-OWN_PLACE = ("command", "report_command", "grid", "tune", "left out", "mlflow_ui", "experiment_id", "commit")
+OWN_PLACE = ("command", "report_command", "grid", "tune", "rule", "left out", "mlflow_ui", "experiment_id", "commit")
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
 
 
@@ -71,6 +71,8 @@ class Made(NamedTuple):
     total: int
     excluded: tuple[c.Excluded, ...]
     """With why, how far they came, and what they said of a failure."""
+    rule: tuple[str, ...]
+    """A line for each change of the rule that isn't used."""
     left_out: tuple[str, ...]
     """A line for each run that can't be used."""
     note: str
@@ -95,10 +97,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
     again = known.get("command", "").splitlines()
     page = known.get("report_command") or shlex.join(["study", "report", "--experiment", study_name])
     return Made(
-        facts=(
-            *facts(runs),
-            *(Fact(name, others.pop(name)) for name in [*others] if name.startswith("smallest effect")),
-        ),
+        facts=facts(runs),
         hardware=tuple(fact for fact in hardware if fact.value),
         versions=(*(Fact(name, value) for name, value in others.items()), Fact("this page", _own_versions())),
         commits=_commits(runs, known),
@@ -109,6 +108,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
         counted=len(c.counted(runs)),
         total=len(runs),
         excluded=_excluded(runs),
+        rule=tuple(known.get("rule", "").splitlines()),
         left_out=tuple(known.get("left out", "").splitlines()),
         note=unfinished_note(runs),
         mixed=mixture(runs),

@@ -96,8 +96,8 @@ def complete_study(snapshot: Snapshot) -> Study:
 def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the runs of a study, a row each, without trials; runs that can't be read are left out with a warning.
 
-    Columns: run_id, run_key, name, outcome and status, architecture, depth (int), net, variant, seed (int), lr
-    (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,
+    Columns: run_id, run_key, planned_key (before its rate was searched), name, outcome and status, architecture, depth
+    (int), net, variant, seed (int), lr (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't ended), seconds, images_per_second,
     step (the last logged), total_iterations, train_images, test_images, skipped_images, classes, parameters,
     multiply_adds (int), start_time, device, precision (that it was trained in), probes (that were made, by name),
     commit, code (digest of what decides results) and torch (both of each attempt in turn), fingerprint (of the data
@@ -229,6 +229,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
     row |= {
         "run_id": run.run_id,
         "run_key": run.key,
+        "planned_key": tags.get(tag.PLANNED, run.key),
         "name": run.name,
         "outcome": run.outcome,
         "status": run.status,

@@ -7,41 +7,40 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count, takewhile
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from study.config.protocol import Protocol, unused_changes
 from study.errors import without_passwords
 from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.scratch import scratch_folder
-from study.track.snapshot import effect_from_tags, updated_effect_tag
+from study.track.snapshot import read_protocols
 from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs
 
 PAGE = "mlflow.experimentKind"
 """Tag that makes MLflow's pages show training runs first, not chats with language models."""
-TAG_LIMIT = 5000
-"""Maximal characters of a tag; a longer text is continued in tags with the suffixes `.2`, `.3` ..."""
 ENVIRONMENTS = 12
 """Maximal number of environments read: each run has a file."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts for the end of a report, in words, and the verdict's smallest effect in points."""
+    """Facts for the end of a report, in words, and the protocols that were stored beforehand."""
 
     words: dict[str, str]
     """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
-    settings of the searches; `smallest effect`, where there is something to say of it; `left out`, a line for each run
-    that can't be used; `experiment_id` and, where MLflow's pages have a known address, `mlflow_ui`; the rest are
+    settings of the searches; `rule`, a line for each change of the rule that isn't used; `left out`, a line for each
+    run that can't be used; `experiment_id` and, where MLflow's pages have a known address, `mlflow_ui`; the rest are
     versions and hardware by name. What isn't known is left out."""
-    smallest_effect: float
+    protocols: tuple[Protocol, ...] = ()
+    """The oldest first."""
 
     def with_pages(self, address: str) -> "Provenance":
         """Return a copy with the address of MLflow's pages, for a study that was read from a database.
@@ -77,20 +76,14 @@ class Command(BaseModel):
         return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
 
 
-def describe_experiment(
-    client: MlflowClient, experiment_id: str, command: Command | None, *, smallest_effect: float, results: bool
-) -> None:
-    """Store the command that has begun a run, if any, and its smallest effect with the experiment.
-
-    With `results` of the study, a smallest effect other than before is stored, but not used.
-    """
+def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:
+    """Store the protocol of a grid with its experiment, and the command that has begun a run, if any."""
     before = client.get_experiment(experiment_id).tags
-    tags = {tag.EFFECT: updated_effect_tag(before, smallest_effect, results=results), PAGE: "custom_model_development"}
+    tags = {PAGE: "custom_model_development"}
+    if (key := f"{tag.PROTOCOL}.{protocol.id}") not in before:
+        tags |= tag.split_text(key, protocol.model_dump_json())
     if command is not None and (key := f"{tag.MADE}.{command.id}") not in before:
-        text = command.model_dump_json()
-        parts = [text[start : start + TAG_LIMIT] for start in range(0, len(text), TAG_LIMIT)]
-        # The first part last: if it is stored, all parts are.
-        tags |= {_part(key, i): part for i, part in reversed([*enumerate(parts)])}
+        tags |= tag.split_text(key, command.model_dump_json())
     for key, value in tags.items():
         if before.get(key) != value:
             client.set_experiment_tag(experiment_id, key, value)
@@ -114,13 +107,13 @@ def provenance_of(
     `records` are its runs of all kinds at `uri`, the newest first; `left_out` says which could not be used.
     """
     tags, client = experiment_tags(experiment_id, uri), connect(uri)
-    (commands, broken), effect = _commands(tags), effect_from_tags(tags)
+    (commands, broken), (protocols, edited) = _commands(tags), read_protocols(tags)
     words = {"command": _command_lines(commands, broken, records), "grid": _grids(commands), "tune": _tune(records)}
-    words |= {"smallest effect": effect.remark, "left out": "\n".join(left_out)}
+    words |= {"rule": "\n".join([*unused_changes(protocols), *edited]), "left out": "\n".join(left_out)}
     words |= {"experiment_id": experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
     runs = _one_per_environment([run for run in records if run.kind == "run"])
     words |= _merge([environment for run in runs for environment in _environments(client, run.run_id)])
-    return Provenance({key: value for key, value in words.items() if value}, effect.points)
+    return Provenance({key: value for key, value in words.items() if value}, tuple(protocols))
 
 
 def _commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
@@ -128,9 +121,8 @@ def _commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
     commands, broken = [], []
     for key in sorted(tags):
         if re.fullmatch(rf"{re.escape(tag.MADE)}\.[0-9a-f]{{12}}", key):
-            parts = takewhile(lambda part: part is not None, (tags.get(_part(key, i)) for i in count()))
             try:
-                commands.append(Command.model_validate_json("".join(filter(None, parts))))
+                commands.append(Command.model_validate_json(tag.join_text(tags, key)))
             except ValidationError:
                 broken.append(key)
     return sorted(commands, key=lambda command: command.at), broken
@@ -180,10 +172,6 @@ def _tune(runs: Sequence[StoredRun]) -> str:
     ]
     lines = (", ".join(f"{key}: {' '.join(value.split())}" for key, value in search.items()) for search in settings)
     return "\n".join(dict.fromkeys(f"{{{line}}}" for line in lines if line))
-
-
-def _part(key: str, i: int) -> str:
-    return f"{key}.{i + 1}" if i else key
 
 
 def _one_per_environment(runs: list[StoredRun]) -> list[StoredRun]:

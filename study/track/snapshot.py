@@ -1,30 +1,21 @@
-"""A study's runs as they are at one moment, and the smallest effect that its verdict counts."""
+"""A study's runs as they are at one moment, and the protocols that were stored before they were made."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from study.errors import printable
+from pydantic import ValidationError
+
+from study.config.protocol import Protocol
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.processes import is_dead
 from study.track.uri import tracking_uri
 from study.track.validation import check_runs
-
-DEFAULT_EFFECT = 0.5
-"""Points, where the experiment has no tag that says otherwise."""
-
-
-@dataclass(frozen=True)
-class SmallestEffect:
-    """A smallest effect of interest, in points of training error."""
-
-    points: float
-    remark: str = ""
-    """A remark on how it was set, if a reader needs one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +45,9 @@ class Snapshot:
         return sum(not is_dead(run.tags.get(tag.OWNER, "")) for run in running)
 
     @cached_property
-    def smallest_effect(self) -> SmallestEffect:
-        """The smallest effect that the study's verdict counts."""
-        return effect_from_tags(experiment_tags(self.experiment_id, self.uri))
+    def protocols(self) -> tuple[list[Protocol], list[str]]:
+        """As `read_protocols` returns them."""
+        return read_protocols(experiment_tags(self.experiment_id, self.uri))
 
 
 def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
@@ -72,27 +63,17 @@ def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
     return Snapshot(experiment, uri, experiment_id, tuple(usable), tuple(lines))
 
 
-def effect_from_tags(tags: Mapping[str, str]) -> SmallestEffect:
-    """Return the smallest effect of a study from the tags of its experiment: that set before the first result."""
-    text = tags.get(tag.EFFECT, "")
-    try:
-        first, *later = (float(part) for part in text.split(tag.SEPARATOR)) if text else (DEFAULT_EFFECT,)
-    except ValueError:
-        first, later = 0.0, []
-    if not 0 < first < 100:
-        remark = f"{DEFAULT_EFFECT:g} points, since the experiment's tag {tag.EFFECT} is '{printable(text[:60])}'"
-        return SmallestEffect(DEFAULT_EFFECT, remark)
-    if not later:
-        return SmallestEffect(first)
-    asked = " and then ".join(f"{value:g}" for value in later)
-    return SmallestEffect(
-        first, f"{first:g} points, as set before the first result; {asked} was asked for later and isn't used"
-    )
-
-
-def updated_effect_tag(tags: Mapping[str, str], points: float, *, results: bool) -> str:
-    """Return the tag's new value when a grid asks for `points`; if the study has `results`, append them."""
-    before = tags.get(tag.EFFECT, "")
-    if not before or not results:
-        return repr(points)
-    return before if before.split(tag.SEPARATOR)[-1] == repr(points) else f"{before}{tag.SEPARATOR}{points!r}"
+def read_protocols(tags: Mapping[str, str]) -> tuple[list[Protocol], list[str]]:
+    """Return the protocols in the tags of an experiment, the oldest first, and a line for each that was edited."""
+    protocols, edited = [], []
+    for key in sorted(tags):
+        if re.fullmatch(rf"{re.escape(tag.PROTOCOL)}\.[0-9a-f]{{16}}", key):
+            try:
+                protocol = Protocol.model_validate_json(tag.join_text(tags, key))
+            except ValidationError:
+                protocol = None
+            if protocol is None or not key.endswith(protocol.id):
+                edited.append(f"the experiment's tag {key} was edited: no protocol can be read from it")
+            else:
+                protocols.append(protocol)
+    return sorted(protocols, key=lambda protocol: protocol.at), edited

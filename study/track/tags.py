@@ -1,8 +1,13 @@
 """Names under which a run's facts are stored in MLflow: tags, metrics, params, and the columns made of them."""
 
+from collections.abc import Mapping
+from itertools import count, takewhile
+
 KIND = "study.kind"
 """`run`, `tuning` (the search of a cell), `trial` (one rate of it), `dataset` (what was trained on)."""
 KEY = "study.run_key"
+PLANNED = "study.planned_key"
+"""Of a run: its key as the grid has it, before a search found its rate; a protocol names it."""
 CELL = "study.cell_key"
 OUTCOME = "study.outcome"
 """`running`, `finished`, `diverged`, `pruned`, `failed`, `interrupted`."""
@@ -32,9 +37,8 @@ PROBES = "study.probes"
 """Names of the probes that were made."""
 DEVICE = "study.device"
 PRECISION = "study.precision"
-EFFECT = "study.smallest_effect"
-"""Of the experiment: the smallest effect that its verdict counts, in points, then those asked for after the first
-result."""
+PROTOCOL = "study.protocol"
+"""Of the experiment, followed by an id: what was set when a command first began a run of a grid, in JSON."""
 MADE = "study.made"
 """Of a run: ids of the commands that began and continued it, in order. Of the experiment, followed by an id: a
 command."""
@@ -83,3 +87,20 @@ COUNTS = (
     "multiply_adds",
 )
 """Params that are whole numbers."""
+LIMIT = 5000
+"""Maximal characters of a tag; a longer text is continued in tags with the suffixes `.2`, `.3` ..."""
+
+
+def split_text(key: str, text: str) -> dict[str, str]:
+    """Return the tags that hold a text of any length; the first part last: if it is stored, all parts are."""
+    parts = [text[start : start + LIMIT] for start in range(0, len(text), LIMIT)]
+    return {_part(key, i): part for i, part in reversed([*enumerate(parts)])}
+
+
+def join_text(tags: Mapping[str, str], key: str) -> str:
+    """Return the text that `split_text` made tags of."""
+    return "".join(filter(None, takewhile(lambda part: part is not None, (tags.get(_part(key, i)) for i in count()))))
+
+
+def _part(key: str, i: int) -> str:
+    return f"{key}.{i + 1}" if i else key

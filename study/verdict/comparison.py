@@ -23,7 +23,8 @@ Kind = Literal["setting", "consequence", "circumstance"]
 CONSEQUENCES = ("fingerprint", "train_images", "test_images", "skipped_images", "classes", "total_iterations")
 """What follows from the data and the settings, and can differ where they are the same: files that were changed."""
 CIRCUMSTANCES = ("device", "commit", "code", "torch")
-IDENTITY = ("run_id", "run_key", "name", "architecture", "depth", "net", "variant", "seed", "lr", "lr_tuned")
+KEYS = ("run_id", "run_key", "planned_key")
+IDENTITY = (*KEYS, "name", "architecture", "depth", "net", "variant", "seed", "lr", "lr_tuned")
 COURSE = ("outcome", "status", "reason", "start_time", "seconds", "images_per_second", "step")
 COMPUTED = ("parameters", "multiply_adds", "iterations_per_epoch", "generalisation_gap")
 OWN = {*IDENTITY, *COURSE, *COMPUTED}

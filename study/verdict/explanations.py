@@ -56,7 +56,9 @@ class Facts(NamedTuple):
     searched: bool
     """Whether the searches of its rates are known."""
     choices: tuple[Choice, ...]
-    longer: tuple[Longer, ...]
+    longer: tuple[Longer, ...] = ()
+    exploratory: tuple[str, ...] = ()
+    """Why it rests on more than what was set before the results; as `planned.exploratory` returns it."""
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, if the study has such nets."""

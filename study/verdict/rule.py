@@ -20,7 +20,7 @@ a tuned rate on the edge of what its search tried, where it could change the con
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -28,6 +28,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from study.config.protocol import Protocol, governing
 from study.statistics.interval import Interval
 from study.statistics.multiplicity import fixed_sequence, holm
 from study.statistics.shares import highest_share, more_often
@@ -40,8 +41,6 @@ Reason = Literal["", "one seed", "one depth", "no result", "unequal training", "
 Couple = tuple[int, int]
 """Depths of a shallow and of a deeper net."""
 
-VERSION = 2
-"""Of this rule; it rises when a study could get another status from the same runs."""
 ALPHA = 0.05
 LEAST_SEEDS = 5
 """Seeds of each net below which nothing is refuted."""
@@ -57,6 +56,12 @@ class Rule:
     """Smallest difference of interest, in points of training error."""
     rare_failure: float = 0.1
     """Share of failing seeds that a refutation must exclude."""
+
+    @classmethod
+    def of(cls, protocols: Sequence[Protocol]) -> "Rule":
+        """Return the rule that was set before the first result; the default one if none was stored."""
+        protocol = governing(protocols)
+        return cls() if protocol is None else cls(protocol.smallest_effect, protocol.rare_failure)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from study.config.protocol import Protocol
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.explanations import Explanation, Facts, explain, rate_setting
 from study.verdict.findings import Finding, find
 from study.verdict.length import Longer, but_length
 from study.verdict.pairs import Pair
+from study.verdict.planned import exploratory
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
@@ -44,6 +46,8 @@ class Verdict:
     """The same at every depth that both architectures have, against the shallowest of them."""
     explanations: tuple[Explanation, ...]
     """Other explanations of a rise that is shown, with what the numbers say of each."""
+    exploratory: tuple[str, ...]
+    """Why it is exploratory, a clause for each reason; empty where all was set before the results, or isn't known."""
     edges: Mapping[str, str]
     """Nets whose tuned rate is the `lowest` or `highest` that was tried."""
     line: str
@@ -71,6 +75,7 @@ def judge(
     runs: pd.DataFrame,
     rule: Rule = DEFAULT_RULE,
     trials: pd.DataFrame | None = None,
+    protocols: Sequence[Protocol] = (),
 ) -> list[Verdict]:
     """Apply the rule to each variant of a study.
 
@@ -78,10 +83,16 @@ def judge(
         runs: a row a run, as `load_runs` gives them.
         rule: what counts as an effect.
         trials: the searches' trials, as `load_trials` gives them; without them nothing is known of rates on an edge.
+        protocols: what was set beforehand, the oldest first; without them nothing is said of that.
     """
     judged = [_facts(runs, variant, rule, trials) for variant in c.variants(runs)]
     every = [*judged, *(_facts(runs, variant, rule, trials) for variant in c.budgets(runs))]
-    return [_verdict(facts._replace(longer=_longer(facts, every))) for facts in judged]
+    verdicts = []
+    for facts in judged:
+        longer = _longer(facts, every)
+        used = pd.concat([facts.counted, *(other.counted for other in longer)])
+        verdicts.append(_verdict(facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols))))
+    return verdicts
 
 
 def _facts(runs: pd.DataFrame, variant: str, rule: Rule, trials: pd.DataFrame | None) -> Facts:
@@ -105,7 +116,6 @@ def _facts(runs: pd.DataFrame, variant: str, rule: Rule, trials: pd.DataFrame | 
         edges,
         searched,
         others,
-        (),
     )
 
 
@@ -131,6 +141,7 @@ def _verdict(facts: Facts) -> Verdict:
         no_remedy=facts.effects.lacking,
         remedies=facts.effects.depths,
         explanations=explanations,
+        exploratory=facts.exploratory,
         edges={names[key]: side for key, side in facts.edges.items()},
         line=say("line", facts),
         sentences=_sentences(facts, explanations),

@@ -18,7 +18,7 @@ from study.train import CheckpointPlan, load_checkpoint, run
 from tests.report.conftest import DIGITS, PAPER
 from tests.report.data import make_record
 from tests.report.frames import diverge, make_study, make_trial, unfinish
-from tests.report.studies import TRUTH, Loaded, loaded, shifted
+from tests.report.studies import TRUTH, Loaded, loaded, make_protocol, shifted
 from tests.report.tables.paper_studies import CIFAR
 from tests.report.test_page import PROVENANCE
 from tests.report.why import (
@@ -42,9 +42,14 @@ MEASURED = {"seconds", "images_per_second", "memory_mib", "time"}
 def digits(out: Path) -> Path:
     """A search, a data set, a diverged run and one without a result."""
     study = unfinish(diverge(make_study(DIGITS), "plain-56 seed 1"), "resnet-8 seed 2", "interrupted")
+    early = study.runs[study.runs["seed"] < 2]
+    protocols = (make_protocol(early), make_protocol(study.runs, hour=2, results=16))
     record = make_record(skipped=[("torn.jpg", "truncated")])
     return build_report(
-        Joined("digits", study.runs, study.curves, study.trials, words=PROVENANCE, datasets=(record,)), out
+        Joined(
+            "digits", study.runs, study.curves, study.trials, words=PROVENANCE, datasets=(record,), protocols=protocols
+        ),
+        out,
     )
 
 

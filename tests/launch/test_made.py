@@ -4,6 +4,7 @@ from pathlib import Path
 
 from study.track.frames import load_runs
 from study.track.provenance import load_provenance
+from study.verdict import Rule
 from tests.conftest import run_here, run_study
 from tests.launch.processes import uri
 
@@ -45,15 +46,16 @@ def test_commands_that_are_refused_or_extend_a_study(tmp_path: Path) -> None:
 
     more = run_study(tmp_path, "run", "--grid", "g.yaml", "--set", "grid.seed=[2]", "--set", "smallest_effect=2.0")
     assert more.returncode == 0, more.stderr
-    told = "0.5 points, as set before the first result; 2 was asked for later and isn't used"
-    assert f"smallest effect: {told}" in more.stderr
+    told = "smallest_effect: 0.5, as set before the first result; 2 was asked for on"
+    assert told in more.stderr
+    assert "exploratory: 2 runs (plain-8 and resnet-8) were added on" in more.stdout
     second = load_provenance("g", uri(tmp_path))
-    assert second.smallest_effect == 0.5
+    assert [protocol.results for protocol in second.protocols] == [0, 4]
     extended = f"{COMMAND} --set 'grid.seed=[2]' --set smallest_effect=2.0"
     assert second.words["command"].splitlines() == [f"{COMMAND}  # 4 runs", f"{extended}  # 2 runs"]
     assert len(load_runs("g", uri(tmp_path))) == 6
     text = page(tmp_path)
-    for wanted in ("seeds: [0, 1, 2]", "runs: 6", "# 4 runs", "# 2 runs", told.replace("'", "&#39;")):
+    for wanted in ("seeds: [0, 1, 2]", "runs: 6", "# 4 runs", "# 2 runs", told):
         assert wanted in text
 
 
@@ -62,7 +64,8 @@ def test_a_smallest_effect_that_is_changed_alone(tmp_path: Path) -> None:
     assert run_study(tmp_path, "run", "--grid", "g.yaml").returncode == 0
     changed = run_here(tmp_path, "run", "--grid", "g.yaml", "--set", "smallest_effect=0.1")
     assert changed.returncode == 0, changed.stderr
-    assert "0.1 was asked for later and isn't used" in changed.stderr
+    assert "0.1 was asked for on" in changed.stderr
+    assert "exploratory" not in changed.stdout  # no verdict rests on it
     found = load_provenance("g", uri(tmp_path))
-    assert found.smallest_effect == 0.5
+    assert Rule.of(found.protocols).smallest_effect == 0.5
     assert found.words["command"] == f"{COMMAND}  # 2 runs"  # the other began nothing

@@ -1,5 +1,6 @@
 """Studies made up with known truth: the frames that `study report` reads, without training anything."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 
@@ -55,7 +56,9 @@ def make_study(truth: Truth, seed: int = 0) -> Study:
 def make_run(architecture: str, depth: int, seed: int, truth: Truth) -> dict[str, object]:
     net = f"{'resnet' if architecture == 'residual' else architecture}-{depth}"
     return {
-        "run_id": f"{architecture}{depth}x{seed}".ljust(32, "0"), "run_key": f"{net}{seed}".ljust(20, "0"),
+        "run_id": f"{architecture}{depth}x{seed}".ljust(32, "0"),
+        "run_key": f"{net}{seed}".ljust(20, "0"),
+        "planned_key": hashlib.sha256(f"{net}{seed}".encode()).hexdigest()[:20],
         "name": f"{net} seed {seed}", "outcome": "finished", "architecture": architecture, "depth": depth, "net": net,
         "variant": "", "seed": seed, "lr": 0.1, "lr_tuned": True, "dataset": "digits",
         "train_images": truth.train_images, "test_images": truth.test_images, "classes": 10,

@@ -43,10 +43,10 @@ def test_what_is_the_same_is_told_once():
     assert words["command"] == "study run --grid a.yaml\nstudy run --grid b.yaml"
     assert words["grid"] == "# a\nname: a\n\n# b\nname: b"
     assert words["report_command"] == "again"
-    assert "smallest effect" not in words
+    assert not words["rule"]
     joined = join([A, loaded("b", effect=2.0)], "again")
     assert joined.rule.smallest_effect == 0.5
-    assert "a 0.5, b 2" in joined.words["smallest effect"]
+    assert "a 0.5, b 2" in joined.words["rule"]
 
 
 def test_equal_keys_are_one_training():

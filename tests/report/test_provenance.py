@@ -54,12 +54,12 @@ def test_nothing_was_run() -> None:
 
 def test_what_is_to_be_known_of_it_stands_with_it() -> None:
     runs = make_study(TRUTH).runs
-    words = {"command": "a  # 2 runs\nb  # 4 runs", "left out": "run x\nrun y", "smallest effect": "1 points, as set"}
+    words = {"command": "a  # 2 runs\nb  # 4 runs", "left out": "run x\nrun y", "rule": "1 points, as set"}
     found = made("s", runs, words)
     assert found.commands == ("a  # 2 runs", "b  # 4 runs", "study report --experiment s")
     assert found.left_out == ("run x", "run y")
-    assert ("smallest effect", "1 points, as set") in found.facts
-    assert not {"smallest effect", "left out"} & {fact.name for fact in found.versions}
+    assert found.rule == ("1 points, as set",)
+    assert not {"rule", "left out"} & {fact.name for fact in found.versions}
 
 
 STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("residual", 8): (1, 0.1)}, seeds=2))

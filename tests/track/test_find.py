@@ -89,7 +89,7 @@ def test_an_empty_database_is_left_to_mlflow(tmp_path: Path) -> None:
 def test_reading_a_local_study_loads_neither_mlflow_nor_pandas(small_study: Path) -> None:
     code = (
         "from study.track.find import list_studies; from study.track.snapshot import take_snapshot; import sys\n"
-        "seen = take_snapshot(list_studies()[0]); assert seen.records and seen.smallest_effect and seen.state\n"
+        "seen = take_snapshot(list_studies()[0]); assert seen.records and seen.protocols and seen.state\n"
         "print([m for m in ('mlflow', 'pandas', 'torch', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run(

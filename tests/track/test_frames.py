@@ -144,7 +144,9 @@ def test_curves_have_every_step_once(uri: str) -> None:
 
 def test_provenance(uri: str) -> None:
     found = load_provenance("small", uri)
-    assert found.smallest_effect == 0.5
+    (protocol,) = found.protocols
+    assert protocol.results == 0
+    assert {key[:8] for key in load_runs("small", uri)["planned_key"]} == set(protocol.keys)
     command = found.words["command"]
     trials = len(load_trials("small", uri))
     assert command == f"study run --grid small.yaml  # 8 runs and {trials} trials"

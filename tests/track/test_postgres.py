@@ -41,7 +41,7 @@ def test_what_is_read_is_what_mlflows_client_gives(address: str) -> None:
     store.client.log_metric(runs[0], "nan", float("nan"), step=2)
     store.end(runs[0], "finished", points=[POINT], metrics={"final_train_error": 1.5}, step=10)
     store.client.delete_run(runs[2])
-    store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, "0.5")
+    store.client.set_experiment_tag(store.experiment_id, tag.PROTOCOL, "0.5")
     for kind, wanted in ((None, ""), ("run", f"tags.`{tag.KIND}` = 'run'")):
         expected = search_runs(store.client, store.experiment_id, wanted)
         found = read_runs(store.experiment_id, address, kind)
@@ -49,7 +49,7 @@ def test_what_is_read_is_what_mlflows_client_gives(address: str) -> None:
     assert math.isnan(take_snapshot("s", address).records[-1].metrics["nan"])
     assert list_studies(address) == ["s"]
     assert find_experiment("s", address) == store.experiment_id
-    assert experiment_tags(store.experiment_id, address)[tag.EFFECT] == "0.5"
+    assert experiment_tags(store.experiment_id, address)[tag.PROTOCOL] == "0.5"
     assert [record.run_id for record in store.records_of("k", "run")] == [runs[1], runs[0]]
     assert [record.outcome for record in store.records_of("k", "run")] == ["running", "finished"]
     assert [record.run_id for record in store.records_of("k", "trial")] == [trial]

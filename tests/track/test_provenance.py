@@ -1,15 +1,19 @@
 """What is stored of how a study was made, and read back."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from study.config import parse_grid
+from study.config.protocol import Protocol
 from study.errors import StudyError, without_passwords
 from study.track import tags as tag
-from study.track.provenance import TAG_LIMIT, Command, describe_experiment, load_provenance
+from study.track.provenance import Command, describe_experiment, load_provenance
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from study.track.uri import ui_address
+from study.verdict import Rule
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0}
 
@@ -19,9 +23,19 @@ def store(database: str) -> Store:
     return Store("s", database)
 
 
-def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, *, results: bool = False) -> Command:
+GRID = """
+name: s
+dataset: digits
+recipe: {epochs: 1}
+grid: {net: [plain-8], seed: [0]}
+"""
+
+
+def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, results: int = 0) -> Command:
     made = Command.now(command, grid)
-    describe_experiment(store.client, store.experiment_id, made, smallest_effect=effect, results=results)
+    asked = parse_grid(GRID, "s.yaml", (f"smallest_effect={effect}",))
+    protocol = Protocol.of(asked, "f", datetime.now(UTC), results)
+    describe_experiment(store.client, store.experiment_id, protocol, made)
     return made
 
 
@@ -32,7 +46,7 @@ def begin(store: Store, kind: str, *made: Command) -> str:
 
 def test_every_command_is_kept_with_what_it_added(store: Store) -> None:
     long = "".join(f"# line {i}, größer\n" for i in range(1000))
-    assert len(long) > 2 * TAG_LIMIT
+    assert len(long) > 2 * tag.LIMIT
     first = tell(store, long, "study run --grid a.yaml")
     second = tell(store, "name: s\n", "study run --grid b.yaml")
     assert tell(store, long, "study run --grid a.yaml").id == first.id  # once more: it goes on
@@ -75,24 +89,31 @@ def test_a_command_that_was_edited_is_named(store: Store, text: str) -> None:
 def test_the_smallest_effect_from_before_the_first_result_stands(store: Store) -> None:
     tell(store, "a", effect=0.5)
     tell(store, "b", effect=1.0)  # there is no result that it could be chosen by
-    assert load_provenance("s", store.uri).smallest_effect == 1.0
-    assert "smallest effect" not in load_provenance("s", store.uri).words
-    for effect in (1.0, 2.0, 2.0, 0.3):
-        tell(store, "b", effect=effect, results=True)
-    found = load_provenance("s", store.uri)
-    assert found.smallest_effect == take_snapshot("s", store.uri).smallest_effect.points == 1.0
-    told = "1 points, as set before the first result; 2 and then 0.3 was asked for later and isn't used"
-    assert found.words["smallest effect"] == take_snapshot("s", store.uri).smallest_effect.remark == told
+    assert Rule.of(load_provenance("s", store.uri).protocols).smallest_effect == 1.0
+    assert "rule" not in load_provenance("s", store.uri).words
+    for effect, results in ((1.0, 1), (2.0, 1), (2.0, 3), (0.3, 4)):
+        tell(store, "b", effect=effect, results=results)
+    provenance = load_provenance("s", store.uri)
+    assert list(provenance.protocols) == take_snapshot("s", store.uri).protocols[0]
+    assert Rule.of(provenance.protocols).smallest_effect == 1.0
+    assert [protocol.results for protocol in provenance.protocols] == [0, 0, 1, 4]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert provenance.words["rule"].splitlines() == [
+        f"smallest_effect: 1, as set before the first result; {asked} was asked for on {today}, after {when}, "
+        "and isn't used"
+        for asked, when in (("2", "1 result"), ("0.3", "4 results"))
+    ]
 
 
-@pytest.mark.parametrize("text", ["big", "0.5, x", "nan", "inf", "-1", "0", "1e400", "[red]\x1b"])
-def test_a_smallest_effect_that_is_no_number(store: Store, text: str) -> None:
+@pytest.mark.parametrize("change", [("0.5", "5.0"), ('"nets"', '"[red]\x1b"'), ("{", ""), (":0,", ":-,")])
+def test_a_protocol_that_was_edited_is_not_used(store: Store, change: tuple[str, str]) -> None:
     tell(store, "a")
-    store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, text)
-    found = load_provenance("s", store.uri)
-    assert found.smallest_effect == 0.5
-    assert "0.5 points, since the experiment's tag study.smallest_effect is '" in found.words["smallest effect"]
-    assert "\x1b" not in found.words["smallest effect"]
+    (protocol,) = load_provenance("s", store.uri).protocols
+    key = f"{tag.PROTOCOL}.{protocol.id}"
+    store.client.set_experiment_tag(store.experiment_id, key, protocol.model_dump_json().replace(*change))
+    edited = load_provenance("s", store.uri)
+    assert edited.protocols == ()
+    assert edited.words["rule"] == f"the experiment's tag {key} was edited: no protocol can be read from it"
 
 
 def test_passwords_are_not_stored(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Tags edited by hand, and runs of other programs: named and left out, and the rest goes on."""
 
+import re
 import shutil
 import sqlite3
 import warnings
@@ -11,6 +12,7 @@ import pytest
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.frames import load_curves, load_runs, load_search_results, load_trials
+from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from study.track.validation import check_runs
 from tests.conftest import run_here, run_study
@@ -109,7 +111,8 @@ def edited(small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         store.client.set_tag(runs[kind].pop(), key, value)
     foreign = store.client.create_run(store.experiment_id, tags={tag.KIND: "run", **ENDED}).info.run_id
     store.client.log_param(foreign, "depth", "deep")
-    store.client.set_experiment_tag(store.experiment_id, tag.EFFECT, "big")
+    (protocol,) = take_snapshot("small", store.uri).protocols[0]
+    store.client.set_experiment_tag(store.experiment_id, f"{tag.PROTOCOL}.{protocol.id}", "big")
     return folder
 
 
@@ -120,7 +123,7 @@ def test_every_command_goes_on_beside_what_was_edited(edited: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("is left out") == len(named) + 1
         assert "it has no parameter architecture" in done.stderr
-        assert "0.5 points, since the experiment's tag study.smallest_effect is 'big'" in done.stderr
+        assert re.search(r"tag study\.protocol\.\w{16} was edited: no protocol can be read from it", done.stderr)
         for key in named:
             assert f"its tag {key} is '" in done.stderr
     page = (edited / "reports" / "small" / "index.html").read_text()

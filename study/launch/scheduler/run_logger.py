@@ -8,10 +8,12 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
+from study.config.protocol import Protocol
 from study.config.tune import EXTENDS
 from study.errors import without_passwords
 from study.events import Diverged, Epoch, Finished, Interrupted, Started
@@ -79,24 +81,17 @@ class RunLogger:
         for record in records:
             self._note_result(record)
 
-    def note_effect(self, made: Command | None = None) -> None:
-        """Store the grid's smallest effect, and the command if it has begun a run."""
-        store = self._store
-        store.do(
-            describe_experiment,
-            store.client,
-            store.experiment_id,
-            made,
-            smallest_effect=self._grid.smallest_effect,
-            results=bool(self._done),
-        )
+    def store_protocol(self, made: Command | None = None) -> None:
+        """Store the grid's protocol, and the command if it has begun a run."""
+        protocol = Protocol.of(self._grid, self._facts.fingerprint, datetime.now(UTC), len(self._done))
+        self._store.do(describe_experiment, self._store.client, self._store.experiment_id, protocol, made)
 
     def _made_tags(self) -> dict[str, str]:
         """Return the tag of the command that begins a run; store the command the first time."""
         if self._made is None:
             return {}
         if not self._made_stored:
-            self.note_effect(self._made)
+            self.store_protocol(self._made)
             self._made_stored = True
         return {tag.MADE: self._made.id}
 
@@ -157,8 +152,9 @@ class RunLogger:
     def begin_run(self, state: CellState, spec: RunSpec) -> Job:
         """Create a run in MLflow, or reopen an interrupted one."""
         key = spec.run_key(self._facts.fingerprint)
-        tuned = state.cell.specs[0].recipe.lr == "tune"
-        tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(tuned).lower()}
+        planned = next(cell_spec for cell_spec in state.cell.specs if cell_spec.seed == spec.seed)
+        tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(planned.recipe.lr == "tune").lower()}
+        tags[tag.PLANNED] = planned.run_key(self._facts.fingerprint)
         tags |= probe_tags(self._grid.probes_of(spec))
         name = f"{spec.run_name} ({state.cell.variant})" if state.cell.variant else spec.run_name
         run_id, logged = self._open(state, spec, name, tags)

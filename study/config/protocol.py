@@ -1,0 +1,94 @@
+"""What a study sets before its first result: the rule of its verdict, its nets, seeds and lengths of training."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from study.config.grid import Grid
+
+RULE_VERSION = 2
+"""Of `study.verdict.rule`; raise it when a study could get another status from the same runs."""
+KEY_DIGITS = 8
+"""Digits of a run's key that a protocol stores: enough to tell the runs of one study apart."""
+
+
+class Protocol(BaseModel):
+    """A grid as it was when a command first began a run of it; stored with the study, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: datetime
+    """When it was stored."""
+    results: int
+    """Results that the study had by then."""
+    rule_version: int
+    smallest_effect: float
+    rare_failure: float
+    budgets: tuple[float, ...]
+    nets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    search: str
+    """Digest of the settings of the learning-rate search; empty where no rate is searched."""
+    keys: tuple[str, ...]
+    """The first digits of the key of every run, as the grid has it before a search finds its rate."""
+
+    @classmethod
+    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: int) -> "Protocol":
+        """Return the protocol of a grid on the data with this fingerprint."""
+        searched = any(spec.recipe.lr == "tune" for spec in grid.points)
+        return cls(
+            at=at,
+            results=results,
+            rule_version=RULE_VERSION,
+            smallest_effect=grid.smallest_effect,
+            rare_failure=grid.rare_failure,
+            budgets=grid.budgets,
+            nets=tuple(dict.fromkeys(str(spec.net) for spec in grid.points)),
+            seeds=tuple(grid.all_seeds),
+            search=_digest(grid.tune.model_dump(mode="json", exclude={"storage"})) if searched else "",
+            keys=tuple(sorted(short_key(spec.run_key(fingerprint)) for spec in grid.points)),
+        )
+
+    @property
+    def id(self) -> str:
+        """Digest of all that was set; what is stored under another id was edited."""
+        return _digest(self.model_dump(mode="json", exclude={"at", "results"}))
+
+
+def short_key(run_key: str) -> str:
+    """Return the digits of a run's key by which a protocol knows it."""
+    return run_key[:KEY_DIGITS]
+
+
+def governing(protocols: Sequence[Protocol]) -> Protocol | None:
+    """Return the protocol whose rule holds: the last that was stored before the first result, else the first."""
+    before = [protocol for protocol in protocols if protocol.results == 0]
+    return before[-1] if before else next(iter(protocols), None)
+
+
+def unused_changes(protocols: Sequence[Protocol]) -> list[str]:
+    """Return a line for each bound of the rule that was asked for after the first result, and isn't used."""
+    rule = governing(protocols)
+    lines: dict[tuple[str, float], str] = {}
+    for protocol in protocols:
+        for field in ("smallest_effect", "rare_failure"):
+            used, asked = getattr(rule, field), getattr(protocol, field)
+            if asked != used and protocol.results:
+                lines.setdefault(
+                    (field, asked),
+                    f"{field}: {used:g}, as set before the first result; {asked:g} was asked for on "
+                    f"{protocol.at:%Y-%m-%d}, after {with_noun(protocol.results, 'result')}, and isn't used",
+                )
+    return list(lines.values())
+
+
+def with_noun(number: int, noun: str) -> str:
+    """Write a number with its noun: ``1 result``, ``1,200 results``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
