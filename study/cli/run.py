@@ -1,6 +1,8 @@
 """`study run` and `study tune`: do the runs of a grid, or its searches alone, or say what they would take."""
 
+import math
 import shlex
+import statistics
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,7 @@ from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, without_passwords
 from study.terminal import say
+from study.track.tags import FINALS
 
 if TYPE_CHECKING:
     from study.config import Grid
@@ -144,6 +147,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
         timed = time_cells(plan.cells, speeds, plan.facts, grid, display.loading)
     cost = estimate(timed, plan.facts, grid.tune, chosen_workers)
     print_cells(grid.name, plan, cost, grid.tune.trainings)
+    say(what_it_can_show(grid, plan))
     runs = sum(len(cell.left) for cell in plan.cells)
     adds = sum(cell.runs_cost + cell.search_cost(grid.tune.trainings) for cell in plan.cells)
     searches = " and their searches" if any(cell.point is None for cell in plan.cells) else ""
@@ -156,6 +160,27 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
             f"{cost.memory / 1024:.1f} GiB of memory, {gpu}"
             f"{max(1, round(cost.disk / 1e6)):,} MB of disk; nothing was started"
         )
+
+
+def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
+    """Say which rise of training error so many seeds show, by the spread of the runs that are done if there are any."""
+    from study.statistics.multiplicity import SEQUENCE_SHARE
+    from study.statistics.power import detectable
+    from study.verdict.rule import ALPHA
+
+    cells = [cell for cell in plan.cells if cell.specs[0].recipe.budget == 1]
+    seeds = min(len(cell.specs) for cell in cells)
+    if seeds < 2:
+        return "one seed a net gives numbers without a verdict: two or more are needed"
+    factor = detectable(seeds, ALPHA * SEQUENCE_SHARE)
+    errors = [[run.metrics[FINALS[0]] for run in cell.done if FINALS[0] in run.metrics] for cell in cells]
+    variances = [statistics.variance(cell) for cell in errors if len(cell) > 1]
+    spread = math.sqrt(statistics.fmean(variances)) if variances else 1.0
+    where = f"spread by {spread:.2g} points as the runs that are done" if variances else "of a net spread by 1 point"
+    return (
+        f"with {seeds} seeds a net, a rise of {grid.smallest_effect + factor * spread:.2g} points is shown in 80% of "
+        f"studies if seeds {where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
+    )
 
 
 def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> None:

@@ -1,4 +1,4 @@
-"""How many seeds would settle a difference: the power of Welch's test."""
+"""How many seeds settle a difference, and what difference so many seeds show: the power of Welch's test."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,8 @@ from study.statistics.welch import variance
 MOST_SEEDS = 100
 """Highest number of seeds a net that is searched; `MOST_SEEDS` + 1 stands for more."""
 POWER = 0.8
+DRAWS = 20_000
+"""Simulated studies."""
 MOST_SHIFT = 30.0
 """Noncentrality up to which the noncentral t is computed."""
 
@@ -35,6 +37,21 @@ def seeds_needed(
     n = np.arange(2, MOST_SEEDS + 1)
     enough = power(abs(excess), spreads, n, level if excess > 0 else (1 - CONFIDENCE) / 2) >= POWER
     return int(n[enough.argmax()]) if enough.any() else MOST_SEEDS + 1
+
+
+def detectable(seeds: int, level: float) -> float:
+    """Return the distance from its bound at which a difference is shown with a probability of 80%, in spreads.
+
+    A spread is the standard deviation over seeds, equal in both nets, whose errors are normal. `level` is that of
+    Welch's one-sided test with `seeds` of each net, at least two. The distance is a quantile of those that simulated
+    studies need: `power`, which takes the variances as known, would promise too much of two or three seeds.
+    """
+    deep, shallow = np.random.default_rng(0).normal(size=(2, DRAWS, seeds))
+    parts = deep.var(axis=1, ddof=1), shallow.var(axis=1, ddof=1)
+    total = sum(parts)
+    freedom = (seeds - 1) * total**2 / sum(part**2 for part in parts)
+    needed = stats.t.ppf(1 - level, freedom) * np.sqrt(total / seeds) - (deep.mean(axis=1) - shallow.mean(axis=1))
+    return float(np.quantile(needed, POWER))
 
 
 def power(distance: float, variances: tuple[float, float], n: NDArray[np.int_], level: float) -> NDArray[np.float64]:

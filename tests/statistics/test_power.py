@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.power import MOST_SEEDS, seeds_needed
+from study.statistics.power import MOST_SEEDS, detectable, seeds_needed
 from study.statistics.welch import difference, equivalence, welch
 
 cells = st.lists(st.floats(0, 100, allow_nan=False, width=32), min_size=2, max_size=6)
@@ -80,3 +80,12 @@ def test_limits():
 def test_a_stricter_level_never_needs_fewer_seeds(deep, shallow, level):
     need, more = (seeds_needed(deep, shallow, 0.5, 0.1, level=alpha) for alpha in (0.05, level))
     assert 2 <= need <= more <= MOST_SEEDS + 1
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 29])
+def test_a_detectable_difference_has_its_power(seeds):
+    distance = detectable(seeds, 0.04)
+    random = np.random.default_rng(seeds)
+    shallow, deep = random.normal(size=(2, 4000, seeds)) + np.array([0.0, distance])[:, None, None]
+    shown = stats.ttest_ind(deep, shallow, axis=1, equal_var=False, alternative="greater").pvalue < 0.04
+    assert shown.mean() == pytest.approx(0.8, abs=0.02)
