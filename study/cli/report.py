@@ -73,16 +73,19 @@ def report(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A study.", show_default=False)],
-    b: Annotated[str, typer.Argument(help="The study that is set against it.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="Studies.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/A+B.")] = None,
 ) -> None:
-    """Set two studies side by side: what differs in settings, net by net and with depth."""
+    """Set two studies side by side: settings, net by net and with depth. Of more, test their verdicts together."""
     from study.report import build_report, compare_runs, conclusions, join, warnings
     from study.track.frames import load_study
 
-    if a == b:
-        raise StudyError(f"'{a}' is one study: give two to compare")
+    if len(names) != len(set(names)) or len(names) < 2:
+        raise StudyError(f"'{names[-1]}' is one study: give two to compare")
+    if len(names) > 2:
+        read_and_write(names, ReportOptions(out))
+        return
+    a, b = names
     words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     print_remarks(study.words)
@@ -112,8 +115,10 @@ def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
     study = on_one_page(studies, options)
     print_remarks(study.words)
     page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
-    verdicts = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))["verdicts"]
-    print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in verdicts)
+    record = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
+    print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in record["verdicts"])
+    for sentence in record.get("overall", {}).get("sentences", ()):
+        say(sentence, "bold")
     print_path(page)
 
 

@@ -22,7 +22,7 @@ from study.report.provenance import made, mixture, unfinished_note
 from study.report.publish import swapped_in
 from study.report.searches import Search, search_section
 from study.report.tables.architectures import architectures_table
-from study.report.tables.pairs import pairs_table
+from study.report.tables.pairs import overall_table, pairs_table
 from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
 from study.report.tables.results import rates_table, results, runs_table, trials_table, unfinished_table
 from study.report.tables.writer import with_rows, write_table
@@ -30,6 +30,7 @@ from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
 from study.verdict import selection as c
 from study.verdict.comparison import Comparison
+from study.verdict.overall import Overall, overall
 from study.verdict.verdict import Verdict, judge
 
 
@@ -56,6 +57,7 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
     figures, runs, smallest = folder / "figures", study.runs, study.rule.smallest_effect
     verdicts = judge(runs, study.rule, study.trials, study.protocols)
+    together = overall(verdicts) if comparison is None else None
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compare_section(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
@@ -68,12 +70,12 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
         Section("figures", "Figures", _gallery(pictures, leads, several=several)),
         Section("why", "Why", tuple(_chapter(i, chapter) for i, chapter in enumerate(chapters, 1))),
         Section("rates", "Does the answer depend on the learning rate?", _rates(searches)),
-        Section("tables", "Tables", _anchored("tables", _results(study, verdicts))),
+        Section("tables", "Tables", _anchored("tables", _results(study, verdicts, together))),
         Section("data", "The data", _anchored("data", _data(study, figures))),
     )
     page = Page(
         study=study.name,
-        conclusions=compared.conclusions if compared else (),
+        conclusions=compared.conclusions if compared else together.sentences if together else (),
         answers=tuple(Answer(verdict, leads.get(verdict.variant, ())) for verdict in verdicts),
         sections=tuple(section for section in sections if section is not None and section.parts),
         made=made(study.name, runs, study.words),
@@ -82,6 +84,7 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     for table in page.tables:
         write_table(table, folder / "tables")
     record = _verdict_record(study, verdicts, searches, chapters, comparison)
+    record |= {"overall": together} if together else {}
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False)
     (folder / "verdict.json").write_text(text + "\n", encoding="utf-8")
     (folder / "index.html").write_text(render(page), encoding="utf-8")
@@ -150,11 +153,12 @@ def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:
     return _anchored("rates", parts)
 
 
-def _results(study: Joined, verdicts: Iterable[Verdict]) -> list[Part]:
+def _results(study: Joined, verdicts: Iterable[Verdict], together: Overall | None) -> list[Part]:
     """Return the tables that have rows. Of pairs of depths those that a verdict tells, not those that it withholds."""
     runs, findings = study.runs, [finding for verdict in verdicts for finding in verdict.findings]
     tables = (
         unfinished_table(runs, study.curves),
+        *([overall_table(together.parts)] if together else []),
         results(runs),
         pairs_table([pair for finding in findings for pair in (*finding.train, *finding.test)]),
         differences_table(runs),

@@ -10,7 +10,7 @@ from study.statistics.multiplicity import SEQUENCE_SHARE
 from study.statistics.power import seeds_needed
 from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
-from study.statistics.welch import Equivalence, equivalence
+from study.statistics.welch import Equivalence, equivalence, welch
 from study.verdict.rule import ALPHA, Failures, Tests, run_tests
 from study.verdict.selection import resolution, values, with_gap
 
@@ -29,6 +29,8 @@ class Pair(NamedTuple):
     shallow_net: str
     deep_net: str
     difference: Interval
+    error: float
+    """Standard error of the difference; NaN with fewer than two seeds of a net."""
     p_worse: float
     """One-sided, of a difference of at most the smallest effect, adjusted by the fixed sequence (`rule.Tests`)."""
     p_better: float
@@ -88,6 +90,7 @@ def compare_depths(
             shallow_net=planned[shallow],
             deep_net=planned[deep],
             difference=difference,
+            error=welch(both, (1.0, -1.0), step).error,
             p_worse=tests.worse[shallow, deep],
             p_better=tests.better[shallow, deep],
             bootstrap=bootstrap_interval(*both),

@@ -8,6 +8,7 @@ import pandas as pd
 from study.report.metrics import FINAL_ERRORS
 from study.report.tables.writer import NOTHING, Column, Table, or_nothing, variant_column
 from study.statistics.power import MOST_SEEDS
+from study.verdict.overall import Part
 from study.verdict.pairs import Pair
 from study.verdict.text import interval, p_value, points
 
@@ -46,6 +47,31 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
         "undecided pair."
     )
     return Table.of("pairs", caption, numbers, columns)
+
+
+def overall_table(parts: Sequence[Part]) -> Table:
+    """Return a row for each of several verdicts: the deepest against the shallowest plain net."""
+    rows = [
+        {"variant": part.variant, "status": part.status, "shallow_net": part.pair.shallow_net}
+        | {"deep_net": part.pair.deep_net, **part.pair.difference.record(), "error": part.pair.error}
+        | {"p_worse": part.pair.p_worse, "p_adjusted": part.p_adjusted}
+        for part in parts
+    ]
+    bounds = ("estimate", "low", "high")
+    columns = [
+        Column("Variant", "variant", lambda variant: variant or "all nets"),
+        Column("Degradation", "status"),
+        Column("Shallowest", "shallow_net"),
+        Column("Deepest", "deep_net"),
+        Column("Rise (points)", bounds, estimate_with_interval),
+        Column("p of worse", "p_worse", p_or_dash),
+        Column("p over all", "p_adjusted", p_or_dash),
+    ]
+    caption = (
+        "Several verdicts together: training error of the deepest minus the shallowest plain net, with its 95% "
+        "interval; p of a rise by the smallest effect or less, within its own verdict, and after Holm over all of them."
+    )
+    return Table.of("overall", caption, pd.DataFrame(rows), columns)
 
 
 points_or_dash = or_nothing(points)

@@ -1,0 +1,62 @@
+"""Several verdicts together: the deepest against the shallowest plain net of each study or variant."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from study.statistics.meta import RandomEffects, random_effects
+from study.statistics.multiplicity import holm
+from study.verdict.pairs import Pair
+from study.verdict.rule import ALPHA, Status
+from study.verdict.verdict import Verdict
+from study.verdict.words import say_each
+
+
+class Part(NamedTuple):
+    """What one of the verdicts adds."""
+
+    variant: str
+    status: Status
+    pair: Pair
+    """The deepest against the shallowest plain net, whatever pair the verdict quotes."""
+    p_adjusted: float
+    """Of `pair.p_worse`, by Holm over all the verdicts; NaN where it couldn't be tested."""
+
+    @property
+    def worse(self) -> bool:
+        """Whether the verdict shows degradation, and the deepest net is worse beside all other tests too."""
+        return self.status == "shown" and self.p_adjusted < ALPHA
+
+
+class Overall(NamedTuple):
+    """Several verdicts together."""
+
+    parts: tuple[Part, ...]
+    mean: RandomEffects | None
+    """Of the rise in points; None with fewer than two that could be tested."""
+    sentences: tuple[str, ...]
+
+
+def overall(verdicts: Sequence[Verdict]) -> Overall | None:
+    """Judge the rise in plain nets over all verdicts; None with fewer than two that compare plain nets."""
+    found = [(verdict, pair) for verdict in verdicts if (pair := _ends(verdict)) is not None]
+    if len(found) < 2:
+        return None
+    adjusted = holm([pair.p_worse for _, pair in found])
+    parts = tuple(
+        Part(verdict.variant, verdict.plain.status, pair, p)
+        for (verdict, pair), p in zip(found, adjusted, strict=True)
+        if verdict.plain is not None
+    )
+    tested = [part.pair for part in parts if not math.isnan(part.pair.error)]
+    mean = None
+    if len(tested) > 1:
+        mean = random_effects([pair.difference.estimate for pair in tested], [pair.error for pair in tested])
+        mean = mean._replace(mean=mean.mean.within(-100, 100))
+    return Overall(parts, mean, say_each("overall", parts, mean))
+
+
+def _ends(verdict: Verdict) -> Pair | None:
+    if verdict.plain is None or not verdict.plain.train:
+        return None
+    return max(verdict.plain.train, key=lambda pair: (pair.deep, -pair.shallow))
