@@ -47,6 +47,12 @@ def test_modified_nets_and_given_runs_are_left_as_they_are():
     assert sorted(names(axis.replace("grid:", "budgets: [1, 3]\ngrid:"))) == sorted(names(axis))
 
 
+def test_a_deepest_net_with_its_own_warm_up_is_a_headline_net():
+    text = GRID.replace("lr: tune", "lr: 0.1") + "include:\n  - {depth: 26, warmup: 4}\n"
+    longer = {name.split(" (")[0] for name in names(text) if "budget" in name}
+    assert longer == {"plain-8", "plain-26", "resnet-8", "resnet-26"}
+
+
 def test_a_longer_training_has_the_search_of_the_training_once_as_long():
     cells = {cell.name: cell for cell in make_cells(parse_grid(GRID, "g.yaml"), FACTS)}
     once, longer = cells["plain-20"], cells["plain-20 (budget=3)"]

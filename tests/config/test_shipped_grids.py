@@ -16,6 +16,7 @@ def nets(*depths: int) -> set[str]:
 
 # name: runs, nets, seeds.
 SHIPPED = {
+    "cifar10-laptop": (20, nets(20, 32, 56), {0, 1}),
     "cifar10-paper": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
     "cifar10-quick": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
     "cifar100": (30, nets(20, 32, 44, 56, 110), {0, 1, 2}),
@@ -85,6 +86,7 @@ def test_plain_and_residual_nets_of_a_depth_share_one_recipe(name):
     [
         ("cifar10-paper", 64_000, (32_000, 48_000)),
         ("cifar100", 64_000, (32_000, 48_000)),
+        ("cifar10-laptop", 3_200, (1_600, 2_400)),
         ("cifar10-quick", 8_000, (4_000, 6_000)),
     ],
 )
