@@ -86,7 +86,7 @@ class Search:
             trial = optuna.Trial(self._study, left._trial_id)
             if _stored_point(left).keys() >= {axis.parameter for axis in axes(tune)}:
                 self._queue_seeds(self._with_point(trial))
-            else:  # stopped by an earlier version before it stored the point
+            else:  # stopped before its point was stored
                 self._study.tell(trial, state=TrialState.FAIL)
 
     def _enqueue(self, point: Point) -> None:
