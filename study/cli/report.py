@@ -73,7 +73,7 @@ def report(
 
 
 def compare(
-    names: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="Studies.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="STUDY", help="Studies.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/A+B.")] = None,
 ) -> None:
     """Set two studies side by side: settings, net by net and with depth. Of more, test their verdicts together."""

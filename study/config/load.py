@@ -10,7 +10,7 @@ from study.config.budgets import with_budgets
 from study.config.expand import MAX_RUNS, expand, message
 from study.config.grid import Grid
 from study.config.probes import Probes
-from study.config.recipe import Strict
+from study.config.recipe import Recipe, Strict
 from study.config.source import Place, Source, in_one_line, load_text, read_source, short, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
@@ -18,6 +18,10 @@ from study.errors import GridError, nearest
 
 Model = TypeVar("Model", bound=Strict)
 
+SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
+"""What stands under a key of its own."""
+AXES = ("net", "architecture", "depth", "seed")
+"""Axes of a grid that are no field of a recipe."""
 RULE_KEYS = ["smallest_effect", "rare_failure"]
 TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", *RULE_KEYS, "budgets", "grid", "include", "exclude"]
 
@@ -37,7 +41,9 @@ def grid_text(path_or_name: str) -> tuple[str, str]:
     if path.suffix in (".yaml", ".yml") or path.exists():
         if not path.exists():
             stem = path.name.removesuffix(path.suffix)
-            hint = f" ('{stem}' is a shipped grid: give the name alone)" if stem in shipped_grids() else ""
+            hint = f"; shipped grids, by name: {', '.join(shipped_grids())}"
+            if stem in shipped_grids():
+                hint = f" ('{stem}' is a shipped grid: give the name alone)"
             raise GridError(f"{path_or_name}: no such file{hint}")
         return load_text(path), str(path)
     if path_or_name not in shipped_grids():
@@ -161,8 +167,12 @@ def _override(source: Source, setting: str) -> None:
         raise GridError(f"--set {setting}: a setting looks like recipe.lr=0.1")
     try:
         parsed = read_source(f"value: {text}", f"--set {setting}")
+        if isinstance(parsed.values["value"], str) and _holds_list(keys):
+            parsed = read_source(f"value: [{text}]", f"--set {setting}")
     except GridError:
         raise GridError(f"--set {setting}: '{text}' isn't a YAML value") from None
+    if keys[0] not in TOP_KEYS and len(keys) == 1:
+        raise GridError(f"--set {setting}: unknown key '{keys[0]}'{_full_path(keys[0], setting)}")
     inside: Any = source.values
     for depth, key in enumerate(keys[:-1]):
         if isinstance(inside.get(key), str) and keys[depth] == "dataset":
@@ -176,6 +186,21 @@ def _override(source: Source, setting: str) -> None:
             raise GridError(f"--set {setting}: '{'.'.join(keys[: depth + 1])}' holds a value, not keys")
     inside[keys[-1]] = parsed.values["value"]
     source.put(tuple(keys), parsed, f"--set {setting}")
+
+
+def _full_path(key: str, setting: str) -> str:
+    """Return a hint at the section whose field a setting names without it, or at the top key that is meant."""
+    for section, model in SECTIONS.items():
+        if key in model.model_fields:
+            return f" (did you mean '{section}.{setting}'?)"
+    if key in AXES:
+        return f" (did you mean 'grid.{setting}'?)"
+    return nearest(key, TOP_KEYS) or f"; known: {', '.join(TOP_KEYS)}"
+
+
+def _holds_list(keys: list[str]) -> bool:
+    """Whether a setting takes a list, so that `8,20` is one: an axis, the lengths, or the drops of a schedule."""
+    return keys[0] == "grid" or keys in (["budgets"], ["recipe", "milestones"])
 
 
 def _is_grid(name: str) -> bool:

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from study.config.grid import Grid
-from study.config.probes import Probes
-from study.config.recipe import Recipe, Strict
-from study.config.spec import DatasetSpec
-from study.config.tune import Tune
+from study.config.load import SECTIONS
+from study.config.recipe import Strict
 
-SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
 TOP_LEVEL = ("name", "smallest_effect", "rare_failure", "budgets")
 INTRODUCTION = """\
 # Reference: the fields of a grid file

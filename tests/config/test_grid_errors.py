@@ -231,7 +231,7 @@ def test_a_long_value_is_cut_in_the_message():
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(GridError, match=r"mine.yaml: no such file$"):
+    with pytest.raises(GridError, match=r"mine.yaml: no such file; shipped grids, by name: .*digits"):
         load_grid(str(tmp_path / "mine.yaml"))
     with pytest.raises(
         GridError, match=r"digits.yaml: no such file \('digits' is a shipped grid: give the name alone\)"
