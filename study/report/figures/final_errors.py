@@ -57,8 +57,7 @@ class DepthData(NamedTuple):
     @property
     def clipped(self) -> bool:
         """Whether some interval reaches past its axis."""
-        ends = self.means[["metric", "low", "high"]].itertuples(index=False)
-        return any(low < self.axes[metric].low or high > self.axes[metric].high for metric, low, high in ends)
+        return any(self.axes[str(metric)].cuts(nets) for metric, nets in self.means.groupby("metric"))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -118,13 +117,13 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     for metric in ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        axes[metric] = _axis(frame, linear_part(resolution(counted_runs, metric)))
+        axes[metric] = seeds_axis(frame, linear_part(resolution(counted_runs, metric)))
         frames.append(frame)
     seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
     return DepthData(seeds, tuple(depths(counted_runs)), axes)
 
 
-def _axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
+def seeds_axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
     """Return an axis that holds every seed, and intervals as far as they don't squeeze the seeds.
 
     It is logarithmic above `linear` where errors span much.
