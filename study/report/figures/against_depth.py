@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import architecture_look, handles_of, key_below
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import architectures, depths, values
 
 NUMBERS = ("value", "mean", "sd", "low", "high")
@@ -21,7 +21,7 @@ BESIDE = 0.03
 
 
 def seeds_by_depth(
-    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval
+    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_percent
 ) -> pd.DataFrame:
     """Return a row a seed: its value of a metric, with the mean, deviation, interval and seeds of its net.
 

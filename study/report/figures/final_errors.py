@@ -36,7 +36,7 @@ from study.report.figures.style import (
 )
 from study.report.metrics import axis
 from study.report.text import seeds_words
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import counted, depths, resolution
 
 ERRORS = ("final_train_error", "final_test_error")
@@ -80,7 +80,7 @@ def depth(
     ax: Axes | None = None,
     *,
     metric: str = "final_train_error",
-    interval: Callable[[NDArray[np.float64]], Interval] = mean_interval,
+    interval: Callable[[NDArray[np.float64]], Interval] = mean_percent,
 ) -> Axes:
     """Draw final error against depth: every seed hollow, the mean of a net full, with its 95% interval.
 
@@ -105,7 +105,7 @@ def depth(
     return ax
 
 
-def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval) -> DepthData:
+def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Interval] = mean_percent) -> DepthData:
     """Return seeds and means of the final errors by depth, from the runs that count.
 
     Raises:

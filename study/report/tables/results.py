@@ -32,6 +32,7 @@ def results_table(runs: pd.DataFrame) -> pd.DataFrame:
         row |= {"runs": len(cell), "diverged": int((cell["outcome"] == "diverged").sum())}
         for metric in ERRORS:
             mean = mean_interval(cell[metric].to_numpy(dtype=np.float64))
+            mean = mean.within(-100 if metric == "generalisation_gap" else 0, 100)
             row |= {f"{metric}_{part}": value for part, value in mean.record().items()}
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else RESULT_COLUMNS)
