@@ -13,6 +13,7 @@ from study.report.data_section import data_part
 from study.report.figures.curves import curve_drawings
 from study.report.figures.drawing import Picture
 from study.report.figures.final_errors import depth_drawing
+from study.report.figures.length import length_drawing
 from study.report.figures.probability import probability_drawing
 from study.report.figures.speed import speed_drawing
 from study.report.figures.style import Style, depth_colours
@@ -96,10 +97,12 @@ def draw_variant(study: Joined, variant: str, folder: Path, style: Style = "hous
     One that has no data is left out.
     """
     runs, curves = (c.of_variant(frame, variant) for frame in (study.runs, study.curves))
+    colours = depth_colours(c.depths(study.runs), style)
     drawings = (
         depth_drawing(runs),
-        *curve_drawings(runs, curves, depth_colours(c.depths(study.runs), style), style),
+        *curve_drawings(runs, curves, colours, style),
         probability_drawing(runs),
+        length_drawing(study.runs, variant, colours),
         speed_drawing(runs),
     )
     return {drawing.name: drawing.save(folder, variant) for drawing in drawings if drawing is not None}

@@ -14,6 +14,7 @@ from study.report.tables.searches import (
     OBJECTIVES,
     Facts,
     decades,
+    expected_table,
     good_table,
     good_words,
     part_words,
@@ -28,7 +29,7 @@ from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
-from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, other_fields, worse_runs
+from study.verdict.searches import LEAST_TOLERANCE, Same, by_trial, compare, jumps, other_fields, worse_runs
 from study.verdict.text import interval, listed, points
 
 FAR = 2.0
@@ -59,7 +60,7 @@ def search_section(runs: pd.DataFrame, seeds: pd.DataFrame, rule: Rule, folder: 
     facts = search_facts(runs, seeds, trials, rule)
     data = rate_data(trials, facts.nets, facts.tolerance, facts.fields)
     pictures = (rates_drawing(data).save(folder, variant),) if data is not None else ()
-    tables = with_rows((good_table(facts), winners_table(facts), robustness_table(facts)))
+    tables = with_rows((good_table(facts), winners_table(facts), expected_table(trials), robustness_table(facts)))
     tables = tuple(table._replace(name=file_name(table.name, variant)) for table in tables)
     return Search(variant, Part(sentences=sentences(facts), pictures=pictures, tables=tables), facts)
 
@@ -73,7 +74,8 @@ def search_facts(runs: pd.DataFrame, seeds: pd.DataFrame, trials: pd.DataFrame, 
     rows = choices(runs, seeds, trials, rule, find_edges(c.counted(runs), trials))
     used = tuple(sorted({int(seed) for seed in seeds["seed"]}))
     worse = worse_runs(c.counted(runs), nets, rule.smallest_effect)
-    return Facts(nets, compared, rows, fields, tolerance, rule.smallest_effect, objective, used, worse)
+    rough = jumps(trials, rule.smallest_effect) if not fields else ()
+    return Facts(nets, compared, rows, fields, tolerance, rule.smallest_effect, objective, used, worse, rough)
 
 
 def sentences(facts: Facts) -> tuple[str, ...]:

@@ -93,6 +93,11 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(mean, mean - half, mean + half, n=(n,), sd=sd)
 
 
+def mean_percent(values: ArrayLike) -> Interval:
+    """(seeds,) in percent -> `mean_interval`, cut off at 0 and 100."""
+    return mean_interval(values).within(0, 100)
+
+
 def geometric_mean(values: ArrayLike) -> Interval:
     """(seeds,) -> geometric mean, with Student's t interval of the logarithms.
 

@@ -91,6 +91,11 @@ def difference(deep: ArrayLike, shallow: ArrayLike, resolution: float) -> Interv
     return welch([deep, shallow], [1.0, -1.0], resolution).interval()
 
 
+def difference_in_percent(deep: ArrayLike, shallow: ArrayLike, resolution: float, most: float = 100.0) -> Interval:
+    """(seeds of the deep net,), (seeds of the shallow net,) in percent -> `difference`, cut off at `most` points."""
+    return difference(deep, shallow, resolution).within(-most, most)
+
+
 def difference_in_differences(
     plain_deep: ArrayLike,
     plain_shallow: ArrayLike,
@@ -101,14 +106,15 @@ def difference_in_differences(
     """Four times (seeds,) -> (plain deep - plain shallow) - (residual deep - residual shallow).
 
     A linear contrast of four independent means with Satterthwaite's degrees of freedom (Satterthwaite, 1946,
-    Biometrics Bulletin 2), two-sided, with the same least variance as `difference`.
+    Biometrics Bulletin 2), two-sided, with the same least variance as `difference`, of errors in percent: cut off at
+    200 points, twice what one difference can be.
     """
     cells = [plain_deep, plain_shallow, residual_deep, residual_shallow]
-    return welch(cells, [1.0, -1.0, -1.0, 1.0], resolution).interval()
+    return welch(cells, [1.0, -1.0, -1.0, 1.0], resolution).interval().within(-200, 200)
 
 
 def excess(values: ArrayLike, reference: ArrayLike, resolution: float) -> Interval:
-    """(seeds,), (seeds of the reference,) -> the difference of means; a single reference is taken as given.
+    """(seeds,), (seeds of the reference,) -> `difference_in_percent`; a single reference is taken as given.
 
     Args:
         values: errors in percent; NaN are left out.
@@ -117,10 +123,10 @@ def excess(values: ArrayLike, reference: ArrayLike, resolution: float) -> Interv
     """
     given = clean(reference)
     if len(given) != 1 or len(clean(values)) < 2:
-        return difference(values, given, resolution)
+        return difference_in_percent(values, given, resolution)
     mean = welch([values], [1.0], resolution).interval()
     estimate, low, high = (bound - float(given[0]) for bound in mean[:3])
-    return Interval(estimate, low, high, n=(mean.seeds, 1))
+    return Interval(estimate, low, high, n=(mean.seeds, 1)).within(-100, 100)
 
 
 def ratio(deep: ArrayLike, shallow: ArrayLike) -> Interval:

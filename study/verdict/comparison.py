@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 from study.statistics.multiplicity import holm
-from study.statistics.welch import difference, difference_in_differences
+from study.statistics.welch import difference_in_differences, difference_in_percent
 from study.verdict import selection as c
 from study.verdict.variant import Variant, is_of_study, labelled
 
@@ -164,8 +164,8 @@ def _nets(
         for depth in c.depths(a):
             cells = [c.values(frame, depth, metric) for frame in (a, b)]
             net = c.net_name(a, architecture, depth)
-            means = mean_interval(cells[0]), mean_interval(cells[1])
-            change = difference(cells[1], cells[0], step)
+            means = mean_percent(cells[0]), mean_percent(cells[1])
+            change = difference_in_percent(cells[1], cells[0], step)
             out.append(NetChange(couple.shown, architecture, depth, net, metric, *means, change, float("nan")))
     adjusted = holm([net.change.p for net in out])
     return [net._replace(p_holm=p) for net, p in zip(out, adjusted, strict=True)]
@@ -181,7 +181,7 @@ def _depths(common: Sequence[tuple[pd.DataFrame, pd.DataFrame]], couples: Sequen
             [c.values(frame, depth, metric) for depth in (depths[-1], depths[0])] for frame in (a, b)
         )
         shallow, deep = (c.net_name(a, architecture, depth) for depth in (depths[0], depths[-1]))
-        rises = difference(a_deep, a_shallow, step), difference(b_deep, b_shallow, step)
+        rises = difference_in_percent(a_deep, a_shallow, step), difference_in_percent(b_deep, b_shallow, step)
         change = difference_in_differences(b_deep, b_shallow, a_deep, a_shallow, step)
         out.append(DepthChange(couple.shown, architecture, shallow, deep, *rises, change, float("nan")))
     adjusted = holm([pair.change.p for pair in out])

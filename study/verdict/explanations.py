@@ -156,5 +156,5 @@ def _length(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
         | {"removed": rise.removed.record()}
         for rise in rises
     ]
-    text = say("training_length", rises)
+    text = say("training_length", rises, bool(facts.longer))
     return Explanation("training length", finding.architecture, status, text, {"longer": longer})

@@ -57,6 +57,25 @@ def but_length(variant: str) -> Variant:
     return Variant.parse(variant).without(*LENGTHS)
 
 
+def of_all_lengths(runs: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Return the counted runs of a variant and of those that differ from it in the length of training alone.
+
+    Empty where one of these is shorter: the runs belong to that one.
+    """
+    names = dict.fromkeys((*c.variants(runs), *c.budgets(runs)))
+    alike = [name for name in names if but_length(name) == but_length(variant)]
+    frames = {name: c.counted(c.of_variant(runs, name)) for name in alike}
+    lengths = {name: frame["total_iterations"].median() for name, frame in frames.items() if len(frame)}
+    if not lengths or min(lengths, key=lengths.__getitem__) != variant:
+        return runs.iloc[:0]
+    return pd.concat([frames[name] for name in lengths], ignore_index=True)
+
+
+def have_rates_of_once(counted: pd.DataFrame, variant: str) -> bool:
+    """Tell whether rates of a variant's counted runs were tuned for another length, that of the recipe."""
+    return bool(counted["lr_tuned"].astype(bool).any()) and "budget" in Variant.parse(variant)
+
+
 def longer_rises(headline: Pair, counted: pd.DataFrame, longer: tuple[Longer, ...]) -> list[LongerRise]:
     """Return what each longer training makes of a rise, the shortest first.
 
@@ -79,7 +98,6 @@ def _rise(headline: Pair, counted: pd.DataFrame, other: Longer) -> LongerRise | 
         for depth in (headline.deep, headline.shallow)
     ]
     removed = difference_in_differences(cells[0], cells[1], cells[2], cells[3], c.resolution(counted, METRIC))
-    rates = other.counted["lr_tuned"].astype(bool).any() and "budget" in Variant.parse(other.variant)
     return LongerRise(
         variant=other.variant,
         times=other.times,
@@ -88,7 +106,7 @@ def _rise(headline: Pair, counted: pd.DataFrame, other: Longer) -> LongerRise | 
         difference=pair.difference,
         removed=removed,
         change=_change(pair, removed),
-        rates_of_once=bool(rates),
+        rates_of_once=have_rates_of_once(other.counted, other.variant),
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from study.config.tune import PAPER_RATE
 from study.statistics.interval import Interval
-from study.statistics.welch import difference, difference_in_differences
+from study.statistics.welch import difference_in_differences, difference_in_percent
 from study.verdict import selection as c
 from study.verdict.edges import Edges
 from study.verdict.findings import METRIC, find
@@ -145,7 +145,7 @@ def _choice(
         {kind: c.values(counted[counted["architecture"] == kind], depth, METRIC) for kind in fair}
         for depth in (deep, shallow)
     )
-    rises = {kind: difference(deeps[kind], shallows[kind], step).within(-100, 100) for kind in fair}
+    rises = {kind: difference_in_percent(deeps[kind], shallows[kind], step) for kind in fair}
     contrast = None
     if set(fair) == set(ENDS) and not lacking.startswith(UNLIKE):
         contrast = difference_in_differences(

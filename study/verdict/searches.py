@@ -16,6 +16,8 @@ from study.verdict import selection as c
 
 LEAST_TOLERANCE = 1.0
 """Points of training error above its best within which a rate is good, at least; a larger smallest effect counts."""
+LEAST_JUMP = 5.0
+"""Points of training error by which neighbouring rates disagree wildly; ten smallest effects count if larger."""
 ENDED = ("complete", "pruned", "diverged")
 MEANS = {
     "error": "final_train_error",
@@ -87,6 +89,19 @@ class Worse(NamedTuple):
     error: float
     """Mean over the runs."""
     other: Best
+
+
+class Jump(NamedTuple):
+    """Two neighbouring rates of a net of which the one nearer to its best rate has far more training error."""
+
+    net: str
+    near: Best
+    far: Best
+
+    @property
+    def size(self) -> float:
+        """Difference in points."""
+        return self.near.error - self.far.error
 
 
 class Same(NamedTuple):
@@ -243,6 +258,34 @@ def worse_runs(runs: pd.DataFrame, nets: Iterable[Searched], smallest: float) ->
         if errors.mean() >= net.best.error + smallest:
             worse.append(Worse(net.net, net.chosen.rate, float(errors.mean()), net.best))
     return tuple(worse)
+
+
+def jumps(trials: pd.DataFrame, smallest: float) -> tuple[Jump, ...]:
+    """Return the largest jump of each net whose error doesn't simply rise with the distance from its best rate.
+
+    A curve of error against the rate falls to its best and rises beyond. Where error falls again away from the best, by
+    more than `LEAST_JUMP` points and ten smallest effects, from one rate to the next, chance decides on rates there.
+    Between the two no rate was tried, pruned or not.
+
+    Args:
+        trials: rows of `by_trial` that differ in the rate alone.
+        smallest: smallest effect of interest, in points.
+    """
+    largest = []
+    for net, rows in trials[trials["state"].isin(ENDED)].groupby("net", sort=False):
+        known = rows.sort_values(["lr", "error"], kind="stable").drop_duplicates("lr")
+        if known["error"].isna().all():
+            continue
+        tried = [Best(*row) for row in known[["lr", "error", "validation", "seeds"]].itertuples(index=False, name=None)]
+        best = int(np.nanargmin(known["error"].to_numpy(dtype=np.float64)))
+        outward = [
+            *zip(tried[best:], tried[best + 1 :], strict=False),
+            *zip(tried[best::-1], tried[:best][::-1], strict=False),
+        ]
+        found = [Jump(str(net), near, far) for near, far in outward]
+        found = [jump for jump in found if jump.size > max(LEAST_JUMP, 10 * smallest)]
+        largest += [max(found, key=lambda jump: jump.size)] if found else []
+    return tuple(largest)
 
 
 def good_range(ended: pd.DataFrame, tolerance: float) -> Good | None:

@@ -12,6 +12,7 @@ from study.statistics.welch import difference_in_differences
 from study.verdict import selection as c
 from study.verdict.edges import Edges, slack
 from study.verdict.findings import METRIC, UNFAIR, Finding
+from study.verdict.rule import ALPHA
 
 UNLIKE = "plain and residual nets were not trained"
 SAME_TRAINING = {
@@ -36,6 +37,11 @@ class ShortcutEffect:
     """
     edge: bool = False
     """Whether a rate on the edge of its search could explain the sign of the contrast."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is significant by itself, but not once the other depths are counted."""
+        return self.contrast.p < ALPHA <= self.p_adjusted and not self.edge
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from study.config.protocol import Protocol
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
 from study.verdict.explanations import Explanation, Facts, explain, rate_setting
-from study.verdict.findings import Finding, find
+from study.verdict.findings import METRIC, Finding, find
 from study.verdict.length import Longer, but_length
 from study.verdict.pairs import Pair
 from study.verdict.planned import exploratory
@@ -29,6 +29,8 @@ class Settling(NamedTuple):
 
     pair: Pair
     needed: int
+    spread: bool
+    """Whether the seeds of one of its nets differ."""
 
 
 @dataclass(frozen=True)
@@ -162,18 +164,20 @@ def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
     waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
     both = (facts.finding("plain"), facts.finding("residual"))
     open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
-    settling = _settling(open_[0], facts.rule.smallest_effect) if open_ else None
+    settling = _settling(open_[0], facts) if open_ else None
     return say("next_step", facts, explanations, len(waiting) if unfinished else 0, settling)
 
 
-def _settling(finding: Finding, smallest: float) -> Settling | None:
+def _settling(finding: Finding, facts: Facts) -> Settling | None:
     """Return how many seeds would settle it: one pair that is worse is enough, that none is takes all of them."""
     undecided = [pair for pair in finding.train if pair.needed is not None]
     if not undecided:
         return None
-    worse = [pair for pair in undecided if pair.difference.estimate >= smallest]
+    worse = [pair for pair in undecided if pair.difference.estimate >= facts.rule.smallest_effect]
     if worse:
         pair = min(worse, key=lambda pair: pair.needed or math.inf)
     else:
         pair = max(undecided, key=lambda pair: pair.needed or 0)
-    return Settling(pair, max(pair.needed or 0, min(pair.difference.n) + 1))
+    cells = facts.cells(finding.architecture)
+    spread = any(len(set(c.values(cells, depth, METRIC))) > 1 for depth in (pair.shallow, pair.deep))
+    return Settling(pair, max(pair.needed or 0, min(pair.difference.n) + 1), spread)

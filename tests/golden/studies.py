@@ -17,7 +17,7 @@ from study.report import Joined, build_report, compare_runs, join
 from study.train import CheckpointPlan, load_checkpoint, run
 from tests.report.conftest import DIGITS, PAPER
 from tests.report.data import make_record
-from tests.report.frames import diverge, make_study, make_trial, unfinish
+from tests.report.frames import diverge, make_study, make_trial, unfinish, with_budget
 from tests.report.studies import TRUTH, Loaded, loaded, make_protocol, shifted
 from tests.report.tables.paper_studies import CIFAR
 from tests.report.test_page import PROVENANCE
@@ -40,8 +40,9 @@ MEASURED = {"seconds", "images_per_second", "memory_mib", "time"}
 
 
 def digits(out: Path) -> Path:
-    """A search, a data set, a diverged run and one without a result."""
+    """A search, a data set, a diverged run, one without a result, and longer trainings."""
     study = unfinish(diverge(make_study(DIGITS), "plain-56 seed 1"), "resnet-8 seed 2", "interrupted")
+    study = with_budget(study, replace(DIGITS, train=DIGITS.train | {("plain", 56): (20.0, 1.5)}))
     early = study.runs[study.runs["seed"] < 2]
     protocols = (make_protocol(early), make_protocol(study.runs, hour=2, results=16))
     record = make_record(skipped=[("torn.jpg", "truncated")])

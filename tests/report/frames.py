@@ -92,6 +92,18 @@ def unfinish(study: Study, name: str, outcome: str) -> Study:
     return Study(runs, study.curves, study.trials)
 
 
+def with_budget(study: Study, truth: Truth, times: int = 3) -> Study:
+    """Return the study with its shallowest and deepest nets trained for longer too, with the errors of `truth`."""
+    ends = {study.runs["depth"].min(), study.runs["depth"].max()}
+    runs = make_study(truth, seed=4).runs
+    runs = runs[runs["depth"].isin(ends)].assign(
+        variant=f"budget={times}", total_iterations=times * truth.iterations, step=times * truth.iterations
+    )
+    for column in ("run_id", "planned_key"):
+        runs[column] = f"b{times}" + runs[column].str[:-2]
+    return Study(pd.concat([study.runs, runs], ignore_index=True), study.curves, study.trials)
+
+
 def _whole(error: float, images: int) -> float:
     """Round an error to whole images."""
     return min(images, round(error * images / 100)) * 100 / images

@@ -22,7 +22,7 @@ FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates", "w
 KINDS = ("png", "svg", "pdf", "csv")
 TABLES = (
     "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs", "good-rates", "winners",
-    "robustness", "depth-laws", "depth-law-predictions",
+    "robustness", "expected-best", "depth-laws", "depth-law-predictions",
 )  # fmt: skip
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 

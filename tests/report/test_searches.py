@@ -144,7 +144,7 @@ def test_both_winners(told, tmp_path):
     assert row["Training error at A, B (%)"] == "1.00, 5.00"
     assert "that of least training loss" in table.caption
     none = search_section(runs_of(), trials.assign(final_validation_error=np.nan), Rule(), tmp_path)
-    assert {table.name for table in none.part.tables} == {"good-rates", "robustness"}
+    assert {table.name for table in none.part.tables} == {"good-rates", "expected-best", "robustness"}
     assert not any("validation" in one for one in none.part.sentences)
 
 
@@ -210,7 +210,29 @@ def test_one_depth_or_no_trials(told, tmp_path):
 
 def test_variants_have_files_of_their_own(tmp_path):
     section = search_section(runs_of(variant="width=2"), trials_of(ERRORS, variant="width=2"), Rule(), tmp_path)
-    assert {table.name for table in section.part.tables} == {f"{name}-width-2" for name in ("good-rates", "winners",
-                                                                                      "robustness")}  # fmt: skip
+    names = ("good-rates", "winners", "expected-best", "robustness")
+    assert {table.name for table in section.part.tables} == {f"{name}-width-2" for name in names}
     assert (tmp_path / "rates-width-2.svg").exists()
     assert section.part.pictures[0].variant == "width=2"
+
+
+def test_neighbouring_rates_that_disagree_are_told(told):
+    rough = ERRORS | {("plain", 20): {0.001: 4.0, 0.003: 60.0, 0.01: 5.0, 0.1: 1.0}}
+    text, _ = told(rough)
+    assert (
+        "Neighbouring rates disagree wildly for plain-20 (60.0% at 0.003, but 4.00% at the next rate, 0.001, farther "
+        "from its best): chance has a part" in text
+    )
+    assert "disagree wildly" not in told()[0]
+
+
+def test_the_expected_best_of_fewer_trials(told):
+    _, tables = told(ERRORS | {("plain", 20): {0.001: 40.0, 0.01: "pruned", 0.1: 1.0}})
+    table = tables["expected-best"]
+    shown = table.shown.set_index("Net")
+    assert list(shown) == ["1 trial", "2 trials", "3 trials", "4 trials"]
+    assert shown.loc["plain-8", "1 trial"] == "9.38"
+    assert shown.loc["plain-20", "1 trial"] == "27.0"  # the pruned one counts as the worst
+    assert shown.loc["plain-20", "4 trials"] == "\u2013"
+    assert "Dodge et al. 2019" in table.caption
+    assert "expected-best" not in told({net: {0.01: "pruned"} for net in NETS})[1]

@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from study.errors import StudyError
@@ -63,7 +65,7 @@ def test_runs_that_dont_cross_count_as_longer():
     censored = drawn("exponential", [20, 32, 44, 56], watched=14_000)
     assert sum(not one.crossed for one in censored) == 3
     found = fit_depth_law(censored, "exponential")
-    assert (found.runs, found.censored) == (12, 3)
+    assert (found.runs, found.early, found.late) == (12, 0, 3)
     # The same maximum by a general method.
     depth, y = np.array([one.depth for one in censored]), np.log([one.step for one in censored])
     seen = np.array([one.crossed for one in censored])
@@ -92,6 +94,68 @@ def test_censoring_far_below_the_line_changes_nothing():
     assert other.intercept == pytest.approx(one.intercept, rel=1e-6)
 
 
+def test_runs_that_are_there_at_their_first_point_count_as_faster():
+    times = drawn("exponential", [8, 14, 20, 32, 44, 56])
+    censored = [Crossing(run.depth, run.seed, max(run.step, 2500), True, run.step < 2500) for run in times]
+    censored = [Crossing(run.depth, run.seed, min(run.step, 14_000), run.step <= 14_000, run.early) for run in censored]
+    assert [sum(run.state == state for run in censored) for state in ("early", "crossed", "late")] == [6, 9, 3]
+    found = fit_depth_law(censored, "exponential")
+    assert (found.runs, found.early, found.late) == (18, 6, 3)
+    # The same maximum by a general method.
+    depth, y = np.array([run.depth for run in censored]), np.log([run.step for run in censored])
+    early, late = (np.array([run.state == state for run in censored]) for state in ("early", "late"))
+
+    def loss(p):
+        r = (y - p[0] - p[1] * (depth - 29)) / math.exp(p[2])
+        beyond = stats.norm.logcdf(r[early]).sum() + stats.norm.logsf(r[late]).sum()
+        return -(stats.norm.logpdf(r) - p[2])[~early & ~late].sum() - beyond
+
+    best = optimize.minimize(loss, [9.0, 0.04, -2.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
+    assert found.slope == pytest.approx(best.x[1], rel=1e-4)
+    assert found.intercept == pytest.approx(best.x[0] - 29 * best.x[1], rel=1e-4)
+    assert found.spread == pytest.approx(math.exp(best.x[2]) * math.sqrt(9 / 7), rel=1e-3)
+    assert found.log_likelihood == pytest.approx(-best.fun)
+    # Taking the first step of the runs that were there at once for a crossing flattens the law.
+    naive = fit_depth_law([Crossing(run.depth, run.seed, run.step, run.crossed) for run in censored], "exponential")
+    assert naive.slope < found.slope - 0.004
+    assert found.slope == pytest.approx(math.log(2) / 14.7, abs=0.004)
+
+
+def test_a_bound_is_held_against_the_side_that_it_excludes():
+    fitted = drawn("exponential", [20, 32, 44])
+    for early, late, bound in ((True, False, "most"), (False, True, "least"), (True, True, "open")):
+        deep = [Crossing(110, 0, 900.0, True, early), Crossing(110, 1, 900.0, not late)]
+        for row in judge_depth_laws([*fitted, *deep], up_to=44).predictions:
+            assert row.bound == bound
+            # At 110 layers both laws say far more than 900 iterations.
+            assert (row.p < 0.01) == (bound == "most")
+            assert row.log_density == pytest.approx(math.log(row.p), abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([8, 20, 32, 56, 110]), st.floats(1, 1e5), st.sampled_from(["early", "crossed", "late"])
+        ),
+        min_size=3,
+        max_size=20,
+    )
+)
+def test_whatever_is_censored_a_fit_is_finite_or_refused(some):
+    crossings = [
+        Crossing(depth, i, step, state != "late", state == "early") for i, (depth, step, state) in enumerate(some)
+    ]
+    for law in ("exponential", "power"):
+        try:
+            found = fit_depth_law(crossings, law)
+        except StudyError as error:
+            assert "three runs seen to cross" in str(error)  # noqa: PT017
+            continue
+        assert all(map(math.isfinite, (found.slope, found.slope_low, found.slope_high, found.spread, found.intercept)))
+        assert found.slope_low <= found.slope <= found.slope_high
+
+
 @pytest.mark.parametrize(("law", "other"), [("exponential", "power"), ("power", "exponential")])
 def test_deeper_nets_exclude_the_other_law(law, other):
     found = judge_depth_laws(drawn(law, [20, 32, 44, 56, 80, 110]), up_to=56)
@@ -110,7 +174,7 @@ def test_a_net_that_never_crosses_excludes_the_power_that_says_it_would():
     found = judge_depth_laws(drawn("exponential", [20, 32, 44, 56, 110], watched=150_000), up_to=56)
     assert found.excluded == ("power",)
     exponential, power = found.predictions
-    assert not power.crossed
+    assert power.bound == exponential.bound == "least"
     assert power.predicted < 100_000 < 150_000 < exponential.predicted
     assert exponential.p > 0.5
     assert exponential.log_density == pytest.approx(math.log(exponential.p))
@@ -134,27 +198,29 @@ def test_excluded_wrongly_at_most_as_often_as_said():
 
 
 @pytest.mark.parametrize(
-    ("errors", "until", "step", "crossed"),
+    ("errors", "until", "step", "state"),
     [
-        ([90, 40, 10], math.inf, 200 + 200 / 3, True),
-        ([90, 20, 10], math.inf, 200, True),
-        ([15, 40, 10], math.inf, 100, True),
-        ([90, 10, 40], math.inf, 100 + 100 * 70 / 80, True),  # the first of several
-        ([90, 40, 10], 250, 200, False),  # crossed after the rate dropped
-        ([90, 40, 30], math.inf, 300, False),
-        ([math.nan, 10, 10], math.inf, 200, True),
-        ([90, math.nan, math.nan], math.inf, 300, False),
+        ([90, 40, 10], math.inf, 200 + 200 / 3, "crossed"),
+        ([90, 20, 10], math.inf, 200, "crossed"),
+        ([15, 40, 10], math.inf, 100, "early"),  # when before that isn't known
+        ([90, 10, 40], math.inf, 100 + 100 * 70 / 80, "crossed"),  # the first of several
+        ([90, 40, 10], 250, 200, "late"),  # crossed after the rate dropped
+        ([90, 40, 30], math.inf, 300, "late"),
+        ([math.nan, 10, 10], math.inf, 200, "early"),
+        ([90, math.nan, 10], math.inf, 300, "crossed"),
+        ([90, math.nan, math.nan], math.inf, 300, "late"),
     ],
 )
-def test_a_crossing_is_interpolated(errors, until, step, crossed):
+def test_a_crossing_is_interpolated(errors, until, step, state):
     found = find_crossing(20, 1, [100, 200, 300], errors, threshold=20, until=until)
-    assert found == Crossing(20, 1, pytest.approx(step), crossed)
+    assert found == Crossing(20, 1, pytest.approx(step), state != "late", state == "early")
+    assert found.state == state
 
 
 def test_what_cant_be_fitted_is_refused():
     with pytest.raises(StudyError, match="no points up to iteration 50"):
         find_crossing(20, 0, [100], [30], threshold=20, until=50)
-    with pytest.raises(StudyError, match="three runs that cross"):
+    with pytest.raises(StudyError, match="three runs seen to cross"):
         fit_depth_law([*runs({20: 100.0, 32: 200.0}), Crossing(44, 0, 300, False)], "power")
     with pytest.raises(StudyError, match="at two depths"):
         fit_depth_law([Crossing(20, seed, 100 + seed, True) for seed in range(3)], "power")

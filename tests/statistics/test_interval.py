@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.statistics.interval import Interval, geometric_mean, mean_interval
+from study.statistics.interval import Interval, geometric_mean, mean_interval, mean_percent
 
 
 def test_mean_interval_by_hand():
@@ -59,3 +59,10 @@ def test_a_record_has_the_names_of_the_files():
         "n_shallow",
     ]
     assert Interval(1.0, 0.0, 2.0, 0.1, (3, 4, 2, 5)).record()["n"] == 2
+
+
+def test_a_mean_of_percents_lies_within_them():
+    assert mean_percent([0.0, 0.0, 0.3])[1:3] == (0.0, mean_interval([0.0, 0.0, 0.3]).high)
+    assert mean_percent([33.0, 90.0])[1:3] == (0.0, 100.0)
+    assert mean_percent([50.0, 51.0]) == mean_interval([50.0, 51.0])
+    assert math.isnan(mean_percent([4.0]).low)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.welch import difference, difference_in_differences, excess, ratio
+from study.statistics.welch import difference, difference_in_differences, difference_in_percent, excess, ratio
 
 errors = st.floats(0, 100, allow_nan=False, width=32)
 cells = st.lists(errors, min_size=2, max_size=6)
@@ -120,3 +120,11 @@ def test_the_ratio_of_two_nets_is_welch_s():
     assert found.n == (3,)
     assert math.isnan(ratio(a, [1.0]).low)
     assert ratio(a, [0.0]).n == (0,)
+
+
+def test_differences_of_errors_lie_within_what_they_can_be():
+    wide, narrow = [0.0, 90.0], [0.0, 0.1]
+    assert difference(wide, narrow, 0.1).high > 200
+    assert difference_in_percent(wide, narrow, 0.1)[1:3] == (-100, 100)
+    assert difference_in_differences(wide, narrow, narrow, wide, 0.1).high == 200
+    assert excess(wide, [1.0], 0.1)[1:3] == (-100, 100)

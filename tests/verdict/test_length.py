@@ -62,7 +62,8 @@ def test_a_budget_is_judged_with_the_nets_that_it_belongs_to(digits):
 def test_a_longer_training_of_one_seed_says_nothing(digits):
     lone = make_study(Truth(SMALLER.train, seeds=1))
     (verdict,) = judge(longer(digits, headline_nets(lone), ("", "budget=3")))
-    assert length(verdict).sentence == "Longer trainings were not tried."
+    assert length(verdict).sentence == "Longer trainings of these two nets, with two seeds each, were not made."
+    assert verdict.next_step.startswith("Train the nets whose rise is shown for longer too")
 
 
 def test_a_wide_spread_leaves_it_open(digits):
@@ -70,6 +71,7 @@ def test_a_wide_spread_leaves_it_open(digits):
     verdict = judge(longer(digits, wide))[0]
     assert length(verdict).numbers["longer"][0]["change"] == "open"
     assert length(verdict).status == "open"
+    assert verdict.next_step == "Add seeds to the longer trainings: what they do to the rise is open."
 
 
 def test_a_variant_that_differs_otherwise_is_no_longer_training(digits):

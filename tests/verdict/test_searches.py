@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.verdict.searches import by_trial, compare, good_range, other_fields, search_of
+from study.verdict.searches import by_trial, compare, good_range, jumps, other_fields, search_of
 from tests.report.frames import make_trial
 
 
@@ -207,3 +207,24 @@ def test_a_point_tried_again_with_the_same_seed_is_a_trial_of_its_own():
     """As earlier versions did where the first was pruned."""
     rows = [make_trial("plain", 8, number, 0.5, state="pruned") for number in (0, 1)]
     assert by_trial(frame(*rows))["number"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("errors", "smallest", "jump"),
+    [
+        ({0.01: 30, 0.03: 5, 0.1: 2, 0.3: 40, 1.0: 80}, 0.5, None),  # falls to its best and rises beyond
+        ({0.01: 30, 0.03: 2, 0.1: 60, 0.3: 9, 1.0: 80}, 0.5, (0.1, 0.3)),
+        ({0.01: 4, 0.03: 60, 0.1: 50, 0.3: 2, 1.0: 80}, 0.5, (0.03, 0.01)),  # the largest of two on the way down
+        ({0.01: 30, 0.03: 2, 0.1: 60, 0.3: 55.5, 1.0: 80}, 0.5, None),
+        ({0.01: 30, 0.03: 2, 0.1: 60, 0.3: 9, 1.0: 80}, 6.0, None),
+        ({0.01: 30, 0.03: 2, 0.1: 60, 0.2: "pruned", 0.3: 9}, 0.5, None),  # what lies between isn't known
+        ({0.01: 30, 0.03: 2, 0.1: "diverged", 0.3: 9}, 0.5, (0.1, 0.3)),
+        ({0.01: "pruned", 0.03: "pruned"}, 0.5, None),
+        ({0.01: 2.0}, 0.5, None),
+    ],
+)
+def test_neighbouring_rates_that_disagree(errors, smallest, jump):
+    found = jumps(by_trial(frame(*curve("plain", 20, errors))), smallest)
+    assert [(item.near.rate, item.far.rate) for item in found] == ([jump] if jump else [])
+    for item in found:
+        assert item.size > max(5, 10 * smallest)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.style import architecture_look, handles_of, key_below
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import architectures, depths, values
 
 NUMBERS = ("value", "mean", "sd", "low", "high")
@@ -21,7 +21,7 @@ BESIDE = 0.03
 
 
 def seeds_by_depth(
-    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval
+    runs: pd.DataFrame, metric: str, interval: Callable[[NDArray[np.float64]], Interval] = mean_percent
 ) -> pd.DataFrame:
     """Return a row a seed: its value of a metric, with the mean, deviation, interval and seeds of its net.
 
@@ -97,19 +97,44 @@ def draw_against_depth(
         seeds = frame[frame["architecture"] == kind]
         side = kinds.index(kind) - (len(kinds) - 1) / 2
         x = seeds["depth"].map(places).to_numpy() + side * BESIDE * reach
-        line = architecture_look(kind) | ({} if look.dashed else {"linestyle": "-"})
-        colour, marker = line["color"], line["marker"]
-        nets = ~seeds["depth"].duplicated().to_numpy()
-        at, centres = x[nets], seeds.loc[nets, centre].to_numpy()
-        sizes: dict[str, Any] = {"linewidth": look.linewidth, "markersize": look.marker_size}
-        ax.plot(at, centres, zorder=3, label=f"{kind} nets", **line, **sizes)
-        if "low" in seeds:
-            low, high = (seeds.loc[nets, bound].to_numpy() for bound in ("low", "high"))
-            some = np.isfinite(low)
-            reaches = [(centres - low)[some], (high - centres)[some]]
-            ax.errorbar(at[some], centres[some], reaches, color=colour, zorder=3, **INTERVALS)
+        line = architecture_look(kind) | ({} if look.dashed else {"linestyle": "-"}) | {"label": f"{kind} nets"}
         # Seeds stand a little to the outside of their centre, so that neither hides the other.
         beside = x + (look.aside if kinds.index(kind) else -look.aside) * reach
-        shown = seeds.duplicated("depth", keep=False).to_numpy() | look.single
-        results = seeds[value].to_numpy()[shown]
-        ax.plot(beside[shown], results, marker, color=colour, markersize=look.seed_size, **SEEDS)
+        draw_line(ax, seeds, x, beside, line, value=value, centre=centre, look=look)
+
+
+def draw_line(
+    ax: Axes,
+    seeds: pd.DataFrame,
+    x: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    line: dict[str, Any],
+    *,
+    value: str = "value",
+    centre: str = "mean",
+    look: Look = LOOK,
+) -> None:
+    """Draw a line through the centres of nets, with intervals if there are any, and their seeds hollow.
+
+    Args:
+        ax: where to draw.
+        seeds: a row a seed: the columns `value` and `centre`, and perhaps low and high.
+        x: (rows,) where the centre of each seed's net stands.
+        beside: (rows,) where the seed stands.
+        line: colour, line style, marker and label.
+        value: column of the seeds' values.
+        centre: column of the nets' means or medians.
+        look: sizes, and whether a net's only seed is drawn.
+    """
+    colour, place = line["color"], pd.Series(x)
+    nets = ~place.duplicated().to_numpy()
+    at, centres = x[nets], seeds.loc[nets, centre].to_numpy()
+    ax.plot(at, centres, zorder=3, **line, linewidth=look.linewidth, markersize=look.marker_size)
+    if "low" in seeds:
+        low, high = (seeds.loc[nets, bound].to_numpy() for bound in ("low", "high"))
+        some = np.isfinite(low)
+        reaches = [(centres - low)[some], (high - centres)[some]]
+        ax.errorbar(at[some], centres[some], reaches, color=colour, zorder=3, **INTERVALS)
+    shown = place.duplicated(keep=False).to_numpy() | look.single
+    results = seeds[value].to_numpy()[shown]
+    ax.plot(beside[shown], results, line["marker"], color=colour, markersize=look.seed_size, **SEEDS)

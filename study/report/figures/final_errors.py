@@ -36,7 +36,7 @@ from study.report.figures.style import (
 )
 from study.report.metrics import axis
 from study.report.text import seeds_words
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import counted, depths, resolution
 
 ERRORS = ("final_train_error", "final_test_error")
@@ -57,8 +57,7 @@ class DepthData(NamedTuple):
     @property
     def clipped(self) -> bool:
         """Whether some interval reaches past its axis."""
-        ends = self.means[["metric", "low", "high"]].itertuples(index=False)
-        return any(low < self.axes[metric].low or high > self.axes[metric].high for metric, low, high in ends)
+        return any(self.axes[str(metric)].cuts(nets) for metric, nets in self.means.groupby("metric"))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -81,7 +80,7 @@ def depth(
     ax: Axes | None = None,
     *,
     metric: str = "final_train_error",
-    interval: Callable[[NDArray[np.float64]], Interval] = mean_interval,
+    interval: Callable[[NDArray[np.float64]], Interval] = mean_percent,
 ) -> Axes:
     """Draw final error against depth: every seed hollow, the mean of a net full, with its 95% interval.
 
@@ -106,7 +105,7 @@ def depth(
     return ax
 
 
-def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Interval] = mean_interval) -> DepthData:
+def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Interval] = mean_percent) -> DepthData:
     """Return seeds and means of the final errors by depth, from the runs that count.
 
     Raises:
@@ -118,13 +117,13 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     for metric in ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
-        axes[metric] = _axis(frame, linear_part(resolution(counted_runs, metric)))
+        axes[metric] = seeds_axis(frame, linear_part(resolution(counted_runs, metric)))
         frames.append(frame)
     seeds = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
     return DepthData(seeds, tuple(depths(counted_runs)), axes)
 
 
-def _axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
+def seeds_axis(seeds: pd.DataFrame, linear: float) -> ErrorAxis:
     """Return an axis that holds every seed, and intervals as far as they don't squeeze the seeds.
 
     It is logarithmic above `linear` where errors span much.

@@ -176,6 +176,10 @@ class ErrorAxis(NamedTuple):
             squeeze_axis(ax, self.linear, self.low, self.high)
         ax.set_ylim(self.low, self.high)
 
+    def cuts(self, intervals: pd.DataFrame) -> bool:
+        """Tell whether some interval, from `low` to `high`, reaches past it."""
+        return bool(((intervals["low"] < self.low) | (intervals["high"] > self.high)).any())
+
 
 def error_axis(
     errors: NDArray[np.float64], resolution: float, least: float, room: float, highest: float = np.inf

@@ -36,7 +36,7 @@ from study.report.figures.style import (
 )
 from study.report.metrics import axis
 from study.report.text import span
-from study.statistics.interval import Interval, mean_interval
+from study.statistics.interval import Interval, mean_percent
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40
@@ -70,7 +70,7 @@ class Row(NamedTuple):
     @property
     def mean(self) -> Interval:
         """Of the deep net."""
-        return mean_interval(self.deep_errors)
+        return mean_percent(self.deep_errors)
 
 
 class DoseLine(NamedTuple):
@@ -233,7 +233,7 @@ def draw_doses(frame: pd.DataFrame, errors: ErrorAxis, figure: Figure, axes: NDA
 def _draw_doses_of(ax: Axes, seeds: pd.DataFrame, shift: float, look: dict[str, Any]) -> None:
     """Draw the nets of one depth."""
     cells = {cell["shortcut_scale"].iloc[0] + shift: cell for _, cell in seeds.groupby("shortcut_scale")}
-    means = {place: mean_interval(cell["error"].to_numpy()) for place, cell in cells.items()}
+    means = {place: mean_percent(cell["error"].to_numpy()) for place, cell in cells.items()}
     line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "zorder": 3, "clip_on": False}
     ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
     for place, cell in cells.items():

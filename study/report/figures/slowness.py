@@ -16,13 +16,20 @@ from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_key
 from study.report.metrics import axis
-from study.statistics.depth_laws import DepthFit, Law
+from study.statistics.depth_laws import DepthFit, Law, bound_of
 from study.verdict.text import number
 
 DASHES: dict[Law, Any] = {"exponential": (0, (5, 2)), "power": (0, (1, 1.5))}
 """Of the lines of the two laws."""
 REACH = 5.0
 """Times the most iterations of a run that a law is followed up to."""
+ARROWS: dict[str, tuple[str, str, int]] = {
+    "early": (r"$\downarrow$", "there at once", -11),
+    "late": (r"$\uparrow$", "not there yet", 11),
+}
+"""Of runs that are censored: sign and label in the key, and where the arrow's point is, in points."""
+UNLIKE_RATES = 3.0
+"""Factor between nets' learning rates above which the text mentions it."""
 Fits = Mapping[str, Mapping[Law, DepthFit]]
 """By architecture, the laws that were fitted to its runs: none where too few got there."""
 
@@ -37,8 +44,8 @@ def slowness_data(times: pd.DataFrame, fits: Fits, threshold: float) -> pd.DataF
     """Return a row a run, with what the laws say of its depth.
 
     Args:
-        times: a row a run: architecture, depth, the iterations until it was at the error, and whether it `crossed` it:
-            else the iterations are those at which it wasn't there yet.
+        times: a row a run: architecture, depth, the iterations until it was at the error, and the `state`: `crossed`;
+            `early`, where it was there already by then; `late`, where it wasn't there yet.
         fits: by architecture.
         threshold: the error, in percent.
     """
@@ -64,6 +71,8 @@ def slowness_drawing(times: pd.DataFrame, fits: Fits, threshold: float, threshol
         rates=rates,
         fitted=any(fits.values()),
         mean=_mean,
+        bound_of=bound_of,
+        unlike_from=UNLIKE_RATES,
     )
     draw = partial(draw_slowness, frame, fits)
     return Drawing("why-slowness", texts, draw, frame, height=2.9, width=1.3 * COLUMN)
@@ -79,7 +88,7 @@ def steps(iterations: float) -> str:
 
 
 def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) -> None:
-    """Draw every run, hollow with an arrow up where it didn't reach the error, and both laws."""
+    """Draw every run, hollow with an arrow where it is censored, and both laws."""
     ax = axes[0][0]
     places = depth_places(sorted({int(depth) for depth in frame["depth"]}))
     reach = depth_axis(ax, places)
@@ -95,9 +104,9 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
         runs = frame[frame["architecture"] == kind]
         colour, marker = ARCHITECTURE_COLOURS[kind], ARCHITECTURE_MARKERS[kind]
         x = runs["depth"].astype(int).map(places) + (rank - (len(kinds) - 1) / 2) * 0.025 * reach
-        there = runs["crossed"]
+        there = runs["state"] == "crossed"
         ax.plot(x[there], runs.loc[there, "iterations"], marker, color=colour, markersize=3.6, zorder=3)
-        _draw_censored(ax, x[~there], runs.loc[~there, "iterations"], colour, marker)
+        _draw_censored(ax, x[~there], runs[~there], colour, marker)
         depth = np.linspace(runs["depth"].min(), runs["depth"].max(), 100)
         for law, fit in fits[kind].items():
             at = depth if even else np.log10(depth)
@@ -105,16 +114,20 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
     ax.set_ylabel(axis("crossing"))
     handles = architecture_key(kinds, linestyle="none", markersize=3.6)
     grey: dict[str, Any] = {"color": "#555555"}
-    if not frame["crossed"].all():
-        arrow = Line2D([], [], marker=r"$\uparrow$", markersize=7, linestyle="none", label="not there yet", **grey)
-        handles.append(arrow)
+    handles += [
+        Line2D([], [], marker=arrow, markersize=7, linestyle="none", label=label, **grey)
+        for state, (arrow, label, _) in ARROWS.items()
+        if (frame["state"] == state).any()
+    ]
     laws = [law for law in DASHES if any(law in laws for laws in fits.values())]
     handles += [Line2D([], [], linestyle=DASHES[law], linewidth=1.0, label=law, **grey) for law in laws]
     add_key(figure, handles, 1.38)
 
 
-def _draw_censored(ax: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str, marker: str) -> None:
+def _draw_censored(ax: Axes, x: "pd.Series[float]", runs: pd.DataFrame, colour: str, marker: str) -> None:
+    y = runs["iterations"]
     ax.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=3.6, markeredgewidth=0.8, zorder=4)
-    for place, step in zip(x, y, strict=True):
+    for place, step, state in zip(x, y, runs["state"], strict=True):
         arrow = {"arrowstyle": "<-", "color": colour, "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 2.0}
-        ax.annotate("", (place, step), (0, 11), textcoords="offset points", arrowprops=arrow, zorder=4)
+        end = (0, ARROWS[state][2])
+        ax.annotate("", (place, step), end, textcoords="offset points", arrowprops=arrow, zorder=4)

@@ -9,8 +9,8 @@ import pandas as pd
 from study.report.metrics import FINAL_ERRORS, axis
 from study.report.paper import Figure, Split, dataset_of, load_paper, shortcut_of, unlike_paper
 from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
-from study.statistics.interval import Interval, mean_interval
-from study.statistics.welch import difference
+from study.statistics.interval import Interval, mean_percent
+from study.statistics.welch import difference_in_percent
 from study.verdict import selection as c
 
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -107,7 +107,7 @@ def cell_of(variant: str, runs: pd.DataFrame, split: Split) -> Cell:
     figure = load_paper().find(data, str(first["net"]), shortcut_of(first), split, measure) if data else None
     values = runs[column].to_numpy(dtype=np.float64)
     best = float(np.nanmin(values)) if np.isfinite(values).any() else math.nan
-    return Cell(variant, runs, column, mean_interval(values), best, measure, figure)
+    return Cell(variant, runs, column, mean_percent(values), best, measure, figure)
 
 
 def two_decimals(mean: float, sd: float, n: int) -> str:
@@ -254,7 +254,7 @@ def _difference_numbers(pair: list[Cell], split: Split) -> dict[str, Any]:
     """Return the row of the CSV file on a plain and a residual net."""
     plain, residual = pair
     resolution = c.resolution(pd.concat([plain.runs, residual.runs]), plain.column)
-    ours = difference(residual.runs[residual.column].dropna(), plain.runs[plain.column].dropna(), resolution)
+    ours = difference_in_percent(residual.runs[residual.column].dropna(), plain.runs[plain.column].dropna(), resolution)
     row: dict[str, Any] = {"error": f"final_{split}_error", "views": residual.measure if split == "test" else ""}
     row |= _mean_numbers("plain", plain.mean) | _mean_numbers("residual", residual.mean)
     for part in (*BOUNDS, "p"):

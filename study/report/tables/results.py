@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.metrics import axis
+from study.report.metrics import FINAL_ERRORS, axis
 from study.report.tables.writer import NOTHING, Column, Table, count, number, or_nothing, variant_column
 from study.statistics.interval import mean_interval
 from study.verdict import selection as c
+from study.verdict.findings import failed
+from study.verdict.rule import FAILURE_MARGIN
 from study.verdict.searches import other_fields, parse_point
 from study.verdict.text import points
 
@@ -23,23 +25,48 @@ RESULT_COLUMNS = ["variant", "net", "depth", "parameters", "lr", "lr_tuned"]
 
 
 def results_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a cell: the net, its size and rates, and mean, sd, interval and n of its final errors."""
+    """Return a row a cell: net, size, rates, failing runs, and mean, sd, interval, n and median of its errors."""
     rows: list[dict[str, Any]] = []
-    for _, cell in c.with_gap(c.counted(runs)).groupby(NETS, sort=False):
+    counted = c.counted(runs)
+    for _, cell in c.with_gap(counted.assign(failed=failed(counted))).groupby(NETS, sort=False):
         row: dict[str, Any] = {key: cell[key].iloc[0] for key in RESULT_KEYS}
         row["lr"] = ", ".join(f"{lr:.4g}" for lr in sorted(set(cell["lr"].dropna())))
         row["lr_tuned"] = bool(cell["lr_tuned"].astype(bool).all())
-        row |= {"runs": len(cell), "diverged": int((cell["outcome"] == "diverged").sum())}
+        row |= {
+            "runs": len(cell),
+            "diverged": int((cell["outcome"] == "diverged").sum()),
+            "failed": cell["failed"].sum(),
+        }
         for metric in ERRORS:
             mean = mean_interval(cell[metric].to_numpy(dtype=np.float64))
-            row |= {f"{metric}_{part}": value for part, value in mean.record().items()}
+            mean = mean.within(-100 if metric == "generalisation_gap" else 0, 100)
+            row |= {
+                f"{metric}_{part}": value for part, value in (mean.record() | {"median": cell[metric].median()}).items()
+            }
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else RESULT_COLUMNS)
 
 
+def _if_some(lost: int, seeds: int, *median: float) -> str:
+    """Write a median, or how many seeds failed, of a net of which some did and others didn't."""
+    if not 0 < lost < seeds:
+        return NOTHING
+    return points(*median) if median else f"{lost} of {seeds}"
+
+
+MEDIANS = (
+    *(
+        Column(f"Median {FINAL_ERRORS[metric]} error (%)", ("failed", "runs", f"{metric}_median"), _if_some)
+        for metric in FINAL_ERRORS
+    ),
+    Column("Failed", ("failed", "runs"), _if_some),
+)
+
+
 def results(runs: pd.DataFrame) -> Table:
-    """Return the results, as read in a paper: mean +- sd (n)."""
+    """Return the results, as read in a paper: mean +- sd (n); medians too where some seeds of a net failed."""
     numbers = results_table(runs)
+    some = bool(len(numbers)) and bool(((numbers["failed"] > 0) & (numbers["failed"] < numbers["runs"])).any())
     columns = [
         *variant_column(numbers),
         Column("Net", "net"),
@@ -47,8 +74,14 @@ def results(runs: pd.DataFrame) -> Table:
         Column(axis("parameters"), "parameters", count),
         Column(axis("lr"), ("lr", "lr_tuned"), lambda lr, tuned: f"{lr} (tuned)" if tuned else lr),
         *(Column(axis(metric), [f"{metric}_{part}" for part in ("estimate", "sd", "n")], spread) for metric in ERRORS),
+        *(MEDIANS if some else ()),
     ]
     caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
+    if some:
+        caption += (
+            " Where some seeds of a net failed (diverged, or ended within "
+            f"{FAILURE_MARGIN:g} points of guessing) and others didn't, a mean is of neither: then also the medians."
+        )
     return Table.of("results", caption, numbers, columns)
 
 

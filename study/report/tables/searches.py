@@ -8,9 +8,10 @@ import pandas as pd
 
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
-from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing
+from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing, wide_table
+from study.statistics.expected_best import expected_best
 from study.verdict.rate_sensitivity import Choice
-from study.verdict.searches import Best, Compared, Searched, Worse
+from study.verdict.searches import ENDED, Best, Compared, Jump, Searched, Worse
 from study.verdict.text import listed, points
 
 FIELDS = {"lr": "rate", "weight_decay": "weight decay"}
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     seeds: tuple[int, ...]
     """Of the trials."""
     worse: tuple[Worse, ...] = ()
+    jumps: tuple[Jump, ...] = ()
 
     def net(self, name: str) -> Searched:
         """Return a net's search."""
@@ -173,6 +175,30 @@ def _winners_row(net: Searched) -> dict[str, Any]:
         row |= {f"{name}_lr": best.rate, f"{name}_train": best.error, f"{name}_validation": best.validation}
     factor = row["train_loss_lr"] / row["validation_error_lr"]
     return row | {"factor": max(factor, 1 / factor) if factor > 0 else math.nan}
+
+
+def expected_table(trials: pd.DataFrame) -> Table:
+    """Return the expected best training error of a net after so many trials; `trials` are rows of `by_trial`."""
+    rows = []
+    for net, tried in trials[trials["state"].isin(ENDED)].groupby("net", sort=False):
+        errors = tried["error"].fillna(tried["error"].max())
+        counts = [2**power for power in range(10) if 2**power < len(tried)] + [len(tried)]
+        rows += [(net, len(tried), count, expected_best(errors, count)) for count in counts if errors.notna().all()]
+    numbers = pd.DataFrame(rows, columns=["net", "trials", "after", "expected_best"])
+    if numbers.empty:
+        return Table.of("expected-best", "", numbers, [])
+    caption = (
+        "Expected least training error (%) among so many trials, drawn at random from those that were made (Dodge et "
+        "al. 2019, arXiv 1909.03004): where it still falls towards the last number, a longer search may find a better "
+        "rate. A pruned trial counts as the worst of its net, a diverged one with the error of guessing."
+    )
+    return wide_table(
+        "expected-best",
+        caption,
+        numbers,
+        "after",
+        lambda count: [Column(f"{count} trial{'s' * (count != 1)}", "expected_best", points)],
+    )
 
 
 def robustness_table(facts: Facts) -> Table:

@@ -39,7 +39,7 @@ class Evidence:
     curves: pd.DataFrame
     """Of these runs, as `load_curves` gives them."""
     others: pd.DataFrame
-    """Runs that count of all variants, these included."""
+    """Runs that count of all variants, these included, but for longer trainings: they change no net."""
     probes: Mapping[str, pd.DataFrame]
     """By table (`gradients`, ...): rows of all variants, with `PROBE_COLUMNS`, step (int) and the probe's own."""
     smallest_effect: float

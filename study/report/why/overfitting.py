@@ -7,7 +7,7 @@ import pandas as pd
 from study.report.figures.overfitting import overfitting_drawing
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.interval import Interval
-from study.statistics.welch import difference
+from study.statistics.welch import difference_in_percent
 from study.verdict import selection as c
 
 ERRORS = ("final_test_error", "final_train_error", "generalisation_gap")
@@ -45,7 +45,12 @@ def find_changes(runs: pd.DataFrame) -> Changes | None:
         return None
     shallow = min(shallower, key=lambda depth: float(c.values(plain, depth, "final_test_error").mean()))
     test, train, gaps = (
-        difference(c.values(plain, deep, key), c.values(plain, shallow, key), c.resolution(plain, key))
+        difference_in_percent(
+            c.values(plain, deep, key),
+            c.values(plain, shallow, key),
+            c.resolution(plain, key),
+            most=200.0 if key == "generalisation_gap" else 100.0,
+        )
         for key in ERRORS
     )
     gap = float(c.values(plain, shallow, "generalisation_gap").mean())

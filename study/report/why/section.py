@@ -56,7 +56,7 @@ def why_section(
     evidence = Evidence(
         runs=judged,
         curves=curves[curves["run_id"].isin(judged["run_id"])] if len(curves) else curves,
-        others=c.counted(runs),
+        others=c.counted(runs[~runs["variant"].isin(c.budgets(runs))]),
         probes=probes,
         smallest_effect=smallest_effect,
     )

@@ -1,21 +1,23 @@
 """The chapter on slowness: whether deep plain nets learn exponentially slowly, as the paper conjectures."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from study.errors import StudyError
-from study.report.figures.slowness import slowness_drawing, steps
+from study.report.figures.slowness import UNLIKE_RATES, slowness_drawing, steps
 from study.report.tables.writer import NOTHING, Column, Table, number, with_interval, with_rows
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.depth_laws import (
     LAWS,
+    Bound,
     Crossing,
     DepthFit,
     Judgement,
     Law,
     Prediction,
+    State,
     find_crossing,
     fit_depth_law,
     judge_depth_laws,
@@ -27,9 +29,12 @@ from study.verdict.text import listed
 THRESHOLDS = (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0)
 """Training errors, in percent, of which the chapter takes one."""
 MOST = 0.75
-"""Share of each architecture's runs that is to cross the threshold."""
+"""Share of each architecture's runs that is to be seen to cross the threshold."""
 PAPER_DOUBLING = 14.7
 """Layers that double the iterations of the paper's plain nets to 20% (read from its Figure 6, 20 to 56 layers)."""
+
+
+BOUNDS: dict[Bound, str] = {"exact": "", "least": "> ", "most": "< ", "open": "? "}
 
 
 class Slowness(NamedTuple):
@@ -41,10 +46,9 @@ class Slowness(NamedTuple):
     """Empty where too few runs crossed."""
     judgement: Judgement | None
 
-    @property
-    def late(self) -> int:
-        """Runs that didn't get there."""
-        return sum(not run.crossed for run in self.crossings)
+    def count(self, state: State) -> int:
+        """Return how many runs were seen to cross, were early or late."""
+        return sum(run.state == state for run in self.crossings)
 
     @property
     def least_doubling(self) -> float:
@@ -79,8 +83,10 @@ def slowness_chapter(evidence: Evidence) -> Findings | None:
         return None
     threshold = choose_threshold(curves)
     nets = [fit_laws(kind, crossings(curves[curves["architecture"] == kind], threshold)) for kind in kinds]
+    timed = evidence.runs[evidence.runs["run_id"].isin(curves["run_id"])]
     facts = {
         "nets": nets,
+        "rates": rates_apart(timed),
         "threshold": threshold,
         "slopes": _slopes(nets),
         "paper_doubling": PAPER_DOUBLING,
@@ -88,12 +94,12 @@ def slowness_chapter(evidence: Evidence) -> Findings | None:
         "steps": steps,
     }
     times = pd.DataFrame(
-        [(net.architecture, float(run.depth), float(run.step), run.crossed) for net in nets for run in net.crossings],
-        columns=["architecture", "depth", "iterations", "crossed"],
+        [(net.architecture, float(run.depth), float(run.step), run.state) for net in nets for run in net.crossings],
+        columns=["architecture", "depth", "iterations", "state"],
     )
     fits = {net.architecture: net.fits for net in nets}
     thresholds = listed([f"{percent:g}" for percent in THRESHOLDS])
-    rates = sorted({float(lr) for lr in evidence.runs["lr"].dropna()})
+    rates = sorted({float(lr) for lr in timed["lr"].dropna()})
     drawing = slowness_drawing(times, fits, threshold, thresholds, rates)
     return Findings(facts, [drawing], with_rows((fits_table(nets, threshold), predictions_table(nets))))
 
@@ -125,13 +131,25 @@ def crossings(curves: pd.DataFrame, threshold: float) -> tuple[Crossing, ...]:
     )
 
 
-def choose_threshold(curves: pd.DataFrame) -> float:
-    """Return the lowest of `THRESHOLDS` that three in four runs of each architecture reach in the phase.
+def rates_apart(runs: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the nets of the lowest and the highest learning rate and the factor between; None if it is small."""
+    rates = runs.dropna(subset="lr").sort_values("lr", kind="stable")
+    if rates.empty or rates["lr"].iloc[-1] <= UNLIKE_RATES * rates["lr"].iloc[0]:
+        return None
+    low, high = rates.iloc[0], rates.iloc[-1]
+    return {"factor": high["lr"] / low["lr"], "low": low, "high": high}
 
-    Where there is none, that which most runs reach of the architecture of which fewest do.
+
+def choose_threshold(curves: pd.DataFrame) -> float:
+    """Return the lowest of `THRESHOLDS` that three in four runs of each architecture are seen to cross in the phase.
+
+    A run that is below at its first point isn't. Where there is none, that which most runs cross of the architecture
+    of which fewest do.
     """
-    least = curves.groupby(["architecture", "run_id"])["train_error"].min()
-    shares = {threshold: float((least <= threshold).groupby(level=0).mean().min()) for threshold in THRESHOLDS}
+    runs = curves.groupby(["architecture", "run_id"])["train_error"]
+    first, least = runs.first(), runs.min()
+    crossed = {threshold: (least <= threshold) & (first > threshold) for threshold in THRESHOLDS}
+    shares = {threshold: float(runs.groupby(level=0).mean().min()) for threshold, runs in crossed.items()}
     reached = (threshold for threshold, share in shares.items() if share >= MOST)
     return next(reached, max(shares, key=lambda threshold: shares[threshold]))
 
@@ -169,13 +187,15 @@ def fits_table(nets: list[Slowness], threshold: float) -> Table:
         Column("Exponent", ("slope", "slope_low", "slope_high"), with_interval(number(".3g"))),
         Column("Layers that double it", ("slope", "doubling", "doubling_low", "doubling_high"), _doubling),
         Column("Runs", "runs"),
-        Column("Not there", "censored"),
+        Column("There at once", "early"),
+        Column("Not there", "late"),
         Column("Log-likelihood", "log_likelihood", "{:.1f}".format),
     ]
     caption = (
         f"Laws of the iterations T to {threshold:g}% training error at depth d, with 95% intervals: exponential, "
-        "log T = a + b d, and power, log T = a + b log d. Runs that weren't there when the rate first fell count as "
-        "taking longer (Tobin 1958, Econometrica 26)."
+        "log T = a + b d, and power, log T = a + b log d. Runs that were there at their first point count as taking no "
+        "longer than to that, and those that weren't there when the rate first fell as taking longer (Tobin 1958, "
+        "Econometrica 26)."
     )
     return Table.of("depth-laws", caption, pd.DataFrame(fits), columns)
 
@@ -194,12 +214,13 @@ def predictions_table(nets: list[Slowness]) -> Table:
         Column("Law", "law"),
         Column("Layers", "depth"),
         Column("Predicted", "predicted", steps),
-        Column("Observed", ("crossed", "observed"), lambda crossed, seen: f"{'' if crossed else '> '}{steps(seen)}"),
+        Column("Observed", ("bound", "observed"), lambda bound, seen: f"{BOUNDS[bound]}{steps(seen)}"),
         Column("p", "p", "{:.2g}".format),
     ]
     caption = (
         "Iterations that laws fitted to the shallower nets predict for deeper ones, and the geometric mean over seeds "
-        "of those observed (a lower bound where a seed wasn't there when the rate fell); p is that of the prediction."
+        "of those observed (a lower bound where a seed wasn't there when the rate fell, an upper one where a seed was "
+        "there at its first point, ? where both); p is that of the prediction."
     )
     words = {"up_to": [judgement.up_to for _, judgement in judged for _ in judgement.predictions]}
     return Table.of("depth-law-predictions", caption, pd.DataFrame(rows), columns, words)

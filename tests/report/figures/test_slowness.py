@@ -19,8 +19,8 @@ def test_laws_are_straight_where_they_should_be():
 @pytest.mark.parametrize("depths", [[20, 32], [20, 32, 44, 56, 110, 1202]])
 def test_drawing_holds_every_run(depths):
     depth = np.array(depths, dtype=float)
-    crossed = np.arange(len(depths)) < len(depths) - 1
-    times = pd.DataFrame({"architecture": "plain", "depth": depth, "iterations": 100 * depth, "crossed": crossed})
+    states = ["early", *["crossed"] * (len(depths) - 2), "late"]
+    times = pd.DataFrame({"architecture": "plain", "depth": depth, "iterations": 100 * depth, "state": states})
     laws = {
         "exponential": SimpleNamespace(intercept=5.0, slope=0.1),
         "power": SimpleNamespace(intercept=4.6, slope=1.0),
@@ -34,5 +34,5 @@ def test_drawing_holds_every_run(depths):
         assert low < 100 * depth.min()
         assert high > 100 * depth.max()
         assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-            "plain nets", "not there yet", "exponential", "power",
+            "plain nets", "there at once", "not there yet", "exponential", "power",
         ]  # fmt: skip

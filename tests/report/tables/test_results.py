@@ -29,6 +29,22 @@ def test_results_count_what_ended(digits):
     assert shown["Final training error (%)"].endswith("(2)")
 
 
+def test_a_net_of_which_some_seeds_failed_has_a_median(digits):
+    runs = diverge(digits, "plain-56 seed 1").runs
+    table = results(runs)
+    shown = table.shown.set_index("Net")
+    own = runs[runs["net"] == "plain-56"]
+    assert shown.loc["plain-56", "Failed"] == "1 of 3"
+    assert float(shown.loc["plain-56", "Median training error (%)"]) == round(own["final_train_error"].median(), 1)
+    assert float(shown.loc["plain-56", "Median test error (%)"]) == round(own["final_test_error"].median(), 1)
+    assert (shown.loc["plain-8", ["Failed", "Median training error (%)", "Median test error (%)"]] == NOTHING).all()
+    assert "a mean is of neither" in table.caption
+    all_failed = runs.assign(final_train_error=runs["final_train_error"].mask(runs["net"] == "plain-56", 90.0))
+    for other in (digits.runs, all_failed):
+        assert "Failed" not in results(other).shown
+        assert "median" not in results(other).caption
+
+
 def test_one_seed_is_shown_without_a_deviation(digits):
     shown = results(digits.runs[digits.runs["seed"] == 0]).shown
     assert shown["Final training error (%)"].str.endswith(" (1)").all()

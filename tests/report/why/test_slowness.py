@@ -54,7 +54,10 @@ def test_the_threshold_is_the_lowest_that_most_runs_of_each_kind_reach():
     assert choose_threshold(curves.assign(train_error=curves["train_error"] + 6)) == 20
     assert choose_threshold(curves.assign(train_error=91.0)) == 5  # none reaches any: all are alike
     found = crossings(curves[curves["architecture"] == "plain"], 20)
-    assert [one.crossed for one in found] == [True, True, True, False]
+    assert [run.state for run in found] == ["crossed", "crossed", "crossed", "late"]
+    assert choose_threshold(curves.assign(train_error=curves["train_error"].clip(upper=25))) == 20
+    # What is there at the first point isn't seen to cross.
+    assert choose_threshold(curves.assign(train_error=curves["train_error"].clip(upper=15))) == 10
 
 
 def test_an_exponential_rise_is_told_and_predicts_deeper_nets(tmp_path):
@@ -71,7 +74,7 @@ def test_an_exponential_rise_is_told_and_predicts_deeper_nets(tmp_path):
     assert "arrow" not in picture.caption
     frame = pd.read_csv(tmp_path / "why-slowness.csv")
     assert len(frame) == 30
-    assert frame["crossed"].all()
+    assert (frame["state"] == "crossed").all()
     assert [table.name for table in chapter.tables] == ["depth-laws", "depth-law-predictions"]
     predictions = chapter.tables[1].numbers
     assert set(predictions["depth"]) == {56, 68}
@@ -92,8 +95,35 @@ def test_runs_that_were_not_there_count_as_slower(tmp_path):
     assert "arrow" in chapter.pictures[0].caption
     assert "more than" in chapter.pictures[0].alt
     table = chapter.tables[0].numbers.set_index(["architecture", "law"])
-    assert table.loc[("plain", "exponential"), "censored"] > 0
+    assert table.loc[("plain", "exponential"), "late"] > 0
+    assert table.loc[("plain", "exponential"), "early"] == 0
     assert table.loc[("plain", "exponential"), "doubling"] == pytest.approx(15, rel=0.15)
+
+
+def test_runs_that_were_there_at_once_count_as_faster(tmp_path):
+    evidence = learning(doubling)
+    late = evidence.curves[(evidence.curves["architecture"] == "residual") | (evidence.curves["step"] >= 8000)]
+    chapter = slowness_chapter(dataclasses.replace(evidence, curves=late), tmp_path)
+    table = chapter.tables[0].numbers.set_index(["architecture", "law"])
+    early = int(table.loc[("plain", "exponential"), "early"])
+    assert early > 0
+    assert f"runs, of which {early} were there at their first point" in chapter.sentences[0]
+    assert table.loc[("plain", "exponential"), "doubling"] == pytest.approx(15, rel=0.15)
+    assert f"Hollow marks with an arrow down ({early})" in chapter.pictures[0].caption
+    assert "layers at most 8,000" in chapter.pictures[0].alt
+    assert (pd.read_csv(tmp_path / "why-slowness.csv")["state"] == "early").sum() >= early
+
+
+def test_rates_that_differ_much_are_told(tmp_path):
+    evidence = learning(doubling)
+    runs = evidence.runs.assign(lr=[0.01 if net == "plain-68" else 0.1 for net in evidence.runs["net"]])
+    chapter = slowness_chapter(dataclasses.replace(evidence, runs=runs), tmp_path)
+    assert any("differ by a factor of 10 (plain-68 has 0.01, resnet-68 0.1)" in text for text in chapter.sentences)
+    assert "rates, 0.01 to 0.1, which differ by a factor of 10" in chapter.pictures[0].caption
+    near = dataclasses.replace(evidence, runs=runs.assign(lr=runs["lr"].clip(lower=0.05)))
+    chapter = slowness_chapter(near, tmp_path)
+    assert not any("factor of" in text and "rates" in text for text in chapter.sentences)
+    assert "rates, 0.05 to 0.1." in chapter.pictures[0].caption
 
 
 def test_deep_nets_may_be_the_faster(tmp_path):
@@ -104,7 +134,7 @@ def test_deep_nets_may_be_the_faster(tmp_path):
 def test_too_few_say_that_they_are(tmp_path):
     evidence = learning(doubling, depths=(20, 32), seeds=1)
     chapter = slowness_chapter(evidence, tmp_path)
-    assert "can't be timed: 0 of 2 runs" in chapter.sentences[0]
+    assert "can't be timed: of 2 runs 0 didn't reach" in chapter.sentences[0]
     assert "Too few runs" in chapter.pictures[0].caption
     assert chapter.tables == ()
     assert "More depths that get there would tell" in chapter.sentences[-1]
