@@ -15,24 +15,21 @@ import runpy
 import select
 import signal
 import socket
-import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 import traceback
 import warnings
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from multiprocessing import forkserver, util
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from sqlalchemy import Engine, NullPool, create_engine
-
 import study
+from tests import databases
 
 LOADED = (
     "alembic.command",
@@ -306,31 +303,6 @@ def run(what: Any) -> NoReturn:
         os._exit(code)
 
 
-def _copy_tables() -> None:
-    """Let forks copy MLflow's tables, which its migrations take seconds to make."""
-    from mlflow.store.db import utils
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "new.db"
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        make = utils._initialize_tables
-        make(engine)
-        made = sqlite3.connect(":memory:", check_same_thread=False)
-        with closing(sqlite3.connect(path)) as file:
-            file.backup(made)
-
-    def copy(engine: Engine) -> None:
-        if engine.dialect.name != "sqlite":
-            make(engine)
-            return
-        with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):
-            made.backup(connection.driver_connection)
-            return
-        make(engine)  # where a copy fails, on a full disk say, the program meets what MLflow raises
-
-    utils._initialize_tables = copy
-
-
 def main() -> NoReturn:
     """Load everything, then fork."""
     line = socket.socket(fileno=int(sys.argv[1]))
@@ -339,7 +311,7 @@ def main() -> NoReturn:
         import_module(name)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    _copy_tables()
+    databases.copy_tables()
     warnings.filterwarnings(
         "ignore", "This process", DeprecationWarning
     )  # of threads that libraries have: they heed forks
