@@ -48,6 +48,8 @@ READ_AT_LOAD = ("PYTHON", "MPL", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "LD_", "L
 """Beginnings of the names of variables of which a fork would take no note."""
 LATER = ("PYTHONPATH", "MPLBACKEND")
 """Those of them that it may differ in: `_path` says in what the first may; the program itself sets the other."""
+READ = {name: value for name, value in os.environ.items() if name.startswith(READ_AT_LOAD)}
+"""Such variables as they were before any test: the server has them, whichever test is the first to need it."""
 NUMBER = struct.Struct("=i")
 
 
@@ -124,7 +126,7 @@ class _Server:
     """The process that forks, one for each process of the tests."""
 
     def __init__(self) -> None:
-        self.environment = dict(os.environ)
+        others = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_LOAD)}
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -132,7 +134,7 @@ class _Server:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**self.environment, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
+                env={**others, **READ, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
             )
         atexit.register(self.close)
 
@@ -152,7 +154,7 @@ def _server() -> _Server:
 
 
 def _python_path() -> str:
-    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *_folders(dict(os.environ))])
+    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *_folders(READ)])
 
 
 def _folders(environment: dict[str, str]) -> list[str]:
@@ -163,12 +165,11 @@ def _can_be_a_fork(environment: dict[str, str]) -> bool:
     if sys.platform != "linux":
         return False
     names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_LOAD)}
-    before = _server().environment
-    if any(environment.get(name) != before.get(name) for name in names.difference(LATER)):
+    if any(environment.get(name) != READ.get(name) for name in names.difference(LATER)):
         return False
-    if environment.get("MPLBACKEND", "agg") != before.get("MPLBACKEND", "agg"):
+    if environment.get("MPLBACKEND", "agg") != READ.get("MPLBACKEND", "agg"):
         return False
-    added = _added(environment, before)
+    added = _added(environment, READ)
     return added is not None and all(
         file.name == "sitecustomize.py" for folder in added for file in Path(folder).glob("*.py")
     )
