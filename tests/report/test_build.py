@@ -230,9 +230,11 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 from tests.report.frames import Truth, make_study
+from tests.report.sketches import sketches
 from study.report import Joined, build_report
 study = make_study(Truth({{("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}}))
-print(build_report(Joined("s", study.runs, study.curves, study.trials), Path({str(tmp_path / "out")!r})))
+with sketches():
+    print(build_report(Joined("s", study.runs, study.curves, study.trials), Path({str(tmp_path / "out")!r})))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -283,6 +285,7 @@ def drawn(runs, curves, folder, style="house"):
     return draw_variant(Joined("s", runs, curves, pd.DataFrame()), variant, folder, style)
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize("case", ["plain only", "one seed", "one depth", "diverged", "very deep", "vgg", "no test"])
 def test_every_figure_is_drawn(case, tmp_path):
     pair = make_study(PAIR)
@@ -309,8 +312,6 @@ def test_every_figure_is_drawn(case, tmp_path):
     for picture in pictures.values():
         assert "nan" not in picture.caption + picture.alt
         assert picture.files == tuple(f"figures/{picture.name}.{kind}" for kind in ("png", "svg", "pdf", "csv"))
-        for kind in ("png", "svg", "pdf"):
-            assert (tmp_path / f"{picture.name}.{kind}").stat().st_size > 1000
         assert len(pd.read_csv(tmp_path / f"{picture.name}.csv")) > 0
 
 
@@ -360,12 +361,14 @@ def test_two_variants_have_figures_of_their_own(tmp_path):
     assert next(iter(pictures.values())).variant.startswith("width=2")
 
 
-def test_the_same_frames_give_the_same_bytes(digits, tmp_path):
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    study = make_study(PAIR)
     for folder in ("a", "b"):
-        drawn(digits.runs, digits.curves, tmp_path / folder)
-    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+        drawn(study.runs, study.curves, tmp_path / folder)
+    files = sorted((tmp_path / "a").iterdir())
     assert len(files) == 20
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+    assert all(path.read_bytes() == (tmp_path / "b" / path.name).read_bytes() for path in files)
+    assert all(path.stat().st_size > 1000 for path in files if path.suffix != ".csv")
 
 
 def vars_of(study):
