@@ -16,7 +16,7 @@ from tests.launch.processes import Launcher, records, wait_for, workers
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 400, test_limit: 100}
-recipe: {epochs: 40, batch_size: 32, lr: 0.05, precision: fp32}
+recipe: {epochs: 30, batch_size: 32, lr: 0.05, precision: fp32}
 grid: {net: [plain-8, resnet-8], seed: 0}
 """
 WITHIN = 15.0
