@@ -57,10 +57,11 @@ def _settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def run_study(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in a folder, as a user does."""
+def run_study(folder: Path, *words: str, hook: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a folder, as a user does; `hook` is for `tests.forks.start`."""
     process = start(
         words,
+        hook=hook,
         cwd=folder,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

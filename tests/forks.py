@@ -15,24 +15,21 @@ import runpy
 import select
 import signal
 import socket
-import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 import traceback
 import warnings
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from multiprocessing import forkserver, util
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from sqlalchemy import Engine, NullPool, create_engine
-
 import study
+from tests import databases
 
 LOADED = (
     "alembic.command",
@@ -51,6 +48,8 @@ READ_AT_LOAD = ("PYTHON", "MPL", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "LD_", "L
 """Beginnings of the names of variables of which a fork would take no note."""
 LATER = ("PYTHONPATH", "MPLBACKEND")
 """Those of them that it may differ in: `_path` says in what the first may; the program itself sets the other."""
+READ = {name: value for name, value in os.environ.items() if name.startswith(READ_AT_LOAD)}
+"""Such variables as they were before any test: the server has them, whichever test is the first to need it."""
 NUMBER = struct.Struct("=i")
 
 
@@ -127,7 +126,7 @@ class _Server:
     """The process that forks, one for each process of the tests."""
 
     def __init__(self) -> None:
-        self.environment = dict(os.environ)
+        others = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_LOAD)}
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -135,7 +134,7 @@ class _Server:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**self.environment, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
+                env={**others, **READ, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
             )
         atexit.register(self.close)
 
@@ -155,7 +154,7 @@ def _server() -> _Server:
 
 
 def _python_path() -> str:
-    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *_folders(dict(os.environ))])
+    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *_folders(READ)])
 
 
 def _folders(environment: dict[str, str]) -> list[str]:
@@ -166,12 +165,11 @@ def _can_be_a_fork(environment: dict[str, str]) -> bool:
     if sys.platform != "linux":
         return False
     names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_LOAD)}
-    before = _server().environment
-    if any(environment.get(name) != before.get(name) for name in names.difference(LATER)):
+    if any(environment.get(name) != READ.get(name) for name in names.difference(LATER)):
         return False
-    if environment.get("MPLBACKEND", "agg") != before.get("MPLBACKEND", "agg"):
+    if environment.get("MPLBACKEND", "agg") != READ.get("MPLBACKEND", "agg"):
         return False
-    added = _added(environment, before)
+    added = _added(environment, READ)
     return added is not None and all(
         file.name == "sitecustomize.py" for folder in added for file in Path(folder).glob("*.py")
     )
@@ -306,31 +304,6 @@ def run(what: Any) -> NoReturn:
         os._exit(code)
 
 
-def _copy_tables() -> None:
-    """Let forks copy MLflow's tables, which its migrations take seconds to make."""
-    from mlflow.store.db import utils
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "new.db"
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        make = utils._initialize_tables
-        make(engine)
-        made = sqlite3.connect(":memory:", check_same_thread=False)
-        with closing(sqlite3.connect(path)) as file:
-            file.backup(made)
-
-    def copy(engine: Engine) -> None:
-        if engine.dialect.name != "sqlite":
-            make(engine)
-            return
-        with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):
-            made.backup(connection.driver_connection)
-            return
-        make(engine)  # where a copy fails, on a full disk say, the program meets what MLflow raises
-
-    utils._initialize_tables = copy
-
-
 def main() -> NoReturn:
     """Load everything, then fork."""
     line = socket.socket(fileno=int(sys.argv[1]))
@@ -339,7 +312,7 @@ def main() -> NoReturn:
         import_module(name)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    _copy_tables()
+    databases.copy_tables()
     warnings.filterwarnings(
         "ignore", "This process", DeprecationWarning
     )  # of threads that libraries have: they heed forks

@@ -78,7 +78,7 @@ def test_code_of_a_tests_own_is_loaded_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["MPLBACKEND", "PYTHONHASHSEED", "OMP_NUM_THREADS", "PYTHONPATH"])
 def test_what_is_read_at_load_takes_a_real_interpreter(tmp_path: Path, name: str) -> None:
     (tmp_path / "torch.py").touch()
-    value = {"MPLBACKEND": "svg", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}.get(name, "1")
+    value = {"MPLBACKEND": "svg", "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}.get(name, "2")
     with start(("--version",), env={**os.environ, name: value}, stdout=subprocess.PIPE, text=True) as process:
         assert not isinstance(process, Fork)
         assert process.communicate(timeout=300)[0].startswith("study ")

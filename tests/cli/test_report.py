@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from study.events import Epoch
 from study.track import tags as tag
 from study.track.store import Store
 from study.track.uri import Unreachable
+from tests.report.sketches import sketches
 
 module = importlib.import_module("study.track.snapshot")
 
@@ -26,6 +27,12 @@ SIZES = {"dataset": "digits", "lr": 0.1, "iterations_per_epoch": 10, "total_iter
          "test_images": 300, "classes": 10, "parameters": 1000, "multiply_adds": 1000}  # fmt: skip
 NETS = (("plain", 8, "plain-8", 1.0), ("plain", 20, "plain-20", 9.0), ("residual", 8, "resnet-8", 1.0),
         ("residual", 20, "resnet-20", 1.1))  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _sketched() -> Iterator[None]:
+    with sketches():
+        yield
 
 
 @pytest.fixture(autouse=True)

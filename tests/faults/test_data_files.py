@@ -13,7 +13,7 @@ from tests.launch.processes import Launcher, uri, wait_for
 GRID = """
 name: g
 dataset: {name: image-folder, root: data}
-recipe: {epochs: 40, batch_size: 32, lr: 0.05, precision: fp32}
+recipe: {epochs: 12, batch_size: 32, lr: 0.05, precision: fp32}
 grid: {net: plain-8, seed: 0}
 """
 
@@ -23,15 +23,15 @@ pytestmark = pytest.mark.slow
 def test_images_cut_short_under_a_run(tmp_path: Path) -> None:
     """The worker is killed by the system; the next finds the damage, decodes the images again, and the run goes on."""
     random = np.random.default_rng(0)
-    for split, count in (("train", 200), ("test", 40)):
+    for split, count in (("train", 100), ("test", 20)):
         for name in ("a", "b"):
             folder = tmp_path / "data" / split / name
             folder.mkdir(parents=True)
             for i in range(count):
-                pixels = random.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i}.png")
     (tmp_path / "g.yaml").write_text(GRID)
-    launcher = Launcher(tmp_path, "launcher", "--checkpoint-every", "1")
+    launcher = Launcher(tmp_path, "launcher", "--checkpoint-every", "0")
     wait_for(lambda: any((tmp_path / "mlruns" / ".checkpoints" / "g").glob("*/checkpoint.pt")))
     images = next((tmp_path / "cache").rglob("images.npy"))
     os.truncate(images, 5000)

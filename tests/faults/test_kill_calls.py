@@ -19,7 +19,7 @@ recipe: {epochs: 2, batch_size: 30, lr: tune, precision: fp32}
 tune: {trials: 3, shared: 2, low: 0.01, high: 0.1, pruner: halving}
 grid: {net: plain-8, seed: [0]}
 """
-FEW = 10
+FEW = 6
 """Moments that are tried by default; all of them with STUDY_KILL_CALLS=all."""
 WORDS = ("run", "--grid", "g.yaml", "--workers", "1")
 

@@ -14,7 +14,7 @@ from tests.launch.processes import Launcher, workers
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 12, batch_size: 16, lr: tune, augment: crop-flip, precision: fp32, evaluate_every: 20}
+recipe: {epochs: 8, batch_size: 16, lr: tune, augment: crop-flip, precision: fp32, evaluate_every: 20}
 tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
 grid:
   architecture: [plain, residual]
@@ -41,7 +41,7 @@ def disturb(folder: Path, draw: random.Random, limit: int) -> int:
         starts += 1
         launcher = Launcher(folder, f"launcher {starts}", *WORDS)
         while kills < limit and launcher.process.poll() is None:
-            time.sleep(draw.uniform(0.1, 3.0))
+            time.sleep(draw.uniform(0.1, 2.0))
             target = draw.choice(TARGETS)
             alive = workers(launcher.process)
             if launcher.process.poll() is not None or (target == "worker" and not alive):
@@ -65,7 +65,7 @@ def test_killed_at_random_and_started_again(
     undisturbed: Path, tmp_path: Path, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """As many grids as it takes; each must be whole."""
-    wanted, done, grids = injections(8, "STUDY_KILLS"), 0, 0
+    wanted, done, grids = injections(6, "STUDY_KILLS"), 0, 0
     draw = random.Random(wanted)
     while done < wanted:
         folder = tmp_path / f"grid {grids}"

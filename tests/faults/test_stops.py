@@ -16,8 +16,8 @@ from tests.launch.processes import Launcher, records, wait_for, workers
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 400, test_limit: 100}
-recipe: {epochs: 60, batch_size: 32, lr: 0.05, precision: fp32}
-grid: {net: [plain-14, resnet-14], seed: 0}
+recipe: {epochs: 30, batch_size: 32, lr: 0.05, precision: fp32}
+grid: {net: [plain-8, resnet-8], seed: 0}
 """
 WITHIN = 15.0
 """Seconds that a stop may take: ten where the machine has nothing else to do, but tests share it."""
@@ -41,7 +41,7 @@ def steps(folder: Path) -> list[int]:
 def at_work(folder: Path) -> Launcher:
     """Start the grid; return when both nets train."""
     (folder / "g.yaml").write_text(GRID)
-    launcher = Launcher(folder, "launcher", "--workers", "2", "--checkpoint-every", "2")
+    launcher = Launcher(folder, "launcher", "--workers", "2", "--checkpoint-every", "0.5")
     wait_for(lambda: len(checkpoints(folder)) == 2)
     assert launcher.process.poll() is None, launcher.messages.read_text()
     return launcher

@@ -14,8 +14,8 @@ FINALS = ["net", "seed", "final_train_error", "final_train_loss", "final_test_er
 SHORT = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 40, batch_size: 16, lr: tune, precision: fp32}
-tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
+recipe: {epochs: 16, batch_size: 16, lr: tune, precision: fp32}
+tune: {trials: 2, sampler: none, low: 0.01, high: 0.1, confirm: 0}
 grid: {net: [plain-8, resnet-8], seed: [0, 1]}
 """
 """A grid in which faults are injected."""

@@ -82,12 +82,16 @@ STARTED: list["Launcher"] = []
 class Launcher:
     """A `study run` in the background, whose messages can be read while it runs."""
 
-    def __init__(self, folder: Path, name: str, *words: str, messages: Path | None = None) -> None:
-        """Start it on `g.yaml` with one worker; what it says goes to a file in `folder`, or in `messages`."""
+    def __init__(self, folder: Path, name: str, *words: str, messages: Path | None = None, hook: str = "") -> None:
+        """Start it on `g.yaml` with one worker; what it says goes to a file in `folder`, or in `messages`.
+
+        `hook` is for `tests.forks.start`.
+        """
         self.messages = (messages or folder) / f"{name}.txt"
         with self.messages.open("w") as out:
             self.process = start(
                 ("run", "--grid", "g.yaml", "--workers", "1", *words),
+                hook=hook,
                 cwd=folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,

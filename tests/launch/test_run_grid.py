@@ -16,11 +16,11 @@ from tests.launch.processes import uri, workers
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 400, test_limit: 100}
-recipe: {epochs: 8, batch_size: 32, lr: tune, augment: crop-flip, precision: fp32}
-tune: {trials: 2, sampler: none, low: 0.01, high: 0.1}
+recipe: {epochs: 4, batch_size: 32, lr: tune, augment: crop-flip, precision: fp32}
+tune: {trials: 2, sampler: none, low: 0.01, high: 0.1, confirm: 0}
 grid:
   architecture: [plain, residual]
-  depth: [14]
+  depth: [8]
   seed: [0, 1]
 """
 CURVE = ["architecture", "depth", "seed", "step", "train_error", "train_loss", "test_error", "test_loss", "lr"]

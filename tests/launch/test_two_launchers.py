@@ -3,6 +3,7 @@
 import re
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,23 +12,30 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from study.launch.scheduler.lease import Leases
 from study.track.frames import load_curves, load_runs, load_trials
 from tests.launch.processes import Launcher, records, uri, wait_for
 
 GRID = """
 name: g
 dataset: {name: digits, train_limit: 300, test_limit: 100}
-recipe: {epochs: 16, batch_size: 32, lr: tune, precision: fp32}
+recipe: {epochs: 10, batch_size: 32, lr: tune, precision: fp32}
 tune: {trials: 3, seeds: 2, low: 0.01, high: 1.0, pruner: none, confirm: 0}
 grid:
   architecture: [plain]
   depth: [8]
   seed: [0, 1, 2]
 """
-Start = Callable[[], Launcher]
+Start = Callable[..., Launcher]
+LOOK_SECONDS = 8
 WAITING = "waiting: another `study run` is at work on all that is left"
 
 pytestmark = pytest.mark.slow
+
+
+def renew_sooner(_: str) -> None:
+    """Let this process look at its leases after eight seconds, not thirty."""
+    Leases.__init__.__kwdefaults__["seconds"] = 4 * LOOK_SECONDS
 
 
 @pytest.fixture
@@ -41,8 +49,8 @@ def launch(folder: Path) -> Iterator[Start]:
     """Return what starts a launcher, which doesn't outlive the test."""
     launchers: list[Launcher] = []
 
-    def start() -> Launcher:
-        launchers.append(Launcher(folder, f"launcher {len(launchers)}"))
+    def start(hook: str = "") -> Launcher:
+        launchers.append(Launcher(folder, f"launcher {len(launchers)}", hook=hook))
         return launchers[-1]
 
     yield start
@@ -95,9 +103,9 @@ def test_a_study_whose_trials_have_seeds(undisturbed: Path) -> None:
         assert search["chosen"].sum() == 2
 
 
-def one_at_work_and_one_waiting(launch: Start) -> tuple[Launcher, Launcher]:
+def one_at_work_and_one_waiting(launch: Start, hook: str = "") -> tuple[Launcher, Launcher]:
     """Begin two on one net: its search can be done by one of them only."""
-    launchers = [launch(), launch()]
+    launchers = [launch(hook), launch(hook)]
     wait_for(lambda: any(launcher.says(WAITING) or launcher.process.poll() is not None for launcher in launchers))
     at_work, waiting = sorted(launchers, key=lambda launcher: launcher.says(WAITING))
     waiting.until_it_says(WAITING)
@@ -131,16 +139,17 @@ def in_a_trial(folder: Path) -> bool:
     return any(record.kind == "trial" and record.status == "RUNNING" for record in records(folder))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs forks")
 def test_one_that_was_suspended_leaves_what_was_taken_over(folder: Path, undisturbed: Path, launch: Start) -> None:
     """A laptop that sleeps, a stopped job: its leases run out, another does the work, it wakes up and ends well."""
-    first, second = one_at_work_and_one_waiting(launch)
+    first, second = one_at_work_and_one_waiting(launch, "tests.launch.test_two_launchers:renew_sooner")
     suspend(folder, first)
     stopped = time.monotonic()
     with closing(sqlite3.connect(folder / "optuna.db", timeout=60)) as database, database:
         database.execute("UPDATE study_leases SET until = 0")  # as if two minutes had gone by
     said = second.end()
     assert done_by(said)[0] == 3
-    time.sleep(max(0.0, stopped + 31 - time.monotonic()))  # leases are looked at every thirty seconds
+    time.sleep(max(0.0, stopped + LOOK_SECONDS + 1 - time.monotonic()))
     first.process.send_signal(signal.SIGCONT)
     said = first.end()
     assert "left to another `study run`, which took it over" in said

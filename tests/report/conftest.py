@@ -1,6 +1,9 @@
+from collections.abc import Iterator
+
 import pytest
 
 from .frames import Study, Truth, make_study
+from .sketches import sketches
 
 DIGITS = Truth({
     ("plain", 8): (0.0, 0.02), ("plain", 20): (0.0, 0.03), ("plain", 32): (0.3, 0.15), ("plain", 56): (32.0, 1.5),
@@ -32,3 +35,17 @@ def digits() -> Study:
 def paper() -> Study:
     """The range of the paper's Figure 6."""
     return make_study(PAPER)
+
+
+@pytest.fixture
+def sketched() -> Iterator[None]:
+    """Figures are sketches in this test."""
+    with sketches():
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_sketched() -> Iterator[None]:
+    """Figures are sketches in all tests of this file."""
+    with sketches():
+        yield

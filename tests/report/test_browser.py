@@ -11,8 +11,8 @@ import pytest
 from study.report import Joined, build_report
 
 from .data import make_record
-from .frames import unfinish
-from .test_page import BAD, PROVENANCE
+from .frames import make_study, unfinish
+from .test_page import BAD, PROVENANCE, SMALL
 
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
@@ -40,10 +40,11 @@ def reports(digits, tmp_path_factory):
     frames = study.runs, study.curves, study.trials
     record = make_record(classes=(BAD, "dog"), skipped=[(BAD, BAD)])
     build_report(Joined("digits", *frames, words=PROVENANCE, datasets=(record,)), folder / "one")
+    small = unfinish(make_study(SMALL), "resnet-8 seed 2", "running")
     both = [
         pd.concat([frame.assign(variant=variant, run_id=frame["run_id"].str[:-1] + str(i))
                    for i, variant in enumerate(("width=1", BAD))], ignore_index=True)
-        for frame in frames
+        for frame in (small.runs, small.curves, small.trials)
     ]  # fmt: skip
     build_report(Joined(BAD, *both, words=PROVENANCE | {BAD: BAD}, datasets=(record,)), folder / "several")
     return folder

@@ -10,6 +10,8 @@ from study.statistics.welch import difference, difference_in_differences
 from tests.report.frames import Truth
 from tests.report.studies import TRUTH, Loaded, loaded, shifted
 
+pytestmark = pytest.mark.usefixtures("all_sketched")
+
 TRAIN = "final_train_error"
 
 

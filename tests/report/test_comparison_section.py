@@ -1,9 +1,13 @@
 import json
 
+import pytest
+
 from study.report import build_report, compare_runs, conclusions, join
 from tests.report.frames import Truth
 from tests.report.studies import Loaded, loaded, shifted
 from tests.report.test_build import Page
+
+pytestmark = pytest.mark.usefixtures("all_sketched")
 
 
 def build(tmp_path, a: Loaded, b: Loaded):

@@ -7,6 +7,8 @@ from .data import make_record, make_table
 from .frames import Truth, make_study
 from .test_build import Page
 
+pytestmark = pytest.mark.usefixtures("all_sketched")
+
 STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}, trials=0))
 
 

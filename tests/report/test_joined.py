@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from study.report import build_report, join
 from study.verdict.comparison import shared_runs
@@ -57,6 +58,7 @@ def test_equal_keys_are_one_training():
     assert shared_runs(join([A, B], "").runs) == 0
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_page_of_several(tmp_path):
     joined = join([A, B], "study report --experiment a --experiment b")
     index = build_report(joined, tmp_path / "out")

@@ -14,6 +14,8 @@ from .data import make_record
 from .frames import Truth, make_study, unfinish
 from .test_build import Page
 
+pytestmark = pytest.mark.usefixtures("all_sketched")
+
 BAD = '"><img src=x onerror="alert(1)">javascript:alert(1)<script>alert(2)</script>'
 SMALL = Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("residual", 8): (1, 0.1), ("residual", 20): (1, 0.1)})
 PROVENANCE = {

@@ -115,6 +115,7 @@ def test_what_an_axis_varies_is_not_told(runs: pd.DataFrame) -> None:
     )
 
 
+@pytest.mark.usefixtures("sketched")
 def test_page_and_verdict_tell_it(runs: pd.DataFrame, tmp_path: Path) -> None:
     mixed = changed(runs, "plain-20 seed 1", precision="bf16")
     page = build_report(Joined("s", mixed, STUDY.curves, STUDY.trials), tmp_path / "s")

@@ -10,6 +10,8 @@ from study.verdict import Rule
 
 from .frames import Truth, make_study, make_trial
 
+pytestmark = pytest.mark.usefixtures("all_sketched")
+
 NETS = [("plain", 8), ("plain", 20), ("residual", 8), ("residual", 20)]
 ERRORS = {
     ("plain", 8): {0.001: 5.0, 0.01: 1.0, 0.1: 1.5, 1.0: 30.0}, ("plain", 20): {0.001: 40.0, 0.01: 5.0, 0.1: 1.0},

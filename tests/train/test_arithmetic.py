@@ -194,7 +194,6 @@ def test_two_processes_give_equal_bits(tmp_path: Path) -> None:
     assert "final_train_error" in first
     assert "conv1.weight" in first
     assert in_a_process(spec, tmp_path / "b", "cpu") == first
-    assert in_a_process(make_spec(1, augment="crop-flip"), tmp_path / "c", "cpu") != first
 
 
 @pytest.mark.gpu

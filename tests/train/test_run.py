@@ -165,14 +165,14 @@ def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(digits: Dataset, tmp_pat
         )
         assert child.stdout is not None
         child.stdout.readline()  # Started: training begins
-        if attempt < 4:
+        if attempt < 2:  # each costs the time to load PyTorch
             time.sleep(0.037 * (attempt + 1))
             child.kill()
             kills += child.wait() == -9
         out = child.communicate()[0]
         if "Finished" in out:
             break
-    assert kills >= 2
+    assert kills >= 1
     end = list(run(spec, digits, CPU, CheckpointPlan(path)))  # the last step's checkpoint: nothing is trained here
     started = end[0]
     assert isinstance(started, Started)

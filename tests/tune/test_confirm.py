@@ -80,8 +80,7 @@ def test_they_run_side_by_side_and_count(tmp_path: Path) -> None:
     assert (search.left, search.done) == (0, True)
 
 
-@pytest.mark.parametrize("sampler", ["none", "bisect"])
-@pytest.mark.parametrize("bottom", [0.03, 30.0])
+@pytest.mark.parametrize(("sampler", "bottom"), [("bisect", 0.03), ("none", 30.0)])
 def test_a_search_stopped_at_any_time_is_the_same(tmp_path: Path, sampler: str, bottom: float) -> None:
     """Also where its bottom lies outside, so that it widens before."""
     tune = TUNE.model_copy(update={"sampler": sampler, "confirm": 3, "confirm_seeds": 2})
