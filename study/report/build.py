@@ -196,7 +196,11 @@ def _verdict_record(
         "counted": list(c.counted(runs)["run_id"]),
         "excluded": [run._asdict() for run in c.excluded(runs)],
         "protocols": [
-            {"id": protocol.id, "runs": len(protocol.keys), **protocol.model_dump(mode="json", exclude={"keys"})}
+            {
+                "id": protocol.id,
+                "runs": len(protocol.keys),
+                **protocol.model_dump(mode="json", exclude={"keys", "ended"}),
+            }
             for protocol in study.protocols
         ],
         "verdicts": [asdict(verdict) for verdict in verdicts],

@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def protocol(*changes: str, results: int = 0, fingerprint: str = "f") -> Protocol:
-    return Protocol.of(parse_grid(GRID, "s.yaml", changes), fingerprint, NOON, results)
+    return Protocol.of(parse_grid(GRID, "s.yaml", changes), fingerprint, NOON, [f"{n:020x}" for n in range(results)])
 
 
 def test_holds_every_run_and_bound() -> None:
