@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -44,8 +44,11 @@ class Protocol(BaseModel):
     """Whose it is, on a page of several studies."""
 
     @classmethod
-    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: Collection[str]) -> "Protocol":
-        """Return the protocol of a grid on data with this fingerprint; `results` are the planned keys of results."""
+    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: Mapping[str, str]) -> "Protocol":
+        """Return the protocol of a grid on data with this fingerprint.
+
+        `results` are the keys of runs that have a result, with the keys that they were planned by.
+        """
         searched = any(spec.recipe.lr == "tune" for spec in grid.points)
         keys = {short_key(spec.run_key(fingerprint)) for spec in grid.points}
         return cls(
@@ -59,7 +62,7 @@ class Protocol(BaseModel):
             seeds=tuple(grid.all_seeds),
             search=_digest(grid.tune.model_dump(mode="json", exclude={"storage"})) if searched else "",
             keys=tuple(sorted(keys)),
-            ended=tuple(sorted(keys & {short_key(key) for key in results})),
+            ended=tuple(sorted(keys & set(map(short_key, (*results, *results.values()))))),
         )
 
     @property

@@ -3,11 +3,12 @@
 A run belongs to the last protocol that names it of those from before the first result, else to the oldest that was
 stored before it ended. A verdict is exploratory where runs that it counts were added after results were there or took
 the place of others, where results that were planned are missing (a study that is stopped early was looked at too), and
-where the rule or the settings of the search are other than those that were set. p-values of an exploratory verdict
+where the rule or the settings of the search are other than those that were set. A run has two keys, by which a grid
+names it that searches its rate or gives it. p-values of an exploratory verdict
 aren't adjusted for the look in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -38,7 +39,7 @@ def exploratory(
     own = [protocol for protocol in protocols if _is_of(protocol, str(counted["variant"].iloc[0]))]
     if any(protocol.study for protocol in own):
         runs = runs[[_is_of(own[0], str(variant)) for variant in runs["variant"]]]
-    owners = _owners(counted["planned_key"].map(short_key), own)
+    owners = _owners(counted, own)
     involved = [protocol for protocol in own if protocol in owners]
     return (
         *_added(counted, owners, involved),
@@ -52,14 +53,20 @@ def _is_of(protocol: Protocol, variant: str) -> bool:
     return not protocol.study or is_of_study(variant, protocol.study)
 
 
-def _owners(keys: Iterable[str], protocols: Sequence[Protocol]) -> list[Protocol | None]:
-    """Return the protocol of each run, by its short key; None where it has none."""
-    owners: dict[str, Protocol] = {}
-    for protocol in protocols:
-        for key in set(protocol.keys) - set(protocol.ended):
-            if key not in owners or not protocol.results:
-                owners[key] = protocol
-    return [owners.get(key) for key in keys]
+def _keys(runs: pd.DataFrame) -> list[set[str]]:
+    """Return the short keys of each run: as it was planned, and with the rate that it has."""
+    return [set(map(short_key, keys)) for keys in runs[["planned_key", "run_key"]].astype(str).to_numpy()]
+
+
+def _owners(runs: pd.DataFrame, protocols: Sequence[Protocol]) -> list[Protocol | None]:
+    """Return the protocol of each run; None where it was in none before it ended."""
+    named = [(protocol, set(protocol.keys), set(protocol.ended)) for protocol in protocols]
+    owners: list[Protocol | None] = []
+    for keys in _keys(runs):
+        naming = [protocol for protocol, planned, ended in named if keys & planned and not keys & ended]
+        beforehand = [protocol for protocol in naming if not protocol.results]
+        owners.append(beforehand[-1] if beforehand else next(iter(naming), None))
+    return owners
 
 
 def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Sequence[Protocol]) -> list[str]:
@@ -74,9 +81,11 @@ def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Seque
 
 def _replacing(counted: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """Name the nets of which earlier results, from other settings or data, are left out for those that count."""
-    ended = runs.loc[runs["outcome"].isin(ENDED), [*CELL, "planned_key"]]
+    ended = runs.loc[runs["outcome"].isin(ENDED), [*CELL, "planned_key", "run_key"]]
     both = counted.merge(ended, on=CELL, suffixes=("", "_other"))
-    replacing = both[both["planned_key"] != both["planned_key_other"]].drop_duplicates(CELL)
+    replacing = both[
+        (both["planned_key"] != both["planned_key_other"]) & (both["run_key"] != both["run_key_other"])
+    ].drop_duplicates(CELL)
     if replacing.empty:
         return []
     take = "takes" if len(replacing) == 1 else "take"
@@ -108,7 +117,7 @@ def _changed(
 
 def _missing(runs: pd.DataFrame, involved: Sequence[Protocol]) -> list[str]:
     planned = {key for protocol in involved for key in protocol.keys}
-    done = {short_key(str(key)) for key in runs.loc[runs["outcome"].isin(ENDED), "planned_key"]}
+    done = set().union(*_keys(runs[runs["outcome"].isin(ENDED)]))
     left = len(planned - done)
     return [f"{left:,} of {len(planned):,} planned runs {'has' if left == 1 else 'have'} no result"] if left else []
 

@@ -99,13 +99,16 @@ def test_results_of_other_settings_that_were_replaced(digits: Study) -> None:
     again = digits.runs.assign(
         start_time=digits.runs["start_time"] + pd.Timedelta(days=1),
         planned_key=[f"x{key}" for key in digits.runs["planned_key"]],
+        run_key=[f"x{key}" for key in digits.runs["run_key"]],
         run_id=[f"x{key}" for key in digits.runs["run_id"]],
     )
     protocols = make_protocol(digits.runs), make_protocol(again, hour=4, results=24)
     (reason,) = reasons(pd.concat([digits.runs, again], ignore_index=True), *protocols)
     assert reason.startswith("24 runs (plain-8, ")
     assert reason.endswith(" take the place of earlier results from other settings or data")
-    probed = again.assign(planned_key=digits.runs["planned_key"])  # the same training, for a further probe
+    probed = again.assign(
+        planned_key=digits.runs["planned_key"], run_key=digits.runs["run_key"]
+    )  # the same training, for a further probe
     assert reasons(pd.concat([digits.runs, probed], ignore_index=True), protocols[0]) == ()
 
 
@@ -129,3 +132,16 @@ def test_each_study_of_a_page_has_its_own_protocols() -> None:
     assert first.exploratory[0].endswith("were in no protocol before they ended")
     assert first.exploratory[1:] == ("a smallest effect of 0.5 was set, and 0.2 is applied",)
     assert second.exploratory == ()
+
+
+def test_a_grid_that_gives_the_rate_goes_on_with_runs_that_another_tuned(digits: Study) -> None:
+    """Its keys are those of the runs; what was begun before keeps the keys that it was planned by."""
+    runs = digits.runs.assign(run_key=[f"{i:08d}" for i in range(len(digits.runs))])
+    tuned = make_protocol(runs)
+    given = make_protocol(runs.assign(planned_key=runs["run_key"]), hour=1)
+    runs.loc[runs["seed"] == 2, "planned_key"] = runs["run_key"]  # begun by the second
+    assert reasons(runs, tuned, given) == ()
+    late = given.model_copy(update={"results": 16, "ended": tuple(runs.loc[runs["seed"] < 2, "run_key"])})
+    added = reasons(runs, tuned, late)[0]
+    assert added.startswith("8 runs (plain-8, ")
+    assert added.endswith("were added on 2026-11-27, after 16 results")
