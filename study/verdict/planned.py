@@ -71,7 +71,7 @@ def _owners(runs: pd.DataFrame, protocols: Sequence[Protocol]) -> list[Protocol 
 
 def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Sequence[Protocol]) -> list[str]:
     """Name the runs that no protocol has, and those of a later protocol than others of the same verdict."""
-    reasons = [_runs(counted, owners, None, "in no protocol before they ended")] if None in owners else []
+    reasons = [_runs(counted, owners, None, "in no protocol by the end of training")] if None in owners else []
     for later in involved[1:]:
         if later.results:
             when = f"added on {later.at:%Y-%m-%d}, after {with_noun(later.results, 'result')}"

@@ -55,7 +55,7 @@ def test_another_grid_of_the_same_study_changes_nothing(digits: Study) -> None:
 
 def test_runs_of_no_protocol(digits: Study) -> None:
     most = digits.runs[digits.runs["name"] != "plain-8 seed 0"]
-    assert reasons(digits.runs, make_protocol(most)) == ("1 run (plain-8) was in no protocol before they ended",)
+    assert reasons(digits.runs, make_protocol(most)) == ("1 run (plain-8) was in no protocol by the end of training",)
 
 
 def test_planned_runs_without_a_result(digits: Study) -> None:
@@ -87,7 +87,7 @@ def test_a_protocol_that_was_stored_after_its_results(digits: Study) -> None:
     late = make_protocol(digits.runs, hour=5, results=24, ended=keys)
     (reason,) = reasons(digits.runs, late)
     assert reason.startswith("24 runs (plain-8, ")
-    assert reason.endswith(" were in no protocol before they ended")
+    assert reason.endswith(" were in no protocol by the end of training")
     more = pd.concat([digits.runs, digits.runs.assign(seed=lambda runs: runs["seed"] + 3)], ignore_index=True)
     more["planned_key"] = [f"{i:08d}" for i in range(len(more))]
     first = more[more["seed"] < 3]
@@ -129,7 +129,7 @@ def test_each_study_of_a_page_has_its_own_protocols() -> None:
     early = make_protocol(b.runs, smallest_effect=0.2)
     page = join([replace(a, provenance=Made({}, (late,))), replace(b, provenance=Made({}, (early,)))], "study report")
     first, second = judge(page.runs, page.rule, page.trials, page.protocols)
-    assert first.exploratory[0].endswith("were in no protocol before they ended")
+    assert first.exploratory[0].endswith("were in no protocol by the end of training")
     assert first.exploratory[1:] == ("a smallest effect of 0.5 was set, and 0.2 is applied",)
     assert second.exploratory == ()
 
