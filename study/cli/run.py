@@ -163,23 +163,29 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
 
 
 def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
-    """Say which rise of training error so many seeds show, by the spread of the runs that are done if there are any."""
+    """Say which rise of training error in plain nets so many seeds show, by the spread of the runs done if any are."""
     from study.statistics.multiplicity import SEQUENCE_SHARE
     from study.statistics.power import detectable
     from study.verdict.rule import ALPHA
 
-    cells = [cell for cell in plan.cells if cell.specs[0].recipe.budget == 1]
+    plain = [cell for cell in plan.cells if cell.kind[1] == "plain" and cell.specs[0].recipe.budget == 1]
+    depths = {kind: len([cell for cell in plain if cell.kind == kind]) for kind in {cell.kind for cell in plain}}
+    cells = [cell for cell in plain if depths[cell.kind] > 1]
+    if not cells:
+        return "no two plain nets differ in depth alone, so there will be no verdict on it"
     seeds = min(len(cell.specs) for cell in cells)
     if seeds < 2:
         return "one seed a net gives numbers without a verdict: two or more are needed"
-    factor = detectable(seeds, ALPHA * SEQUENCE_SHARE)
+    several = max(depths.values()) > 2
+    steady = "that grows with every depth " if several else ""
+    factor = detectable(seeds, ALPHA * (SEQUENCE_SHARE if several else 1))
     errors = [[run.metrics[FINALS[0]] for run in cell.done if FINALS[0] in run.metrics] for cell in cells]
     variances = [statistics.variance(cell) for cell in errors if len(cell) > 1]
     spread = math.sqrt(statistics.fmean(variances)) if variances else 1.0
     where = f"spread by {spread:.2g} points as the runs that are done" if variances else "of a net spread by 1 point"
     return (
-        f"with {seeds} seeds a net, a rise of {grid.smallest_effect + factor * spread:.2g} points is shown in 80% of "
-        f"studies if seeds {where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
+        f"with {seeds} seeds a net, a rise of {grid.smallest_effect + factor * spread:.2g} points {steady}is shown in "
+        f"80% of studies if seeds {where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
     )
 
 

@@ -22,6 +22,8 @@ SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "
 """What stands under a key of its own."""
 AXES = ("net", "architecture", "depth", "seed")
 """Axes of a grid that are no field of a recipe."""
+LISTS = ("budgets", "recipe.milestones", "tune.weight_decay", "tune.momentum", "tune.warmup")
+"""Settings that take a list, beside the axes of a grid and the probes, where all do that take a text."""
 RULE_KEYS = ["smallest_effect", "rare_failure"]
 TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", *RULE_KEYS, "budgets", "grid", "include", "exclude"]
 
@@ -190,17 +192,17 @@ def _override(source: Source, setting: str) -> None:
 
 def _full_path(key: str, setting: str) -> str:
     """Return a hint at the section whose field a setting names without it, or at the top key that is meant."""
+    if key in AXES:
+        return f" (did you mean 'grid.{setting}'?)"
     for section, model in SECTIONS.items():
         if key in model.model_fields:
             return f" (did you mean '{section}.{setting}'?)"
-    if key in AXES:
-        return f" (did you mean 'grid.{setting}'?)"
     return nearest(key, TOP_KEYS) or f"; known: {', '.join(TOP_KEYS)}"
 
 
 def _holds_list(keys: list[str]) -> bool:
-    """Whether a setting takes a list, so that `8,20` is one: an axis, the lengths, or the drops of a schedule."""
-    return keys[0] == "grid" or keys in (["budgets"], ["recipe", "milestones"])
+    """Whether a setting takes a list, so that `8,20` is one."""
+    return keys[0] in ("grid", "probes") or ".".join(keys) in LISTS
 
 
 def _is_grid(name: str) -> bool:

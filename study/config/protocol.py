@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,10 @@ RULE_VERSION = 2
 """Of `study.verdict.rule`; raise it when a study could get another status from the same runs."""
 KEY_DIGITS = 8
 """Digits of a run's key that a protocol stores: enough to tell the runs of one study apart."""
+
+
+AFTERWARDS = {"at", "results", "ended", "study"}
+"""Fields of a protocol that a grid doesn't set."""
 
 
 class Protocol(BaseModel):
@@ -34,14 +38,22 @@ class Protocol(BaseModel):
     """Digest of the settings of the learning-rate search; empty where no rate is searched."""
     keys: tuple[str, ...]
     """The first digits of the key of every run, as the grid has it before a search finds its rate."""
+    ended: tuple[str, ...] = ()
+    """Those of `keys` whose runs had a result by then: for them it came too late."""
+    study: str = ""
+    """Whose it is, on a page of several studies."""
 
     @classmethod
-    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: int) -> "Protocol":
-        """Return the protocol of a grid on the data with this fingerprint."""
+    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: Mapping[str, str]) -> "Protocol":
+        """Return the protocol of a grid on data with this fingerprint.
+
+        `results` are the keys of runs that have a result, with the keys that they were planned by.
+        """
         searched = any(spec.recipe.lr == "tune" for spec in grid.points)
+        keys = {short_key(spec.run_key(fingerprint)) for spec in grid.points}
         return cls(
             at=at,
-            results=results,
+            results=len(results),
             rule_version=RULE_VERSION,
             smallest_effect=grid.smallest_effect,
             rare_failure=grid.rare_failure,
@@ -49,13 +61,14 @@ class Protocol(BaseModel):
             nets=tuple(dict.fromkeys(str(spec.net) for spec in grid.points)),
             seeds=tuple(grid.all_seeds),
             search=_digest(grid.tune.model_dump(mode="json", exclude={"storage"})) if searched else "",
-            keys=tuple(sorted(short_key(spec.run_key(fingerprint)) for spec in grid.points)),
+            keys=tuple(sorted(keys)),
+            ended=tuple(sorted(keys & set(map(short_key, (*results, *results.values()))))),
         )
 
     @property
     def id(self) -> str:
         """Digest of all that was set; what is stored under another id was edited."""
-        return _digest(self.model_dump(mode="json", exclude={"at", "results"}))
+        return _digest(self.model_dump(mode="json", exclude=AFTERWARDS))
 
 
 def short_key(run_key: str) -> str:

@@ -58,7 +58,7 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
     figures, runs, smallest = folder / "figures", study.runs, study.rule.smallest_effect
     verdicts = judge(runs, study.rule, study.trials, study.protocols)
-    together = overall(verdicts) if comparison is None else None
+    together = overall(verdicts, runs) if comparison is None else None
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compare_section(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
@@ -199,7 +199,11 @@ def _verdict_record(
         "counted": list(c.counted(runs)["run_id"]),
         "excluded": [run._asdict() for run in c.excluded(runs)],
         "protocols": [
-            {"id": protocol.id, "runs": len(protocol.keys), **protocol.model_dump(mode="json", exclude={"keys"})}
+            {
+                "id": protocol.id,
+                "runs": len(protocol.keys),
+                **protocol.model_dump(mode="json", exclude={"keys", "ended"}),
+            }
             for protocol in study.protocols
         ],
         "verdicts": [asdict(verdict) for verdict in verdicts],

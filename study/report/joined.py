@@ -67,8 +67,14 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         tuple(datasets.values()),
         words=_words(studies, runs, command),
         rule=_strictest(studies),
-        protocols=tuple(sorted((p for study in studies for p in study.provenance.protocols), key=lambda p: p.at)),
+        protocols=_protocols(studies),
     )
+
+
+def _protocols(studies: Sequence["Study"]) -> tuple[Protocol, ...]:
+    """Return the protocols of all studies, each with its study's name, the oldest first."""
+    named = (p.model_copy(update={"study": study.name}) for study in studies for p in study.provenance.protocols)
+    return tuple(sorted(named, key=lambda protocol: protocol.at))
 
 
 def _strictest(studies: Sequence["Study"]) -> Rule:

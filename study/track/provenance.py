@@ -77,10 +77,14 @@ class Command(BaseModel):
 
 
 def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:
-    """Store the protocol of a grid with its experiment, and the command that has begun a run, if any."""
+    """Store the protocol of a grid with its experiment, and the command that has begun a run, if any.
+
+    Before the first result a protocol that is there already is stored anew if another came after it: the last holds.
+    """
     before = client.get_experiment(experiment_id).tags
     tags = {PAGE: "custom_model_development"}
-    if (key := f"{tag.PROTOCOL}.{protocol.id}") not in before:
+    newest = next(reversed(read_protocols(before)[0]), protocol)
+    if (key := f"{tag.PROTOCOL}.{protocol.id}") not in before or (newest.id != protocol.id and not protocol.results):
         tags |= tag.split_text(key, protocol.model_dump_json())
     if command is not None and (key := f"{tag.MADE}.{command.id}") not in before:
         tags |= tag.split_text(key, command.model_dump_json())

@@ -1,8 +1,10 @@
 """Whether a verdict rests on what was set before its results, or is exploratory.
 
-A run belongs to the oldest protocol that names it. A verdict is exploratory where runs that it counts were added after
-results were there, where results that were planned are missing (a study that is stopped early was looked at too), and
-where the rule or the settings of the search are other than those that were set. p-values of an exploratory verdict
+A run belongs to the last protocol that names it of those from before the first result, else to the oldest that was
+stored before it ended. A verdict is exploratory where runs that it counts were added after results were there or took
+the place of others, where results that were planned are missing (a study that is stopped early was looked at too), and
+where the rule or the settings of the search are other than those that were set. A run has two keys, by which a grid
+names it that searches its rate or gives it. p-values of an exploratory verdict
 aren't adjusted for the look in between.
 """
 
@@ -10,39 +12,66 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from study.config.protocol import RULE_VERSION, Protocol, short_key, with_noun
-from study.verdict.selection import ENDED
+from study.config.protocol import RULE_VERSION, Protocol, governing, short_key, with_noun
+from study.verdict.rule import Rule
+from study.verdict.selection import CELL, ENDED
 from study.verdict.text import listed
+from study.verdict.variant import is_of_study
+
+BOUNDS = {"smallest_effect": "a smallest effect", "rare_failure": "a share of failures"}
 
 
-def exploratory(counted: pd.DataFrame, runs: pd.DataFrame, protocols: Sequence[Protocol]) -> tuple[str, ...]:
+def exploratory(
+    counted: pd.DataFrame, runs: pd.DataFrame, protocols: Sequence[Protocol], rule: Rule
+) -> tuple[str, ...]:
     """Return why a verdict is exploratory, a clause for each reason; none where all was set beforehand.
 
     Without any protocol nothing is known, and nothing returned.
 
     Args:
         counted: the runs that the verdict rests on, with their `planned_key`.
-        runs: all runs of the study.
-        protocols: as they were stored, the oldest first.
+        runs: all runs of the page.
+        protocols: as they were stored, the oldest first; on a page of several studies each names its own.
+        rule: what is applied.
     """
     if not protocols or counted.empty:
         return ()
-    owners = [_owner(str(key), protocols) for key in counted["planned_key"]]
-    involved = [protocol for protocol in protocols if protocol in owners]
+    own = [protocol for protocol in protocols if _is_of(protocol, str(counted["variant"].iloc[0]))]
+    if any(protocol.study for protocol in own):
+        runs = runs[[_is_of(own[0], str(variant)) for variant in runs["variant"]]]
+    owners = _owners(counted, own)
+    involved = [protocol for protocol in own if protocol in owners]
     return (
         *_added(counted, owners, involved),
-        *_changed(counted, involved, protocols),
+        *_replacing(counted, runs),
+        *_changed(counted, involved, own, rule),
         *_missing(runs, involved),
     )
 
 
-def _owner(planned_key: str, protocols: Sequence[Protocol]) -> Protocol | None:
-    return next((protocol for protocol in protocols if short_key(planned_key) in protocol.keys), None)
+def _is_of(protocol: Protocol, variant: str) -> bool:
+    return not protocol.study or is_of_study(variant, protocol.study)
+
+
+def _keys(runs: pd.DataFrame) -> list[set[str]]:
+    """Return the short keys of each run: as it was planned, and with the rate that it has."""
+    return [set(map(short_key, keys)) for keys in runs[["planned_key", "run_key"]].astype(str).to_numpy()]
+
+
+def _owners(runs: pd.DataFrame, protocols: Sequence[Protocol]) -> list[Protocol | None]:
+    """Return the protocol of each run; None where it was in none before it ended."""
+    named = [(protocol, set(protocol.keys), set(protocol.ended)) for protocol in protocols]
+    owners: list[Protocol | None] = []
+    for keys in _keys(runs):
+        naming = [protocol for protocol, planned, ended in named if keys & planned and not keys & ended]
+        beforehand = [protocol for protocol in naming if not protocol.results]
+        owners.append(beforehand[-1] if beforehand else next(iter(naming), None))
+    return owners
 
 
 def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Sequence[Protocol]) -> list[str]:
     """Name the runs that no protocol has, and those of a later protocol than others of the same verdict."""
-    reasons = [_runs(counted, owners, None, "in no protocol")] if None in owners else []
+    reasons = [_runs(counted, owners, None, "in no protocol by the end of training")] if None in owners else []
     for later in involved[1:]:
         if later.results:
             when = f"added on {later.at:%Y-%m-%d}, after {with_noun(later.results, 'result')}"
@@ -50,9 +79,28 @@ def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Seque
     return reasons
 
 
-def _changed(counted: pd.DataFrame, involved: Sequence[Protocol], protocols: Sequence[Protocol]) -> list[str]:
+def _replacing(counted: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Name the nets of which earlier results, from other settings or data, are left out for those that count."""
+    ended = runs.loc[runs["outcome"].isin(ENDED), [*CELL, "planned_key", "run_key"]]
+    both = counted.merge(ended, on=CELL, suffixes=("", "_other"))
+    replacing = both[
+        (both["planned_key"] != both["planned_key_other"]) & (both["run_key"] != both["run_key_other"])
+    ].drop_duplicates(CELL)
+    if replacing.empty:
+        return []
+    take = "takes" if len(replacing) == 1 else "take"
+    return [f"{_of_nets(replacing)} {take} the place of earlier results from other settings or data"]
+
+
+def _changed(
+    counted: pd.DataFrame, involved: Sequence[Protocol], protocols: Sequence[Protocol], rule: Rule
+) -> list[str]:
     """Name what was set otherwise than it is applied, or changed later."""
-    reasons = [
+    first, reasons = governing(protocols), []
+    for field, what in BOUNDS.items():
+        if first is not None and getattr(first, field) != getattr(rule, field):
+            reasons.append(f"{what} of {getattr(first, field):g} was set, and {getattr(rule, field):g} is applied")
+    reasons += [
         f"version {protocol.rule_version} of the rule was set, and version {RULE_VERSION} is applied"
         for protocol in involved
         if protocol.rule_version != RULE_VERSION
@@ -69,7 +117,7 @@ def _changed(counted: pd.DataFrame, involved: Sequence[Protocol], protocols: Seq
 
 def _missing(runs: pd.DataFrame, involved: Sequence[Protocol]) -> list[str]:
     planned = {key for protocol in involved for key in protocol.keys}
-    done = {short_key(str(key)) for key in runs.loc[runs["outcome"].isin(ENDED), "planned_key"]}
+    done = set().union(*_keys(runs[runs["outcome"].isin(ENDED)]))
     left = len(planned - done)
     return [f"{left:,} of {len(planned):,} planned runs {'has' if left == 1 else 'have'} no result"] if left else []
 
@@ -77,6 +125,9 @@ def _missing(runs: pd.DataFrame, involved: Sequence[Protocol]) -> list[str]:
 def _runs(counted: pd.DataFrame, owners: list[Protocol | None], owner: Protocol | None, words: str) -> str:
     """Say of the runs of one owner: ``10 runs (plain-8 and plain-20) were added on 2026-11-27, after 30 results``."""
     chosen = counted[[other is owner for other in owners]]
-    nets = listed(list(dict.fromkeys(chosen["net"].astype(str))))
-    several = len(chosen) > 1
-    return f"{with_noun(len(chosen), 'run')} ({nets}) {'were' if several else 'was'} {words}"
+    return f"{_of_nets(chosen)} {'were' if len(chosen) > 1 else 'was'} {words}"
+
+
+def _of_nets(runs: pd.DataFrame) -> str:
+    nets = listed(list(dict.fromkeys(runs["net"].astype(str))))
+    return f"{with_noun(len(runs), 'run')} ({nets})"

@@ -93,7 +93,7 @@ def judge(
     for facts in judged:
         longer = _longer(facts, every)
         used = pd.concat([facts.counted, *(other.counted for other in longer)])
-        verdicts.append(_verdict(facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols))))
+        verdicts.append(_verdict(facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))))
     return verdicts
 
 

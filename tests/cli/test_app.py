@@ -82,7 +82,7 @@ def test_dry_run_does_nothing(tmp_path: Path) -> None:
     done = run_study(tmp_path, "run", "--grid", "digits", "--set", "grid.depth=[8, 14]", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "left to do: 40 runs and their searches" in done.stdout
-    assert re.search(r"with 5 seeds a net, a rise of 2\.\d points is shown in 80% of studies", done.stdout)
+    assert re.search(r"with 5 seeds a net, a rise of 2\.\d points is shown in 80% of studies if", done.stdout)
     assert re.search(r"about \d+.* on \d+ workers? \(cpu\), [\d.]+ GiB of memory, \d+ MB of disk", done.stdout)
     assert "plain-14" in done.stdout
     assert not list(tmp_path.iterdir())  # not even a database

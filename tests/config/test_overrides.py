@@ -60,6 +60,26 @@ def test_axes_and_lists(setting, runs):
     assert len(parse_grid(TEXT, "g.yaml", (setting,)).runs()) == runs
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("probes=gradients", ("gradients",)),
+        ("probes=gradients, shattering", ("gradients", "shattering")),
+        ("probes.measure=gradients,shattering", ("gradients", "shattering")),
+        ("probes.only.gradients=plain-8", {"gradients": ("plain-8",)}),
+        ("probes.steps=0,50", (0, 50)),
+        ("tune.weight_decay=1e-5,1e-3", (1e-5, 1e-3)),
+        ("tune.momentum=0.8,0.95", (0.8, 0.95)),
+        ("tune.warmup=0,100", (0, 100)),
+    ],
+)
+def test_lists_of_probes_and_of_a_search(setting, value):
+    parsed = parse_grid(TEXT, "g.yaml", (setting,))
+    path = setting.partition("=")[0]
+    section, _, field = ("probes.measure" if path == "probes" else path).partition(".")
+    assert getattr(getattr(parsed, section), field.partition(".")[0]) == value
+
+
 def test_a_data_set_given_by_name_takes_settings():
     parsed = parse_grid(TEXT, "g.yaml", ("dataset.train_limit=100", "dataset.root=some/folder"))
     assert (parsed.dataset.name, parsed.dataset.train_limit, parsed.dataset.root) == ("digits", 100, "some/folder")
@@ -87,6 +107,7 @@ def test_the_name():
         ("train_limit=9", "unknown key 'train_limit' (did you mean 'dataset.train_limit=9'?)"),
         ("trials=9", "unknown key 'trials' (did you mean 'tune.trials=9'?)"),
         ("depth=8,20", "unknown key 'depth' (did you mean 'grid.depth=8,20'?)"),
+        ("seed=0,1", "unknown key 'seed' (did you mean 'grid.seed=0,1'?)"),
         ("budget=3", "unknown key 'budget' (did you mean 'recipe.budget=3'?)"),
         ("grids=1", "unknown key 'grids' (did you mean 'grid'?)"),
         ("grid.depth=8,x", "--set grid.depth=8,x: 'depth' should be a valid integer, not 'x'"),

@@ -18,7 +18,9 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def protocol(*changes: str, results: int = 0, fingerprint: str = "f") -> Protocol:
-    return Protocol.of(parse_grid(GRID, "s.yaml", changes), fingerprint, NOON, results)
+    return Protocol.of(
+        parse_grid(GRID, "s.yaml", changes), fingerprint, NOON, {f"{n:020x}": f"{n:020x}" for n in range(results)}
+    )
 
 
 def test_holds_every_run_and_bound() -> None:
@@ -57,3 +59,13 @@ def test_the_last_before_the_first_result_holds() -> None:
         "smallest_effect: 1, as set before the first result; 2 was asked for on 2026-11-27, after 4 results, and isn't "
         "used"
     ]
+
+
+def test_names_the_runs_that_had_ended() -> None:
+    grid = parse_grid(GRID, "s.yaml")
+    tuned, given, other = (spec.run_key("f") for spec in grid.points[:3])
+    made = Protocol.of(grid, "f", NOON, {"r" * 20: tuned, given: "p" * 20, "q" * 20: "q" * 20})
+    assert made.results == 3
+    assert set(made.ended) == {short_key(tuned), short_key(given)}
+    assert short_key(other) in made.keys
+    assert made.id == protocol().id

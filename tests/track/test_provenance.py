@@ -34,7 +34,7 @@ grid: {net: [plain-8], seed: [0]}
 def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, results: int = 0) -> Command:
     made = Command.now(command, grid)
     asked = parse_grid(GRID, "s.yaml", (f"smallest_effect={effect}",))
-    protocol = Protocol.of(asked, "f", datetime.now(UTC), results)
+    protocol = Protocol.of(asked, "f", datetime.now(UTC), {f"{n:020x}": f"{n:020x}" for n in range(results)})
     describe_experiment(store.client, store.experiment_id, protocol, made)
     return made
 
@@ -170,3 +170,15 @@ def test_an_address_of_pages(given: str, kept: str) -> None:
 def test_not_an_address_of_pages(given: str) -> None:
     with pytest.raises(StudyError, match="http:// or https://"):
         ui_address(given)
+
+
+def test_the_protocol_that_was_asked_for_last_holds_until_the_first_result(store: Store) -> None:
+    for effect in (0.5, 1.0, 0.5):
+        tell(store, "", effect=effect)
+    found = load_provenance("s", store.uri).protocols
+    assert [protocol.smallest_effect for protocol in found] == [1.0, 0.5]
+    tell(store, "", effect=0.5)
+    assert load_provenance("s", store.uri).protocols == found
+    for effect in (1.0, 0.5, 1.0):
+        tell(store, "", effect=effect, results=1)
+    assert load_provenance("s", store.uri).protocols == found

@@ -82,8 +82,10 @@ class RunLogger:
             self._note_result(record)
 
     def store_protocol(self, made: Command | None = None) -> None:
-        """Store the grid's protocol, and the command if it has begun a run."""
-        protocol = Protocol.of(self._grid, self._facts.fingerprint, datetime.now(UTC), len(self._done))
+        """Store the grid's protocol, and the command if it has begun a run; other launchers' results count too."""
+        done = [record for record in self._store.records() if record.kind == "run" and record.outcome in DONE]
+        results = {record.key: record.tags.get(tag.PLANNED, record.key) for record in done}
+        protocol = Protocol.of(self._grid, self._facts.fingerprint, datetime.now(UTC), results)
         self._store.do(describe_experiment, self._store.client, self._store.experiment_id, protocol, made)
 
     def _made_tags(self) -> dict[str, str]:
