@@ -46,8 +46,8 @@ LOADED = (
 NOT_LOADED = ("study.__main__", "study.launch.executors.ray")
 READ_AT_LOAD = ("PYTHON", "MPL", "OMP_", "MKL_", "OPENBLAS_", "TORCH", "LD_", "LC_", "LANG", "TZ", "XDG_", "HOME")
 """Beginnings of the names of variables of which a fork would take no note."""
-LATER = ("PYTHONPATH", "MPLBACKEND")
-"""Those of them that it may differ in: `_path` says in what the first may; the program itself sets the other."""
+LATER = ("PYTHONPATH", "MPLBACKEND", "TORCHINDUCTOR_CACHE_DIR")
+"""Those of them that it may differ in: `_added` says in what the first may; the program and PyTorch set the others."""
 READ = {name: value for name, value in os.environ.items() if name.startswith(READ_AT_LOAD)}
 """Such variables as they were before any test: the server has them, whichever test is the first to need it."""
 NUMBER = struct.Struct("=i")

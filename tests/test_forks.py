@@ -82,3 +82,10 @@ def test_what_is_read_at_load_takes_a_real_interpreter(tmp_path: Path, name: str
     with start(("--version",), env={**os.environ, name: value}, stdout=subprocess.PIPE, text=True) as process:
         assert not isinstance(process, Fork)
         assert process.communicate(timeout=300)[0].startswith("study ")
+
+
+def test_what_pytorch_sets_itself_keeps_no_fork_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "somewhere")  # as its compiler does when a test's module loads it
+    process = start(("--version",), stdout=subprocess.PIPE)
+    assert isinstance(process, Fork)
+    assert process.communicate(timeout=300)[0].startswith(b"study ")

@@ -156,7 +156,7 @@ def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:
     return _anchored("rates", parts)
 
 
-def _results(study: Joined, verdicts: Iterable[Verdict], together: Overall | None) -> list[Part]:
+def _results(study: Joined, verdicts: Iterable[Verdict], together: Overall | None = None) -> list[Part]:
     """Return the tables that have rows. Of pairs of depths those that a verdict tells, not those that it withholds."""
     runs, findings = study.runs, [finding for verdict in verdicts for finding in verdict.findings]
     tables = (
