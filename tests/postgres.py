@@ -59,8 +59,14 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
         do("pg_ctl", "start", "-w", "-o", options)
         yield f"postgresql+psycopg2://study@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([programs / "pg_ctl", "-D", folder / "data", "stop", "-m", "immediate"],
-                       check=False, stdout=log, stderr=log, cwd=folder, **as_user)  # fmt: skip
+        subprocess.run(
+            [programs / "pg_ctl", "-D", folder / "data", "stop", "-m", "immediate"],
+            check=False,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            **as_user,
+        )
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -34,9 +34,15 @@ def sleep(text: str) -> None:
 def test_it_has_its_own_folder_environment_group_and_files(tmp_path: Path) -> None:
     environment = {**os.environ, "STUDY_CACHE": "somewhere"}
     process = start(
-        ("--version",), hook="tests.test_forks:facts", cwd=tmp_path, env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        ("--version",),
+        hook="tests.test_forks:facts",
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert isinstance(process, Fork)
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")

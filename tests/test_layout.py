@@ -162,8 +162,12 @@ def test_the_walk_finds_what_it_should():
     code += "if TYPE_CHECKING:\n    import typed\n"
     found = list(walk(ast.parse(code), "study.p.q", False, True))
     assert [(one.module, one.at_load) for one in found] == [
-        ("a.b", True), ("study.p", True), ("study.y", True), ("late", False), ("typed", False),
-    ]  # fmt: skip
+        ("a.b", True),
+        ("study.p", True),
+        ("study.y", True),
+        ("late", False),
+        ("typed", False),
+    ]
     assert next(walk(ast.parse("from . import x"), "study.p", True, True)).module == "study.p"
     graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "d"}}
     assert circles(graph) == [["b", "c"], ["d"]]
@@ -178,8 +182,11 @@ def test_arrows_point_one_way(path):
     own = part(module_name(path))
     assert own in ARROWS, f"no rule says what study/{own} may import"
     allowed = ARROWS[own] | {own, ""}
-    wrong = [f"line {line}: {module}" for module, line, _ in imports(path)
-             if module.split(".")[0] == "study" and part(module) not in allowed]  # fmt: skip
+    wrong = [
+        f"line {line}: {module}"
+        for module, line, _ in imports(path)
+        if module.split(".")[0] == "study" and part(module) not in allowed
+    ]
     assert not wrong
 
 
@@ -208,8 +215,11 @@ def test_no_subpackages_import_each_other_in_a_circle(package):
 @by_file
 def test_packages_stay_where_they_belong(path):
     own = part(module_name(path))
-    wrong = [f"line {line}: {module}" for module, line, _ in imports(path)
-             if own not in ONLY_IN.get(module.split(".")[0], {own})]  # fmt: skip
+    wrong = [
+        f"line {line}: {module}"
+        for module, line, _ in imports(path)
+        if own not in ONLY_IN.get(module.split(".")[0], {own})
+    ]
     assert not wrong
 
 

@@ -7,9 +7,23 @@ import pytest
 from study.spreadsheet import plain_cell, write_frame
 
 
-@pytest.mark.parametrize("text", [
-    "=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "\uff1d1+1", "-rf", "-", "--1",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "=cmd|' /C calc'!A0",
+        "\uff1d1+1",
+        "-rf",
+        "-",
+        "--1",
+    ],
+)
 def test_text_that_would_be_calculated(text: str) -> None:
     assert plain_cell(text) == f"'{text}"
 

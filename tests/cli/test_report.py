@@ -23,10 +23,23 @@ from tests.report.sketches import sketches
 module = importlib.import_module("study.track.snapshot")
 
 POINT = Epoch(10, 1.0, 0.1, 50.0, 1.5, 60.0, 1.7, None, None, 1000.0, 1.0, 500.0, 1.7e9)
-SIZES = {"dataset": "digits", "lr": 0.1, "iterations_per_epoch": 10, "total_iterations": 30, "train_images": 900,
-         "test_images": 300, "classes": 10, "parameters": 1000, "multiply_adds": 1000}  # fmt: skip
-NETS = (("plain", 8, "plain-8", 1.0), ("plain", 20, "plain-20", 9.0), ("residual", 8, "resnet-8", 1.0),
-        ("residual", 20, "resnet-20", 1.1))  # fmt: skip
+SIZES = {
+    "dataset": "digits",
+    "lr": 0.1,
+    "iterations_per_epoch": 10,
+    "total_iterations": 30,
+    "train_images": 900,
+    "test_images": 300,
+    "classes": 10,
+    "parameters": 1000,
+    "multiply_adds": 1000,
+}
+NETS = (
+    ("plain", 8, "plain-8", 1.0),
+    ("plain", 20, "plain-20", 9.0),
+    ("residual", 8, "resnet-8", 1.0),
+    ("residual", 20, "resnet-20", 1.1),
+)
 
 
 @pytest.fixture(autouse=True)

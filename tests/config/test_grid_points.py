@@ -23,9 +23,15 @@ def shown(parsed: Grid, *fields: str) -> list[tuple[object, ...]]:
 
 def test_runs_come_in_the_order_of_the_file():
     assert shown(grid(AXES)) == [
-        ("plain-8", 0), ("plain-8", 1), ("plain-20", 0), ("plain-20", 1),
-        ("resnet-8", 0), ("resnet-8", 1), ("resnet-20", 0), ("resnet-20", 1),
-    ]  # fmt: skip
+        ("plain-8", 0),
+        ("plain-8", 1),
+        ("plain-20", 0),
+        ("plain-20", 1),
+        ("resnet-8", 0),
+        ("resnet-8", 1),
+        ("resnet-20", 0),
+        ("resnet-20", 1),
+    ]
 
 
 def test_one_value_is_an_axis_of_one_and_seed_0_the_default():
@@ -34,8 +40,10 @@ def test_one_value_is_an_axis_of_one_and_seed_0_the_default():
 
 def test_nets_by_name():
     assert shown(grid("grid: {net: [plain-20, resnet-18, vgg-16]}\n")) == [
-        ("plain-20", 0), ("resnet-18", 0), ("vgg-16", 0),
-    ]  # fmt: skip
+        ("plain-20", 0),
+        ("resnet-18", 0),
+        ("vgg-16", 0),
+    ]
 
 
 def test_a_value_given_twice_is_one_run():
@@ -77,8 +85,11 @@ def test_include_adds_over_the_other_axes():
     parsed = grid(AXES + "include: [{depth: 56, warmup: 5}]\n")
     assert shown(parsed, "warmup")[:8] == [(*point, 0) for point in shown(grid(AXES))]
     assert shown(parsed, "warmup")[8:] == [
-        ("plain-56", 0, 5), ("plain-56", 1, 5), ("resnet-56", 0, 5), ("resnet-56", 1, 5),
-    ]  # fmt: skip
+        ("plain-56", 0, 5),
+        ("plain-56", 1, 5),
+        ("resnet-56", 0, 5),
+        ("resnet-56", 1, 5),
+    ]
 
 
 def test_include_replaces_the_point_it_meets():
@@ -102,8 +113,11 @@ def test_include_comes_after_exclude():
 def test_include_takes_lists():
     parsed = grid(AXES + "include: [{architecture: residual, depth: [32, 56], seed: 0, lr: [0.1, 0.2]}]\n")
     assert shown(parsed, "lr")[8:] == [
-        ("resnet-32", 0, 0.1), ("resnet-32", 0, 0.2), ("resnet-56", 0, 0.1), ("resnet-56", 0, 0.2),
-    ]  # fmt: skip
+        ("resnet-32", 0, 0.1),
+        ("resnet-32", 0, 0.2),
+        ("resnet-56", 0, 0.1),
+        ("resnet-56", 0, 0.2),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,15 +127,21 @@ def test_include_takes_lists():
 def test_entries_of_include_dont_displace_each_other(entries):
     parsed = grid(AXES + f"include: {entries}\n")
     assert {point for point in shown(parsed) if "32" in str(point[0])} == {
-        ("plain-32", 0), ("plain-32", 1), ("resnet-32", 0), ("resnet-32", 1),
-    }  # fmt: skip
+        ("plain-32", 0),
+        ("plain-32", 1),
+        ("resnet-32", 0),
+        ("resnet-32", 1),
+    }
 
 
 def test_two_recipes_of_one_included_net():
     parsed = grid(AXES + "include: [{net: plain-32, warmup: 1}, {net: plain-32, warmup: 2}]\n")
     assert shown(parsed, "warmup")[8:] == [
-        ("plain-32", 0, 1), ("plain-32", 1, 1), ("plain-32", 0, 2), ("plain-32", 1, 2),
-    ]  # fmt: skip
+        ("plain-32", 0, 1),
+        ("plain-32", 1, 1),
+        ("plain-32", 0, 2),
+        ("plain-32", 1, 2),
+    ]
 
 
 def test_include_takes_milestones_as_one_value():
@@ -191,8 +211,11 @@ def test_any_recipe_field_is_an_axis(field):
 def test_axes_that_only_make_sense_together():
     text = "name: a\ndataset: digits\ngrid: {net: plain-8, lr: [0.1, 0.2], epochs: [1, 2]}\n"
     assert shown(parse_grid(text, "g.yaml"), "lr", "epochs") == [
-        ("plain-8", 0, 0.1, 1), ("plain-8", 0, 0.1, 2), ("plain-8", 0, 0.2, 1), ("plain-8", 0, 0.2, 2),
-    ]  # fmt: skip
+        ("plain-8", 0, 0.1, 1),
+        ("plain-8", 0, 0.1, 2),
+        ("plain-8", 0, 0.2, 1),
+        ("plain-8", 0, 0.2, 2),
+    ]
     text = "grid: {net: plain-8, nesterov: [true, false], momentum: [0, 0.9]}\n"
     with pytest.raises(GridError, match=r"g.yaml:4: 'nesterov' needs 'momentum' above 0"):
         grid(text)
@@ -209,8 +232,11 @@ def test_a_plain_net_has_no_shortcut_to_vary():
     parsed = grid("grid: {architecture: [plain, residual], depth: 20, shortcut: [A, B, C]}\n")
     # One plain run, three residual ones.
     assert [(str(spec.net), spec.shortcut) for spec in parsed.runs()] == [
-        ("plain-20", "none"), ("resnet-20", "A"), ("resnet-20", "B"), ("resnet-20", "C"),
-    ]  # fmt: skip
+        ("plain-20", "none"),
+        ("resnet-20", "A"),
+        ("resnet-20", "B"),
+        ("resnet-20", "C"),
+    ]
     assert parsed.varying() == ["shortcut"]
 
 

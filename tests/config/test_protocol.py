@@ -35,9 +35,19 @@ def test_holds_every_run_and_bound() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["smallest_effect=1", "rare_failure=0.2", "budgets=[1, 2]", "grid.seed=[0, 4]", "grid.net=[plain-8, plain-14]",
-     "recipe.epochs=2", "dataset.train_limit=100", "tune.trials=9", "tune.seed=7", "recipe.lr=0.1"],
-)  # fmt: skip
+    [
+        "smallest_effect=1",
+        "rare_failure=0.2",
+        "budgets=[1, 2]",
+        "grid.seed=[0, 4]",
+        "grid.net=[plain-8, plain-14]",
+        "recipe.epochs=2",
+        "dataset.train_limit=100",
+        "tune.trials=9",
+        "tune.seed=7",
+        "recipe.lr=0.1",
+    ],
+)
 def test_whatever_is_changed_makes_another(change: str) -> None:
     assert protocol(change).id != protocol().id
 

@@ -126,7 +126,7 @@ MODES = {
         [[0] * 3, [200] * 3, [254, 0, 0]],
     ),
     "LAB TIFF": (tiff(8, [8] * 3, bytes([255, 0, 0, 0, 0, 0, 136, 80, 67])), [[255] * 3, [0] * 3, [250, 3, 11]]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MODES)

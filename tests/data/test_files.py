@@ -83,10 +83,21 @@ def test_a_link_to_nowhere_is_listed_so_that_reading_it_tells(tmp_path):
 
 
 SYSTEMS = (
-    ".DS_Store", "._b.PNG", ".thumbnails/x.png", "__MACOSX/b.png", "@eaDir/b.PNG/SYNOPHOTO_THUMB_M.jpg",
-    "train/@eaDir/a.jpg/x.jpg", "#recycle/x.jpg", "$RECYCLE.BIN/x.jpg", "System Volume Information/x.jpg",
-    "lost+found/x.jpg", "train/Thumbs.db", "train/desktop.ini", "Temporary Items/x.jpg", ".@__thumb/b.PNG",
-)  # fmt: skip
+    ".DS_Store",
+    "._b.PNG",
+    ".thumbnails/x.png",
+    "__MACOSX/b.png",
+    "@eaDir/b.PNG/SYNOPHOTO_THUMB_M.jpg",
+    "train/@eaDir/a.jpg/x.jpg",
+    "#recycle/x.jpg",
+    "$RECYCLE.BIN/x.jpg",
+    "System Volume Information/x.jpg",
+    "lost+found/x.jpg",
+    "train/Thumbs.db",
+    "train/desktop.ini",
+    "Temporary Items/x.jpg",
+    ".@__thumb/b.PNG",
+)
 
 
 def test_what_systems_make_is_nothing_of_the_users(archive, tmp_path):
@@ -128,8 +139,11 @@ def test_linked_folders_are_followed_once_and_in_no_circle(tmp_path):
     assert listing.unread == ["train/ape/nowhere"]
     (root / "train" / "cow").symlink_to(pool)  # a class that is a link
     assert names(open_folder(root / "train" / "cow", root)) == [
-        "train/cow/back/a.jpg", "train/cow/back/z/b.jpg", "train/cow/c.jpg", "train/cow/deep/d.jpg",
-    ]  # fmt: skip
+        "train/cow/back/a.jpg",
+        "train/cow/back/z/b.jpg",
+        "train/cow/c.jpg",
+        "train/cow/deep/d.jpg",
+    ]
 
 
 @pytest.mark.parametrize("first", [0, 1])

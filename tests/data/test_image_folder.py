@@ -208,8 +208,11 @@ def test_bad_files_are_skipped_when_asked_to(image_tree):
     assert data.classes == ("ape", "bee")
     assert (len(data.train), len(data.test)) == (8, 3)
     assert [bad.name for bad in data.skipped] == [
-        "train/cow/", "train/ape/00.png", "train/ape/01.PNG", "test/bee/01.PNG",
-    ]  # fmt: skip
+        "train/cow/",
+        "train/ape/00.png",
+        "train/ape/01.PNG",
+        "test/bee/01.PNG",
+    ]
     assert data.train.labels.tolist() == [0] * 4 + [1] * 4
     assert np.array_equal(data.train.images[0].permute(1, 2, 0), pixels(2, 12, 12))
 

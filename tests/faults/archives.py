@@ -10,17 +10,52 @@ from .images import EXTREMES, FAULTS, valid
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 NAMES = (
-    "../cat.1.jpg", "/etc/cat.1.jpg", "C:/cat.1.jpg", "..\\cat.1.jpg", "\\\\host\\cat.1.jpg", "train/../../cat.1.jpg",
-    "train/cat.1.jpg\0.exe", "train/\x1b[2J/cat.1.jpg", "train/cat.1\n.jpg", "train/\u202egpj.1.jpg", "", ".",
-    "~/cat.1.jpg", "train/" * 300 + "cat.1.jpg", "train/cat.1.jpg/", "train/cat.99999999999.jpg", "train/cat.0.jpg",
-)  # fmt: skip
-DIRECTORY = {"flags": (8, "<H"), "method": (10, "<H"), "crc": (16, "<I"), "packed": (20, "<I"), "size": (24, "<I"),
-             "name length": (28, "<H"), "extra length": (30, "<H"), "comment length": (32, "<H"), "disk": (34, "<H"),
-             "attributes": (38, "<I"), "offset": (42, "<I"), "version": (6, "<H")}  # fmt: skip
-LOCAL = {"flags": (6, "<H"), "method": (8, "<H"), "size": (22, "<I"), "name length": (26, "<H"),
-         "extra length": (28, "<H")}  # fmt: skip
-END = {"entries": (8, "<H"), "all entries": (10, "<H"), "size": (12, "<I"), "offset": (16, "<I"),
-       "comment length": (20, "<H")}  # fmt: skip
+    "../cat.1.jpg",
+    "/etc/cat.1.jpg",
+    "C:/cat.1.jpg",
+    "..\\cat.1.jpg",
+    "\\\\host\\cat.1.jpg",
+    "train/../../cat.1.jpg",
+    "train/cat.1.jpg\0.exe",
+    "train/\x1b[2J/cat.1.jpg",
+    "train/cat.1\n.jpg",
+    "train/\u202egpj.1.jpg",
+    "",
+    ".",
+    "~/cat.1.jpg",
+    "train/" * 300 + "cat.1.jpg",
+    "train/cat.1.jpg/",
+    "train/cat.99999999999.jpg",
+    "train/cat.0.jpg",
+)
+DIRECTORY = {
+    "flags": (8, "<H"),
+    "method": (10, "<H"),
+    "crc": (16, "<I"),
+    "packed": (20, "<I"),
+    "size": (24, "<I"),
+    "name length": (28, "<H"),
+    "extra length": (30, "<H"),
+    "comment length": (32, "<H"),
+    "disk": (34, "<H"),
+    "attributes": (38, "<I"),
+    "offset": (42, "<I"),
+    "version": (6, "<H"),
+}
+LOCAL = {
+    "flags": (6, "<H"),
+    "method": (8, "<H"),
+    "size": (22, "<I"),
+    "name length": (26, "<H"),
+    "extra length": (28, "<H"),
+}
+END = {
+    "entries": (8, "<H"),
+    "all entries": (10, "<H"),
+    "size": (12, "<I"),
+    "offset": (16, "<I"),
+    "comment length": (20, "<H"),
+}
 PARTS = {b"PK\1\2": DIRECTORY, b"PK\3\4": LOCAL, b"PK\5\6": END}
 
 

@@ -29,32 +29,53 @@ def valid() -> dict[str, list[bytes]]:
     alpha, palette = rgb.convert("RGBA"), rgb.quantize(16)
     return {
         "jpg": [
-            saved(rgb, "JPEG"), saved(rgb, "JPEG", progressive=True, subsampling=2), saved(rgb.convert("L"), "JPEG"),
-            saved(rgb.convert("CMYK"), "JPEG"), saved(rgb, "JPEG", exif=exif, restart_marker_blocks=1, dpi=(9, 9)),
+            saved(rgb, "JPEG"),
+            saved(rgb, "JPEG", progressive=True, subsampling=2),
+            saved(rgb.convert("L"), "JPEG"),
+            saved(rgb.convert("CMYK"), "JPEG"),
+            saved(rgb, "JPEG", exif=exif, restart_marker_blocks=1, dpi=(9, 9)),
             saved(rgb, "JPEG", optimize=True, comment="words", icc_profile=b"profile"),
         ],
         "png": [
-            saved(rgb, "PNG"), saved(alpha, "PNG"), saved(palette, "PNG", transparency=1),
-            saved(Image.fromarray((257 * x).astype(np.uint16)), "PNG"), saved(rgb.convert("LA"), "PNG", exif=exif),
-            saved(rgb.convert("1"), "PNG"), saved(rgb, "PNG", save_all=True, append_images=[rgb.rotate(9)]),
+            saved(rgb, "PNG"),
+            saved(alpha, "PNG"),
+            saved(palette, "PNG", transparency=1),
+            saved(Image.fromarray((257 * x).astype(np.uint16)), "PNG"),
+            saved(rgb.convert("LA"), "PNG", exif=exif),
+            saved(rgb.convert("1"), "PNG"),
+            saved(rgb, "PNG", save_all=True, append_images=[rgb.rotate(9)]),
         ],
         "bmp": [saved(rgb, "BMP"), saved(palette, "BMP"), saved(rgb.convert("1"), "BMP"), saved(alpha, "BMP")],
         "webp": [
-            saved(rgb, "WEBP"), saved(alpha, "WEBP", lossless=True),
+            saved(rgb, "WEBP"),
+            saved(alpha, "WEBP", lossless=True),
             saved(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(9)], exif=exif),
         ],
-        "ppm": [saved(rgb, "PPM"), saved(rgb.convert("L"), "PPM"), saved(rgb.convert("1"), "PPM"),
-                b"P3 2 2 255\n" + b"1 2 3 " * 4, b"P2 # a word\n2 2 65535\n1 2 3 4"],
-        "gif": [saved(palette, "GIF", transparency=1), saved(rgb.convert("L"), "GIF", interlace=1),
-                saved(palette, "GIF", save_all=True, append_images=[palette.rotate(9)])],
-        "tif": [
-            saved(rgb, "TIFF", exif=exif), saved(alpha, "TIFF", compression="tiff_lzw"), saved(palette, "TIFF"),
-            saved(rgb, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=[rgb.rotate(9)]),
-            saved(rgb, "TIFF", compression="jpeg"), saved(rgb.convert("1"), "TIFF", compression="group4"),
-            saved(Image.fromarray((257 * x).astype(np.uint16)), "TIFF", compression="packbits"),
-            saved(rgb.convert("CMYK"), "TIFF"), saved(rgb.convert("LAB"), "TIFF"), saved(rgb.convert("YCbCr"), "TIFF"),
+        "ppm": [
+            saved(rgb, "PPM"),
+            saved(rgb.convert("L"), "PPM"),
+            saved(rgb.convert("1"), "PPM"),
+            b"P3 2 2 255\n" + b"1 2 3 " * 4,
+            b"P2 # a word\n2 2 65535\n1 2 3 4",
         ],
-    }  # fmt: skip
+        "gif": [
+            saved(palette, "GIF", transparency=1),
+            saved(rgb.convert("L"), "GIF", interlace=1),
+            saved(palette, "GIF", save_all=True, append_images=[palette.rotate(9)]),
+        ],
+        "tif": [
+            saved(rgb, "TIFF", exif=exif),
+            saved(alpha, "TIFF", compression="tiff_lzw"),
+            saved(palette, "TIFF"),
+            saved(rgb, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=[rgb.rotate(9)]),
+            saved(rgb, "TIFF", compression="jpeg"),
+            saved(rgb.convert("1"), "TIFF", compression="group4"),
+            saved(Image.fromarray((257 * x).astype(np.uint16)), "TIFF", compression="packbits"),
+            saved(rgb.convert("CMYK"), "TIFF"),
+            saved(rgb.convert("LAB"), "TIFF"),
+            saved(rgb.convert("YCbCr"), "TIFF"),
+        ],
+    }
 
 
 def put(path: Path, data: bytes) -> Path:

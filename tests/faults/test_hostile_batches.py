@@ -37,19 +37,27 @@ def python2(pixels: np.ndarray = PIXELS, labels: list[int] = LABELS, order: str 
         b"(K\x01" + struct.pack("<cHcH", b"M", rows, b"M", columns) + b"\x86q\x0b"
         b"cnumpy\ndtype\nq\x0cU\x02u1q\rK\x00K\x01\x87q\x0eRq\x0f(K\x03U\x01|q\x10NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x11b"
         + (b"\x88" if order == "F" else b"\x89")
-        + struct.pack("<ci", b"T", pixels.size) + pixels.tobytes(order) + b"q\x12tq\x13b"
-    )  # fmt: skip
+        + struct.pack("<ci", b"T", pixels.size)
+        + pixels.tobytes(order)
+        + b"q\x12tq\x13b"
+    )
     numbers = b"".join(b"K" + bytes([label]) for label in labels)
     return (
-        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x05a setq\x03U\x06labelsq\x04](" + numbers + b"eU\x04data" + array
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x05a setq\x03U\x06labelsq\x04]("
+        + numbers
+        + b"eU\x04data"
+        + array
         + b"U\tfilenamesq\x14](U\x05a.pngU\x05b.pngeu."
-    )  # fmt: skip
+    )
 
 
 VALID = [
-    python2(), python2(order="F"), python2(labels=[]), pickle.dumps({"label_names": ["ant", "bee", "cow"]}, protocol=2),
+    python2(),
+    python2(order="F"),
+    python2(labels=[]),
+    pickle.dumps({"label_names": ["ant", "bee", "cow"]}, protocol=2),
     *(pickle.dumps({"data": PIXELS, "fine_labels": LABELS}, protocol=protocol) for protocol in (3, 4)),
-]  # fmt: skip
+]
 SMALL = [python2(PIXELS[:, :7]), *(pickle.dumps(PIXELS[:, :5], protocol=protocol) for protocol in (3, 4)), VALID[3]]
 """So short that most faults meet what is not pixels."""
 OPCODES = [opcode.code.encode("latin1") for opcode in pickletools.opcodes]

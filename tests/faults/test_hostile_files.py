@@ -29,11 +29,15 @@ def saved(values: object) -> bytes:
 
 
 CHECKPOINTS = {
-    "nothing": b"", "no checkpoint": b"hello", "cut": saved({"net": torch.ones(9)})[:300],
-    "pickle": pickle.dumps(Harm()), "object": saved({"net": Harm()}), "list": saved([1]),
+    "nothing": b"",
+    "no checkpoint": b"hello",
+    "cut": saved({"net": torch.ones(9)})[:300],
+    "pickle": pickle.dumps(Harm()),
+    "object": saved({"net": Harm()}),
+    "list": saved([1]),
     "other": saved({"net": {}, "classes": ["a"], "image_shape": [], "mean": 0, "std": 0}),
     "names": saved({"net": {"\x1b[2J": torch.ones(1)}, "classes": ["a"], "image_shape": [3, 8, 8]}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("content", CHECKPOINTS.values(), ids=CHECKPOINTS)

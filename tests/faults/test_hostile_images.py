@@ -56,8 +56,10 @@ def test_damaged_images(tmp_path):
     everything = [content for contents in formats.values() for content in contents]
     good, total = 0, injections(3000)
     for start in range(0, total, BATCH):
-        data = [damaged(draw.choice(draw.choice(list(formats.values()))), draw, everything)
-                for _ in range(min(BATCH, total - start))]  # fmt: skip
+        data = [
+            damaged(draw.choice(draw.choice(list(formats.values()))), draw, everything)
+            for _ in range(min(BATCH, total - start))
+        ]
         good += check(data, tmp_path, ("crop", "pad", "stretch")[start // BATCH % 3])
     assert 0.05 * total < good < 0.95 * total  # some faults do no harm, and most do
 
@@ -167,9 +169,16 @@ def pickled() -> bytes:
 
 
 OTHERS = {
-    "empty": b"", "cut": b"\x93NUMPY", "zip": b"PK\3\4", "empty zip": b"PK\5\6" + bytes(18), "list": b"[1]",
-    "other": b'{"0": "x"}', "nested": b"[" * 10**5, "pickle": pickle.dumps(Harm()), "array of objects": pickled(),
-}  # fmt: skip
+    "empty": b"",
+    "cut": b"\x93NUMPY",
+    "zip": b"PK\3\4",
+    "empty zip": b"PK\5\6" + bytes(18),
+    "list": b"[1]",
+    "other": b'{"0": "x"}',
+    "nested": b"[" * 10**5,
+    "pickle": pickle.dumps(Harm()),
+    "array of objects": pickled(),
+}
 
 
 @pytest.mark.parametrize("name", ["images.npy", "records.npy", "bad.json"])

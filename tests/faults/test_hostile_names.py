@@ -25,9 +25,17 @@ from tests.report.studies import loaded
 from tests.report.test_build import Page
 
 CLASSES = (
-    "<script>alert(1)<script>", "<img src=x onerror=alert(1)>", "a' b\"c & d;", "$x_1^{$ \\input{x} %", "=cmd|' '!A0",
-    "{{ 7*7 }}{% raw %}", "-rf", "&lt;b&gt;", "[x](javascript:alert(1))", "c" * 200,
-)  # fmt: skip
+    "<script>alert(1)<script>",
+    "<img src=x onerror=alert(1)>",
+    "a' b\"c & d;",
+    "$x_1^{$ \\input{x} %",
+    "=cmd|' '!A0",
+    "{{ 7*7 }}{% raw %}",
+    "-rf",
+    "&lt;b&gt;",
+    "[x](javascript:alert(1))",
+    "c" * 200,
+)
 SKIPPED = "bad\x1b[2J<b>\n\u202e.png"
 """The name of a file that is no image."""
 
@@ -57,9 +65,14 @@ def report(tmp_path_factory) -> Path:
         dataset = load(root, skip_bad=True)
         found = describe(dataset)
     record = Record(
-        dataset.name, dataset.fingerprint, pd.DataFrame(found.table), found.statistics, found.samples,
-        found.sample_labels, found.mean_image,
-    )  # fmt: skip
+        dataset.name,
+        dataset.fingerprint,
+        pd.DataFrame(found.table),
+        found.statistics,
+        found.samples,
+        found.sample_labels,
+        found.mean_image,
+    )
     study = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}, trials=0))
     runs = study.runs.assign(fingerprint=dataset.fingerprint)
     out = tmp_path_factory.mktemp("reports") / "out"

@@ -30,9 +30,13 @@ def run(folder: Path, moment: int) -> int:
     """Run the grid of a folder until it is killed at a moment (0: to its end); return the exit code."""
     with (folder / "said.txt").open("w") as said:
         process = start(
-            WORDS, hook=f"tests.faults.moments:count {moment}", cwd=folder, stdout=said, stderr=said,
+            WORDS,
+            hook=f"tests.faults.moments:count {moment}",
+            cwd=folder,
+            stdout=said,
+            stderr=said,
             start_new_session=True,
-        )  # fmt: skip
+        )
         return process.wait()
 
 

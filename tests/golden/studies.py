@@ -91,11 +91,19 @@ def tuning(out: Path) -> Path:
     short = replace(TRUTH, evaluations=10)
     rates, decays = (0.001, 0.01, 0.1), (1e-4, 1e-3)
     trials = [
-        make_trial(kind, depth, number, lr, error=40 - 6 * number + depth / 4, chosen=number == 5, edge="highest",
-                   point=json.dumps({"lr": lr, "weight_decay": decay}))
+        make_trial(
+            kind,
+            depth,
+            number,
+            lr,
+            error=40 - 6 * number + depth / 4,
+            chosen=number == 5,
+            edge="highest",
+            point=json.dumps({"lr": lr, "weight_decay": decay}),
+        )
         for kind, depth in TRUTH.train
         for number, (lr, decay) in enumerate(product(rates, decays))
-    ]  # fmt: skip
+    ]
     a = loaded("a", replace(short, trials=8, trial_seeds=2))
     b = loaded("b", short, seed=1)
     b = replace(b, trials=pd.DataFrame(trials), curves=b.curves.iloc[:0])
@@ -120,9 +128,15 @@ def train(folder: Path) -> dict[str, Any]:
     """
     data = DatasetSpec(name="digits", train_limit=100, test_limit=80)
     recipe = Recipe(
-        iterations=20, evaluate_every=5, batch_size=8, lr=0.05, width=0.25, augment="crop-flip", schedule="step",
+        iterations=20,
+        evaluate_every=5,
+        batch_size=8,
+        lr=0.05,
+        width=0.25,
+        augment="crop-flip",
+        schedule="step",
         precision="fp32",
-    )  # fmt: skip
+    )
     dataset, cpu = load_dataset(data), torch.device("cpu")
     out = {}
     for architecture in ("plain", "residual"):

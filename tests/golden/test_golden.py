@@ -148,6 +148,14 @@ def test_the_page_as_text() -> None:
     <ul><li>first<ul><li>inner</li></ul></li></ul><pre>one\n  two</pre>
     <dl><dt>this page</dt><dd>study 0.1.0, Python 3.12.1, pandas 3.0</dd></dl>"""
     assert without_versions(page_text(html)).splitlines() == [
-        "T", "## One two", "x<y z [there](#a)![A chart]", "| a | 1", "- first", "- inner", "one", "  two", "this page",
+        "T",
+        "## One two",
+        "x<y z [there](#a)![A chart]",
+        "| a | 1",
+        "- first",
+        "- inner",
+        "one",
+        "  two",
+        "this page",
         "(versions)",
-    ]  # fmt: skip
+    ]

@@ -25,9 +25,34 @@ VERSIONS = "drawn-with.txt"
 DRAWINGS = "drawings.txt"
 COMMAND = "python -m tests.golden.update"
 BLOCKS = {
-    "article", "body", "caption", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "footer", "h1", "h2",
-    "h3", "h4", "header", "li", "main", "nav", "p", "pre", "section", "summary", "table", "title", "tr", "ul",
-}  # fmt: skip
+    "article",
+    "body",
+    "caption",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "figcaption",
+    "figure",
+    "footer",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "header",
+    "li",
+    "main",
+    "nav",
+    "p",
+    "pre",
+    "section",
+    "summary",
+    "table",
+    "title",
+    "tr",
+    "ul",
+}
 UNSEEN = {"style", "script", "svg"}
 
 

@@ -236,10 +236,16 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
     gpu = PretendedGpu()
     autocast, load, save, vmap = torch.autocast, torch.load, torch.save, torch._functorch.vmap._flat_vmap
     answers = {
-        "is_bf16_supported": True, "get_device_name": "pretended", "max_memory_allocated": 0, "empty_cache": None,
-        "memory_reserved": 2**20, "max_memory_reserved": 9 * 2**20, "mem_get_info": (39 * 2**20, 10**12),
-        "set_device": None, "reset_peak_memory_stats": None,
-    }  # fmt: skip
+        "is_bf16_supported": True,
+        "get_device_name": "pretended",
+        "max_memory_allocated": 0,
+        "empty_cache": None,
+        "memory_reserved": 2**20,
+        "max_memory_reserved": 9 * 2**20,
+        "mem_get_info": (39 * 2**20, 10**12),
+        "set_device": None,
+        "reset_peak_memory_stats": None,
+    }
 
     def load_there(file: Any, map_location: Any = None, **more: Any) -> Any:
         there = map_location is not None and torch.device(map_location).type == "cuda"

@@ -20,8 +20,23 @@ builtins.__import__ = patched
 """
 
 
-TAKEN = ("json", "pickle", "queue", "random", "resource", "select", "signal", "socket", "ssl", "struct",
-         "psutil", "pydantic", "sitecustomize", "study", "torch")  # fmt: skip
+TAKEN = (
+    "json",
+    "pickle",
+    "queue",
+    "random",
+    "resource",
+    "select",
+    "signal",
+    "socket",
+    "ssl",
+    "struct",
+    "psutil",
+    "pydantic",
+    "sitecustomize",
+    "study",
+    "torch",
+)
 
 
 def shadow(folder: Path) -> None:

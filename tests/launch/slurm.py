@@ -70,8 +70,13 @@ def slurm() -> Iterator[Path]:
     host = socket.gethostname().partition(".")[0]
     config.write_text(CONFIG.format(folder=folder, host=host, ports=_ports(2), cores=os.cpu_count()))
     environ = {**os.environ, "SLURM_CONF": str(config)}
-    munge = {"key-file": key, "socket": folder / "munge.sock", "pid-file": folder / "munged.pid",
-             "log-file": folder / "munged.log", "seed-file": folder / "seed"}  # fmt: skip
+    munge = {
+        "key-file": key,
+        "socket": folder / "munge.sock",
+        "pid-file": folder / "munged.pid",
+        "log-file": folder / "munged.log",
+        "seed-file": folder / "seed",
+    }
     servers: list[subprocess.Popen[bytes]] = []
     try:
         with (folder / "log").open("w") as log:

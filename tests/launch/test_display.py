@@ -44,8 +44,17 @@ def test_names_are_shown_as_they_are() -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (4, 59, 60, 89, 299, 600, 3600, 5400, 90_000, 200_000)] == [
-        "4 s", "59 s", "60 s", "89 s", "5.0 min", "10 min", "60 min", "1.5 h", "25.0 h", "2.3 days"
-    ]  # fmt: skip
+        "4 s",
+        "59 s",
+        "60 s",
+        "89 s",
+        "5.0 min",
+        "10 min",
+        "60 min",
+        "1.5 h",
+        "25.0 h",
+        "2.3 days",
+    ]
 
 
 def test_loading_is_said_once_where_there_is_no_bar() -> None:

@@ -19,10 +19,21 @@ def program(tmp_path: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("name", [
-    "nets/blocks.py", "train/step.py", "train/arithmetic.py", "data/augment.py", "data/batches.py", "data/normalize.py",
-    "data/seeds.py", "data/views.py", "names.py", "config/recipe.py",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nets/blocks.py",
+        "train/step.py",
+        "train/arithmetic.py",
+        "data/augment.py",
+        "data/batches.py",
+        "data/normalize.py",
+        "data/seeds.py",
+        "data/views.py",
+        "names.py",
+        "config/recipe.py",
+    ],
+)
 def test_code_that_decides_results_changes_the_digest(program: Path, name: str) -> None:
     with (program / name).open("a") as file:
         file.write("SPEED = 2\n")

@@ -41,8 +41,10 @@ def parameters(net: nn.Module) -> int:
 def test_a_shortcut_scaled_to_nothing_is_the_plain_net_and_a_whole_one_the_residual_net() -> None:
     x = images()
     for mode in (True, False):
-        plain, residual = (build_net(f"{kind}-14", 10, in_channels=1, generator=generator()).train(mode)
-                           for kind in ("plain", "resnet"))  # fmt: skip
+        plain, residual = (
+            build_net(f"{kind}-14", 10, in_channels=1, generator=generator()).train(mode)
+            for kind in ("plain", "resnet")
+        )
         none, half, whole = (net_of("resnet-14", shortcut_scale=scale).train(mode) for scale in (0.0, 0.5, 1.0))
         assert torch.equal(none(x), plain(x))
         assert torch.equal(whole(x), residual(x))

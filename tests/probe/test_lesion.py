@@ -39,8 +39,14 @@ def test_of_a_plain_net_only_what_fits_together_is_taken_out(trained, batches, u
     with untouched(net):
         rows = delete_each(net, batches)
     assert [row.blocks[0] for row in rows] == [
-        "layer1.0", "layer1.1", "layer1.2", "layer2.1", "layer2.2", "layer3.1", "layer3.2",
-    ]  # fmt: skip
+        "layer1.0",
+        "layer1.1",
+        "layer1.2",
+        "layer2.1",
+        "layer2.2",
+        "layer3.1",
+        "layer3.2",
+    ]
     assert not any(row.downsamples for row in rows)
     shorter = copy.deepcopy(net)
     del shorter.layer2[1]
@@ -51,8 +57,10 @@ def test_identities_can_go_without_loss_and_a_residual_net_bears_it_better(train
     deep = build_by_construction(trained("plain-8"), 20, batches)
     for row in delete_each(deep.net, batches):
         assert (row.rise == 0) == (row.blocks[0] in deep.inserted)
-    rises = {name: [row.rise for row in delete_each(trained(name), batches) if not row.downsamples]
-             for name in ("plain-20", "resnet-20")}  # fmt: skip
+    rises = {
+        name: [row.rise for row in delete_each(trained(name), batches) if not row.downsamples]
+        for name in ("plain-20", "resnet-20")
+    }
     assert sum(rises["resnet-20"]) / 7 < sum(rises["plain-20"]) / 7
 
 

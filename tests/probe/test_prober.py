@@ -63,9 +63,15 @@ def whole(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Eve
 def test_each_probe_is_made_at_its_iterations(whole: list[Event]) -> None:
     # 180 images in batches of 64: 2 iterations an epoch, 6 in all
     assert [(found.probe, found.step) for found in measured(whole)] == [
-        ("responses", 0), ("gradients", 0), ("shattering", 0), ("responses", 1), ("gradients", 1),
-        ("responses", 4), ("gradients", 4), *((name, 6) for name in PROBES),
-    ]  # fmt: skip
+        ("responses", 0),
+        ("gradients", 0),
+        ("shattering", 0),
+        ("responses", 1),
+        ("gradients", 1),
+        ("responses", 4),
+        ("gradients", 4),
+        *((name, 6) for name in PROBES),
+    ]
 
 
 def test_every_table_is_there_and_its_columns_are_equally_long(whole: list[Event]) -> None:

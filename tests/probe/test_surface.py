@@ -91,8 +91,11 @@ def test_a_bowl_is_convex_with_one_minimum():
     assert found.curvatures == pytest.approx((4, 6))
     assert found.minima == 1
     assert found.nonconvex == 0
-    inside = [0.5 + 2 * a * a + 3 * b * b + a * b < math.log(10) for a in torch.linspace(-1, 1, 21).tolist()
-              for b in torch.linspace(-1, 1, 21).tolist()]  # fmt: skip
+    inside = [
+        0.5 + 2 * a * a + 3 * b * b + a * b < math.log(10)
+        for a in torch.linspace(-1, 1, 21).tolist()
+        for b in torch.linspace(-1, 1, 21).tolist()
+    ]
     assert found.basin == pytest.approx(sum(inside) / 441)
 
 

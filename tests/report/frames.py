@@ -59,18 +59,46 @@ def make_run(architecture: str, depth: int, seed: int, truth: Truth) -> dict[str
         "run_id": f"{architecture}{depth}x{seed}".ljust(32, "0"),
         "run_key": f"{net}{seed}".ljust(20, "0"),
         "planned_key": hashlib.sha256(f"{net}{seed}".encode()).hexdigest()[:20],
-        "name": f"{net} seed {seed}", "outcome": "finished", "architecture": architecture, "depth": depth, "net": net,
-        "variant": "", "seed": seed, "lr": 0.1, "lr_tuned": True, "dataset": "digits",
-        "train_images": truth.train_images, "test_images": truth.test_images, "classes": 10,
-        "parameters": PARAMETERS.get(depth, 1000 * depth), "multiply_adds": 2_000_000 * depth,
-        "final_train_error": 0.0, "final_train_loss": 0.01, "final_train_error_augmented": 0.0,
-        "final_test_error": 0.0, "final_test_loss": 0.1, "final_validation_error": np.nan,
-        "total_iterations": truth.iterations, "step": truth.iterations, "seconds": 60.0 + depth,
-        "images_per_second": 5000.0 / depth, "start_time": pd.Timestamp("2026-01-01") + pd.Timedelta(minutes=seed),
-        "device": "cpu", "precision": "fp32", "commit": "0123456789abcdef0123456789abcdef01234567", "epochs": "20.0",
-        "iterations": "None", "batch_size": "128", "optimizer": "sgd", "momentum": "0.9", "nesterov": "False",
-        "weight_decay": "0.0001", "schedule": "step", "augment": "none", "normalize": "channel",
-    }  # fmt: skip
+        "name": f"{net} seed {seed}",
+        "outcome": "finished",
+        "architecture": architecture,
+        "depth": depth,
+        "net": net,
+        "variant": "",
+        "seed": seed,
+        "lr": 0.1,
+        "lr_tuned": True,
+        "dataset": "digits",
+        "train_images": truth.train_images,
+        "test_images": truth.test_images,
+        "classes": 10,
+        "parameters": PARAMETERS.get(depth, 1000 * depth),
+        "multiply_adds": 2_000_000 * depth,
+        "final_train_error": 0.0,
+        "final_train_loss": 0.01,
+        "final_train_error_augmented": 0.0,
+        "final_test_error": 0.0,
+        "final_test_loss": 0.1,
+        "final_validation_error": np.nan,
+        "total_iterations": truth.iterations,
+        "step": truth.iterations,
+        "seconds": 60.0 + depth,
+        "images_per_second": 5000.0 / depth,
+        "start_time": pd.Timestamp("2026-01-01") + pd.Timedelta(minutes=seed),
+        "device": "cpu",
+        "precision": "fp32",
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "epochs": "20.0",
+        "iterations": "None",
+        "batch_size": "128",
+        "optimizer": "sgd",
+        "momentum": "0.9",
+        "nesterov": "False",
+        "weight_decay": "0.0001",
+        "schedule": "step",
+        "augment": "none",
+        "normalize": "channel",
+    }
 
 
 def diverge(study: Study, name: str, at: float = 0.3) -> Study:
@@ -122,12 +150,19 @@ def _curve(run: dict[str, object], truth: Truth, random: np.random.Generator) ->
         noise = 0.04 * error if done <= 0.5 else 0.01 * error
         train = float(np.clip(error + random.normal(0, noise + 0.02), 0, 100))
         test = float(np.clip(error + truth.overfit + random.normal(0, 2 * noise + 0.05), 0, 100))
-        rows.append({
-            **{name: run[name] for name in ("run_id", "architecture", "depth", "net", "variant", "seed")},
-            "step": int(step), "train_error": train, "train_loss": train / 40, "test_error": test,
-            "test_loss": test / 40, "validation_error": np.nan, "lr": 0.1 if done <= 0.5 else 0.01,
-            "images_per_second": 100.0,
-        })  # fmt: skip
+        rows.append(
+            {
+                **{name: run[name] for name in ("run_id", "architecture", "depth", "net", "variant", "seed")},
+                "step": int(step),
+                "train_error": train,
+                "train_loss": train / 40,
+                "test_error": test,
+                "test_loss": test / 40,
+                "validation_error": np.nan,
+                "lr": 0.1 if done <= 0.5 else 0.01,
+                "images_per_second": 100.0,
+            }
+        )
     return rows
 
 
@@ -152,21 +187,43 @@ def _trials(
 
 
 def make_trial(
-    architecture: str, depth: int, number: int, lr: float, *, seed: int = 1000, error: float = 1.0,
-    state: str = "complete", **others: object,
-) -> dict[str, object]:  # fmt: skip
+    architecture: str,
+    depth: int,
+    number: int,
+    lr: float,
+    *,
+    seed: int = 1000,
+    error: float = 1.0,
+    state: str = "complete",
+    **others: object,
+) -> dict[str, object]:
     """Return a row of `load_trials`; the loss is a fortieth of the error, held-out images have three points more."""
     net = f"{'resnet' if architecture == 'residual' else architecture}-{depth}"
     error = 90.0 if state == "diverged" else min(error, 90.0)
     ended = state in ("complete", "diverged")
     return {
-        "architecture": architecture, "depth": depth, "net": net, "variant": "", "number": number, "seed": seed,
-        "lr": lr, "objective": "train_loss", "value": 2 * np.log(10) if state == "diverged" else error / 40,
-        "state": state, "step": 220 if state == "complete" else 55, "chosen": False, "edge": "", "low": 0.001,
-        "high": 1.0, "began": pd.Timestamp(0), "point": json.dumps({"lr": lr}), "train_error": error + 1,
+        "architecture": architecture,
+        "depth": depth,
+        "net": net,
+        "variant": "",
+        "number": number,
+        "seed": seed,
+        "lr": lr,
+        "objective": "train_loss",
+        "value": 2 * np.log(10) if state == "diverged" else error / 40,
+        "state": state,
+        "step": 220 if state == "complete" else 55,
+        "chosen": False,
+        "edge": "",
+        "low": 0.001,
+        "high": 1.0,
+        "began": pd.Timestamp(0),
+        "point": json.dumps({"lr": lr}),
+        "train_error": error + 1,
         "final_train_error": error if ended else np.nan,
         "final_train_loss": error / 40 if state == "complete" else np.nan,
         "final_test_error": error + 3 if ended else np.nan,
         "final_validation_error": error + 3 if state == "complete" else np.nan,
-        "run_id": f"{net}t{number}s{seed}".ljust(32, "0"), **others,
-    }  # fmt: skip
+        "run_id": f"{net}t{number}s{seed}".ljust(32, "0"),
+        **others,
+    }

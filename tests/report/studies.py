@@ -9,8 +9,10 @@ from study.config.protocol import RULE_VERSION, Protocol, short_key
 
 from .frames import Study, Truth, make_study
 
-TRUTH = Truth({("plain", 8): (1.0, 0.1), ("plain", 20): (5.0, 0.2), ("residual", 8): (1.0, 0.1),
-               ("residual", 20): (1.0, 0.1)}, trials=0)  # fmt: skip
+TRUTH = Truth(
+    {("plain", 8): (1.0, 0.1), ("plain", 20): (5.0, 0.2), ("residual", 8): (1.0, 0.1), ("residual", 20): (1.0, 0.1)},
+    trials=0,
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,21 @@ class Loaded:
 
 def make_protocol(runs: pd.DataFrame, *, hour: int = 0, results: int = 0, **fields: object) -> Protocol:
     """Return a protocol of these runs, stored at an hour of a day."""
-    return Protocol.model_validate({
-        "at": datetime(2026, 11, 27, hour, tzinfo=UTC), "results": results, "rule_version": RULE_VERSION,
-        "smallest_effect": 0.5, "rare_failure": 0.1, "budgets": (1.0,), "nets": tuple(dict.fromkeys(runs["net"])),
-        "seeds": tuple(sorted(set(runs["seed"]))), "search": "s" * 16,
-        "keys": tuple(sorted({short_key(key) for key in runs["planned_key"]})),
-    } | fields)  # fmt: skip
+    return Protocol.model_validate(
+        {
+            "at": datetime(2026, 11, 27, hour, tzinfo=UTC),
+            "results": results,
+            "rule_version": RULE_VERSION,
+            "smallest_effect": 0.5,
+            "rare_failure": 0.1,
+            "budgets": (1.0,),
+            "nets": tuple(dict.fromkeys(runs["net"])),
+            "seeds": tuple(sorted(set(runs["seed"]))),
+            "search": "s" * 16,
+            "keys": tuple(sorted({short_key(key) for key in runs["planned_key"]})),
+        }
+        | fields
+    )
 
 
 def loaded(name: str, truth: Truth = TRUTH, *, seed: int = 0, effect: float = 0.5, **settings: object) -> Loaded:

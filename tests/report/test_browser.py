@@ -25,9 +25,15 @@ pytestmark = [
     ),
 ]
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 
@@ -42,10 +48,15 @@ def reports(digits, tmp_path_factory):
     build_report(Joined("digits", *frames, words=PROVENANCE, datasets=(record,)), folder / "one")
     small = unfinish(make_study(SMALL), "resnet-8 seed 2", "running")
     both = [
-        pd.concat([frame.assign(variant=variant, run_id=frame["run_id"].str[:-1] + str(i))
-                   for i, variant in enumerate(("width=1", BAD))], ignore_index=True)
+        pd.concat(
+            [
+                frame.assign(variant=variant, run_id=frame["run_id"].str[:-1] + str(i))
+                for i, variant in enumerate(("width=1", BAD))
+            ],
+            ignore_index=True,
+        )
         for frame in (small.runs, small.curves, small.trials)
-    ]  # fmt: skip
+    ]
     build_report(Joined(BAD, *both, words=PROVENANCE | {BAD: BAD}, datasets=(record,)), folder / "several")
     return folder
 

@@ -21,9 +21,21 @@ from .frames import Truth, diverge, make_study, unfinish
 FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates", "why-overfitting", "why-slowness")
 KINDS = ("png", "svg", "pdf", "csv")
 TABLES = (
-    "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs", "good-rates", "winners",
-    "robustness", "expected-best", "depth-laws", "depth-law-predictions",
-)  # fmt: skip
+    "results",
+    "pairs",
+    "plain-residual",
+    "errors",
+    "architectures",
+    "rates",
+    "trials",
+    "runs",
+    "good-rates",
+    "winners",
+    "robustness",
+    "expected-best",
+    "depth-laws",
+    "depth-law-predictions",
+)
 MADE = {"study": "0.1.0", "torch": "2.14.0", "command": "study report digits --out here"}
 
 
@@ -93,9 +105,15 @@ def test_the_page_tells_what_a_reader_needs(page, built):
     assert told["verdicts"][0]["line"] in page.text
     assert all(sentence in page.text for sentence in told["verdicts"][0]["sentences"])
     for wanted in (
-        "resnet-8 seed 2: interrupted", "study report digits --out here", "2.14.0", "Means over 2 to 3 seeds",
-        "0123456789abcdef", "final_train_error_augmented", "23 of 24 runs are counted", "1,293",
-    ):  # fmt: skip
+        "resnet-8 seed 2: interrupted",
+        "study report digits --out here",
+        "2.14.0",
+        "Means over 2 to 3 seeds",
+        "0123456789abcdef",
+        "final_train_error_augmented",
+        "23 of 24 runs are counted",
+        "1,293",
+    ):
         assert wanted in page.text
 
 
@@ -256,8 +274,15 @@ def all_tables(runs, trials=NONE, verdicts=(), curves=NONE):
 def test_a_study_has_the_tables_that_it_has_rows_for(digits):
     (verdict,) = judge(digits.runs)
     assert names(digits.runs, digits.trials, [verdict]) == [
-        "results", "pairs", "plain-residual", "errors", "architectures", "rates", "trials", "runs",
-    ]  # fmt: skip
+        "results",
+        "pairs",
+        "plain-residual",
+        "errors",
+        "architectures",
+        "rates",
+        "trials",
+        "runs",
+    ]
     assert "training-errors" in names(cifar_runs())
     assert "shortcuts" in names(imagenet_runs("AB"))
     assert "plain-residual" not in names(digits.runs[digits.runs["architecture"] == "plain"])

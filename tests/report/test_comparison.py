@@ -74,8 +74,9 @@ def test_settings_that_differ_and_those_that_agree(pair):
 
 def test_what_is_not_comparable_is_said():
     a = loaded("a")
-    b = loaded("b", dataset="cifar10", fingerprint="g" * 20, total_iterations=440, lr_tuned=False, batch_size="64",
-               classes=100)  # fmt: skip
+    b = loaded(
+        "b", dataset="cifar10", fingerprint="g" * 20, total_iterations=440, lr_tuned=False, batch_size="64", classes=100
+    )
     result = found(a, b)
     told = " ".join(warnings(result))
     for wanted in ("the data sets differ (a: digits; b: cifar10)", "(a: 220; b: 440 iterations)", "tuned for each net"):
@@ -124,8 +125,9 @@ def test_the_same_training_in_both_is_said():
 
 def test_variants_are_matched_by_name_or_one_with_all():
     a, b = loaded("a"), loaded("b", seed=1)
-    both = [type(a)(one.name, one.runs.assign(variant="width=2"), one.curves, one.trials, one.provenance)
-            for one in (a, b)]  # fmt: skip
+    both = [
+        type(a)(one.name, one.runs.assign(variant="width=2"), one.curves, one.trials, one.provenance) for one in (a, b)
+    ]
     assert [couple.shown for couple in found(*both).couples] == [""]
     wide = b.runs.assign(variant="width=1"), b.runs.assign(variant="width=2")
     several = type(b)("b", pd.concat(wide), b.curves, b.trials, b.provenance)

@@ -24,10 +24,17 @@ def parts(record):
 def test_the_data_are_told(tmp_path):
     page, folder = build(tmp_path, make_record(skipped=[("photos/bad.jpg", "not an image")]))
     for wanted in (
-        "The data", "60 (48 train, 12 test)", "2 (cat, dog)", "photos/bad.jpg", "not an image", "on values 0..1",
-        "OpenCV's order is the reverse", "test: 0.2 of the images", "not read: 1 file <b>",
+        "The data",
+        "60 (48 train, 12 test)",
+        "2 (cat, dog)",
+        "photos/bad.jpg",
+        "not an image",
+        "on values 0..1",
+        "OpenCV's order is the reverse",
+        "test: 0.2 of the images",
+        "not read: 1 file <b>",
         "Height against width of 60 images",
-    ):  # fmt: skip
+    ):
         assert wanted in page.text
     assert all(f"figure-data-{name}" in page.ids for name in ("classes", "sizes", "samples", "mean"))
     assert all(f"table-data-{name}" in page.ids for name in ("classes", "channels", "skipped"))
@@ -108,6 +115,6 @@ def test_grey_images_have_no_order_of_channels():
         (make_table([32] * 9 + [900], [48] * 10), "all images are 32x48 pixels (height x width), but for 1 ("),
         (make_table([30, 40, 60], [30, 30, 50]), "height 30 to 60 pixels (median 40), width 30 to 50 pixels (median 3"),
     ],
-)  # fmt: skip
+)
 def test_sizes_in_words(table, told, tmp_path):
     assert dict(data_part(make_record(table), tmp_path).facts)["size"].startswith(told)

@@ -20,9 +20,14 @@ def test_of_many_the_ends_stay(most, expected):
     assert evenly([4, 0, 1, 2, 3, 3], most) == expected
 
 
-@pytest.mark.parametrize(("moment", "title", "words"), [
-    (0.0, "initialisation", "at initialisation"), (1.0, "1 iteration", "after 1 iteration"),
-    (1000.0, "1,000 iterations", "after 1,000 iterations"), (END, "end of training", "at the end"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("moment", "title", "words"),
+    [
+        (0.0, "initialisation", "at initialisation"),
+        (1.0, "1 iteration", "after 1 iteration"),
+        (1000.0, "1,000 iterations", "after 1,000 iterations"),
+        (END, "end of training", "at the end"),
+    ],
+)
 def test_moments_in_words(moment, title, words):
     assert (label(moment), phrase(moment)) == (title, words)

@@ -19,10 +19,15 @@ pytestmark = pytest.mark.usefixtures("all_sketched")
 BAD = '"><img src=x onerror="alert(1)">javascript:alert(1)<script>alert(2)</script>'
 SMALL = Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("residual", 8): (1, 0.1), ("residual", 20): (1, 0.1)})
 PROVENANCE = {
-    "command": "study run --grid digits", "grid": "name: digits  # as given\n", "tune": "{low: 0.25}",
+    "command": "study run --grid digits",
+    "grid": "name: digits  # as given\n",
+    "tune": "{low: 0.25}",
     "left out": "run 'x' is left out",
-    "mlflow_ui": "https://mlflow.example/team", "experiment_id": "7", "torch": "2.14.0", "processor": "2 x Zen",
-}  # fmt: skip
+    "mlflow_ui": "https://mlflow.example/team",
+    "experiment_id": "7",
+    "torch": "2.14.0",
+    "processor": "2 x Zen",
+}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -56,10 +61,12 @@ def two(tmp_path_factory):
     """Two variants, searches, data, and runs without a result."""
     study = unfinish(unfinish(make_study(SMALL), "plain-8 seed 1", "running"), "plain-20 seed 2", "failed")
     frames = [
-        pd.concat([frame.assign(variant=f"width={width}", run_id=frame["run_id"].str[:-1] + str(width))
-                   for width in (1, 2)], ignore_index=True)
+        pd.concat(
+            [frame.assign(variant=f"width={width}", run_id=frame["run_id"].str[:-1] + str(width)) for width in (1, 2)],
+            ignore_index=True,
+        )
         for frame in (study.runs, study.curves, study.trials)
-    ]  # fmt: skip
+    ]
     out = tmp_path_factory.mktemp("two") / "out"
     return build_report(Joined("two", *frames, words=PROVENANCE, datasets=(make_record(),)), out).read_text(
         encoding="utf-8"
@@ -75,11 +82,24 @@ def build(tmp_path, runs, provenance=PROVENANCE, name="digits", trials=None, cur
 
 
 def test_the_order_of_the_page(two):
-    places = [two.index(mark) for mark in (
-        'class="note"', 'id="verdict"', 'id="variant-1"', 'id="figure-depth-width-1"', 'id="variant-2"',
-        'id="figure-depth-width-2"', 'id="contents"', 'id="figures"', 'id="rates"', 'id="tables"', 'id="data"',
-        'id="rule"', 'id="made"',
-    )]  # fmt: skip
+    places = [
+        two.index(mark)
+        for mark in (
+            'class="note"',
+            'id="verdict"',
+            'id="variant-1"',
+            'id="figure-depth-width-1"',
+            'id="variant-2"',
+            'id="figure-depth-width-2"',
+            'id="contents"',
+            'id="figures"',
+            'id="rates"',
+            'id="tables"',
+            'id="data"',
+            'id="rule"',
+            'id="made"',
+        )
+    ]
     assert places == sorted(places)
 
 
@@ -161,12 +181,17 @@ def test_runs_are_linked_where_mlflow_has_pages(two, tmp_path):
 def test_how_it_was_made_is_told(two):
     page = Page(two)
     for wanted in (
-        "study run --grid digits study report --experiment two", "name: digits # as given",
+        "study run --grid digits study report --experiment two",
+        "name: digits # as given",
         "runs: 20 tune: - {low: 0.25} nets:",
         "run 'x' is left out",
-        "2 x Zen", "2.14.0", "0123456789abcdef0123456789abcdef01234567", "matplotlib", "20 of 24 runs are counted",
+        "2 x Zen",
+        "2.14.0",
+        "0123456789abcdef0123456789abcdef01234567",
+        "matplotlib",
+        "20 of 24 runs are counted",
         "2026-01-01 00:00 to 2026-01-01 00:02",
-    ):  # fmt: skip
+    ):
         assert wanted in page.text
 
 
@@ -212,10 +237,16 @@ def test_long_tables_are_folded_and_very_long_ones_cut(tmp_path):
 
 
 def test_numbers_are_set_flush_right_and_words_are_not():
-    shown = pd.DataFrame({
-        "Net": ["plain-8", "plain-20"], "p": ["> 0.99", "0.04"], "Error": ["1.00 \u00b1 0.10 (3)", "\u2013"],
-        "Interval": ["-0.1 to 2", "0 to 1"], "Found": ["at the end", "set"], "Nothing": ["", "\u2013"],
-    })  # fmt: skip
+    shown = pd.DataFrame(
+        {
+            "Net": ["plain-8", "plain-20"],
+            "p": ["> 0.99", "0.04"],
+            "Error": ["1.00 \u00b1 0.10 (3)", "\u2013"],
+            "Interval": ["-0.1 to 2", "0 to 1"],
+            "Found": ["at the end", "set"],
+            "Nothing": ["", "\u2013"],
+        }
+    )
     assert Table("t", "c", shown, shown).numeric == [False, True, True, True, False, False]
 
 

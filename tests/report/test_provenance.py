@@ -66,10 +66,12 @@ STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("res
 
 
 def changed(runs: pd.DataFrame, name: str, **values: str) -> pd.DataFrame:
-    return runs.assign(**{
-        column: [value if one == name else before for one, before in zip(runs["name"], runs[column], strict=True)]
-        for column, value in values.items()
-    })  # fmt: skip
+    return runs.assign(
+        **{
+            column: [value if one == name else before for one, before in zip(runs["name"], runs[column], strict=True)]
+            for column, value in values.items()
+        }
+    )
 
 
 @pytest.fixture
@@ -97,15 +99,19 @@ def test_a_run_that_went_on_by_other_code_and_one_from_before_it_was_told(runs: 
 
 
 def test_runs_that_do_not_count_are_not_told(runs: pd.DataFrame) -> None:
-    failed = unfinish(Study(changed(runs, "plain-20 seed 1", precision="bf16"), STUDY.curves, STUDY.trials),
-                      "plain-20 seed 1", "failed")  # fmt: skip
+    failed = unfinish(
+        Study(changed(runs, "plain-20 seed 1", precision="bf16"), STUDY.curves, STUDY.trials),
+        "plain-20 seed 1",
+        "failed",
+    )
     assert mixture(failed.runs) == ""
 
 
 def test_what_an_axis_varies_is_not_told(runs: pd.DataFrame) -> None:
     """Variants are judged apart; but plain nets, which have no shortcut, are compared with each option's."""
-    by_axis = [runs.assign(variant=f"precision={one}", precision=one, run_id=runs["run_id"] + one)
-               for one in ("bf16", "fp32")]  # fmt: skip
+    by_axis = [
+        runs.assign(variant=f"precision={one}", precision=one, run_id=runs["run_id"] + one) for one in ("bf16", "fp32")
+    ]
     assert mixture(pd.concat(by_axis, ignore_index=True)) == ""
     residual = runs["architecture"] == "residual"
     options = runs.assign(variant=["shortcut=A" if one else "" for one in residual])

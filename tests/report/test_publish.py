@@ -39,8 +39,10 @@ def test_ctrl_c_in_the_middle_of_a_swap_waits_for_its_end(tmp_path: Path, monkey
     finally:
         signal.signal(signal.SIGINT, before)
     assert {path.name: path.read_text() for path in out.iterdir()} == {
-        "index.html": "new", "verdict.json": "new", "notes": "mine"
-    }  # fmt: skip
+        "index.html": "new",
+        "verdict.json": "new",
+        "notes": "mine",
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -167,8 +169,11 @@ def test_what_was_left_where_the_report_is_gone_comes_back(tmp_path: Path) -> No
     with swapped_in(out) as new:
         fill(new, "new")
     assert {path.name: path.read_text() for path in out.iterdir()} == {
-        "index.html": "new", "verdict.json": "new", "notes": "mine", "notes.2": "earlier"
-    }  # fmt: skip
+        "index.html": "new",
+        "verdict.json": "new",
+        "notes": "mine",
+        "notes.2": "earlier",
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.newer", "out"]
 
 

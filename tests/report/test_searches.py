@@ -14,9 +14,11 @@ pytestmark = pytest.mark.usefixtures("all_sketched")
 
 NETS = [("plain", 8), ("plain", 20), ("residual", 8), ("residual", 20)]
 ERRORS = {
-    ("plain", 8): {0.001: 5.0, 0.01: 1.0, 0.1: 1.5, 1.0: 30.0}, ("plain", 20): {0.001: 40.0, 0.01: 5.0, 0.1: 1.0},
-    ("residual", 8): {0.001: 5.0, 0.01: 1.0, 0.1: 1.0}, ("residual", 20): {0.001: 4.0, 0.01: 0.5, 0.1: 0.5},
-}  # fmt: skip
+    ("plain", 8): {0.001: 5.0, 0.01: 1.0, 0.1: 1.5, 1.0: 30.0},
+    ("plain", 20): {0.001: 40.0, 0.01: 5.0, 0.1: 1.0},
+    ("residual", 8): {0.001: 5.0, 0.01: 1.0, 0.1: 1.0},
+    ("residual", 20): {0.001: 4.0, 0.01: 0.5, 0.1: 0.5},
+}
 
 
 def trials_of(errors, **others):
@@ -104,8 +106,10 @@ def test_good_ranges(told):
     assert "at least 1.3 decades for resnet-20 (0.0052 to 0.1 or more)." in text
     shown = tables["good-rates"].shown.set_index("Net")
     assert list(shown.loc["resnet-20", ["Best rate", "Training error (%)", "Decades"]]) == [
-        "0.01", "0.50", "at least 1.3",
-    ]  # fmt: skip
+        "0.01",
+        "0.50",
+        "at least 1.3",
+    ]
     text, tables = told(smallest=2.0)
     assert "stays within 2 points of" in text
     assert "error within 2 points of the best" in tables["good-rates"].caption

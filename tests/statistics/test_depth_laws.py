@@ -162,8 +162,11 @@ def test_deeper_nets_exclude_the_other_law(law, other):
     assert found.excluded == (other,)
     assert (found.log_likelihood_ratio > 0) == (law == "exponential")
     assert [(row.law, row.depth) for row in found.predictions] == [
-        ("exponential", 80), ("exponential", 110), ("power", 80), ("power", 110),
-    ]  # fmt: skip
+        ("exponential", 80),
+        ("exponential", 110),
+        ("power", 80),
+        ("power", 110),
+    ]
     for row in found.predictions:
         assert row.ratio == pytest.approx(row.observed / row.predicted)
         assert (abs(math.log(row.ratio)) < 0.2) == (row.law == law)
@@ -191,8 +194,11 @@ def test_excluded_wrongly_at_most_as_often_as_said():
     wrong = 0
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        some = [Crossing(depth, i, 3000 * math.exp(0.047 * (depth - 20) + 0.1 * generator.standard_normal()), True)
-                for depth in (20, 32, 44, 56, 80, 110) for i in range(2)]  # fmt: skip
+        some = [
+            Crossing(depth, i, 3000 * math.exp(0.047 * (depth - 20) + 0.1 * generator.standard_normal()), True)
+            for depth in (20, 32, 44, 56, 80, 110)
+            for i in range(2)
+        ]
         wrong += "exponential" in judge_depth_laws(some, up_to=56).excluded
     assert wrong <= 19  # of a binomial of 200 and 5%, exceeded in 1% of cases
 

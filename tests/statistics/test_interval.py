@@ -39,10 +39,17 @@ def test_what_is_no_ratio_is_left_out():
     assert math.isnan(geometric_mean([]).low)
 
 
-@pytest.mark.parametrize(("low", "high", "way"), [
-    (0.6, 2.0, "more"), (0.1, 2.0, "rather more"), (-0.4, 0.4, "no more"), (-3.0, 0.4, "no more"),
-    (-3.0, -0.6, "less"), (-1.0, 2.0, "unclear"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("low", "high", "way"),
+    [
+        (0.6, 2.0, "more"),
+        (0.1, 2.0, "rather more"),
+        (-0.4, 0.4, "no more"),
+        (-3.0, 0.4, "no more"),
+        (-3.0, -0.6, "less"),
+        (-1.0, 2.0, "unclear"),
+    ],
+)
 def test_which_way_rests_on_the_interval(low, high, way):
     assert Interval((low + high) / 2, low, high).direction(0.5) == way
 

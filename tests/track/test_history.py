@@ -48,11 +48,18 @@ def odd(tmp_path: Path) -> Store:
     store.log_points(first, [replace(POINT, step=step, train_error=100 / (step + 7)) for step in (30, 10, 20)])
     store.log_points(second, [POINT])  # being written at this moment
     values = [
-        ("train_error", 1.0, 5000, 10), ("train_error", 3.0, 9000, 40), ("train_error", 2.0, 9001, 40),
-        ("train_error", 7.0, 9001, 41), ("train_error", 8.0, 9001, 41), ("test_error", math.nan, 5000, 50),
-        ("test_error", math.nan, 5000, 60), ("test_error", 4.0, 6000, 60), ("test_loss", math.inf, 5000, 70),
-        ("lr", -math.inf, 5000, 70), ("train_loss", 0.1 + 0.2, 5000, 70),
-    ]  # fmt: skip
+        ("train_error", 1.0, 5000, 10),
+        ("train_error", 3.0, 9000, 40),
+        ("train_error", 2.0, 9001, 40),
+        ("train_error", 7.0, 9001, 41),
+        ("train_error", 8.0, 9001, 41),
+        ("test_error", math.nan, 5000, 50),
+        ("test_error", math.nan, 5000, 60),
+        ("test_error", 4.0, 6000, 60),
+        ("test_loss", math.inf, 5000, 70),
+        ("lr", -math.inf, 5000, 70),
+        ("train_loss", 0.1 + 0.2, 5000, 70),
+    ]
     store.client.log_batch(second, metrics=[Metric(*value) for value in values])
     store.end(first, "finished")
     return store

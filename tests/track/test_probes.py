@@ -40,8 +40,11 @@ def test_what_was_measured_comes_back_with_its_run(uri: str) -> None:
     assert list(rows["norm"]) == [2.0, 1.0, 0.5, 0.25]
     assert set(rows["run_id"]) == {run_id}
     assert (rows["net"].iloc[0], rows["depth"].iloc[0], rows["seed"].iloc[0], rows["lr"].iloc[0]) == (
-        "plain-8", 8, 3, 0.05,
-    )  # fmt: skip
+        "plain-8",
+        8,
+        3,
+        0.05,
+    )
     assert found["curvature"]["converged"].dtype == bool
 
 

@@ -58,8 +58,9 @@ def test_every_command_is_kept_with_what_it_added(store: Store) -> None:
     begin(store, "tuning", first)
     found = load_provenance("s", store.uri).words
     assert found["command"].splitlines() == [
-        "study run --grid a.yaml  # 3 runs and 1 trial", "study run --grid b.yaml  # 1 run; went on with 1",
-    ]  # fmt: skip
+        "study run --grid a.yaml  # 3 runs and 1 trial",
+        "study run --grid b.yaml  # 1 run; went on with 1",
+    ]
     assert found["grid"] == f"# study run --grid a.yaml\n{long}\n# study run --grid b.yaml\nname: s\n"
 
 
@@ -69,8 +70,9 @@ def test_one_grid_stands_as_it_was_given(store: Store) -> None:
     found = load_provenance("s", store.uri).words
     assert found["grid"] == "name: s\n"
     assert found["command"].splitlines() == [
-        "study tune --grid s.yaml  # nothing new", "study run --grid s.yaml  # nothing new",
-    ]  # fmt: skip
+        "study tune --grid s.yaml  # nothing new",
+        "study run --grid s.yaml  # nothing new",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"at": 3}'])
@@ -158,10 +160,13 @@ def test_pages_are_where_the_user_says(store: Store) -> None:
     assert found.with_pages("http://localhost:5000/").words["mlflow_ui"] == "http://localhost:5000"
 
 
-@pytest.mark.parametrize(("given", "kept"), [
-    ("https://me:secret@mlflow.example/team/?x=1#y", "https://mlflow.example/team"),
-    ("http://[::1]:5000", "http://[::1]:5000"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://me:secret@mlflow.example/team/?x=1#y", "https://mlflow.example/team"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
 def test_an_address_of_pages(given: str, kept: str) -> None:
     assert ui_address(given) == kept
 

@@ -41,16 +41,40 @@ def test_what_a_launcher_writes_is_sound(kind: str) -> None:
     assert line(kind, {tag.KIND: kind} | TAGS[kind], {}) == ""  # it is being made, or tags alone were read
 
 
-@pytest.mark.parametrize(("kind", "key", "value"), [
-    *((kind, tag.OUTCOME, "done") for kind in TAGS),
-    *(("trial", tag.TRIAL, value) for value in ("x", "", "-1", "1.5", "1.0", "9" * 30, "9" * 5000)),
-    *(("trial", tag.POINT, value) for value in (
-        "{", "", "[]", "3", "null", "{}", '{"lr": null}', '{"lr": "0.1"}', '{"lr": 0}', '{"lr": NaN}', '{"lr": true}',
-        '{"lr": 0.1, "momentum": 1}', '{"lr": 0.1, "colour": 1}', "[" * 10_000)),
-    *(("tuning", tag.CHOSEN, value) for value in ("{", "", "{}", '{"lr": -1}', '{"lr": 0.1, "weight_decay": -1}')),
-    *(("tuning", tag.BOUNDS, value) for value in ("{", "[]", "[1]", "[1, 0.1]", "[0, 1]", '["a", "b"]', "[1, 2, 3]")),
-    ("tuning", tag.TRIAL, "x"), ("tuning", tag.WIDENED, "x"), ("tuning", tag.EDGE, "left"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        *((kind, tag.OUTCOME, "done") for kind in TAGS),
+        *(("trial", tag.TRIAL, value) for value in ("x", "", "-1", "1.5", "1.0", "9" * 30, "9" * 5000)),
+        *(
+            ("trial", tag.POINT, value)
+            for value in (
+                "{",
+                "",
+                "[]",
+                "3",
+                "null",
+                "{}",
+                '{"lr": null}',
+                '{"lr": "0.1"}',
+                '{"lr": 0}',
+                '{"lr": NaN}',
+                '{"lr": true}',
+                '{"lr": 0.1, "momentum": 1}',
+                '{"lr": 0.1, "colour": 1}',
+                "[" * 10_000,
+            )
+        ),
+        *(("tuning", tag.CHOSEN, value) for value in ("{", "", "{}", '{"lr": -1}', '{"lr": 0.1, "weight_decay": -1}')),
+        *(
+            ("tuning", tag.BOUNDS, value)
+            for value in ("{", "[]", "[1]", "[1, 0.1]", "[0, 1]", '["a", "b"]', "[1, 2, 3]")
+        ),
+        ("tuning", tag.TRIAL, "x"),
+        ("tuning", tag.WIDENED, "x"),
+        ("tuning", tag.EDGE, "left"),
+    ],
+)
 def test_a_tag_that_was_edited_is_named(kind: str, key: str, value: str) -> None:
     said = line(kind, {tag.KIND: kind} | TAGS[kind] | {key: value}, PARAMS)
     assert said.startswith(r"run 'plain-8 \x1b[2J' (01234567) is left out: its tag ")
@@ -58,10 +82,22 @@ def test_a_tag_that_was_edited_is_named(kind: str, key: str, value: str) -> None
     assert len(said) < 400
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("depth", "deep"), ("depth", "0"), ("depth", "8.0"), ("depth", "9" * 40), ("seed", "x"), ("lr", "x"), ("lr", "nan"),
-    ("architecture", "round"), ("net", ""), ("total_iterations", "many"), ("classes", "-1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("depth", "deep"),
+        ("depth", "0"),
+        ("depth", "8.0"),
+        ("depth", "9" * 40),
+        ("seed", "x"),
+        ("lr", "x"),
+        ("lr", "nan"),
+        ("architecture", "round"),
+        ("net", ""),
+        ("total_iterations", "many"),
+        ("classes", "-1"),
+    ],
+)
 def test_a_parameter_of_another_program_is_named(key: str, value: str) -> None:
     said = line("run", {tag.KIND: "run"} | ENDED, PARAMS | {key: value})
     assert f"its parameter {key} is '{value[:20]}" in said
@@ -87,11 +123,18 @@ def test_of_runs_that_are_not_of_a_study_nothing_is_said() -> None:
 
 
 EDITS = (
-    ("run", tag.OUTCOME, "x"), ("run", tag.KIND, "x"), ("run", tag.VARIANT, "[/]"), ("run", tag.OWNER, "x"),
-    ("trial", tag.TRIAL, "x"), ("trial", tag.POINT, "{"), ("trial", tag.OBJECTIVE, "[/]"),
-    ("tuning", tag.CHOSEN, "{"), ("tuning", tag.BOUNDS, "{"), ("tuning", tag.WIDENED, "x"),
+    ("run", tag.OUTCOME, "x"),
+    ("run", tag.KIND, "x"),
+    ("run", tag.VARIANT, "[/]"),
+    ("run", tag.OWNER, "x"),
+    ("trial", tag.TRIAL, "x"),
+    ("trial", tag.POINT, "{"),
+    ("trial", tag.OBJECTIVE, "[/]"),
+    ("tuning", tag.CHOSEN, "{"),
+    ("tuning", tag.BOUNDS, "{"),
+    ("tuning", tag.WIDENED, "x"),
     ("dataset", tag.OUTCOME, "x"),
-)  # fmt: skip
+)
 HARMLESS = (tag.VARIANT, tag.OWNER, tag.OBJECTIVE)
 
 

@@ -44,8 +44,17 @@ def train(
 
 def figures(events: list[Event]) -> list[float]:
     """Return all losses and errors, in order."""
-    names = ("train_loss", "train_error", "test_loss", "test_error", "validation_loss", "final_train_loss",
-             "final_train_error", "final_train_error_augmented", "final_test_loss")  # fmt: skip
+    names = (
+        "train_loss",
+        "train_error",
+        "test_loss",
+        "test_error",
+        "validation_loss",
+        "final_train_loss",
+        "final_train_error",
+        "final_train_error_augmented",
+        "final_test_loss",
+    )
     return [getattr(point, name) for point in curve(events) for name in names if hasattr(point, name)]
 
 
@@ -196,8 +205,16 @@ def train_streamed(group: Group, path: Path, recipe: dict[str, Any]) -> list[Eve
 
 
 def test_the_imagenet_recipe_from_images_that_are_streamed(pair: Pair, tmp_path: Path) -> None:
-    recipe = {"depth": 18, "width": 0.125, "augment": "imagenet", "test_views": "ten-crop", "batch_norm": "shared",
-              "epochs": 2, "lr": 0.001, "deterministic": True}  # fmt: skip
+    recipe = {
+        "depth": 18,
+        "width": 0.125,
+        "augment": "imagenet",
+        "test_views": "ten-crop",
+        "batch_norm": "shared",
+        "epochs": 2,
+        "lr": 0.001,
+        "deterministic": True,
+    }
     one = train(ALONE, tmp_path / "one.pt", recipe)
     resident, _ = pair.do(train, tmp_path / "resident.pt", recipe)
     streamed, _ = pair.do(train_streamed, tmp_path / "streamed.pt", recipe)

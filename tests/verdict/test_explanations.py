@@ -26,9 +26,11 @@ def test_each_explanation_with_its_numbers(digits):
 
 def test_overfitting_is_told_by_depth(digits):
     one = explained(digits.runs)["overfitting"]
-    means = digits.runs[digits.runs["architecture"] == "plain"].groupby("depth")[
-        ["final_test_error", "final_train_error"]
-    ].mean()  # fmt: skip
+    means = (
+        digits.runs[digits.runs["architecture"] == "plain"]
+        .groupby("depth")[["final_test_error", "final_train_error"]]
+        .mean()
+    )
     expected = means["final_test_error"] - means["final_train_error"]
     assert one.numbers["gap_by_depth"] == pytest.approx({str(depth): gap for depth, gap in expected.items()})
     assert f"{expected[8]:.2f} at 8" in one.sentence

@@ -16,9 +16,11 @@ from tests.report.frames import Truth, make_study, make_trial
 RATES = (0.01, 0.1, 1.0)
 # Errors of the trials by net and rate; of two seeds, 0.1 points to either side.
 ERRORS = {
-    ("plain", 8): (5.0, 2.0, 1.0), ("plain", 20): (6.0, 5.0, 50.0),
-    ("residual", 8): (4.0, 2.0, 1.0), ("residual", 20): (4.0, 2.5, 2.0),
-}  # fmt: skip
+    ("plain", 8): (5.0, 2.0, 1.0),
+    ("plain", 20): (6.0, 5.0, 50.0),
+    ("residual", 8): (4.0, 2.0, 1.0),
+    ("residual", 20): (4.0, 2.5, 2.0),
+}
 
 
 def seeds_of(count=2, **changes):

@@ -18,10 +18,16 @@ def frame(*rows, **changes):
 def curve(architecture, depth, errors, **others):
     """One net: an error for each rate, or the state of the trial that has none."""
     return [
-        make_trial(architecture, depth, number, lr, **others,
-                   **({"state": error} if isinstance(error, str) else {"error": error}))
+        make_trial(
+            architecture,
+            depth,
+            number,
+            lr,
+            **others,
+            **({"state": error} if isinstance(error, str) else {"error": error}),
+        )
         for number, (lr, error) in enumerate(errors.items())
-    ]  # fmt: skip
+    ]
 
 
 def searched(errors, tolerance=1.0, **others):
@@ -148,8 +154,11 @@ def test_nets_are_compared_at_the_points_that_both_tried():
     found = compare(by_trial(frame(*shallow, *middle, *deep)), "plain")
     assert (found.shallow, found.deep) == ("plain-8", "plain-20")
     assert [(one.point["lr"], one.difference, one.state) for one in found.same] == [
-        (0.001, 4.0, "complete"), (0.01, -1.0, "complete"), (0.3, -86.0, "shallow"), (1.0, 0.0, "both"),
-    ]  # fmt: skip
+        (0.001, 4.0, "complete"),
+        (0.01, -1.0, "complete"),
+        (0.3, -86.0, "shallow"),
+        (1.0, 0.0, "both"),
+    ]
     assert found.pruned == ({"lr": 0.1},)
     assert compare(by_trial(frame(*shallow)), "plain") is None
     assert compare(by_trial(frame(*shallow)), "residual") is None

@@ -27,8 +27,10 @@ def test_every_run_is_counted_or_excluded_once(digits):
     runs.loc[runs["name"] == "plain-20 seed 0", "final_train_error"] = np.nan
     left = {run.name: run.reason for run in cells.excluded(runs)}
     assert left == {
-        "plain-8 seed 0": "failed", "resnet-8 seed 0": "still running", "plain-20 seed 0": "no final training error",
-    }  # fmt: skip
+        "plain-8 seed 0": "failed",
+        "resnet-8 seed 0": "still running",
+        "plain-20 seed 0": "no final training error",
+    }
     assert len(cells.counted(runs)) + len(left) == len(runs)
 
 

@@ -57,8 +57,12 @@ def carried(text, known):
     for word in re.findall(r"(?<![\w.-])-?\d+\.\d+", text):
         digits = len(word.split(".")[1])
         near = 0.5001 * 10**-digits
-        if not any(abs(abs(float(word)) - abs(one)) <= near or float(f"{one:.2g}") == float(word)
-                   or float(f"{one:.4g}") == float(word) for one in known):  # fmt: skip
+        if not any(
+            abs(abs(float(word)) - abs(one)) <= near
+            or float(f"{one:.2g}") == float(word)
+            or float(f"{one:.4g}") == float(word)
+            for one in known
+        ):
             lost.append(word)
     return lost
 

@@ -20,8 +20,9 @@ def test_every_common_depth_against_the_shallowest(paper):
     assert made.headline == made.depths[-1]
     values = [
         c.values(paper.runs[paper.runs["architecture"] == kind], depth, "final_train_error")
-        for kind in ("plain", "residual") for depth in (44, 20)
-    ]  # fmt: skip
+        for kind in ("plain", "residual")
+        for depth in (44, 20)
+    ]
     assert made.depths[1].contrast == difference_in_differences(*values, 100 / 45_000)
     assert all(one.p_adjusted >= one.contrast.p for one in made.depths)
 

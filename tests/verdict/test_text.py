@@ -17,10 +17,16 @@ def test_points(value, others, text):
 @pytest.mark.parametrize(
     ("p", "text"),
     [
-        (0.0, "p < 0.0001"), (0.00042, "p = 0.00042"), (0.0042, "p = 0.0042"), (0.01, "p = 0.01"), (0.049, "p = 0.049"),
-        (0.237, "p = 0.24"), (0.999, "p > 0.99"), (1.0, "p > 0.99"),
+        (0.0, "p < 0.0001"),
+        (0.00042, "p = 0.00042"),
+        (0.0042, "p = 0.0042"),
+        (0.01, "p = 0.01"),
+        (0.049, "p = 0.049"),
+        (0.237, "p = 0.24"),
+        (0.999, "p > 0.99"),
+        (1.0, "p > 0.99"),
     ],
-)  # fmt: skip
+)
 def test_p_value(p, text):
     assert wording.p_value(p) == text
 
@@ -46,9 +52,20 @@ def test_a_difference_has_no_sign():
     assert wording.more_or_less(Interval(-0.2, -0.3, -0.1)) == "0.20 points less"
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (0.00312, "0.0031"), (1.21, "1.2"), (9.96, "10"), (420.4, "420"), (31_234.0, "31,000"), (0.0, "0"),
-    (-0.51, "-0.51"), (2.3e9, "2.3e+09"), (1.2e-9, "1.2e-09"), (math.inf, "inf"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00312, "0.0031"),
+        (1.21, "1.2"),
+        (9.96, "10"),
+        (420.4, "420"),
+        (31_234.0, "31,000"),
+        (0.0, "0"),
+        (-0.51, "-0.51"),
+        (2.3e9, "2.3e+09"),
+        (1.2e-9, "1.2e-09"),
+        (math.inf, "inf"),
+    ],
+)
 def test_numbers_have_two_digits(value, text):
     assert wording.number(value) == text

@@ -3,14 +3,17 @@ import pytest
 from study.verdict.variant import Variant, is_of_study, labelled
 
 
-@pytest.mark.parametrize(("text", "fields"), [
-    ("", {}),
-    ("width=2", {"width": "2"}),
-    ("shortcut=A, width=2", {"shortcut": "A", "width": "2"}),
-    ("milestones=[0.5, 0.75]", {"milestones": "[0.5, 0.75]"}),
-    ("milestones=[0.5, 0.75], width=2", {"milestones": "[0.5, 0.75]", "width": "2"}),
-    ("study=day, night, epochs=20", {"study": "day, night", "epochs": "20"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("", {}),
+        ("width=2", {"width": "2"}),
+        ("shortcut=A, width=2", {"shortcut": "A", "width": "2"}),
+        ("milestones=[0.5, 0.75]", {"milestones": "[0.5, 0.75]"}),
+        ("milestones=[0.5, 0.75], width=2", {"milestones": "[0.5, 0.75]", "width": "2"}),
+        ("study=day, night, epochs=20", {"study": "day, night", "epochs": "20"}),
+    ],
+)
 def test_a_variant_is_its_fields_in_their_order(text, fields):
     variant = Variant.parse(text)
     assert dict(variant) == fields

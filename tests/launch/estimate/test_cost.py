@@ -128,15 +128,20 @@ def test_a_speed_is_that_of_runs_that_differ_in_rate_seed_and_length_alone() -> 
     spec = grid().runs()[0]
     key = cache.key(spec)
     same = [
-        spec.with_recipe(lr=0.3), spec.with_recipe(epochs=None, iterations=7), spec.model_copy(update={"seed": 9}),
+        spec.with_recipe(lr=0.3),
+        spec.with_recipe(epochs=None, iterations=7),
+        spec.model_copy(update={"seed": 9}),
         spec.with_recipe(schedule="cosine"),
-    ]  # fmt: skip
+    ]
     assert {cache.key(one) for one in same} == {key}
     other: list[RunSpec] = [
-        spec.with_recipe(batch_size=64), spec.with_recipe(width=2.0), spec.with_recipe(augment="crop-flip"),
-        spec.with_recipe(precision="bf16"), spec.model_copy(update={"depth": 20}),
+        spec.with_recipe(batch_size=64),
+        spec.with_recipe(width=2.0),
+        spec.with_recipe(augment="crop-flip"),
+        spec.with_recipe(precision="bf16"),
+        spec.model_copy(update={"depth": 20}),
         spec.model_copy(update={"architecture": "residual"}),
-    ]  # fmt: skip
+    ]
     assert len({key, *(cache.key(one) for one in other)}) == len(other) + 1
     assert SpeedCache(Workers([("cpu",)], 1, 1), FACTS).key(spec) != key
     assert SpeedCache(TWO, replace(FACTS, image_shape=(3, 8, 8))).key(spec) != key

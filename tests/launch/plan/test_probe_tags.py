@@ -44,9 +44,15 @@ def test_a_run_needs_all_probes_that_are_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("has", "wants", "done"),
-    [("", "", 1), ("gradients", "", 1), ("", "probes: [gradients]", 0), ("gradients", "probes: [gradients]", 1),
-     ("gradients", "probes: [gradients, lesion]", 0), ("gradients,lesion", "probes: [lesion]", 1)],
-)  # fmt: skip
+    [
+        ("", "", 1),
+        ("gradients", "", 1),
+        ("", "probes: [gradients]", 0),
+        ("gradients", "probes: [gradients]", 1),
+        ("gradients", "probes: [gradients, lesion]", 0),
+        ("gradients,lesion", "probes: [lesion]", 1),
+    ],
+)
 def test_a_run_without_a_probe_that_is_asked_for_is_to_be_done_again(has: str, wants: str, done: int) -> None:
     grid = parse_grid(TEXT + wants, "g.yaml")
     plans = plan_cells(grid, FACTS, [record("finished", has)])
@@ -55,8 +61,10 @@ def test_a_run_without_a_probe_that_is_asked_for_is_to_be_done_again(has: str, w
 
 def test_of_two_results_the_one_with_more_probes_stands() -> None:
     grid = parse_grid(TEXT + "probes: [gradients]", "g.yaml")
-    for records in ([record("finished", "gradients"), record("finished", "")],
-                    [record("finished", ""), record("finished", "gradients")]):  # fmt: skip
+    for records in (
+        [record("finished", "gradients"), record("finished", "")],
+        [record("finished", ""), record("finished", "gradients")],
+    ):
         assert sum(len(plan.done) for plan in plan_cells(grid, FACTS, records)) == 1
 
 

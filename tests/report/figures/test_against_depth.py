@@ -7,10 +7,14 @@ from study.report.figures.style import new_figure
 
 
 def runs_of(kinds=("residual", "plain"), depths=(56, 20), seeds=3):
-    return pd.DataFrame([
-        {"architecture": kind, "depth": depth, "error": float(depth + seed + (kind == "plain"))}
-        for kind in kinds for depth in depths for seed in range(seeds)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {"architecture": kind, "depth": depth, "error": float(depth + seed + (kind == "plain"))}
+            for kind in kinds
+            for depth in depths
+            for seed in range(seeds)
+        ]
+    )
 
 
 def test_a_row_a_seed_with_its_net_s_mean():
@@ -19,8 +23,11 @@ def test_a_row_a_seed_with_its_net_s_mean():
     frame = seeds_by_depth(runs, "error")
     nets = frame.drop_duplicates(["architecture", "depth"])
     assert nets[["architecture", "depth", "mean", "seeds"]].to_numpy().tolist() == [
-        ["plain", 20, 22.0, 3], ["plain", 56, 58.0, 3], ["residual", 20, 21.0, 3], ["residual", 56, 57.5, 2],
-    ]  # fmt: skip
+        ["plain", 20, 22.0, 3],
+        ["plain", 56, 58.0, 3],
+        ["residual", 20, 21.0, 3],
+        ["residual", 56, 57.5, 2],
+    ]
     assert len(frame) == 11
     assert seeds_by_depth(runs[:0], "error").empty
 

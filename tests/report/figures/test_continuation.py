@@ -60,10 +60,15 @@ def test_there_is_none_where_nothing_was_trained_on():
     assert continuation_data(rows[rows["target"] == rows["depth"]], evidence.runs) is None  # only the nets themselves
 
 
-@pytest.mark.parametrize("options", [
-    {"course": come_back}, {"breaks": 0}, {"depths": (8,), "seeds": 1, "noises": (0.0,)},
-    {"rates": tuple(0.01 * 2**k for k in range(8))},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"course": come_back},
+        {"breaks": 0},
+        {"depths": (8,), "seeds": 1, "noises": (0.0,)},
+        {"rates": tuple(0.01 * 2**k for k in range(8))},
+    ],
+)
 def test_it_draws(options, tmp_path):
     data = data_of(continued(**options))
     assert len(data.drawn) <= 12

@@ -87,10 +87,16 @@ def test_unfinished_runs_are_drawn_only_where_there_is_nothing_else(digits):
 
 
 def test_seeds_evaluated_at_other_steps_do_not_make_the_mean_jump():
-    curves = pd.DataFrame({
-        "run_id": ["a", "a", "a", "b", "b"], "architecture": "plain", "depth": 8, "step": [0, 10, 20, 0, 20],
-        "train_error": [40.0, 30.0, 20.0, 80.0, 40.0], "test_error": [np.nan] * 5,
-    })  # fmt: skip
+    curves = pd.DataFrame(
+        {
+            "run_id": ["a", "a", "a", "b", "b"],
+            "architecture": "plain",
+            "depth": 8,
+            "step": [0, 10, 20, 0, 20],
+            "train_error": [40.0, 30.0, 20.0, 80.0, 40.0],
+            "test_error": [np.nan] * 5,
+        }
+    )
     runs = make_study(Truth({("plain", 8): (20, 1)}, seeds=2)).runs.assign(run_id=["a", "b"])
     data = curve_data(curves, runs)
     assert list(data.lines["error"]) == pytest.approx([60, (30 + 60) / 2, 30])  # no test error at all: no line
@@ -161,8 +167,15 @@ def bold(ax):
 @pytest.mark.parametrize("count", [4, 12])
 def test_drawn_labels_do_not_overlap(paper, style, count):
     depths = [8 + 6 * i for i in range(12)]
-    many = make_study(Truth({(name, depth): (depth / (2 if name == "plain" else 60), 0.3)
-                             for name in ("plain", "residual") for depth in depths}))  # fmt: skip
+    many = make_study(
+        Truth(
+            {
+                (name, depth): (depth / (2 if name == "plain" else 60), 0.3)
+                for name in ("plain", "residual")
+                for depth in depths
+            }
+        )
+    )
     for figure, axes in draw(paper if count == 4 else many, style):
         for ax in axes:
             boxes = [text.get_window_extent() for text in ax.texts]
@@ -206,8 +219,9 @@ def test_the_papers_curves_lie_beneath_in_pale(paper):
         assert len(beneath) == 2
         assert all(line.get_zorder() < min(x.get_zorder() for x in bold(axes[0])) for line in beneath)
         assert [text.get_text() for text in figure.legends[0].get_texts()][2:] == [
-            "Training error (%), paper", "Test error (%), paper"
-        ]  # fmt: skip
+            "Training error (%), paper",
+            "Test error (%), paper",
+        ]
 
 
 def test_two_depths_in_two_panels(digits):
@@ -255,11 +269,18 @@ def test_the_ends_are_those_of_the_papers_tables(paper):
     assert all(step[0] == 34_000 and (np.diff(step) > 0).all() for step in steps)
 
 
-@pytest.mark.parametrize(("changes", "shown"), [
-    ({}, True), ({"total_iterations": 70_000}, True), ({"total_iterations": 71_000}, False),
-    ({"total_iterations": 57_000}, False), ({"dataset": "cifar100"}, False), ({"dataset": "image-folder"}, False),
-    ({"total_iterations": np.nan}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, True),
+        ({"total_iterations": 70_000}, True),
+        ({"total_iterations": 71_000}, False),
+        ({"total_iterations": 57_000}, False),
+        ({"dataset": "cifar100"}, False),
+        ({"dataset": "image-folder"}, False),
+        ({"total_iterations": np.nan}, False),
+    ],
+)
 def test_only_under_studies_of_cifar10_that_are_as_long(paper, changes, shown):
     assert (len(of(paper.runs, **changes)) > 0) == shown
 

@@ -83,10 +83,15 @@ def test_a_chosen_backend_of_matplotlib_stays():
 
 def test_a_million_images_are_counted_in_few_cells():
     count = 1_000_000
-    table = pd.DataFrame({
-        "class": [f"n{i % 1000:08d}" for i in range(count)], "path": "x", "split": "train",
-        "height": RANDOM.integers(200, 500, count), "width": RANDOM.integers(200, 500, count),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "class": [f"n{i % 1000:08d}" for i in range(count)],
+            "path": "x",
+            "split": "train",
+            "height": RANDOM.integers(200, 500, count),
+            "width": RANDOM.integers(200, 500, count),
+        }
+    )
     drawn = split_sizes(table).drawn
     with joint_figure(drawn) as figure:
         cells = figure.axes[0].collections[0].get_array()

@@ -70,9 +70,14 @@ def test_the_scale_has_a_place_for_zero_and_back(error, linear):
     assert (above - below) / (0.002 * linear) == pytest.approx(1, abs=0.01)  # no kink
 
 
-@pytest.mark.parametrize(("linear", "high", "ticks"), [
-    (0.1, 70, [0, 0.1, 0.3, 1, 3, 10, 30]), (0.1, 6, [0, 0.1, 0.2, 0.5, 1, 2, 5]), (1, 95, [0, 1, 2, 5, 10, 20, 50]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("linear", "high", "ticks"),
+    [
+        (0.1, 70, [0, 0.1, 0.3, 1, 3, 10, 30]),
+        (0.1, 6, [0, 0.1, 0.2, 0.5, 1, 2, 5]),
+        (1, 95, [0, 1, 2, 5, 10, 20, 50]),
+    ],
+)
 def test_a_squeezed_axis_has_readable_ticks(linear, high, ticks):
     with new_figure() as (_, axes):
         squeeze_axis(axes[0][0], linear, -0.01, high)

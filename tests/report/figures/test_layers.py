@@ -15,10 +15,13 @@ from study.report.figures.style import COLUMN, WIDTH, new_figure
 
 def rows(values):
     """Return rows of plain-8 at initialisation: {run: values by layer}."""
-    return pd.DataFrame([
-        {"run_id": run, "architecture": "plain", "depth": 8, "moment": 0.0, "layer": layer, "std": value}
-        for run, given in values.items() for layer, value in enumerate(given)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {"run_id": run, "architecture": "plain", "depth": 8, "moment": 0.0, "layer": layer, "std": value}
+            for run, given in values.items()
+            for layer, value in enumerate(given)
+        ]
+    )
 
 
 def test_lines_have_mean_and_range_over_seeds():

@@ -22,8 +22,12 @@ def test_a_net_of_one_length_is_left_out(runs):
     frame = length_data(of_all_lengths(runs, ""))
     assert set(frame["depth"]) == {8, 56}
     nets = frame.groupby(["architecture", "depth", "iterations"])["seeds"].first()
-    assert nets.to_dict() == {(kind, depth, length): seeds for kind in ("plain", "residual") for depth in (8, 56)
-                              for length, seeds in ((220, 3), (660, 2))}  # fmt: skip
+    assert nets.to_dict() == {
+        (kind, depth, length): seeds
+        for kind in ("plain", "residual")
+        for depth in (8, 56)
+        for length, seeds in ((220, 3), (660, 2))
+    }
     deep = runs[(runs["net"] == "plain-56") & (runs["variant"] == "budget=3")]
     shown = frame[(frame["architecture"] == "plain") & (frame["depth"] == 56) & (frame["iterations"] == 660)]
     assert list(shown["error"]) == list(deep["final_train_error"])

@@ -20,8 +20,11 @@ def drawings_of(*arguments, **options):
 
 def test_blocks_count_from_the_input_those_that_cant_be_taken_out_included():
     assert block_places(["layer1.0", "layer1.1", "layer2.1", "layer3.2"]) == {
-        "layer1.0": 1, "layer1.1": 2, "layer2.1": 4, "layer3.2": 7,
-    }  # fmt: skip
+        "layer1.0": 1,
+        "layer1.1": 2,
+        "layer2.1": 4,
+        "layer3.2": 7,
+    }
 
 
 def test_a_line_a_net_with_the_range_of_seeds():

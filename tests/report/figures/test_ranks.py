@@ -7,11 +7,22 @@ from study.report.figures.style import new_figure
 
 
 def rows_of(depths=(20, 56), seeds=3, kinds=("plain", "residual")):
-    return pd.DataFrame([
-        {"architecture": kind, "depth": depth, "stage": stage, "channels": 16 * stage, "seed": seed,
-         "percent": 90.0 - depth / 10 * (kind == "plain") - stage + seed}
-        for kind in kinds for depth in depths for stage in (1, 2, 3) for seed in range(seeds)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "architecture": kind,
+                "depth": depth,
+                "stage": stage,
+                "channels": 16 * stage,
+                "seed": seed,
+                "percent": 90.0 - depth / 10 * (kind == "plain") - stage + seed,
+            }
+            for kind in kinds
+            for depth in depths
+            for stage in (1, 2, 3)
+            for seed in range(seeds)
+        ]
+    )
 
 
 def test_means_over_seeds_by_stage_and_depth():

@@ -60,11 +60,15 @@ def test_a_pruned_trial_without_a_running_error_stands_above():
 def test_the_caption_says_what_the_marks_are():
     _, caption, alt = rates_drawing(data_of(one_net())).texts
     for wanted in (
-        "4 trials a net", "means over a trial's seeds", "linear up to 1% and logarithmic above",
-        "hollow marks were pruned and stand at their running training error then", "crosses at the top diverged",
-        "a ring marks the rate that the search chose", "within 1 point of a net's best",
+        "4 trials a net",
+        "means over a trial's seeds",
+        "linear up to 1% and logarithmic above",
+        "hollow marks were pruned and stand at their running training error then",
+        "crosses at the top diverged",
+        "a ring marks the rate that the search chose",
+        "within 1 point of a net's best",
         "broken lines are the bounds asked for, 0.001 and 1",
-    ):  # fmt: skip
+    ):
         assert wanted in caption
     plain_data = data_of(one_net().query("state == 'complete' and seed == 1000").assign(chosen=False))
     _, plain, _ = rates_drawing(plain_data).texts

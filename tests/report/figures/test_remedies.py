@@ -48,17 +48,28 @@ def test_of_very_many_the_ends_are_drawn():
     assert (drawn[0].label, drawn[-1].label) == ("width=0", "width=89")
 
 
-@pytest.mark.parametrize("rows", [
-    ROWS, ROWS[:1], (make_row("one depth", (2.0,), (2.0,), depths=(56, 56)),), (make_row("zeros", (0.0, 0.0), (0.0,)),),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS,
+        ROWS[:1],
+        (make_row("one depth", (2.0,), (2.0,), depths=(56, 56)),),
+        (make_row("zeros", (0.0, 0.0), (0.0,)),),
+    ],
+)
 def test_remedies_draw(rows, tmp_path):
     remedies_drawing(rows, 0.08).save(tmp_path)
     assert (tmp_path / "why-remedies.png").stat().st_size > 3000
 
 
-@pytest.mark.parametrize("cells", [
-    ((40.0, 42.0), (3.0, 90.0), (0.4, 0.5)), ((40.0,), (3.0,), (0.4,)), ((2.0, 2.0), (2.0, 2.0), (2.0, 2.0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ((40.0, 42.0), (3.0, 90.0), (0.4, 0.5)),
+        ((40.0,), (3.0,), (0.4,)),
+        ((2.0, 2.0), (2.0, 2.0), (2.0, 2.0)),
+    ],
+)
 def test_doses_draw(cells, tmp_path):
     errors = tuple(np.array(cell) for cell in cells)
     lines = [DoseLine(depth, (0.0, 0.5, 1.0), errors, (0, int(max(cells[1]) == 90), 0)) for depth in (8, 20, 56)]

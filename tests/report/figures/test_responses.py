@@ -8,11 +8,21 @@ from study.report.moments import END
 
 def rows(**nets):
     """Return rows of nets such as plain_8, each a list of its seeds' responses by layer."""
-    return pd.DataFrame([
-        {"run_id": f"{net}{seed}", "architecture": net.split("_")[0], "depth": int(net.split("_")[1]), "moment": END,
-         "layer": layer, "std": std}
-        for net, seeds in nets.items() for seed, given in enumerate(seeds) for layer, std in enumerate(given)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "run_id": f"{net}{seed}",
+                "architecture": net.split("_")[0],
+                "depth": int(net.split("_")[1]),
+                "moment": END,
+                "layer": layer,
+                "std": std,
+            }
+            for net, seeds in nets.items()
+            for seed, given in enumerate(seeds)
+            for layer, std in enumerate(given)
+        ]
+    )
 
 
 def test_every_seed_is_sorted_on_its_own():

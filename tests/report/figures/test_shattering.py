@@ -9,11 +9,24 @@ LINE = [1.0, 0.6, 0.2, -0.3]
 
 
 def rows(depths=(8, 14), moments=(0.0, END), line=LINE):
-    return pd.DataFrame([
-        {"run_id": f"{kind}{depth}", "architecture": kind, "depth": depth, "moment": moment, "lag": lag,
-         "distance": lag / 9, "autocorrelation": value, "white": -1 / 9 if lag else 1.0}
-        for kind in ("plain", "residual") for depth in depths for moment in moments for lag, value in enumerate(line)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "run_id": f"{kind}{depth}",
+                "architecture": kind,
+                "depth": depth,
+                "moment": moment,
+                "lag": lag,
+                "distance": lag / 9,
+                "autocorrelation": value,
+                "white": -1 / 9 if lag else 1.0,
+            }
+            for kind in ("plain", "residual")
+            for depth in depths
+            for moment in moments
+            for lag, value in enumerate(line)
+        ]
+    )
 
 
 def test_the_point_itself_is_left_out():

@@ -34,5 +34,9 @@ def test_drawing_holds_every_run(depths):
         assert low < 100 * depth.min()
         assert high > 100 * depth.max()
         assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-            "plain nets", "there at once", "not there yet", "exponential", "power",
-        ]  # fmt: skip
+            "plain nets",
+            "there at once",
+            "not there yet",
+            "exponential",
+            "power",
+        ]

@@ -30,9 +30,15 @@ def test_what_is_not_known_is_left_out(digits):
     assert speed_drawing(digits.runs.assign(outcome="diverged")) is None
 
 
-@pytest.mark.parametrize(("factor", "label", "scale"), [
-    (1, "Time (s)", "linear"), (60, "Time (min)", "linear"), (3600, "Time (h)", "linear"), (None, "Time (h)", "log"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("factor", "label", "scale"),
+    [
+        (1, "Time (s)", "linear"),
+        (60, "Time (min)", "linear"),
+        (3600, "Time (h)", "linear"),
+        (None, "Time (h)", "log"),
+    ],
+)
 def test_time_has_a_unit_that_suits_it(digits, factor, label, scale):
     seconds = digits.runs["seconds"] * factor if factor else digits.runs["depth"] ** 3.0
     with new_figure() as (_, axes):

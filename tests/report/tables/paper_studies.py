@@ -6,14 +6,34 @@ from tests.report.conftest import PAPER
 from tests.report.frames import Truth, make_study
 
 CIFAR = {
-    "dataset": "cifar10", "augment": "crop-flip", "normalize": "pixel-mean", "family": "cifar", "width": "1.0",
-    "test_views": "center", "milestones": "[32000, 48000]", "gamma": "0.1", "lr_tuned": False, "skipped_images": 0,
-}  # fmt: skip
+    "dataset": "cifar10",
+    "augment": "crop-flip",
+    "normalize": "pixel-mean",
+    "family": "cifar",
+    "width": "1.0",
+    "test_views": "center",
+    "milestones": "[32000, 48000]",
+    "gamma": "0.1",
+    "lr_tuned": False,
+    "skipped_images": 0,
+}
 IMAGENET = {
-    "dataset": "image-folder", "classes": 1000, "augment": "imagenet", "normalize": "pixel-mean", "family": "imagenet",
-    "width": "1.0", "image_size": "256", "batch_size": "256", "milestones": "[0.5, 0.75]", "gamma": "0.1",
-    "lr_tuned": False, "warmup": "0", "test_views": "ten-crop", "train_images": 1_281_167, "test_images": 50_000,
-}  # fmt: skip
+    "dataset": "image-folder",
+    "classes": 1000,
+    "augment": "imagenet",
+    "normalize": "pixel-mean",
+    "family": "imagenet",
+    "width": "1.0",
+    "image_size": "256",
+    "batch_size": "256",
+    "milestones": "[0.5, 0.75]",
+    "gamma": "0.1",
+    "lr_tuned": False,
+    "warmup": "0",
+    "test_views": "ten-crop",
+    "train_images": 1_281_167,
+    "test_images": 50_000,
+}
 
 
 def cifar_runs() -> pd.DataFrame:
@@ -27,8 +47,11 @@ def imagenet_runs(options: str = "A") -> pd.DataFrame:
     """18 and 34 layers, plain and with each option of the shortcut: three seeds, and errors of ten crops."""
     truth = Truth(
         {("plain", 18): (33, 0.2), ("plain", 34): (35, 0.3), ("residual", 18): (32, 0.2), ("residual", 34): (30, 0.2)},
-        overfit=-3, iterations=600_000, evaluations=2, trials=0,
-    )  # fmt: skip
+        overfit=-3,
+        iterations=600_000,
+        evaluations=2,
+        trials=0,
+    )
     runs = make_study(truth).runs.assign(**IMAGENET)
     runs["final_test_error_views"] = runs["final_test_error"] - 2
     plain, residual = (runs[runs["architecture"] == name] for name in ("plain", "residual"))

@@ -16,11 +16,16 @@ from study.report.tables.writer import NOTHING
 from tests.report.tables.paper_studies import cifar_runs, imagenet_runs
 
 CASES = [
-    ("plain", 20, "cifar", 32, 1.0), ("residual", 56, "cifar", 28, 1.0), ("residual", 8, "cifar", 9, 2.0),
-    ("residual", 50, "cifar", 32, 0.5), ("plain", 18, "imagenet", 224, 1.0), ("residual", 34, "imagenet", 64, 1.0),
-    ("residual", 50, "imagenet", 224, 1.0), ("residual", 101, "imagenet", 97, 0.5),
+    ("plain", 20, "cifar", 32, 1.0),
+    ("residual", 56, "cifar", 28, 1.0),
+    ("residual", 8, "cifar", 9, 2.0),
+    ("residual", 50, "cifar", 32, 0.5),
+    ("plain", 18, "imagenet", 224, 1.0),
+    ("residual", 34, "imagenet", 64, 1.0),
+    ("residual", 50, "imagenet", 224, 1.0),
+    ("residual", 101, "imagenet", 97, 0.5),
     ("residual", 152, "imagenet", 224, 1.0),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("architecture", "depth", "family", "side", "width"), CASES)
@@ -38,8 +43,11 @@ def test_stages_are_those_of_the_net(architecture, depth, family, side, width):
     assert found.blocks == tuple(len(stage) for stage in shapes.values())
     assert all(len(set(stage)) == 1 for stage in shapes.values())
     assert list(zip(found.channels, found.sides, strict=True)) == [stage[0] for stage in shapes.values()]
-    kernels = [m.kernel_size[0] for m in next(b for b in net.modules() if isinstance(b, Block)).children()
-               if isinstance(m, nn.Conv2d)]  # fmt: skip
+    kernels = [
+        m.kernel_size[0]
+        for m in next(b for b in net.modules() if isinstance(b, Block)).children()
+        if isinstance(m, nn.Conv2d)
+    ]
     assert found.block == ", ".join(f"{kernel}x{kernel}" for kernel in kernels)
 
 
@@ -66,8 +74,10 @@ def test_unknown_nets_have_no_layout():
 def test_sizes_stand_beside_table_6():
     runs = cifar_runs().assign(parameters=853_018)
     table = architectures_table(runs)
-    assert list(table.shown["Net"]) == [*(f"plain-{d}" for d in (20, 32, 44, 56)),
-                                        *(f"resnet-{d}" for d in (20, 32, 44, 56, 110))]  # fmt: skip
+    assert list(table.shown["Net"]) == [
+        *(f"plain-{d}" for d in (20, 32, 44, 56)),
+        *(f"resnet-{d}" for d in (20, 32, 44, 56, 110)),
+    ]
     row = table.shown.set_index("Net").loc["plain-56"]
     assert row["Paper: parameters"] == "0.85 million"
     assert row["Parameters against paper"] == "+0.4%"

@@ -184,9 +184,11 @@ def test_options_stand_beside_table_3():
     runs = imagenet_runs("ABC")
     table = shortcuts_table(runs)
     assert list(zip(table.shown["Net"], table.shown["Shortcut"], strict=True)) == [
-        ("plain-18", "none"), *(("resnet-18", option) for option in "ABC"),
-        ("plain-34", "none"), *(("resnet-34", option) for option in "ABC"),
-    ]  # fmt: skip
+        ("plain-18", "none"),
+        *(("resnet-18", option) for option in "ABC"),
+        ("plain-34", "none"),
+        *(("resnet-34", option) for option in "ABC"),
+    ]
     deep = table.shown[table.shown["Net"] == "resnet-34"].set_index("Shortcut")
     assert list(deep["Paper (%)"]) == ["25.03", "24.52", "24.19"]
     assert list(deep["Place"].str.partition(",")[0]) == ["Table 2", "Table 3", "Table 3"]

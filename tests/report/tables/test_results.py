@@ -124,8 +124,12 @@ def test_how_far_each_has_come(running: Study) -> None:
     table = unfinished_table(running.runs, running.curves)
     last = running.curves[running.curves["run_id"] == table.numbers["run_id"].item()].iloc[-1]
     assert table.shown.iloc[0].tolist() == [
-        "plain-56 seed 2", "50%", "110", f"{last['train_error']:.2f}", f"{last['test_error']:.2f}"
-    ]  # fmt: skip
+        "plain-56 seed 2",
+        "50%",
+        "110",
+        f"{last['train_error']:.2f}",
+        f"{last['test_error']:.2f}",
+    ]
 
 
 def test_one_that_has_logged_nothing_yet(running: Study) -> None:

@@ -62,8 +62,13 @@ def test_any_text_stays_in_its_cell(text):
 def test_latex_escapes():
     text = latex(Table("my table_1", HOSTILE, NUMBERS, frame(HOSTILE)))
     row = next(line for line in text.splitlines() if "plain" not in line and r"\pm" in line)
-    for part in (r"\textless{}b\textgreater{}", r"a\_b\_\&c\%d\$e\#f\{g\}", r"h\textasciitilde{}i",
-                 r"i\textasciicircum{}j\textbackslash{}k\textbar{}l*m", r"-{}-é"):  # fmt: skip
+    for part in (
+        r"\textless{}b\textgreater{}",
+        r"a\_b\_\&c\%d\$e\#f\{g\}",
+        r"h\textasciitilde{}i",
+        r"i\textasciicircum{}j\textbackslash{}k\textbar{}l*m",
+        r"-{}-é",
+    ):
         assert part in row
     assert r"\label{tab:my-table-1}" in text
     assert r"$-$0.50 ($-$1.00 to 0.20)" in text
@@ -74,8 +79,18 @@ def test_latex_escapes():
 
 def test_latex_is_a_booktabs_table():
     text = latex(Table("t", "A caption.", NUMBERS, frame("resnet-20")))
-    order = [text.index(part) for part in (r"\caption", r"\begin{tabular}", r"\toprule", r"\midrule", r"\bottomrule",
-                                           r"\end{tabular}", r"\end{table}")]  # fmt: skip
+    order = [
+        text.index(part)
+        for part in (
+            r"\caption",
+            r"\begin{tabular}",
+            r"\toprule",
+            r"\midrule",
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        )
+    ]
     assert order == sorted(order)
     assert text.startswith("% \\usepackage{booktabs")
     assert text.isascii()
@@ -105,6 +120,11 @@ def test_latex_compiles(rows, tmp_path):
         rf"\documentclass{{article}}\usepackage{{booktabs,graphicx,longtable}}\begin{{document}}{table}\end{{document}}"
     )
     (tmp_path / "t.tex").write_text(text, encoding="utf-8")
-    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp_path,
-                          capture_output=True, check=False, timeout=120)  # fmt: skip
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]

@@ -41,10 +41,14 @@ def continued(course=stay, own=stay, noises=(0.0, 0.01, 1.0), rates=(), breaks=N
             if broken and iteration > 20:
                 return
             yield {
-                "step": 220, "target": target, "noise": noise, "iteration": iteration,
+                "step": 220,
+                "target": target,
+                "noise": noise,
+                "iteration": iteration,
                 "error": 90.0 if broken else run["final_train_error"] + rise + abs(random.normal(0, 0.02)),
-                "loss": np.nan if broken else 0.1, "distance": np.nan if broken else iteration / 1000,
+                "loss": np.nan if broken else 0.1,
+                "distance": np.nan if broken else iteration / 1000,
                 **({"rate": rate} if rate is not None else {}),
-            }  # fmt: skip
+            }
 
     return with_probe(make_evidence(NETS, train=TRAIN, **options), "continuation", rows)

@@ -11,9 +11,17 @@ def lesion_rows(rise, whole=lambda run: 0.0, counts=(1, 2, 4), draws=2):
 
     def row(run, kind, block, count, draw, points):
         return {
-            "step": 220, "kind": kind, "block": block, "stage": 1, "count": count, "draw": draw,
-            "downsamples": block == "layer2.0", "error": whole(run) + points, "loss": 1.0, "rise": points,
-        }  # fmt: skip
+            "step": 220,
+            "kind": kind,
+            "block": block,
+            "stage": 1,
+            "count": count,
+            "draw": draw,
+            "downsamples": block == "layer2.0",
+            "error": whole(run) + points,
+            "loss": 1.0,
+            "rise": points,
+        }
 
     def rows(run, random):
         names = [f"layer{stage}.{i}" for stage in (1, 2) for i in range(3)]
@@ -35,9 +43,14 @@ def reordering_rows(rise):
             for draw in range(2):
                 points = rise(run, tau) + 0.01 * (run["seed"] + draw)
                 yield {
-                    "step": 220, "swaps": swaps, "draw": draw, "kendall_tau": tau, "error": points, "loss": 1.0,
+                    "step": 220,
+                    "swaps": swaps,
+                    "draw": draw,
+                    "kendall_tau": tau,
+                    "error": points,
+                    "loss": 1.0,
                     "rise": points,
-                }  # fmt: skip
+                }
 
     return rows
 

@@ -20,11 +20,13 @@ def make_evidence(nets=NETS, seeds=3, train=None, **probes) -> Evidence:
 def probe_rows(evidence: Evidence, rows_of) -> pd.DataFrame:
     """Return the rows that `rows_of(run, random)` gives of each run, with what a probe's table says of a run."""
     random = np.random.default_rng(0)
-    return pd.DataFrame([
-        {**{key: run[key] for key in PROBE_COLUMNS}, **row}
-        for _, run in evidence.runs.iterrows()
-        for row in rows_of(run, random)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {**{key: run[key] for key in PROBE_COLUMNS}, **row}
+            for _, run in evidence.runs.iterrows()
+            for row in rows_of(run, random)
+        ]
+    )
 
 
 def with_probe(evidence: Evidence, table: str, rows_of) -> Evidence:
@@ -46,9 +48,15 @@ def gradient_rows(growth, norm_growth=lambda run, step: 1.0, steps=(0, 1, 100, 2
             for layer in range(count):
                 norm = 10 * norm_growth(run, step) ** (1 - layer / (count - 1))
                 yield {
-                    "step": step, "layer": layer, "name": f"layer1.{layer}.conv1", "stage": 1, "weight_gradient": 1.0,
-                    "input_gradient": 77.0 if layer == 0 else 0.01 * rate ** (count - 1 - layer), "weight_norm": norm,
-                    "effective_lr": 0.1 / norm**2, "turn": 0.0 if step == 0 else 0.5 * (1 - layer / count),
-                }  # fmt: skip
+                    "step": step,
+                    "layer": layer,
+                    "name": f"layer1.{layer}.conv1",
+                    "stage": 1,
+                    "weight_gradient": 1.0,
+                    "input_gradient": 77.0 if layer == 0 else 0.01 * rate ** (count - 1 - layer),
+                    "weight_norm": norm,
+                    "effective_lr": 0.1 / norm**2,
+                    "turn": 0.0 if step == 0 else 0.5 * (1 - layer / count),
+                }
 
     return rows

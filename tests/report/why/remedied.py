@@ -18,8 +18,11 @@ HALF = {("plain", 8): (1.0, 0.1), ("plain", 56): (20.0, 1.0)}
 WORSE = {("plain", 8): (1.0, 0.1), ("plain", 56): (80.0, 1.0)}
 FAILS = {("plain", 8): (88.0, 0.1), ("plain", 56): (88.0, 0.1)}
 REMEDIES = {
-    "initialisation=orthogonal": GOOD, "preactivation=true": HALF, "activation=tanh": WORSE, "batch_norm=none": FAILS,
-}  # fmt: skip
+    "initialisation=orthogonal": GOOD,
+    "preactivation=true": HALF,
+    "activation=tanh": WORSE,
+    "batch_norm=none": FAILS,
+}
 SCALES = {
     f"shortcut_scale={scale}": {("residual", 8): (1.0, 0.1), ("residual", 56): (error, 0.2)}
     for scale, error in ((0.25, 20.0), (0.5, 3.0), (0.75, 0.5))

@@ -19,9 +19,7 @@ def surface_rows(loss_of=bowl, statistics=("running", "batch")):
         for kind in statistics:
             for a in TICKS:
                 for b in TICKS:
-                    yield {
-                        "step": 220, "statistics": kind, "a": a, "b": b, "loss": loss_of(run, a, b), "error": 0.0
-                    }  # fmt: skip
+                    yield {"step": 220, "statistics": kind, "a": a, "b": b, "loss": loss_of(run, a, b), "error": 0.0}
 
     return rows
 
@@ -32,10 +30,16 @@ def summary_rows(nonconvex, basin, loss=lambda run: 0.01, noise=0.0):
     def rows(run, random):
         for kind in ("running", "batch"):
             yield {
-                "step": 220, "statistics": kind, "loss": loss(run), "minima": 1, "classes": 10, "curvature_a": 1.0,
-                "curvature_b": 2.0, "basin": basin(run, kind) + random.normal(0, noise),
+                "step": 220,
+                "statistics": kind,
+                "loss": loss(run),
+                "minima": 1,
+                "classes": 10,
+                "curvature_a": 1.0,
+                "curvature_b": 2.0,
+                "basin": basin(run, kind) + random.normal(0, noise),
                 "nonconvex": nonconvex(run, kind) + random.normal(0, noise),
-            }  # fmt: skip
+            }
 
     return rows
 

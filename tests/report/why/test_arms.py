@@ -42,12 +42,15 @@ def test_effects_rest_on_the_rise_and_on_the_plain_nets(seeds):
     assert found["batch_norm=none", "plain"].effect == "fails"  # both nets guess, so that there's no rise
 
 
-@pytest.mark.parametrize(("train", "effect"), [
-    ({("plain", 8): (1.0, 0.1), ("plain", 56): (41.0, 0.1)}, "not"),
-    ({("plain", 8): (1.0, 0.1), ("plain", 56): (39.0, 9.0)}, "unclear"),
-    ({("plain", 56): (1.0, 0.1)}, "removes"),  # held against the shallow net without a remedy
-    ({("plain", 8): (1.0, 0.1)}, "alone"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("train", "effect"),
+    [
+        ({("plain", 8): (1.0, 0.1), ("plain", 56): (41.0, 0.1)}, "not"),
+        ({("plain", 8): (1.0, 0.1), ("plain", 56): (39.0, 9.0)}, "unclear"),
+        ({("plain", 56): (1.0, 0.1)}, "removes"),  # held against the shallow net without a remedy
+        ({("plain", 8): (1.0, 0.1)}, "alone"),
+    ],
+)
 def test_what_is_not_known_is_not_said(train, effect):
     assert by_name(remedied({"width=2": train}))["width=2", "plain"].effect == effect
 
@@ -83,12 +86,17 @@ def test_plain_nets_that_options_of_the_shortcut_share_are_the_plain_nets():
 def test_growth_of_gradients_is_fitted_at_initialisation():
     evidence = remedied({"width=2": GOOD})
     rows = [
-        {**{key: run[key] for key in PROBE_COLUMNS}, "step": step, "layer": layer,
-         "input_gradient": (1.2 if run["variant"] == "" else 1.05) ** (54 - layer) if step == 0 else 1.0}
-        for _, run in evidence.others.iterrows() if run["net"] == "plain-56"
+        {
+            **{key: run[key] for key in PROBE_COLUMNS},
+            "step": step,
+            "layer": layer,
+            "input_gradient": (1.2 if run["variant"] == "" else 1.05) ** (54 - layer) if step == 0 else 1.0,
+        }
+        for _, run in evidence.others.iterrows()
+        if run["net"] == "plain-56"
         for step in (0, 220)
         for layer in range(55)
-    ]  # fmt: skip
+    ]
     evidence = remedied({"width=2": GOOD}, probes={"gradients": pd.DataFrame(rows)})
     found = by_name(evidence)
     assert found["", "plain"].growth.estimate == pytest.approx(1.2)

@@ -15,8 +15,9 @@ def test_a_chapter_s_pictures_are_saved_under_the_name_of_their_variant(variant,
     evidence = dataclasses.replace(evidence, runs=evidence.runs.assign(variant=variant))
     data = pd.DataFrame({"x": [1, 2]})
     texts = ("Lines", "Two lines.", "Chart of two lines.")
-    drawing = Drawing("why-lines", texts, lambda figure, axes: axes[1][0].plot(data["x"]), data, width=3.4375,
-                      options={"rows": 2})  # fmt: skip
+    drawing = Drawing(
+        "why-lines", texts, lambda figure, axes: axes[1][0].plot(data["x"]), data, width=3.4375, options={"rows": 2}
+    )
     monkeypatch.setattr("study.report.why.chapter.write", lambda template, **facts: (f"{template}: {facts}.",))
     built = chapter("lines", "Are there lines?")(lambda evidence: Findings({"lines": 2}, [drawing]))(evidence, tmp_path)
     (picture,) = built.pictures

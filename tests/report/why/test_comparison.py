@@ -7,9 +7,13 @@ from .probes import make_evidence, with_probe
 
 
 def measured(evidence):
-    return with_probe(evidence, "ranks", lambda run, random: [
-        {"step": step, "share": float(step + run["seed"] + (run["depth"] == 56))} for step in (0, 220)
-    ])  # fmt: skip
+    return with_probe(
+        evidence,
+        "ranks",
+        lambda run, random: [
+            {"step": step, "share": float(step + run["seed"] + (run["depth"] == 56))} for step in (0, 220)
+        ],
+    )
 
 
 def test_only_the_last_measurement_of_runs_that_finished_counts():

@@ -23,10 +23,16 @@ def build(changed=0, seeds=(0, 1, 2), error=None):
                 if target > run["depth"]:
                     own = run["final_train_error"]
                     yield {
-                        "step": 220, "target": target, "statistics": statistics, "largest_difference": apart,
-                        "changed": changed, "images": 1293, "blocks": (target - run["depth"]) // 2,
-                        "shallow_error": own, "error": own if error is None else error,
-                    }  # fmt: skip
+                        "step": 220,
+                        "target": target,
+                        "statistics": statistics,
+                        "largest_difference": apart,
+                        "changed": changed,
+                        "images": 1293,
+                        "blocks": (target - run["depth"]) // 2,
+                        "shallow_error": own,
+                        "error": own if error is None else error,
+                    }
 
     return rows
 
@@ -39,9 +45,13 @@ def test_every_pair_has_both_ways_and_the_deep_net_as_trained():
     evidence = built()
     pairs = built_pairs(evidence)
     assert [(one.shallow, one.deep, one.statistics) for one in pairs] == [
-        (8, 20, "unit"), (8, 20, "measured"), (8, 56, "unit"), (8, 56, "measured"), (20, 56, "unit"),
+        (8, 20, "unit"),
+        (8, 20, "measured"),
+        (8, 56, "unit"),
+        (8, 56, "measured"),
+        (20, 56, "unit"),
         (20, 56, "measured"),
-    ]  # fmt: skip
+    ]
     assert pairs[2].blocks == 24
     assert sorted(pairs[2].trained) == sorted(evidence.runs.query("net == 'plain-56'")["final_train_error"])
     assert len(pairs[0].errors) == 3
@@ -62,11 +72,14 @@ def test_the_solution_is_said_to_exist_and_how_far_training_falls_short(tmp_path
     assert (tmp_path / "construction.csv").read_text(encoding="utf-8").count("\n") == 7
 
 
-@pytest.mark.parametrize(("train", "options", "words"), [
-    ((1.0, 0.05), {}, "training finds what is as good"),
-    ((1.0, 0.05), {"error": 5.0}, "training finds what is better than the construction"),
-    ((4.0, 6.0), {}, "can't be told"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("train", "options", "words"),
+    [
+        ((1.0, 0.05), {}, "training finds what is as good"),
+        ((1.0, 0.05), {"error": 5.0}, "training finds what is better than the construction"),
+        ((4.0, 6.0), {}, "can't be told"),
+    ],
+)
 def test_the_numbers_decide_what_is_said(train, options, words, tmp_path):
     assert words in construction_chapter(built({("plain", 56): train}, **options), tmp_path).sentences[1]
 

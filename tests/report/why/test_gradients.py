@@ -54,10 +54,15 @@ def test_an_explosion_is_told_and_what_is_left_of_it(tmp_path):
     assert "1.211" in chapter.pictures[0].caption
 
 
-@pytest.mark.parametrize(("rate", "words"), [
-    (0.8, "it vanishes"), (1.0, "neither explodes nor vanishes"), (1.3, "less than here"),
-    (1.211, "which the interval holds"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (0.8, "it vanishes"),
+        (1.0, "neither explodes nor vanishes"),
+        (1.3, "less than here"),
+        (1.211, "which the interval holds"),
+    ],
+)
 def test_the_numbers_decide_what_is_said(rate, words, tmp_path):
     noise = 0.01 if rate == 1.211 else 0.001
     (said, *_) = gradients_chapter(measured(lambda run, step: rate, noise=noise), tmp_path).sentences

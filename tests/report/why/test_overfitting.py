@@ -14,20 +14,29 @@ def errors(plain, seeds=3, spread=0.1):
     """Return evidence of plain nets with these (training, test) errors by depth; residual ones have 1 and 8%."""
     evidence = make_evidence(NETS, seeds=seeds)
     random = np.random.default_rng(0)
-    found = [plain[depth] if kind == "plain" else (1.0, 8.0)
-             for kind, depth in zip(evidence.runs["architecture"], evidence.runs["depth"], strict=True)]  # fmt: skip
+    found = [
+        plain[depth] if kind == "plain" else (1.0, 8.0)
+        for kind, depth in zip(evidence.runs["architecture"], evidence.runs["depth"], strict=True)
+    ]
     noise = random.normal(0, spread, (len(found), 2))
-    values = {"final_train_error": [train for train, _ in found] + noise[:, 0],
-              "final_test_error": [test for _, test in found] + noise[:, 1]}  # fmt: skip
+    values = {
+        "final_train_error": [train for train, _ in found] + noise[:, 0],
+        "final_test_error": [test for _, test in found] + noise[:, 1],
+    }
     return dataclasses.replace(evidence, runs=evidence.runs.assign(**values))
 
 
-@pytest.mark.parametrize(("deep", "words"), [
-    ((6.0, 11.0), ("isn't overfitting", "narrows")), ((0.5, 12.0), ("which is overfitting", "widens")),
-    ((2.0, 6.0), ("there is nothing to explain", "narrows")), ((2.0, 12.0), ("can't be told, nor", "widens")),
-    ((4.0, 11.0), ("isn't overfitting", "can't be told")),
-    ((3.0, 9.0), ("worse on test images can't be told", "narrows")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("deep", "words"),
+    [
+        ((6.0, 11.0), ("isn't overfitting", "narrows")),
+        ((0.5, 12.0), ("which is overfitting", "widens")),
+        ((2.0, 6.0), ("there is nothing to explain", "narrows")),
+        ((2.0, 12.0), ("can't be told, nor", "widens")),
+        ((4.0, 11.0), ("isn't overfitting", "can't be told")),
+        ((3.0, 9.0), ("worse on test images can't be told", "narrows")),
+    ],
+)
 def test_the_errors_decide_whether_it_is_overfitting(deep, words, tmp_path):
     # plain-8 is too small for its images; the net to compare with is plain-20
     chapter = overfitting_chapter(errors({8: (9.0, 14.0), 20: (2.0, 9.0), 56: deep}), tmp_path)

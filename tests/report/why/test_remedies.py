@@ -43,12 +43,18 @@ def test_the_table_has_every_variant(tmp_path):
 def with_growth(rates, variants=REMEDIES):
     """Return a study whose gradients grow so much a layer at initialisation, by variant."""
     runs = remedied(variants).others
-    rows = pd.DataFrame([
-        {**{key: run[key] for key in PROBE_COLUMNS}, "step": 0, "layer": layer,
-         "input_gradient": rates.get(run["variant"], 1.1) ** (10 - layer)}
-        for _, run in runs[runs["net"] == "plain-56"].iterrows()
-        for layer in range(10)
-    ])  # fmt: skip
+    rows = pd.DataFrame(
+        [
+            {
+                **{key: run[key] for key in PROBE_COLUMNS},
+                "step": 0,
+                "layer": layer,
+                "input_gradient": rates.get(run["variant"], 1.1) ** (10 - layer),
+            }
+            for _, run in runs[runs["net"] == "plain-56"].iterrows()
+            for layer in range(10)
+        ]
+    )
     return remedied(variants, probes={"gradients": rows})
 
 
@@ -58,11 +64,14 @@ def test_growth_stands_in_the_table_where_gradients_were_measured(tmp_path):
     assert "1.211" in table.caption
 
 
-@pytest.mark.parametrize(("rates", "words"), [
-    # Final errors rise in this order; a growth below 1 is as far from it as one above.
-    ((1.01, 1.05, 1.10, 1.20, 0.70), "of 1.00 (p = 0.017): the farther, the higher the error."),
-    ((1.20, 1.01, 1.10, 1.05, 1.15), "an order that may be chance."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        # Final errors rise in this order; a growth below 1 is as far from it as one above.
+        ((1.01, 1.05, 1.10, 1.20, 0.70), "of 1.00 (p = 0.017): the farther, the higher the error."),
+        ((1.20, 1.01, 1.10, 1.05, 1.15), "an order that may be chance."),
+    ],
+)
 def test_it_is_told_whether_growth_and_error_go_together(rates, words, tmp_path):
     order = ("initialisation=orthogonal", "preactivation=true", "", "activation=tanh", "batch_norm=none")
     chapter = remedies_chapter(with_growth(dict(zip(order, rates, strict=True))), tmp_path)

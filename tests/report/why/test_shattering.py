@@ -21,9 +21,15 @@ def measured(near, evidence=None, noise=0.01, constant=False):
             for lag in range(POINTS // 2):
                 found = math.nan if constant else 1.0 if lag == 0 else value * abs(value) ** (lag - 1)
                 yield {
-                    "step": step, "lag": lag, "distance": lag / (POINTS - 1), "autocorrelation": found, "cosine": 1.0,
-                    "white": 1.0 if lag == 0 else -1 / (POINTS - 1), "half_distance": half, "constant": constant,
-                }  # fmt: skip
+                    "step": step,
+                    "lag": lag,
+                    "distance": lag / (POINTS - 1),
+                    "autocorrelation": found,
+                    "cosine": 1.0,
+                    "white": 1.0 if lag == 0 else -1 / (POINTS - 1),
+                    "half_distance": half,
+                    "constant": constant,
+                }
 
     return with_probe(evidence or make_evidence(), "shattering", rows)
 

@@ -24,10 +24,16 @@ def learning(time, depths=DEPTHS, seeds=3, noise=0.05, until=40_000):
     for _, run in evidence.runs.iterrows():
         at = time(run["architecture"], run["depth"]) * math.exp(random.normal(0, noise))
         error = 90 * (20 / 90) ** (step / at)
-        parts.append(pd.DataFrame({
-            **{key: run[key] for key in ("run_id", "architecture", "depth", "net", "variant", "seed")}, "step": step,
-            "train_error": np.where(step > until, 1.0, error), "lr": np.where(step > until, 0.01, 0.1),
-        }))  # fmt: skip
+        parts.append(
+            pd.DataFrame(
+                {
+                    **{key: run[key] for key in ("run_id", "architecture", "depth", "net", "variant", "seed")},
+                    "step": step,
+                    "train_error": np.where(step > until, 1.0, error),
+                    "lr": np.where(step > until, 0.01, 0.1),
+                }
+            )
+        )
     return dataclasses.replace(evidence, curves=pd.concat(parts, ignore_index=True))
 
 
@@ -46,10 +52,14 @@ def test_the_phase_of_constant_rate_ends_where_the_rate_first_falls():
 
 def test_the_threshold_is_the_lowest_that_most_runs_of_each_kind_reach():
     least = {"plain": [4, 8, 12, 60], "residual": [1, 1, 1, 1]}
-    curves = pd.DataFrame([
-        {"run_id": f"{kind}{i}", "architecture": kind, "depth": 8, "seed": i, "step": step, "train_error": error}
-        for kind, errors in least.items() for i, last in enumerate(errors) for step, error in ((1, 90), (2, last))
-    ])  # fmt: skip
+    curves = pd.DataFrame(
+        [
+            {"run_id": f"{kind}{i}", "architecture": kind, "depth": 8, "seed": i, "step": step, "train_error": error}
+            for kind, errors in least.items()
+            for i, last in enumerate(errors)
+            for step, error in ((1, 90), (2, last))
+        ]
+    )
     assert choose_threshold(curves) == 20  # 4, 8 and 12 of four
     assert choose_threshold(curves.assign(train_error=curves["train_error"] + 6)) == 20
     assert choose_threshold(curves.assign(train_error=91.0)) == 5  # none reaches any: all are alike

@@ -46,9 +46,7 @@ def test_the_opposite_is_told_too(tmp_path):
 def test_small_and_contrary_differences_arent_told(tmp_path):
     near = with_slices(make_evidence(seeds=1), lambda run, kind: 0.3 + 0.001 * run["depth"])
     assert "no difference can be told." in surface_chapter(near, tmp_path).sentences[0]
-    contrary = with_slices(
-        make_evidence(seeds=1), lambda run, kind: abs((kind == "running") - as_paper(run, kind))
-    )  # fmt: skip
+    contrary = with_slices(make_evidence(seeds=1), lambda run, kind: abs((kind == "running") - as_paper(run, kind)))
     assert (
         "can't be told whether plain-56 or plain-20 is less convex" in surface_chapter(contrary, tmp_path).sentences[0]
     )
@@ -77,10 +75,18 @@ def test_a_net_that_has_hardly_learned_is_named(tmp_path):
 
 def test_eigenvalues_are_told_and_tabled(tmp_path):
     evidence = with_probe(
-        with_slices(make_evidence(seeds=1), as_paper), "curvature",
-        lambda run, random: [{"step": 220, "eigenvalue": 3847.4 if run["net"] == "plain-56" else 2.7, "residual": 0.1,
-                              "iterations": 9, "converged": run["architecture"] == "plain"}],
-    )  # fmt: skip
+        with_slices(make_evidence(seeds=1), as_paper),
+        "curvature",
+        lambda run, random: [
+            {
+                "step": 220,
+                "eigenvalue": 3847.4 if run["net"] == "plain-56" else 2.7,
+                "residual": 0.1,
+                "iterations": 9,
+                "converged": run["architecture"] == "plain",
+            }
+        ],
+    )
     chapter = surface_chapter(evidence, tmp_path)
     assert "is 3,850 for plain-56, 2.70 for plain-20 and 2.70 for resnet-56 (not converged)" in chapter.sentences[-1]
     (table,) = chapter.tables
