@@ -44,13 +44,13 @@ class Overall(NamedTuple):
 
 def overall(verdicts: Sequence[Verdict], runs: pd.DataFrame) -> Overall | None:
     """Judge the rise in plain nets over all verdicts on these runs; None with fewer than two that compare them."""
-    found = [(verdict, pair) for verdict in verdicts if (pair := _ends(verdict)) is not None]
-    if len(found) < 2:
+    judged = [(verdict, pair) for verdict in verdicts if (pair := _ends(verdict)) is not None]
+    if len(judged) < 2:
         return None
-    adjusted = holm([pair.p_worse for _, pair in found])
+    adjusted = holm([pair.p_worse for _, pair in judged])
     parts = tuple(
         Part(verdict.variant, verdict.plain.status, pair, bool(verdict.exploratory), p)
-        for (verdict, pair), p in zip(found, adjusted, strict=True)
+        for (verdict, pair), p in zip(judged, adjusted, strict=True)
         if verdict.plain is not None
     )
     tested = [part.pair for part in parts if not math.isnan(part.pair.error)]

@@ -4,8 +4,7 @@ A run belongs to the last protocol that names it of those from before the first 
 stored before it ended. A verdict is exploratory where runs that it counts were added after results were there or took
 the place of others, where results that were planned are missing (a study that is stopped early was looked at too), and
 where the rule or the settings of the search are other than those that were set. A run has two keys, by which a grid
-names it that searches its rate or gives it. p-values of an exploratory verdict
-aren't adjusted for the look in between.
+names it that searches its rate or gives it. p-values of an exploratory verdict aren't adjusted for the look in between.
 """
 
 from collections.abc import Sequence
