@@ -282,9 +282,9 @@ def jumps(trials: pd.DataFrame, smallest: float) -> tuple[Jump, ...]:
             *zip(tried[best:], tried[best + 1 :], strict=False),
             *zip(tried[best::-1], tried[:best][::-1], strict=False),
         ]
-        found = [Jump(str(net), near, far) for near, far in outward]
-        found = [jump for jump in found if jump.size > max(LEAST_JUMP, 10 * smallest)]
-        largest += [max(found, key=lambda jump: jump.size)] if found else []
+        wide = [Jump(str(net), near, far) for near, far in outward]
+        wide = [jump for jump in wide if jump.size > max(LEAST_JUMP, 10 * smallest)]
+        largest += [max(wide, key=lambda jump: jump.size)] if wide else []
     return tuple(largest)
 
 
