@@ -80,8 +80,9 @@ def compare(
     from study.report import build_report, compare_runs, conclusions, join, warnings
     from study.track.frames import load_study
 
-    if len(names) != len(set(names)) or len(names) < 2:
-        raise StudyError(f"'{names[-1]}' is one study: give two to compare")
+    if len(set(names)) < max(2, len(names)):
+        repeated = next((name for name in names if names.count(name) > 1), names[0])
+        raise StudyError(f"'{repeated}' is one study: give two to compare")
     if len(names) > 2:
         read_and_write(names, ReportOptions(out))
         return

@@ -118,6 +118,8 @@ def test_two_studies_that_are_not_alike_are_compared_with_a_warning() -> None:
     ("line", "message"),
     [
         (("compare", "a", "a"), "'a' is one study"),
+        (("compare", "a", "a", "b"), "'a' is one study"),
+        (("compare", "b"), "'b' is one study"),
         (("compare", "a", "c"), "no study is called 'c'"),
         (("report", "-e", "a", "-e", "c"), "no study is called 'c'"),
         (("report", "--watch", "-e", "c"), "no study is called 'c'"),
