@@ -173,8 +173,8 @@ def _override(source: Source, setting: str) -> None:
             parsed = read_source(f"value: [{text}]", f"--set {setting}")
     except GridError:
         raise GridError(f"--set {setting}: '{text}' isn't a YAML value") from None
-    if keys[0] not in TOP_KEYS and len(keys) == 1:
-        raise GridError(f"--set {setting}: unknown key '{keys[0]}'{_full_path(keys[0], setting)}")
+    if len(keys) == 1 and keys[0] not in TOP_KEYS and (section := _section_of(keys[0])):
+        raise GridError(f"--set {setting}: unknown key '{keys[0]}' (did you mean '{section}.{setting}'?)")
     inside: Any = source.values
     for depth, key in enumerate(keys[:-1]):
         if isinstance(inside.get(key), str) and keys[depth] == "dataset":
@@ -190,14 +190,11 @@ def _override(source: Source, setting: str) -> None:
     source.put(tuple(keys), parsed, f"--set {setting}")
 
 
-def _full_path(key: str, setting: str) -> str:
-    """Return a hint at the section whose field a setting names without it, or at the top key that is meant."""
+def _section_of(key: str) -> str:
+    """Return the section that has a field of this name; empty where none has."""
     if key in AXES:
-        return f" (did you mean 'grid.{setting}'?)"
-    for section, model in SECTIONS.items():
-        if key in model.model_fields:
-            return f" (did you mean '{section}.{setting}'?)"
-    return nearest(key, TOP_KEYS) or f"; known: {', '.join(TOP_KEYS)}"
+        return "grid"
+    return next((section for section, model in SECTIONS.items() if key in model.model_fields), "")
 
 
 def _holds_list(keys: list[str]) -> bool:
