@@ -10,7 +10,7 @@ from study.statistics.multiplicity import SEQUENCE_SHARE
 from study.statistics.power import seeds_needed
 from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interval, permutation_test
 from study.statistics.superiority import probability_of_superiority
-from study.statistics.welch import Equivalence, equivalence, welch
+from study.statistics.welch import Equivalence, equivalence
 from study.verdict.rule import ALPHA, Failures, Tests, run_tests
 from study.verdict.selection import resolution, values, with_gap
 
@@ -90,7 +90,7 @@ def compare_depths(
             shallow_net=planned[shallow],
             deep_net=planned[deep],
             difference=difference,
-            error=welch(both, (1.0, -1.0), step).error,
+            error=tests.errors[shallow, deep],
             p_worse=tests.worse[shallow, deep],
             p_better=tests.better[shallow, deep],
             bootstrap=bootstrap_interval(*both),

@@ -89,6 +89,8 @@ class Tests:
     trend: Trend
     """Its p is NaN where the order of the depths can't be tested."""
     differences: Mapping[Couple, Interval]
+    errors: Mapping[Couple, float]
+    """Standard errors of the differences; NaN with fewer than two seeds of a net."""
     worse: Mapping[Couple, float]
     """p-values of a difference of at most the smallest effect, adjusted by the fixed sequence."""
     worse_without_trend: Mapping[Couple, float]
@@ -137,6 +139,7 @@ def run_tests(
         seeds=seeds,
         trend=trend._replace(p_adjusted=trend_adjusted),
         differences={couple: result.interval().within(-most, most) for couple, result in results.items()},
+        errors={couple: result.error for couple, result in results.items()},
         worse=dict(zip(results, worse, strict=True)),
         worse_without_trend=dict(zip(results, untrended, strict=True)),
         better=dict(zip(results, better, strict=True)),
