@@ -282,8 +282,8 @@ def jumps(trials: pd.DataFrame, smallest: float) -> tuple[Jump, ...]:
             *zip(tried[best:], tried[best + 1 :], strict=False),
             *zip(tried[best::-1], tried[:best][::-1], strict=False),
         ]
-        wide = [Jump(str(net), near, far) for near, far in outward]
-        wide = [jump for jump in wide if jump.size > max(LEAST_JUMP, 10 * smallest)]
+        steps = (Jump(str(net), near, far) for near, far in outward)
+        wide = [step for step in steps if step.size > max(LEAST_JUMP, 10 * smallest)]
         largest += [max(wide, key=lambda jump: jump.size)] if wide else []
     return tuple(largest)
 
