@@ -52,3 +52,8 @@ def without_passwords(text: str) -> str:
 def printable(text: str) -> str:
     r"""Make a text from a file safe to print: an escape character is shown as ``\x1b`` and has no effect."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def with_noun(number: int, noun: str) -> str:
+    """Write a number with its noun: ``1 result``, ``1,200 results``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

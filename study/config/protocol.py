@@ -8,13 +8,12 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from study.config.grid import Grid
+from study.errors import with_noun
 
 RULE_VERSION = 2
 """Of `study.verdict.rule`; raise it when a study could get another status from the same runs."""
 KEY_DIGITS = 8
 """Digits of a run's key that a protocol stores: enough to tell the runs of one study apart."""
-
-
 AFTERWARDS = {"at", "results", "ended", "study"}
 """Fields of a protocol that a grid doesn't set."""
 
@@ -96,11 +95,6 @@ def unused_changes(protocols: Sequence[Protocol]) -> list[str]:
                     f"{protocol.at:%Y-%m-%d}, after {with_noun(protocol.results, 'result')}, and isn't used",
                 )
     return list(lines.values())
-
-
-def with_noun(number: int, noun: str) -> str:
-    """Write a number with its noun: ``1 result``, ``1,200 results``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _digest(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.decode import SUFFIXES
-from study.errors import DataError, printable
+from study.errors import DataError, printable, with_noun
 
 SHOWN = 20
 """Maximal bad files in an error's text."""
@@ -108,7 +108,7 @@ def kinds_of(names: Iterable[str]) -> str:
 
 def not_read(names: Sequence[str]) -> tuple[str, ...]:
     """Return a line with the number, kinds and first names of files that aren't read, if any."""
-    files = f"{len(names):,} file{'s' * (len(names) > 1)}"
+    files = with_noun(len(names), "file")
     return (f"not read: {files} ({kinds_of(names)}): {first_names(sorted(names, key=sort_key))}",) if names else ()
 
 

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from study.config.protocol import Protocol
+from study.errors import with_noun
 from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
 from study.report.provenance import Made
@@ -98,7 +99,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = prose
+    environment.filters |= {"prose": prose, "with_noun": with_noun}
     pictures = [picture for answer in page.answers for picture in answer.pictures]
     pictures += [picture for part in page.parts for picture in part.pictures]
     return environment.get_template("index.html.j2").render(

@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from study.config import DatasetSpec, Recipe
+from study.errors import with_noun
 from study.verdict import selection as c
 from study.verdict.text import listed
 
@@ -270,4 +271,4 @@ def _unlike(counted_runs: pd.DataFrame, column: str) -> pd.DataFrame:
 def _counts(unlike: pd.DataFrame, column: str) -> str:
     counts = unlike[column].fillna("").value_counts(sort=False).sort_index()
     digits = FINGERPRINT_DIGITS if column == "fingerprint" else None
-    return listed([f"{str(value)[:digits] or 'unknown'} ({n:,} run{'s' * (n != 1)})" for value, n in counts.items()])
+    return listed([f"{str(value)[:digits] or 'unknown'} ({with_noun(n, 'run')})" for value, n in counts.items()])

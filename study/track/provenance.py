@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from study.config.protocol import Protocol, unused_changes
-from study.errors import without_passwords
+from study.errors import with_noun, without_passwords
 from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
@@ -153,7 +153,7 @@ def _command_lines(commands: Sequence[Command], broken: Sequence[str], runs: Seq
 
 
 def _added(began: Mapping[str, int], continued: int) -> str:
-    parts = [f"{began[kind]:,} {kind}{'s' * (began[kind] > 1)}" for kind in ("run", "trial") if began.get(kind)]
+    parts = [with_noun(began[kind], kind) for kind in ("run", "trial") if began.get(kind)]
     return " and ".join(parts or ["nothing new"]) + (f"; went on with {continued:,}" if continued else "")
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from study.config.protocol import RULE_VERSION, Protocol, governing, short_key, with_noun
+from study.config.protocol import RULE_VERSION, Protocol, governing, short_key
+from study.errors import with_noun
 from study.verdict.rule import Rule
 from study.verdict.selection import CELL, ENDED
 from study.verdict.text import listed

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from study.errors import with_noun
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
 from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing, wide_table
@@ -197,7 +198,7 @@ def expected_table(trials: pd.DataFrame) -> Table:
         caption,
         numbers,
         "after",
-        lambda count: [Column(f"{count} trial{'s' * (count != 1)}", "expected_best", points)],
+        lambda count: [Column(with_noun(count, "trial"), "expected_best", points)],
     )
 
 
