@@ -3,6 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 GRID ?= experiments.yaml
 BIN := $(VENV)/bin
+# Four test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
+# made once, nearly always.
+PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))') --dist worksteal
 # What `make quick` leaves out: files that start the program, a browser, a cluster, a server or searches, or draw reports
 LONG := faults golden gpu report track train probe tune launch/executors/test_local.py launch/plan/test_probe_tags.py \
 	launch/plan/test_stale_runs.py launch/scheduler/test_run_logger.py launch/test_dataset_record.py launch/test_made.py \
@@ -30,12 +33,11 @@ check: $(VENV)/.installed  ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# worksteal: what a file of tests shares is made once, nearly always
 test: check  ## lint, type-check and test
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(PYTEST)
 
 quick: $(VENV)/.installed  ## the tests that take no program, browser, cluster or server: a minute and a half
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow" $(addprefix --ignore=tests/,$(LONG))
+	$(PYTEST) -m "not slow" $(addprefix --ignore=tests/,$(LONG))
 
 clean:  ## remove the virtual environment and caches, never a study
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
