@@ -15,6 +15,7 @@ from study.cli.nets import grids_app, nets
 from study.cli.report import compare, report
 from study.cli.run import run, tune
 from study.cli.status import status
+from study.cli.ui import ui
 from study.errors import StudyError, printable
 from study.retry import transient_disk_error
 
@@ -30,7 +31,7 @@ app = typer.Typer(
 
     [bold]study run --grid experiments.yaml[/bold]   trains a grid of nets
 
-    [bold]mlflow ui[/bold]   shows every curve
+    [bold]study ui[/bold]   shows every curve, on MLflow's pages
 
     [bold]study report[/bold]   writes figures, tables and a verdict
 
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(grids_app, name="grids")
 app.add_typer(data_app, name="data")
-for command in (run, tune, report, status, compare, nets, predict):
+for command in (run, tune, report, ui, status, compare, nets, predict):
     app.command()(command)
 
 

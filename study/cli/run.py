@@ -82,7 +82,7 @@ def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
 def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:
     """Print a launcher's summary and what to do next; return the exit code."""
     from study.track.snapshot import take_snapshot
-    from study.track.uri import tracking_uri, ui_hint
+    from study.track.view import write_description
 
     ended = summary.finished + summary.diverged
     earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
@@ -92,24 +92,30 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     if summary.interrupted:  # printing results would take seconds, and the user wants to stop
         display.warn(f"interrupted, nothing is lost; to go on: {command}")
         return 130
+    verdicts: list[str] = []
     try:
         if only_search:
             print_rates(name)
         elif ended + summary.earlier:
-            print_results(take_snapshot(name))
+            verdicts = print_results(take_snapshot(name))
     except StudyError as error:  # renamed or deleted meanwhile
         display.warn(f"no results to show: {error}")
+    try:
+        write_description(name, verdicts)
+    except StudyError as error:
+        display.warn(f"the experiment's description still has the verdict before this one: {error}")
     if summary.failures:
         display.warn(
             f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {command}"
         )
         return 1
+    pages = shlex.join(["study", "ui", "--experiment", name])
     if only_search:
         train = command.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: {ui_hint(tracking_uri())}")
+        display.say(f"to train at these rates: {train}; every trial: {pages}")
     else:
         report = shlex.join(["study", "report", "--experiment", name])
-        say(f"figures and tables: {report}; every curve: {ui_hint(tracking_uri())}", error=True)
+        say(f"figures and tables: {report}; every curve: {pages}", error=True)
     return 0
 
 

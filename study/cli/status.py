@@ -53,8 +53,8 @@ def outcomes(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
-def print_results(snapshot: Snapshot) -> None:
-    """Print the table of results and the verdicts of a study, and to standard error what is left out of them."""
+def print_results(snapshot: Snapshot) -> list[str]:
+    """Print results and verdicts of a study, and to standard error what is left out; return the verdicts' lines."""
     from study.track.frames import runs_frame, trials_frame
 
     protocols, edited = snapshot.protocols
@@ -62,12 +62,16 @@ def print_results(snapshot: Snapshot) -> None:
     runs = runs_frame(snapshot.records)
     rows = result_rows(runs)
     if not rows:
-        return
+        return []
     print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import Rule, judge
 
     verdicts = judge(runs, Rule.of(protocols), trials_frame(snapshot.records), protocols)
     print_verdicts((verdict.line, verdict.exploratory, verdict.next_step) for verdict in verdicts)
+    return [
+        verdict.line + (f" Exploratory: {'; '.join(verdict.exploratory)}." if verdict.exploratory else "")
+        for verdict in verdicts
+    ]
 
 
 def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:

@@ -252,7 +252,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
     }
     row |= {key: metrics.get(key, float("nan")) for key in ("seconds", "images_per_second", *FINALS)}
     row |= {key: int(params.get(key, 0) or 0) for key in COUNTS}
-    row["step"] = round(metrics.get("epoch", 0) * row["iterations_per_epoch"])
+    row["step"] = round(metrics.get("system/epoch", 0) * row["iterations_per_epoch"])
     return row
 
 

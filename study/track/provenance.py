@@ -23,6 +23,7 @@ from study.track.scratch import scratch_folder
 from study.track.snapshot import read_protocols
 from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs
+from study.track.view import VIEW, saved_view
 
 PAGE = "mlflow.experimentKind"
 """Tag that makes MLflow's pages show training runs first, not chats with language models."""
@@ -77,12 +78,12 @@ class Command(BaseModel):
 
 
 def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:
-    """Store the protocol of a grid with its experiment, and the command that has begun a run, if any.
+    """Store the protocol of a grid with its experiment, the command that has begun a run, if any, and a saved view.
 
     Before the first result a protocol that is there already is stored anew if another came after it: the last holds.
     """
     before = client.get_experiment(experiment_id).tags
-    tags = {PAGE: "custom_model_development"}
+    tags = {PAGE: "custom_model_development"} | ({} if VIEW in before else {VIEW: saved_view()})
     newest = next(reversed(read_protocols(before)[0]), protocol)
     if (key := f"{tag.PROTOCOL}.{protocol.id}") not in before or (newest.id != protocol.id and not protocol.results):
         tags |= tag.split_text(key, protocol.model_dump_json())

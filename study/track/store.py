@@ -368,7 +368,7 @@ def _point_metrics(points: Sequence[Epoch]) -> list[Metric]:
     metrics = []
     for point in points:
         values = {key: getattr(point, key) for key in CURVES}
-        values |= {"epoch": point.epoch, "system/process_memory_mib": point.memory_mib}
+        values |= {"system/epoch": point.epoch, "system/process_memory_mib": point.memory_mib}
         metrics += _metrics(point.step, values, point.time)
     return metrics
 

@@ -1,7 +1,6 @@
 """Addresses of MLflow's stores and of the files beside them: MLflow's own defaults, made explicit."""
 
 import os
-import shlex
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse, urlsplit, urlunsplit
 
@@ -35,22 +34,6 @@ def sqlite_uri(path: Path) -> str:
 def database_path(uri: str) -> Path | None:
     """Return the file of a local database, or None for a server."""
     return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0])) if uri.startswith(SQLITE) else None
-
-
-def ui_hint(uri: str) -> str:
-    """Return how to open MLflow's pages: the address of a server, or the command that works in this folder.
-
-    Without an option, `mlflow ui` shows `mlflow.db` of this folder, unless a file store of an older MLflow is beside
-    it or another store is set.
-    """
-    path = database_path(uri)
-    if path is None and urlparse(uri).scheme in ("http", "https"):
-        return without_passwords(uri)
-    is_default = path == Path.cwd() / "mlflow.db"
-    if is_default and "MLFLOW_BACKEND_STORE_URI" not in os.environ and not any(Path("mlruns").glob("[0-9]*/meta.yaml")):
-        return "mlflow ui"
-    address = f"{SQLITE}mlflow.db" if is_default else without_passwords(uri)
-    return shlex.join(["mlflow", "ui", "--backend-store-uri", address])
 
 
 def ui_address(address: str) -> str:

@@ -1,7 +1,5 @@
 """The page in a real browser, Chromium, driven by Selenium: whole, quiet and readable at every width."""
 
-import os
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,26 +12,7 @@ from .data import make_record
 from .frames import make_study, unfinish
 from .test_page import BAD, PROVENANCE, SMALL
 
-CHROMIUM = shutil.which("chromium")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM or not DRIVER,
-        reason="no browser here: the programs chromium and chromedriver (Debian: chromium, chromium-driver) are needed",
-    ),
-]
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+pytestmark = pytest.mark.slow
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
 
@@ -59,24 +38,6 @@ def reports(digits, tmp_path_factory):
     ]
     build_report(Joined(BAD, *both, words=PROVENANCE | {BAD: BAD}, datasets=(record,)), folder / "several")
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SE_OFFLINE", "true")  # Selenium looks for no driver of its own
-        patch.setenv("SE_AVOID_STATS", "true")
-        driver = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER), env=dict(os.environ)))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(params=["one", "several"])

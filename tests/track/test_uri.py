@@ -1,16 +1,15 @@
 """Where a study lies: addresses of databases in folders of any name, and what shows MLflow's pages there."""
 
 import json
-import shlex
 import urllib.request
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from study.track.uri import database_path, sqlite_uri, tracking_uri, ui_hint
+from study.track.pages import serve_pages
+from study.track.uri import database_path, sqlite_uri, tracking_uri
 from tests.conftest import run_here, run_study
-from tests.track.servers import Server
 
 NAMES = (
     "a%20b",
@@ -57,29 +56,9 @@ def test_options_of_an_address_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert database_path(tracking_uri()) == tmp_path.resolve() / "a.db"
 
 
-def test_what_shows_mlflows_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert ui_hint(tracking_uri()) == "mlflow ui"
-    (tmp_path / "mlruns" / "models").mkdir(parents=True)
-    assert ui_hint(tracking_uri()) == "mlflow ui"
-    (tmp_path / "mlruns" / "0").mkdir()
-    (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
-    with_option = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
-    assert ui_hint(tracking_uri()) == with_option
-    (tmp_path / "mlruns" / "0" / "meta.yaml").unlink()
-    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:///other.db")
-    assert ui_hint(tracking_uri()) == with_option
-    elsewhere = sqlite_uri(tmp_path / "a b" / "mlflow.db")
-    assert shlex.split(ui_hint(elsewhere)) == ["mlflow", "ui", "--backend-store-uri", elsewhere]
-    assert ui_hint("http://bob:pw@mlflow:5000") == "http://***@mlflow:5000"
-    assert "pw" not in ui_hint("postgresql://bob:pw@host/mlflow")
-
-
 @pytest.mark.slow
 def test_a_study_in_a_folder_with_an_odd_name_beside_a_file_store_of_an_older_mlflow(tmp_path: Path) -> None:
-    """It is run, shown and reported on, nothing is left outside the folder, and the hint's command shows it."""
+    """It is run, shown and reported on, nothing is left outside the folder, and its pages show it."""
     folder = tmp_path / ODD.replace("/", "")
     (folder / "mlruns" / "0").mkdir(parents=True)
     (folder / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
@@ -92,9 +71,9 @@ def test_a_study_in_a_folder_with_an_odd_name_beside_a_file_store_of_an_older_ml
     assert {path.name for path in folder.iterdir()} == {"mlflow.db", "optuna.db", "mlruns", "reports"}
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert list((folder / "mlruns" / "digits").rglob("spec.json"))
-    hint = done.stderr.strip().splitlines()[-1].partition("every curve: ")[2]
-    with Server(folder, shlex.split(hint)[2:]) as server:
-        wanted = f"{server.address}/api/2.0/mlflow/experiments/search?max_results=9"
+    assert done.stderr.strip().endswith("every curve: study ui --experiment digits")
+    with serve_pages(sqlite_uri(folder / "mlflow.db"), 5000) as (address, _):
+        wanted = f"{address}/api/2.0/mlflow/experiments/search?max_results=9"
         with urllib.request.urlopen(wanted, timeout=60) as answer:
-            assert "digits" in {found["name"] for found in json.load(answer)["experiments"]}
+            assert "digits" in {experiment["name"] for experiment in json.load(answer)["experiments"]}
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]

@@ -346,8 +346,8 @@ class RunLogger:
         """Create a run with parameters, tags and files, or complete `begun`, which has only a name; return its id."""
         fingerprint = self._facts.fingerprint
         cell = state.cell
-        tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.COMMIT: commit()}
-        tags |= {tag.DATA: fingerprint, **code_tags(), **self._made_tags()}
+        tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.NET: cell.name}
+        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset

@@ -1,0 +1,101 @@
+"""A study on MLflow's pages: a view of its curves, the address that opens it, and its verdict as the description."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from study.track import tags as tag
+from study.track.store import Store
+
+NAME = "study"
+VIEW = f"mlflow.sharedViewState.{NAME}"
+"""Tag of an experiment in which MLflow's pages (3.17) keep a saved view."""
+CHARTS = (("train_error", "linear"), ("test_error", "linear"), ("train_loss", "log"), ("lr", "log"))
+"""Metrics that are drawn by iteration, and their scales."""
+COLUMNS = (f"tags.`{tag.NET}`", "params.`lr`", "metrics.`final_train_error`", "metrics.`final_test_error`")
+SECTION = "study-by-iteration"
+DESCRIPTION = "mlflow.note.content"
+"""Tag of an experiment that MLflow's pages show as its description."""
+WRITTEN = "*Written by `study run`; remove this line to keep a text of your own.*"
+
+
+def view_address(pages: str, experiment_id: str) -> str:
+    """Return the address of a study's view; `pages` is that of MLflow's pages."""
+    query = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewStateShareKey": NAME}
+    return f"{pages}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def saved_view() -> str:
+    """Return the value of the tag that saves the view, as MLflow's page writes it: name, times and state in JSON."""
+    now = int(1000 * time.time())
+    return json.dumps({"name": NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(_state())})
+
+
+def write_description(experiment: str, verdicts: Sequence[str]) -> None:
+    """Write a study's verdicts into the description of its experiment, unless a user's own text is there.
+
+    Raises:
+        StudyError: MLflow can't be used.
+    """
+    store = Store.find(experiment) if verdicts else None
+    if store is None:
+        return
+    before = store.do(store.client.get_experiment, store.experiment_id).tags.get(DESCRIPTION, "")
+    text = "\n\n".join([*verdicts, WRITTEN])
+    if text != before and (WRITTEN in before or not before.strip()):
+        store.do(store.client.set_experiment_tag, store.experiment_id, DESCRIPTION, text)
+
+
+def _state() -> dict[str, Any]:
+    """Return the state of the page of runs."""
+    section = {"uuid": SECTION, "name": "By iteration", "display": True, "isReordered": False}
+    return {
+        "searchFilter": f"tags.`{tag.KIND}` = 'run'",
+        "orderByKey": "params.`depth`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(COLUMNS),
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "SHOWALL",
+        "compareRunCharts": [_chart(metric, scale) for metric, scale in CHARTS],
+        "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag.NET}]},
+        "groupsExpanded": {},
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _chart(metric: str, scale: str) -> dict[str, Any]:
+    return {
+        "uuid": f"study-{metric}",
+        "type": "LINE",
+        "runsCountToCompare": 100,
+        "metricSectionId": SECTION,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": metric,
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "lineSmoothness": 0,
+        "xAxisScaleType": "linear",
+        "scaleType": scale,
+        "range": {},
+        "xAxisKey": "step",
+        "selectedXAxisMetricKey": "",
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "ignoreOutliers": False,
+        "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
+    }
