@@ -51,6 +51,7 @@ LAUNCH: dict[str, set[str]] = {
     "scheduler": {"messages", "environment", "display", "plan", "worker", "executors"},
     "estimate": {"messages", "environment", "plan", "worker", "executors", "scheduler"},
 }
+LAUNCH["proposal"] = {"display", "plan", "executors", "estimate"}
 LAUNCH["run_grid"] = set(LAUNCH)
 # Packages that only these parts may import, wherever in a file the import stands.
 ONLY_IN = {

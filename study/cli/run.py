@@ -3,12 +3,14 @@
 import math
 import shlex
 import statistics
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from study.cli.console import print_table
+from study.cli.init import MINUTES, data_option, grid_of_folder, minutes_option
 from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, without_passwords
@@ -28,6 +30,8 @@ PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do
 @spread
 def run(
     options: LaunchOptions,
+    data: Annotated[str | None, data_option] = None,
+    minutes: Annotated[float, minutes_option] = MINUTES,
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
@@ -36,6 +40,8 @@ def run(
     ] = False,
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
+    if data is not None:
+        options = replace(options, grid=str(grid_of_folder(data, minutes, options)))
     if dry_run:
         print_plan(options, lr_from)
     else:

@@ -1,0 +1,57 @@
+"""`study init`: a grid for a folder of images, fitted to some minutes on this machine."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from study.cli.console import writing
+from study.cli.options import LaunchOptions
+from study.errors import StudyError
+from study.terminal import say
+
+MINUTES = 30.0
+minutes_option = typer.Option(min=1, help="With a folder of images: time that the study may take on this machine.")
+data_option = typer.Option("--data", help="A folder of images; `study init` makes its grid, unless it is there.")
+
+
+def init(
+    folder: Annotated[str, typer.Argument(help="Images: a folder a class, train/ and test/, or Kaggle's train.zip.")],
+    minutes: Annotated[float, minutes_option] = MINUTES,
+) -> None:
+    """Write a grid for your own images, FOLDER.yaml: the largest study that some minutes allow here."""
+    path = grid_file(folder)
+    if path.exists():
+        raise StudyError(f"{path} is there already: run it with `study run --grid {path}`, or remove it to plan anew")
+    write_grid(path, folder, minutes, LaunchOptions())
+    say(f"to begin: study run --grid {shlex.quote(str(path))}")
+
+
+def grid_of_folder(folder: str, minutes: float, options: LaunchOptions) -> Path:
+    """Return the grid file of a folder of images, made now if it isn't there."""
+    path = grid_file(folder)
+    if path.exists():
+        say(f"{path}: made before, and used as it is; remove it to plan anew", error=True)
+    else:
+        write_grid(path, folder, minutes, options)
+    return path
+
+
+def grid_file(folder: str) -> Path:
+    """Return the file of the working folder that a grid for a folder of images is written to."""
+    return Path(f"{Path(folder).resolve().name or 'images'}.yaml")
+
+
+def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions) -> None:
+    """Write the grid that is proposed for a folder of images, and print what it does."""
+    from study.launch.display import Display
+    from study.launch.proposal import propose
+
+    with Display(Console(stderr=True), quiet=options.quiet) as display:
+        proposal = propose(folder, minutes, display, options.hardware())
+    with writing(Path.cwd()):
+        path.write_text(proposal.text, encoding="utf-8")
+    for line in (*proposal.lines, f"written to {path}, to be changed and run again"):
+        say(line)

@@ -1,0 +1,213 @@
+"""Propose a grid for a folder of images: the largest study that some minutes allow on this machine."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from study.config import DatasetSpec, Grid, parse_grid
+from study.data import Dataset, load_dataset
+from study.data.image_sources import open_training
+from study.errors import DataError, StudyError
+from study.launch.display import Display, duration
+from study.launch.estimate.benchmark import SpeedCache
+from study.launch.estimate.cost import estimate, time_cells
+from study.launch.executors.base import Hardware
+from study.launch.executors.devices import Workers, choose_workers
+from study.launch.plan.cells import DataFacts, plan_cells
+
+SIDES = (32, 16)
+"""Sides of the squares that images are made into, in pixels; the smaller where no study fits at the larger."""
+EPOCHS = 16
+"""Fewest epochs of a run where the number of iterations below doesn't stop it."""
+MANY = 100
+"""Runs of a study, for the choice of workers: more than a machine has."""
+ITERATIONS = (160, 2000, 64_000)
+"""Fewest iterations of a run, where so many epochs are fewer; where they are more; and most, as in the paper."""
+TEXT = """\
+# {about}
+# Made by `study init {folder} --minutes {minutes:g}`; change what you like, and run it again.
+name: {name}
+dataset: {{name: {source}, root: {root}, image_size: {side}}}
+recipe:
+  iterations: {iterations}
+  batch_size: {batch_size}
+  lr: {rate}
+  augment: crop-flip
+{tune}budgets: {budgets}
+grid:
+  architecture: [plain, residual]
+  depth: {depths}
+  seed: {seeds}
+"""
+
+
+class Scale(NamedTuple):
+    """How much a study does, but for the length of its runs."""
+
+    depths: tuple[int, ...]
+    seeds: int
+    budgets: tuple[int, ...]
+    trials: int
+    """Learning rates that are tried for each net; 0: all have one rate."""
+
+
+SCALES = (
+    Scale((8, 20, 32, 56), 5, (1, 3), 6),
+    Scale((8, 20, 56), 5, (1, 3), 6),
+    Scale((8, 20, 56), 3, (1, 3), 6),
+    Scale((8, 20, 56), 3, (1,), 6),
+    Scale((8, 20, 32), 3, (1,), 4),
+    Scale((8, 20, 32), 2, (1,), 4),
+    Scale((8, 20, 32), 2, (1,), 0),
+)
+"""The largest first: seeds give way before depth, since without a deep net there is nothing to see."""
+RATE = 0.05
+"""The rate of all nets where none is tuned: half the paper's, for its nets at a small batch."""
+Cost = Callable[[Scale, int], float]
+"""(scale, iterations) -> seconds."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A grid that fits, and what it does in lines for a reader."""
+
+    text: str
+    lines: tuple[str, ...]
+
+
+def propose(folder: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
+    """Return the largest study of a folder's images that fits into the minutes, by the speed of nets measured here.
+
+    Raises:
+        StudyError: the folder holds no images that can be used, or no study fits.
+    """
+    quickest = 0.0
+    for dataset, source, side in _datasets(folder, display):
+        facts = DataFacts.of(dataset)
+        batch_size = 128 if facts.train_images >= 2000 else 64
+        values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(folder), "source": source}
+        values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
+        least = _least_iterations(facts.train_images, batch_size)
+        workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
+        cost = _cost(values, facts, workers, display)
+        fitting = fit(cost, least, 60 * minutes)
+        if fitting is None:
+            quickest = cost(SCALES[-1], least)
+            continue
+        scale, iterations = fitting
+        lines = _lines(dataset, values, scale, iterations, cost(scale, iterations), workers)
+        return Proposal(_text(values, scale, iterations, about=lines[0]), lines)
+    raise StudyError(
+        f"{folder}: {minutes:g} minutes are too few here: the smallest study takes about {duration(quickest)}; "
+        f"give --minutes {-(-quickest // 60):.0f} or more"
+    )
+
+
+def fit(cost: Cost, least: int, seconds: float) -> tuple[Scale, int] | None:
+    """Return the first scale whose shortest study takes no longer, and the most iterations that do; None if none fits.
+
+    Costs grow linearly with iterations.
+    """
+    for scale in SCALES:
+        shortest = cost(scale, least)
+        if shortest > seconds:
+            continue
+        slope = (cost(scale, 2 * least) - shortest) / least
+        iterations = least + int((seconds - shortest) / slope) if slope > 0 else least
+        iterations = _round_down(min(iterations, max(ITERATIONS[2], least)))
+        return scale, max(least, iterations)
+    return None
+
+
+def _round_down(number: int) -> int:
+    """Return a number with its first two digits alone."""
+    unit: int = 10 ** max(0, len(str(number)) - 2)
+    return number // unit * unit
+
+
+def _least_iterations(images: int, batch_size: int) -> int:
+    fewest, many, _ = ITERATIONS
+    return max(fewest, min(many, EPOCHS * images // batch_size))
+
+
+def _datasets(folder: str, display: Display) -> Iterator[tuple[Dataset, str, int]]:
+    """Yield the folder's images at one size after another, with the kind of source and the size."""
+    try:
+        open_training(Path(folder))
+        source = "dogs-vs-cats"
+    except DataError:
+        source = "image-folder"
+    dataset = _load(source, folder, SIDES[0], display)
+    measures = dataset.train.measures()
+    original = int(np.median(np.minimum(measures.height, measures.width)))
+    sides = [min(side, max(8, original // 4 * 4)) for side in SIDES]
+    for side in dict.fromkeys(sides):
+        yield dataset if side == SIDES[0] else _load(source, folder, side, display), source, side
+
+
+def _load(source: str, folder: str, side: int, display: Display) -> Dataset:
+    spec = DatasetSpec.model_validate({"name": source, "root": folder, "image_size": side})
+    return load_dataset(spec, progress=display.loading)
+
+
+def _cost(values: dict[str, Any], facts: DataFacts, workers: Workers, display: Display) -> Cost:
+    """Return what a study takes on these workers; the speeds of its nets are measured when they are first needed."""
+    speeds = SpeedCache(workers, facts)
+
+    def seconds(scale: Scale, iterations: int) -> float:
+        grid = _grid(_text(values, scale, iterations))
+        cells = time_cells(plan_cells(grid, facts, []), speeds, facts, grid, display.loading)
+        return estimate(cells, facts, grid.tune, workers).seconds
+
+    return seconds
+
+
+def _grid(text: str) -> Grid:
+    return parse_grid(text, "proposed grid")
+
+
+def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = "") -> str:
+    return TEXT.format(
+        **values,
+        about=about,
+        iterations=iterations,
+        rate="tune" if scale.trials else RATE,
+        tune=f"tune: {{trials: {scale.trials}, low: 0.001, high: 0.5}}\n" * (scale.trials > 0),
+        budgets=list(scale.budgets),
+        depths=list(scale.depths),
+        seeds=list(range(scale.seeds)),
+    )
+
+
+def _study_name(folder: str) -> str:
+    """Return the folder's name with letters that a study's name may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).resolve().name).strip("-._")[:100] or "images"
+
+
+def _quoted(folder: str) -> str:
+    """Return a path as YAML writes any text."""
+    return "'" + folder.replace("'", "''") + "'"
+
+
+def _lines(
+    dataset: Dataset, values: dict[str, Any], scale: Scale, iterations: int, seconds: float, workers: Workers
+) -> tuple[str, ...]:
+    """Say what a proposed study does, in five lines."""
+    names = ", ".join(dataset.classes[:4]) + (", ..." if len(dataset.classes) > 4 else "")
+    depths = ", ".join(map(str, scale.depths[:-1])) + f" and {scale.depths[-1]}"
+    epochs = iterations * values["batch_size"] / len(dataset.train)
+    longer = ", the shallowest and the deepest also for 3 times as long" if len(scale.budgets) > 1 else ""
+    rates = f"each net at the best of {scale.trials} learning rates" if scale.trials else f"at a rate of {RATE}"
+    count = len(workers.devices)
+    return (
+        f"{values['name']}: {len(dataset.classes)} classes ({names}), {len(dataset.train):,} images to train on, "
+        f"{len(dataset.test):,} to test with",
+        f"images of {values['side']}x{values['side']} pixels, in batches of {values['batch_size']}",
+        f"plain and residual nets of {depths} layers, {scale.seeds} seeds each",
+        f"{iterations:,} iterations a run ({epochs:.0f} epochs){longer}, {rates}",
+        f"about {duration(seconds)} on {count} worker{'s' * (count > 1)} ({', '.join(dict.fromkeys(workers.names))})",
+    )

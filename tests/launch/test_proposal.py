@@ -1,0 +1,108 @@
+"""The grid that is proposed for a folder of images, and the commands that write and run it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from study.config import RunSpec, load_grid
+from study.launch.estimate.benchmark import SpeedCache
+from study.launch.proposal import ITERATIONS, SCALES, Scale, fit
+from study.train import Speed
+from tests.conftest import run_here, run_study
+
+
+def trainings(scale: Scale) -> int:
+    return len(scale.depths) * (scale.seeds + scale.trials)
+
+
+@given(st.floats(1, 1e6), st.floats(1e-4, 10), st.integers(160, 2000))
+def test_what_fits_takes_no_longer(seconds: float, step: float, least: int) -> None:
+    def cost(scale: Scale, iterations: int) -> float:
+        return 5 + trainings(scale) * iterations * step
+
+    fitting = fit(cost, least, seconds)
+    if fitting is None:
+        assert min(cost(scale, least) for scale in SCALES) > seconds
+        return
+    scale, iterations = fitting
+    assert cost(scale, iterations) <= seconds
+    assert least <= iterations <= ITERATIONS[-1]
+    larger = SCALES[: SCALES.index(scale)]
+    assert all(cost(other, least) > seconds for other in larger)
+
+
+@given(st.floats(10, 1e5), st.floats(1, 10))
+def test_more_time_gives_no_smaller_study(seconds: float, factor: float) -> None:
+    def cost(scale: Scale, iterations: int) -> float:
+        return trainings(scale) * iterations * 0.01
+
+    less, more = fit(cost, 160, seconds), fit(cost, 160, factor * seconds)
+    assert less is None or (more is not None and SCALES.index(more[0]) <= SCALES.index(less[0]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with 40 pictures of two classes in `my pets`, on a machine of a known speed."""
+    speed = Speed(step=0.01, joined=0.01, image=0.0001, exact=0.0002, start=0.1, memory=400.0)
+
+    def measure(_: SpeedCache, specs: Mapping[str, RunSpec], __: object) -> dict[str, Speed]:
+        return dict.fromkeys(specs, speed)
+
+    monkeypatch.setattr(SpeedCache, "measure", measure)
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "my pets" / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "my pets" / label / f"{i}.png")
+    return tmp_path
+
+
+def test_init_writes_a_grid_that_can_be_changed_and_run(folder: Path) -> None:
+    done = run_here(folder, "init", "my pets", "--minutes", "20")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "my-pets: 2 classes (cat, dog), 29 images to train on, 8 to test with"
+    assert lines[1] == "images of 20x20 pixels, in batches of 64"
+    assert lines[-1] == "to begin: study run --grid 'my pets.yaml'"
+    grid = load_grid(str(folder / "my pets.yaml"))
+    assert (grid.name, grid.points[0].dataset.root, grid.points[0].dataset.image_size) == ("my-pets", "my pets", 20)
+    assert max(spec.depth for spec in grid.points) == 56
+    again = run_here(folder, "init", "my pets")
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+
+def test_too_few_minutes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.launch.proposal.ITERATIONS", (10_000, 20_000, 64_000))
+    done = run_here(folder, "init", "my pets", "--minutes", "2")
+    assert done.returncode == 2
+    assert "2 minutes are too few here: the smallest study takes about" in done.stderr.splitlines()[-1]
+    assert not list(folder.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_a_folder_without_images(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run_here(tmp_path, "init", name)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.slow
+def test_a_proposed_grid_is_run_and_gone_on_with(folder: Path) -> None:
+    assert run_here(folder, "init", "my pets", "--minutes", "20").returncode == 0
+    words = ("--set", "grid.depth=8,14", "--set", "grid.seed=0", "--set", "recipe.iterations=2")
+    words += ("--set", "recipe.lr=0.05", "--set", "budgets=1", "--workers", "1")
+    done = run_study(folder, "run", "--data", "my pets", *words)
+    assert done.returncode == 0, done.stderr
+    assert "my pets.yaml: made before" in done.stderr
+    assert "4 runs and 0 trials done" in done.stderr
+    again = run_study(folder, "run", "--data", "my pets", *words)
+    assert again.returncode == 0, again.stderr
+    assert "4 runs were done before" in again.stderr
