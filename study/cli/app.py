@@ -13,7 +13,7 @@ import typer
 from study.cli.data import data_app, predict
 from study.cli.init import init
 from study.cli.nets import grids_app, nets
-from study.cli.report import compare, report
+from study.cli.report import compare, judge, report
 from study.cli.run import run, tune
 from study.cli.status import status
 from study.cli.ui import ui
@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(grids_app, name="grids")
 app.add_typer(data_app, name="data")
-for command in (run, init, tune, report, ui, status, compare, nets, predict):
+for command in (run, init, tune, report, ui, status, compare, judge, nets, predict):
     app.command()(command)
 
 

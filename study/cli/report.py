@@ -99,6 +99,21 @@ def compare(
     print_path(page)
 
 
+def judge(
+    file: Annotated[Path, typer.Argument(help="A CSV file, a row a run.")],
+    classes: Annotated[int | None, typer.Option(min=2, help="Number of classes, where no column says it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/FILE.")] = None,
+) -> None:
+    """Judge runs that were made elsewhere: verdict, tables and figures of a CSV file."""
+    from study.report import join
+    from study.track.table import read_table
+
+    words = ["study", "judge", str(file), *(["--classes", str(classes)] if classes else [])]
+    words += ["--out", str(out)] if out else []
+    study = read_table(file, classes)
+    write_page(join([study], shlex.join(words)), report_folder([study.name], out), ReportOptions(out))
+
+
 def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
     """Write the report of these studies, print the verdicts and its path."""
     from study.track.find import missing_files_warning
@@ -111,11 +126,15 @@ def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
 
 def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
     """Write the report of studies that were read; print the verdicts and its path."""
+    write_page(on_one_page(studies, options), report_folder([study.name for study in studies], options.out), options)
+
+
+def write_page(study: "Joined", folder: Path, options: ReportOptions) -> None:
+    """Write a report; print the verdicts and its path."""
     from study.report import build_report
 
-    study = on_one_page(studies, options)
     print_remarks(study.words)
-    page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
+    page = build_report(study, folder, style=options.style)
     record = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
     print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in record["verdicts"])
     for sentence in record.get("overall", {}).get("sentences", ()):
@@ -140,8 +159,14 @@ def report_folder(names: Sequence[str], out: Path | None) -> Path:
 
 
 def print_remarks(words: Mapping[str, str]) -> None:
-    """Print which runs are left out, and which changes of the rule aren't used."""
-    warn([*words.get("left out", "").splitlines(), *words.get("rule", "").splitlines()])
+    """Print what isn't known of runs made elsewhere, which are left out, and which changes of the rule aren't used."""
+    warn(
+        [
+            *words.get("note", "").splitlines(),
+            *words.get("left out", "").splitlines(),
+            *words.get("rule", "").splitlines(),
+        ]
+    )
 
 
 def print_path(page: Path) -> None:

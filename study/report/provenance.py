@@ -1,6 +1,7 @@
 """How a study was made: facts, versions, grid, commands, runs without a result, and whether all were made alike."""
 
 import json
+import math
 import platform
 import shlex
 from collections import Counter
@@ -31,7 +32,18 @@ PROCESSOR = ("device", "processor", "cpu capability", "threads of a run", "memor
 HARDWARE = (*PROCESSOR, "gpu", "driver", "cuda", "cudnn", "system")
 LIBRARIES = ("pandas", "scipy", "matplotlib", "seaborn", "jinja2")
 """What a report's numbers and figures come from."""
-OWN_PLACE = ("command", "report_command", "grid", "tune", "rule", "left out", "mlflow_ui", "experiment_id", "commit")
+OWN_PLACE = (
+    "command",
+    "report_command",
+    "grid",
+    "tune",
+    "rule",
+    "note",
+    "left out",
+    "mlflow_ui",
+    "experiment_id",
+    "commit",
+)
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
 
 
@@ -111,7 +123,7 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
         excluded=_excluded(runs),
         rule=tuple(known.get("rule", "").splitlines()),
         left_out=tuple(known.get("left out", "").splitlines()),
-        note=unfinished_note(runs),
+        note=known.get("note") or unfinished_note(runs),
         mixed=mixture(runs),
     )
 
@@ -121,8 +133,9 @@ def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
     counted_runs = c.counted(runs)
     out = [_fact(counted_runs, name) for name in (*DATA, *RECIPE) if name in counted_runs]
     out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in counted_runs["seed"]})))))
-    hours = float(runs["seconds"].sum()) / 3600
-    out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
+    hours = float(runs["seconds"].sum(min_count=1)) / 3600
+    if not math.isnan(hours):
+        out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
     begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
     if len(begun):
         days = dict.fromkeys(f"{moment:%Y-%m-%d %H:%M}" for moment in (begun.min(), begun.max()))

@@ -1,0 +1,98 @@
+"""Runs made elsewhere: the CSV file that `study judge` takes, and its verdict."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study.errors import StudyError
+from study.track.table import read_table
+from tests.conftest import run_here
+
+HEAD = "architecture,depth,seed,final_train_error"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "paper-figure6.csv"
+
+
+def table(folder: Path, *rows: str, head: str = HEAD) -> Path:
+    path = folder / "runs.csv"
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_rows_are_runs(tmp_path: Path) -> None:
+    head = "seed, depth,architecture,final_train_error,final_test_error,variant,lr,augment"
+    path = table(tmp_path, "0,20,plain,1.5,8,,0.1,crop-flip", "1,20,residual,0.5,,width=2,,", head=head)
+    study = read_table(path, classes=10)
+    assert study.name == "runs"
+    first, second = (run for _, run in study.runs.iterrows())
+    assert (first["net"], first["seed"], first["final_train_error"], first["lr"]) == ("plain-20", 0, 1.5, 0.1)
+    assert (first["augment"], first["outcome"], first["classes"]) == ("crop-flip", "finished", 10)
+    assert (second["net"], second["variant"]) == ("resnet-20", "width=2")
+    assert second[["final_test_error", "lr"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "says"),
+    [
+        ([], HEAD, "no runs in it"),
+        (["plain,20,0,5"], HEAD.replace("depth", "depht"), r"no column 'depth' \(did you mean 'depht'\?\)"),
+        (["plain,20,0,5,5"], HEAD + ",seed", "two columns are called 'seed'"),
+        (["plain,20,0"], HEAD, "line 2: 3 values, but there are 4 columns"),
+        (["plain,20,0,5", "vgg,16,0,5"], HEAD, "line 3: 'architecture' must be plain or residual, not 'vgg'"),
+        (["plain,twenty,0,5"], HEAD, "line 2: 'depth' must be a whole number, not 'twenty'"),
+        (["plain,20,0.5,5"], HEAD, "line 2: 'seed' must be a whole number"),
+        (["plain,20,0,nan"], HEAD, "must be an error in percent, 0 to 100, not 'nan'"),
+        (["plain,20,0,101"], HEAD, "must be an error in percent, 0 to 100, not '101'"),
+        (["plain,20,0,"], HEAD, "must be an error in percent"),
+        (["plain,20,0,5", "plain,20,0,6"], HEAD, "lines 2 and 3: plain-20 seed 0 is there twice"),
+        (["plain,20,0,5,1"], HEAD + ",classes", "'classes' must be 2 or more"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, rows: list[str], head: str, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        read_table(table(tmp_path, *rows, head=head), classes=None if "classes" in head else 10)
+
+
+def test_the_number_of_classes_must_be_known(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--classes"):
+        read_table(table(tmp_path, "plain,20,0,5"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text('plain,residual"\n0123456789.-\u00e9', max_size=100).map(str.encode))
+def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.csv"
+    path.write_bytes(HEAD.encode() + b"\n" + content)
+    with suppress(StudyError):
+        assert read_table(path, classes=10).runs["final_train_error"].between(0, 100).all()
+
+
+def test_a_verdict_on_runs_made_elsewhere(tmp_path: Path) -> None:
+    errors = {("plain", 20): 1.0, ("plain", 56): 6.0, ("residual", 20): 1.0, ("residual", 56): 0.5}
+    rows = [
+        f"{architecture},{depth},{seed},{error + 0.1 * seed},10,45000"
+        for (architecture, depth), error in errors.items()
+        for seed in range(5)
+    ]
+    table(tmp_path, *rows, head=HEAD + ",classes,train_images")
+    done = run_here(tmp_path, "judge", "runs.csv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Degradation shown: plain-56 ends with 5.00 points more training error than plain-20")
+    assert "weren't trained by this program" in done.stderr
+    page = (tmp_path / "reports" / "runs" / "index.html").read_text(encoding="utf-8")
+    assert "study judge runs.csv" in page
+    assert "when this rule was set isn" in page
+    assert "1970" not in page
+    assert "How learning rates were chosen isn" in page
+    assert page.index("trained by this program") < page.index("<figure")
+    record = json.loads((tmp_path / "reports" / "runs" / "verdict.json").read_text(encoding="utf-8"))
+    assert record["verdicts"][0]["findings"][0]["status"] == "shown"
+
+
+def test_the_papers_own_figure_has_one_run_a_net(tmp_path: Path) -> None:
+    done = run_here(tmp_path, "judge", str(EXAMPLE))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Inconclusive: plain-20, plain-32, plain-44 and plain-56 have one seed each")
