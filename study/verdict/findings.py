@@ -62,6 +62,12 @@ class Finding:
         """Share of failing seeds that isn't excluded for some net but the shallowest."""
         return max([net.highest for net in list(self.failures.values())[1:]], default=1.0)
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether every run of every net failed; a net without a run aside."""
+        runs = sum(net.seeds for net in self.failures.values())
+        return 0 < runs == sum(net.failed for net in self.failures.values())
+
     def match(self, pair: Pair, among: tuple[Pair, ...]) -> Pair | None:
         """Return the pair of the same two depths in another metric or architecture."""
         return next((other for other in among if (other.shallow, other.deep) == (pair.shallow, pair.deep)), None)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from study.config import MODIFICATIONS
 from study.config.protocol import Protocol
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
@@ -19,6 +20,7 @@ from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 from study.verdict.shortcut_effect import ShortcutEffect, shortcut_effects
+from study.verdict.variant import Variant
 from study.verdict.words import say, say_each
 
 DEFAULT_RULE = Rule()
@@ -31,6 +33,14 @@ class Settling(NamedTuple):
     needed: int
     spread: bool
     """Whether the seeds of one of its nets differ."""
+
+
+class Waiting(NamedTuple):
+    """Runs that have no result yet."""
+
+    runs: int
+    running: bool
+    """Whether one of them is, or was when its process died, at work."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +169,28 @@ def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, 
 
 
 def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
-    unfinished = facts.runs["outcome"].isin(["interrupted", "running", "failed"]).any()
-    finished = set(facts.counted[c.CELL].itertuples(index=False, name=None))
-    waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
-    both = (facts.finding("plain"), facts.finding("residual"))
-    open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
-    settling = _settling(open_[0], facts) if open_ else None
-    return say("next_step", facts, explanations, len(waiting) if unfinished else 0, settling)
+    plain, residual = facts.finding("plain"), facts.finding("residual")
+    inconclusive = [finding for finding in (plain, residual) if finding and finding.status == "inconclusive"]
+    settling = _settling(inconclusive[0], facts) if inconclusive else None
+    deeper = c.deeper_nets(facts.runs, "plain") if plain else ()
+    return say("next_step", facts, explanations, _waiting(facts.runs), settling, deeper, _have_budgets(facts))
+
+
+def _waiting(runs: pd.DataFrame) -> Waiting | None:
+    """Return the runs without a result that another `study run` would make; None where there are none."""
+    finished = set(c.counted(runs)[c.CELL].itertuples(index=False, name=None))
+    left = runs[[cell not in finished for cell in runs[c.CELL].itertuples(index=False, name=None)]]
+    if not left["outcome"].isin(["interrupted", "running", "failed"]).any():
+        return None
+    return Waiting(len(left.drop_duplicates(c.CELL)), bool((left["outcome"] == "running").any()))
+
+
+def _have_budgets(facts: Facts) -> bool:
+    """Tell whether `budgets` of a grid would train the nets of the plain headline for longer (`config.budgets`)."""
+    plain = facts.finding("plain")
+    if plain is None or plain.headline is None or MODIFICATIONS & Variant.parse(facts.variant).keys():
+        return False
+    return {plain.headline.shallow, plain.headline.deep} == {min(plain.failures), max(plain.failures)}
 
 
 def _settling(finding: Finding, facts: Facts) -> Settling | None:

@@ -23,6 +23,7 @@ from study.report.why.remedies import arms, find_effects
 from study.statistics.resampling import Bootstrap, Permutation
 from study.verdict import Verdict, judge
 from study.verdict import selection as c
+from study.verdict.findings import failed
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 
@@ -205,6 +206,19 @@ def tried_and_not_tried(said: Said) -> list[str]:
     return [text for text in said.texts if "were not tried" in text or "`budgets: [1, 3]`" in text]
 
 
+def advice_without_its_reason(said: Said) -> list[str]:
+    """The next step rests on what isn't so: a rise to undo, nets to deepen that learn nothing, a study to repeat."""
+    text, plain, counted = said.verdict.next_step, said.verdict.plain, c.counted(c.of_variant(said.study.runs, ""))
+    status = plain.status if plain is not None else "none"
+    lost = {kind: bool(failed(runs).all()) for kind, runs in counted.groupby("architecture")}
+    wrong = [text] * (status != "shown" and ("undo" in text or text.startswith("Repeat")))
+    wrong += [text] * ("deeper nets" in text and (status not in ("not seen", "refuted") or lost["plain"]))
+    none_learned = re.search(r"all runs of (.*) nets", text)
+    wrong += [text] * (none_learned is not None and not all(lost[kind] for kind in none_learned[1].split(" and ")))
+    wrong += [text] * (none_learned is None and any(lost.values()) and not text.startswith("Run the study again"))
+    return wrong
+
+
 CHECKS: tuple[Callable[[Said], list[str]], ...] = (
     significant_and_not,
     shown_and_none,
@@ -215,6 +229,7 @@ CHECKS: tuple[Callable[[Said], list[str]], ...] = (
     of_one_seed,
     seeds_without_a_spread,
     tried_and_not_tried,
+    advice_without_its_reason,
 )
 
 
