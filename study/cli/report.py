@@ -117,7 +117,7 @@ def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
     print_remarks(study.words)
     page = build_report(study, report_folder([part.name for part in studies], options.out), style=options.style)
     record = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
-    print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in record["verdicts"])
+    print_verdicts(record["verdicts"])
     for sentence in record.get("overall", {}).get("sentences", ()):
         say(sentence, "bold")
     print_path(page)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from study.config import MODIFICATIONS
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
@@ -20,7 +21,8 @@ from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 from study.verdict.shortcut_effect import ShortcutEffect, shortcut_effects
-from study.verdict.variant import Variant
+from study.verdict.text import capital
+from study.verdict.variant import Variant, is_of_study
 from study.verdict.words import say, say_each
 
 DEFAULT_RULE = Rule()
@@ -64,6 +66,10 @@ class Verdict:
     """Nets whose tuned rate is the `lowest` or `highest` that was tried."""
     line: str
     """One sentence for the terminal."""
+    how_deep: str
+    """How deep the nets of each architecture go without loss, in a sentence; empty where that can't be said."""
+    deeper: str
+    """The command that trains deeper nets where none lost yet; empty where some did, or where no command is known."""
     sentences: tuple[str, ...]
     """Further sentences for the page: training error first, then test error, then what stands behind them."""
     next_step: str
@@ -88,6 +94,7 @@ def judge(
     rule: Rule = DEFAULT_RULE,
     trials: pd.DataFrame | None = None,
     protocols: Sequence[Protocol] = (),
+    commands: Sequence[Command] = (),
 ) -> list[Verdict]:
     """Apply the rule to each variant of a study.
 
@@ -96,6 +103,7 @@ def judge(
         rule: what counts as an effect.
         trials: the searches' trials, as `load_trials` gives them; without them nothing is known of rates on an edge.
         protocols: what was set beforehand, the oldest first; without them nothing is said of that.
+        commands: those that made the runs, the oldest first.
     """
     judged = [_facts(runs, variant, rule, trials) for variant in c.variants(runs)]
     every = [*judged, *(_facts(runs, variant, rule, trials) for variant in c.budgets(runs))]
@@ -103,7 +111,9 @@ def judge(
     for facts in judged:
         longer = _longer(facts, every)
         used = pd.concat([facts.counted, *(other.counted for other in longer)])
-        verdicts.append(_verdict(facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))))
+        facts = facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))
+        own = [command for command in commands if is_of_study(facts.variant, command.study)]
+        verdicts.append(_verdict(facts, own))
     return verdicts
 
 
@@ -142,7 +152,7 @@ def _longer(facts: Facts, every: list[Facts]) -> tuple[Longer, ...]:
     return tuple(sorted(out, key=lambda longer: longer.times))
 
 
-def _verdict(facts: Facts) -> Verdict:
+def _verdict(facts: Facts, commands: Sequence[Command]) -> Verdict:
     explanations = explain(facts)
     names = {(kind, depth): c.net_name(facts.counted, kind, depth) for kind, depth in facts.edges}
     return Verdict(
@@ -156,9 +166,25 @@ def _verdict(facts: Facts) -> Verdict:
         exploratory=facts.exploratory,
         edges={names[key]: side for key, side in facts.edges.items()},
         line=say("line", facts),
+        how_deep=_how_deep(facts.findings),
+        deeper=_deeper(facts, commands),
         sentences=_sentences(facts, explanations),
         next_step=_next_step(facts, explanations),
     )
+
+
+def _how_deep(findings: Sequence[Finding]) -> str:
+    known = [finding for finding in findings if finding.reach is not None]
+    return capital(say("how_deep", known)) if known else ""
+
+
+def _deeper(facts: Facts, commands: Sequence[Command]) -> str:
+    """Return the newest command, changed to go on where no net of an architecture lost: from equal depths in one go."""
+    endless = [finding.architecture for finding in facts.findings if finding.reach and finding.reach.endless]
+    deeper = [nets for kind in endless if (nets := c.deeper_nets(facts.runs, kind))]
+    depths = [[net.depth for net in nets] for nets in deeper]
+    together = [net for nets, own in zip(deeper, depths, strict=True) if own == depths[0] for net in nets]
+    return next(filter(None, (command.deeper(together) for command in reversed(commands))), "")
 
 
 def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
