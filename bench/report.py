@@ -45,13 +45,13 @@ FINAL = {20: 1.3, 32: 1.5, 44: 2.6, 56: 5.8, 110: 60.0}
 def make(folder: Path, seeds: int, steps: int) -> None:
     """Write the study to `folder`/mlflow.db as `study run` would."""
     from study.config import parse_grid
+    from study.config.command import Command
     from study.data import load_dataset
     from study.launch.dataset_record import record_data
     from study.launch.display import Display
     from study.launch.plan.cells import DataFacts, plan_cells
     from study.launch.scheduler.job import CellState
     from study.launch.scheduler.run_logger import RunLogger
-    from study.track.provenance import Command
     from study.track.store import Store
     from study.tune import Trial, trial_spec
 

@@ -1,7 +1,8 @@
 """Names of nets, without PyTorch: what `plain-20`, `resnet-50` and `vgg-16` mean, and which depths exist."""
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from study.errors import StudyError, nearest
@@ -13,6 +14,8 @@ Family = Literal["cifar", "imagenet", "vgg"]
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 VGG_DEPTHS = (16, 19)
+SHALLOWEST = (8, IMAGENET_DEPTHS[0], VGG_DEPTHS[0])
+"""Least depth of each family."""
 PREFIXES: dict[str, Architecture] = {"plain": "plain", "resnet": "residual", "vgg": "vgg"}
 
 
@@ -32,6 +35,22 @@ class NetName:
     def __str__(self) -> str:
         prefix = "resnet" if self.architecture == "residual" else self.architecture
         return f"{prefix}-{self.depth}"
+
+    @property
+    def deeper(self) -> tuple["NetName", ...]:
+        """The nets to try beyond this one: the next of a family that ends, else those about 1.4 and 2 times as deep.
+
+        From 56 on these are 80 and 110. Empty for the deepest net of its family.
+        """
+        if self.family == "cifar":
+            depths = [depth for depth in range(self.depth + 6, 3 * self.depth, 6) if depth not in IMAGENET_DEPTHS]
+            first = min(depths, key=lambda depth: abs(depth - math.sqrt(2) * self.depth))
+            beyond = [depth for depth in depths if depth > first]
+            depths = [first, min(beyond, key=lambda depth: abs(depth - 2 * self.depth))]
+        else:
+            family = IMAGENET_DEPTHS if self.family == "imagenet" else VGG_DEPTHS
+            depths = [depth for depth in family if depth > self.depth][:1]
+        return tuple(replace(self, depth=depth) for depth in depths)
 
 
 def resolve_net(architecture: Architecture, depth: int, family: Literal["auto", "cifar", "imagenet"]) -> NetName:

@@ -81,6 +81,32 @@ def test_bad_names(name, family, message):
         parse_net(name, family)
 
 
+@pytest.mark.parametrize(
+    ("name", "depths"),
+    [
+        ("plain-8", (14, 20)),
+        ("plain-20", (26, 38)),
+        ("plain-56", (80, 110)),
+        ("plain-110", (158, 218)),  # 152 is the ImageNet family's
+        ("plain-18", (34,)),
+        ("resnet-101", (152,)),
+        ("resnet-152", ()),
+        ("vgg-16", (19,)),
+        ("vgg-19", ()),
+    ],
+)
+def test_where_to_go_on(name, depths):
+    assert tuple(net.depth for net in parse_net(name).deeper) == depths
+
+
+@given(n=st.integers(1, 500))
+def test_deeper_nets_are_of_the_same_family(n):
+    net = resolve_net("plain", 6 * n + 2, "cifar")
+    first, second = net.deeper
+    assert net.depth < first.depth < second.depth
+    assert (parse_net(str(first)), parse_net(str(second))) == (first, second)
+
+
 @given(depth=st.integers(-100, 100_000))
 def test_a_cifar_depth_is_6n_plus_2_or_refused_with_its_neighbours(depth):
     is_one = depth >= 8 and (depth - 2) % 6 == 0

@@ -1,8 +1,9 @@
 """What commands print: tables, progress, and one clear line where a file can't be written."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -34,13 +35,20 @@ def warn(lines: Iterable[str]) -> None:
         say(line, "yellow", error=True)
 
 
-def print_verdicts(verdicts: Iterable[tuple[str, Sequence[str], str]]) -> None:
-    """Print each verdict's line, why it is exploratory if it is, and what to do next."""
-    for line, exploratory, next_step in verdicts:
-        say(line, "bold")
-        if exploratory:
-            say(f"exploratory: {'; '.join(exploratory)}", "yellow")
-        say(next_step)
+def print_verdicts(verdicts: Iterable[Mapping[str, Any]]) -> None:
+    """Print each verdict's line, why it is exploratory if it is, how deep nets go without loss, and what to do next.
+
+    A verdict is given by its fields, as verdict.json has them.
+    """
+    for verdict in verdicts:
+        say(verdict["line"], "bold")
+        if verdict["exploratory"]:
+            say(f"exploratory: {'; '.join(verdict['exploratory'])}", "yellow")
+        if verdict["how_deep"]:
+            say(verdict["how_deep"])
+        if verdict["deeper"]:
+            say(f"go deeper: {verdict['deeper']}")
+        say(verdict["next_step"])
 
 
 @contextmanager

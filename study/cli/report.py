@@ -136,7 +136,7 @@ def write_page(study: "Joined", folder: Path, options: ReportOptions) -> None:
     print_remarks(study.words)
     page = build_report(study, folder, style=options.style)
     record = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
-    print_verdicts((verdict["line"], verdict["exploratory"], verdict["next_step"]) for verdict in record["verdicts"])
+    print_verdicts(record["verdicts"])
     for sentence in record.get("overall", {}).get("sentences", ()):
         say(sentence, "bold")
     print_path(page)

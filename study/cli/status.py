@@ -66,8 +66,8 @@ def print_results(snapshot: Snapshot) -> list[str]:
     print_table(HEADINGS, rows, title=snapshot.name)
     from study.verdict import Rule, judge
 
-    verdicts = judge(runs, Rule.of(protocols), trials_frame(snapshot.records), protocols)
-    print_verdicts((verdict.line, verdict.exploratory, verdict.next_step) for verdict in verdicts)
+    verdicts = judge(runs, Rule.of(protocols), trials_frame(snapshot.records), protocols, snapshot.commands)
+    print_verdicts(map(vars, verdicts))
     return [
         verdict.line + (f" Exploratory: {'; '.join(verdict.exploratory)}." if verdict.exploratory else "")
         for verdict in verdicts

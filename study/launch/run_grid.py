@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.config import Grid
+from study.config.command import Command
 from study.data import Dataset, load_dataset
 from study.launch.dataset_record import record_data
 from study.launch.display import Display
@@ -30,7 +31,6 @@ from study.retry import Retry, RetryTimeout
 from study.track.database import StoredRun
 from study.track.find import missing_files_warning
 from study.track.processes import this_process
-from study.track.provenance import Command
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE
 from study.track.uri import sqlite_uri, study_folder

@@ -57,7 +57,7 @@ def build_report(study: Joined, out: Path, *, style: Style = "house", comparison
 
 def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | None) -> None:
     figures, runs, smallest = folder / "figures", study.runs, study.rule.smallest_effect
-    verdicts = judge(runs, study.rule, study.trials, study.protocols)
+    verdicts = judge(runs, study.rule, study.trials, study.protocols, study.commands)
     together = overall(verdicts, runs) if comparison is None else None
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compare_section(comparison, runs, figures) if comparison is not None else None

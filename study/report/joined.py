@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.verdict.comparison import shared_runs
 from study.verdict.rule import Rule
@@ -15,6 +16,8 @@ if TYPE_CHECKING:  # reading MLflow needs MLflow, making a report doesn't
     from study.track.datasets import DatasetRecord
     from study.track.frames import Study
 
+
+Stored = TypeVar("Stored", Protocol, Command)
 
 LINES = ("command", "tune", "rule", "left out")
 ALONE = ("grid", *LINES, "experiment_id")
@@ -39,6 +42,8 @@ class Joined:
     rule: Rule = field(default_factory=Rule)
     protocols: tuple[Protocol, ...] = ()
     """What was set beforehand, the oldest first; empty where that isn't known."""
+    commands: tuple[Command, ...] = ()
+    """What made the runs, the oldest first."""
 
 
 def join(studies: Sequence["Study"], command: str) -> Joined:
@@ -52,7 +57,8 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         (study,) = studies
         words = study.provenance.words | {"report_command": command}
         frames, protocols = (study.runs, study.curves, study.trials), study.provenance.protocols
-        return Joined(study.name, *frames, study.datasets, study.probes, words, Rule.of(protocols), protocols)
+        rule, commands = Rule.of(protocols), study.provenance.commands
+        return Joined(study.name, *frames, study.datasets, study.probes, words, rule, protocols, commands)
     runs, curves, trials = (
         _under([_labelled(getattr(study, name), study.name) for study in studies])
         for name in ("runs", "curves", "trials")
@@ -67,14 +73,15 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         tuple(datasets.values()),
         words=_words(studies, runs, command),
         rule=_strictest(studies),
-        protocols=_protocols(studies),
+        protocols=_named({study.name: study.provenance.protocols for study in studies}),
+        commands=_named({study.name: study.provenance.commands for study in studies}),
     )
 
 
-def _protocols(studies: Sequence["Study"]) -> tuple[Protocol, ...]:
-    """Return the protocols of all studies, each with its study's name, the oldest first."""
-    named = (p.model_copy(update={"study": study.name}) for study in studies for p in study.provenance.protocols)
-    return tuple(sorted(named, key=lambda protocol: protocol.at))
+def _named(stored: Mapping[str, Sequence[Stored]]) -> tuple[Stored, ...]:
+    """Return what is stored with all studies, each with its study's name, the oldest first."""
+    named = [item.model_copy(update={"study": study}) for study, items in stored.items() for item in items]
+    return tuple(sorted(named, key=lambda item: item.at))
 
 
 def _strictest(studies: Sequence["Study"]) -> Rule:

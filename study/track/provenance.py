@@ -1,26 +1,23 @@
 """How a study was made: its commands, grids and machines."""
 
-import hashlib
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from study.config.command import Command
 from study.config.protocol import Protocol, unused_changes
-from study.errors import with_noun, without_passwords
+from study.errors import with_noun
 from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.scratch import scratch_folder
-from study.track.snapshot import read_protocols
+from study.track.snapshot import read_commands, read_protocols
 from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs
 from study.track.view import VIEW, saved_view
@@ -33,7 +30,7 @@ ENVIRONMENTS = 12
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts for the end of a report, in words, and the protocols that were stored beforehand."""
+    """Facts for the end of a report, in words, the protocols that were stored beforehand, and the commands."""
 
     words: dict[str, str]
     """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
@@ -42,6 +39,8 @@ class Provenance:
     versions and hardware by name. What isn't known is left out."""
     protocols: tuple[Protocol, ...] = ()
     """The oldest first."""
+    commands: tuple[Command, ...] = ()
+    """Those that can be read, the oldest first."""
 
     def with_pages(self, address: str) -> "Provenance":
         """Return a copy with the address of MLflow's pages, for a study that was read from a database.
@@ -50,31 +49,6 @@ class Provenance:
             StudyError: it isn't an http or https address.
         """
         return replace(self, words=self.words | {"mlflow_ui": ui_address(address)})
-
-
-class Command(BaseModel):
-    """A command that began a run of a study."""
-
-    model_config = ConfigDict(frozen=True)
-
-    at: datetime
-    command: str
-    """The command line."""
-    grid: str
-    """The text of the grid file, with the changes made on the command line."""
-
-    @classmethod
-    def now(cls, command: str, grid: str) -> "Command":
-        """Return the running command, without the passwords of addresses."""
-        command, grid = (
-            without_passwords(text.encode("utf-8", "backslashreplace").decode()) for text in (command, grid)
-        )
-        return cls(at=datetime.now(UTC), command=command, grid=grid)
-
-    @property
-    def id(self) -> str:
-        """Identifier, equal for equal commands on equal grids."""
-        return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
 
 
 def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:
@@ -112,25 +86,13 @@ def provenance_of(
     `records` are its runs of all kinds at `uri`, the newest first; `left_out` says which could not be used.
     """
     tags, client = experiment_tags(experiment_id, uri), connect(uri)
-    (commands, broken), (protocols, edited) = _commands(tags), read_protocols(tags)
+    (commands, broken), (protocols, edited) = read_commands(tags), read_protocols(tags)
     words = {"command": _command_lines(commands, broken, records), "grid": _grids(commands), "tune": _tune(records)}
     words |= {"rule": "\n".join([*unused_changes(protocols), *edited]), "left out": "\n".join(left_out)}
     words |= {"experiment_id": experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
     runs = _one_per_environment([run for run in records if run.kind == "run"])
     words |= _merge([environment for run in runs for environment in _environments(client, run.run_id)])
-    return Provenance({key: value for key, value in words.items() if value}, tuple(protocols))
-
-
-def _commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
-    """Return the commands that are stored with an experiment, the oldest first, and the tags that can't be read."""
-    commands, broken = [], []
-    for key in sorted(tags):
-        if re.fullmatch(rf"{re.escape(tag.MADE)}\.[0-9a-f]{{12}}", key):
-            try:
-                commands.append(Command.model_validate_json(tag.join_text(tags, key)))
-            except ValidationError:
-                broken.append(key)
-    return sorted(commands, key=lambda command: command.at), broken
+    return Provenance({key: value for key, value in words.items() if value}, tuple(protocols), tuple(commands))
 
 
 def _command_lines(commands: Sequence[Command], broken: Sequence[str], runs: Sequence[StoredRun]) -> str:

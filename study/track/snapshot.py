@@ -1,4 +1,4 @@
-"""A study's runs as they are at one moment, and the protocols that were stored before they were made."""
+"""A study's runs as they are at one moment, the protocols that were stored before them, and the commands."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.track import tags as tag
 from study.track.database import StoredRun
@@ -47,7 +48,16 @@ class Snapshot:
     @cached_property
     def protocols(self) -> tuple[list[Protocol], list[str]]:
         """As `read_protocols` returns them."""
-        return read_protocols(experiment_tags(self.experiment_id, self.uri))
+        return read_protocols(self._tags)
+
+    @property
+    def commands(self) -> list[Command]:
+        """Those of `read_commands` that can be read."""
+        return read_commands(self._tags)[0]
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        return experiment_tags(self.experiment_id, self.uri)
 
 
 def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
@@ -77,3 +87,15 @@ def read_protocols(tags: Mapping[str, str]) -> tuple[list[Protocol], list[str]]:
             else:
                 protocols.append(protocol)
     return sorted(protocols, key=lambda protocol: protocol.at), edited
+
+
+def read_commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
+    """Return the commands in the tags of an experiment, the oldest first, and the tags that can't be read."""
+    commands, broken = [], []
+    for key in sorted(tags):
+        if re.fullmatch(rf"{re.escape(tag.MADE)}\.[0-9a-f]{{12}}", key):
+            try:
+                commands.append(Command.model_validate_json(tag.join_text(tags, key)))
+            except ValidationError:
+                broken.append(key)
+    return sorted(commands, key=lambda command: command.at), broken

@@ -9,7 +9,7 @@ import pandas as pd
 from study.statistics.trend import Trend
 from study.verdict import selection as c
 from study.verdict.edges import Edges, Slack, edge_words, slack
-from study.verdict.optimum import Turn, turn
+from study.verdict.optimum import Reach, Turn, reach, turn
 from study.verdict.pairs import Pair, compare_depths
 from study.verdict.rule import (
     FAILURE_MARGIN,
@@ -56,11 +56,19 @@ class Finding:
     """Of the training error along the depths; its p is NaN where it can't be tested."""
     turn: Turn | None
     """Where the training error is least."""
+    reach: Reach | None
+    """How deep the nets go without loss; None where that can't be said."""
 
     @property
     def highest_failure(self) -> float:
         """Share of failing seeds that isn't excluded for some net but the shallowest."""
         return max([net.highest for net in list(self.failures.values())[1:]], default=1.0)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether every run of every net failed; a net without a run aside."""
+        runs = sum(net.seeds for net in self.failures.values())
+        return 0 < runs == sum(net.failed for net in self.failures.values())
 
     def match(self, pair: Pair, among: tuple[Pair, ...]) -> Pair | None:
         """Return the pair of the same two depths in another metric or architecture."""
@@ -94,7 +102,7 @@ def _finding(runs: pd.DataFrame, counted: pd.DataFrame, architecture: str, rule:
     if withheld is not None:
         n = min(net.seeds for net in failures.values())
         untested = Trend(math.nan, math.nan, len(planned), n)  # no number of a comparison that isn't fair
-        return Finding(architecture, "inconclusive", *withheld, failures, None, (), (), (), untested, None)
+        return Finding(architecture, "inconclusive", *withheld, failures, None, (), (), (), untested, None, None)
     tests, train = compare_depths(counted, planned, METRIC, failures, rule.smallest_effect)
     test, gap = (
         compare_depths(counted, planned, metric, failures, rule.smallest_effect)[1]
@@ -111,8 +119,20 @@ def _finding(runs: pd.DataFrame, counted: pd.DataFrame, architecture: str, rule:
             detail = edge_words(planned, edges, architecture, _open(tests, status, rule, loose))
             status, reason = "inconclusive", "edge"
     headline = next((pair for pair in train if (pair.shallow, pair.deep) == couple), None)
-    turned = turn(counted, planned, train, METRIC)
-    return Finding(architecture, status, reason, detail, failures, headline, train, test, gap, tests.trend, turned)
+    return Finding(
+        architecture,
+        status,
+        reason,
+        detail,
+        failures,
+        headline,
+        train,
+        test,
+        gap,
+        tests.trend,
+        turn=turn(counted, planned, train, METRIC),
+        reach=reach(tests, failures, rule, loose),
+    )
 
 
 def _failures(counted: pd.DataFrame, planned: Mapping[int, str]) -> dict[int, Failures]:

@@ -36,9 +36,9 @@ def exploratory(
     """
     if not protocols or counted.empty:
         return ()
-    own = [protocol for protocol in protocols if _is_of(protocol, str(counted["variant"].iloc[0]))]
+    own = [protocol for protocol in protocols if is_of_study(str(counted["variant"].iloc[0]), protocol.study)]
     if any(protocol.study for protocol in own):
-        runs = runs[[_is_of(own[0], str(variant)) for variant in runs["variant"]]]
+        runs = runs[[is_of_study(str(variant), own[0].study) for variant in runs["variant"]]]
     owners = _owners(counted, own)
     involved = [protocol for protocol in own if protocol in owners]
     return (
@@ -47,10 +47,6 @@ def exploratory(
         *_changed(counted, involved, own, rule),
         *_missing(runs, involved),
     )
-
-
-def _is_of(protocol: Protocol, variant: str) -> bool:
-    return not protocol.study or is_of_study(variant, protocol.study)
 
 
 def _keys(runs: pd.DataFrame) -> list[set[str]]:

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.config import MODIFICATIONS
-from study.names import ARCHITECTURES
+from study.errors import StudyError
+from study.names import ARCHITECTURES, NetName, parse_net
 from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
@@ -131,6 +132,15 @@ def net_name(frame: pd.DataFrame, architecture: str, depth: int) -> str:
     """Return the name of the net at a depth: ``resnet-56``."""
     rows = frame[(frame["architecture"] == architecture) & (frame["depth"] == depth)]
     return str(rows["net"].iloc[0])
+
+
+def deeper_nets(frame: pd.DataFrame, architecture: str) -> tuple[NetName, ...]:
+    """Return the nets to try beyond the deepest of an architecture; none where its family has no deeper one."""
+    deepest = frame[frame["architecture"] == architecture].sort_values("depth").iloc[-1]
+    try:
+        return parse_net(str(deepest["net"]), "cifar" if deepest.get("family") == "cifar" else "auto").deeper
+    except StudyError:
+        return ()  # no net of this program
 
 
 def resolution(cells: pd.DataFrame, metric: str) -> float:

@@ -42,5 +42,5 @@ def labelled(study: str, variant: str = "") -> str:
 
 
 def is_of_study(variant: str, study: str) -> bool:
-    """Tell whether a variant is that of a study, or one of them."""
-    return variant == labelled(study) or variant.startswith(f"{labelled(study)}, ")
+    """Tell whether a variant is that of a study, or one of them; where no study is named, every one is."""
+    return not study or variant == labelled(study) or variant.startswith(f"{labelled(study)}, ")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from study.config import MODIFICATIONS
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.verdict import selection as c
 from study.verdict.edges import find_edges
@@ -19,6 +21,8 @@ from study.verdict.rate_sensitivity import Choice, choices
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 from study.verdict.shortcut_effect import ShortcutEffect, shortcut_effects
+from study.verdict.text import capital
+from study.verdict.variant import Variant, is_of_study
 from study.verdict.words import say, say_each
 
 DEFAULT_RULE = Rule()
@@ -31,6 +35,14 @@ class Settling(NamedTuple):
     needed: int
     spread: bool
     """Whether the seeds of one of its nets differ."""
+
+
+class Waiting(NamedTuple):
+    """Runs that have no result yet."""
+
+    runs: int
+    running: bool
+    """Whether one of them is, or was when its process died, at work."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,10 @@ class Verdict:
     """Nets whose tuned rate is the `lowest` or `highest` that was tried."""
     line: str
     """One sentence for the terminal."""
+    how_deep: str
+    """How deep the nets of each architecture go without loss, in a sentence; empty where that can't be said."""
+    deeper: str
+    """The command that trains deeper nets where none lost yet; empty where some did, or where no command is known."""
     sentences: tuple[str, ...]
     """Further sentences for the page: training error first, then test error, then what stands behind them."""
     next_step: str
@@ -78,6 +94,7 @@ def judge(
     rule: Rule = DEFAULT_RULE,
     trials: pd.DataFrame | None = None,
     protocols: Sequence[Protocol] = (),
+    commands: Sequence[Command] = (),
 ) -> list[Verdict]:
     """Apply the rule to each variant of a study.
 
@@ -86,6 +103,7 @@ def judge(
         rule: what counts as an effect.
         trials: the searches' trials, as `load_trials` gives them; without them nothing is known of rates on an edge.
         protocols: what was set beforehand, the oldest first; without them nothing is said of that.
+        commands: those that made the runs, the oldest first.
     """
     judged = [_facts(runs, variant, rule, trials) for variant in c.variants(runs)]
     every = [*judged, *(_facts(runs, variant, rule, trials) for variant in c.budgets(runs))]
@@ -93,7 +111,9 @@ def judge(
     for facts in judged:
         longer = _longer(facts, every)
         used = pd.concat([facts.counted, *(other.counted for other in longer)])
-        verdicts.append(_verdict(facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))))
+        facts = facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))
+        own = [command for command in commands if is_of_study(facts.variant, command.study)]
+        verdicts.append(_verdict(facts, own))
     return verdicts
 
 
@@ -132,7 +152,7 @@ def _longer(facts: Facts, every: list[Facts]) -> tuple[Longer, ...]:
     return tuple(sorted(out, key=lambda longer: longer.times))
 
 
-def _verdict(facts: Facts) -> Verdict:
+def _verdict(facts: Facts, commands: Sequence[Command]) -> Verdict:
     explanations = explain(facts)
     names = {(kind, depth): c.net_name(facts.counted, kind, depth) for kind, depth in facts.edges}
     return Verdict(
@@ -146,9 +166,25 @@ def _verdict(facts: Facts) -> Verdict:
         exploratory=facts.exploratory,
         edges={names[key]: side for key, side in facts.edges.items()},
         line=say("line", facts),
+        how_deep=_how_deep(facts.findings),
+        deeper=_deeper(facts, commands),
         sentences=_sentences(facts, explanations),
         next_step=_next_step(facts, explanations),
     )
+
+
+def _how_deep(findings: Sequence[Finding]) -> str:
+    known = [finding for finding in findings if finding.reach is not None]
+    return capital(say("how_deep", known)) if known else ""
+
+
+def _deeper(facts: Facts, commands: Sequence[Command]) -> str:
+    """Return the newest command, changed to go on where no net of an architecture lost: from equal depths in one go."""
+    endless = [finding.architecture for finding in facts.findings if finding.reach and finding.reach.endless]
+    deeper = [nets for kind in endless if (nets := c.deeper_nets(facts.runs, kind))]
+    depths = [[net.depth for net in nets] for nets in deeper]
+    together = [net for nets, own in zip(deeper, depths, strict=True) if own == depths[0] for net in nets]
+    return next(filter(None, (command.deeper(together) for command in reversed(commands))), "")
 
 
 def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
@@ -159,13 +195,28 @@ def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, 
 
 
 def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
-    unfinished = facts.runs["outcome"].isin(["interrupted", "running", "failed"]).any()
-    finished = set(facts.counted[c.CELL].itertuples(index=False, name=None))
-    waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
-    both = (facts.finding("plain"), facts.finding("residual"))
-    open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
-    settling = _settling(open_[0], facts) if open_ else None
-    return say("next_step", facts, explanations, len(waiting) if unfinished else 0, settling)
+    plain, residual = facts.finding("plain"), facts.finding("residual")
+    inconclusive = [finding for finding in (plain, residual) if finding and finding.status == "inconclusive"]
+    settling = _settling(inconclusive[0], facts) if inconclusive else None
+    deeper = c.deeper_nets(facts.runs, "plain") if plain else ()
+    return say("next_step", facts, explanations, _waiting(facts.runs), settling, deeper, _have_budgets(facts))
+
+
+def _waiting(runs: pd.DataFrame) -> Waiting | None:
+    """Return the runs without a result that another `study run` would make; None where there are none."""
+    finished = set(c.counted(runs)[c.CELL].itertuples(index=False, name=None))
+    left = runs[[cell not in finished for cell in runs[c.CELL].itertuples(index=False, name=None)]]
+    if not left["outcome"].isin(["interrupted", "running", "failed"]).any():
+        return None
+    return Waiting(len(left.drop_duplicates(c.CELL)), bool((left["outcome"] == "running").any()))
+
+
+def _have_budgets(facts: Facts) -> bool:
+    """Tell whether `budgets` of a grid would train the nets of the plain headline for longer (`config.budgets`)."""
+    plain = facts.finding("plain")
+    if plain is None or plain.headline is None or MODIFICATIONS & Variant.parse(facts.variant).keys():
+        return False
+    return {plain.headline.shallow, plain.headline.deep} == {min(plain.failures), max(plain.failures)}
 
 
 def _settling(finding: Finding, facts: Facts) -> Settling | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment
 
+from study.names import SHALLOWEST
 from study.statistics.interval import Interval
 from study.statistics.power import MOST_SEEDS
 from study.verdict.findings import UNFAIR
@@ -49,6 +50,7 @@ def _templates() -> Environment:
     environment.globals |= {
         "ALPHA": ALPHA,
         "FAILURE_MARGIN": f"{FAILURE_MARGIN:g}",
+        "SHALLOWEST": SHALLOWEST,
         "UNFAIR": UNFAIR,
         "UNLIKE": UNLIKE,
         "MANY_SEEDS": MANY_SEEDS,

@@ -1,9 +1,11 @@
 """`study report` of several studies and while runs go on, and `study compare`, on real databases."""
 
 import importlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +15,13 @@ from typer.testing import CliRunner
 
 from study.cli import report as commands
 from study.cli.app import app
+from study.config import parse_grid
+from study.config.command import Command
+from study.config.protocol import Protocol
 from study.errors import StudyError
 from study.events import Epoch
 from study.track import tags as tag
+from study.track.provenance import describe_experiment
 from study.track.store import Store
 from study.track.uri import Unreachable
 from tests.report.sketches import sketches
@@ -78,6 +84,33 @@ def make(
 
 def call(*line: str) -> Result:
     return CliRunner().invoke(app, line, catch_exceptions=True)
+
+
+GRID = """
+name: a
+dataset: digits
+recipe: {epochs: 1}
+grid: {architecture: [plain, residual], depth: [8, 20], seed: [0, 1]}
+"""
+
+
+def test_how_deep_and_the_command_that_goes_on(place: Path) -> None:
+    store = Store("a")
+    for net in NETS:
+        for seed in (0, 1):
+            end(store, begin(store, net, seed), 1.0)
+    protocol = Protocol.of(parse_grid(GRID, "a.yaml"), "f", datetime.now(UTC), {})
+    describe_experiment(store.client, store.experiment_id, protocol, Command.now("study run --grid a.yaml", GRID))
+    sentence = "Plain nets: no limit seen up to plain-20; residual nets: no limit seen up to resnet-20."
+    command = "study run --grid a.yaml --set grid.depth=26,38"
+    for words in ("status", "report"):
+        lines = call(words, "-e", "a").output.splitlines()
+        assert lines[lines.index(sentence) + 1] == f"go deeper: {command}"
+    page = (place / "reports" / "a" / "index.html").read_text()
+    assert f"Go deeper: <code>{command}</code>" in page
+    verdict = json.loads((place / "reports" / "a" / "verdict.json").read_text())["verdicts"][0]
+    assert (verdict["how_deep"], verdict["deeper"]) == (sentence, command)
+    assert verdict["findings"][0]["reach"] == {"depth": 20, "net": "plain-20", "worse": [], "edge": [], "undecided": []}
 
 
 def test_several_studies_on_one_page(place: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from study.config import DatasetSpec, Recipe, RunSpec
+from study.config import DatasetSpec, Recipe, RunSpec, grid_text
+from study.config.command import Command
 from study.data import load_dataset
 from study.events import Epoch, Finished
 from study.report import Joined, build_report, compare_runs, join
@@ -45,13 +46,18 @@ def digits(out: Path) -> Path:
     study = with_budget(study, replace(DIGITS, train=DIGITS.train | {("plain", 56): (20.0, 1.5)}))
     early = study.runs[study.runs["seed"] < 2]
     protocols = (make_protocol(early), make_protocol(study.runs, hour=2, results=16))
-    record = make_record(skipped=[("torn.jpg", "truncated")])
-    return build_report(
-        Joined(
-            "digits", study.runs, study.curves, study.trials, words=PROVENANCE, datasets=(record,), protocols=protocols
-        ),
-        out,
+    command = Command(at=protocols[0].at, command="study run --grid digits", grid=grid_text("digits")[0])
+    joined = Joined(
+        "digits",
+        study.runs,
+        study.curves,
+        study.trials,
+        words=PROVENANCE,
+        datasets=(make_record(skipped=[("torn.jpg", "truncated")]),),
+        protocols=protocols,
+        commands=(command,),
     )
+    return build_report(joined, out)
 
 
 def paper(out: Path) -> Path:

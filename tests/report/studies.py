@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from study.config.command import Command
 from study.config.protocol import RULE_VERSION, Protocol, short_key
 
 from .frames import Study, Truth, make_study
@@ -21,6 +22,7 @@ class Made:
 
     words: dict[str, str]
     protocols: tuple[Protocol, ...] = ()
+    commands: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from study.report.why.remedies import arms, find_effects
 from study.statistics.resampling import Bootstrap, Permutation
 from study.verdict import Verdict, judge
 from study.verdict import selection as c
+from study.verdict.findings import failed
 from study.verdict.rule import Rule
 from study.verdict.searches import by_trial
 
@@ -59,7 +60,8 @@ def said_of(study: MadeUp) -> Said:
     if len(counted):
         evidence = Evidence(counted, study.runs.iloc[:0], counted, {}, SMALLEST)
         others += write("why/remedies", **find_effects(arms(evidence), (), 0.1, SMALLEST))
-    return Said(study, verdict, (verdict.line, *verdict.sentences, verdict.next_step), tuple(others))
+    texts = filter(None, (verdict.line, verdict.how_deep, *verdict.sentences, verdict.next_step))
+    return Said(study, verdict, tuple(texts), tuple(others))
 
 
 def named(text: str) -> set[str]:
@@ -141,7 +143,7 @@ def most_and_least(said: Said) -> list[str]:
             continue
         own = counted[counted["architecture"] == ("plain" if least[1].startswith("plain") else "residual")]
         means = own.groupby("net")["final_train_error"].mean()
-        wrong += [text] * bool(means[least[1]] > means.min() + 1e-9 or f"{means.min():.2f}"[:3] != least[2][:3])
+        wrong += [text] * bool(means[least[1]] > means.min() + 1e-9 or abs(float(least[2]) - means.min()) > 0.051)
         deepest = own.loc[own["depth"].idxmax(), "net"] == least[1]
         wrong += [text] * (("the deepest" in text) != deepest)
     return wrong
@@ -205,6 +207,42 @@ def tried_and_not_tried(said: Said) -> list[str]:
     return [text for text in said.texts if "were not tried" in text or "`budgets: [1, 3]`" in text]
 
 
+def advice_without_its_reason(said: Said) -> list[str]:
+    """The next step rests on what isn't so: a rise to undo, nets to deepen that learn nothing, a study to repeat."""
+    text, plain, counted = said.verdict.next_step, said.verdict.plain, c.counted(c.of_variant(said.study.runs, ""))
+    status = plain.status if plain is not None else "none"
+    lost = {kind: bool(failed(runs).all()) for kind, runs in counted.groupby("architecture")}
+    wrong = [text] * (status != "shown" and ("undo" in text or text.startswith("Repeat")))
+    wrong += [text] * ("deeper nets" in text and (status not in ("not seen", "refuted") or lost["plain"]))
+    none_learned = re.search(r"all runs of (.*) nets", text)
+    wrong += [text] * (none_learned is not None and not all(lost[kind] for kind in none_learned[1].split(" and ")))
+    wrong += [text] * (none_learned is None and any(lost.values()) and not text.startswith("Run the study again"))
+    return wrong
+
+
+def deep_and_worse(said: Said) -> list[str]:
+    """A net is without loss, or undecided, that another sentence or a pair shows to be worse than a shallower one."""
+    text, counted, wrong = said.verdict.how_deep, c.counted(c.of_variant(said.study.runs, "")), []
+    for finding in said.verdict.findings:
+        kind, own = finding.architecture, counted[counted["architecture"] == finding.architecture]
+        nets, level = list(dict.fromkeys(own["net"])), finding.status in ("not seen", "refuted")
+        over = {pair.deep_net for pair in finding.train if pair.worse}
+        over |= set(re.findall(r"(\S+) over \S+ by", said.sentence(f"pairs of {kind} nets")))
+        parts = [part for part in text.split("; ") if named(part) & set(nets)]
+        if not parts:
+            wrong += [text] * (level and not failed(own).any())
+            continue
+        limit, undecided = parts[0], {net for part in parts if "undecided" in part for net in named(part)}
+        (net,) = named(limit)
+        within = nets[: nets.index(net) + 1]
+        wrong += [text] * bool(over & {*within, *undecided} or undecided & set(within))
+        wrong += [text] * (level != ("no limit" in limit) or level != (net == nets[-1]))
+        wrong += [text] * (("the shallowest" in limit) != (net == nets[0]))
+        wrong += [text] * bool(failed(own[own["net"].isin(within)]).any() or own.groupby("net").size().min() < 2)
+        wrong += [text] * any(pair.difference.high >= SMALLEST for pair in finding.train if pair.deep_net in within)
+    return wrong
+
+
 CHECKS: tuple[Callable[[Said], list[str]], ...] = (
     significant_and_not,
     shown_and_none,
@@ -215,6 +253,8 @@ CHECKS: tuple[Callable[[Said], list[str]], ...] = (
     of_one_seed,
     seeds_without_a_spread,
     tried_and_not_tried,
+    advice_without_its_reason,
+    deep_and_worse,
 )
 
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from study.config import parse_grid
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.errors import StudyError, without_passwords
 from study.track import tags as tag
-from study.track.provenance import Command, describe_experiment, load_provenance
+from study.track.provenance import describe_experiment, load_provenance
 from study.track.snapshot import take_snapshot
 from study.track.store import Store
 from study.track.uri import ui_address

@@ -63,6 +63,13 @@ def test_who_is_at_work(tmp_path: Path) -> None:
     assert set(runs_frame(take_snapshot("s", store.uri).records)["run_id"]) == {mine, dead, far, ended}
 
 
+def test_commands_are_read_without_mlflow(small_study: Path) -> None:
+    address = f"sqlite:///{small_study / 'mlflow.db'}"
+    commands = take_snapshot("small", address).commands
+    assert tuple(commands) == load_provenance("small", address).commands
+    assert [command.command.split()[:2] for command in commands] == [["study", "run"]] * len(commands) != []
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     begin(Store("s", uri(tmp_path)))
     with pytest.raises(StudyError, match="no study is called 't'"):

@@ -63,7 +63,17 @@ def test_a_longer_training_of_one_seed_says_nothing(digits):
     lone = make_study(Truth(SMALLER.train, seeds=1))
     (verdict,) = judge(longer(digits, headline_nets(lone), ("", "budget=3")))
     assert length(verdict).sentence == "Longer trainings of these two nets, with two seeds each, were not made."
-    assert verdict.next_step.startswith("Train the nets whose rise is shown for longer too")
+    assert verdict.next_step.startswith("Train plain-8 and plain-56 for longer too, each with two seeds or more")
+
+
+def test_budgets_are_advised_where_they_train_the_headline_nets(digits):
+    assert "`budgets: [1, 3]`" in judge(digits.runs)[0].next_step
+    runs = digits.runs.copy()
+    runs.loc[runs["net"] == "plain-56", "final_train_error"] = 0.0
+    runs.loc[runs["net"] == "plain-32", "final_train_error"] += 20
+    verdict = judge(runs)[0]
+    assert verdict.plain.headline.deep == 32
+    assert verdict.next_step.startswith("Train plain-8 and plain-32 for longer too")
 
 
 def test_a_wide_spread_leaves_it_open(digits):

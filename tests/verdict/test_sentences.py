@@ -72,7 +72,7 @@ def carried(text, known):
 def test_sentences_say_what_the_numbers_carry(study):
     runs, trials = study
     (verdict,) = judge(runs, trials=trials)
-    texts = [verdict.line, *verdict.sentences, verdict.next_step]
+    texts = [verdict.line, *filter(None, [verdict.how_deep]), *verdict.sentences, verdict.next_step]
     known = [*numbers(verdict), *set(runs["lr"]), 0.5, 0.0001, 0.99, 0.05]
     for text in texts:
         assert "nan" not in text

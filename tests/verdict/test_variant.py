@@ -32,4 +32,5 @@ def test_a_study_is_a_field_of_its_variants():
     assert labelled("a", "width=2") == "study=a, width=2"
     assert is_of_study("study=a, width=2", "a")
     assert is_of_study("study=a", "a")
+    assert is_of_study("width=2", "")
     assert not is_of_study("study=ab", "a")

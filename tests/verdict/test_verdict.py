@@ -52,7 +52,60 @@ def test_not_shown():
     assert verdict.plain.status == "not seen"
     assert verdict.line.startswith("No degradation seen after 220 iterations: plain-32 minus plain-8 is")
     assert "remove" not in verdict.line
-    assert "deeper nets" in verdict.next_step
+    assert verdict.next_step.startswith("Try deeper nets: at these depths no degradation of plain nets is seen")
+
+
+GUESSING = (90.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("depths", "kinds", "tried", "nets"),
+    [
+        ((8, 20), ("plain",), "a longer training", "plain"),
+        ((18, 34), ("plain",), "a longer training", "plain"),
+        ((20, 32), ("plain",), "shallower nets, a longer training", "plain"),
+        ((20,), ("plain", "residual"), "shallower nets, a longer training", "plain and residual"),
+        ((8, 20), ("residual",), "a longer training", "residual"),
+    ],
+)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_nets_that_learn_nothing_tell_nothing_of_depth(depths, kinds, tried, nets, seeds):
+    truth = Truth({(kind, depth): GUESSING for kind in kinds for depth in depths}, seeds=seeds)
+    start = f"Try {tried} or other learning rates first: all runs of {nets} nets diverged or ended within 10 points"
+    assert one(make_study(truth).runs).next_step.startswith(start)
+
+
+def test_a_plain_net_that_learns_is_enough_to_go_on():
+    runs = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): GUESSING}, seeds=5)).runs
+    assert one(runs).next_step.startswith("Add `residual` to the grid's architectures, to see whether")
+    level = {("plain", 8): (1, 0.1), ("plain", 20): (1, 0.1), ("residual", 8): GUESSING, ("residual", 20): GUESSING}
+    assert "all runs of residual nets diverged or" in one(make_study(Truth(level)).runs).next_step
+
+
+def test_all_diverged(digits):
+    study = digits
+    for name in digits.runs["name"]:
+        study = diverge(study, name)
+    assert "all runs of plain and residual nets diverged" in one(study.runs).next_step
+
+
+@pytest.mark.parametrize(("depths", "start"), [((18, 34), "Try deeper nets"), ((101, 152), "Try other data")])
+def test_a_family_that_ends_has_no_deeper_nets(depths, start):
+    runs = make_study(Truth({("plain", depth): (0.3, 0.1) for depth in depths})).runs
+    assert one(runs).next_step.startswith(start)
+
+
+def test_shortcuts_have_nothing_to_undo_where_nothing_is_seen():
+    runs = make_study(Truth({("plain", 8): (0.3, 0.1), ("plain", 20): (0.3, 0.1)})).runs
+    assert "residual" not in one(runs).next_step
+    assert one(runs.assign(lr_tuned=False)).next_step.startswith("Tune the learning rate")
+
+
+def test_residual_nets_that_lose_are_no_sign_of_a_plain_one():
+    truth = {("plain", 8): (1, 0.1), ("plain", 20): (1, 0.1), ("residual", 8): (1, 0.1), ("residual", 20): (9, 0.1)}
+    verdict = one(make_study(Truth(truth)).runs)
+    assert verdict.residual.status == "shown"
+    assert "no degradation of plain nets is seen" in verdict.next_step
 
 
 def test_the_smallest_effect_decides():
@@ -113,7 +166,8 @@ def test_unfinished_runs_are_named_and_left_out(digits, outcome):
     assert "2 and 3 seeds" in verdict.line
     reason = "still running" if outcome == "running" else outcome
     assert f"1 of 24 runs is not counted: plain-56 seed 1 ({reason})." in verdict.sentences
-    assert verdict.next_step == "Run the study again: 1 run has no result yet."
+    start = "Run the study again, unless it is at work" if outcome == "running" else "Run the study again"
+    assert verdict.next_step == f"{start}: 1 run has no result yet."
 
 
 def test_a_net_without_a_result(digits):
@@ -129,7 +183,7 @@ def test_before_any_result(digits):
     runs = digits.runs.assign(outcome="running", final_train_error=np.nan, final_test_error=np.nan)
     verdict = one(runs)
     assert verdict.line == "Inconclusive: plain-8, plain-20, plain-32 and plain-56 have no finished run."
-    assert verdict.next_step == "Run the study again: 24 runs have no result yet."
+    assert verdict.next_step == "Run the study again, unless it is at work: 24 runs have no result yet."
     assert judge(runs.iloc[:0]) == []
 
 

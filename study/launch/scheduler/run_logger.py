@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from study.config import Grid, RunSpec
+from study.config.command import Command
 from study.config.protocol import Protocol
 from study.config.tune import EXTENDS
 from study.errors import without_passwords
@@ -25,7 +26,7 @@ from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.processes import this_process
-from study.track.provenance import Command, describe_experiment
+from study.track.provenance import describe_experiment
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE, FINALS
 from study.tune import Trial, named

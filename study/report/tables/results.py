@@ -15,6 +15,7 @@ from study.verdict.findings import failed
 from study.verdict.rule import FAILURE_MARGIN
 from study.verdict.searches import other_fields, parse_point
 from study.verdict.text import points
+from study.verdict.variant import Variant
 
 NETS = ["variant", "architecture", "depth"]
 ERRORS = ("final_train_error", "final_test_error", "generalisation_gap")
@@ -99,31 +100,39 @@ def spread_of(errors: NDArray[np.float64]) -> str:
 
 
 def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
-    """Return the learning rate of each net and where it comes from: a search, its edge, or the grid."""
+    """Return the learning rate of each net and where it comes from: a search, its edge, or the grid.
+
+    A longer training has no search of its own, and takes the rate of the same net's at budget 1.
+    """
     searches = {net: group for net, group in trials.groupby(NETS)} if len(trials) else {}
     rows = []
-    for net, cell in c.counted(runs).groupby(NETS, sort=False):
+    for (variant, *net), cell in c.counted(runs).groupby(NETS, sort=False):
+        once = str(Variant.parse(str(variant)).without("budget"))
+        of_once = (variant, *net) not in searches and once != variant and bool(cell["lr_tuned"].astype(bool).all())
+        search = searches.get((once if of_once else variant, *net))
         tried = pd.Series(dtype=float)
-        if net in searches:
-            tried = searches[net].drop_duplicates(["number", "lr"])["lr"].dropna()
+        if search is not None:
+            tried = search.drop_duplicates(["number", "lr"])["lr"].dropna()
         for lr, group in cell.groupby("lr"):
             tuned, ends = bool(group["lr_tuned"].iloc[0]), (tried.min(), tried.max())
             at_end = bool(len(tried) > 1 and tuned and not ends[0] < lr < ends[1])
-            rows.append((group["variant"].iloc[0], group["net"].iloc[0], lr, tuned, len(tried), *ends, at_end))
-    numbers = pd.DataFrame(rows, columns=["variant", "net", "lr", "tuned", "trials", "lowest", "highest", "at_end"])
+            rows.append((variant, group["net"].iloc[0], lr, tuned, of_once, len(tried), *ends, at_end))
+    fields = ["variant", "net", "lr", "tuned", "of_budget_1", "trials", "lowest", "highest", "at_end"]
+    numbers = pd.DataFrame(rows, columns=fields)
     columns = [
         *variant_column(numbers),
         Column("Net", "net"),
         Column(axis("lr"), "lr", number(".4g")),
-        Column("Found", ("tuned", "at_end"), _rate_origin),
+        Column("Found", ("tuned", "of_budget_1", "at_end"), _rate_origin),
         Column("Trials", "trials"),
         Column("Range tried", ("lowest", "highest"), or_nothing("{:.4g} to {:.4g}".format)),
     ]
     return Table.of("rates", "The learning rate of each net, and how it was found.", numbers, columns)
 
 
-def _rate_origin(tuned: bool, at_end: bool) -> str:
-    return "at the end of the range" if at_end else "tuned" if tuned else "set"
+def _rate_origin(tuned: bool, of_budget_1: bool, at_end: bool) -> str:
+    found = "at the end of the range" if at_end else "tuned" if tuned else "set"
+    return f"{found} at budget 1" if of_budget_1 else found
 
 
 def trials_table(trials: pd.DataFrame) -> Table:

@@ -5,7 +5,8 @@ import pytest
 from study.report import Joined, build_report, results_table
 from study.report.tables.results import rates_table, results, runs_table, trials_table, unfinished_table
 from study.report.tables.writer import NOTHING, write_table
-from tests.report.frames import Study, diverge, unfinish
+from tests.report.conftest import DIGITS
+from tests.report.frames import Study, diverge, unfinish, with_budget
 from tests.report.test_build import Page
 
 
@@ -60,6 +61,18 @@ def test_a_rate_at_the_end_of_its_range_is_marked(digits):
     assert shown.loc["plain-56", "Found"] == "at the end of the range"
     assert shown.loc["plain-8", "Found"] == "tuned"
     assert rates_table(runs.assign(lr_tuned=False), pd.DataFrame()).shown["Found"].eq("set").all()
+
+
+def test_a_longer_training_has_the_rate_of_its_nets_search(digits):
+    runs = with_budget(digits, DIGITS).runs.assign(lr=0.1)
+    shown = rates_table(runs, digits.trials).shown.set_index(["Variant", "Net"])
+    assert tuple(shown.loc[("budget=3", "plain-56"), ["Found", "Trials"]]) == ("tuned at budget 1", "8")
+    assert shown.loc[("budget=3", "plain-56"), "Range tried"] == shown.loc[("", "plain-56"), "Range tried"]
+    assert shown.loc[("", "plain-56"), "Found"] == "tuned"
+    low = rates_table(runs.assign(lr=1e-9), digits.trials).shown
+    assert set(low["Found"]) == {"at the end of the range", "at the end of the range at budget 1"}
+    given = rates_table(runs.assign(lr_tuned=runs["variant"] == ""), digits.trials).shown
+    assert set(given.loc[given["Variant"] == "budget=3", "Found"]) == {"set"}
 
 
 def test_runs_and_trials_have_a_row_each(digits):
