@@ -34,6 +34,8 @@ class Interval(NamedTuple):
     """Seeds of each cell that it is of: one for a mean, two for a difference, four for a difference in differences."""
     sd: float = math.nan
     """Standard deviation (n - 1) of a mean's values."""
+    unit: str = "seed"
+    """What `n` counts, in words: seeds, or splits of the images, as in ``split of 2 seeds``."""
 
     @property
     def seeds(self) -> int:

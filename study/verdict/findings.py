@@ -58,6 +58,11 @@ class Finding:
     """Where the training error is least."""
 
     @property
+    def unit(self) -> str:
+        """What it rests on: `seed`, or `split` where nets are trained on several."""
+        return self.train[0].difference.unit.partition(" ")[0] if self.train else "seed"
+
+    @property
     def highest_failure(self) -> float:
         """Share of failing seeds that isn't excluded for some net but the shallowest."""
         return max([net.highest for net in list(self.failures.values())[1:]], default=1.0)

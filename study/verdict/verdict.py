@@ -160,8 +160,9 @@ def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, 
 
 def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
     unfinished = facts.runs["outcome"].isin(["interrupted", "running", "failed"]).any()
-    finished = set(facts.counted[c.CELL].itertuples(index=False, name=None))
-    waiting = set(facts.runs[c.CELL].itertuples(index=False, name=None)) - finished
+    columns = c.run_columns(facts.runs)
+    finished = set(facts.counted[columns].itertuples(index=False, name=None))
+    waiting = set(facts.runs[columns].itertuples(index=False, name=None)) - finished
     both = (facts.finding("plain"), facts.finding("residual"))
     open_ = [finding for finding in both if finding is not None and finding.status == "inconclusive"]
     settling = _settling(open_[0], facts) if open_ else None
