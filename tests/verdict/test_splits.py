@@ -88,6 +88,7 @@ def test_a_net_has_the_mean_of_each_split(six: Study) -> None:
     assert plain.headline.difference.n == (3, 3)
     assert plain.trend.n == 3
     assert plain.unit == "split"
+    assert plain.headline.record()["difference"].record()["unit"] == "split of 2 seeds"
     assert ", 3 splits of 2 seeds each)" in verdict.line
     assert verdict.remedy is not None
     assert verdict.remedy.contrast.n == (3, 3, 3, 3)

@@ -132,7 +132,7 @@ def _mean_column(heading: str, name: str) -> Column:
     return Column(heading, [f"{name}_{part}" for part in ("estimate", "sd", "n")], two_decimals)
 
 
-def _mean_numbers(name: str, mean: Interval) -> dict[str, float]:
+def _mean_numbers(name: str, mean: Interval) -> dict[str, float | str]:
     return {f"{name}_{part}": value for part, value in mean.record().items()}
 
 
