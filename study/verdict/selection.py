@@ -102,6 +102,12 @@ def unit(cells: pd.DataFrame) -> str:
     return f"split of {with_noun(seeds[0], 'seed') if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]} seeds'}"
 
 
+def units(runs: pd.DataFrame) -> str:
+    """Return what the means of several variants are over: ``seeds``, ``splits``, or ``seeds or splits``."""
+    several = {several_splits(part) for _, part in runs.groupby("variant")}
+    return " or ".join("splits" if split else "seeds" for split in sorted(several)) or "seeds"
+
+
 def depths(frame: pd.DataFrame) -> list[int]:
     """Return the depths in a frame, shallowest first."""
     return sorted({int(depth) for depth in frame["depth"]})

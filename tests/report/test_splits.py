@@ -9,6 +9,7 @@ import pytest
 from study.cli.status import result_rows
 from study.report import Joined, build_report
 from study.report.provenance import mixture
+from study.report.tables.paper import errors_table
 from study.report.tables.results import results, results_table, splits_table
 from study.statistics.variance_components import variance_components
 from tests.report.conftest import DIGITS
@@ -60,6 +61,15 @@ def test_results_are_over_splits(study: Study) -> None:
     rows = {row[0]: row for row in result_rows(study.runs)}
     assert rows["plain-56"][-1] == "6 on 3 splits"
     assert rows["plain-56"][2] == f"{means.mean():.2f} ± {means.std():.2f}"
+
+
+def test_captions_of_several_studies_say_what_each_has(study: Study) -> None:
+    several = study.runs.assign(variant="study=a")
+    alone = [study.runs.assign(variant=f"study={name}", split_seed=split) for name, split in (("b", 0), ("c", 1))]
+    assert "over seeds of the errors" in results(pd.concat(alone)).caption
+    both = pd.concat([several, alone[0]])
+    assert "over seeds or splits of the errors" in results(both).caption
+    assert "over seeds or splits (number of seeds or splits) of" in errors_table(both).caption
 
 
 def test_splits_are_not_unlike_data(study: Study) -> None:

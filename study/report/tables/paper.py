@@ -108,7 +108,7 @@ def cell_of(variant: str, runs: pd.DataFrame, split: Split) -> Cell:
 
 def _last(runs: pd.DataFrame) -> str:
     """Return how captions begin that tell errors."""
-    units = "splits" if c.several_splits(c.counted(runs)) else "seeds"
+    units = c.units(c.counted(runs))
     return f"Mean ± standard deviation over {units} (number of {units}) of the error after the last iteration"
 
 

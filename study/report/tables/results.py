@@ -77,9 +77,9 @@ def results(runs: pd.DataFrame) -> Table:
         *(Column(axis(metric), [f"{metric}_{part}" for part in ("estimate", "sd", "n")], spread) for metric in ERRORS),
         *(MEDIANS if some else ()),
     ]
-    caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
-    if c.several_splits(c.counted(runs)):
-        caption = f"{caption.replace('seeds', 'splits')} A split's value is the mean of its seeds."
+    units = c.units(c.counted(runs))
+    caption = f"Mean ± standard deviation over {units} of the errors after the last iteration (number of {units})."
+    caption += " A split's value is the mean of its seeds." if "splits" in units else ""
     if some:
         caption += (
             " Where some seeds of a net failed (diverged, or ended within "
