@@ -60,7 +60,7 @@ def count_all(uri: str, folder: Path, grid_text: str) -> Counted:
             counted.values += sum(len(points) for points in history[run].values())
             found = [*_wrong_metrics(asked[key], history[run], latest[run], places[run]),
                      *_wrong_words(asked[key], params[run], tags[run]), *_wrong_files(places[run])]  # fmt: skip
-            counted.wrong += [f"{asked[key].run_name}: {line}" for line in found]
+            counted.wrong += [f"{asked[key].net} seed {asked[key].seed}: {line}" for line in found]
     return counted
 
 

@@ -3,6 +3,7 @@
 import math
 import shlex
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from study.launch.estimate.cost import Estimate
     from study.launch.run_grid import Plan
     from study.launch.scheduler.scheduler import Summary
+    from study.track.database import StoredRun
 
 PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left")
 
@@ -175,7 +177,10 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
 
 
 def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
-    """Say which rise of training error in plain nets so many seeds show, by the spread of the runs done if any are."""
+    """Say which rise of training error in plain nets so many seeds show, by the spread of the runs done if any are.
+
+    Of several splits, as many as each net has, each with the mean of its seeds.
+    """
     from study.statistics.multiplicity import SEQUENCE_SHARE
     from study.statistics.power import detectable
     from study.verdict.rule import ALPHA
@@ -185,20 +190,31 @@ def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
     cells = [cell for cell in plain if depths[cell.kind] > 1]
     if not cells:
         return "no two plain nets differ in depth alone, so there will be no verdict on it"
-    seeds = min(len(cell.specs) for cell in cells)
-    if seeds < 2:
-        return "one seed a net gives numbers without a verdict: two or more are needed"
+    unit = "split" if len(grid.splits) > 1 else "seed"
+    repeats = min(len({spec.repeat[0 if unit == "split" else 1] for spec in cell.specs}) for cell in cells)
+    if repeats < 2:
+        return f"one {unit} a net gives numbers without a verdict: two or more are needed"
     several = max(depths.values()) > 2
     steady = "that grows with every depth " if several else ""
-    factor = detectable(seeds, ALPHA * (SEQUENCE_SHARE if several else 1))
-    errors = [[run.metrics[FINALS[0]] for run in cell.done if FINALS[0] in run.metrics] for cell in cells]
+    factor = detectable(repeats, ALPHA * (SEQUENCE_SHARE if several else 1))
+    errors = [_means([run for run in cell.done if FINALS[0] in run.metrics], unit) for cell in cells]
     variances = [statistics.variance(cell) for cell in errors if len(cell) > 1]
     spread = math.sqrt(statistics.fmean(variances)) if variances else 1.0
     where = f"spread by {spread:.2g} points as the runs that are done" if variances else "of a net spread by 1 point"
+    rise = grid.smallest_effect + factor * spread
     return (
-        f"with {seeds} seeds a net, a rise of {grid.smallest_effect + factor * spread:.2g} points {steady}is shown in "
-        f"80% of studies if seeds {where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
+        f"with {repeats} {unit}s a net, a rise of {rise:.2g} points {steady}is shown in 80% of studies if {unit}s "
+        f"{where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
     )
+
+
+def _means(done: Sequence["StoredRun"], unit: str) -> list[float]:
+    """Return the training error of each run, or of each split the mean over its runs."""
+    groups: dict[str, list[float]] = {}
+    for i, run in enumerate(done):
+        group = run.params["split_seed"] if unit == "split" else str(i)
+        groups.setdefault(group, []).append(run.metrics[FINALS[0]])
+    return [statistics.fmean(errors) for errors in groups.values()]
 
 
 def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> None:

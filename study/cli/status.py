@@ -75,8 +75,12 @@ def print_results(snapshot: Snapshot) -> list[str]:
 
 
 def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:
-    """Return a row per net and variant of the runs that count: rates, and means and deviations of errors over seeds."""
+    """Return a row per net and variant of the runs that count: rates, and means and deviations of errors over seeds.
+
+    Of a net with several splits, over splits, each the mean of its seeds.
+    """
     from study.verdict import counted
+    from study.verdict.selection import several_splits, unit_means
 
     if runs.empty:
         return []
@@ -86,9 +90,10 @@ def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:
         rates = ", ".join(f"{rate:.4g}" for rate in sorted(set(cell["lr"].dropna())))
         tuned = " tuned" * bool(cell["lr_tuned"].astype(bool).all())
         errors = (
-            mean_and_deviation(cell[error].dropna().tolist()) for error in ("final_train_error", "final_test_error")
+            mean_and_deviation(unit_means(cell, error).tolist()) for error in ("final_train_error", "final_test_error")
         )
-        rows.append((f"{net} ({variant})" if variant else net, rates + tuned, *errors, str(len(cell))))
+        splits = f" on {cell['split_seed'].nunique()} splits" if several_splits(cell) else ""
+        rows.append((f"{net} ({variant})" if variant else net, rates + tuned, *errors, f"{len(cell)}{splits}"))
     return rows
 
 

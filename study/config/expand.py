@@ -16,8 +16,9 @@ from study.names import parse_net
 MAX_RUNS = 20_000
 MAX_COMPARED = 5_000_000
 """Maximal points times values of `exclude`: comparing each with each takes a few seconds."""
-NET_AXES = ("architecture", "depth", "net", "seed")
-POINT_KEYS = [*NET_AXES, *Recipe.model_fields]
+AXES = ("architecture", "depth", "net", "seed", "split_seed")
+"""Axes of a grid that are no field of a recipe."""
+POINT_KEYS = [*AXES, *Recipe.model_fields]
 Point = dict[str, Any]
 
 
@@ -97,7 +98,10 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
                 raise StudyError(f"a net is a name like plain-20, not {name!r}")
             net = parse_net(name, recipe.family)
             point |= {"architecture": net.architecture, "depth": net.depth}
-        spec = RunSpec.model_validate({"dataset": dataset, "recipe": recipe, "seed": 0, **point})
+        split = {"split_seed": point["split_seed"]} if "split_seed" in point else {}
+        data = DatasetSpec.model_validate({**dataset.model_dump(exclude_unset=True), **split}) if split else dataset
+        net_and_seed = {key: value for key, value in point.items() if key not in split}
+        spec = RunSpec.model_validate({"dataset": data, "recipe": recipe, "seed": 0, **net_and_seed})
         _ = spec.net  # determines the family, and refuses a depth that no net has
         _check_net(spec)
     except ValidationError as error:

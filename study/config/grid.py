@@ -18,7 +18,7 @@ class Grid(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     """Name of the study, of its MLflow experiment and of its report's folder."""
     dataset: DatasetSpec
-    """Which images, and how they are split."""
+    """Which images, and how they are split: the first split (that of the least seed) where the grid has several."""
     tune: Tune = Tune()
     """The learning-rate search of cells with `lr: tune`."""
     probes: Probes | None = None
@@ -41,8 +41,8 @@ class Grid(Strict):
         probes = self.probes
         if probes is None or spec.architecture == "vgg" or spec.recipe.budget != 1:
             return None
-        seeds, paper_nets = self.all_seeds[: probes.seeds], self.paper_nets
-        costly = spec.seed in seeds and not (spec.modifications and spec.net in paper_nets)
+        repeats, paper_nets = self.repeats[: probes.seeds], self.paper_nets
+        costly = spec.repeat in repeats and not (spec.modifications and spec.net in paper_nets)
         net = str(spec.net)
         names = tuple(
             name for name in probes.measure if (name in CHEAP or costly) and net in probes.only.get(name, (net,))
@@ -57,9 +57,15 @@ class Grid(Strict):
         return ProbePlan(probes=probes, names=names, targets=tuple(sorted(deeper))) if names else None
 
     @cached_property
-    def all_seeds(self) -> list[int]:
-        """All seeds, the least first."""
-        return sorted({point.seed for point in self.points})
+    def repeats(self) -> list[tuple[int, int]]:
+        """All pairs of a split's seed and a run's seed, the least first."""
+        return sorted({point.repeat for point in self.points})
+
+    @cached_property
+    def splits(self) -> list[DatasetSpec]:
+        """The data set on each of its splits, that of the least seed first."""
+        splits = {point.dataset.split_seed: point.dataset for point in self.points}
+        return [splits[seed] for seed in sorted(splits)]
 
     @cached_property
     def paper_nets(self) -> frozenset[NetName]:

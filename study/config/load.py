@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from study.config.budgets import with_budgets
-from study.config.expand import MAX_RUNS, expand, message
+from study.config.expand import AXES, MAX_RUNS, expand, message
 from study.config.grid import Grid
 from study.config.probes import Probes
 from study.config.recipe import Recipe, Strict
@@ -20,8 +20,6 @@ Model = TypeVar("Model", bound=Strict)
 
 SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "tune": Tune, "probes": Probes}
 """What stands under a key of its own."""
-AXES = ("net", "architecture", "depth", "seed")
-"""Axes of a grid that are no field of a recipe."""
 LISTS = ("budgets", "recipe.milestones", "tune.weight_decay", "tune.momentum", "tune.warmup")
 """Settings that take a list, beside the axes of a grid and the probes, where all do that take a text."""
 RULE_KEYS = ["smallest_effect", "rare_failure"]
@@ -102,7 +100,7 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
     values: dict[str, Any] = {key: source.values[key] for key in ("name", *RULE_KEYS) if key in source.values}
     whole: dict[str, Any] = {
         **values,
-        "dataset": dataset,
+        "dataset": min((spec.dataset for spec in points), key=lambda data: data.split_seed),
         "tune": tune,
         "probes": _probes(source, points),
         "budgets": budgets,

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from study.config.grid import Grid
+from study.config.spec import RunSpec
 from study.errors import with_noun
 
 RULE_VERSION = 2
@@ -33,6 +35,8 @@ class Protocol(BaseModel):
     budgets: tuple[float, ...]
     nets: tuple[str, ...]
     seeds: tuple[int, ...]
+    split_seeds: tuple[int, ...] = ()
+    """Of the splits, where the grid has several; a protocol of one split is written without them."""
     search: str
     """Digest of the settings of the learning-rate search; empty where no rate is searched."""
     keys: tuple[str, ...]
@@ -43,13 +47,13 @@ class Protocol(BaseModel):
     """Whose it is, on a page of several studies."""
 
     @classmethod
-    def of(cls, grid: Grid, fingerprint: str, at: datetime, results: Mapping[str, str]) -> "Protocol":
-        """Return the protocol of a grid on data with this fingerprint.
+    def of(cls, grid: Grid, run_key: Callable[[RunSpec], str], at: datetime, results: Mapping[str, str]) -> "Protocol":
+        """Return the protocol of a grid whose runs have these keys on the data as it is.
 
         `results` are the keys of runs that have a result, with the keys that they were planned by.
         """
         searched = any(spec.recipe.lr == "tune" for spec in grid.points)
-        keys = {short_key(spec.run_key(fingerprint)) for spec in grid.points}
+        keys = {short_key(run_key(spec)) for spec in grid.points}
         return cls(
             at=at,
             results=len(results),
@@ -58,11 +62,16 @@ class Protocol(BaseModel):
             rare_failure=grid.rare_failure,
             budgets=grid.budgets,
             nets=tuple(dict.fromkeys(str(spec.net) for spec in grid.points)),
-            seeds=tuple(grid.all_seeds),
+            seeds=tuple(sorted({spec.seed for spec in grid.points})),
+            split_seeds=tuple(data.split_seed for data in grid.splits) if len(grid.splits) > 1 else (),
             search=_digest(grid.tune.model_dump(mode="json", exclude={"storage"})) if searched else "",
             keys=tuple(sorted(keys)),
             ended=tuple(sorted(keys & set(map(short_key, (*results, *results.values()))))),
         )
+
+    @model_serializer(mode="wrap")
+    def _without_a_single_split(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {field: value for field, value in write(self).items() if field != "split_seeds" or value}
 
     @property
     def id(self) -> str:

@@ -34,7 +34,7 @@ class DatasetSpec(Strict):
     test_limit: Annotated[int, Field(ge=1)] | None = None
     """Use at most so many test images, an equal share of each class."""
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the splits: the same for all runs of a study, so that they are paired."""
+    """Seed of the splits: test part, validation part, images of a limit. An axis under `grid:` too (docs/data.md)."""
 
     @field_validator("test", "validation")
     @classmethod
@@ -79,9 +79,13 @@ class RunSpec(Strict):
         return {field: recipe[field] for field in MODIFICATIONS if recipe[field] != Recipe.model_fields[field].default}
 
     @property
-    def run_name(self) -> str:
-        """Name shown in MLflow: `plain-56 seed 0`."""
-        return f"{self.net} seed {self.seed}"
+    def repeat(self) -> tuple[int, int]:
+        """Which of its cell's runs it is: seed of its split and its own seed."""
+        return self.dataset.split_seed, self.seed
+
+    def on_split(self, split_seed: int) -> "RunSpec":
+        """Return the same run on another split of the images."""
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update={"split_seed": split_seed})})
 
     def with_recipe(self, **changes: Any) -> "RunSpec":
         """Return the same run with fields of its recipe changed."""
@@ -105,7 +109,7 @@ class RunSpec(Strict):
         }
 
     def cell_key(self, fingerprint: str) -> str:
-        """Return the hash of the cell: the same for all seeds. `fingerprint` is the data's content."""
+        """Return the hash of the cell on this split: the same for all seeds. `fingerprint` is the data's content."""
         return _digest({**self.identity(), "fingerprint": fingerprint})
 
     def run_key(self, fingerprint: str) -> str:

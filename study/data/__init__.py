@@ -5,7 +5,7 @@ from study.data.batches import WHOLE, Shard, TrainBatches, evaluation_batches
 from study.data.dataset import BadFile, Dataset, Split
 from study.data.describe import Description, describe
 from study.data.files import BadFilesError
-from study.data.load import load_dataset
+from study.data.load import load_dataset, load_splits
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
 from study.data.stream import place
@@ -27,6 +27,7 @@ __all__ = [
     "describe",
     "evaluation_batches",
     "load_dataset",
+    "load_splits",
     "named_views",
     "place",
 ]

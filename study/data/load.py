@@ -1,6 +1,6 @@
 """Load a data set by its specification: source, limits, validation split, fingerprint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from study.data import cifar, digits, fashion_mnist, image_sources
@@ -33,12 +33,22 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
     Raises:
         DataError: no such data set, files missing or damaged, or a split that can't be made.
     """
-    name = spec if isinstance(spec, str) else spec.name
-    check_name(name)
     if isinstance(spec, str):
+        check_name(spec)
         from study.config import DatasetSpec
 
         spec = DatasetSpec.model_validate({"name": spec})
+    return load_splits([spec], progress=progress)[0]
+
+
+def load_splits(specs: "Sequence[DatasetSpec]", *, progress: Progress | None = None) -> list[Dataset]:
+    """Load a data set once for specifications that differ only in the seed of the split; they share its images.
+
+    Raises:
+        DataError: as `load_dataset`, and two splits that are the same.
+    """
+    spec, name = specs[0], specs[0].name
+    check_name(name)
     for field in ("image_size", "resize", "skip_bad"):
         if getattr(spec, field) != type(spec).model_fields[field].default and name not in SIZED:
             raise DataError(f"{name}: '{field}' is for image files ({' and '.join(SIZED)}); leave it out")
@@ -46,7 +56,13 @@ def load_dataset(spec: "DatasetSpec | str", *, progress: Progress | None = None)
         source = LOADERS[name](spec, progress)
     except OSError as error:  # files that disappear or may not be read
         raise DataError(f"{name}: {printable(str(error))}") from None
-    return _split(source, spec)
+    datasets = [_split(source, spec) for spec in specs]
+    if len({dataset.fingerprint for dataset in datasets}) < len(datasets):
+        raise DataError(
+            f"{name}: two values of 'split_seed' choose the same images, as it has a test of its own and none are held "
+            "out or left out: drop the axis, or set 'validation' or a limit"
+        )
+    return datasets
 
 
 def check_name(name: str) -> None:

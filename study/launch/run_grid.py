@@ -3,14 +3,14 @@
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from study.config import Grid
 from study.config.command import Command
-from study.data import Dataset, load_dataset
+from study.data import Dataset, load_splits
 from study.launch.dataset_record import record_data
 from study.launch.display import Display
 from study.launch.estimate.benchmark import SpeedCache
@@ -65,20 +65,26 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
-    dataset = load_dataset(grid.points[0].dataset, progress=display.loading)
-    plan = _plan(grid, dataset, display)
-    _show_notes(dataset.notes, display)
+    datasets = load_splits(grid.splits, progress=display.loading)
+    plan = _plan(grid, datasets, display)
+    _show_notes(_notes(datasets), display)
     return plan
 
 
+def _notes(datasets: Iterable[Dataset]) -> list[str]:
+    """Return how the images were split and which files aren't read, each line once."""
+    return list(dict.fromkeys(note for dataset in datasets for note in dataset.notes))
+
+
 def _show_notes(notes: Iterable[str], display: Display) -> None:
-    """Show how the images were split and which files aren't read, once all checks have passed."""
+    """Show the notes on the data, once all checks have passed."""
     for note in notes:
         display.say(note)
 
 
-def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
-    facts = DataFacts.of(dataset)
+def _plan(grid: Grid, datasets: Sequence[Dataset], display: Display) -> Plan:
+    fingerprints = {spec.split_seed: data.fingerprint for spec, data in zip(grid.splits, datasets, strict=True)}
+    facts = DataFacts.of(datasets[0], fingerprints)
     if facts.skipped:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
     store = Store.find(grid.name)
@@ -87,7 +93,7 @@ def _plan(grid: Grid, dataset: Dataset, display: Display) -> Plan:
         if line:
             display.warn(line)
     plan = Plan(facts, plan_cells(grid, facts, records), records)
-    for line in stale_run_warnings(plan.cells, records, facts.fingerprint):
+    for line in stale_run_warnings(plan.cells, records, fingerprints.values()):
         display.warn(line)
     return plan
 
@@ -116,9 +122,8 @@ def run_grid(
     Raises:
         StudyError: the data, MLflow, Optuna's storage or the device can't be used.
     """
-    data = grid.points[0].dataset
-    dataset = load_dataset(data, progress=display.loading)
-    plan = _plan(grid, dataset, display)
+    datasets = load_splits(grid.splits, progress=display.loading)
+    plan = _plan(grid, datasets, display)
     store = Store(grid.name)
     retry = store.retry
     retry.on_wait = lambda why, seconds: _wait_at_start(display, why, seconds)
@@ -129,9 +134,9 @@ def run_grid(
     leases = Leases(storage, this_process(), grid.name, retry=retry)
     leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
-    _record_data(store, dataset, data.root, leases, display)
-    notes = dataset.notes
-    del dataset  # the workers load it themselves
+    _record_data(store, datasets, grid.dataset.root, leases, display)
+    notes = _notes(datasets)
+    del datasets  # the workers load them themselves
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
     executor, workers = choose_executor(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
@@ -201,10 +206,11 @@ def _give_up(why: str, _seconds: float) -> None:
     raise RetryTimeout(why)
 
 
-def _record_data(store: Store, dataset: Dataset, root: str | None, leases: Leases, display: Display) -> None:
+def _record_data(store: Store, datasets: Iterable[Dataset], root: str | None, leases: Leases, display: Display) -> None:
     if leases.acquire("data"):
-        records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
-        record_data(store, dataset, root, records, display)
+        for dataset in datasets:
+            records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
+            record_data(store, dataset, root, records, display)
         leases.release("data")
 
 

@@ -25,7 +25,7 @@ from study.report.searches import Search, search_section
 from study.report.tables.architectures import architectures_table
 from study.report.tables.pairs import overall_table, pairs_table
 from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
-from study.report.tables.results import rates_table, results, runs_table, trials_table, unfinished_table
+from study.report.tables.results import rates_table, results, runs_table, splits_table, trials_table, unfinished_table
 from study.report.tables.writer import with_rows, write_table
 from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
@@ -163,6 +163,7 @@ def _results(study: Joined, verdicts: Iterable[Verdict], together: Overall | Non
         unfinished_table(runs, study.curves),
         *([overall_table(together.parts)] if together else []),
         results(runs),
+        splits_table(runs),
         pairs_table([pair for finding in findings for pair in (*finding.train, *finding.test)]),
         differences_table(runs),
         shortcuts_table(runs),
@@ -177,8 +178,10 @@ def _results(study: Joined, verdicts: Iterable[Verdict], together: Overall | Non
 
 
 def _data(study: Joined, folder: Path) -> list[Part]:
-    """Return the data sets of the runs that count."""
+    """Return the data sets of the runs that count; of several splits the first, as they share their images."""
     runs = c.counted(study.runs)
+    if "split_seed" in runs:
+        runs = runs[runs["split_seed"] == runs.groupby("variant")["split_seed"].transform("min")]
     used = set(runs["fingerprint"]) if "fingerprint" in runs else {""}
     records = [record for record in study.datasets if record.fingerprint in used or "" in used]
     return [data_part(record, folder, alone=len(records) == 1) for record in records]

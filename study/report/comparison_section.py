@@ -39,7 +39,7 @@ def compare_section(comparison: Comparison, runs: pd.DataFrame, folder: Path) ->
     for couple in comparison.couples:
         drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), comparison.names)
         pictures += [drawing.save(folder, couple.shown)] if drawing is not None else []
-    tables = with_rows((depths_table(comparison), nets_table(comparison), settings_table(comparison)))
+    tables = with_rows((depths_table(comparison), nets_table(comparison, c.units(runs)), settings_table(comparison)))
     part = Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
     return CompareSection(comparison.names, conclusions(comparison), part)
 
@@ -87,8 +87,8 @@ def _amounts(nets: Sequence[NetChange]) -> str:
     return some_of([f"{name} by {change}" for name, change in zip(names, changes, strict=True)], SHOWN)
 
 
-def nets_table(comparison: Comparison) -> Table:
-    """Return each common net's final errors in both studies, and their difference."""
+def nets_table(comparison: Comparison, units: str = "seeds") -> Table:
+    """Return each common net's final errors in both studies, means over `units`, and their difference."""
     a, b = comparison.names
     numbers = pd.DataFrame(
         [
@@ -106,8 +106,8 @@ def nets_table(comparison: Comparison) -> Table:
         Column(f"{b} (%)", ("b_estimate", "b_sd", "b_n"), two_decimals),
     ]
     caption = (
-        f"Common nets: mean ± standard deviation over seeds (number of seeds), and {b} minus {a} with Welch's 95% "
-        "interval and p after Holm over the nets of an error."
+        f"Common nets: mean ± standard deviation over {units} (number of {units}), and {b} minus {a} with Welch's "
+        "95% interval and p after Holm over the nets of an error."
     )
     return Table.of("compare-nets", caption, numbers, _with_change(comparison, numbers, columns))
 

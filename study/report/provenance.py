@@ -132,6 +132,8 @@ def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
     """Return data, recipe and seeds, each with all the values that the runs have which count, and the times of all."""
     counted_runs = c.counted(runs)
     out = [_fact(counted_runs, name) for name in (*DATA, *RECIPE) if name in counted_runs]
+    if c.several_splits(counted_runs):
+        out.append(_fact(counted_runs, "split_seed"))
     out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in counted_runs["seed"]})))))
     hours = float(runs["seconds"].sum(min_count=1)) / 3600
     if not math.isnan(hours):
@@ -272,11 +274,12 @@ def mixture(runs: pd.DataFrame) -> str:
 
 
 def _unlike(counted_runs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the runs of those variants that have several values of a column."""
+    """Return the runs of those variants that have several values of a column; each split has images of its own."""
     mixed: set[str] = set()
     for variant in c.variants(counted_runs):
         own = c.of_variant(counted_runs, variant)
-        if own[column].fillna("").nunique() > 1:
+        alike = own["split_seed"] if column == "fingerprint" and c.several_splits(own) else own["variant"]
+        if own[column].fillna("").groupby(alike).nunique().max() > 1:
             mixed |= set(own["run_id"])
     return counted_runs[counted_runs["run_id"].isin(mixed)]
 

@@ -49,10 +49,10 @@ def span(counts: Iterable[int]) -> str:
     return f"{ordered[0]}" if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
 
 
-def seeds_words(counts: Iterable[int], kind: str = "Means") -> str:
+def seeds_words(counts: Iterable[int], kind: str = "Means", unit: str = "seed") -> str:
     """Say what marks are of nets with so many seeds: ``One seed a net``, ``Means over 2 to 3 seeds``."""
     seeds = span(counts)
-    return "One seed a net" if seeds == "1" else f"{kind} over {seeds} seeds"
+    return f"One {unit} a net" if seeds == "1" else f"{kind} over {seeds} {unit}s"
 
 
 def band_words(counts: Iterable[int], kind: str = "Means") -> str:

@@ -34,6 +34,8 @@ class Interval(NamedTuple):
     """Seeds of each cell that it is of: one for a mean, two for a difference, four for a difference in differences."""
     sd: float = math.nan
     """Standard deviation (n - 1) of a mean's values."""
+    unit: str = "seed"
+    """What `n` counts, in words: seeds, or splits of the images, as in ``split of 2 seeds``."""
 
     @property
     def seeds(self) -> int:
@@ -63,13 +65,14 @@ class Interval(NamedTuple):
             return self
         return self._replace(low=min(max(self.low, low), high), high=max(min(self.high, high), low))
 
-    def record(self) -> dict[str, float]:
+    def record(self) -> dict[str, float | str]:
         """Return the numbers under the names that they have in verdict.json and the tables' CSV files."""
         if len(self.n) == 1:
             return {"estimate": self.estimate, "sd": self.sd, "low": self.low, "high": self.high, "n": self.seeds}
-        numbers = {"estimate": self.estimate, "low": self.low, "high": self.high, "p": self.p}
+        numbers: dict[str, float | str] = {"estimate": self.estimate, "low": self.low, "high": self.high, "p": self.p}
         if len(self.n) == 2:
-            return numbers | {"n_deep": self.n[0], "n_shallow": self.n[1]}
+            numbers |= {"n_deep": self.n[0], "n_shallow": self.n[1]}
+            return numbers if self.unit == "seed" else numbers | {"unit": self.unit}
         return numbers | {"n": min(self.n, default=0)}
 
 

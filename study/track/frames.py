@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from study.track.history import History
     from study.track.provenance import Provenance
 
+ORDER = ("variant", "architecture", "depth", "split_seed", "seed")
+"""Of the rows of runs and curves."""
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -97,11 +100,11 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the runs of a study, a row each, without trials; runs that can't be read are left out with a warning.
 
     Columns: run_id, run_key, planned_key (before its rate was searched), name, outcome and status, architecture, depth
-    (int), net, variant, seed (int), lr (float), lr_tuned (bool), the final errors and losses (NaN where a run hasn't
-    ended), seconds, images_per_second, step (the last logged), total_iterations, train_images, test_images,
-    skipped_images, classes, parameters, multiply_adds (int), start_time, device, precision (that it was trained in),
-    probes (that were made, by name), commit, code (digest of what decides results) and torch (both of each attempt in
-    turn), fingerprint (of the data set), and the recipe's fields as text.
+    (int), net, variant, split_seed and seed (int), lr (float), lr_tuned (bool), the final errors and losses (NaN where
+    a run hasn't ended), seconds, images_per_second, step (the last logged), total_iterations, train_images,
+    test_images, skipped_images, classes, parameters, multiply_adds (int), start_time, device, precision (that it was
+    trained in), probes (that were made, by name), commit, code (digest of what decides results) and torch (both of each
+    attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
 
     Raises:
         StudyError: no such experiment.
@@ -179,7 +182,7 @@ def runs_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Return the rows of `load_runs`, from the runs of all kinds."""
     rows = [_run_row(run) for run in _with_params(runs, "run")]
     frame = pd.DataFrame(rows, columns=None if rows else [*NET_COLUMNS, "outcome", "status", "lr", *FINALS])
-    return frame.sort_values(["variant", "architecture", "depth", "seed"], ignore_index=True) if rows else frame
+    return frame.sort_values([*ORDER], ignore_index=True) if rows else frame
 
 
 def trials_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
@@ -238,6 +241,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         "depth": int(params.get("depth", 0)),
         "net": params.get("net", ""),
         "variant": tags.get(tag.VARIANT, ""),
+        "split_seed": int(params.get("split_seed", 0)),
         "seed": int(params.get("seed", 0)),
         "lr": _number(params.get("lr")),
         "lr_tuned": tags.get(tag.LR_TUNED) == "true",
@@ -272,7 +276,7 @@ def read_curves(client: "MlflowClient", runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves_frame(runs: pd.DataFrame, histories: dict[str, "History"]) -> pd.DataFrame:
-    """Join the histories of metrics to one frame, ordered by variant, architecture, depth, seed and step."""
+    """Join the histories of metrics to one frame, ordered by variant, architecture, depth, split, seed and step."""
     if not any(len(history.step) for history in histories.values()):
         return pd.DataFrame(columns=[*NET_COLUMNS, "step", *CURVES])
     run, step = (np.concatenate([getattr(history, part) for history in histories.values()]) for part in ("run", "step"))
@@ -286,7 +290,7 @@ def curves_frame(runs: pd.DataFrame, histories: dict[str, "History"]) -> pd.Data
         data[key] = np.full(len(step), np.nan)
         data[key][places] = history.value
     nets = runs[NET_COLUMNS].iloc[run].reset_index(drop=True)
-    group = runs.groupby(["variant", "architecture", "depth", "seed"]).ngroup().to_numpy()[run]
+    group = runs.groupby([key for key in ORDER if key in runs]).ngroup().to_numpy()[run]
     curves: pd.DataFrame = pd.concat([nets, pd.DataFrame(data)], axis=1)
     order: np.ndarray = np.lexsort((step, group))
     return curves.iloc[order].reset_index(drop=True)

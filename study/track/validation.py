@@ -79,6 +79,7 @@ class _Params(BaseModel):
     architecture: Architecture
     depth: Annotated[Int, Field(ge=1, le=LARGEST)]
     net: Annotated[str, Field(min_length=1)]
+    split_seed: Annotated[Int, Field(ge=-LARGEST, le=LARGEST)] = 0
     seed: Annotated[Int, Field(ge=-LARGEST, le=LARGEST)]
     lr: FiniteFloat | None = None
     width: FiniteFloat = 1.0

@@ -60,6 +60,11 @@ class Finding:
     """How deep the nets go without loss; None where that can't be said."""
 
     @property
+    def unit(self) -> str:
+        """What it rests on: `seed`, or `split` where nets are trained on several."""
+        return self.train[0].difference.unit.partition(" ")[0] if self.train else "seed"
+
+    @property
     def highest_failure(self) -> float:
         """Share of failing seeds that isn't excluded for some net but the shallowest."""
         return max([net.highest for net in list(self.failures.values())[1:]], default=1.0)

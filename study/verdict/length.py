@@ -93,7 +93,7 @@ def _rise(headline: Pair, counted: pd.DataFrame, other: Longer) -> LongerRise | 
     if pair is None or math.isnan(pair.difference.low):
         return None
     cells = [
-        c.values(frame[frame["architecture"] == headline.architecture], depth, METRIC)
+        c.values(frame, depth, METRIC, headline.architecture)
         for frame in (counted, other.counted)
         for depth in (headline.deep, headline.shallow)
     ]

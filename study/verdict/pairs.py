@@ -12,7 +12,7 @@ from study.statistics.resampling import Bootstrap, Permutation, bootstrap_interv
 from study.statistics.superiority import probability_of_superiority
 from study.statistics.welch import Equivalence, equivalence
 from study.verdict.rule import ALPHA, Failures, Tests, run_tests
-from study.verdict.selection import resolution, values, with_gap
+from study.verdict.selection import resolution, unit, values, with_gap
 
 
 class Pair(NamedTuple):
@@ -89,7 +89,7 @@ def compare_depths(
             deep=deep,
             shallow_net=planned[shallow],
             deep_net=planned[deep],
-            difference=difference,
+            difference=difference._replace(unit=unit(cells)),
             error=tests.errors[shallow, deep],
             p_worse=tests.worse[shallow, deep],
             p_better=tests.better[shallow, deep],

@@ -14,7 +14,7 @@ import pandas as pd
 from study.config.protocol import RULE_VERSION, Protocol, governing, short_key
 from study.errors import with_noun
 from study.verdict.rule import Rule
-from study.verdict.selection import CELL, ENDED
+from study.verdict.selection import ENDED, run_columns
 from study.verdict.text import listed
 from study.verdict.variant import is_of_study
 
@@ -77,11 +77,12 @@ def _added(counted: pd.DataFrame, owners: list[Protocol | None], involved: Seque
 
 def _replacing(counted: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """Name the nets of which earlier results, from other settings or data, are left out for those that count."""
-    ended = runs.loc[runs["outcome"].isin(ENDED), [*CELL, "planned_key", "run_key"]]
-    both = counted.merge(ended, on=CELL, suffixes=("", "_other"))
+    columns = run_columns(runs)
+    ended = runs.loc[runs["outcome"].isin(ENDED), [*columns, "planned_key", "run_key"]]
+    both = counted.merge(ended, on=columns, suffixes=("", "_other"))
     replacing = both[
         (both["planned_key"] != both["planned_key_other"]) & (both["run_key"] != both["run_key_other"])
-    ].drop_duplicates(CELL)
+    ].drop_duplicates(columns)
     if replacing.empty:
         return []
     take = "takes" if len(replacing) == 1 else "take"

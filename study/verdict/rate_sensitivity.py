@@ -141,10 +141,7 @@ def _choice(
     by_architecture = {finding.architecture: finding for finding in findings if finding.architecture in ENDS}
     fair = [kind for kind, finding in by_architecture.items() if not finding.reason.startswith("unequal")]
     step = c.resolution(counted, METRIC)
-    deeps, shallows = (
-        {kind: c.values(counted[counted["architecture"] == kind], depth, METRIC) for kind in fair}
-        for depth in (deep, shallow)
-    )
+    deeps, shallows = ({kind: c.values(counted, depth, METRIC, kind) for kind in fair} for depth in (deep, shallow))
     rises = {kind: difference_in_percent(deeps[kind], shallows[kind], step) for kind in fair}
     contrast = None
     if set(fair) == set(ENDS) and not lacking.startswith(UNLIKE):

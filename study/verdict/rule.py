@@ -15,6 +15,9 @@ It is applied to `final_train_error` (whole training split, clean images, evalua
 A run fails if it diverged or ends within `FAILURE_MARGIN` points of guessing. Means of few seeds say little of
 failures: a net that fails in one seed of ten has none in five seeds in 59% of studies.
 
+Where runs are of several splits of the images, a net's seeds are here its splits, each with the mean of its runs
+(`selection.values`); failures are counted by run. Splits aren't paired between nets: that errs to the safe side.
+
 Nothing is compared that was trained differently: other lengths of training or other data withhold the verdict. So does
 a tuned rate on the edge of what its search tried, where it could change the conclusion (`edges.Slack`).
 """

@@ -7,12 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from study.config import MODIFICATIONS
-from study.errors import StudyError
+from study.errors import StudyError, with_noun
 from study.names import ARCHITECTURES, NetName, parse_net
 from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
-CELL = ["architecture", "depth", "variant", "seed"]
+RUN = ("architecture", "depth", "variant", "split_seed", "seed")
 
 
 class Excluded(NamedTuple):
@@ -24,8 +24,8 @@ class Excluded(NamedTuple):
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by variant, architecture (plain first), depth and, where there are any, trial and seed."""
-    keys = [key for key in ("variant", "architecture", "depth", "number", "seed", "step") if key in frame]
+    """Return the rows by variant, architecture (plain first), depth and, where there are any, trial, split and seed."""
+    keys = [key for key in ("variant", "architecture", "depth", "number", "split_seed", "seed", "step") if key in frame]
     ranks = {name: rank for rank, name in enumerate(ARCHITECTURES)}
     out = frame.sort_values(
         keys, key=lambda column: column.map(ranks) if column.name == "architecture" else column, kind="stable"
@@ -34,13 +34,18 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def counted(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that count: ended, with a final training error, one (the latest) for each cell and seed.
+    """Return the runs that count: ended, with a final training error, one (the latest) for each cell, split and seed.
 
-    A diverged run counts, with the error of guessing. Two runs of one seed are one observation, not two.
+    A diverged run counts, with the error of guessing. Two runs of one seed and split are one observation, not two.
     """
     ended = runs[runs["outcome"].isin(ENDED) & runs["final_train_error"].notna()]
-    latest = ended.sort_values("start_time", kind="stable").drop_duplicates(CELL, keep="last")
+    latest = ended.sort_values("start_time", kind="stable").drop_duplicates(run_columns(ended), keep="last")
     return ordered(latest)
+
+
+def run_columns(runs: pd.DataFrame) -> list[str]:
+    """Return the columns that say which run of a study a row is; frames of one split may lack its seed."""
+    return [name for name in RUN if name in runs]
 
 
 def excluded(runs: pd.DataFrame) -> list[Excluded]:
@@ -63,10 +68,44 @@ def title(name: str, variant: str) -> str:
     return f"{name} ({variant})" if variant else str(name)
 
 
-def values(cells: pd.DataFrame, depth: int, metric: str) -> NDArray[np.float64]:
-    """Return (seeds,) the values of a metric at a depth, without missing ones."""
-    column = cells.loc[cells["depth"] == depth, metric]
-    return column.dropna().to_numpy(dtype=np.float64)
+def values(cells: pd.DataFrame, depth: int, metric: str, architecture: str = "") -> NDArray[np.float64]:
+    """Return (seeds,) the values of a metric at a depth, without missing ones; of all architectures or of one.
+
+    Where `cells` are of several splits, (splits,) the mean of each: an inference is about new splits then, and runs
+    that share their images aren't independent.
+    """
+    rows = cells[(cells["depth"] == depth) & ((cells["architecture"] == architecture) | (not architecture))]
+    return unit_means(rows, metric, several=several_splits(cells))
+
+
+def unit_means(cell: pd.DataFrame, metric: str, *, several: bool | None = None) -> NDArray[np.float64]:
+    """Return the values of a metric in a cell's runs or, of `several` splits, the mean of each split.
+
+    By default the cell says whether it has several.
+    """
+    column = cell[metric].dropna()
+    if several_splits(cell) if several is None else several:
+        column = column.groupby(cell["split_seed"]).mean()
+    return column.to_numpy(dtype=np.float64)
+
+
+def several_splits(cells: pd.DataFrame) -> bool:
+    """Whether runs are of several splits of the images."""
+    return "split_seed" in cells and cells["split_seed"].nunique() > 1
+
+
+def unit(cells: pd.DataFrame) -> str:
+    """Return what `values` are of: ``seed``, or ``split of 2 seeds``."""
+    if not several_splits(cells):
+        return "seed"
+    seeds = sorted(set(cells.groupby(["variant", "architecture", "depth", "split_seed"]).size()))
+    return f"split of {with_noun(seeds[0], 'seed') if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]} seeds'}"
+
+
+def units(runs: pd.DataFrame) -> str:
+    """Return what the means of several variants are over: ``seeds``, ``splits``, or ``seeds or splits``."""
+    several = {several_splits(part) for _, part in runs.groupby("variant")}
+    return " or ".join("splits" if split else "seeds" for split in sorted(several)) or "seeds"
 
 
 def depths(frame: pd.DataFrame) -> list[int]:

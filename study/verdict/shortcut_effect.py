@@ -77,11 +77,12 @@ def shortcut_effects(counted: pd.DataFrame, findings: Sequence[Finding], edges: 
         if values[0] != values[1] and all(len(kind) for kind in kinds.values()):
             return ShortcutEffects(None, (), f"{UNLIKE} {unit}")
     seeds = {
-        depth: [len(c.values(kind, depth, METRIC)) for kind in kinds.values()] for depth in c.depths(kinds["plain"])
+        depth: [len(c.values(counted, depth, METRIC, kind)) for kind in kinds] for depth in c.depths(kinds["plain"])
     }
     common = [depth for depth, counts in seeds.items() if min(counts) >= 2]
     if len(common) < 2:
-        lacking = "plain and residual nets have fewer than two depths in common with two seeds each"
+        units = "splits" if c.several_splits(counted) else "seeds"
+        lacking = f"plain and residual nets have fewer than two depths in common with two {units} each"
         return ShortcutEffects(None, (), lacking)
     effects = [_effect(counted, kinds, common[0], deep, edges or {}) for deep in common[1:]]
     *others, first = [effect.contrast.p for effect in effects]
@@ -101,7 +102,7 @@ def _effect(
     counted: pd.DataFrame, kinds: dict[str, pd.DataFrame], shallow: int, deep: int, edges: Edges
 ) -> ShortcutEffect:
     plain_deep, plain_shallow, residual_deep, residual_shallow = (
-        c.values(kinds[kind], depth, METRIC) for kind in kinds for depth in (deep, shallow)
+        c.values(counted, depth, METRIC, kind) for kind in kinds for depth in (deep, shallow)
     )
     resolution = c.resolution(counted, METRIC)
     contrast = difference_in_differences(plain_deep, plain_shallow, residual_deep, residual_shallow, resolution)

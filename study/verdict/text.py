@@ -34,10 +34,26 @@ def grounds(d: Interval, write: Callable[[float], str] | None = None) -> str:
 
     `write` is how a bound is written, where that isn't in points.
     """
-    seeds = "one seed" if d.seeds == 1 else f"{d.seeds} seeds"
+    seeds = f"one {d.unit}" if d.seeds == 1 else units(d.seeds, d.unit)
     if math.isnan(d.low):
         return f"{seeds}, so no interval"
     return f"95% interval {f'{write(d.low)} to {write(d.high)}' if write else bounds(d)}, {seeds}"
+
+
+def units(number: int, unit: str) -> str:
+    """Write how many seeds or splits there are: ``5 seeds``, ``5 splits of 2 seeds``."""
+    return f"{number} {unit if number == 1 else _plural(unit)}"
+
+
+def units_each(d: Interval) -> str:
+    """Write how many seeds or splits each of two nets has: ``5 splits of 2 seeds each``, ``3 and 5 seeds``."""
+    first, second = d.n
+    return f"{units(first, d.unit)} each" if first == second else f"{first} and {second} {_plural(d.unit)}"
+
+
+def _plural(unit: str) -> str:
+    noun, blank, rest = unit.partition(" ")
+    return f"{noun}s{blank}{rest}"
 
 
 def more_or_less(d: Interval) -> str:
@@ -92,6 +108,7 @@ def sentence_templates(package: str) -> Environment:
         "size": size,
         "bounds": bounds,
         "grounds": grounds,
+        "units_each": units_each,
         "more_or_less": more_or_less,
         "p_value": p_value,
         "probability": probability,

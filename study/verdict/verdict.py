@@ -204,11 +204,12 @@ def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
 
 def _waiting(runs: pd.DataFrame) -> Waiting | None:
     """Return the runs without a result that another `study run` would make; None where there are none."""
-    finished = set(c.counted(runs)[c.CELL].itertuples(index=False, name=None))
-    left = runs[[cell not in finished for cell in runs[c.CELL].itertuples(index=False, name=None)]]
+    columns = c.run_columns(runs)
+    finished = set(c.counted(runs)[columns].itertuples(index=False, name=None))
+    left = runs[[run not in finished for run in runs[columns].itertuples(index=False, name=None)]]
     if not left["outcome"].isin(["interrupted", "running", "failed"]).any():
         return None
-    return Waiting(len(left.drop_duplicates(c.CELL)), bool((left["outcome"] == "running").any()))
+    return Waiting(len(left.drop_duplicates(columns)), bool((left["outcome"] == "running").any()))
 
 
 def _have_budgets(facts: Facts) -> bool:

@@ -19,7 +19,10 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 def protocol(*changes: str, results: int = 0, fingerprint: str = "f") -> Protocol:
     return Protocol.of(
-        parse_grid(GRID, "s.yaml", changes), fingerprint, NOON, {f"{n:020x}": f"{n:020x}" for n in range(results)}
+        parse_grid(GRID, "s.yaml", changes),
+        lambda spec: spec.run_key(fingerprint),
+        NOON,
+        {f"{n:020x}": f"{n:020x}" for n in range(results)},
     )
 
 
@@ -43,6 +46,8 @@ def test_holds_every_run_and_bound() -> None:
         "grid.net=[plain-8, plain-14]",
         "recipe.epochs=2",
         "dataset.train_limit=100",
+        "dataset.split_seed=1",
+        "grid.split_seed=[0, 1]",
         "tune.trials=9",
         "tune.seed=7",
         "recipe.lr=0.1",
@@ -74,7 +79,9 @@ def test_the_last_before_the_first_result_holds() -> None:
 def test_names_the_runs_that_had_ended() -> None:
     grid = parse_grid(GRID, "s.yaml")
     tuned, given, other = (spec.run_key("f") for spec in grid.points[:3])
-    made = Protocol.of(grid, "f", NOON, {"r" * 20: tuned, given: "p" * 20, "q" * 20: "q" * 20})
+    made = Protocol.of(
+        grid, lambda spec: spec.run_key("f"), NOON, {"r" * 20: tuned, given: "p" * 20, "q" * 20: "q" * 20}
+    )
     assert made.results == 3
     assert set(made.ended) == {short_key(tuned), short_key(given)}
     assert short_key(other) in made.keys

@@ -142,11 +142,6 @@ def test_with_recipe():
     assert tuned.run_key("data") == spec(recipe={"lr": 0.05}).run_key("data")
 
 
-def test_names_of_runs():
-    assert spec(depth=56, seed=3).run_name == "resnet-56 seed 3"
-    assert spec(architecture="plain").run_name == "plain-50 seed 0"
-
-
 def test_a_spec_survives_json():
     # Workers and checkpoints get specs as JSON.
     before = spec(recipe={"milestones": (0.5, 32000), "lr": "tune"})

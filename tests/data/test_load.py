@@ -6,7 +6,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from study.config import DatasetSpec
-from study.data import load_dataset
+from study.data import load_dataset, load_splits
+from study.data.load import LOADERS
+from study.data.source import Source
 from study.errors import DataError
 
 
@@ -108,3 +110,22 @@ def test_needs_only_pytorch_and_its_own_libraries():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_splits_share_their_images() -> None:
+    specs = [DatasetSpec(name="digits", split_seed=seed) for seed in (0, 1, 2)]
+    datasets = load_splits(specs)
+    assert [data.fingerprint for data in datasets] == [load_dataset(spec).fingerprint for spec in specs]
+    assert len({data.train.pixels.data_ptr() for data in datasets}) == 1
+    assert len({tuple(len(part) for part in data.splits().values()) for data in datasets}) == 1
+
+
+def test_a_seed_that_changes_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = load_dataset(DatasetSpec(name="digits", validation=0.0))
+    monkeypatch.setitem(LOADERS, "cifar10", lambda *_: Source(digits.train, digits.test, digits.classes))
+    with pytest.raises(
+        DataError, match=r"^cifar10: two values of 'split_seed' choose the same images, as it has a test"
+    ):
+        load_splits([DatasetSpec(name="cifar10", split_seed=seed, validation=0.0) for seed in (0, 1)])
+    for field in ({"validation": 0.1}, {"validation": 0.0, "train_limit": 100}, {"validation": 0.0, "test_limit": 50}):
+        assert len(load_splits([DatasetSpec(name="cifar10", split_seed=seed, **field) for seed in (0, 1)])) == 2

@@ -35,7 +35,8 @@ grid: {net: [plain-8], seed: [0]}
 def tell(store: Store, grid: str, command: str = "study run", effect: float = 0.5, results: int = 0) -> Command:
     made = Command.now(command, grid)
     asked = parse_grid(GRID, "s.yaml", (f"smallest_effect={effect}",))
-    protocol = Protocol.of(asked, "f", datetime.now(UTC), {f"{n:020x}": f"{n:020x}" for n in range(results)})
+    done = {f"{n:020x}": f"{n:020x}" for n in range(results)}
+    protocol = Protocol.of(asked, lambda spec: spec.run_key("f"), datetime.now(UTC), done)
     describe_experiment(store.client, store.experiment_id, protocol, made)
     return made
 

@@ -90,6 +90,7 @@ def test_a_tag_that_was_edited_is_named(kind: str, key: str, value: str) -> None
         ("depth", "8.0"),
         ("depth", "9" * 40),
         ("seed", "x"),
+        ("split_seed", "x"),
         ("lr", "x"),
         ("lr", "nan"),
         ("architecture", "round"),

@@ -72,7 +72,7 @@ def _in_seconds(cell: Cell, speed: Speed, facts: DataFacts, grid: Grid) -> Cell:
     """Return a cell with costs in seconds; a trial's cost is the mean of trials run together and trials run alone."""
     spec, tune = cell.specs[0], grid.tune
     work = probe_work(grid, cell.specs, facts)
-    probes = {seed: probe.images * speed.exact + probe.steps * speed.step for seed, probe in work.items()}
+    probes = {repeat: probe.images * speed.exact + probe.steps * speed.step for repeat, probe in work.items()}
     run = run_seconds(spec, speed, facts, joined=len(cell.specs) > 1 or speed.gpu > 0)  # any nets share a GPU
     cell = replace(cell, run_cost=run, probe_costs=probes)
     if not cell.owns_search:

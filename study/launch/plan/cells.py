@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The facts about a data set that the planning of a grid needs."""
+    """The facts about a data set that the planning of a grid needs; splits differ in their fingerprint alone."""
 
     fingerprint: str
+    """Of the first split."""
     train_images: int
     test_images: int
     classes: int
@@ -37,9 +38,11 @@ class DataFacts:
     skipped: int = 0
     """Files left out because they can't be used."""
     validation_images: int = 0
+    fingerprints: Mapping[int, str] = field(default_factory=dict)
+    """Of each split, by its seed; empty where there is only one."""
 
     @classmethod
-    def of(cls, dataset: Dataset) -> "DataFacts":
+    def of(cls, dataset: Dataset, fingerprints: Mapping[int, str] | None = None) -> "DataFacts":
         shape = dataset.image_shape
         return cls(
             dataset.fingerprint,
@@ -49,18 +52,31 @@ class DataFacts:
             (shape[0], shape[1], shape[2]),
             len(dataset.skipped),
             len(dataset.validation) if dataset.validation is not None else 0,
+            fingerprints or {},
         )
+
+    def fingerprint_of(self, spec: RunSpec) -> str:
+        """Return the fingerprint of the images that a run uses."""
+        return self.fingerprints.get(spec.dataset.split_seed, self.fingerprint)
+
+    def run_key(self, spec: RunSpec) -> str:
+        """Return the hash of everything that decides a run's result."""
+        return spec.run_key(self.fingerprint_of(spec))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The runs of a grid that differ only in their seed, their costs, and their records in MLflow.
+    """The runs of a grid that differ only in split and seed, their costs, and their records in MLflow.
 
     Costs are in multiply-adds, or in seconds once speeds were measured (see `time_cells`).
     """
 
     specs: tuple[RunSpec, ...]
-    """A run for each seed; the rate is `tune` if it has to be searched."""
+    """A run for each split and seed, a split after the other; the rate is `tune` if it has to be searched."""
+    first: RunSpec
+    """One of them, on the grid's first split if it isn't: what its search trains."""
+    key: str
+    """Identity of the cell in MLflow: that of its runs on the first split."""
     variant: str
     """The settings that distinguish this cell from others of the same net: `batch_size=64, width=2`, or ""."""
     search_key: str
@@ -72,8 +88,8 @@ class Cell:
     """Cost of the training of a run."""
     trial_cost: float
     """Cost of a trial with one seed; 0 if the rate is given."""
-    probe_costs: Mapping[int, float]
-    """Cost of the probes of a run, by its seed; runs without probes have no entry."""
+    probe_costs: Mapping[tuple[int, int], float]
+    """Cost of the probes of a run, by its split and seed; runs without probes have no entry."""
     point: dict[str, float] | None = None
     """The rate of its runs and the other searched fields; None until the search has ended."""
     done: tuple[StoredRun, ...] = ()
@@ -97,7 +113,7 @@ class Cell:
 
     def cost_of(self, spec: RunSpec) -> float:
         """Return the cost of one of its runs, probes included."""
-        return self.run_cost + self.probe_costs.get(spec.seed, 0.0)
+        return self.run_cost + self.probe_costs.get(spec.repeat, 0.0)
 
     @property
     def runs_cost(self) -> float:
@@ -113,11 +129,12 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
     varying = grid.varying()
     groups: dict[str, list[RunSpec]] = {}
     for spec in grid.runs():
-        groups.setdefault(spec.cell_key(facts.fingerprint), []).append(spec)
+        groups.setdefault(spec.on_split(grid.dataset.split_seed).cell_key(facts.fingerprint), []).append(spec)
     complexities: dict[tuple[object, ...], Complexity] = {}
     cells: list[Cell] = []
-    for specs in groups.values():
-        spec = specs[0]
+    for cell_key, runs in groups.items():
+        specs = sorted(runs, key=lambda run: run.dataset.split_seed)  # a worker seldom loads another split
+        spec = specs[0].on_split(grid.dataset.split_seed)
         net_key = (spec.net, spec.shortcut, spec.recipe.width, spec.recipe.augment, design_of(spec))
         if net_key not in complexities:
             complexities[net_key] = _complexity(spec, facts)
@@ -129,6 +146,8 @@ def make_cells(grid: Grid, facts: DataFacts) -> list[Cell]:
         cells.append(
             Cell(
                 specs=tuple(specs),
+                first=spec,
+                key=cell_key,
                 variant=_variant(spec, varying),
                 search_key=key,
                 owns_search=owns_search,
@@ -172,7 +191,7 @@ def _with_records(
         return replace(cell, point=None, done=(), left=tuple((spec, None) for spec in cell.specs))
     done, left = [], []
     for spec in (with_point(spec, point) for spec in cell.specs):
-        record = runs.get(spec.run_key(facts.fingerprint))
+        record = runs.get(facts.run_key(spec))
         is_result = record is not None and record.outcome in DONE
         if record is not None and is_result and has_all(probes_in(record.tags), grid.probes_of(spec)):
             done.append(record)
@@ -245,21 +264,23 @@ def training_cost(spec: RunSpec, complexity: Complexity, facts: DataFacts) -> fl
     return 3.0 * complexity.multiply_adds * iterations * min(spec.recipe.batch_size, facts.train_images)
 
 
-def probe_work(grid: Grid, specs: Iterable[RunSpec], facts: DataFacts) -> "dict[int, Work]":
-    """Return the work of the probes of runs, by seed; runs without probes have no entry."""
-    plans = {spec.seed: (plan, spec) for spec in specs if (plan := grid.probes_of(spec)) is not None}
+def probe_work(grid: Grid, specs: Iterable[RunSpec], facts: DataFacts) -> "dict[tuple[int, int], Work]":
+    """Return the work of the probes of runs, by split and seed; runs without probes have no entry."""
+    plans = {spec.repeat: (plan, spec) for spec in specs if (plan := grid.probes_of(spec)) is not None}
     if not plans:
         return {}
     from study.probe.work import count_work  # loads all probes, which few grids have
 
-    return {seed: count_work(plan, spec, facts.train_images) for seed, (plan, spec) in plans.items()}
+    return {repeat: count_work(plan, spec, facts.train_images) for repeat, (plan, spec) in plans.items()}
 
 
-def _probe_costs(grid: Grid, specs: list[RunSpec], complexity: Complexity, facts: DataFacts) -> dict[int, float]:
+def _probe_costs(
+    grid: Grid, specs: list[RunSpec], complexity: Complexity, facts: DataFacts
+) -> dict[tuple[int, int], float]:
     step = 3.0 * min(specs[0].recipe.batch_size, facts.train_images)
     return {
-        seed: complexity.multiply_adds * (work.images + step * work.steps)
-        for seed, work in probe_work(grid, specs, facts).items()
+        repeat: complexity.multiply_adds * (work.images + step * work.steps)
+        for repeat, work in probe_work(grid, specs, facts).items()
     }
 
 

@@ -1,6 +1,6 @@
 """Warnings about stale runs: those made by other code, with another PyTorch, or of other data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from study.launch.environment import code, torch_version
 from study.launch.plan.cells import Cell
@@ -12,17 +12,17 @@ MAX_VALUES = 3
 """Maximal values in a line."""
 
 
-def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], fingerprint: str) -> list[str]:
+def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], data: Collection[str]) -> list[str]:
     """Return the warnings before a grid is continued; the key of a run covers its settings and data, not the code.
 
     Args:
         cells: the grid's cells with what is done and left of them.
         records: all records of the study.
-        fingerprint: that of the data as it is now.
+        data: the fingerprint of each split of the data as it is now.
     """
     done = [record for cell in cells for record in cell.done]
     begun = [record for cell in cells for _, record in cell.left if record is not None]
-    return [line for line in (_other_code(done, begun), _other_data(records, fingerprint)) if line]
+    return [line for line in (_other_code(done, begun), _other_data(records, data)) if line]
 
 
 def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
@@ -47,15 +47,15 @@ def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
     )
 
 
-def _other_data(records: Sequence[StoredRun], fingerprint: str) -> str:
+def _other_data(records: Sequence[StoredRun], now: Collection[str]) -> str:
     runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
-    differ = [data for record in runs if (data := record.tags.get(tag.DATA, "")) not in ("", fingerprint)]
+    differ = [data for record in runs if (data := record.tags.get(tag.DATA, "")) not in ("", *now)]
     if not differ:
         return ""
     single = len(differ) == 1
     return (
         f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} of other data "
-        f"({_shown(differ)}; now {fingerprint}) and {'does' if single else 'do'} not count as done; "
+        f"({_shown(differ)}; now {_shown(now)}) and {'does' if single else 'do'} not count as done; "
         "give the grid another name to keep them apart"
     )
 

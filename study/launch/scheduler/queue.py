@@ -200,7 +200,7 @@ class WorkQueue:
                 return self._next_run(state)
         assert state.search is not None  # noqa: S101 (opened above)
         while (trial := state.search.ask()) is not None:
-            spec = trial_spec(state.cell.specs[0], trial.point, self._tune, self._facts.train_images, trial.repeat)
+            spec = trial_spec(state.cell.first, trial.point, self._tune, self._facts.train_images, trial.repeat)
             ended = self._run_logger.ended_trial(state, spec, trial)
             if ended is None:
                 return self._run_logger.begin_trial(state, spec, trial)

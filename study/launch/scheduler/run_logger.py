@@ -86,7 +86,7 @@ class RunLogger:
         """Store the grid's protocol, and the command if it has begun a run; other launchers' results count too."""
         done = [record for record in self._store.records() if record.kind == "run" and record.outcome in DONE]
         results = {record.key: record.tags.get(tag.PLANNED, record.key) for record in done}
-        protocol = Protocol.of(self._grid, self._facts.fingerprint, datetime.now(UTC), results)
+        protocol = Protocol.of(self._grid, self._facts.run_key, datetime.now(UTC), results)
         self._store.do(describe_experiment, self._store.client, self._store.experiment_id, protocol, made)
 
     def _made_tags(self) -> dict[str, str]:
@@ -102,12 +102,12 @@ class RunLogger:
 
     def was_done(self, spec: RunSpec) -> bool:
         """Whether a run was a result when this launcher last looked."""
-        probes = self._done.get(spec.run_key(self._facts.fingerprint))
+        probes = self._done.get(self._facts.run_key(spec))
         return probes is not None and has_all(probes, self._grid.probes_of(spec))
 
     def is_done(self, spec: RunSpec) -> bool:
         """Whether a run is a result now, including results of other launchers."""
-        key = spec.run_key(self._facts.fingerprint)
+        key = self._facts.run_key(spec)
         for record in reversed(self._store.records_of(key, "run")):
             self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
             self._note_result(record)
@@ -145,21 +145,23 @@ class RunLogger:
         return (outcome, objective) if known else None
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
-        return f"{state.cell.search_key}-{spec.run_key(self._facts.fingerprint)}"
+        return f"{state.cell.search_key}-{self._facts.run_key(spec)}"
 
     def run_lease(self, spec: RunSpec) -> str:
-        return f"run {spec.run_key(self._facts.fingerprint)}"
+        return f"run {self._facts.run_key(spec)}"
 
     # Begin runs, trials and searches.
 
     def begin_run(self, state: CellState, spec: RunSpec) -> Job:
         """Create a run in MLflow, or reopen an interrupted one."""
-        key = spec.run_key(self._facts.fingerprint)
-        planned = next(cell_spec for cell_spec in state.cell.specs if cell_spec.seed == spec.seed)
+        key = self._facts.run_key(spec)
+        planned = next(cell_spec for cell_spec in state.cell.specs if cell_spec.repeat == spec.repeat)
         tags = {tag.KIND: "run", tag.KEY: key, tag.LR_TUNED: str(planned.recipe.lr == "tune").lower()}
-        tags[tag.PLANNED] = planned.run_key(self._facts.fingerprint)
+        tags[tag.PLANNED] = self._facts.run_key(planned)
         tags |= probe_tags(self._grid.probes_of(spec))
-        name = f"{spec.run_name} ({state.cell.variant})" if state.cell.variant else spec.run_name
+        split = f" split {spec.dataset.split_seed}" if len(self._grid.splits) > 1 else ""
+        variant = f" ({state.cell.variant})" if state.cell.variant else ""
+        name = f"{spec.net}{split} seed {spec.seed}{variant}"
         run_id, logged = self._open(state, spec, name, tags)
         return Job("run", key, name, spec, state, state.cell.cost_of(spec), run_id, logged)
 
@@ -195,11 +197,11 @@ class RunLogger:
 
     def _describe_search(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the parameters and tags of a cell's search."""
-        spec = state.cell.specs[0]
+        spec = state.cell.first
         tags = {
             tag.KIND: "tuning",
             tag.KEY: state.cell.search_key,
-            tag.CELL: spec.cell_key(self._facts.fingerprint),
+            tag.CELL: state.cell.key,
             tag.VARIANT: state.cell.variant,
             tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
         }
@@ -235,7 +237,7 @@ class RunLogger:
             job.spec,
             Path(job.task, "checkpoint.pt") if self._apart else folder / "checkpoint.pt",
             every_seconds,
-            self._facts.fingerprint,
+            self._facts.fingerprint_of(job.spec),
             artifacts=self._store.place(job.run_id) if self._apart else None,
             keep=job.kind == "run",
             probes=self._grid.probes_of(job.spec) if job.kind == "run" else None,
@@ -345,9 +347,9 @@ class RunLogger:
 
     def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
         """Create a run with parameters, tags and files, or complete `begun`, which has only a name; return its id."""
-        fingerprint = self._facts.fingerprint
+        fingerprint = self._facts.fingerprint_of(spec)
         cell = state.cell
-        tags |= {tag.CELL: cell.specs[0].cell_key(fingerprint), tag.VARIANT: cell.variant, tag.NET: cell.name}
+        tags |= {tag.CELL: cell.key, tag.VARIANT: cell.variant, tag.NET: cell.name}
         tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags()}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}

@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from study.errors import StudyError
 from study.events import Event
@@ -89,7 +90,8 @@ class WorkerLoop:
             torch.cuda.set_device(self._device)
         self._stepper = Stepper(self._device)
         self._runs: dict[str, Iterator[Event | Step]] = {}
-        self._loaded: tuple[DatasetSpec, Dataset] | None = None
+        self._datasets: WeakValueDictionary[DatasetSpec, Dataset] = WeakValueDictionary()  # of runs under way
+        self._last: Dataset | None = None
 
     def serve(self) -> None:
         """Do tasks until the launcher closes the connection or this process is asked to end."""
@@ -164,10 +166,12 @@ class WorkerLoop:
         from study.data import load_dataset, place
 
         spec = task.spec.dataset
-        if self._loaded is None or self._loaded[0] != spec:
-            self._loaded = None  # never hold two in memory
+        loaded = self._datasets.get(spec)
+        if loaded is None:
+            self._last = None  # never hold one in memory that no run uses
             dataset = load_dataset(spec, progress=lambda *_: self._launcher.poll(wait=False))
             if isinstance(task, RunTask) and task.fingerprint not in ("", dataset.fingerprint):
                 raise StudyError(f"the images on {socket.gethostname()} are not those that this study began with")
-            self._loaded = (spec, place(dataset, str(self._device)))
-        return self._loaded[1]
+            self._datasets[spec] = loaded = place(dataset, str(self._device))
+        self._last = loaded
+        return loaded

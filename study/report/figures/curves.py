@@ -27,7 +27,7 @@ from study.report.figures.labels import label_ends, require_single_variant
 from study.report.figures.style import Style, axes_or_new, depth_colours, key_below, pale, panel_width
 from study.report.metrics import axis
 from study.report.text import seeds_words
-from study.verdict.selection import architectures, counted, depths
+from study.verdict.selection import architectures, counted, depths, several_splits
 
 SPLITS = {"train": "train_error", "test": "test_error"}
 PAPER_TOP = 20.0
@@ -300,18 +300,18 @@ def curve_drawings(
     data = curve_data(curves, runs, colours, style) if len(curves) else None
     if data is None or data.study.empty:
         return
-    two = ends(data)
+    two, unit = ends(data), "run" if several_splits(counted(runs)) else "seed"
     if two is not None:
-        yield _drawing("degradation", f"The shallowest and the deepest {two.panels[0]} net", two)
+        yield _drawing("degradation", f"The shallowest and the deepest {two.panels[0]} net", two, unit)
     others, deep = split_very_deep(data)
     apart = sorted(set(depths(deep.study)) - set(depths(others.study))) if deep is not None else []
-    yield _drawing("curves", "Training and test error of all nets", others, apart)
+    yield _drawing("curves", "Training and test error of all nets", others, unit, apart)
     if deep is not None:
-        yield _drawing("very-deep", "The very deep nets", deep)
+        yield _drawing("very-deep", "The very deep nets", deep, unit)
 
 
-def _drawing(name: str, title: str, data: CurveData, apart: Collection[int] = ()) -> Drawing:
-    """Return a figure of some lines; nets of the depths `apart` have a figure of their own."""
+def _drawing(name: str, title: str, data: CurveData, unit: str, apart: Collection[int] = ()) -> Drawing:
+    """Return a figure of some lines, means over a `unit`; nets of the depths `apart` have a figure of their own."""
     two, counts = name == "degradation", set(data.ends.loc[data.ends["ended"], "seeds"])
     texts = write_texts(
         "curves",
@@ -320,7 +320,8 @@ def _drawing(name: str, title: str, data: CurveData, apart: Collection[int] = ()
         two=two,
         drawn=depths(data.study),
         apart=[str(depth) for depth in apart],
-        seeds=seeds_words(counts) if counts else "No run has ended yet",
+        seeds=seeds_words(counts, unit=unit) if counts else "No run has ended yet",
+        unit=unit,
         bands=bool(counts - {1}),
         paper_top=PAPER_TOP,
     )

@@ -37,7 +37,7 @@ from study.report.figures.style import (
 from study.report.metrics import axis
 from study.report.text import seeds_words
 from study.statistics.interval import Interval, mean_percent
-from study.verdict.selection import counted, depths, resolution
+from study.verdict.selection import counted, depths, resolution, several_splits, units
 
 ERRORS = ("final_train_error", "final_test_error")
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
@@ -152,7 +152,8 @@ def depth_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = depth_data(runs)
     if data.seeds.empty:
         return None
-    texts = write_texts("depth", data=data, seeds=seeds_words(data.seeds["seeds"]))
+    unit = "split" if several_splits(counted(runs)) else "seed"
+    texts = write_texts("depth", data=data, seeds=seeds_words(data.seeds["seeds"], unit=unit), unit=unit)
     draw, columns = partial(draw_metrics, partial(draw_depth, data), data.metrics), len(data.metrics)
     return Drawing("depth", texts, draw, data.seeds, columns, 2.8, panel_width(columns))
 
@@ -166,7 +167,7 @@ def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
         [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
     )
     metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
-    texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)))
+    texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)), units=units(pd.concat([a, b])))
     draw = partial(_draw_two_studies, studies, names, metrics)
     return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))
 

@@ -17,7 +17,7 @@ from study.report.figures.style import ARCHITECTURE_MARKERS, key_below, panel_wi
 from study.report.metrics import axis
 from study.report.text import seeds_words
 from study.verdict.length import have_rates_of_once, of_all_lengths
-from study.verdict.selection import architectures, depths, of_variant, resolution
+from study.verdict.selection import architectures, depths, of_variant, resolution, several_splits
 
 METRIC = "final_train_error"
 COLUMNS = ["architecture", "depth", "iterations", "error", "mean", "sd", "low", "high", "seeds"]
@@ -54,10 +54,12 @@ def length_drawing(runs: pd.DataFrame, variant: str, colours: Mapping[int, str])
         return None
     budgets = (name for name in counted["variant"].unique() if have_rates_of_once(of_variant(counted, name), name))
     linear = linear_part(resolution(counted, METRIC))
+    unit = "split" if several_splits(counted) else "seed"
     texts = write_texts(
         "length",
         nets=frame.drop_duplicates(["architecture", "depth", "iterations"]),
-        seeds=seeds_words(frame["seeds"]),
+        seeds=seeds_words(frame["seeds"], unit=unit),
+        unit=unit,
         several=(frame["seeds"] > 1).any(),
         rates_of_once=any(budgets),
         left_out=len(frame) < len(counted),

@@ -18,7 +18,7 @@ from study.report.figures.labels import require_single_variant
 from study.report.figures.style import SIZE, axes_or_new
 from study.report.metrics import axis
 from study.report.text import span
-from study.verdict.selection import architectures, counted, depths, values
+from study.verdict.selection import architectures, counted, depths, several_splits, values
 
 Array = NDArray[np.float64]
 Estimate = Callable[[Array, Array], float]
@@ -154,7 +154,9 @@ def probability_drawing(runs: pd.DataFrame) -> Drawing | None:
     data = probability_data(runs)
     if data.empty:
         return None
-    texts = write_texts("probability", pairs=data, seeds=span({*data["seeds_deeper"], *data["seeds_shallower"]}))
+    seeds = span({*data["seeds_deeper"], *data["seeds_shallower"]})
+    unit = "split" if several_splits(counted(runs)) else "seed"
+    texts = write_texts("probability", pairs=data, seeds=seeds, unit=unit)
     width, height = shape(data)
     draw, panels = partial(draw_matrices, data), data["architecture"].nunique()
     return Drawing("probability", texts, draw, data, panels, height, width, {"sharey": True})

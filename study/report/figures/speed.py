@@ -47,7 +47,7 @@ def speed_data(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _finished(runs: pd.DataFrame) -> pd.DataFrame:
     runs = counted(runs)
-    return runs[runs["outcome"] == "finished"]
+    return runs[runs["outcome"] == "finished"].drop(columns="split_seed", errors="ignore")  # each run is a mark
 
 
 def _median(seeds: NDArray[np.float64]) -> Interval:

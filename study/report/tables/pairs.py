@@ -25,6 +25,7 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
     numbers = pd.DataFrame([_row(pair) for pair in pairs], columns=PAIR_COLUMNS)
     numbers["needed"] = numbers["needed"].astype("Int64")
     bounds = ("estimate", "low", "high")
+    units = "Splits" if any(pair.difference.unit != "seed" for pair in pairs) else "Seeds"
     columns = [
         *variant_column(numbers),
         Column("Final error", "metric", FINAL_ERRORS.__getitem__),
@@ -37,14 +38,14 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
         Column("p of worse", "p_worse", p_or_dash),
         Column("p (permutation)", "permutation_p", p_or_dash),
         Column("P(deeper worse)", [f"probability_{part}" for part in bounds], _probability),
-        Column("Seeds", ("n_deep", "n_shallow"), "{}, {}".format),
-        Column("Seeds to settle", "needed", _needed),
+        Column(units, ("n_deep", "n_shallow"), "{}, {}".format),
+        Column(f"{units} to settle", "needed", _needed),
     ]
     caption = (
         "Deeper against shallower nets: difference of means; Welch's 95% interval, on which the verdict rests, and a "
         "bootstrap interval, too narrow for few seeds; two-sided p of Welch's test, after Holm within architecture and "
-        "error, and of a permutation test; probability that a deeper run is worse; seeds a net that would settle an "
-        "undecided pair."
+        "error, and of a permutation test; probability that a deeper run is worse; "
+        f"{units.lower()} a net that would settle an undecided pair."
     )
     return Table.of("pairs", caption, numbers, columns)
 

@@ -3,7 +3,6 @@
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS, axis
@@ -18,8 +17,6 @@ OPTIONS = ("none", "A", "B", "C")
 VIEWS = {"center": "centre", "ten-crop": "ten crops", "multi-scale": "five scales"}
 """What a test error is of, as tables say it."""
 SIGNS = {"above": ">", "below": "<"}
-LAST = "Mean ± standard deviation over seeds (number of seeds) of the error after the last iteration"
-"""How captions begin that tell errors."""
 COMPARED = (
     "The paper's figures are those of He et al. 2015 (arXiv 1512.03385). Differences are ours minus the paper's, with "
     "a 95% t interval from the spread of our seeds alone, as most of the paper's figures are of one run."
@@ -105,9 +102,14 @@ def cell_of(variant: str, runs: pd.DataFrame, split: Split) -> Cell:
     first = runs.iloc[0]
     data = dataset_of(first)
     figure = load_paper().find(data, str(first["net"]), shortcut_of(first), split, measure) if data else None
-    values = runs[column].to_numpy(dtype=np.float64)
-    best = float(np.nanmin(values)) if np.isfinite(values).any() else math.nan
-    return Cell(variant, runs, column, mean_percent(values), best, measure, figure)
+    best = float(runs[column].min())
+    return Cell(variant, runs, column, mean_percent(c.unit_means(runs, column)), best, measure, figure)
+
+
+def _last(runs: pd.DataFrame) -> str:
+    """Return how captions begin that tell errors."""
+    units = c.units(c.counted(runs))
+    return f"Mean ± standard deviation over {units} (number of {units}) of the error after the last iteration"
 
 
 def two_decimals(mean: float, sd: float, n: int) -> str:
@@ -130,7 +132,7 @@ def _mean_column(heading: str, name: str) -> Column:
     return Column(heading, [f"{name}_{part}" for part in ("estimate", "sd", "n")], two_decimals)
 
 
-def _mean_numbers(name: str, mean: Interval) -> dict[str, float]:
+def _mean_numbers(name: str, mean: Interval) -> dict[str, float | str]:
     return {f"{name}_{part}": value for part, value in mean.record().items()}
 
 
@@ -138,8 +140,8 @@ def errors_table(runs: pd.DataFrame) -> Table:
     """Return test errors by net in the form of Table 6, with the paper's where data set and net are its own."""
     cells = cells_of(runs, "test")
     text = (
-        f"Test error by net, as in Table 6 of the paper. {LAST}, on the test images, and the seed with the least "
-        "error, which nothing is compared with. "
+        f"Test error by net, as in Table 6 of the paper. {_last(runs)}, on the test images, and the seed with the "
+        "least error, which nothing is compared with. "
     )
     centre = {cell.measure for cell in cells} == {"center"}
     text += "The net sees one view of each image, its centre." if centre else AVERAGED
@@ -150,9 +152,9 @@ def training_errors_table(runs: pd.DataFrame) -> Table:
     """Return final training errors beside the ends of Figure 6's curves; no row where the study has no such net."""
     cells = cells_of(runs, "train")
     text = (
-        f"Training error by net, beside the ends of the curves in Figure 6 of the paper. {LAST}, on the whole training "
-        "split, clean images, evaluation mode. The paper doesn't say how it measures training error: its curves look "
-        "like a noisy part of the training images."
+        f"Training error by net, beside the ends of the curves in Figure 6 of the paper. {_last(runs)}, on the whole "
+        "training split, clean images, evaluation mode. The paper doesn't say how it measures training error: its "
+        "curves look like a noisy part of the training images."
     )
     cells = cells if any(cell.figure for cell in cells) else []
     return _errors_table("training-errors", "final_train_error", text, cells)
@@ -239,9 +241,9 @@ def differences_table(runs: pd.DataFrame) -> Table:
             Column("Paper: difference", "paper_residual_minus_plain", lambda d: signed(d, math.nan, math.nan)),
         ]
     text = (
-        f"Plain against residual nets by depth, as in Table 2 of the paper. {LAST}, with the difference of the means "
-        "in points and its 95% interval (Welch's). Training error is of the whole training split, clean images, in "
-        "evaluation mode."
+        f"Plain against residual nets by depth, as in Table 2 of the paper. {_last(runs)}, with the difference of the "
+        "means in points and its 95% interval (Welch's). Training error is of the whole training split, clean "
+        "images, in evaluation mode."
     )
     if compared:
         text += " The paper's figures are those of He et al. 2015 (arXiv 1512.03385)."
@@ -254,7 +256,8 @@ def _difference_numbers(pair: list[Cell], split: Split) -> dict[str, Any]:
     """Return the row of the CSV file on a plain and a residual net."""
     plain, residual = pair
     resolution = c.resolution(pd.concat([plain.runs, residual.runs]), plain.column)
-    ours = difference_in_percent(residual.runs[residual.column].dropna(), plain.runs[plain.column].dropna(), resolution)
+    a, b = (c.unit_means(net.runs, net.column) for net in (residual, plain))
+    ours = difference_in_percent(a, b, resolution)
     row: dict[str, Any] = {"error": f"final_{split}_error", "views": residual.measure if split == "test" else ""}
     row |= _mean_numbers("plain", plain.mean) | _mean_numbers("residual", residual.mean)
     for part in (*BOUNDS, "p"):
@@ -309,7 +312,7 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
         *(BESIDE if compared else ()),
     ]
     text = (
-        f"Options of the shortcut, as in Table 3 of the paper. {LAST}. A (section 3.3 of the paper) pads with "
+        f"Options of the shortcut, as in Table 3 of the paper. {_last(runs)}. A (section 3.3 of the paper) pads with "
         "zeros and has no parameters, B projects where the size changes, C projects everywhere; none is a plain net."
     )
     if compared:

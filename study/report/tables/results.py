@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from study.report.metrics import FINAL_ERRORS, axis
 from study.report.tables.writer import NOTHING, Column, Table, count, number, or_nothing, variant_column
 from study.statistics.interval import mean_interval
+from study.statistics.variance_components import variance_components
 from study.verdict import selection as c
 from study.verdict.findings import failed
 from study.verdict.rule import FAILURE_MARGIN
@@ -39,7 +40,7 @@ def results_table(runs: pd.DataFrame) -> pd.DataFrame:
             "failed": cell["failed"].sum(),
         }
         for metric in ERRORS:
-            mean = mean_interval(cell[metric].to_numpy(dtype=np.float64))
+            mean = mean_interval(c.unit_means(cell, metric))
             mean = mean.within(-100 if metric == "generalisation_gap" else 0, 100)
             row |= {
                 f"{metric}_{part}": value for part, value in (mean.record() | {"median": cell[metric].median()}).items()
@@ -77,13 +78,47 @@ def results(runs: pd.DataFrame) -> Table:
         *(Column(axis(metric), [f"{metric}_{part}" for part in ("estimate", "sd", "n")], spread) for metric in ERRORS),
         *(MEDIANS if some else ()),
     ]
-    caption = "Mean ± standard deviation over seeds of the errors after the last iteration (number of seeds)."
+    units = c.units(c.counted(runs))
+    caption = f"Mean ± standard deviation over {units} of the errors after the last iteration (number of {units})."
+    caption += " A split's value is the mean of its seeds." if "splits" in units else ""
     if some:
         caption += (
             " Where some seeds of a net failed (diverged, or ended within "
             f"{FAILURE_MARGIN:g} points of guessing) and others didn't, a mean is of neither: then also the medians."
         )
     return Table.of("results", caption, numbers, columns)
+
+
+def splits_table(runs: pd.DataFrame) -> Table:
+    """Return how far errors spread between splits and between seeds of a split, of nets with two splits of two seeds.
+
+    Errors of a net's run are those of its split and of its seed: one-way random effects.
+    """
+    rows = []
+    for _, cell in c.counted(runs).groupby(NETS, sort=False):
+        groups = [split for _, split in cell.groupby("split_seed")] if c.several_splits(cell) else []
+        if sum(len(split) > 1 for split in groups) < 2:
+            continue
+        row: dict[str, Any] = {key: cell[key].iloc[0] for key in ("variant", "net", "architecture", "depth")}
+        row |= {"splits": len(groups), "runs": len(cell)}
+        for metric in ERRORS[:2]:
+            parts = variance_components([split[metric] for split in groups])
+            row |= {f"{metric}_{part}": value for part, value in parts._asdict().items()}
+        rows.append(row)
+    numbers = pd.DataFrame(rows)
+    columns = [Column("Net", "net"), Column("Splits", "splits"), Column("Runs", "runs")]
+    for metric in ERRORS[:2]:
+        name = FINAL_ERRORS[metric].capitalize()
+        columns += [
+            Column(f"{name} error: splits (points)", f"{metric}_between", number(".2f")),
+            Column(f"{name} error: seeds (points)", f"{metric}_within", number(".2f")),
+            Column(f"{name} error: share of splits", f"{metric}_share", number(".0%")),
+        ]
+    caption = (
+        "Standard deviation between splits of the images and between seeds of a split, and the part of a run's "
+        "variance that splits make: one-way random effects by the method of moments, below zero set to zero."
+    )
+    return Table.of("splits", caption, numbers, [*(variant_column(numbers) if rows else []), *columns])
 
 
 def spread(mean: float, sd: float, n: int) -> str:

@@ -130,7 +130,7 @@ def _arm(variant: str, runs: pd.DataFrame, plain: pd.DataFrame, growths: "pd.Ser
         deep_errors=high,
         diverged=int((ends["outcome"] == "diverged").sum()),
         rates=tuple(sorted({float(f"{lr:.3g}") for lr in ends["lr"].dropna()})),
-        rise=excess(high, low if several else [], resolution),
+        rise=excess(high, low if several else [], resolution)._replace(unit=c.unit(runs)),
         plain_rise=excess(plain_high, plain_low if several else [], resolution),
         # Of a rise from the same net, the shallow net's error falls out.
         removed=beside_plain if borrowed else difference_in_differences(plain_high, plain_low, high, low, resolution),

@@ -52,6 +52,7 @@ def construction_chapter(evidence: Evidence) -> Findings | None:
     first = [pair for _, pair in sorted({(pair.shallow, pair.deep): pair for pair in reversed(pairs)}.items())]
     deepest = max(pair.deep for pair in pairs)
     best = min((pair for pair in pairs if pair.deep == deepest), key=lambda pair: float(pair.errors.mean()))
+    more = excess(best.trained, best.errors, c.resolution(evidence.runs, METRIC))
     facts = {
         "pairs": first,
         "made": {
@@ -59,7 +60,7 @@ def construction_chapter(evidence: Evidence) -> Findings | None:
         },
         "named": len(first) <= MOST_NAMES,
         "best": best,
-        "more": excess(best.trained, best.errors, c.resolution(evidence.runs, METRIC)) if len(best.trained) else None,
+        "more": more._replace(unit=c.unit(evidence.runs)) if len(best.trained) else None,
         "smallest": evidence.smallest_effect,
         "logits": difference,
         "source": SOURCE,

@@ -92,8 +92,8 @@ def test_probes_cost_what_their_work_does() -> None:
 def test_a_construction_costs_the_training_of_what_is_built() -> None:
     one = grid(more="probes: {measure: [construction], rates: [1.0], noise: [0.0], continuation: 1}")
     costs = {str(plan.specs[0].net): plan.probe_costs for plan in timed(one)}
-    assert costs["plain-8"][0] > 20 * SPEED.step * (1 + 11 / 5)  # itself, and plain-14: 11 whole layers to 5
-    assert costs["resnet-14"][0] == 0  # nothing is built of it
+    assert costs["plain-8"][0, 0] > 20 * SPEED.step * (1 + 11 / 5)  # itself, and plain-14: 11 whole layers to 5
+    assert costs["resnet-14"][0, 0] == 0  # nothing is built of it
 
 
 def test_searches_cost_what_their_trials_do() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -155,3 +156,32 @@ def test_more_trials_are_the_same_search_other_bounds_are_not() -> None:
         assert search_key(spec, g.tune.model_copy(update=change), "f") != key, change
     assert search_key(g.runs()[1], g.tune, "f") == key  # another seed, the same cell
     assert search_key(g.runs()[-1], g.tune, "f") != key
+
+
+SPLITS = replace(FACTS, fingerprints={0: "f", 1: "g", 2: "h"})
+
+
+def test_a_cell_holds_all_splits_and_its_search_is_on_the_first() -> None:
+    tuned = "{epochs: 10, lr: tune}"
+    alone, several = (make_cells(parsed, SPLITS) for parsed in (grid(tuned), grid(tuned, "  split_seed: [2, 0, 1]\n")))
+    assert [cell.name for cell in several] == [cell.name for cell in alone]
+    assert {cell.variant for cell in several} == {""}
+    assert [spec.repeat for spec in several[0].specs] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    assert [(cell.key, cell.search_key, cell.first) for cell in several] == [
+        (cell.key, cell.search_key, cell.first) for cell in alone
+    ]
+    some = grid(tuned, "  split_seed: [0, 1]\nexclude: [{split_seed: 0, depth: 8}]\n")
+    first = make_cells(some, SPLITS)[0]
+    assert {spec.dataset.split_seed for spec in first.specs} == {1}
+    assert first.first.dataset.split_seed == 0
+    assert first.search_key == alone[0].search_key
+
+
+def test_a_run_is_done_on_its_own_split_alone() -> None:
+    parsed = grid(rest="  split_seed: [0, 1]\n")
+    spec = next(spec for spec in parsed.runs() if spec.repeat == (1, 0))
+    assert SPLITS.run_key(spec) == spec.run_key("g")
+    assert not any(plan.done for plan in plan_cells(parsed, SPLITS, [record("run", spec.run_key("f"), "finished")]))
+    plan = plan_cells(parsed, SPLITS, [record("run", spec.run_key("g"), "finished")])[0]
+    assert len(plan.done) == 1
+    assert [left.repeat for left, _ in plan.left] == [(0, 0), (0, 1), (1, 1)]

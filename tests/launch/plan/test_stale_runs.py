@@ -38,14 +38,14 @@ def plan(*made: tuple[str, dict[str, str]]) -> tuple[list[Cell], list[StoredRun]
 
 
 def test_runs_made_as_now_are_not_told() -> None:
-    assert stale_run_warnings(*plan(("finished", {}), ("diverged", {}), ("interrupted", {})), "f") == []
-    assert stale_run_warnings(*plan(), "f") == []
+    assert stale_run_warnings(*plan(("finished", {}), ("diverged", {}), ("interrupted", {})), ["f"]) == []
+    assert stale_run_warnings(*plan(), ["f"]) == []
 
 
 def test_other_code_and_another_pytorch_are_one_line() -> None:
     both = {tag.CODE: "aaa", tag.TORCH: "2.0"}
     found = plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), ("finished", both), ("interrupted", {}))
-    assert stale_run_warnings(*found, "f") == [
+    assert stale_run_warnings(*found, ["f"]) == [
         f"warning: 2 of 4 runs were made by other code (aaa; now {code()}) or with another PyTorch (2.0; now "
         f"{torch.__version__}): 2 stand as they are; give the grid another name to make all again"
     ]
@@ -53,19 +53,19 @@ def test_other_code_and_another_pytorch_are_one_line() -> None:
 
 def test_runs_that_were_cut_off_are_told_apart() -> None:
     cut = ("interrupted", {tag.CODE: "bbb"})
-    (line,) = stale_run_warnings(*plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), cut, cut), "f")
+    (line,) = stale_run_warnings(*plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), cut, cut), ["f"])
     assert f"3 of 4 runs were made by other code (aaa / bbb; now {code()})" in line
     assert ": 1 stands as it is and 2 cut off go on where they stopped;" in line
-    (line,) = stale_run_warnings(*plan(cut), "f")
+    (line,) = stale_run_warnings(*plan(cut), ["f"])
     assert "1 of 1 runs was made" in line
     assert ": 1 cut off goes on where it stopped;" in line
 
 
 def test_a_run_that_already_went_on_by_other_code_counts_and_many_values_are_few() -> None:
-    (line,) = stale_run_warnings(*plan(("finished", {tag.CODE: f"aaa, {code()}"})), "f")
+    (line,) = stale_run_warnings(*plan(("finished", {tag.CODE: f"aaa, {code()}"})), ["f"])
     assert f"(aaa, {code()}; now {code()})" in line
     several = [("finished", {tag.CODE: str(i) * 3}) for i in range(4)]
-    (line,) = stale_run_warnings(*plan(*several), "f")
+    (line,) = stale_run_warnings(*plan(*several), ["f"])
     assert "(000 / 111 / 222 and 1 more; now" in line
 
 
@@ -74,11 +74,11 @@ def test_runs_of_other_data_are_counted() -> None:
     other = [stored_run(f"r{i}", "run", f"k{i}", "finished", "FINISHED", NOW | {tag.DATA: "e"}) for i in range(2)]
     trial = stored_run("t", "trial", "k", "finished", "FINISHED", NOW | {tag.DATA: "e"})
     cut = stored_run("c", "run", "k", "interrupted", "KILLED", NOW | {tag.DATA: "e"})
-    assert stale_run_warnings(cells, [*other, trial, cut], "f") == [
+    assert stale_run_warnings(cells, [*other, trial, cut], ["f"]) == [
         "warning: 2 runs of this study are of other data (e; now f) and do not count as done; "
         "give the grid another name to keep them apart"
     ]
-    (line,) = stale_run_warnings(cells, other[:1], "f")
+    (line,) = stale_run_warnings(cells, other[:1], ["f"])
     assert "1 run of this study is of other data (e; now f) and does not count" in line
 
 
@@ -139,3 +139,10 @@ def test_one_pixel_of_one_image_makes_other_runs(finished: Path) -> None:
     assert len(after) == 4
     assert after["run_key"].is_unique
     assert after["fingerprint"].nunique() == 2
+
+
+def test_other_splits_of_the_grid_are_no_other_data() -> None:
+    cells, records = plan(("finished", {tag.DATA: "f"}), ("finished", {tag.DATA: "g"}))
+    assert stale_run_warnings(cells, records, ["f", "g"]) == []
+    (line,) = stale_run_warnings(cells, records, ["f", "h"])
+    assert line.startswith("warning: 1 run of this study is of other data (g; now f / h) ")

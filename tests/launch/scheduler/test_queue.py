@@ -38,7 +38,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
         assert theirs.acquire(run_logger.run_lease(spec))
     queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, lambda *_: None, ours, run_logger)  # type: ignore[arg-type, return-value]
     jobs = [queue.next_job() for _ in range(21)]
-    assert sorted(job.spec.run_name for job in jobs if job) == sorted(spec.run_name for spec in GRID.runs()[19:])
+    assert sorted(job.key for job in jobs if job) == sorted(map(FACTS.run_key, GRID.runs()[19:]))
     assert len(asked) == 22  # the first of theirs, and ours
     assert queue.next_job() is None
     assert queue.unfinished()
