@@ -99,12 +99,12 @@ def complete_study(snapshot: Snapshot) -> Study:
 def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """Return the runs of a study, a row each, without trials; runs that can't be read are left out with a warning.
 
-    Columns: run_id, run_key, planned_key (before its rate was searched), name, outcome and status, architecture, depth
-    (int), net, variant, split_seed and seed (int), lr (float), lr_tuned (bool), the final errors and losses (NaN where
-    a run hasn't ended), seconds, images_per_second, step (the last logged), total_iterations, train_images,
-    test_images, skipped_images, classes, parameters, multiply_adds (int), start_time, device, precision (that it was
-    trained in), probes (that were made, by name), commit, code (digest of what decides results) and torch (both of each
-    attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
+    Columns: run_id, run_key, planned_key (before its rate was searched), name (without its variant), outcome and
+    status, architecture, depth (int), net, variant, split_seed and seed (int), lr (float), lr_tuned (bool), the final
+    errors and losses (NaN where a run hasn't ended), seconds, images_per_second, step (the last logged),
+    total_iterations, train_images, test_images, skipped_images, classes, parameters, multiply_adds (int), start_time,
+    device, precision (that it was trained in), probes (that were made, by name), commit, code (digest of what decides
+    results) and torch (both of each attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
 
     Raises:
         StudyError: no such experiment.
@@ -229,11 +229,12 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
     """Turn a run into a row; its recipe's fields stay text."""
     tags, params, metrics = run.tags, run.params, run.metrics
     row: dict[str, Any] = dict(params)
+    variant = tags.get(tag.VARIANT, "")
     row |= {
         "run_id": run.run_id,
         "run_key": run.key,
         "planned_key": tags.get(tag.PLANNED, run.key),
-        "name": run.name,
+        "name": run.name.removesuffix(f" ({variant})"),
         "outcome": run.outcome,
         "status": run.status,
         "reason": tags.get(tag.REASON, ""),
