@@ -151,11 +151,11 @@ def predict(
     """Predict unlabelled images with a finished run, in Kaggle's format: id,label."""
     import torch
 
-    from study.cli.status import newest_study
     from study.config import RunSpec
     from study.data import BadFilesError
     from study.inference import load_predictor, predict_files, submission, write_csv
     from study.track.checkpoint import fetch_checkpoint
+    from study.track.find import newest_study
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())

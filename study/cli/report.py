@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from study.cli.console import print_verdicts, warn
-from study.cli.status import newest_study
 from study.errors import StudyError, without_passwords
 from study.retry import transient_disk_error
 from study.terminal import say
+from study.track.find import newest_study
 
 if TYPE_CHECKING:
     from study.report import Joined

@@ -7,12 +7,10 @@ import typer
 
 from study.cli.console import print_table, print_verdicts, warn
 from study.config.protocol import unused_changes
-from study.errors import StudyError
 from study.terminal import say
 from study.track import tags as tag
-from study.track.find import list_studies
+from study.track.find import newest_study
 from study.track.snapshot import Snapshot, take_snapshot
-from study.track.uri import tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,18 +26,6 @@ def status(
     counts = [f"{number} {what}" for what, number in outcomes(snapshot).items() if number]
     say(f"{snapshot.name}: {', '.join(counts) or 'no run yet'}")
     print_results(snapshot)
-
-
-def newest_study() -> str:
-    """Return the study with the latest run.
-
-    Raises:
-        StudyError: there is none.
-    """
-    names = list_studies()
-    if not names:
-        raise StudyError(f"no study at {tracking_uri()} yet; `study run --grid digits` makes one in minutes")
-    return names[0]
 
 
 def outcomes(snapshot: Snapshot) -> dict[str, int]:

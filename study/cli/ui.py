@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from study.cli.status import newest_study
 from study.errors import StudyError
 from study.terminal import say
-from study.track.find import find_experiment
+from study.track.find import find_experiment, newest_study
 from study.track.uri import tracking_uri
 
 
