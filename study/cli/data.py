@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from study.cli.console import loading, print_table, writing
-from study.cli.options import DataOptions, spread
+from study.cli.options import DataOptions, experiment_option, spread
 from study.errors import StudyError
 from study.spreadsheet import plain_cell, write_frame
 from study.terminal import say
@@ -138,7 +138,7 @@ def predict(
     images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="The study of a run given by name; default the newest.")
+        str | None, experiment_option(help="The study of a run given by name; default the newest.")
     ] = None,
     views: Annotated[
         Literal["center", "ten-crop", "multi-scale"], typer.Option(help="Views of each image that are averaged.")

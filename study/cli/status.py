@@ -3,9 +3,8 @@
 import statistics
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from study.cli.console import print_table, print_verdicts, warn
+from study.cli.options import experiment_option
 from study.config.protocol import unused_changes
 from study.terminal import say
 from study.track import tags as tag
@@ -19,7 +18,7 @@ HEADINGS = ("net", "learning rate", "training error (%)", "test error (%)", "see
 
 
 def status(
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+    experiment: Annotated[str | None, experiment_option(help="The study; default the newest.")] = None,
 ) -> None:
     """Print the results of a study so far, and its verdict."""
     snapshot = take_snapshot(experiment or newest_study())
