@@ -33,7 +33,7 @@ def abstract(runs: pd.DataFrame) -> tuple[str, ...]:
         studies=any("study" in variant for variant in variants),
         datasets=_names(counted, "dataset"),
         lengths=_numbers(counted, "total_iterations"),
-        days=sorted({f"{moment:%Y-%m-%d}" for moment in counted["start_time"].dropna()}),
+        days=_days(counted["start_time"].dropna()),
         errors={name: ends for metric, name in ERRORS.items() if (ends := _ends(counted, metric))},
     )
 
@@ -97,6 +97,12 @@ def _numbers(counted: pd.DataFrame, column: str) -> list[int]:
     """Return the least and the greatest number of a column; one where they are equal, none where it isn't known."""
     known = counted[column].dropna() if column in counted else pd.Series(dtype=float)
     return sorted({int(known.min()), int(known.max())}) if len(known) else []
+
+
+def _days(moments: pd.Series) -> list[str]:
+    """Return the first and the last day; one where they are the same."""
+    days = (moments.min(), moments.max()) if len(moments) else ()
+    return list(dict.fromkeys(f"{moment.day} {moment:%B %Y}" for moment in days))
 
 
 def _ends(counted: pd.DataFrame, metric: str) -> list[str]:

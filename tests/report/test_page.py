@@ -166,7 +166,7 @@ def test_the_abstract_says_what_was_trained(two):
     first = Page(two).text.split("undo it? ")[1]
     assert first.startswith(
         "Plain and residual nets of 8 and 20 layers, 2 to 3 seeds each, in 2 variants, were trained on digits for 220 "
-        "iterations on 2026-01-01. Final training error goes from "
+        "iterations on 1 January 2026. Final training error goes from "
     )
     assert re.search(r"Data: digits, 1,293 training images, 360 test images, 10 classes\. Learning rate: The", first)
 
