@@ -130,7 +130,7 @@ def phases(out: Path) -> None:
     """Write the report of the newest study as the command does, and print the seconds of each phase."""
     start = time.perf_counter()
     import study.cli.report as commands
-    from study.cli.status import newest_study
+    from study.track.find import newest_study
 
     modules = {name: importlib.import_module(name.rpartition(".")[0]) for name in PHASES}
     spent = {"import": time.perf_counter() - start}

@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "inference": BOTTOM | {"nets", "data", "train"},
     "launch": BOTTOM | {"train", "tune", "track", "data", "nets", "probe"},
 }
+ARROWS["python"] = BOTTOM | {"launch", "report", "track", "verdict"}
 ARROWS["cli"] = set(ARROWS)  # the only part that may call everything
 # The same within `launch`, between its sub-packages and modules.
 LAUNCH: dict[str, set[str]] = {

@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
@@ -40,8 +41,20 @@ app = typer.Typer(
 )
 app.add_typer(grids_app, name="grids")
 app.add_typer(data_app, name="data")
-for command in (run, init, tune, report, ui, status, compare, judge, nets, predict):
-    app.command()(command)
+EXAMPLES: dict[Callable[..., None], str] = {
+    run: "study run --grid digits --set grid.depth=8,20 --set recipe.epochs=8",
+    init: "study init photographs --minutes 30",
+    tune: "study tune --grid cifar10-quick --workers 2",
+    report: "study report --experiment digits --style paper --open",
+    ui: "study ui --experiment digits",
+    status: "study status --experiment digits",
+    compare: "study compare digits digits-raw",
+    judge: "study judge runs.csv --classes 10",
+    nets: "study nets plain-20 resnet-56",
+    predict: "study predict --run 'resnet-20 seed 0' --images test1.zip --out submission.csv",
+}
+for command, example in EXAMPLES.items():
+    app.command(epilog=f"Example: {example}")(command)
 
 
 @app.callback(invoke_without_command=True)

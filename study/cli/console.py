@@ -1,10 +1,13 @@
 """What commands print: tables, progress, and one clear line where a file can't be written."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -71,3 +74,9 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StudyError(f"can't write in {folder}: {error.strerror or error}") from None
+
+
+def open_in_browser(address: str) -> None:
+    """Open an address in a browser, if one can open a window here, and not in this terminal."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        typer.launch(address)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from study.cli.console import loading, print_table, writing
-from study.cli.options import DataOptions, spread
+from study.cli.options import DataOptions, experiment_option, spread
 from study.errors import StudyError
 from study.spreadsheet import plain_cell, write_frame
 from study.terminal import say
@@ -138,7 +138,7 @@ def predict(
     images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="The study of a run given by name; default the newest.")
+        str | None, experiment_option(help="The study of a run given by name; default the newest.")
     ] = None,
     views: Annotated[
         Literal["center", "ten-crop", "multi-scale"], typer.Option(help="Views of each image that are averaged.")
@@ -151,11 +151,11 @@ def predict(
     """Predict unlabelled images with a finished run, in Kaggle's format: id,label."""
     import torch
 
-    from study.cli.status import newest_study
     from study.config import RunSpec
     from study.data import BadFilesError
     from study.inference import load_predictor, predict_files, submission, write_csv
     from study.track.checkpoint import fetch_checkpoint
+    from study.track.find import newest_study
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())

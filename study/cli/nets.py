@@ -64,3 +64,11 @@ def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a fil
     from study.config import grid_text
 
     typer.echo(grid_text(name)[0], nl=False)
+
+
+@grids_app.command("fields")
+def fields() -> None:
+    """Print the reference of all fields of a grid file."""
+    from study.config.reference import document
+
+    typer.echo(document(), nl=False)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from typer import Option
 
+from study.cli import complete
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
     from study.launch.executors.base import Hardware, Limits
 
+experiment_option = partial(Option, "--experiment", "-e", autocompletion=complete.studies)
 cluster_option = partial(Option, rich_help_panel="Cluster")
 
 
@@ -38,11 +40,17 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 class LaunchOptions:
     """Which grid, and where and how its runs are done."""
 
-    grid: Annotated[str, Option("--grid", "-g", help="A grid file, or the name of a shipped grid.")] = (
-        "experiments.yaml"
-    )
+    grid: Annotated[
+        str, Option("--grid", "-g", autocompletion=complete.grids, help="A grid file, or the name of a shipped grid.")
+    ] = "experiments.yaml"
     changes: Annotated[
-        list[str] | None, Option("--set", "-s", help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.")
+        list[str] | None,
+        Option(
+            "--set",
+            "-s",
+            autocompletion=complete.settings,
+            help="Change a setting of the grid, like recipe.lr=0.1. Repeatable.",
+        ),
     ] = None
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     workers: Annotated[int | None, Option(min=1, help="Runs at once; default a core or GPU each.")] = None
@@ -97,7 +105,8 @@ class DataOptions:
     ] = None
     root: Annotated[str | None, Option("--root", "-r", help="Folder of the files.")] = None
     grid: Annotated[
-        str | None, Option("--grid", "-g", help="Take the data set from a grid, in place of --dataset.")
+        str | None,
+        Option("--grid", "-g", autocompletion=complete.grids, help="Take the data set from a grid, not --dataset."),
     ] = None
     image_size: Annotated[int | None, Option(min=4, max=1024, help="Side of the square images.")] = None
     resize: Annotated[

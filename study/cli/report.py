@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from study.cli.console import print_verdicts, warn
-from study.cli.status import newest_study
+from study.cli.console import open_in_browser, print_verdicts, warn
+from study.cli.options import experiment_option
 from study.errors import StudyError, without_passwords
 from study.retry import transient_disk_error
 from study.terminal import say
+from study.track.find import newest_study
 
 if TYPE_CHECKING:
     from study.report import Joined
@@ -46,7 +47,7 @@ class ReportOptions(NamedTuple):
 def report(
     experiment: Annotated[
         list[str] | None,
-        typer.Option("--experiment", "-e", help="The study; default the newest. Repeatable: several on one page."),
+        experiment_option(help="The study; default the newest. Repeatable: several on one page."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/STUDY.")] = None,
     style: Annotated[
@@ -59,6 +60,7 @@ def report(
         bool, typer.Option("--watch", "-w", help="Make it again while runs go on; Ctrl-C ends that (exit code 0).")
     ] = False,
     every: Annotated[float, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 20,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write the figures, tables and verdict of a study, or of several, from MLflow alone."""
     names = list(dict.fromkeys(experiment or [])) or [newest_study()]
@@ -69,7 +71,9 @@ def report(
         except KeyboardInterrupt:
             say_with_time("watching ends; the report stays as it was made last")
     else:
-        read_and_write(names, options)
+        page = read_and_write(names, options)
+        if show:
+            open_in_browser(page.as_uri())
 
 
 def compare(
@@ -114,23 +118,25 @@ def judge(
     write_page(join([study], shlex.join(words)), report_folder([study.name], out), ReportOptions(out))
 
 
-def read_and_write(names: Sequence[str], options: ReportOptions) -> None:
-    """Write the report of these studies, print the verdicts and its path."""
+def read_and_write(names: Sequence[str], options: ReportOptions) -> Path:
+    """Write the report of these studies, print the verdicts and its path, and return it."""
     from study.track.find import missing_files_warning
     from study.track.frames import load_study
 
     for line in filter(None, map(missing_files_warning, names)):
         say(line, error=True)
-    write_report([load_study(name) for name in names], options)
+    return write_report([load_study(name) for name in names], options)
 
 
-def write_report(studies: Sequence["Study"], options: ReportOptions) -> None:
-    """Write the report of studies that were read; print the verdicts and its path."""
-    write_page(on_one_page(studies, options), report_folder([study.name for study in studies], options.out), options)
+def write_report(studies: Sequence["Study"], options: ReportOptions) -> Path:
+    """Write the report of studies that were read; print the verdicts and its path, and return it."""
+    return write_page(
+        on_one_page(studies, options), report_folder([study.name for study in studies], options.out), options
+    )
 
 
-def write_page(study: "Joined", folder: Path, options: ReportOptions) -> None:
-    """Write a report; print the verdicts and its path."""
+def write_page(study: "Joined", folder: Path, options: ReportOptions) -> Path:
+    """Write a report; print the verdicts and its path, and return it."""
     from study.report import build_report
 
     print_remarks(study.words)
@@ -140,6 +146,7 @@ def write_page(study: "Joined", folder: Path, options: ReportOptions) -> None:
     for sentence in record.get("overall", {}).get("sentences", ()):
         say(sentence, "bold")
     print_path(page)
+    return page
 
 
 def on_one_page(studies: Sequence["Study"], options: ReportOptions) -> "Joined":

@@ -3,16 +3,13 @@
 import statistics
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from study.cli.console import print_table, print_verdicts, warn
+from study.cli.options import experiment_option
 from study.config.protocol import unused_changes
-from study.errors import StudyError
 from study.terminal import say
 from study.track import tags as tag
-from study.track.find import list_studies
+from study.track.find import newest_study
 from study.track.snapshot import Snapshot, take_snapshot
-from study.track.uri import tracking_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,25 +18,13 @@ HEADINGS = ("net", "learning rate", "training error (%)", "test error (%)", "see
 
 
 def status(
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+    experiment: Annotated[str | None, experiment_option(help="The study; default the newest.")] = None,
 ) -> None:
     """Print the results of a study so far, and its verdict."""
     snapshot = take_snapshot(experiment or newest_study())
     counts = [f"{number} {what}" for what, number in outcomes(snapshot).items() if number]
     say(f"{snapshot.name}: {', '.join(counts) or 'no run yet'}")
     print_results(snapshot)
-
-
-def newest_study() -> str:
-    """Return the study with the latest run.
-
-    Raises:
-        StudyError: there is none.
-    """
-    names = list_studies()
-    if not names:
-        raise StudyError(f"no study at {tracking_uri()} yet; `study run --grid digits` makes one in minutes")
-    return names[0]
 
 
 def outcomes(snapshot: Snapshot) -> dict[str, int]:

@@ -1,21 +1,20 @@
 """`study ui`: MLflow's pages, open at a study's curves."""
 
-import os
-import sys
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from study.cli.status import newest_study
+from study.cli.console import open_in_browser
+from study.cli.options import experiment_option
 from study.errors import StudyError
 from study.terminal import say
-from study.track.find import find_experiment
+from study.track.find import find_experiment, newest_study
 from study.track.uri import tracking_uri
 
 
 def ui(
-    experiment: Annotated[str | None, typer.Option("--experiment", "-e", help="The study; default the newest.")] = None,
+    experiment: Annotated[str | None, experiment_option(help="The study; default the newest.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to serve; if it is taken, the next.")] = 5000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the address in a browser.")] = True,
 ) -> None:
@@ -29,14 +28,9 @@ def ui(
     with serve_pages(uri, port) as (pages, process):
         address = view_address(pages, experiment_id)
         say(address)
-        if browser and has_display():
-            typer.launch(address)
+        if browser:
+            open_in_browser(address)
         if process is not None:
             with suppress(KeyboardInterrupt):
                 code = process.wait()
                 raise StudyError(f"MLflow's server ended with exit code {code}")
-
-
-def has_display() -> bool:
-    """Whether a browser can open a window here, and not in this terminal."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

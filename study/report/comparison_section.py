@@ -45,16 +45,16 @@ def compare_section(comparison: Comparison, runs: pd.DataFrame, folder: Path) ->
 
 
 def conclusions(comparison: Comparison) -> tuple[str, ...]:
-    """Return what the comparison comes to: a sentence for each architecture and couple of variants."""
-    return _write("conclusions", comparison)
+    """Return what the comparison comes to: which settings differ, then a sentence for each architecture and variant."""
+    settings = [setting for setting in comparison.differing if setting.kind == "setting"]
+    differing = [f"{setting.name.replace('_', ' ')} ({setting.a}; {setting.b})" for setting in settings]
+    return _write("conclusions", comparison, differing=differing)
 
 
 def sentences(comparison: Comparison) -> tuple[str, ...]:
     """Return what the page says below the conclusion."""
-    settings = [setting for setting in comparison.differing if setting.kind == "setting"]
     lone = [net.net for net in comparison.of("final_train_error") if min(net.a.seeds, net.b.seeds) == 1]
-    differing = [f"{setting.name.replace('_', ' ')} ({setting.a}; {setting.b})" for setting in settings]
-    return _write("sentences", comparison, differing=differing, lone=list(dict.fromkeys(lone)))
+    return _write("sentences", comparison, lone=list(dict.fromkeys(lone)))
 
 
 def warnings(comparison: Comparison) -> tuple[str, ...]:

@@ -32,6 +32,18 @@ def list_studies(uri: str | None = None) -> list[str]:
     return _read(uri, lambda: database.studies(uri), ask, [])
 
 
+def newest_study(uri: str | None = None) -> str:
+    """Return the study with the latest run.
+
+    Raises:
+        StudyError: there is none.
+    """
+    names = list_studies(uri)
+    if not names:
+        raise StudyError(f"no study at {uri or tracking_uri()} yet; `study run --grid digits` makes one in minutes")
+    return names[0]
+
+
 def find_experiment(experiment: str, uri: str | None = None) -> str:
     """Return the id of a study's experiment.
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from study.track import tags as tag
 from study.track.database import StoredRun
-from study.track.find import find_experiment, read_runs
+from study.track.find import find_experiment, newest_study, read_runs
 from study.track.scratch import scratch_folder
 from study.track.snapshot import Snapshot, take_snapshot
 from study.track.tags import COUNTS, CURVES, DONE, FINALS, NET_COLUMNS, PROBE_COLUMNS, PROBE_TABLES
@@ -63,14 +63,14 @@ class SearchResult:
     """The rate and the other searched fields."""
 
 
-def load_study(experiment: str, uri: str | None = None) -> Study:
+def load_study(experiment: str | None = None, uri: str | None = None) -> Study:
     """Return all data of a study.
 
     Raises:
         StudyError: no such experiment.
         Unreachable: MLflow doesn't answer.
     """
-    return complete_study(take_snapshot(experiment, uri))
+    return complete_study(take_snapshot(experiment or newest_study(uri), uri))
 
 
 def complete_study(snapshot: Snapshot) -> Study:
@@ -96,15 +96,15 @@ def complete_study(snapshot: Snapshot) -> Study:
         )
 
 
-def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
+def load_runs(experiment: str | None = None, uri: str | None = None) -> pd.DataFrame:
     """Return the runs of a study, a row each, without trials; runs that can't be read are left out with a warning.
 
-    Columns: run_id, run_key, planned_key (before its rate was searched), name, outcome and status, architecture, depth
-    (int), net, variant, split_seed and seed (int), lr (float), lr_tuned (bool), the final errors and losses (NaN where
-    a run hasn't ended), seconds, images_per_second, step (the last logged), total_iterations, train_images,
-    test_images, skipped_images, classes, parameters, multiply_adds (int), start_time, device, precision (that it was
-    trained in), probes (that were made, by name), commit, code (digest of what decides results) and torch (both of each
-    attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
+    Columns: run_id, run_key, planned_key (before its rate was searched), name (without its variant), outcome and
+    status, architecture, depth (int), net, variant, split_seed and seed (int), lr (float), lr_tuned (bool), the final
+    errors and losses (NaN where a run hasn't ended), seconds, images_per_second, step (the last logged),
+    total_iterations, train_images, test_images, skipped_images, classes, parameters, multiply_adds (int), start_time,
+    device, precision (that it was trained in), probes (that were made, by name), commit, code (digest of what decides
+    results) and torch (both of each attempt in turn), fingerprint (of the data set), and the recipe's fields as text.
 
     Raises:
         StudyError: no such experiment.
@@ -112,7 +112,7 @@ def load_runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     return runs_frame(_usable_runs(experiment, uri, "run"))
 
 
-def load_trials(experiment: str, uri: str | None = None) -> pd.DataFrame:
+def load_trials(experiment: str | None = None, uri: str | None = None) -> pd.DataFrame:
     """Return the learning-rate trials of a study, a row each.
 
     A trial with several seeds has a row for each, of the same number. Columns: architecture, depth, net, variant,
@@ -148,7 +148,7 @@ def load_search_results(experiment: str, uri: str | None = None) -> list[SearchR
     ]
 
 
-def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
+def load_curves(experiment: str | None = None, uri: str | None = None) -> pd.DataFrame:
     """Return the curves of a study, a row per run and step; columns `NET_COLUMNS`, step, and each metric of `CURVES`.
 
     Raises:
@@ -160,7 +160,7 @@ def load_curves(experiment: str, uri: str | None = None) -> pd.DataFrame:
     return read_curves(connect(uri or tracking_uri()), runs)
 
 
-def load_probes(experiment: str, uri: str | None = None) -> dict[str, pd.DataFrame]:
+def load_probes(experiment: str | None = None, uri: str | None = None) -> dict[str, pd.DataFrame]:
     """Return the measurements of a study's runs by table: `gradients`, `surface`, ...
 
     Columns: `PROBE_COLUMNS`, step (iterations done), and the table's own, which the probe's docstring in `study.probe`
@@ -174,8 +174,10 @@ def load_probes(experiment: str, uri: str | None = None) -> dict[str, pd.DataFra
     return read_probes(connect(uri or tracking_uri()), load_runs(experiment, uri))
 
 
-def _usable_runs(experiment: str, uri: str | None, kind: str) -> list[StoredRun]:
-    return usable_runs(read_runs(find_experiment(experiment, uri), uri or tracking_uri(), kind))
+def _usable_runs(experiment: str | None, uri: str | None, kind: str) -> list[StoredRun]:
+    """Return the runs of a kind of a study, by default the newest."""
+    experiment_id = find_experiment(experiment or newest_study(uri), uri)
+    return usable_runs(read_runs(experiment_id, uri or tracking_uri(), kind))
 
 
 def runs_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:
@@ -229,11 +231,12 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
     """Turn a run into a row; its recipe's fields stay text."""
     tags, params, metrics = run.tags, run.params, run.metrics
     row: dict[str, Any] = dict(params)
+    variant = tags.get(tag.VARIANT, "")
     row |= {
         "run_id": run.run_id,
         "run_key": run.key,
         "planned_key": tags.get(tag.PLANNED, run.key),
-        "name": run.name,
+        "name": run.name.removesuffix(f" ({variant})"),
         "outcome": run.outcome,
         "status": run.status,
         "reason": tags.get(tag.REASON, ""),

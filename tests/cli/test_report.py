@@ -99,7 +99,7 @@ def test_how_deep_and_the_command_that_goes_on(place: Path) -> None:
     for net in NETS:
         for seed in (0, 1):
             end(store, begin(store, net, seed), 1.0)
-    protocol = Protocol.of(parse_grid(GRID, "a.yaml"), "f", datetime.now(UTC), {})
+    protocol = Protocol.of(parse_grid(GRID, "a.yaml"), lambda spec: spec.run_key("f"), datetime.now(UTC), {})
     describe_experiment(store.client, store.experiment_id, protocol, Command.now("study run --grid a.yaml", GRID))
     sentence = "Plain nets: no limit seen up to plain-20; residual nets: no limit seen up to resnet-20."
     command = "study run --grid a.yaml --set grid.depth=26,38"

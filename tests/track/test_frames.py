@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from study.track import tags as tag
+from study.track.database import StoredRun
 from study.track.find import list_studies
-from study.track.frames import load_curves, load_runs, load_trials
+from study.track.frames import load_curves, load_runs, load_trials, runs_frame
 from study.track.provenance import load_provenance
 from study.track.store import Store
 from study.track.tags import FINALS
+from study.verdict.selection import title
 
 PARAMS = {"architecture": "plain", "depth": 8, "net": "plain-8", "seed": 0, "iterations_per_epoch": 10}
 
@@ -156,3 +158,10 @@ def test_provenance(uri: str) -> None:
 
 def test_studies_are_listed(uri: str) -> None:
     assert list_studies(uri) == ["small"]
+
+
+def test_a_name_is_without_its_variant() -> None:
+    tags = {"study.kind": "run", "study.variant": "budget=3"}
+    run = StoredRun("1", "plain-8 seed 0 (budget=3)", "FINISHED", 0, tags, {"depth": "8"}, {})
+    row = runs_frame([run]).iloc[0]
+    assert title(row["name"], row["variant"]) == "plain-8 seed 0 (budget=3)"

@@ -75,6 +75,13 @@ def test_nets_that_learn_nothing_tell_nothing_of_depth(depths, kinds, tried, net
     assert one(make_study(truth).runs).next_step.startswith(start)
 
 
+def test_a_line_on_nets_that_learn_nothing_says_so():
+    truth = Truth({("plain", 8): (90, 0.05), ("plain", 20): (90, 0.05)}, seeds=5)
+    line = one(make_study(truth).runs).line
+    assert line.endswith("but every run diverged or ended within 10 points of guessing, which tells nothing of depth.")
+    assert "100%" not in line
+
+
 def test_a_plain_net_that_learns_is_enough_to_go_on():
     runs = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): GUESSING}, seeds=5)).runs
     assert one(runs).next_step.startswith("Add `residual` to the grid's architectures, to see whether")
