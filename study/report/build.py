@@ -22,6 +22,7 @@ from study.report.page import Answer, Page, Part, Section, render
 from study.report.provenance import made, mixture, unfinished_note
 from study.report.publish import swapped_in
 from study.report.searches import Search, search_section
+from study.report.summary import abstract, basis
 from study.report.tables.architectures import architectures_table
 from study.report.tables.pairs import overall_table, pairs_table
 from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
@@ -66,17 +67,25 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     # The picture of both studies comes first on a page of two; else each verdict has its own.
     leads = {} if compared is not None else {variant: _lead(drawn) for variant, drawn in pictures.items()}
     several = len(verdicts) > 1
+    main, others = (compared.part.pictures[:1], compared.part.pictures[1:]) if compared else ((), ())
     sections = (
-        Section("compared", " and ".join(compared.names), _anchored("compared", [compared.part])) if compared else None,
+        Section(
+            "compared", " and ".join(compared.names), _anchored("compared", [compared.part._replace(pictures=others)])
+        )
+        if compared
+        else None,
         Section("figures", "Figures", _gallery(pictures, leads, several=several)),
-        Section("why", "Why", tuple(_chapter(i, chapter) for i, chapter in enumerate(chapters, 1))),
-        Section("rates", "Does the answer depend on the learning rate?", _rates(searches)),
+        Section("why", "Why", tuple(_chapter(i, chapter) for i, chapter in enumerate(chapters, 1)), together=True),
+        Section("rates", "Does the answer depend on the learning rate?", _rates(searches), together=True),
         Section("tables", "Tables", _anchored("tables", _results(study, verdicts, together))),
         Section("data", "The data", _anchored("data", _data(study, figures))),
     )
     page = Page(
         study=study.name,
+        abstract=abstract(runs),
+        basis=basis(runs, verdicts),
         conclusions=compared.conclusions if compared else together.sentences if together else (),
+        pictures=main,
         answers=tuple(Answer(verdict, leads.get(verdict.variant, ())) for verdict in verdicts),
         sections=tuple(section for section in sections if section is not None and section.parts),
         made=made(study.name, runs, study.words),

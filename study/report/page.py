@@ -1,6 +1,10 @@
 """The page: one HTML file that needs no network, for a screen, a phone and paper."""
 
+import base64
+import hashlib
 import re
+from collections.abc import Iterable
+from importlib.resources import files
 from itertools import count
 from typing import NamedTuple
 
@@ -13,10 +17,22 @@ from study.report.figures.drawing import Picture
 from study.report.metrics import METRICS
 from study.report.provenance import Made
 from study.report.tables.writer import Table
+from study.verdict.text import listed
 from study.verdict.verdict import Verdict
 
-FOLDED = 40
-"""Rows from which on a table is folded up."""
+MAIN = {
+    "compare-depths": 12,
+    "results": 12,
+    "pairs": 6,
+    "plain-residual": 12,
+    "rates": 12,
+    "training-errors": 12,
+    "data-classes": 12,
+}
+"""Tables that matter, the most important first, and the rows up to which they are unfolded."""
+MOST_UNFOLDED = 6
+LONG = 40
+"""Rows from which on a table scrolls, and is left out on paper."""
 MOST = 1000
 """Rows of a table that the page holds; its CSV has all."""
 DEFINITIONS = {
@@ -27,9 +43,14 @@ DEFINITIONS = {
     "final_train_error": "after the last iteration, the whole training split, clean images, in evaluation mode. The "
     "verdict rests on this one.",
 }
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What a browser may do for the page: show what is in it. No script, and nothing from a network, whatever a name
-from outside holds."""
+SCRIPT = files("study.report").joinpath("templates/page.js").read_text(encoding="utf-8")
+_DIGEST = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; script-src 'sha256-{_DIGEST}'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
+"""What a browser may do for the page: show what is in it. No script but the page's own, and nothing from a network,
+whatever a name from outside holds."""
 
 
 class Part(NamedTuple):
@@ -52,6 +73,8 @@ class Section(NamedTuple):
     id: str
     title: str
     parts: tuple[Part, ...]
+    together: bool = False
+    """Whether each part is folded up as a whole, under its first sentence; else figure by figure, table by table."""
 
 
 class Answer(NamedTuple):
@@ -65,8 +88,14 @@ class Page(NamedTuple):
     """The page from top to bottom, without what is the same in every report."""
 
     study: str
+    abstract: tuple[str, ...]
+    """What was trained, and how errors ended."""
+    basis: tuple[tuple[str, str], ...]
+    """What the verdict rests on: names and texts."""
     conclusions: tuple[str, ...]
-    """What two studies side by side come to; empty on other pages."""
+    """What two studies side by side, or several verdicts together, come to; empty on other pages."""
+    pictures: tuple[Picture, ...]
+    """The main figure of two studies."""
     answers: tuple[Answer, ...]
     sections: tuple[Section, ...]
     made: Made
@@ -90,6 +119,23 @@ def prose(text: str) -> Markup:
     return Markup(whole.sub(lambda match: f'<span class="whole">{match[0]}</span>', str(escape(text))))
 
 
+def briefly(sentence: str) -> str:
+    """Return a sentence without what stands in brackets: intervals, numbers of seeds, places in the literature."""
+    return re.sub(r" \([^()]*\)", "", sentence)
+
+
+def opening(text: str) -> tuple[str, str]:
+    """Split a text into its first sentence and the rest."""
+    first, *rest = re.split(r"(?<=\.) (?=[A-Z])", text, maxsplit=1)
+    return first, "".join(rest)
+
+
+def unfolded(tables: Iterable[Table]) -> list[str]:
+    """Return the names of the tables that are unfolded: of those that matter the short ones, up to six."""
+    rows = {table.name: len(table.shown) for table in tables}
+    return [name for name, most in MAIN.items() if rows.get(name, most + 1) <= most][:MOST_UNFOLDED]
+
+
 def render(page: Page) -> str:
     """Return the page's HTML, figures and tables numbered as they are read. All that comes from a study is escaped."""
     environment = Environment(
@@ -99,16 +145,24 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": prose, "with_noun": with_noun}
-    pictures = [picture for answer in page.answers for picture in answer.pictures]
+    environment.filters |= {
+        "prose": prose,
+        "with_noun": with_noun,
+        "briefly": briefly,
+        "opening": opening,
+        "listed": listed,
+    }
+    pictures = [*page.pictures, *(picture for answer in page.answers for picture in answer.pictures)]
     pictures += [picture for part in page.parts for picture in part.pictures]
     return environment.get_template("index.html.j2").render(
         page=page,
         figure_numbers=dict(zip((picture.name for picture in pictures), count(1), strict=False)),
         table_numbers=dict(zip((table.name for table in page.tables), count(1), strict=False)),
         links=page.made.links,
-        folded=FOLDED,
+        unfolded=unfolded(page.tables),
+        long=LONG,
         most=MOST,
         policy=POLICY,
+        script=Markup(SCRIPT),
         definitions=[(METRICS[key].label, key, text) for key, text in DEFINITIONS.items()],
     )

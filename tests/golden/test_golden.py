@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from study.report.page import MOST_UNFOLDED
 from tests.golden.studies import REPORTS
 from tests.golden.update import (
     COMMAND,
@@ -23,6 +24,7 @@ from tests.golden.update import (
     training_text,
     without_versions,
 )
+from tests.report.unfolded import Unfolded
 
 Texts = dict[str, str]
 FLOAT = re.compile(r"-?\d+(?:\.\d+(?:e[-+]\d+)?|e[-+]\d+)")
@@ -30,6 +32,8 @@ FULL = 15
 """Characters from which on a number counts as one in full precision, whose last bits depend on the processor."""
 REPORT_TOLERANCE, TRAINING_TOLERANCE = 1e-7, 1e-5
 """Relative; fits that are found step by step end 1e-9 apart, 20 steps of training 1e-6."""
+MOST_WORDS = 1500
+"""Words of a page that aren't folded up."""
 MOST = 60
 """Lines of a diff that are shown."""
 
@@ -102,6 +106,15 @@ def test_drawings(name: str, built_texts: Callable[[str], Texts]) -> None:
     if numbers[0] != numbers[1] and not differences(*numbers, REPORT_TOLERANCE):
         pytest.skip("SVGs are compared where numbers are equal to the last bit: this processor rounds differently")
     check({DRAWINGS: golden[DRAWINGS]}, {DRAWINGS: built[DRAWINGS]})
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_reader_meets_few_words(name: str, built_texts: Callable[[str], Texts], shared_folder: Path) -> None:
+    """Before anything is unfolded: cells of tables, contents and summaries are counted too."""
+    built_texts(name)
+    page = Unfolded((shared_folder / f"golden-{name}" / "index.html").read_text(encoding="utf-8"))
+    assert len(page.words) <= MOST_WORDS
+    assert 1 <= len(page.tables) <= MOST_UNFOLDED
 
 
 def test_training(tmp_path: Path) -> None:

@@ -134,18 +134,18 @@ def test_both_colour_schemes(page):
 def test_hostile_names_are_shown_as_text(page):
     shown = page.execute_script("return document.body.innerText")
     assert BAD in shown
-    assert page.execute_script("return document.scripts.length") == 0
+    assert page.execute_script("return document.scripts.length") == 1
     assert page.execute_script(
         "return [...document.querySelectorAll('*')].every(e => [...e.attributes].every(a => !a.name.startsWith('on')))"
     )
 
 
 def test_the_verdict_comes_first_on_a_phone(page):
-    """Verdict and next step in sight before the picture, the picture before the contents."""
+    """The verdict in sight before the picture, what it rests on and what is next before the contents."""
     show(page, 390, "light")
     tops = [
         page.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().top", place)
-        for place in (".verdict", ".next", "figure", "nav")
+        for place in (".abstract", ".verdict", ".basis", ".next", "nav")
     ]
     assert tops == sorted(tops)
     assert tops[0] < 844
@@ -166,6 +166,52 @@ def test_what_scrolls_can_be_reached_by_keys(page):
 def test_a_link_into_a_folded_table_unfolds_it(browser, reports):
     browser.get((reports / "one" / "index.html").as_uri() + "#table-trials")
     assert browser.execute_script("return document.getElementById('table-trials').closest('details').open")
+
+
+def test_the_first_screen_has_the_verdict_its_figure_and_what_it_rests_on(browser, digits, tmp_path):
+    """At 1280x800, of a study that is done."""
+    index = build_report(Joined("digits", digits.runs, digits.curves, digits.trials), tmp_path / "out")
+    show(browser, 1280, "light")
+    browser.get(index.as_uri())
+    bottoms = browser.execute_script(
+        "return ['.abstract', '.verdict', 'figure img', '.basis'].map("
+        "place => document.querySelector(place).getBoundingClientRect().bottom)"
+    )
+    assert max(bottoms) < 800
+
+
+def test_a_link_into_what_is_folded_unfolds_it(browser, reports):
+    """On opening the page, and on a click, however deep it lies."""
+    browser.get((reports / "one" / "index.html").as_uri() + "#versions")
+    is_open = "return document.getElementById(arguments[0]).closest('details').open"
+    assert browser.execute_script(is_open, "versions")
+    assert not browser.execute_script(is_open, "table-winners")
+    browser.execute_script("document.querySelector(\"nav a[href='#table-winners']\").click()")
+    assert browser.execute_script(is_open, "table-winners")
+    outer = "return document.getElementById('table-winners').closest('details').parentElement.closest('details').open"
+    assert browser.execute_script(outer)
+    place = browser.execute_script("return document.getElementById('table-winners').getBoundingClientRect()")
+    assert 0 <= place["top"] < 844
+
+
+def test_paper_has_what_is_folded(browser, reports):
+    """Opened by the script where a browser's style can't, and closed again."""
+    browser.get((reports / "one" / "index.html").as_uri())
+    closed = "return document.querySelectorAll('details.unfold:not([open])').length"
+    before = browser.execute_script(closed)
+    assert before > 10
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(closed) == 0
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(closed) == before
+
+
+def test_the_commands_are_copied(browser, reports):
+    browser.get((reports / "one" / "index.html").as_uri())
+    browser.execute_script("window.copied = ''; navigator.clipboard.writeText = async text => { window.copied = text }")
+    browser.execute_script("document.getElementById('copy').click()")
+    assert browser.execute_script("return window.copied").splitlines()[-1] == "study report --experiment digits"
+    assert browser.execute_script("return document.getElementById('copy').textContent") == "Copied"
 
 
 def test_nothing_is_cut_on_paper(page):

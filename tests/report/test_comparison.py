@@ -91,7 +91,7 @@ def test_no_common_nets():
     other = Truth({("plain", 32): (5.0, 0.2), ("plain", 44): (6.0, 0.2)}, trials=0)
     result = found(loaded("a"), loaded("b", other))
     assert result.nets == result.depths == ()
-    assert conclusions(result)[1:] == ("a and b have no net in common, so nothing is compared.",)
+    assert conclusions(result)[1:] == ("a and b have no net in common, so there is nothing to compare.",)
 
 
 def test_one_common_depth():

@@ -1,5 +1,7 @@
 """The page read as text: what it tells, in which order, and that nothing from outside gets out of its place."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -7,7 +9,7 @@ import pandas as pd
 import pytest
 
 from study.report import Joined, build_report
-from study.report.page import FOLDED, MOST, POLICY
+from study.report.page import LONG, MAIN, MOST, MOST_UNFOLDED, POLICY, SCRIPT, briefly, opening, unfolded
 from study.report.tables.writer import Table
 
 from .data import make_record
@@ -85,8 +87,10 @@ def test_the_order_of_the_page(two):
     places = [
         two.index(mark)
         for mark in (
+            'class="abstract"',
             'class="note"',
             'id="verdict"',
+            'class="plain basis"',
             'id="variant-1"',
             'id="figure-depth-width-1"',
             'id="variant-2"',
@@ -137,13 +141,59 @@ def test_the_contents_lead_to_everything(two):
 def test_nothing_comes_from_outside(two):
     read = Strict(two)
     assert all(source.startswith("data:") for source in read.sources)
-    assert not set(re.findall(r"<([a-z]+)", two)) & {"script", "iframe", "object", "embed", "base", "form", "video"}
+    assert not set(re.findall(r"<([a-z]+)", two)) & {"iframe", "object", "embed", "base", "form", "video"}
+    assert re.findall(r"<script.*?</script>", two, re.DOTALL) == [f"<script>{SCRIPT}</script>"]
     style = "".join(re.findall(r"<style>(.*?)</style>", two, re.DOTALL)) + "".join(read.styles)
     assert "url(" not in style
     assert "@import" not in style
     assert f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">' in two.replace("&#39;", "'")
     assert "default-src 'none'" in POLICY
-    assert "script" not in POLICY
+    assert re.findall(r"script-src ([^;]+);", POLICY) == [f"'sha256-{digest(SCRIPT)}'"]
+    assert not re.search(r"\w+://|import|fetch|eval|innerHTML", SCRIPT)
+
+
+def digest(text):
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_the_page_needs_no_script(two):
+    """Without one all is there, folded up; the button, which is of no use then, alone is hidden."""
+    assert re.findall(r"<[^>]* hidden[^>]*>", two) == ['<button type="button" id="copy" hidden>']
+    assert two.count("<details") == two.count("<summary") > 20
+
+
+def test_the_abstract_says_what_was_trained(two):
+    first = Page(two).text.split("undo it? ")[1]
+    assert first.startswith(
+        "Plain and residual nets of 8 and 20 layers, 2 to 3 seeds each, in 2 variants, were trained on digits for 220 "
+        "iterations on 1 January 2026. Final training error goes from "
+    )
+    assert re.search(r"Data: digits, 1,293 training images, 360 test images, 10 classes\. Learning rate: The", first)
+
+
+def test_what_is_folded_says_what_it_holds(two):
+    summaries = re.findall(r"<summary>(.*?)</summary>", two)
+    assert all(len(re.sub("<.*?>", "", text).split()) > 1 for text in summaries)
+    assert any(re.fullmatch(r"More: Figure \d+, Tables \d+, \d+, \d+ and \d+", text) for text in summaries)
+    assert any(re.fullmatch(r"Table \d+: Pairs of depths, 8 rows", text) for text in summaries)
+
+
+def test_a_sentence_in_brief_and_a_caption_in_parts():
+    assert briefly("It rises by 3 points (95% interval 1 to 5, 3 seeds): so.") == "It rises by 3 points: so."
+    assert opening("Errors, as in He et al. 2015 (Figure 6). Means over 3 seeds. Marks.") == (
+        "Errors, as in He et al. 2015 (Figure 6).",
+        "Means over 3 seeds. Marks.",
+    )
+    assert opening("One sentence.") == ("One sentence.", "")
+
+
+def test_short_tables_that_matter_are_unfolded():
+    def table(name, rows):
+        return Table(name, "c", pd.DataFrame(), pd.DataFrame({"Net": ["a"] * rows}))
+
+    names = [*MAIN, "trials"]
+    assert unfolded([table(name, 1) for name in names]) == list(MAIN)[:MOST_UNFOLDED]
+    assert unfolded([table("pairs", 40), table("results", 3), table("trials", 1)]) == ["results"]
 
 
 def test_runs_without_a_result_are_told_first(two):
@@ -217,7 +267,7 @@ def test_what_comes_from_outside_stays_text(tmp_path, place):
         provenance[BAD] = BAD
     text = build(tmp_path, runs, provenance, name, trials, datasets=datasets)
     read = Strict(text)
-    assert "<script" not in text
+    assert text.count("<script") == text.count(f"<script>{SCRIPT}</script>") == 1
     assert "onerror=&#34;alert(1)" in text
     assert all(source.startswith("data:") for source in read.sources)
     assert all(re.match(r"#|https://mlflow\.example/|figures/|tables/|verdict\.json$", link) for link in read.links)
@@ -230,10 +280,10 @@ def test_a_command_is_quoted(tmp_path):
 def test_long_tables_are_folded_and_very_long_ones_cut(tmp_path):
     many = Truth({("plain", depth): (1, 0.1) for depth in (8, 20)}, seeds=MOST, trials=0)
     text = build(tmp_path, make_study(many).runs)
-    assert re.search(r"<details>\s*<summary>Table \d+: runs, 2,000 rows", text)
+    assert re.search(r"<details>\s*<summary>Table \d+: All runs, 2,000 rows", text)
     assert "The first 1,000 of 2,000 rows; the CSV has all." in Page(text).text
     assert len(text) < 2_000_000
-    assert FOLDED < 2 * MOST == len(pd.read_csv(tmp_path / "out/tables/runs.csv"))
+    assert LONG < 2 * MOST == len(pd.read_csv(tmp_path / "out/tables/runs.csv"))
 
 
 def test_numbers_are_set_flush_right_and_words_are_not():

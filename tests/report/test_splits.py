@@ -88,6 +88,6 @@ def test_the_page(study: Study, tmp_path: Path) -> None:
     assert "Means over 6 runs; bands reach from the lowest to the highest run" in page.text
     assert "Runs are of several splits of the images, and the rule speaks of new splits" in page.text
     assert "seeds 0, 1; splits 0, 1, 2; lengths 1" in page.text
-    assert page.text.count("in a class") == 1  # the images are described once
+    assert page.text.count("in a class") == 2  # the images are described once, under a summary
     table = pd.read_csv(tmp_path / "out" / "tables" / "splits.csv")
     assert len(table) == 8

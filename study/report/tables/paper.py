@@ -140,8 +140,8 @@ def errors_table(runs: pd.DataFrame) -> Table:
     """Return test errors by net in the form of Table 6, with the paper's where data set and net are its own."""
     cells = cells_of(runs, "test")
     text = (
-        f"Test error by net, as in Table 6 of the paper. {_last(runs)}, on the test images, and the seed with the "
-        "least error, which nothing is compared with. "
+        f"Test error by net, as in Table 6 of the paper. {_last(runs)}, on the test images, and the least error of "
+        "a seed, for itself alone. "
     )
     centre = {cell.measure for cell in cells} == {"center"}
     text += "The net sees one view of each image, its centre." if centre else AVERAGED

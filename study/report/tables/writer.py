@@ -48,6 +48,43 @@ SHORT_TABLE = r"""\begin{{table}}[tbp]
 \end{{tabular}}}}
 \end{{table}}
 """
+TITLES = {
+    "overall": "Several verdicts together",
+    "results": "Results",
+    "splits": "Spread of splits and of seeds",
+    "pairs": "Pairs of depths",
+    "plain-residual": "What shortcuts change",
+    "shortcuts": "Options of the shortcut",
+    "training-errors": "Training error by net",
+    "errors": "Test error by net",
+    "architectures": "Architectures",
+    "rates": "Learning rates",
+    "trials": "Trials of the search",
+    "runs": "All runs",
+    "unfinished": "Runs under way",
+    "good-rates": "Good learning rates",
+    "winners": "Winners of the search",
+    "expected-best": "Best error after so many trials",
+    "robustness": "The rise under other choices of the rate",
+    "compare-depths": "What depth costs in both",
+    "compare-nets": "Common nets",
+    "compare-settings": "Settings that differ",
+    "gradient-growth": "Growth of gradients",
+    "shattering": "Autocorrelation of gradients",
+    "construction": "Constructed nets",
+    "continuation": "Training from a constructed net",
+    "depth-laws": "Laws of depth",
+    "depth-law-predictions": "What the laws predict",
+    "why-surface": "Loss surface",
+    "why-lesion": "Blocks taken out",
+    "why-ranks": "Effective ranks",
+    "remedies": "Remedies",
+    "data-classes": "Classes and splits",
+    "data-channels": "Channels",
+    "data-outlying": "Outlying sizes",
+    "data-skipped": "Skipped files",
+}
+"""What the page calls the tables, by name."""
 _TEX = {
     "\\": r"\textbackslash{}",
     **{letter: rf"\{letter}" for letter in "{}_&%$#"},
@@ -80,6 +117,8 @@ class Table(NamedTuple):
     caption: str
     numbers: pd.DataFrame
     shown: pd.DataFrame
+    title: str = ""
+    """What the page calls it."""
 
     @classmethod
     def of(
@@ -91,15 +130,16 @@ class Table(NamedTuple):
         words: Mapping[str, Sequence[Any]] | None = None,
     ) -> "Table":
         """Write the columns of a table from its numbers; `words` are further columns that the CSV doesn't have."""
-        columns = list(columns)
+        columns, title = list(columns), TITLES[name]
         if numbers.empty:
-            return cls(name, caption, numbers, pd.DataFrame(columns=[column.heading for column in columns]))
+            empty = pd.DataFrame(columns=[column.heading for column in columns])
+            return cls(name, caption, numbers, empty, title)
         source, shown = numbers.assign(**(words or {})), {}
         for column in columns:
             keys = [column.numbers] if isinstance(column.numbers, str) else column.numbers
             cells = zip(*(source[key] for key in keys), strict=True)
             shown[column.heading] = [column.write(*values) for values in cells]
-        return cls(name, caption, numbers, pd.DataFrame(shown))
+        return cls(name, caption, numbers, pd.DataFrame(shown), title)
 
     @property
     def numeric(self) -> list[bool]:
@@ -120,7 +160,8 @@ def wide_table(
         for value, part in numbers.groupby(across)
     ]
     nets = pd.Index(numbers["net"].unique(), name="Net")
-    return Table(name, caption, numbers, pd.concat(parts, axis=1).reindex(nets).fillna(NOTHING).reset_index())
+    shown = pd.concat(parts, axis=1).reindex(nets).fillna(NOTHING).reset_index()
+    return Table(name, caption, numbers, shown, TITLES[name])
 
 
 def number(form: str) -> Callable[..., str]:

@@ -124,7 +124,7 @@ def test_a_single_depth_is_not_judged(tmp_path):
     plain = {("plain", 8): (1.0, 0.1)}
     said = remedies_chapter(remedied({"width=2": GOOD}, plain), tmp_path).sentences
     assert said[0].startswith("No plain nets of two depths")
-    assert "Nothing of the same depths" in said[1]
+    assert "no other nets of the same depths" in said[1]
 
 
 def test_there_is_no_chapter_without_a_variant(tmp_path):
