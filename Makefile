@@ -3,9 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 GRID ?= experiments.yaml
 BIN := $(VENV)/bin
-# Four test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
+# Three test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
 # made once, nearly always.
-PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))') --dist worksteal
+PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(3, os.cpu_count() or 1))') --dist worksteal
 # What `make quick` leaves out: files that start the program, a browser, a cluster, a server or searches, or draw reports
 LONG := faults golden gpu report track train probe tune launch/executors/test_local.py launch/plan/test_probe_tags.py \
 	launch/plan/test_stale_runs.py launch/scheduler/test_run_logger.py launch/test_dataset_record.py launch/test_made.py \

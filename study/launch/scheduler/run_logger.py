@@ -144,6 +144,13 @@ class RunLogger:
         known = outcome == "pruned" or (outcome in DONE and math.isfinite(objective))
         return (outcome, objective) if known else None
 
+    def has_result(self, job: Job) -> bool:
+        """Whether a job's run has its result by now, from another launcher too."""
+        try:
+            return self._store.outcome_of(job.run_id)[0] in DONE
+        except RunDeletedError:
+            return False
+
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
         return f"{state.cell.search_key}-{self._facts.run_key(spec)}"
 

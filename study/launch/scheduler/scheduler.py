@@ -380,6 +380,8 @@ class Scheduler:
     def _abandon(self, job: Job) -> None:
         """Give up a job whose lease another launcher has taken; it returns to the queue and is checked later."""
         self._display.warn(f"{job.name}: left to another `study run`, which took it over")
+        if self._run_logger.has_result(job):  # of the other; this one's worker wrote a checkpoint when it stopped
+            shutil.rmtree(self._folder(job), ignore_errors=True)
         self._queue.put_back(job)
         self._release(job)
         self._display.ended(job.task, [], done=0.0)
