@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from study.config import grid_text, parse_grid
+from study.config import grid_text, parse_grid, with_changes
 from study.errors import StudyError
 from study.launch.display import Display
 from study.launch.executors.base import Hardware, Limits
@@ -54,7 +54,8 @@ def run(grid: str, *changes: str, hardware: Hardware | None = None, limits: Limi
     text, place = (grid, "the grid") if "\n" in grid else grid_text(grid)
     parsed = parse_grid(text, place, changes)
     with Display(Console(), quiet=True) as display, _no_main():
-        summary = run_grid(parsed, display, hardware=hardware, limits=limits, text=text, command="study.python.run")
+        stored = with_changes(text, changes)
+        summary = run_grid(parsed, display, hardware=hardware, limits=limits, text=stored, command="study.python.run")
     if summary.interrupted:
         raise KeyboardInterrupt
     if summary.failures:

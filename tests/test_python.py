@@ -11,7 +11,7 @@ SCRIPT = """
 from study.errors import StudyError
 from study.launch.executors.base import Hardware
 from study.python import run
-from study.track.frames import load_runs
+from study.track.frames import load_runs, load_study
 
 GRID = '''
 name: small
@@ -22,6 +22,7 @@ grid: {architecture: [plain, residual], depth: [8, 14], seed: [0, 1]}
 cpu = Hardware("cpu")
 result = run(GRID, "grid.seed=0", hardware=cpu)
 print(result)
+assert load_study().provenance.words["grid"] == GRID + "# changed by --set grid.seed=0\\n"
 assert len(result.runs) == 4
 assert result.runs.equals(load_runs())
 assert result.report("out").stat().st_size > 10_000

@@ -1,7 +1,7 @@
 """Grid files, recipes and run specifications: `load_grid(path_or_name).runs()`."""
 
 from study.config.grid import Grid
-from study.config.load import grid_text, load_grid, parse_grid, shipped_grids
+from study.config.load import grid_text, load_grid, parse_grid, shipped_grids, with_changes
 from study.config.probes import CHEAP, PROBES, ProbeName, ProbePlan, Probes
 from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe
 from study.config.spec import DatasetSpec, RunSpec
@@ -24,4 +24,5 @@ __all__ = [
     "load_grid",
     "parse_grid",
     "shipped_grids",
+    "with_changes",
 ]

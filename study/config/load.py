@@ -1,5 +1,6 @@
 """From a grid file, or the name of a shipped grid, to a `Grid`; every error names its line."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,11 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
     """
     text, name = grid_text(path_or_name)
     return parse_grid(text, name, overrides)
+
+
+def with_changes(text: str, changes: Sequence[str]) -> str:
+    """Return the text of a grid with the settings that were put over it, as comments: what is stored with a study."""
+    return "".join([text, *(f"# changed by --set {change}\n" for change in changes)])
 
 
 def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
