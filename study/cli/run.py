@@ -3,7 +3,6 @@
 import math
 import shlex
 import statistics
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from study.launch.estimate.cost import Estimate
     from study.launch.run_grid import Plan
     from study.launch.scheduler.scheduler import Summary
-    from study.track.database import StoredRun
 
 PLAN_HEADINGS = ("net", "MACs", "iterations", "rate", "done", "continue", "to do", "trials", "work left")
 
@@ -58,7 +56,7 @@ def tune(options: LaunchOptions) -> None:
 
 def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_search: bool = False) -> int:
     """Run a grid, or its searches alone, then print its results, verdict and what to do next; return the exit code."""
-    from study.config import grid_text, parse_grid
+    from study.config import grid_text, parse_grid, with_changes
     from study.launch.display import Display
     from study.launch.run_grid import run_grid
 
@@ -70,7 +68,7 @@ def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_se
     words = ["study", "tune" if only_search else "run", "--grid", options.grid]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
     command = shlex.join(map(without_passwords, words))
-    text = "".join([file, *(f"# changed by --set {change}\n" for change in changes)])
+    text = with_changes(file, changes)
     text += f"# learning rates from study {lr_from}\n" if lr_from else ""
     hardware, limits = options.hardware(), options.limits()
     with Display(Console(stderr=True), quiet=options.quiet) as display:
@@ -183,7 +181,9 @@ def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
     """
     from study.statistics.multiplicity import SEQUENCE_SHARE
     from study.statistics.power import detectable
+    from study.track.frames import runs_frame
     from study.verdict.rule import ALPHA
+    from study.verdict.selection import unit_means
 
     plain = [cell for cell in plan.cells if cell.kind[1] == "plain" and cell.specs[0].recipe.budget == 1]
     depths = {kind: len([cell for cell in plain if cell.kind == kind]) for kind in {cell.kind for cell in plain}}
@@ -197,8 +197,9 @@ def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
     several = max(depths.values()) > 2
     steady = "that grows with every depth " if several else ""
     factor = detectable(repeats, ALPHA * (SEQUENCE_SHARE if several else 1))
-    errors = [_means([run for run in cell.done if FINALS[0] in run.metrics], unit) for cell in cells]
-    variances = [statistics.variance(cell) for cell in errors if len(cell) > 1]
+    done = [runs_frame(cell.done) for cell in cells if cell.done]
+    errors = [unit_means(runs, FINALS[0], several=unit == "split") for runs in done]
+    variances = [float(values.var(ddof=1)) for values in errors if len(values) > 1]
     spread = math.sqrt(statistics.fmean(variances)) if variances else 1.0
     where = f"spread by {spread:.2g} points as the runs that are done" if variances else "of a net spread by 1 point"
     rise = grid.smallest_effect + factor * spread
@@ -206,15 +207,6 @@ def what_it_can_show(grid: "Grid", plan: "Plan") -> str:
         f"with {repeats} {unit}s a net, a rise of {rise:.2g} points {steady}is shown in 80% of studies if {unit}s "
         f"{where}: {grid.smallest_effect:g} and {factor:.2g} times the spread"
     )
-
-
-def _means(done: Sequence["StoredRun"], unit: str) -> list[float]:
-    """Return the training error of each run, or of each split the mean over its runs."""
-    groups: dict[str, list[float]] = {}
-    for i, run in enumerate(done):
-        group = run.params["split_seed"] if unit == "split" else str(i)
-        groups.setdefault(group, []).append(run.metrics[FINALS[0]])
-    return [statistics.fmean(errors) for errors in groups.values()]
 
 
 def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> None:
