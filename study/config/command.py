@@ -2,8 +2,10 @@
 
 import hashlib
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
@@ -59,16 +61,18 @@ class Command(BaseModel):
 
     def _trains(self, nets: Collection[NetName], settings: Sequence[str]) -> bool:
         """Tell whether the grid has these nets with such settings, two seeds each or more, and no others as deep."""
-        try:
-            points = parse_grid(self.grid, "grid", tuple(settings)).points
-        except StudyError:
-            return False
         depths = {net.depth for net in nets}
-        seeds: dict[NetName, set[int]] = {}
-        for point in points:
-            if point.depth in depths:
-                seeds.setdefault(point.net, set()).add(point.seed)
-        return set(seeds) == set(nets) and min(map(len, seeds.values())) > 1
+        seeds = Counter(net for net, _ in _repeats(self.grid, tuple(settings)) if net.depth in depths)
+        return set(seeds) == set(nets) and min(seeds.values()) > 1
+
+
+@lru_cache(maxsize=32)
+def _repeats(grid: str, settings: tuple[str, ...]) -> frozenset[tuple[NetName, int]]:
+    """Return each net and seed of a grid; none if it can't be read. Variants of a study ask the same of large grids."""
+    try:
+        return frozenset((point.net, point.seed) for point in parse_grid(grid, "grid", settings).points)
+    except StudyError:
+        return frozenset()
 
 
 def _options(command: str) -> list[tuple[str, str]]:
