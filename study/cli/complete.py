@@ -24,9 +24,9 @@ def studies(begun: str) -> list[str]:
 
 def settings(begun: str) -> list[str]:
     """Return the keys of a grid, with an equals sign, that begin so."""
+    from study.config.expand import POINT_KEYS
     from study.config.load import SECTIONS
-    from study.config.recipe import Recipe
 
     keys = [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
-    keys += [f"grid.{axis}" for axis in ("architecture", "depth", "net", "seed", "split_seed", *Recipe.model_fields)]
+    keys += [f"grid.{axis}" for axis in POINT_KEYS]
     return [f"{key}=" for key in keys if key.startswith(begun)]

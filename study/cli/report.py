@@ -167,13 +167,7 @@ def report_folder(names: Sequence[str], out: Path | None) -> Path:
 
 def print_remarks(words: Mapping[str, str]) -> None:
     """Print what isn't known of runs made elsewhere, which are left out, and which changes of the rule aren't used."""
-    warn(
-        [
-            *words.get("note", "").splitlines(),
-            *words.get("left out", "").splitlines(),
-            *words.get("rule", "").splitlines(),
-        ]
-    )
+    warn(line for name in ("note", "left out", "rule") for line in words.get(name, "").splitlines())
 
 
 def print_path(page: Path) -> None:

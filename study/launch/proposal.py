@@ -1,5 +1,6 @@
 """Propose a grid for a folder of images: the largest study that some minutes allow on this machine."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def propose(folder: str, minutes: float, display: Display, hardware: Hardware) -
         facts = DataFacts.of(dataset)
         batch_size = 128 if facts.train_images >= 2000 else 64
         values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(folder), "source": source}
-        values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
+        values |= {"root": json.dumps(folder, ensure_ascii=False), "side": side, "batch_size": batch_size}
         least = _least_iterations(facts.train_images, batch_size)
         workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
         cost = _cost(values, facts, workers, display)
@@ -186,11 +187,6 @@ def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = ""
 def _study_name(folder: str) -> str:
     """Return the folder's name with letters that a study's name may have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).resolve().name).strip("-._")[:100] or "images"
-
-
-def _quoted(folder: str) -> str:
-    """Return a path as YAML writes any text."""
-    return "'" + folder.replace("'", "''") + "'"
 
 
 def _lines(

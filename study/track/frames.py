@@ -243,7 +243,7 @@ def _run_row(run: StoredRun) -> dict[str, Any]:
         "architecture": params.get("architecture", ""),
         "depth": int(params.get("depth", 0)),
         "net": params.get("net", ""),
-        "variant": tags.get(tag.VARIANT, ""),
+        "variant": variant,
         "split_seed": int(params.get("split_seed", 0)),
         "seed": int(params.get("seed", 0)),
         "lr": _number(params.get("lr")),
