@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from study.config import MODIFICATIONS
 from study.errors import StudyError, with_noun
-from study.names import ARCHITECTURES, NetName, parse_net
+from study.names import ARCHITECTURES, NetName, is_own, parse_net
 from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
@@ -177,7 +177,8 @@ def deeper_nets(frame: pd.DataFrame, architecture: str) -> tuple[NetName, ...]:
     """Return the nets to try beyond the deepest of an architecture; none where its family has no deeper one."""
     deepest = frame[frame["architecture"] == architecture].sort_values("depth").iloc[-1]
     try:
-        return parse_net(str(deepest["net"]), "cifar" if deepest.get("family") == "cifar" else "auto").deeper
+        family = str(deepest.get("family", "auto"))
+        return parse_net(str(deepest["net"]), family if family == "cifar" or is_own(family) else "auto").deeper
     except StudyError:
         return ()  # no net of this program
 

@@ -13,7 +13,8 @@ from study.config.tune import EXTENDS
 from study.data import Dataset, augmentation
 from study.errors import StudyError
 from study.launch.plan.probe_tags import has_all, probes_in
-from study.nets import Complexity, count
+from study.nets import Complexity, count, count_any
+from study.nets.own import in_a_line
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.frames import SearchResult, load_search_results
@@ -220,7 +221,7 @@ def found_point(search: StoredRun | None, tune: Tune) -> dict[str, float] | None
 def with_rates_from(grid: Grid, study: str) -> Grid:
     """Return the grid with the learning rates that another study found, instead of searches of its own.
 
-    A net is matched by its name, shortcut and width.
+    A net is matched by its name, shortcut and width, and one of the user's own by its function too.
 
     Raises:
         StudyError: no such study, a net that it didn't tune, or several searches of a net with different results.
@@ -239,6 +240,7 @@ def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[
         search
         for search in results
         if (search.net, search.shortcut, search.width) == (net, spec.shortcut, spec.recipe.width)
+        and search.own == (spec.own.family if spec.own else "")
     ]
     if not matching:
         known = ", ".join(sorted({search.net for search in results})) or "none"
@@ -285,11 +287,20 @@ def _probe_costs(
 
 
 def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
+    shown = shape_shown(spec, facts)
+    if spec.own:
+        with in_a_line(spec.own, f"in counting the operations of {spec.net}"):
+            return count_any(build_spec_net(spec, facts.classes, shown[0]), shown)
     with torch.device("meta"):
-        net = build_spec_net(spec, facts.classes, facts.image_shape[0])
+        net = build_spec_net(spec, facts.classes, shown[0])
+    return count(net, shown)
+
+
+def shape_shown(spec: RunSpec, facts: DataFacts) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of what a run's net is shown: crops, or whole images."""
     channels, height, width = facts.image_shape
-    side = augmentation(spec.recipe.augment).side  # the net sees crops, not whole images
-    return count(net, (channels, side(height), side(width)))
+    side = augmentation(spec.recipe.augment).side
+    return channels, side(height), side(width)
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:
