@@ -71,7 +71,7 @@ def resolve_net(architecture: Architecture, depth: int, family: Family) -> NetNa
     """
     if is_own(family):
         if architecture == "vgg":
-            raise StudyError(f"'family: {family}' has plain and residual nets: leave vgg out")
+            raise StudyError("nets of your own are plain or residual: leave vgg out")
         if depth < 1:
             raise StudyError(f"no net has depth {depth}: depths are from 1 on")
         return NetName(architecture, depth, family)

@@ -107,8 +107,10 @@ def in_a_line(own: OwnNets, doing: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MAX_MESSAGE]
-        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
-        raise OwnNetsError(printable(f"{_where(own, error)}: {kind}{text} ({doing})")) from None
+        kind = "" if type(error) is ValueError else type(error).__name__
+        raise OwnNetsError(
+            printable(f"{': '.join(filter(None, (_where(own, error), kind, text)))} ({doing})")
+        ) from None
 
 
 def _where(own: OwnNets, error: BaseException) -> str:
