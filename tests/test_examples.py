@@ -99,7 +99,7 @@ def test_own_nets_pass_the_checks_on_images_of_any_size(path: Path, image_shape:
 @pytest.mark.parametrize("path", OWN_NETS, ids=lambda path: path.name)
 def test_grids_of_own_nets_run(path: Path, tmp_path: Path) -> None:
     least = min(point.depth for point in load_grid(str(path)).points)
-    changes = ("recipe.epochs=1", "recipe.lr=0.03", f"grid.depth=[{least}]", "dataset.train_limit=200")
+    changes = ("recipe.epochs=1", "recipe.lr=0.03", f"grid.depth=[{least}]", "grid.seed=0", "dataset.train_limit=200")
     done = run_study(tmp_path, "run", "--grid", str(path), *(word for change in changes for word in ("--set", change)))
     assert done.returncode == 0, done.stderr
     runs = load_runs(load_grid(str(path)).name, uri(tmp_path))
