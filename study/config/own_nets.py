@@ -4,10 +4,12 @@ Nothing here runs that source.
 """
 
 import hashlib
+import os
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from study.config.recipe import Strict
+from study.config.source import short
 from study.errors import StudyError, printable
 
 MAX_BYTES = 1_000_000
@@ -53,7 +55,7 @@ class OwnNets(Strict):
         """
         if self.source:
             return self.source
-        files = [path for path in (Path(self.path), Path(self.module)) if path.is_file()]
+        files = [path for path in (Path(self.path), Path(self.module)) if os.path.exists(path)]  # noqa: PTH110
         for path in files:
             text = _read(path)
             if digest_of(text) == self.digest:
@@ -74,10 +76,10 @@ def read_own_nets(place: str, folder: Path) -> OwnNets:
     if not module.endswith(".py"):
         return OwnNets(place=place, digest=module_digest(module))
     paths = [folder / module, Path(module)]
-    path = next((path for path in paths if path.exists()), None)
+    path = next((path for path in paths if os.path.exists(path)), None)  # noqa: PTH110 (no error where it can't be asked)
     if path is None:
-        tried = " nor ".join(dict.fromkeys(str(path) for path in paths))
-        raise OwnNetsError(f"'family: {printable(place)}' names a file that isn't there: neither {printable(tried)}")
+        tried = " nor ".join(dict.fromkeys(short(str(path.parent)) for path in paths))
+        raise OwnNetsError(f"'family: {short(printable(place))}' names a file that is neither in {printable(tried)}")
     text = _read(path)
     return OwnNets(place=f"{path.name}:{function}", digest=digest_of(text), path=str(path.resolve()), source=text)
 
@@ -88,6 +90,8 @@ def _read(path: Path) -> str:
     Raises:
         OwnNetsError: it can't be read, is empty, or is too large.
     """
+    if not path.is_file():  # a pipe would never end
+        raise OwnNetsError(f"{path}: not a file")
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_BYTES + 1)

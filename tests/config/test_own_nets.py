@@ -8,7 +8,7 @@ import pytest
 from study.config import Grid, RunSpec, load_grid, parse_grid
 from study.config.own_nets import OwnNetsError
 from study.errors import GridError
-from study.verdict.selection import deeper_nets
+from study.verdict.selection import deeper_nets, may_go_deeper
 from tests.nets.own_nets import GOOD, own
 
 GRID = """\
@@ -89,7 +89,7 @@ def test_a_specification_needs_its_source(tmp_path: Path) -> None:
         RunSpec.model_validate({**values, "own": None})
 
 
-def test_no_deeper_nets_are_proposed(tmp_path: Path) -> None:
+def test_no_deeper_nets_are_named_and_none_ruled_out(tmp_path: Path) -> None:
     import pandas as pd
 
     own(tmp_path)
@@ -98,6 +98,7 @@ def test_no_deeper_nets_are_proposed(tmp_path: Path) -> None:
         for family in ("cifar", grid(tmp_path).runs()[0].net.family)
     ]
     assert [bool(deeper_nets(pd.DataFrame([row]), "plain")) for row in rows] == [True, False]
+    assert [may_go_deeper(pd.DataFrame([row]), "plain") for row in rows] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,8 @@ def test_no_deeper_nets_are_proposed(tmp_path: Path) -> None:
         ("recipe.family=nets:py", None, "no module is called 'nets'"),
         ("recipe.family=nets.py", None, "'auto', 'cifar' or 'imagenet' or should be a function that builds nets"),
         ("recipe.family=imagnet", None, "(did you mean 'imagenet'?)"),
-        ("recipe.family=net.py:build", None, "names a file that isn't there: neither "),
+        ("recipe.family=net.py:build", None, "names a file that is neither in "),
+        (f"recipe.family={'a' * 5000}.py:build", None, "names a file that is neither in "),
         ("recipe.width=2", 3, "'width' changes nets of this program, and 'nets.py:build' builds its own"),
         ("recipe.batch_norm=none", 3, "'batch_norm' changes nets"),
         ("grid.shortcut=[A, B]", 6, "'shortcut' changes nets"),
@@ -129,7 +131,7 @@ def test_what_cant_be_is_told_with_its_place(tmp_path: Path, change: str, line: 
         (b"", "an empty file"),
         (b"\xff\xfe", "not a text file"),
         (b"#" * 1_000_001, "too long"),
-        (None, "Is a directory"),
+        (None, "not a file"),
     ],
 )
 def test_a_file_that_holds_no_nets_is_told(tmp_path: Path, content: bytes | None, said: str) -> None:
