@@ -235,22 +235,22 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
 
 
 def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[str, float]:
-    net = str(spec.net)
-    matching = [
-        search
-        for search in results
-        if (search.net, search.shortcut, search.width) == (net, spec.shortcut, spec.recipe.width)
-        and search.own == (spec.own.family if spec.own else "")
-    ]
+    net, own = str(spec.net), spec.own.family if spec.own else ""
+    wanted = (net, spec.shortcut, spec.recipe.width, own)
+    matching = [search for search in results if (search.net, search.shortcut, search.width, search.own) == wanted]
     if not matching:
-        known = ", ".join(sorted({search.net for search in results})) or "none"
-        raise StudyError(f"study '{study}' has no learning rate for {net}: it has tuned {known}")
+        known = ", ".join(sorted({_built_by(search.net, search.own) for search in results})) or "none"
+        raise StudyError(f"study '{study}' has no learning rate for {_built_by(net, own)}: it has tuned {known}")
     if any(search.point != matching[0].point for search in matching):
         rates = ", ".join(
             f"{search.point['lr']:g}{f' ({search.variant})' if search.variant else ''}" for search in matching
         )
         raise StudyError(f"study '{study}' has several learning rates for {net}: {rates}; set recipe.lr by hand")
     return matching[0].point
+
+
+def _built_by(net: str, own: str) -> str:
+    return f"{net} by {own}" if own else net
 
 
 def search_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
