@@ -1,4 +1,4 @@
-"""The notebooks under examples/: committed without outputs, and they run from the first cell to the last; own nets."""
+"""What lies under examples/: notebooks, committed with the outputs of a whole run, run to the end; own nets train."""
 
 import base64
 import io
@@ -45,14 +45,23 @@ def images(cell: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_notebooks_are_committed_without_outputs(path):
+def test_notebooks_are_committed_with_the_outputs_of_a_whole_run(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert not cell.outputs, cell.source
-            assert cell.execution_count is None
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        assert cell.outputs, cell.source
+        assert {output.get("name", "stdout") for output in cell.outputs} == {"stdout"}, "no warnings of this machine"
+        assert all(output.output_type != "error" for output in cell.outputs)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
+
+
+def test_the_main_notebook_shows_figure_verdict_and_tables():
+    cells = {cell.id: cell for cell in nbformat.read(MAIN, as_version=4).cells}
+    assert len(images(cells["main-figure"])) == 2
+    assert "Degradation shown" in texts(cells["judge"])
+    assert "resnet-56" in texts(cells["show-tables"])
 
 
 def test_the_main_figure_takes_five_lines():

@@ -24,7 +24,8 @@ def init(
     """Write a grid for your own images, FOLDER.yaml: the largest study that some minutes allow here."""
     path = grid_file(folder)
     if path.exists():
-        raise StudyError(f"{path} is there already: run it with `study run --grid {path}`, or remove it to plan anew")
+        command = shlex.join(["study", "run", "--grid", str(path)])
+        raise StudyError(f"{path} is there already: run it with `{command}`, or remove it to plan anew")
     write_grid(path, folder, minutes, LaunchOptions())
     say(f"to begin: study run --grid {shlex.quote(str(path))}")
 
@@ -46,12 +47,19 @@ def grid_file(folder: str) -> Path:
 
 def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions) -> None:
     """Write the grid that is proposed for a folder of images, and print what it does."""
+    text = print_proposal(folder, minutes, options)
+    with writing(Path.cwd()):
+        path.write_text(text, encoding="utf-8")
+    say(f"written to {path}, to be changed and run again")
+
+
+def print_proposal(folder: str, minutes: float, options: LaunchOptions) -> str:
+    """Print what the grid that is proposed for a folder of images does; return its text."""
     from study.launch.display import Display
     from study.launch.proposal import propose
 
     with Display(Console(stderr=True), quiet=options.quiet) as display:
         proposal = propose(folder, minutes, display, options.hardware())
-    with writing(Path.cwd()):
-        path.write_text(proposal.text, encoding="utf-8")
-    for line in (*proposal.lines, f"written to {path}, to be changed and run again"):
+    for line in proposal.lines:
         say(line)
+    return proposal.text

@@ -104,17 +104,36 @@ def compare(
 
 
 def judge(
-    file: Annotated[Path, typer.Argument(help="A CSV file, a row a run.")],
+    file: Annotated[Path | None, typer.Argument(help="A CSV file, a row a run.", show_default=False)] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", "-e", help="In place of a file: an MLflow experiment, whoever made it."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="What the experiment calls a column, like depth=params.layers. Repeatable."),
+    ] = None,
     classes: Annotated[int | None, typer.Option(min=2, help="Number of classes, where no column says it.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/FILE.")] = None,
+    fractions: Annotated[bool, typer.Option("--fractions", help="Errors are parts of 1, not percent.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/NAME.")] = None,
 ) -> None:
-    """Judge runs that were made elsewhere: verdict, tables and figures of a CSV file."""
+    """Judge runs that were made elsewhere: verdict, tables and figures of a CSV file or an MLflow experiment."""
     from study.report import join
-    from study.track.table import read_table
+    from study.track.table import read_experiment, read_table
 
-    words = ["study", "judge", str(file), *(["--classes", str(classes)] if classes else [])]
+    pairs = [column.partition("=") for column in columns or []]
+    if wrong := next((column for column, pair in zip(columns or [], pairs, strict=True) if not all(pair)), ""):
+        raise StudyError(f"--column {wrong}: write COLUMN=NAME, like depth=params.layers")
+    words = ["study", "judge", *([str(file)] if file else [])]
+    if file is not None and experiment is None and not columns:
+        study = read_table(file, classes, fractions=fractions)
+    elif experiment is not None and file is None:
+        study = read_experiment(experiment, {key: name for key, _, name in pairs}, classes, fractions=fractions)
+        words += ["--experiment", experiment, *(word for column in columns or [] for word in ("--column", column))]
+    else:
+        raise StudyError("name a CSV file, or an MLflow experiment with --experiment; --column is for the latter")
+    words += [*(["--classes", str(classes)] if classes else []), *(["--fractions"] if fractions else [])]
     words += ["--out", str(out)] if out else []
-    study = read_table(file, classes)
     write_page(join([study], shlex.join(words)), report_folder([study.name], out), ReportOptions(out))
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from study.cli.console import print_table
-from study.cli.init import MINUTES, data_option, grid_of_folder, minutes_option
+from study.cli.init import MINUTES, data_option, grid_file, grid_of_folder, minutes_option, print_proposal
 from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, without_passwords
@@ -41,6 +41,12 @@ def run(
 ) -> None:
     """Train the nets of a grid; run it again after a stop, and it goes on."""
     if data is not None:
+        if options.grid != LaunchOptions.grid:
+            raise StudyError("--data makes a grid of its own: give either --data or --grid")
+        if dry_run and not grid_file(data).exists():
+            print_proposal(data, minutes, options)
+            say("nothing was written or started")
+            return
         options = replace(options, grid=str(grid_of_folder(data, minutes, options)))
     if dry_run:
         print_plan(options, lr_from)
@@ -65,6 +71,8 @@ def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_se
     grid = with_rates(parse_grid(file, place, tuple(changes)), lr_from)
     if only_search and not any(spec.recipe.lr == "tune" for spec in grid.points):
         raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
+    if not options.quiet:
+        say(size_of(grid), error=True)  # before PyTorch is imported, which takes seconds
     words = ["study", "tune" if only_search else "run", "--grid", options.grid]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
     command = shlex.join(map(without_passwords, words))
@@ -76,6 +84,14 @@ def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_se
             grid, display, hardware=hardware, limits=limits, text=text, command=command, only_search=only_search
         )
     return print_summary(summary, display, grid.name, command, only_search=only_search)
+
+
+def size_of(grid: "Grid") -> str:
+    """Say how many runs and searches a grid has, those done before included."""
+    searched = [spec.on_split(0).with_recipe(budget=1.0) for spec in grid.points if spec.recipe.lr == "tune"]
+    searches = len({spec.cell_key("") for spec in searched})
+    rates = f", and {searches} searches of {grid.tune.trials} learning rates" if searches else ""
+    return f"{grid.name}: {len(grid.points)} runs{rates}"
 
 
 def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.table import Column
 
 from study.errors import printable
 from study.events import Epoch
 from study.terminal import shown
+
+BAR_COLUMNS = 90
+"""Width of a terminal from which on there is room for bars, in characters."""
 
 
 @dataclass
@@ -20,6 +24,13 @@ class _Bar:
     cost: float
     step: int
     total: int
+    first_step: int
+    began: float
+
+    def left(self) -> str:
+        """Return the time left at the job's own pace, as text; nothing where no pace is known."""
+        steps = self.step - self.first_step
+        return _left((time.monotonic() - self.began) * (self.total - self.step) / steps) if steps else ""
 
 
 class Display:
@@ -31,14 +42,9 @@ class Display:
         self.quiet = quiet
         self.live = console.is_terminal and not quiet
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True),
+            *_columns(bars=console.width >= BAR_COLUMNS),
             console=console,
+            expand=True,
             transient=True,
             disable=not self.live,
         )
@@ -46,8 +52,9 @@ class Display:
         self._loading: dict[str, TaskID] = {}
         self._bars: dict[str, _Bar] = {}
         self._began = time.monotonic()
-        self._cost = 0.0
+        self._waiting = 0.0
         self._done = 0.0
+        self._highest = 0.0
         self._last_once = ""
 
     def __enter__(self) -> "Display":
@@ -62,19 +69,20 @@ class Display:
     def loading(self, task: str, share: float) -> None:
         """Show the progress of a download or of decoding; without a terminal, print the name of the task once."""
         if task not in self._loading:
-            self._loading[task] = self._progress.add_task(printable(task), total=1.0, note="")
+            self._loading[task] = self._progress.add_task(printable(task), total=1.0, note="", left="")
             if not self.live:
                 self.say(task)
         self._progress.update(self._loading[task], completed=share, visible=share < 1)
 
     def plan(self, cost: float) -> None:
         """Begin the display; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
-        self._cost = max(cost, 1.0)
-        self._whole = self._progress.add_task("all", total=self._cost, note="")
+        self._waiting = cost
+        self._whole = self._progress.add_task("all", total=1.0, note="", left="")
 
     def say(self, text: str) -> None:
+        """Print a line, wrapped between words on a terminal."""
         if not self.quiet:
-            self._progress.console.print(shown(text), soft_wrap=True)
+            self._progress.console.print(shown(text), soft_wrap=not self.live)
 
     def say_once(self, text: str) -> None:
         """Print a line even with `--quiet`, unless it repeats the last such line."""
@@ -92,43 +100,71 @@ class Display:
     def started(self, task: str, name: str, cost: float, step: int, total: int) -> None:
         """Show the bar of a job at iteration `step`; `cost` is that of the whole job."""
         if task not in self._bars:
-            bar_id = self._progress.add_task(printable(name), total=total, completed=step, note="")
-            self._bars[task] = _Bar(bar_id, cost, step, total)
+            bar_id = self._progress.add_task(printable(name), total=total, completed=step, note="", left="")
+            self._bars[task] = _Bar(bar_id, cost, step, total, step, time.monotonic())
+            self._waiting = max(0.0, self._waiting - cost)
 
-    def point(self, task: str, point: Epoch) -> None:
-        """Advance the bar of a job, and that of the whole grid."""
+    def point(self, task: str, point: Epoch, note: str = "") -> None:
+        """Advance the bar of a job, and that of the whole grid; `note` is shown in place of the errors."""
         bar = self._bars.get(task)
         if bar is not None:
             bar.step = point.step
-            note = f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
-            self._progress.update(bar.id, completed=point.step, note=note)
+            note = note or f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
+            self._progress.update(bar.id, completed=point.step, note=note, left=bar.left())
             self._update_whole()
 
-    def ended(self, task: str, lines: list[str], *, done: float) -> None:
-        """Remove the bar of a job and print how it ended; `done` is the cost of the work that needn't be repeated."""
+    def ended(self, task: str, lines: list[str], *, done: float, waiting: float) -> None:
+        """Remove the bar of a job and print how it ended.
+
+        `done` is the cost of the work that needn't be repeated, `waiting` that of all work that hasn't begun.
+        """
         bar = self._bars.pop(task, None)
         if bar is not None:
             self._progress.remove_task(bar.id)
         self._done += done
+        self._waiting = waiting
         self._update_whole()
         for text in lines:
-            self.say(f"{self._left()}  {text}")
+            self.say(f"{self._standing()}  {text}")
 
     def _update_whole(self) -> None:
+        share = self._share()
         if self._whole is not None:
-            self._progress.update(self._whole, completed=self._share() * self._cost)
+            self._progress.update(self._whole, completed=share, left=self._time_left(share))
 
     def _share(self) -> float:
-        """Return the share of all work that is done, jobs in flight included."""
+        """Return the share of all work that is done, jobs in flight included; it never falls."""
         running = sum(bar.cost * bar.step / bar.total for bar in self._bars.values())
-        return min(1.0, (self._done + running) / self._cost) if self._cost else 0.0
+        left = sum(bar.cost for bar in self._bars.values()) - running + self._waiting
+        done = self._done + running
+        self._highest = max(self._highest, done / (done + left) if done + left else 0.0)
+        return self._highest
 
-    def _left(self) -> str:
-        """Return the share done and the time left, as text: `[ 40%, 5.2 min left]`."""
-        share = self._share()
+    def _time_left(self, share: float) -> str:
         spent = time.monotonic() - self._began
-        left = spent / share - spent if share > 0.01 else None
-        return f"[{share:4.0%}, {duration(left)} left]" if left is not None else f"[{share:4.0%}]"
+        return _left(spent / share - spent) if 0.01 < share < 1 else ""
+
+    def _standing(self) -> str:
+        """Return the share done, rounded down, and the time left, as text: `[ 40%, 5.2 min left]`."""
+        share = self._share()
+        return f"[{', '.join(filter(None, (f'{int(100 * share):3d}%', self._time_left(share))))}]"
+
+
+def _columns(*, bars: bool) -> list[ProgressColumn]:
+    """Return the columns of the display: the name is cut where they don't fit."""
+    name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    whole = Column(no_wrap=True)
+    return [
+        TextColumn("{task.description}", markup=False, table_column=name),
+        *([BarColumn(bar_width=24)] if bars else []),
+        TextColumn("{task.percentage:>3.0f}%", table_column=whole),
+        TextColumn("{task.fields[note]}", markup=False, table_column=whole),
+        TextColumn("{task.fields[left]}", justify="right", table_column=whole),
+    ]
+
+
+def _left(seconds: float) -> str:
+    return f"{duration(seconds)} left"
 
 
 def duration(seconds: float) -> str:

@@ -12,9 +12,9 @@ from study.config import Grid
 from study.config.command import Command
 from study.data import Dataset, load_splits
 from study.launch.dataset_record import record_data
-from study.launch.display import Display
+from study.launch.display import Display, duration
 from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import time_cells
+from study.launch.estimate.cost import estimate, time_cells
 from study.launch.executors.base import Hardware, Limits
 from study.launch.executors.choose import choose_executor
 from study.launch.executors.devices import Workers, replicas_for
@@ -156,7 +156,9 @@ def run_grid(
         run_logger.store_protocol()
         return Summary(earlier=queue.done_before)
     _show_notes(notes, display)
-    _show_workers(workers, display, at_most=executor.accept is not None)
+    known = not only_search and all(cell.speed is not None for cell in cells if cell.left)
+    seconds = estimate(cells, plan.facts, grid.tune, workers).seconds if known else None
+    _show_workers(workers, display, seconds, at_most=executor.accept is not None)
     for state in states:
         state.replicas = replicas_for(state.cell.specs[0], workers, plan.facts, state.cell.speed)
         state.mixes = state.replicas > 1 and workers.devices[0][0] != "cpu"
@@ -185,10 +187,12 @@ def _run(scheduler: Scheduler, pool: WorkerPool, retry: Retry, display: Display)
                 scheduler.close_records()
 
 
-def _show_workers(workers: Workers, display: Display, *, at_most: bool) -> None:
+def _show_workers(workers: Workers, display: Display, seconds: float | None, *, at_most: bool) -> None:
+    """Say what works on the grid, and for how long, where the nets' speeds were measured before."""
     count = f"up to {len(workers.devices)}" if at_most else str(len(workers.devices))
+    time_left = "" if seconds is None else f", about {duration(seconds)}"
     display.say(
-        f"workers: {count} ({', '.join(dict.fromkeys(workers.names))}); "
+        f"workers: {count} ({', '.join(dict.fromkeys(workers.names))}){time_left}; "
         f"stop at any time with Ctrl-C and run the same command again: it goes on"
     )
 

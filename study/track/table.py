@@ -1,8 +1,9 @@
-"""Runs that this program didn't train, read from a CSV file as a study: its rule judges them like its own."""
+"""Runs that this program didn't train, of a CSV file or an MLflow experiment, as a study: its rule judges them too."""
 
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,21 @@ import pandas as pd
 from study.errors import StudyError, nearest, printable
 from study.track import tags as tag
 from study.track.database import StoredRun
+from study.track.find import find_experiment, read_runs
 from study.track.frames import Study, runs_frame, trials_frame
+from study.track.uri import tracking_uri
 
 if TYPE_CHECKING:
     from study.track.provenance import Provenance
 
 NEEDED = ("architecture", "depth", "seed", "final_train_error")
-ERRORS = ("final_train_error", "final_test_error")
-WHOLE = ("depth", "seed", "classes", "train_images", "test_images", "total_iterations")
+ERRORS = {"final_train_error": "final_train_accuracy", "final_test_error": "final_test_accuracy"}
+"""Columns of errors, and those that may stand in their place."""
+ARCHITECTURES = {"plain": "plain", "false": "plain", "residual": "residual", "resnet": "residual", "true": "residual"}
+"""What may stand in the column `architecture`; true and false say whether a net is residual."""
+WHOLE = ("depth", "seed", "split_seed", *tag.COUNTS)
 """Columns of whole numbers; those behind `seed` may be left out."""
+OPTIONAL = ("final_test_error", "variant", "lr", *WHOLE)
 LARGEST = 10**9
 UNKNOWN = (
     "These runs weren't trained by this program. What {name} doesn't say isn't known: their curves, how rates were "
@@ -28,35 +35,101 @@ UNKNOWN = (
 )
 
 
-def read_table(path: Path, classes: int | None = None) -> Study:
+Row = tuple[str, dict[str, str]]
+"""Where a run was read, and its values by column."""
+
+
+def read_table(path: Path, classes: int | None = None, *, fractions: bool = False) -> Study:
     """Return the runs of a CSV file as a study, named for the file.
 
     Columns: architecture (plain or residual), depth, seed, final_train_error in percent; where known final_test_error,
     variant, classes (or the argument: what guessing gives decides which runs failed), train_images and test_images
-    (what one image is worth), total_iterations, lr. Any others are settings, as a recipe's fields are.
+    (what one image is worth), total_iterations, lr. Any others are settings, as a recipe's fields are. In place of an
+    error may stand final_train_accuracy or final_test_accuracy. With `fractions`, errors and accuracies are parts of 1.
 
     Raises:
         StudyError: the file can't be read, or a row or column of it; with the line.
     """
     rows, digest = _rows(path)
-    if classes is None and "classes" not in rows[0][1]:
-        raise StudyError(f"{path}: say with --classes (or a column) of how many classes: it decides which runs failed")
-    runs = runs_frame([_run(row, f"{path}, line {line}", classes) for line, row in rows])
-    _check_unique(runs, path)
+    source = {"file": f"{path.name} (SHA-256 {digest}...)"}
+    return _study(path.stem, path.name, rows, source, classes, 1.0 if fractions else 100.0)
+
+
+def read_experiment(
+    name: str,
+    columns: Mapping[str, str],
+    classes: int | None = None,
+    *,
+    fractions: bool = False,
+    uri: str | None = None,
+) -> Study:
+    """Return the finished runs of another project's MLflow experiment as a study.
+
+    A column of `read_table` is the parameter, tag or metric (its last value) of that name, or of the name that
+    `columns` has for it, like `{"depth": "params.layers", "final_train_error": "metrics.train_err"}`.
+
+    Raises:
+        StudyError: no such experiment, nothing called so, or a run that can't be used; with its name.
+    """
+    uri = uri or tracking_uri()
+    runs = [run for run in read_runs(find_experiment(name, uri), uri) if run.status == "FINISHED"]
+    if any(run.kind for run in runs):
+        raise StudyError(f"'{name}' is a study of this program: `study report --experiment` judges it")
+    if not runs:
+        raise StudyError(f"'{name}' at {uri} has no finished runs")
+    _check_columns(columns, name, runs)
+    rows = [(f"'{name}', run {run.name} ({run.run_id[:8]})", _columns_of(run, columns)) for run in runs]
+    source = {"file": f"MLflow experiment {name}"}
+    return _study(name, f"the experiment '{name}'", rows, source, classes, 1.0 if fractions else 100.0)
+
+
+def _check_columns(columns: Mapping[str, str], name: str, runs: Sequence[StoredRun]) -> None:
+    """Check that some run has each of the names that columns are mapped to."""
+    known = dict.fromkeys(key for run in runs for key in _named_values(run))
+    for column, key in columns.items():
+        if key not in known:
+            raise StudyError(f"'{name}': no run has '{key}' for '{column}'{nearest(key, list(known))}")
+
+
+def _columns_of(run: StoredRun, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return a run's parameters, and the columns that it has under their own names or those they are mapped to."""
+    values = _named_values(run)
+    named = {column: values[column] for column in (*NEEDED, *ERRORS.values(), *OPTIONAL) if column in values}
+    return {**run.params, **named, **{column: values.get(key, "") for column, key in columns.items()}}
+
+
+def _named_values(run: StoredRun) -> dict[str, str]:
+    """Return a run's values under their names with and without their kind; of equal names, the parameter's counts."""
+    metrics = {key: str(int(value)) if value.is_integer() else repr(value) for key, value in run.metrics.items()}
+    kinds = (("metrics", metrics), ("tags", run.tags), ("params", run.params))
+    values = {f"{kind}.{key}": value for kind, named in kinds for key, value in named.items()}
+    return {key.partition(".")[2]: value for key, value in values.items()} | values
+
+
+def _study(
+    name: str, source: str, rows: Sequence[Row], words: dict[str, str], classes: int | None, whole: float
+) -> Study:
+    """Return rows as a study; `whole` is an error of all images."""
+    if classes is None and not any("classes" in values for _, values in rows):
+        raise StudyError(
+            f"{source}: say with --classes (or a column) of how many classes: it decides which runs failed"
+        )
+    runs = runs_frame([_run(values, where, classes, whole) for where, values in rows])
+    _check_unique(runs)
     curves = pd.DataFrame(columns=[*tag.NET_COLUMNS, "step", *tag.CURVES])
     return Study(
-        path.stem,
+        name,
         runs.assign(start_time=pd.Series(pd.NaT, index=runs.index)),
         curves,
         trials_frame([]),
         (),
         {},
-        _provenance({"file": f"{path.name} (SHA-256 {digest}...)", "note": UNKNOWN.format(name=path.name)}),
+        _provenance(words | {"note": UNKNOWN.format(name=source)}),
     )
 
 
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str]:
-    """Return the rows of a CSV file, each with its line, and the beginning of the file's digest."""
+def _rows(path: Path) -> tuple[list[Row], str]:
+    """Return the rows of a CSV file, each with its place, and the beginning of the file's digest."""
     try:
         content = path.read_bytes()
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
@@ -67,7 +140,7 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str]:
     if len(lines) < 2:
         raise StudyError(f"{path}: no runs in it: a line of names is needed, and a line a run")
     names = [name.strip() for name in lines[0][1]]
-    missing = [column for column in NEEDED if column not in names]
+    missing = [column for column in NEEDED if column not in names and ERRORS.get(column) not in names]
     if missing:
         raise StudyError(
             f"{path}: no column '{missing[0]}'{nearest(missing[0], names)}; {', '.join(NEEDED)} are needed"
@@ -77,7 +150,7 @@ def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], str]:
     for line, row in lines[1:]:
         if len(row) != len(names):
             raise StudyError(f"{path}, line {line}: {len(row)} values, but there are {len(names)} columns")
-    rows = [(line, dict(zip(names, map(str.strip, row), strict=True))) for line, row in lines[1:]]
+    rows = [(f"{path}, line {line}", dict(zip(names, map(str.strip, row), strict=True))) for line, row in lines[1:]]
     return rows, hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -87,23 +160,29 @@ def _provenance(words: dict[str, str]) -> "Provenance":
     return Provenance(words)
 
 
-def _run(row: Mapping[str, str], where: str, classes: int | None) -> StoredRun:
+def _run(row: Mapping[str, str], where: str, classes: int | None, whole: float) -> StoredRun:
     """Return a row as the store would return a run."""
     values = {key: value for key, value in row.items() if value}
-    architecture = values.get("architecture", "")
-    if architecture not in ("plain", "residual"):
-        raise StudyError(f"{where}: 'architecture' must be plain or residual, not '{printable(architecture)}'")
-    whole = {column: _whole(values, column, where) for column in WHOLE if column in values or column in NEEDED}
-    whole |= {"classes": classes} if classes is not None and "classes" not in whole else {}
-    if whole.get("classes", 0) < 2:
+    named = values.get("architecture", "")
+    architecture = ARCHITECTURES.get(named.lower())
+    if architecture is None:
+        raise StudyError(f"{where}: 'architecture' must be plain or residual, not '{printable(named)}'")
+    numbers = {column: _whole(values, column, where) for column in WHOLE if column in values or column in NEEDED}
+    numbers |= {"classes": classes} if classes is not None and "classes" not in numbers else {}
+    if numbers.get("classes", 0) < 2:
         raise StudyError(f"{where}: 'classes' must be 2 or more")
-    metrics = {column: _error(values, column, where) for column in ERRORS if column in values or column in NEEDED}
-    net = f"{'resnet' if architecture == 'residual' else 'plain'}-{whole['depth']}"
+    metrics = {
+        error: _error(values, error, accuracy, where, whole)
+        for error, accuracy in ERRORS.items()
+        if error in values or accuracy in values or error in NEEDED
+    }
+    net = f"{'resnet' if architecture == 'residual' else 'plain'}-{numbers['depth']}"
     variant = values.pop("variant", "")
-    params = {key: value for key, value in values.items() if key not in ERRORS}
-    params |= {"net": net, "dataset": values.get("dataset", "")} | {key: str(value) for key, value in whole.items()}
+    params = {key: value for key, value in values.items() if key not in {*ERRORS, *ERRORS.values()}}
+    params |= {"architecture": architecture, "net": net, "dataset": values.get("dataset", "")}
+    params |= {key: str(value) for key, value in numbers.items()}
     tags = {tag.KIND: "run", tag.OUTCOME: "finished", tag.VARIANT: variant, tag.KEY: where}
-    return StoredRun(where, f"{net} seed {whole['seed']}", "FINISHED", 0, tags, params, metrics)
+    return StoredRun(where, f"{net} seed {numbers['seed']}", "FINISHED", 0, tags, params, metrics)
 
 
 def _whole(values: Mapping[str, str], column: str, where: str) -> int:
@@ -113,18 +192,22 @@ def _whole(values: Mapping[str, str], column: str, where: str) -> int:
     return int(text)
 
 
-def _error(values: Mapping[str, str], column: str, where: str) -> float:
-    text = values.get(column, "")
+def _error(values: Mapping[str, str], column: str, accuracy: str, where: str, whole: float) -> float:
+    """Return an error in percent, from its column or that of the accuracy."""
+    stated = column if column in values else accuracy if accuracy in values else column
+    text = values.get(stated, "")
     try:
-        error = float(text)
+        value = float(text)
     except ValueError:
-        error = float("nan")
-    if not 0 <= error <= 100:
-        raise StudyError(f"{where}: '{column}' must be an error in percent, 0 to 100, not '{printable(text)}'")
-    return error
+        value = math.nan
+    if not 0 <= value <= whole:
+        unit = "percent, 0 to 100" if whole == 100 else "parts of 1"
+        kind = "an accuracy" if stated == accuracy else "an error"
+        raise StudyError(f"{where}: '{stated}' must be {kind} in {unit}, not '{printable(text)}'")
+    return 100 / whole * (whole - value if stated == accuracy else value)
 
 
-def _check_unique(runs: pd.DataFrame, path: Path) -> None:
+def _check_unique(runs: pd.DataFrame) -> None:
     """Check that no seed of a net is there twice.
 
     Raises:
@@ -134,5 +217,5 @@ def _check_unique(runs: pd.DataFrame, path: Path) -> None:
     repeated = runs[runs.duplicated(list(keys), keep=False)]
     if len(repeated):
         first = repeated.iloc[0]
-        lines = [str(run_id).rpartition(" ")[2] for run_id in repeated["run_id"][repeated["name"] == first["name"]]]
-        raise StudyError(f"{path}, lines {' and '.join(lines[:2])}: {first['name']} is there twice: number the seeds")
+        places = list(repeated["run_id"][repeated["name"] == first["name"]])
+        raise StudyError(f"{places[0]} and {places[1]}: {first['name']} is there twice: number the seeds")

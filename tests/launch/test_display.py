@@ -1,6 +1,8 @@
 import io
+import re
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from study.launch.display import Display, duration
@@ -19,12 +21,49 @@ def test_share_of_the_work_counts_runs_in_flight() -> None:
         display.started("a", "plain-8 seed 0", 40.0, 0, 100)
         display.started("b", "plain-8 seed 1", 40.0, 0, 100)
         display.point("a", replace(POINT, step=50))
-        display.ended("b", ["b is done"], done=40.0)
-        display.ended("a", ["a was stopped"], done=0.0)
+        display.ended("b", ["b is done"], done=40.0, waiting=20.0)
+        display.ended("a", ["a was stopped"], done=0.0, waiting=60.0)
+        display.started("a", "plain-8 seed 0", 40.0, 50, 100)
+        display.ended("a", ["a is done"], done=40.0, waiting=0.4)
+        display.ended("c", ["c is done"], done=0.4, waiting=0.0)
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("[ 60%, ")  # 40 of b, half of a's 40
     assert lines[0].endswith("left]  b is done")
-    assert lines[1].startswith("[ 40%, ")
+    assert lines[1].startswith("[ 60%, ")  # never less than before
+    assert lines[2].startswith("[ 99%, ")  # not all as long as something is left
+    assert lines[3] == "[100%]  c is done"
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_terminal_shows_what_is_done_and_left_in_a_line_a_run(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=20, force_terminal=True, color_system=None)
+    display = Display(console)
+    with display:
+        display.plan(100.0)
+        for name in "ab":
+            display.started(name, f"resnet-110 ({name}=0.25, initialisation=delta-orthogonal) seed 0", 40.0, 0, 100)
+        display.point("a", replace(POINT, step=50, train_error=12.3, test_error=45.6))
+        display.point("b", replace(POINT, step=50), "train loss 1.87 (best 1.44)")
+        out.truncate(out.seek(0))
+    lines = [
+        line.rstrip() for line in re.sub(r"\x1b\[[?0-9]*[a-zA-Z]|\r", "", out.getvalue()).splitlines()[-4:] if line
+    ]
+    assert all(len(line) <= width for line in lines)
+    assert re.fullmatch(r"all .* 40% +\S.* left", lines[0])
+    assert re.fullmatch(r"resnet-110.* 50% train  12.3 %  test  45.6 % +\S.* left", lines[1])
+    assert re.fullmatch(r"resnet-110.* 50% train loss 1.87 \(best 1.44\) +\S.* left", lines[2])
+    assert ("━" in lines[1]) == (width >= 90)
+
+
+def test_lines_are_wrapped_between_words_on_a_terminal_alone() -> None:
+    words = "plain-56 seed 0 (budget=3): training error 33.85 %, test error 40.39 %"
+    for is_terminal in (True, False):
+        out = io.StringIO()
+        Display(Console(file=out, width=40, force_terminal=is_terminal, color_system=None)).say(words)
+        lines = out.getvalue().splitlines()
+        assert " ".join(map(str.strip, lines)) == words
+        assert len(lines) == (2 if is_terminal else 1)
 
 
 def test_quiet_says_what_went_wrong_only() -> None:

@@ -74,7 +74,20 @@ def test_init_writes_a_grid_that_can_be_changed_and_run(folder: Path) -> None:
     assert (grid.name, grid.points[0].dataset.root, grid.points[0].dataset.image_size) == ("my-pets", "my pets", 20)
     assert max(spec.depth for spec in grid.points) == 56
     again = run_here(folder, "init", "my pets")
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "`study run --grid 'my pets.yaml'`" in again.stderr) == (2, True)
+
+
+def test_a_dry_run_writes_no_grid(folder: Path) -> None:
+    done = run_here(folder, "run", "--data", "my pets", "--minutes", "20", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "nothing was written or started"
+    assert sorted(path.name for path in folder.iterdir()) == ["my pets"]
+
+
+def test_images_and_a_grid_are_not_both_named(folder: Path) -> None:
+    done = run_here(folder, "run", "--data", "my pets", "--grid", "digits")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("give either --data or --grid")
 
 
 def test_too_few_minutes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`study tune` and `study run --lr-from`: rates found apart from the runs that use them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,10 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     done = run_study(tmp_path, "tune", "--grid", "g.yaml")
     assert done.returncode == 0, done.stderr
     assert "to train at these rates: study run --grid g.yaml" in done.stderr
+    assert done.stderr.splitlines()[0] == "g: 2 runs, and 2 searches of 3 learning rates"
+    best = re.findall(r"plain-8 trial \d rate .*: train loss ([0-9.e-]+), best so far ([0-9.e-]+) at rate", done.stderr)
+    assert len(best) >= 4  # of eight trainings: two with no rate whole before, and the last
+    assert [float(value) for _, value in best[:4]] == sorted((float(value) for _, value in best[:4]), reverse=True)
     assert load_runs("g", uri(tmp_path)).empty
     assert not any(record.kind == "run" for record in records(tmp_path))
     trials = load_trials("g", uri(tmp_path))

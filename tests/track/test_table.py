@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from study.errors import StudyError
-from study.track.table import read_table
+from study.track.client import connect
+from study.track.table import read_experiment, read_table
 from tests.conftest import run_here
 
 HEAD = "architecture,depth,seed,final_train_error"
@@ -47,7 +48,7 @@ def test_rows_are_runs(tmp_path: Path) -> None:
         (["plain,20,0,nan"], HEAD, "must be an error in percent, 0 to 100, not 'nan'"),
         (["plain,20,0,101"], HEAD, "must be an error in percent, 0 to 100, not '101'"),
         (["plain,20,0,"], HEAD, "must be an error in percent"),
-        (["plain,20,0,5", "plain,20,0,6"], HEAD, "lines 2 and 3: plain-20 seed 0 is there twice"),
+        (["plain,20,0,5", "plain,20,0,6"], HEAD, "line 2 and .*line 3: plain-20 seed 0 is there twice"),
         (["plain,20,0,5,1"], HEAD + ",classes", "'classes' must be 2 or more"),
     ],
 )
@@ -96,3 +97,78 @@ def test_the_papers_own_figure_has_one_run_a_net(tmp_path: Path) -> None:
     done = run_here(tmp_path, "judge", str(EXAMPLE))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Inconclusive: plain-20, plain-32, plain-44 and plain-56 have one seed each")
+
+
+def test_accuracies_and_parts_of_1_are_errors_in_percent(tmp_path: Path) -> None:
+    head = "architecture,depth,seed,final_train_accuracy,final_test_error"
+    path = table(tmp_path, "False,20,0,0.75,0.5", "ResNet,20,0,1,0", head=head)
+    runs = read_table(path, classes=10, fractions=True).runs
+    assert runs[["net", "final_train_error", "final_test_error"]].values.tolist() == [
+        ["plain-20", 25.0, 50.0],
+        ["resnet-20", 0.0, 0.0],
+    ]
+    with pytest.raises(StudyError, match="line 2: 'final_train_accuracy' must be an accuracy in parts of 1, not '75'"):
+        read_table(table(tmp_path, "plain,20,0,75,0.5", head=head), classes=10, fractions=True)
+
+
+COLUMNS = {"architecture": "params.residual", "depth": "layers", "final_train_accuracy": "metrics.train_acc"}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> str:
+    """The address of a database with an experiment `theirs` of another program, one run of it unfinished."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = connect(uri)
+    experiment = client.create_experiment("theirs", artifact_location=str(tmp_path / "files"))
+    for residual in (True, False):
+        for seed in range(3):
+            for layers, accuracy in ((20, 0.99), (56, 0.985 if residual else 0.5)):
+                run = client.create_run(experiment, run_name=f"r{residual}-{layers}-{seed}").info.run_id
+                params = {"residual": residual, "layers": layers, "seed": seed, "optimizer": "sgd"}
+                for key, value in params.items():
+                    client.log_param(run, key, value)
+                for step, share in enumerate((0.5, 1.0)):
+                    client.log_metric(run, "train_acc", share * (accuracy - 0.001 * seed), step=step)
+                client.set_terminated(run)
+    client.log_param(client.create_run(experiment).info.run_id, "residual", value="False")
+    return uri
+
+
+def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: Path) -> None:
+    study = read_experiment("theirs", COLUMNS, classes=10, fractions=True, uri=experiment)
+    errors = study.runs.groupby("net")["final_train_error"].mean().round(6).to_dict()
+    assert errors == {"plain-20": 1.1, "plain-56": 50.1, "resnet-20": 1.1, "resnet-56": 1.6}
+    assert set(study.runs["optimizer"]) == {"sgd"}
+    words = [word for key, name in COLUMNS.items() for word in ("--column", f"{key}={name}")]
+    done = run_here(tmp_path, "judge", "-e", "theirs", "--classes", "10", "--fractions", *words)
+    assert done.returncode == 0, done.stderr
+    assert "Degradation shown: plain-56 ends with 49.0 points more training error than plain-20" in done.stdout
+    page = (tmp_path / "reports" / "theirs" / "index.html").read_text(encoding="utf-8")
+    assert "trained by this program" in page
+    assert "study judge --experiment theirs --column architecture=params.residual" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"depth": "params.layer"}, r"no run has 'params.layer' for 'depth' \(did you mean 'params.layers'\?\)"),
+        ({"depth": "optimizer"}, "'theirs', run rFalse-56-2 .*: 'depth' must be a whole number, not 'sgd'"),
+        ({"seed": "layers"}, "is there twice: number the seeds"),
+    ],
+)
+def test_what_is_wrong_with_an_experiment_is_said_with_its_run(
+    experiment: str, change: dict[str, str], says: str
+) -> None:
+    with pytest.raises(StudyError, match=says):
+        read_experiment("theirs", COLUMNS | change, classes=10, fractions=True, uri=experiment)
+
+
+def test_a_study_of_this_program_is_reported(small_study: Path) -> None:
+    done = run_here(small_study, "judge", "--experiment", "small", "--classes", "10")
+    assert (done.returncode, "`study report --experiment` judges it" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [(), ("a.csv", "--experiment", "b"), ("a.csv", "--column", "depth=layers")])
+def test_a_file_or_an_experiment(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run_here(tmp_path, "judge", *words)
+    assert (done.returncode, "name a CSV file, or an MLflow experiment" in done.stderr) == (2, True)

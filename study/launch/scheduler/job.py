@@ -29,6 +29,8 @@ class CellState:
     search: Search | None = None
     search_run_id: str = ""
     """Id of the search's run in MLflow."""
+    best: tuple[dict[str, float], float] | None = None
+    """Point and value of the best trial so far; None while there is none."""
     exhausted: bool = False
     """The search has no further trial until one in flight has ended."""
     broken: str = ""

@@ -70,6 +70,10 @@ class WorkQueue:
     def runs_left(self) -> int:
         return sum(len(state.waiting) for state in self.states)
 
+    def waiting_cost(self) -> float:
+        """Return the cost of all work that hasn't begun."""
+        return sum(state.cost_left for state in self.unfinished())
+
     def next_job(self, beside: CellState | None = None) -> Job | None:
         """Return the next trial of an open search, or else a job of the cell with the most work left.
 
@@ -95,6 +99,14 @@ class WorkQueue:
         if search is None or trial is None or known or quarter not in COMPARED.get(self._tune.pruner, ()):
             return False
         return search.is_live(trial) and search.report(trial, quarter, point.train_loss)
+
+    def note(self, job: Job, point: Epoch) -> str:
+        """Return the running objective of a trial beside the best one so far, for the display; "" for a run."""
+        if job.kind == "run":
+            return ""
+        objective, best = self._tune.objective, job.state.best
+        value = f"{objective.replace('_', ' ')} {getattr(point, objective):.3g}"
+        return value if best is None else f"{value} (best {best[1]:.3g})"
 
     def is_needed(self, job: Job) -> bool:
         """Whether a job is still needed: after a trial was pruned or failed, its other seeds aren't."""
@@ -128,7 +140,8 @@ class WorkQueue:
         result = "diverged" if diverged else f"{self._tune.objective.replace('_', ' ')} {objective:.3g}"
         if search.is_live(trial):
             search.tell(trial, objective, diverged=diverged)
-        return [f"{job.name}: {result}", *self._after_trial(job.state)]
+        lines = self._after_trial(job.state)
+        return [f"{job.name}: {result}{_best_so_far(job.state)}", *lines]
 
     def pruned(self, job: Job, event: Interrupted, objective: float | None) -> list[str]:
         """Record a pruned trial and its running objective; return lines to display."""
@@ -255,9 +268,11 @@ class WorkQueue:
         """Settle the cell's rate if its search has ended; return lines to display."""
         state.exhausted = False
         search = state.search
-        if search is None or not search.done or not state.searching:
+        if search is None or not state.searching:
             return []
-        best = search.best()
+        state.best = best = search.best()
+        if not search.done:
+            return []
         if best is None:
             state.broken = "every trial of its learning-rate search broke"
             with suppress(RunDeletedError):
@@ -296,3 +311,11 @@ class WorkQueue:
             if other.cell.search_key and other.cell.kind == state.cell.kind and other.cell.specs[0].depth < spec.depth
         ]
         return max(shallower, key=lambda other: other.cell.specs[0].depth, default=None)
+
+
+def _best_so_far(state: CellState) -> str:
+    """Return the best value and rate of a search that goes on, as the end of a line."""
+    if state.best is None or not state.searching:
+        return ""
+    point, value = state.best
+    return f", best so far {value:.3g} at {named(point)}"

@@ -298,7 +298,7 @@ class Scheduler:
 
     def _add_point(self, job: Job, point: Epoch) -> None:
         job.add(point)
-        self._display.point(job.task, point)
+        self._display.point(job.task, point, self._queue.note(job, point))
         if job.kind == "trial" and not job.pruned and self._queue.should_prune(job, point):
             self._prune(job)
 
@@ -384,7 +384,7 @@ class Scheduler:
             shutil.rmtree(self._folder(job), ignore_errors=True)
         self._queue.put_back(job)
         self._release(job)
-        self._display.ended(job.task, [], done=0.0)
+        self._show_end(job, [], done=0.0)
 
     def _end_without_result(self, job: Job, outcome: str, reason: str = "") -> None:
         with suppress(RunDeletedError):
@@ -418,7 +418,12 @@ class Scheduler:
             self._leases.release(job.lease)
         self._release(job)
         self._stop_unwanted()
-        self._display.ended(job.task, lines, done=job.cost if has_result else 0.0)
+        self._show_end(job, lines, done=job.cost if has_result else 0.0)
+
+    def _show_end(self, job: Job, lines: list[str], *, done: float) -> None:
+        begun = [*self._jobs.values(), *self._retries]
+        in_flight = sum(other.cost for other in begun if other.kind == "trial")  # counted in the searches' cost too
+        self._display.ended(job.task, lines, done=done, waiting=max(0.0, self._queue.waiting_cost() - in_flight))
 
     def _clean_up(self, job: Job) -> None:
         """Delete the checkpoints of a job whose result is in MLflow, and close its run."""
