@@ -103,7 +103,7 @@ def in_a_line(own: OwnNets, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OwnNetsError, MemoryError, torch.OutOfMemoryError):
+    except OwnNetsError:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:MAX_MESSAGE]

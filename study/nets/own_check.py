@@ -54,40 +54,48 @@ def _check_net(own: OwnNets, depth: int, residual: bool, image_shape: tuple[int,
     """Build a net twice from equal generators, and take it through a pass of training and one of evaluation."""
     name = join_net("residual" if residual else "plain", depth)
     with in_a_line(own, f"in building {name}"), torch.random.fork_rng(devices=[]):
-        nets = []
-        for other_seed in (1, 2):  # of the generator that the net must not draw from
-            torch.default_generator.manual_seed(other_seed)
-            generator = torch.Generator().manual_seed(0)
-            build = build_own(
+        net, again = (
+            build_own(
                 own,
                 depth,
                 residual=residual,
                 num_classes=num_classes,
                 in_channels=image_shape[0],
-                generator=generator,
+                generator=torch.Generator().manual_seed(0),
             )
-            nets.append(build)
-    net = nets[0]
+            for _ in map(torch.default_generator.manual_seed, (1, 2))  # the net must not draw from this one
+        )
+    _check_weights(own, name, net, again)
+    weights = _values(net)
+    with in_a_line(own, f"in a pass of {name}"), torch.random.fork_rng(devices=[]):
+        return _Pass(name, weights, *_train_once(own, name, net, image_shape, num_classes))
+
+
+def _check_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module) -> None:
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in net.parameters()):
         raise OwnNetsError(f"{own.place}: {name} has lazy layers: give each layer its size")
-    weights, again = map(_values, nets)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise OwnNetsError(f"{own.place}: {name} has no parameter to train")
-    if different := _first_difference(weights, again):
+    if different := _first_difference(_values(net), _values(again)):
         raise OwnNetsError(
             f"{own.place}: {different} of {name} isn't the same for the same seed: draw all weights from `generator`"
         )
-    with in_a_line(own, f"in a pass of {name}"), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        images = torch.randn(IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
-        images = images.to(memory_format=torch.channels_last)  # as in training
-        logits = net.to(memory_format=torch.channels_last).train()(images)
-        _check_logits(own, name, logits, num_classes)
-        F.cross_entropy(logits, torch.zeros(IMAGES, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            _check_logits(own, name, net.eval()(images), num_classes)
+
+
+def _train_once(
+    own: OwnNets, name: str, net: nn.Module, image_shape: tuple[int, int, int], num_classes: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return logits (N, K) and gradients of a pass in training mode; one in evaluation mode follows."""
+    torch.default_generator.manual_seed(0)
+    images = torch.randn(IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
+    images = images.to(memory_format=torch.channels_last)  # as in training
+    logits = net.to(memory_format=torch.channels_last).train()(images)
+    _check_logits(own, name, logits, num_classes)
+    F.cross_entropy(logits, torch.zeros(IMAGES, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        _check_logits(own, name, net.eval()(images), num_classes)
     gradients = {key: weight.grad for key, weight in net.named_parameters() if weight.grad is not None}
-    return _Pass(name, weights, logits.detach(), gradients)
+    return logits.detach(), gradients
 
 
 def _values(net: nn.Module) -> dict[str, Tensor]:
@@ -108,8 +116,8 @@ def _check_twins(own: OwnNets, plain: _Pass, residual: _Pass, *, must_differ: bo
     for key in plain.weights:
         if key not in residual.weights:
             raise OwnNetsError(f"{own.place}: {plain.name} has {key}, and {residual.name} doesn't: twins share weights")
-    for key in residual.weights.keys() - plain.weights.keys():
-        if not any(word in key for word in SHORTCUT_WORDS):
+    for key in residual.weights:
+        if key not in plain.weights and not any(word in key for word in SHORTCUT_WORDS):
             raise OwnNetsError(
                 f"{own.place}: {residual.name} has {key}, and {plain.name} doesn't: only shortcuts may have weights of "
                 "their own, with 'shortcut' or 'downsample' in their names"
