@@ -121,7 +121,7 @@ def peak_rate(device: torch.device, precision: str, threads: int) -> float:
         x = x.to(memory_format=torch.channels_last)
         conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device, dtype=kind)
         with torch.no_grad():
-            seconds = fastest(partial(conv.to(memory_format=torch.channels_last), x))  # type: ignore[call-overload]
+            seconds = fastest(partial(conv.to(memory_format=torch.channels_last), x))
         rates.append(9 * channels * x.numel() / seconds)
     torch.set_num_threads(before)
     return float(max(rates))
