@@ -3,6 +3,7 @@
 import csv
 import posixpath
 import re
+import stat
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -145,4 +146,4 @@ def _file(folder: Path, path: str) -> ImageFile | None:
         status = (folder / path).stat()
     except (OSError, ValueError):  # a NUL, or more letters than a name may have
         return None
-    return ImageFile(path, status.st_size, status.st_mtime_ns)
+    return ImageFile(path, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

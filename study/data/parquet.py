@@ -30,6 +30,7 @@ LABELS = ("label", "labels", "fine_label", "class", "category")
 READ_ROWS = 8
 """Rows read at a time: images may be large, and a file repeat one in a few bytes."""
 BUFFER_BYTES = 2**20
+LABEL_ROWS = 2**16
 MAX_LABEL_BYTES = 256 * 2**20
 ROW = " row "
 """Between the name of a shard and the number of a row."""
@@ -154,22 +155,20 @@ def _read_shard(path: Path, root: Path) -> _Shard:
     status = path.stat()
     with _reading(path), _open(path) as opened:
         metadata, schema = opened.metadata, opened.schema_arrow
-        refuse_too_many(metadata.num_rows, status.st_size, str(path))
         names = _names_of_classes(schema)
         image, label = _image_column(schema, path), _label_column(schema, names, path)
+        # Not by column: of damaged chunks, Arrow ends the process.
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        sizes = [(group.num_rows, group.total_byte_size) for group in groups]
     files: list[ImageFile] = []
     starts: list[int] = []
-    label_bytes = 0
-    for group in groups:
-        columns = {chunk.path_in_schema: chunk for chunk in map(group.column, range(group.num_columns))}
-        label_bytes += columns[label].total_uncompressed_size
-        size = -(-columns[image].total_uncompressed_size // max(1, group.num_rows))
-        stamp = status.st_mtime_ns << 64 | status.st_size
-        starts.append(len(files))
-        files += [ImageFile(f"{name}{ROW}{len(files) + row}", size, stamp) for row in range(group.num_rows)]
-    if label_bytes > MAX_LABEL_BYTES:
-        raise DataError(f"{path}: column '{printable(label)}' is too large for labels")
+    stamp = status.st_mtime_ns << 64 | status.st_size
+    for rows, size_bytes in sizes:
+        start = len(files)
+        starts.append(start)
+        mean = max(0, size_bytes) // max(1, rows)
+        refuse_too_many(start + rows, status.st_size, str(path))
+        files += [ImageFile(f"{name}{ROW}{row}", mean, stamp) for row in range(start, start + rows)]
     labels = _labels(path, label, names.get(label, ()))
     if len(labels) != len(files):
         raise DataError(f"{path} says that it has {len(files):,} rows, and has {len(labels):,} labels")
@@ -240,13 +239,20 @@ def _labels(path: Path, column: str, names: tuple[str, ...]) -> list[str]:
     from pyarrow import types
 
     labels: list[str] = []
+    size_bytes = 0
     with _reading(path), _open(path, read_dictionary=[column]) as opened:
-        for chunk in opened.read([column], use_threads=False).column(0).chunks:
-            if types.is_dictionary(chunk.type):  # each word is made once
-                words = [class_name(str("" if word is None else word)).strip() for word in chunk.dictionary.to_pylist()]
-                labels += ["" if index is None else words[index] for index in chunk.indices.to_pylist()]
+        for batch in opened.iter_batches(LABEL_ROWS, columns=[column], use_threads=False):
+            values = batch.column(0)
+            size_bytes += values.nbytes
+            if size_bytes > MAX_LABEL_BYTES:
+                raise DataError(f"{path}: column '{printable(column)}' is too large for labels")
+            if types.is_dictionary(values.type):  # each word is made once
+                words = [
+                    "" if word is None else class_name(str(word)).strip() for word in values.dictionary.to_pylist()
+                ]
+                labels += ["" if index is None else words[index] for index in values.indices.to_pylist()]
             else:
-                labels += _named(chunk.to_pylist(), names, f"{path}{ROW}", len(labels))
+                labels += _named(values.to_pylist(), names, f"{path}{ROW}", len(labels))
     return labels
 
 
