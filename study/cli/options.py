@@ -102,7 +102,12 @@ class DataOptions:
 
     dataset: Annotated[
         str | None,
-        Option("--dataset", "-d", help="Name of a data set; default: by the kind of --root."),
+        Option(
+            "--dataset",
+            "-d",
+            help="digits, cifar10, cifar100, fashion-mnist, dogs-vs-cats, image-folder, npz, parquet or csv; "
+            "default: the kind of --root.",
+        ),
     ] = None
     root: Annotated[
         str | None, Option("--root", "-r", help="Folder of the images, or their file: .npz, .csv or .parquet.")
@@ -137,6 +142,6 @@ class DataOptions:
         if dataset is None and self.grid is None and self.root is not None:
             dataset = source_of(Path(self.root))
         if dataset is None or self.grid is not None:
-            raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
+            raise StudyError("name a data set with --dataset or --root, or a grid that has one with --grid")
         check_name(dataset)
         return DatasetSpec.model_validate({"name": dataset, **changes}), "crop-flip"

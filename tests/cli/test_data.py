@@ -259,8 +259,8 @@ def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data", "stats"], "name a data set with --dataset"),
-        (["data", "stats", "--dataset", "digits", "--grid", "x.yaml"], "name a data set with --dataset"),
+        (["data", "stats"], "name a data set with --dataset or --root"),
+        (["data", "stats", "--dataset", "digits", "--grid", "x.yaml"], "name a data set with --dataset or --root"),
         (["data", "stats", "--dataset", "digitz"], "did you mean 'digits'?"),
         (["data", "prepare", "--dataset", "dogs-vs-cats"], "needs the folder of its files"),
         (["data", "prepare", "--dataset", "dogs-vs-cats", "--root", "."], "neither train.zip nor a folder train"),
