@@ -5,7 +5,8 @@
 In one call, on the device at hand: the textbook loop, written from torchvision's parts, with all threads and two
 loading processes; one run of this program; and as many at once as a grid has. All train on the same images (random
 ones, or those of an image-folder), data loading included, evaluation not. `of peak` is the share of the multiply-adds a
-second of a large matrix product, measured in the same call in the row's number format, on the cores that the row uses.
+second of the fastest of several large matrix products and convolutions, measured in the same call in the row's number
+format, on the cores that the row uses.
 """
 
 import argparse
@@ -15,7 +16,9 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor
@@ -48,6 +52,13 @@ grid: {{net: {net}, seed: {seeds}}}
 """
 STEPS = {"cpu": 24, "cuda": 400}
 """Iterations of each run by default: a quarter of them, which is timed at once, takes some tenths of a second."""
+PRODUCTS = {"cpu": (1024, 2048), "cuda": (4096, 8192, 16384)}
+"""Sides of square matrices."""
+CONVOLUTIONS = {
+    "cpu": ((32, 64, 32), (32, 256, 16)),
+    "cuda": ((256, 64, 64), (256, 256, 32), (256, 512, 16)),
+}
+"""Images, channels and side of the maps of 3x3 convolutions."""
 POINTS = 4
 """Points of a run's curve: the first is to warm up, the rest are measured."""
 
@@ -62,7 +73,7 @@ class Row:
     ratio: float
     """To the textbook loop."""
     peak: float
-    """Share of the matrix product's rate, of all threads in use."""
+    """Share of the fastest product's or convolution's rate, of all threads in use."""
     memory_mib: float
     """Most held by one process; NaN where it wasn't measured."""
     first_step_seconds: float
@@ -96,20 +107,34 @@ def random_tree(root: Path, images: int, side: int) -> None:
             Image.fromarray(pixels).save(folder / f"{i}.png")
 
 
-def product_rate(device: torch.device, precision: str, threads: int) -> float:
-    """Return multiply-adds a second of a large square matrix product."""
+def peak_rate(device: torch.device, precision: str, threads: int) -> float:
+    """Return multiply-adds a second of the fastest of several large matrix products and 3x3 convolutions."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    n = 8192 if device.type == "cuda" else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.randn(n, n, device=device, dtype=kind), torch.randn(n, n, device=device, dtype=kind)
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        (a @ b)[0, 0].item()  # sync point
-        times.append(time.perf_counter() - start)
+    rates = []
+    for side in PRODUCTS[device.type]:
+        a, b = torch.randn(side, side, device=device, dtype=kind), torch.randn(side, side, device=device, dtype=kind)
+        rates.append(side**3 / fastest(partial(torch.matmul, a, b)))
+    for images, channels, side in CONVOLUTIONS[device.type]:
+        x = torch.randn(images, channels, side, side, device=device, dtype=kind)  # (N, C, H, W)
+        x = x.to(memory_format=torch.channels_last)
+        conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device, dtype=kind)
+        with torch.no_grad():
+            seconds = fastest(partial(conv.to(memory_format=torch.channels_last), x))
+        rates.append(9 * channels * x.numel() / seconds)
     torch.set_num_threads(before)
-    return float(n**3 / min(times))
+    return float(max(rates))
+
+
+def fastest(call: Callable[[], Tensor]) -> float:
+    """Return the least seconds of some calls, each waited for."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        call().flatten()[0].item()  # sync point
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: int) -> Result:
@@ -182,7 +207,7 @@ def measure(net: str, root: Path, device: torch.device, given: argparse.Namespac
     found: dict[str, list[Result]] = {}
     peaks = dict.fromkeys(("fp32", "bf16"), 0.0)
     for _ in range(given.repeats):
-        peaks = {kind: max(best, product_rate(device, kind, threads)) for kind, best in peaks.items()}
+        peaks = {kind: max(best, peak_rate(device, kind, threads)) for kind, best in peaks.items()}
         found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
         for precision in ("fp32", "auto"):
             for name, workers in crews.items():

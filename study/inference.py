@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from study.config import RunSpec
+from study.config import OwnNetsError, RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
 from study.data.decode_all import available_cores
@@ -84,6 +84,8 @@ def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Pre
         net = build_spec_net(spec, len(classes), shape[0])
         net.load_state_dict(values["net"])
         normalizer = Normalizer(values["mean"], values["std"])
+    except OwnNetsError:
+        raise
     except Exception as error:  # for a net of another shape PyTorch may raise any error
         raise StudyError(f"the run's checkpoint can't be used: {printable(reason(error))}") from None
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -105,8 +107,8 @@ def predict_files(
         DataError: the place doesn't exist, has no images, or has two with one id.
         BadFilesError: files that can't be used, and `skip_bad` isn't set.
     """
-    if views == "multi-scale" and predictor.spec.architecture == "vgg":
-        raise StudyError("VGG nets take images of one size: multi-scale views are for the others")
+    if views == "multi-scale" and (predictor.spec.architecture == "vgg" or predictor.spec.own):
+        raise StudyError("VGG nets and those of your own take images of one size: multi-scale views are for the others")
     try:
         listing = open_images(place)
     except OSError as error:  # folders that go away or may not be read

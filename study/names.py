@@ -10,13 +10,19 @@ from study.errors import StudyError, nearest
 Architecture = Literal["plain", "residual", "vgg"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 """Architectures in the order in which they are shown."""
-Family = Literal["cifar", "imagenet", "vgg"]
+Family = str
+"""`cifar`, `imagenet`, `vgg`, or nets of the user's own: the place of their function, `nets.py:build`."""
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 VGG_DEPTHS = (16, 19)
 SHALLOWEST = (8, IMAGENET_DEPTHS[0], VGG_DEPTHS[0])
 """Least depth of each family."""
 PREFIXES: dict[str, Architecture] = {"plain": "plain", "resnet": "residual", "vgg": "vgg"}
+
+
+def is_own(family: Family) -> bool:
+    """Whether a family is nets of the user's own, named by the place of the function that builds them."""
+    return ":" in family
 
 
 def default_shortcut(family: Family) -> Literal["A", "B"]:
@@ -33,15 +39,16 @@ class NetName:
     family: Family
 
     def __str__(self) -> str:
-        prefix = "resnet" if self.architecture == "residual" else self.architecture
-        return f"{prefix}-{self.depth}"
+        return join_net(self.architecture, self.depth)
 
     @property
     def deeper(self) -> tuple["NetName", ...]:
         """The nets to try beyond this one: the next of a family that ends, else those about 1.4 and 2 times as deep.
 
-        From 56 on these are 80 and 110. Empty for the deepest net of its family.
+        From 56 on these are 80 and 110. Empty for the deepest net of its family, and for a net of the user's own.
         """
+        if is_own(self.family):
+            return ()
         if self.family == "cifar":
             depths = [depth for depth in range(self.depth + 6, 3 * self.depth, 6) if depth not in IMAGENET_DEPTHS]
             first = min(depths, key=lambda depth: abs(depth - math.sqrt(2) * self.depth))
@@ -53,15 +60,21 @@ class NetName:
         return tuple(replace(self, depth=depth) for depth in depths)
 
 
-def resolve_net(architecture: Architecture, depth: int, family: Literal["auto", "cifar", "imagenet"]) -> NetName:
+def resolve_net(architecture: Architecture, depth: int, family: Family) -> NetName:
     """Return the net with its family settled.
 
     With `auto`, depths 18, 34, 50, 101 and 152 are the ImageNet family's and every other 6n+2 the CIFAR family's
-    (50 and 152 are both: ask for `cifar` to get 6n+2).
+    (50 and 152 are both: ask for `cifar` to get 6n+2). Which depths the user's own nets have, their function says.
 
     Raises:
         StudyError: no net of that family has this depth.
     """
+    if is_own(family):
+        if architecture == "vgg":
+            raise StudyError("nets of your own are plain or residual: leave vgg out")
+        if depth < 1:
+            raise StudyError(f"no net has depth {depth}: depths are from 1 on")
+        return NetName(architecture, depth, family)
     if architecture == "vgg":
         if depth not in VGG_DEPTHS:
             raise StudyError(f"vgg has no depth {depth}: it has 16 and 19")
@@ -76,15 +89,29 @@ def resolve_net(architecture: Architecture, depth: int, family: Literal["auto", 
     return NetName(architecture, depth, family)
 
 
-def parse_net(name: str, family: Literal["auto", "cifar", "imagenet"] = "auto") -> NetName:
+def parse_net(name: str, family: Family = "auto") -> NetName:
     """Read a name such as `plain-20`, `resnet-56` or `vgg-16`.
 
     Raises:
         StudyError: the name isn't of that form, or no net has this depth.
+    """
+    return resolve_net(*split_net(name), family)
+
+
+def split_net(name: str) -> tuple[Architecture, int]:
+    """Read architecture and depth from a net's name, whichever depths its family has.
+
+    Raises:
+        StudyError: the name isn't of that form.
     """
     match = re.fullmatch(r"([a-z]+)-?(\d{1,5})", name)
     if match is None or match[1] not in PREFIXES:
         word = match[1] if match else name
         hint = nearest(word, list(PREFIXES))
         raise StudyError(f"no net is called '{name}'{hint}: names are plain-N, resnet-N and vgg-N, like resnet-56")
-    return resolve_net(PREFIXES[match[1]], int(match[2]), family)
+    return PREFIXES[match[1]], int(match[2])
+
+
+def join_net(architecture: str, depth: object) -> str:
+    """Return the name of an architecture at a depth: `resnet-56`."""
+    return f"{'resnet' if architecture == 'residual' else architecture}-{depth}"

@@ -14,6 +14,8 @@ from study.track.snapshot import Snapshot, take_snapshot
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.verdict import Verdict
+
 HEADINGS = ("net", "learning rate", "training error (%)", "test error (%)", "seeds")
 
 
@@ -39,7 +41,7 @@ def outcomes(snapshot: Snapshot) -> dict[str, int]:
 
 
 def print_results(snapshot: Snapshot) -> list[str]:
-    """Print results and verdicts of a study, and to standard error what is left out; return the verdicts' lines."""
+    """Print results and verdicts of a study, and to standard error what is left out; return the verdicts in words."""
     from study.track.frames import runs_frame, trials_frame
 
     protocols, edited = snapshot.protocols
@@ -53,10 +55,13 @@ def print_results(snapshot: Snapshot) -> list[str]:
 
     verdicts = judge(runs, Rule.of(protocols), trials_frame(snapshot.records), protocols, snapshot.commands)
     print_verdicts(map(vars, verdicts))
-    return [
-        verdict.line + (f" Exploratory: {'; '.join(verdict.exploratory)}." if verdict.exploratory else "")
-        for verdict in verdicts
-    ]
+    return list(map(in_words, verdicts))
+
+
+def in_words(verdict: "Verdict") -> str:
+    """Return a verdict as a paragraph: what it says, how deep nets go without loss, why it is exploratory if it is."""
+    exploratory = f"Exploratory: {'; '.join(verdict.exploratory)}." if verdict.exploratory else ""
+    return " ".join(part for part in (verdict.line, verdict.how_deep, exploratory) if part)
 
 
 def result_rows(runs: "pd.DataFrame") -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from study.config.grid import Grid
 from study.config.load import grid_text, load_grid, parse_grid, shipped_grids, with_changes
+from study.config.own_nets import OwnNets, OwnNetsError
 from study.config.probes import CHEAP, PROBES, ProbeName, ProbePlan, Probes
 from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe
 from study.config.spec import DatasetSpec, RunSpec
@@ -14,6 +15,8 @@ __all__ = [
     "UNNORMALISED",
     "DatasetSpec",
     "Grid",
+    "OwnNets",
+    "OwnNetsError",
     "ProbeName",
     "ProbePlan",
     "Probes",

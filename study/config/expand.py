@@ -2,16 +2,19 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from study.config.own_nets import OwnNets, OwnNetsError, read_own_nets
 from study.config.recipe import MODIFICATIONS, Recipe, Strict
 from study.config.source import Place, Source, short, unknown_key
 from study.config.spec import DatasetSpec, RunSpec
 from study.errors import GridError, StudyError, nearest
-from study.names import parse_net
+from study.names import is_own, join_net, parse_net, split_net
 
 MAX_RUNS = 20_000
 MAX_COMPARED = 5_000_000
@@ -19,6 +22,7 @@ MAX_COMPARED = 5_000_000
 AXES = ("architecture", "depth", "net", "seed", "split_seed")
 """Axes of a grid that are no field of a recipe."""
 POINT_KEYS = [*AXES, *Recipe.model_fields]
+FAMILY = ("recipe", "family")
 Point = dict[str, Any]
 
 
@@ -49,9 +53,10 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
             product.pop(_position(point, axes), None)
             added.append((point, ("include", i)))
     points: list[tuple[Point, Place]] = [(point, ("grid",)) for point in product.values()]
+    read_nets = cache(partial(read_own_nets, folder=Path(source.name).parent))  # each file once, so that all runs agree
     unique: dict[str, RunSpec] = {}
     for point, place in points + added:
-        spec = _spec(source, dataset, base, point, place)
+        spec = _spec(source, dataset, base, point, place, read_nets)
         unique.setdefault(spec.run_key(""), spec)
         if len(unique) > MAX_RUNS:
             raise GridError(f"{source.where(place)}: more than {MAX_RUNS:,} runs; split the study into several grids")
@@ -82,8 +87,10 @@ def _check_axes(source: Source, base: Point, axes: dict[str, list[Any]]) -> None
                     raise _recipe_error(source, error, ("grid", key, i), key) from None
 
 
-def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place: Place) -> RunSpec:
-    """Build the run at a point.
+def _spec(
+    source: Source, dataset: DatasetSpec, base: Point, point: Point, place: Place, read_nets: Callable[[str], OwnNets]
+) -> RunSpec:
+    """Build the run at a point; `read_nets` finds the source of nets of the user's own.
 
     Raises:
         GridError: a bad value of the point, with its place.
@@ -93,6 +100,7 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
     recipe = _recipe(source, {**base, **fields}, place if fields or ("recipe",) not in source.lines else ("recipe",))
     name = point.pop("net", None)
     try:
+        own = read_nets(recipe.family) if is_own(recipe.family) else None
         if name is not None:
             if not isinstance(name, str):
                 raise StudyError(f"a net is a name like plain-20, not {name!r}")
@@ -101,13 +109,16 @@ def _spec(source: Source, dataset: DatasetSpec, base: Point, point: Point, place
         split = {"split_seed": point["split_seed"]} if "split_seed" in point else {}
         data = DatasetSpec.model_validate({**dataset.model_dump(exclude_unset=True), **split}) if split else dataset
         net_and_seed = {key: value for key, value in point.items() if key not in split}
-        spec = RunSpec.model_validate({"dataset": data, "recipe": recipe, "seed": 0, **net_and_seed})
+        spec = RunSpec.model_validate({"dataset": data, "recipe": recipe, "seed": 0, "own": own, **net_and_seed})
         _ = spec.net  # determines the family, and refuses a depth that no net has
         _check_net(spec)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
         raise GridError(f"{_line_of(source, place, key, point.get(key))}: {message(error.errors())}") from None
+    except OwnNetsError as error:
+        where = _line_of(source, place, "family", recipe.family) if "family" in fields else source.where(FAMILY)
+        raise GridError(f"{where}: {error}") from None
     except StudyError as error:
         key, value = ("depth", point["depth"]) if name is None else ("net", name)
         raise GridError(f"{_line_of(source, place, key, value)}: {error}") from None
@@ -121,6 +132,8 @@ def _check_net(spec: RunSpec) -> None:
         StudyError: the recipe doesn't fit.
     """
     recipe = spec.recipe
+    if spec.own:
+        _check_own(spec)
     if spec.architecture == "residual" and recipe.activation in ("tat", "dks"):
         raise StudyError(f"{spec.net} has shortcuts, and 'activation: {recipe.activation}' is shaped for plain nets")
     if spec.architecture != "vgg":
@@ -132,6 +145,19 @@ def _check_net(spec: RunSpec) -> None:
     for field in MODIFICATIONS:
         if field != "batch_norm" and getattr(recipe, field) != Recipe.model_fields[field].default:
             raise StudyError(f"{spec.net} is built as it was published: it has no '{field}'")
+
+
+def _check_own(spec: RunSpec) -> None:
+    """Refuse what only nets of this program have; the function of the user's own builds all of a net.
+
+    Raises:
+        StudyError: the recipe asks for such a thing.
+    """
+    for field in ("shortcut", "width", *MODIFICATIONS):
+        if getattr(spec.recipe, field) != Recipe.model_fields[field].default:
+            raise StudyError(f"'{field}' changes nets of this program, and '{spec.recipe.family}' builds its own")
+    if spec.recipe.test_views == "multi-scale":
+        raise StudyError(f"nets of '{spec.recipe.family}' are shown one image size: use 'test_views: ten-crop'")
 
 
 def _line_of(source: Source, place: Place, key: str, bad: Any) -> str:
@@ -252,13 +278,12 @@ def _both_spellings(point: Point) -> Point:
     """Return a point with its net spelled both ways: by `net`, and by `architecture` and `depth`."""
     if "net" in point:
         try:
-            net = parse_net(point["net"])
+            architecture, depth = split_net(point["net"])
         except (StudyError, TypeError):  # found again, and reported, when the run is built
             return {**point, "architecture": None, "depth": None}
-        return {**point, "net": str(net), "architecture": net.architecture, "depth": net.depth}
+        return {**point, "net": join_net(architecture, depth), "architecture": architecture, "depth": depth}
     if "architecture" in point and "depth" in point:
-        prefix = "resnet" if point["architecture"] == "residual" else point["architecture"]
-        return {**point, "net": f"{prefix}-{point['depth']}"}
+        return {**point, "net": join_net(point["architecture"], point["depth"])}
     return point
 
 

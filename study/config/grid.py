@@ -39,7 +39,7 @@ class Grid(Strict):
     def probes_of(self, spec: RunSpec) -> ProbePlan | None:
         """Return the probes of one of the runs; None if it has none."""
         probes = self.probes
-        if probes is None or spec.architecture == "vgg" or spec.recipe.budget != 1:
+        if probes is None or spec.architecture == "vgg" or spec.own or spec.recipe.budget != 1:
             return None
         repeats, paper_nets = self.repeats[: probes.seeds], self.paper_nets
         costly = spec.repeat in repeats and not (spec.modifications and spec.net in paper_nets)

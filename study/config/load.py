@@ -136,7 +136,10 @@ def _probes(source: Source, points: tuple[RunSpec, ...]) -> Probes | None:
     if values is None:
         return None
     probes = _section(source, ("probes",), Probes, {"measure": values} if isinstance(values, list) else values)
-    nets = {str(spec.net) for spec in points}
+    nets = {str(spec.net) for spec in points if not spec.own}
+    if not nets:
+        place = source.where(("probes",))
+        raise GridError(f"{place}: probes measure layers of the families cifar and imagenet: leave 'probes' out")
     for name, wanted in probes.only.items():
         missing = [net for net in wanted if net not in nets]
         if missing:

@@ -1,16 +1,25 @@
 """How a net is trained: the recipe, with the unit and the paper's value of every field."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MODIFICATIONS = ("batch_norm", "shortcut_scale", "preactivation", "scaling", "initialisation", "activation")
 """Fields of a recipe that change a net as later work proposed; at their defaults it's the paper's."""
 UNNORMALISED = ("skipinit", "fixup")
 """Ways of scaling branches that stand in the place of batch norm."""
+PLACE = re.compile(r"(?:.*\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*")
+"""Of a function: `nets.py:build`, with or without folders, or `package.module:build`."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Iteration = Annotated[int, Field(ge=1)]
+
+
+def _place(value: str) -> str:
+    if not PLACE.fullmatch(value):
+        raise ValueError("should be a function that builds nets of your own, such as 'nets.py:build'")
+    return value
 
 
 class Strict(BaseModel):
@@ -80,8 +89,9 @@ class Recipe(Strict):
     """Of plain nets also leaky ReLU by TAT (arXiv 2203.08120) or softplus by DKS (2110.01765), shaped for the depth."""
     width: Annotated[float, Field(gt=0, le=64)] = 1.0
     """Multiplies the channels of every layer."""
-    family: Literal["auto", "cifar", "imagenet"] = "auto"
-    """Which family a depth belongs to, where both have it (50 and 152; auto: ImageNet's)."""
+    family: Literal["auto", "cifar", "imagenet"] | Annotated[str, AfterValidator(_place)] = "auto"
+    """`cifar` or `imagenet`, where both have a depth (50, 152; auto: ImageNet's), or nets of your own: `nets.py:build`
+    (beside the grid, else in the working folder) or `package.module:build` ([own-nets.md](own-nets.md))."""
     evaluate_every: Iteration | None = None
     """Iterations between two points of the test curve; by default an epoch."""
     test_views: Literal["center", "ten-crop", "multi-scale"] = "center"

@@ -4,10 +4,11 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from study.config.own_nets import OwnNets
 from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe, Strict
-from study.names import NetName, default_shortcut, resolve_net
+from study.names import NetName, default_shortcut, is_own, resolve_net
 
 DatasetName = Literal[
     "digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder", "npz", "parquet", "csv"
@@ -59,17 +60,27 @@ class RunSpec(Strict):
     """As many layers as a net's name can say: of a number without bound, building the net would never end."""
     recipe: Recipe
     seed: Annotated[int, Field(ge=0)]
+    own: OwnNets | None = None
+    """The source of nets of the user's own, which the recipe's `family` names."""
+
+    @model_validator(mode="after")
+    def _has_source(self) -> "RunSpec":
+        if is_own(self.recipe.family) != (self.own is not None):
+            raise ValueError(f"'family: {self.recipe.family}' and its source don't belong together")
+        return self
 
     @property
     def net(self) -> NetName:
         """The net's name with its family: `str(spec.net)` is `resnet-56`."""
-        return resolve_net(self.architecture, self.depth, self.recipe.family)
+        return resolve_net(self.architecture, self.depth, self.own.family if self.own else self.recipe.family)
 
     @property
-    def shortcut(self) -> Literal["none", "A", "B", "C"]:
+    def shortcut(self) -> Literal["none", "A", "B", "C", "own"]:
         """The shortcut the net really has: none for plain and VGG nets, auto settled by the family."""
         if self.architecture != "residual":
             return "none"
+        if self.own:
+            return "own"
         if self.recipe.shortcut != "auto":
             return self.recipe.shortcut
         return default_shortcut(self.net.family)

@@ -20,6 +20,7 @@ from study.launch.executors.choose import choose_executor
 from study.launch.executors.devices import Workers, replicas_for
 from study.launch.messages import RESUME
 from study.launch.plan.cells import Cell, DataFacts, plan_cells
+from study.launch.plan.own_nets import check_own_nets_of, load_own_nets
 from study.launch.plan.stale_runs import stale_run_warnings
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.queue import WorkQueue
@@ -65,6 +66,7 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
+    load_own_nets(grid)
     datasets = load_splits(grid.splits, progress=display.loading)
     plan = _plan(grid, datasets, display)
     _show_notes(_notes(datasets), display)
@@ -87,6 +89,7 @@ def _plan(grid: Grid, datasets: Sequence[Dataset], display: Display) -> Plan:
     facts = DataFacts.of(datasets[0], fingerprints)
     if facts.skipped:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
+    check_own_nets_of(grid, facts)
     store = Store.find(grid.name)
     records = store.records() if store else []
     for line in [*store.left_out, missing_files_warning(grid.name, store.uri)] if store else ():
@@ -122,6 +125,7 @@ def run_grid(
     Raises:
         StudyError: the data, MLflow, Optuna's storage or the device can't be used.
     """
+    load_own_nets(grid)
     datasets = load_splits(grid.splits, progress=display.loading)
     plan = _plan(grid, datasets, display)
     store = Store(grid.name)

@@ -16,6 +16,7 @@ import yaml
 
 from study.config import DatasetSpec, Recipe
 from study.errors import with_noun
+from study.names import is_own
 from study.verdict import selection as c
 from study.verdict.text import listed
 
@@ -53,6 +54,7 @@ ALIKE = (
     ("precision", "in"),
     ("device", "on"),
     ("fingerprint", "of data"),
+    ("own_nets", "of nets by"),
 )
 """Columns of runs whose values should be the same, and the words before their value."""
 FINGERPRINT_DIGITS = 12
@@ -268,6 +270,9 @@ def mixture(runs: pd.DataFrame) -> str:
     Leave out what an axis of the grid varies: runs of different variants are never compared.
     """
     counted_runs = c.counted(runs)
+    if "family" in counted_runs:
+        families = counted_runs["family"].astype(str)
+        counted_runs = counted_runs.assign(own_nets=families.where(families.map(is_own), ""))
     mixed = [(column, word, _unlike(counted_runs, column)) for column, word in ALIKE if column in counted_runs]
     parts = [f"{word} {_counts(unlike, column)}" for column, word, unlike in mixed if len(unlike)]
     return f"Not all runs that are compared were made alike: {'; '.join(parts)}." if parts else ""

@@ -61,6 +61,8 @@ class SearchResult:
     variant: str
     point: dict[str, float]
     """The rate and the other searched fields."""
+    own: str = ""
+    """Place and digest of the function that builds it, if it's a net of the user's own."""
 
 
 def load_study(experiment: str | None = None, uri: str | None = None) -> Study:
@@ -142,6 +144,7 @@ def load_search_results(experiment: str, uri: str | None = None) -> list[SearchR
             width=float(run.params.get("width", 1)),
             variant=run.tags.get(tag.VARIANT, ""),
             point=json.loads(run.tags[tag.CHOSEN]),
+            own=run.tags.get(tag.OWN_NETS, ""),
         )
         for run in _usable_runs(experiment, uri, "tuning")
         if run.outcome == "finished" and run.params

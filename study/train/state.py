@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from study.config import Recipe, RunSpec
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed
 from study.events import Epoch, Probed
-from study.nets import PAPER, Design, build_net, can_join
+from study.nets import PAPER, Design, build_net, build_own, can_join
 from study.train.arithmetic import Precision, resolve_precision
 from study.train.parallel import ALONE, Group
 from study.train.shared_norm import share_statistics
@@ -33,7 +33,7 @@ class RunState:
     normalizer: Normalizer
     precision: Precision
     dropout: bool
-    """Whether the net draws random numbers while it trains (VGG's does)."""
+    """Whether the net may draw random numbers while it trains (VGG's does, and the user's own may)."""
     can_join: bool
     """Whether the net can be trained in one forward pass with others of its architecture."""
     stream: torch.cuda.Stream | None
@@ -121,7 +121,7 @@ class RunState:
 
 def design_of(spec: RunSpec) -> Design:
     """Return the modifications of the paper's architecture that a run's recipe asks for."""
-    if spec.architecture == "vgg":
+    if spec.architecture == "vgg" or spec.own:
         return PAPER
     recipe = spec.identity()["recipe"]  # fields without effect on the net are set to the paper's
     return Design(
@@ -138,13 +138,22 @@ def build_spec_net(
     spec: RunSpec, classes: int, in_channels: int, generator: torch.Generator | None = None
 ) -> nn.Module:
     """Build the net of a run for images of `in_channels` channels in `classes` classes."""
+    if spec.own:
+        return build_own(
+            spec.own,
+            spec.depth,
+            residual=spec.architecture == "residual",
+            num_classes=classes,
+            in_channels=in_channels,
+            generator=generator,
+        )
     return build_net(
         str(spec.net),
         classes,
         in_channels=in_channels,
-        shortcut=None if spec.shortcut == "none" else spec.shortcut,
+        shortcut=spec.shortcut if spec.shortcut in ("A", "B", "C") else None,
         width=spec.recipe.width,
-        family=spec.recipe.family,
+        family="cifar" if spec.net.family == "cifar" else "auto",
         design=design_of(spec),
         generator=generator,
     )
@@ -181,7 +190,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         device=device,
         shard=group.shard,
     )
-    dropout = any(isinstance(module, nn.Dropout) for module in net.modules())
+    dropout = spec.own is not None or any(isinstance(module, nn.Dropout) for module in net.modules())
     on_gpu = device.type == "cuda"
     rate_dtype = torch.float32 if on_gpu else torch.float64  # the type that SGD's kernels need
     return RunState(

@@ -1,6 +1,6 @@
 """Which runs count, which don't and why, and the values of a cell: the one place where runs are left out."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from study.config import MODIFICATIONS
 from study.errors import StudyError, with_noun
-from study.names import ARCHITECTURES, NetName, parse_net
+from study.names import ARCHITECTURES, NetName, is_own, parse_net
 from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
@@ -175,11 +175,22 @@ def net_name(frame: pd.DataFrame, architecture: str, depth: int) -> str:
 
 def deeper_nets(frame: pd.DataFrame, architecture: str) -> tuple[NetName, ...]:
     """Return the nets to try beyond the deepest of an architecture; none where its family has no deeper one."""
-    deepest = frame[frame["architecture"] == architecture].sort_values("depth").iloc[-1]
+    deepest = _deepest(frame, architecture)
+    family = str(deepest.get("family", "auto"))
     try:
-        return parse_net(str(deepest["net"]), "cifar" if deepest.get("family") == "cifar" else "auto").deeper
+        return parse_net(str(deepest["net"]), family if family == "cifar" or is_own(family) else "auto").deeper
     except StudyError:
         return ()  # no net of this program
+
+
+def may_go_deeper(frame: pd.DataFrame, architecture: str) -> bool:
+    """Whether there may be nets beyond the deepest; of the user's own, only the function that builds them can tell."""
+    own = is_own(str(_deepest(frame, architecture).get("family", "auto")))
+    return own or len(deeper_nets(frame, architecture)) > 0
+
+
+def _deepest(frame: pd.DataFrame, architecture: str) -> "pd.Series[Any]":
+    return frame[frame["architecture"] == architecture].sort_values("depth").iloc[-1]
 
 
 def resolution(cells: pd.DataFrame, metric: str) -> float:

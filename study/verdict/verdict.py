@@ -198,7 +198,7 @@ def _next_step(facts: Facts, explanations: Sequence[Explanation]) -> str:
     plain, residual = facts.finding("plain"), facts.finding("residual")
     inconclusive = [finding for finding in (plain, residual) if finding and finding.status == "inconclusive"]
     settling = _settling(inconclusive[0], facts) if inconclusive else None
-    deeper = c.deeper_nets(facts.runs, "plain") if plain else ()
+    deeper = plain is not None and c.may_go_deeper(facts.runs, "plain")
     return say("next_step", facts, explanations, _waiting(facts.runs), settling, deeper, _have_budgets(facts))
 
 

@@ -226,3 +226,17 @@ def test_nothing_is_cut_on_paper(page):
     assert page.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     tallest = page.execute_script("return Math.max(...[...document.images].map(e => e.clientHeight))")
     assert tallest < 265 / 25.4 * 96  # the height of the page's text
+
+
+def test_a_click_on_a_heading_sorts_its_table(page):
+    open_all(page)
+    rows = "document.querySelectorAll('#table-results tbody tr')"
+    read = f"return [...{rows}].map(row => row.cells[arguments[0]].innerText)"
+    headings = page.find_elements("css selector", "#table-results thead th")
+    column = next(i for i, heading in enumerate(headings) if heading.text.startswith("Parameters"))
+    before = page.execute_script(read, column)
+    numbers = sorted(int(text.replace(",", "")) for text in before)
+    for expected in (numbers, numbers[::-1]):
+        page.execute_script("arguments[0].click()", headings[column])
+        assert [int(text.replace(",", "")) for text in page.execute_script(read, column)] == expected
+    assert headings[column].get_attribute("aria-sort") == "descending"

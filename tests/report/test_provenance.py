@@ -36,6 +36,16 @@ def test_the_grid_as_it_was_run_is_that_of_the_runs_that_count() -> None:
     assert told["epochs"] == "20.0"
 
 
+def test_nets_by_two_sources_are_told_and_two_families_are_not() -> None:
+    families = STUDY.runs.assign(family=["cifar" if depth == 8 else "imagenet" for depth in STUDY.runs["depth"]])
+    assert mixture(families) == ""
+    edited = changed(families.assign(family="nets.py:build@a"), "plain-20 seed 1", family="nets.py:build@b")
+    assert mixture(edited) == (
+        "Not all runs that are compared were made alike: "
+        "of nets by nets.py:build@a (5 runs) and nets.py:build@b (1 run)."
+    )
+
+
 def test_variants_and_probes_stand_in_it() -> None:
     runs = make_study(TRUTH).runs
     wide = runs.assign(variant="width=2", width="2.0")

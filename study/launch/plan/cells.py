@@ -13,7 +13,8 @@ from study.config.tune import EXTENDS
 from study.data import Dataset, augmentation
 from study.errors import StudyError
 from study.launch.plan.probe_tags import has_all, probes_in
-from study.nets import Complexity, count
+from study.nets import Complexity, count, count_any
+from study.nets.own import in_a_line
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.frames import SearchResult, load_search_results
@@ -220,7 +221,7 @@ def found_point(search: StoredRun | None, tune: Tune) -> dict[str, float] | None
 def with_rates_from(grid: Grid, study: str) -> Grid:
     """Return the grid with the learning rates that another study found, instead of searches of its own.
 
-    A net is matched by its name, shortcut and width.
+    A net is matched by its name, shortcut and width, and one of the user's own by its function too.
 
     Raises:
         StudyError: no such study, a net that it didn't tune, or several searches of a net with different results.
@@ -234,21 +235,22 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
 
 
 def _point_from(study: str, results: list[SearchResult], spec: RunSpec) -> dict[str, float]:
-    net = str(spec.net)
-    matching = [
-        search
-        for search in results
-        if (search.net, search.shortcut, search.width) == (net, spec.shortcut, spec.recipe.width)
-    ]
+    net, own = str(spec.net), spec.own.family if spec.own else ""
+    wanted = (net, spec.shortcut, spec.recipe.width, own)
+    matching = [search for search in results if (search.net, search.shortcut, search.width, search.own) == wanted]
     if not matching:
-        known = ", ".join(sorted({search.net for search in results})) or "none"
-        raise StudyError(f"study '{study}' has no learning rate for {net}: it has tuned {known}")
+        known = ", ".join(sorted({_built_by(search.net, search.own) for search in results})) or "none"
+        raise StudyError(f"study '{study}' has no learning rate for {_built_by(net, own)}: it has tuned {known}")
     if any(search.point != matching[0].point for search in matching):
         rates = ", ".join(
             f"{search.point['lr']:g}{f' ({search.variant})' if search.variant else ''}" for search in matching
         )
         raise StudyError(f"study '{study}' has several learning rates for {net}: {rates}; set recipe.lr by hand")
     return matching[0].point
+
+
+def _built_by(net: str, own: str) -> str:
+    return f"{net} by {own}" if own else net
 
 
 def search_key(spec: RunSpec, tune: Tune, fingerprint: str) -> str:
@@ -285,11 +287,20 @@ def _probe_costs(
 
 
 def _complexity(spec: RunSpec, facts: DataFacts) -> Complexity:
+    shown = shape_shown(spec, facts)
+    if spec.own:
+        with in_a_line(spec.own, f"in counting the operations of {spec.net}"):
+            return count_any(build_spec_net(spec, facts.classes, shown[0]), shown)
     with torch.device("meta"):
-        net = build_spec_net(spec, facts.classes, facts.image_shape[0])
+        net = build_spec_net(spec, facts.classes, shown[0])
+    return count(net, shown)
+
+
+def shape_shown(spec: RunSpec, facts: DataFacts) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of what a run's net is shown: crops, or whole images."""
     channels, height, width = facts.image_shape
-    side = augmentation(spec.recipe.augment).side  # the net sees crops, not whole images
-    return count(net, (channels, side(height), side(width)))
+    side = augmentation(spec.recipe.augment).side
+    return channels, side(height), side(width)
 
 
 def _variant(spec: RunSpec, varying: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Warnings about stale runs: those made by other code, with another PyTorch, or of other data."""
+"""Warnings about stale runs: those made by other code, with another PyTorch, of other data, or of other nets."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -22,7 +22,8 @@ def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], data
     """
     done = [record for cell in cells for record in cell.done]
     begun = [record for cell in cells for _, record in cell.left if record is not None]
-    return [line for line in (_other_code(done, begun), _other_data(records, data)) if line]
+    nets = [cell.specs[0].net.family for cell in cells if cell.specs[0].own]
+    return [line for line in (_other_code(done, begun), _other_data(records, data), _other_nets(records, nets)) if line]
 
 
 def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
@@ -56,6 +57,19 @@ def _other_data(records: Sequence[StoredRun], now: Collection[str]) -> str:
     return (
         f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} of other data "
         f"({_shown(differ)}; now {_shown(now)}) and {'does' if single else 'do'} not count as done; "
+        "give the grid another name to keep them apart"
+    )
+
+
+def _other_nets(records: Sequence[StoredRun], now: Collection[str]) -> str:
+    runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
+    differ = [nets for record in runs if (nets := record.tags.get(tag.OWN_NETS, "")) not in ("", *now)]
+    if not differ:
+        return ""
+    single = len(differ) == 1
+    return (
+        f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} of nets by another "
+        f"source ({_shown(differ)}; now {_shown(now) or 'none'}) and {'does' if single else 'do'} not count as done; "
         "give the grid another name to keep them apart"
     )
 

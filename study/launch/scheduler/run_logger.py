@@ -21,6 +21,7 @@ from study.events import Diverged, Epoch, Finished, Interrupted, Started
 from study.launch.environment import append_value, code_tags, commit, environment
 from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
+from study.launch.plan.own_nets import own_tags
 from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
 from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.track import tags as tag
@@ -211,6 +212,7 @@ class RunLogger:
             tag.CELL: state.cell.key,
             tag.VARIANT: state.cell.variant,
             tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
+            **own_tags(spec),
         }
         tune = self._grid.tune.model_dump(exclude=set(EXTENDS))
         params = {f"tune_{field}": value for field, value in tune.items()}
@@ -357,7 +359,7 @@ class RunLogger:
         fingerprint = self._facts.fingerprint_of(spec)
         cell = state.cell
         tags |= {tag.CELL: cell.key, tag.VARIANT: cell.variant, tag.NET: cell.name}
-        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags()}
+        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags(), **own_tags(spec)}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -376,8 +378,12 @@ class RunLogger:
         return run_id
 
     def _add_files(self, run_id: str, spec: RunSpec) -> None:
-        files = {"spec.json": spec.model_dump(mode="json"), "environment.json": self._environment}
-        self._store.add_texts(run_id, {name: json.dumps(values, indent=2) for name, values in files.items()})
+        content = spec.model_dump(mode="json", exclude={"own": {"source"}})
+        files = {"spec.json": content, "environment.json": self._environment}
+        texts = {name: json.dumps(values, indent=2) for name, values in files.items()}
+        if spec.own and spec.own.source:
+            texts[spec.own.module] = spec.own.source
+        self._store.add_texts(run_id, texts)
 
     def _note_resumed(self, record: StoredRun, spec: RunSpec, probes: str) -> None:
         """Record the code, PyTorch and environment under which an interrupted run resumes, if they have changed."""

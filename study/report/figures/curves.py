@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import label_ends, require_single_variant
+from study.report.figures.labels import label_ends, single_variant
 from study.report.figures.style import Style, axes_or_new, depth_colours, key_below, pale, panel_width
 from study.report.metrics import axis
 from study.report.text import seeds_words
@@ -194,9 +194,9 @@ def curve_data(
     Raises:
         ValueError: the frames hold several variants, whose mean would be of nothing.
     """
-    require_single_variant(curves)
+    curves = single_variant(curves)
     nets = curves.drop_duplicates(["architecture", "depth"]) if runs is None else runs
-    counted_runs = None if runs is None else counted(runs)
+    counted_runs = None if runs is None else counted(single_variant(runs))
     lines = [
         line
         for architecture in architectures(nets)

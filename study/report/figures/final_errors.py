@@ -22,7 +22,7 @@ from study.report.figures.labels import (
     depth_axis,
     depth_places,
     linear_part,
-    require_single_variant,
+    single_variant,
     squeeze,
     unsqueeze,
 )
@@ -111,7 +111,7 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     Raises:
         ValueError: the frame holds several variants.
     """
-    require_single_variant(runs)
+    runs = single_variant(runs)
     counted_runs = counted(runs)
     frames, axes = [], {}
     for metric in ERRORS:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from study.report.figures.style import SIZE, legible
 from study.report.metrics import axis
+from study.verdict.selection import budgets
 
 DRAWN = 0.78
 """Of the room that axes are given, the part that is left of their height beside titles, labels and a key."""
@@ -26,14 +27,22 @@ SQUEEZE_FROM = 30.0
 """Ratio of the highest to the lowest error from which on small ones would be squeezed on a linear axis."""
 
 
-def require_single_variant(frame: pd.DataFrame) -> None:
-    """Raise ValueError where a frame holds several variants, whose mean would be of nothing."""
-    names = sorted({str(name) for name in frame["variant"]}) if "variant" in frame else []
+def single_variant(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a frame's only variant, without the longer trainings of its nets (`budgets`).
+
+    Raises:
+        ValueError: there are several variants, whose mean would be of nothing.
+    """
+    if "variant" not in frame:
+        return frame
+    frame = frame[~frame["variant"].isin(budgets(frame))]
+    names = sorted({str(name) for name in frame["variant"]})
     if len(names) > 1:
         raise ValueError(
             f"the frame holds {len(names)} variants ({'; '.join(names)}): choose one, such as "
             f"frame[frame['variant'] == {names[-1]!r}]"
         )
+    return frame
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:

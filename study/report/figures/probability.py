@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import require_single_variant
+from study.report.figures.labels import single_variant
 from study.report.figures.style import SIZE, axes_or_new
 from study.report.metrics import axis
 from study.report.text import span
@@ -52,7 +52,7 @@ def probability_data(
     Raises:
         ValueError: the frame holds several variants.
     """
-    require_single_variant(runs)
+    runs = single_variant(runs)
     counted_runs = counted(runs)
     rows = []
     for architecture in architectures(counted_runs):

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import label_panels, require_single_variant, squeeze, unsqueeze
+from study.report.figures.labels import label_panels, single_variant, squeeze, unsqueeze
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -98,7 +98,7 @@ def rates(
     Example:
         >>> figures.rates(load_trials("digits"), depth=56)
     """
-    require_single_variant(trials)
+    trials = single_variant(trials)
     table = by_trial(trials)
     fields = other_fields(table["point"]) if len(table) else ()
     data = rate_data(table, searched_nets(table, tolerance, fields), tolerance, fields)

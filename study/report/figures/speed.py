@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.against_depth import Look, draw_against_depth, draw_metrics, seeds_by_depth
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.labels import require_single_variant
+from study.report.figures.labels import single_variant
 from study.report.figures.style import axes_or_new, panel_width
 from study.report.metrics import axis
 from study.statistics.interval import Interval
@@ -33,7 +33,7 @@ def speed_data(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: the frame holds several variants.
     """
-    require_single_variant(runs)
+    runs = single_variant(runs)
     finished = _finished(runs)
     frames = [
         seeds_by_depth(finished[finished[metric] > 0], metric, _median).assign(metric=metric)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.errors import StudyError
-from study.names import NetName, parse_net
+from study.names import NetName, is_own, parse_net
 from study.report.metrics import axis
 from study.report.paper import Quantity, dataset_of, load_paper, shortcut_of
 from study.report.tables.writer import NOTHING, Column, Table, count, or_nothing
@@ -118,12 +118,10 @@ def layout_of(run: "pd.Series[Any]") -> Layout | None:
     side = side_of(run)
     family = str(run.get("family", "auto"))
     try:
-        net = parse_net(
-            str(run["net"]), "imagenet" if family == "imagenet" else "cifar" if family == "cifar" else "auto"
-        )
+        net = parse_net(str(run["net"]), family if family in ("imagenet", "cifar") or is_own(family) else "auto")
     except StudyError:
         return None
-    return layout(net, side, float(str(run.get("width", 1.0)))) if side else None
+    return layout(net, side, float(str(run.get("width", 1.0)))) if side and not is_own(family) else None
 
 
 def layout(net: NetName, side: int, width: float = 1.0) -> Layout:

@@ -1,4 +1,4 @@
-// Unfolds what a link leads to and what goes on paper, and copies the commands. Without it all can be read as well.
+// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands. Without it all can be read.
 const unfold = (place) => {
   for (let fold = place?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
 };
@@ -27,3 +27,23 @@ copy.addEventListener("click", async () => {
   await navigator.clipboard.writeText(document.getElementById("commands").textContent);
   copy.textContent = "Copied";
 });
+// A click on a heading sorts its table by the first number of each cell, or by its text; another click turns it round.
+const sorted = (heading) => {
+  const body = heading.closest("table").tBodies[0];
+  const way = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  const values = new Map([...body.rows].map((row) => {
+    const text = row.cells[heading.cellIndex].textContent.trim();
+    return [row, { text, number: parseFloat(text.replace(/[,<>\s]/g, "").replace("\u2212", "-")) }];
+  }));
+  const byText = new Intl.Collator("en", { numeric: true }).compare;
+  const order = (a, b) => a.number - b.number || isNaN(a.number) - isNaN(b.number) || byText(a.text, b.text);
+  body.append(...[...body.rows].sort((a, b) => way * order(values.get(a), values.get(b))));
+  for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+};
+for (const heading of document.querySelectorAll("thead tr:only-child th")) {
+  heading.tabIndex = 0;
+  heading.title = "Sort by this column";
+  heading.addEventListener("click", () => sorted(heading));
+  heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sorted(heading); });
+}

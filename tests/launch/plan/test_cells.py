@@ -1,13 +1,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from study.config import Grid, parse_grid
-from study.launch.plan.cells import DataFacts, make_cells, plan_cells, search_key
+from study.errors import StudyError
+from study.launch.plan import cells as cells_module
+from study.launch.plan.cells import DataFacts, make_cells, plan_cells, search_key, with_rates_from
 from study.track import tags as tag
 from study.track.database import StoredRun
+from study.track.frames import SearchResult
 from tests.launch.stored_runs import stored_run
+from tests.nets.own_nets import own
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 
@@ -185,3 +190,21 @@ def test_a_run_is_done_on_its_own_split_alone() -> None:
     plan = plan_cells(parsed, SPLITS, [record("run", spec.run_key("g"), "finished")])[0]
     assert len(plan.done) == 1
     assert [left.repeat for left, _ in plan.left] == [(0, 0), (0, 1), (1, 1)]
+
+
+def test_rates_of_another_study_are_those_of_nets_by_the_same_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(tmp_path)
+    recipe = f"recipe: {{epochs: 1, lr: tune, family: '{tmp_path}/nets.py:build'}}\n"
+    tuned = parse_grid(f"name: g\ndataset: digits\n{recipe}grid: {{net: plain-8}}\n", "g.yaml")
+    family = tuned.points[0].net.family
+    results = [
+        SearchResult("plain-8", "none", 1.0, "", {"lr": 0.3}),
+        SearchResult("plain-8", "none", 1.0, "", {"lr": 0.1}, family),
+    ]
+    monkeypatch.setattr(cells_module, "load_search_results", lambda _study: results)
+    assert [spec.recipe.lr for spec in with_rates_from(tuned, "other").points] == [0.1]
+    results.pop()
+    with pytest.raises(StudyError, match=rf"no learning rate for plain-8 by {family}: it has tuned plain-8$"):
+        with_rates_from(tuned, "other")

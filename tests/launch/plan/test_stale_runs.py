@@ -19,6 +19,7 @@ from study.track.store import Store
 from tests.conftest import run_study
 from tests.launch.processes import uri
 from tests.launch.stored_runs import stored_run
+from tests.nets.own_nets import own
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 GRID = parse_grid(
@@ -80,6 +81,23 @@ def test_runs_of_other_data_are_counted() -> None:
     ]
     (line,) = stale_run_warnings(cells, other[:1], ["f"])
     assert "1 run of this study is of other data (e; now f) and does not count" in line
+
+
+def test_runs_of_nets_by_another_source_are_counted(tmp_path: Path) -> None:
+    own(tmp_path)
+    recipe = f"recipe: {{epochs: 1, family: '{tmp_path}/nets.py:build'}}\n"
+    grid = parse_grid(f"name: g\ndataset: digits\n{recipe}grid: {{net: plain-2}}\n", "g.yaml")
+    cells = make_cells(grid, FACTS)
+    now = str(cells[0].specs[0].net.family)
+    other, same = (
+        stored_run(f"r{family}", "run", "k", "finished", "FINISHED", NOW | {tag.OWN_NETS: family})
+        for family in ("nets.py:build@0", now)
+    )
+    assert stale_run_warnings(cells, [other, same], ["f"]) == [
+        f"warning: 1 run of this study is of nets by another source (nets.py:build@0; now {now}) and does not count as "
+        "done; give the grid another name to keep them apart"
+    ]
+    assert stale_run_warnings(cells, [same], ["f"]) == []
 
 
 IMAGES = """

@@ -103,6 +103,11 @@ def test_seeds_evaluated_at_other_steps_do_not_make_the_mean_jump():
     assert data.splits == ("train",)
 
 
+def test_curves_of_longer_trainings_are_left_out(digits):
+    curves, runs = (pd.concat([frame, frame.assign(variant="budget=3")]) for frame in (digits.curves, digits.runs))
+    pd.testing.assert_frame_equal(curve_data(curves, runs).lines, curve_data(digits.curves, digits.runs).lines)
+
+
 def test_several_variants_have_no_common_mean(digits):
     both = pd.concat([digits.curves, digits.curves.assign(variant="width=2")])
     with pytest.raises(ValueError, match=r"2 variants.*frame\['variant'\] == 'width=2'"):

@@ -79,6 +79,13 @@ def test_a_user_draws_on_axes_of_their_own(digits):
         figures.depth(pd.concat([digits.runs, digits.runs.assign(variant="width=2")]))
 
 
+def test_longer_trainings_are_left_out(digits):
+    longer = digits.runs.assign(variant="budget=3", final_train_error=0.0)
+    both = depth_data(pd.concat([digits.runs, longer])).seeds
+    pd.testing.assert_frame_equal(both, depth_data(digits.runs).seeds)
+    assert set(depth_data(longer).seeds["error"]) > {0.0}  # where they are all there is, they are drawn
+
+
 def test_the_same_numbers_give_the_same_bytes(digits, tmp_path):
     for folder in ("a", "b"):
         depth_drawing(digits.runs).save(tmp_path / folder)
