@@ -1,4 +1,4 @@
-"""`study init`: a grid for a folder of images, fitted to some minutes on this machine."""
+"""`study init`: a grid for images in a folder or a file, fitted to some minutes on this machine."""
 
 import shlex
 from pathlib import Path
@@ -13,12 +13,19 @@ from study.errors import StudyError
 from study.terminal import say
 
 MINUTES = 30.0
-minutes_option = typer.Option(min=1, help="With a folder of images: time that the study may take on this machine.")
-data_option = typer.Option("--data", help="A folder of images; `study init` makes its grid, unless it is there.")
+minutes_option = typer.Option(min=1, help="With images of your own: time that the study may take on this machine.")
+data_option = typer.Option(
+    "--data", help="Images, as `study init` takes them, which makes their grid unless it is there."
+)
 
 
 def init(
-    folder: Annotated[str, typer.Argument(help="Images: a folder a class, train/ and test/, or Kaggle's train.zip.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Images: a folder a class, train/ and test/, Kaggle's train.zip, Parquet shards, or .npz or .csv."
+        ),
+    ],
     minutes: Annotated[float, minutes_option] = MINUTES,
 ) -> None:
     """Write a grid for your own images, FOLDER.yaml: the largest study that some minutes allow here."""

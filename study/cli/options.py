@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from typer import Option
@@ -101,9 +102,16 @@ class DataOptions:
 
     dataset: Annotated[
         str | None,
-        Option("--dataset", "-d", help="digits, cifar10, cifar100, fashion-mnist, dogs-vs-cats or image-folder."),
+        Option(
+            "--dataset",
+            "-d",
+            help="digits, cifar10, cifar100, fashion-mnist, dogs-vs-cats, image-folder, npz, parquet or csv; "
+            "default: the kind of --root.",
+        ),
     ] = None
-    root: Annotated[str | None, Option("--root", "-r", help="Folder of the files.")] = None
+    root: Annotated[
+        str | None, Option("--root", "-r", help="Folder of the images, or their file: .npz, .csv or .parquet.")
+    ] = None
     grid: Annotated[
         str | None,
         Option("--grid", "-g", autocompletion=complete.grids, help="Take the data set from a grid, not --dataset."),
@@ -121,7 +129,7 @@ class DataOptions:
             StudyError: neither a data set nor a grid is named, or both.
         """
         from study.config import DatasetSpec, load_grid
-        from study.data.load import check_name
+        from study.data.load import check_name, source_of
 
         given = {"root": self.root, "image_size": self.image_size, "resize": self.resize}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -130,7 +138,10 @@ class DataOptions:
             point = load_grid(self.grid).points[0]
             fields = point.dataset.model_dump(exclude_unset=True)
             return DatasetSpec.model_validate({**fields, **changes}), point.recipe.augment
-        if self.dataset is None or self.grid is not None:
-            raise StudyError("name a data set with --dataset, or a grid that has one with --grid")
-        check_name(self.dataset)
-        return DatasetSpec.model_validate({"name": self.dataset, **changes}), "crop-flip"
+        dataset = self.dataset
+        if dataset is None and self.grid is None and self.root is not None:
+            dataset = source_of(Path(self.root))
+        if dataset is None or self.grid is not None:
+            raise StudyError("name a data set with --dataset or --root, or a grid that has one with --grid")
+        check_name(dataset)
+        return DatasetSpec.model_validate({"name": dataset, **changes}), "crop-flip"

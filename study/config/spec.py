@@ -10,7 +10,9 @@ from study.config.own_nets import OwnNets
 from study.config.recipe import MODIFICATIONS, UNNORMALISED, Recipe, Strict
 from study.names import NetName, default_shortcut, is_own, resolve_net
 
-DatasetName = Literal["digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder"]
+DatasetName = Literal[
+    "digits", "cifar10", "cifar100", "fashion-mnist", "dogs-vs-cats", "image-folder", "npz", "parquet", "csv"
+]
 
 
 class DatasetSpec(Strict):
@@ -19,9 +21,9 @@ class DatasetSpec(Strict):
     name: DatasetName
     """Source of the images."""
     root: str | None = None
-    """Folder of the files; needed by image-folder and dogs-vs-cats, the others have a cache of their own."""
+    """Where the images are: a folder, of npz and csv the file; digits has none, CIFAR and Fashion-MNIST a cache."""
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    """Side in pixels of the squares that image files are made into (image-folder: 32, dogs-vs-cats: 64)."""
+    """Side in pixels of the squares that images are made into (dogs-vs-cats: 64, npz: as they are, others: 32)."""
     resize: Literal["crop", "pad", "stretch"] = "crop"
     """How: short side resized and the centre kept, long side resized and filled up with the mean colour, or both."""
     skip_bad: bool = False

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from study.data.dataset import Files
 from study.data.decode import Resize
-from study.data.decode_all import GOOD, RECORD, Failures, Target, decode_all, forget_damaged, holds
+from study.data.decode_all import GOOD, Failures, Target, decode_all, forget_damaged, holds, record_type
 from study.data.files import ImageFile, Read
 from study.data.measure import Measures
 from study.data.source import Progress, image_cache_folder
@@ -33,14 +34,16 @@ CHECKED = 64
 WAIT_SECONDS = 1.0
 """Seconds between two calls of `progress` while another process decodes."""
 Mapped = np.memmap[Any, np.dtype[Any]]
+Shape = tuple[int, int, int, int]
+"""(M, S, S, C): files, sides of the square images, channels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The decoded files, one per row."""
+    """The decoded files, one per row. Legend: M files, C channels, S side."""
 
     pixels: Tensor
-    """uint8 (M, 3, S, S), in channels_last, mapped from the cache; black where a file is bad."""
+    """uint8 (M, C, S, S), in channels_last, mapped from the cache; black where a file is bad."""
     files: Files
     bad: Failures
     """Rows of files that can't be decoded, with the reasons."""
@@ -57,9 +60,14 @@ def cache_key(files: Sequence[ImageFile], image_size: int, resize: Resize) -> st
 
 
 def decoded_images(
-    files: Sequence[ImageFile], read: Read, image_size: int, resize: Resize, progress: Progress | None
+    files: Sequence[ImageFile],
+    read: Read,
+    image_size: int,
+    resize: Resize,
+    progress: Progress | None,
+    channels: Literal[1, 3] = 3,
 ) -> Decoded:
-    """Return the decoded files, mapped from the cache.
+    """Return the decoded files, mapped from the cache; of `channels` 1, one is kept of images that are all grey.
 
     The first process decodes, the others wait for it. Memory is shared until it's written to; writes never reach the
     file.
@@ -68,18 +76,19 @@ def decoded_images(
         DataError: the cache folder can't be written or read back.
     """
     folder = image_cache_folder() / cache_key(files, image_size, resize)
-    decoded = _open(folder, files, image_size)
+    shape = (len(files), image_size, image_size, channels)
+    decoded = _open(folder, files, shape)
     if decoded is not None:
         return decoded
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_suffix(".lock"), progress):
-            decoded = _open(folder, files, image_size)  # another process may have decoded meanwhile
+            decoded = _open(folder, files, shape)  # another process may have decoded meanwhile
             if decoded is None:
-                _build(folder, files, read, image_size, resize, progress)
-                decoded = _open(folder, files, image_size)
+                _build(folder, files, read, shape, resize, progress)
+                decoded = _open(folder, files, shape)
     except OSError as error:
-        gib = len(files) * image_size**2 * 3 / 2**30
+        gib = math.prod(shape) / 2**30
         raise DataError(
             f"can't keep {gib:.2f} GiB of decoded images in {folder.parent}: {error.strerror or error}\n"
             "set STUDY_CACHE to a folder with room for them"
@@ -117,7 +126,7 @@ def verify(folder: Path) -> int:
     return before - int((records["state"] == GOOD).sum())
 
 
-def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded | None:
+def _open(folder: Path, files: Sequence[ImageFile], shape: Shape) -> Decoded | None:
     """Map the cached arrays; None if they are missing, incomplete, or a sample has changed since it was written."""
     try:
         pixels = _mapped(folder / "images.npy", "c")
@@ -125,8 +134,12 @@ def _open(folder: Path, files: Sequence[ImageFile], image_size: int) -> Decoded 
         bad = {int(row): str(why) for row, why in json.loads((folder / "bad.json").read_text()).items()}
     except Exception:  # after a crash, the readers of the three files may raise any error
         return None
-    shape = (len(files), image_size, image_size, 3)
-    if pixels.shape != shape or pixels.dtype != np.uint8 or records.shape != shape[:1] or records.dtype != RECORD:
+    if (
+        pixels.shape != shape
+        or pixels.dtype != np.uint8
+        or records.shape != shape[:1]
+        or records.dtype != record_type(shape[3])
+    ):
         return None
     good = np.flatnonzero(records["state"] == GOOD)
     if sorted(bad) != np.flatnonzero(records["state"] != GOOD).tolist():
@@ -144,7 +157,7 @@ def _build(
     folder: Path,
     files: Sequence[ImageFile],
     read: Read,
-    image_size: int,
+    shape: Shape,
     resize: Resize,
     progress: Progress | None,
 ) -> None:
@@ -156,8 +169,8 @@ def _build(
         shutil.rmtree(folder)
     building.mkdir(exist_ok=True)
     try:
-        pixels = _array(building / "images.npy", (len(files), image_size, image_size, 3), np.dtype(np.uint8))
-        records = _array(building / "records.npy", (len(files),), RECORD)
+        pixels = _array(building / "images.npy", shape, np.dtype(np.uint8))
+        records = _array(building / "records.npy", (len(files),), record_type(shape[3]))
     except BaseException:
         with contextlib.suppress(OSError):
             shutil.rmtree(building)

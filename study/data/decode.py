@@ -2,7 +2,8 @@
 
 JPEG is decoded by libjpeg-turbo through simplejpeg (the same pixels as Pillow's, in two thirds of its time) and resized
 by PyTorch (Pillow's arithmetic, within two grey levels, in a third of its time); what simplejpeg won't take, and all
-other formats, Pillow decodes. `bench/data.py` has the comparison. Legend: H height, W width, S side of the square.
+other formats, Pillow decodes. `bench/data.py` has the comparison. Legend: C channels, H height, W width, S side of
+the square.
 """
 
 import re
@@ -158,34 +159,35 @@ def _refuse_bomb(width: int, height: int, data: bytes) -> None:
 
 
 def sums(rgb: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each channel's sum of values (3,) and of squared values (3,), exact.
+    """Return the sums of values (C,) and of squared values (C,) of each channel of an image (H, W, C), exact.
 
     Summed in blocks of 256 pixels, whose squares stay below 2**24, so that float32, the fastest, rounds nothing.
     """
-    pixels = torch.from_numpy(rgb).view(-1, 3)
+    channels = rgb.shape[2]
+    pixels = torch.from_numpy(rgb).view(-1, channels)
     blocks = len(pixels) // BLOCK
     rest = pixels[BLOCK * blocks :].double()
     total, squares = rest.sum(0), rest.square().sum(0)
-    whole = pixels[: BLOCK * blocks].view(BLOCK, 3 * blocks)
-    for start in range(0, 3 * blocks, 3 * SLAB):
-        x = whole[:, start : start + 3 * SLAB].float()
-        total += x.sum(0).view(-1, 3).sum(0, dtype=torch.float64)
-        squares += x.square().sum(0).view(-1, 3).sum(0, dtype=torch.float64)
+    whole = pixels[: BLOCK * blocks].view(BLOCK, channels * blocks)
+    for start in range(0, channels * blocks, channels * SLAB):
+        x = whole[:, start : start + channels * SLAB].float()
+        total += x.sum(0).view(-1, channels).sum(0, dtype=torch.float64)
+        squares += x.square().sum(0).view(-1, channels).sum(0, dtype=torch.float64)
     return total.long().numpy(), squares.long().numpy()
 
 
 def mean_colour(total: NDArray[np.int64], rgb: Pixels) -> Pixels:
-    """Return the mean colour (3,) of an image (H, W, 3) from the sums of its channels, `total` (3,)."""
-    return np.rint(total / (rgb.size / 3)).astype(np.uint8)
+    """Return the mean colour (C,) of an image (H, W, C) from the sums of its channels, `total` (C,)."""
+    return np.rint(total / (rgb.size / len(total))).astype(np.uint8)
 
 
 def square(rgb: Pixels, size: int, resize: Resize, fill: Pixels) -> Pixels:
-    """Make an image (H, W, 3) square, (S, S, 3): bilinear, antialiased where it shrinks; untouched at the right size.
+    """Make an image (H, W, C) square, (S, S, C): bilinear, antialiased where it shrinks; untouched at the right size.
 
     `crop` resizes the short side to `size` (S) and keeps the centre; `pad` resizes the long side to S and fills up with
-    the colour `fill` (3,); `stretch` resizes both sides to S.
+    the colour `fill` (C,); `stretch` resizes both sides to S.
     """
-    height, width, _ = rgb.shape
+    height, width, channels = rgb.shape
     if resize == "crop":
         short = min(height, width)
         top, left = (height - short) // 2, (width - short) // 2
@@ -194,7 +196,7 @@ def square(rgb: Pixels, size: int, resize: Resize, fill: Pixels) -> Pixels:
         return _resized(rgb, size, size)
     long = max(height, width)
     high, wide = (max(1, round(side * size / long)) for side in (height, width))
-    out: Pixels = np.empty((size, size, 3), dtype=np.uint8)
+    out: Pixels = np.empty((size, size, channels), dtype=np.uint8)
     out[:] = fill
     top, left = (size - high) // 2, (size - wide) // 2
     out[top : top + high, left : left + wide] = _resized(rgb, high, wide)
@@ -204,7 +206,7 @@ def square(rgb: Pixels, size: int, resize: Resize, fill: Pixels) -> Pixels:
 def _resized(rgb: Pixels, height: int, width: int) -> Pixels:
     if rgb.shape[:2] == (height, width):
         return rgb
-    image = torch.from_numpy(rgb).permute(2, 0, 1)[None]  # (1, 3, H, W)
+    image = torch.from_numpy(rgb).permute(2, 0, 1)[None]  # (1, C, H, W)
     image = F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=True)
     return image[0].permute(1, 2, 0).numpy()
 

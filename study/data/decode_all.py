@@ -1,7 +1,7 @@
 """Decode all files of a data set on all cores into arrays on disk, so that a stop loses nothing that is done.
 
 Each image gets a row in `pixels` and a record: its state, size, sums and a digest. After a stop or a crash, rows whose
-digest holds are kept and the others are decoded. Legend: M files, S side of the square images.
+digest holds are kept and the others are decoded. Legend: M files, S side of the square images, C channels.
 """
 
 import hashlib
@@ -32,24 +32,35 @@ SMALL_BYTES = 8192
 """Mean size of files below which decoding mostly holds Python's lock, so that threads would wait for each other."""
 PENDING, GOOD, BAD = 0, 1, 2
 DIGEST_BYTES = 16
-RECORD = np.dtype(
-    [
-        ("height", "<i8"),
-        ("width", "<i8"),
-        ("total", "<i8", 3),
-        ("squares", "<i8", 3),
-        ("digest", "u1", DIGEST_BYTES),
-        ("state", "u1"),
-    ]
-)
+
 
 Records = NDArray[Any]
 Failures = dict[int, str]
 
 
+def record_type(channels: int) -> np.dtype[Any]:
+    """Return the type of the record of an image with so many channels."""
+    return np.dtype(
+        [
+            ("height", "<i8"),
+            ("width", "<i8"),
+            ("total", "<i8", (channels,)),
+            ("squares", "<i8", (channels,)),
+            ("digest", "u1", DIGEST_BYTES),
+            ("state", "u1"),
+        ]
+    )
+
+
+RECORD = record_type(3)
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The output of decoding: pixels (M, S, S, 3), records (M,) of `RECORD`, and a file of reasons for bad files."""
+    """The output of decoding: pixels (M, S, S, C), records (M,) of `record_type`, and a file of reasons for bad files.
+
+    Of one channel, it takes images that are all grey.
+    """
 
     pixels: Pixels
     records: Records
@@ -96,7 +107,7 @@ def keep_done(target: Target) -> Failures:
 
 
 def forget_damaged(pixels: Pixels, records: Records) -> None:
-    """Mark images (M, S, S, 3) that changed since they were written as pending, in `records` (M,)."""
+    """Mark images (M, S, S, C) that changed since they were written as pending, in `records` (M,)."""
 
     def check(rows: NDArray[np.int64]) -> Failures:
         for row in rows.tolist():
@@ -120,7 +131,7 @@ def threads(files: Sequence[ImageFile]) -> int:
 
 
 def holds(pixels: Pixels, record: Any) -> bool:
-    """Whether an image's pixels (S, S, 3) and record are unchanged since they were written."""
+    """Whether an image's pixels (S, S, C) and record are unchanged since they were written."""
     return bytes(record["digest"]) == _digest(pixels, record)
 
 
@@ -145,16 +156,16 @@ def _in_chunks(
 
 def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: NDArray[np.int64]) -> Failures:
     failures: Failures = {}
-    size = target.pixels.shape[1]
+    _, size, _, channels = target.pixels.shape
     for row in rows.tolist():
         record = target.records[row]
         try:
             if files[row].size_bytes > MAX_FILE_BYTES:
                 raise TooLargeError
-            rgb = decode(read(files[row]))
-            record["height"], record["width"], _ = rgb.shape
-            record["total"], record["squares"] = sums(rgb)
-            target.pixels[row] = square(rgb, size, target.resize, mean_colour(record["total"], rgb))
+            image = np.ascontiguousarray(decode(read(files[row]))[:, :, :channels])  # grey: three equal channels
+            record["height"], record["width"], _ = image.shape
+            record["total"], record["squares"] = sums(image)
+            target.pixels[row] = square(image, size, target.resize, mean_colour(record["total"], image))
             record["digest"] = np.frombuffer(_digest(target.pixels[row], record), dtype=np.uint8)
             record["state"] = GOOD
         except Exception as error:  # decoders and zipfile may raise any error for a damaged file

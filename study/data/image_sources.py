@@ -7,7 +7,7 @@ labels and is for prediction only, so the test is taken from the labelled images
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from study.data.files import (
     open_folder,
     read_file,
 )
-from study.data.image_tree import class_problem, read_tree
+from study.data.image_tree import Part, read_tree
+from study.data.labelled import Catalogue, Labelled, class_problem
 from study.data.source import Progress, Source, given_folder
 from study.errors import DataError
 
@@ -53,27 +54,54 @@ def load_image_folder(spec: "DatasetSpec", progress: Progress | None = None) -> 
     """
     root = given_folder(spec.name, spec.root)
     tree = read_tree(root)
-    parts = [part for part in (tree.train, tree.test) if part is not None]
-    bad = [file for part in parts for file in part.bad]
-    files = [file for part in parts for members in part.classes.values() for file in members]
-    notes = (*tree.notes, *not_read([name for part in parts for name in part.unread]))
-    if problem := class_problem(tree.train, tree.test, root):
-        if bad and not spec.skip_bad:  # unread files may be the cause
-            raise BadFilesError(tuple(bad), len(files) + len(bad))
-        raise DataError("\n".join([problem, *listed(bad), *notes]))
-    classes = tuple(tree.train.classes)
-    counts = [len(part.classes[name]) for part in parts for name in classes]
-    labels = np.tile(np.arange(len(classes)), len(parts)).repeat(counts)
+
+    def labelled(part: Part) -> Labelled:
+        place = "" if part.folder == root else f"{part.folder.name}/"
+        labels = [name for name, files in part.classes.items() for _ in files]
+        return Labelled(place, [file for files in part.classes.values() for file in files], labels, part.bad)
 
     def read(file: ImageFile) -> bytes:
         return read_file(root / file.name)
 
-    split, good, skipped = decode_split(files, labels, read, spec, default_size=FOLDER_SIZE, bad=bad, progress=progress)
-    boundary = int((good < sum(counts[: len(classes)])).sum())
+    train, test = labelled(tree.train), None if tree.test is None else labelled(tree.test)
+    unread = [*tree.train.unread, *(tree.test.unread if tree.test else [])]
+    notes = (*tree.notes, *not_read(unread))
+    return load_catalogue(
+        Catalogue(root, train, test, tuple(tree.train.classes), read, notes, FOLDER_SIZE), spec, progress
+    )
+
+
+def load_catalogue(catalogue: Catalogue, spec: "DatasetSpec", progress: Progress | None) -> Source:
+    """Return the images of a source that are listed, decoded.
+
+    Raises:
+        DataError: classes that can't be told apart or differ between the splits, a class without a usable image.
+        BadFilesError: files that can't be used, and `spec.skip_bad` isn't set.
+    """
+    parts, classes = catalogue.parts, catalogue.classes
+    bad = [file for part in parts for file in part.bad]
+    files = [file for part in parts for file in part.files]
+    if problem := class_problem(catalogue):
+        if bad and not spec.skip_bad:  # unread files may be the cause
+            raise BadFilesError(tuple(bad), len(files) + len(bad))
+        raise DataError("\n".join([problem, *listed(bad), *catalogue.notes]))
+    numbers = {name: label for label, name in enumerate(classes)}
+    labels = np.asarray([numbers[name] for part in parts for name in part.labels], dtype=np.int64)
+    split, good, skipped = decode_split(
+        files,
+        labels,
+        catalogue.read,
+        spec,
+        default_size=catalogue.side,
+        bad=bad,
+        progress=progress,
+        channels=catalogue.channels,
+    )
+    boundary = int((good < len(catalogue.train.files)).sum())
     train, test = (split.take(rows) for rows in torch.arange(len(split)).tensor_split([boundary]))
     for part, taken in zip(parts, (train, test), strict=False):
-        check_classes(classes, taken, part.folder, skipped)
-    return Source(train, test if tree.test else None, classes, skipped, notes)
+        check_classes(classes, taken, catalogue.root / part.name, skipped)
+    return Source(train, test if catalogue.test else None, classes, skipped, catalogue.notes)
 
 
 def load_dogs_vs_cats(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -127,17 +155,18 @@ def decode_split(
     default_size: int,
     bad: Sequence[BadFile] = (),
     progress: Progress | None = None,
+    channels: Literal[1, 3] = 3,
 ) -> tuple[Split, NDArray[np.int64], tuple[BadFile, ...]]:
     """Decode `files` (M) with `labels` (M,); return the usable images, their positions (N,), and the skipped files.
 
     `default_size` is the side of the square images in pixels if `spec` has none; `bad` are files that are known to be
-    unusable already.
+    unusable already; of `channels` 1, one channel is kept of images that are all grey.
 
     Raises:
         BadFilesError: files can't be used, and `spec.skip_bad` isn't set.
         DataError: the decoded images can't be kept.
     """
-    decoded = decoded_images(files, read, spec.image_size or default_size, spec.resize, progress)
+    decoded = decoded_images(files, read, spec.image_size or default_size, spec.resize, progress, channels)
     skipped = (*bad, *(BadFile(files[row].name, why) for row, why in sorted(decoded.bad.items())))
     if skipped and not spec.skip_bad:
         raise BadFilesError(skipped, len(files) + len(bad))

@@ -193,21 +193,3 @@ def _part(folder: Path, labelled: Mapping[str, list[ImageFile]], bad: list[BadFi
         if STEERING.search(name):
             raise DataError(f"class folder '{printable(name)}' in {folder} has a control character: rename it")
     return Part(folder, {name: files for name, files in classes.items() if files}, bad, unread)
-
-
-def class_problem(train: Part, test: Part | None, root: Path) -> str:
-    """Return why the classes of a tree can't be used, or an empty text."""
-    if not train.classes:
-        return f"{root} has no image that is read"
-    if test is not None and set(train.classes) != set(test.classes):
-        pairs = ((train, test), (test, train))
-        only = ((part.folder.name, sorted(part.classes.keys() - other.classes)) for part, other in pairs)
-        listed = "; ".join(f"only in {name}/: {first_names(names)}" for name, names in only if names)
-        return f"{root}: classes differ between the splits: {listed}"
-    if len(train.classes) < 2:
-        (name,) = train.classes
-        inner = train.folder / name
-        has_folders = inner.is_dir() and subfolders(inner)
-        deeper = f"; if the folders in {inner} are the classes, that is the root" if has_folders else ""
-        return f"{root} has one class only ({printable(name)}): there is nothing to tell apart{printable(deeper)}"
-    return ""

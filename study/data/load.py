@@ -1,9 +1,10 @@
 """Load a data set by its specification: source, limits, validation split, fingerprint."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.data import cifar, digits, fashion_mnist, image_sources
+from study.data import cifar, digits, fashion_mnist, image_sources, image_table, npz, parquet
 from study.data.dataset import Dataset, fingerprint
 from study.data.source import Progress, Source
 from study.data.splits import hold_out, limit, take_test
@@ -11,6 +12,7 @@ from study.errors import DataError, nearest, printable
 
 if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only trains may lack
     from study.config import DatasetSpec
+    from study.config.spec import DatasetName
 
 LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "digits": digits.load,
@@ -19,8 +21,11 @@ LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "fashion-mnist": fashion_mnist.load,
     "dogs-vs-cats": image_sources.load_dogs_vs_cats,
     "image-folder": image_sources.load_image_folder,
+    "npz": npz.load,
+    "parquet": parquet.load,
+    "csv": image_table.load,
 }
-SIZED = ("dogs-vs-cats", "image-folder")
+SIZED = ("dogs-vs-cats", "image-folder", "npz", "parquet", "csv")
 """Sources whose images are resized; the others have a fixed size."""
 
 
@@ -51,7 +56,7 @@ def load_splits(specs: "Sequence[DatasetSpec]", *, progress: Progress | None = N
     check_name(name)
     for field in ("image_size", "resize", "skip_bad"):
         if getattr(spec, field) != type(spec).model_fields[field].default and name not in SIZED:
-            raise DataError(f"{name}: '{field}' is for image files ({' and '.join(SIZED)}); leave it out")
+            raise DataError(f"{name}: '{field}' is for image files ({', '.join(SIZED)}); leave it out")
     try:
         source = LOADERS[name](spec, progress)
     except OSError as error:  # files that disappear or may not be read
@@ -63,6 +68,22 @@ def load_splits(specs: "Sequence[DatasetSpec]", *, progress: Progress | None = N
             "out or left out: drop the axis, or set 'validation' or a limit"
         )
     return datasets
+
+
+def source_of(place: Path) -> "DatasetName":
+    """Return the name of the data set that a file or folder of images is read as; an image folder if in doubt.
+
+    Raises:
+        DataError: a folder holds several data sets.
+    """
+    if place.is_file():
+        kinds: dict[str, DatasetName] = {".npz": "npz", ".csv": "csv", parquet.SUFFIX: "parquet"}
+        return kinds.get(place.suffix.lower(), "image-folder")
+    try:
+        image_sources.open_training(place)
+    except (DataError, OSError):
+        return "parquet" if parquet.find_shards(place) else "image-folder"
+    return "dogs-vs-cats"
 
 
 def check_name(name: str) -> None:

@@ -57,13 +57,36 @@ def given_folder(name: str, root: str | None) -> Path:
     Raises:
         DataError: none was given, or it isn't a folder.
     """
+    folder = given_path(name, root, "the folder of its files", "DIR")
+    if not folder.is_dir():
+        raise DataError(f"{name}: root '{printable(str(root))}' isn't a folder")
+    return folder
+
+
+def given_path(name: str, root: str | None, needed: str, example: str) -> Path:
+    """Return the file or folder that the user gave for data set `name`, which needs what `needed` says.
+
+    Raises:
+        DataError: none was given, or it doesn't exist.
+    """
     if root is None:
-        raise DataError(f"{name} needs the folder of its files: dataset: {{name: {name}, root: DIR}}")
+        raise DataError(f"{name} needs {needed}: dataset: {{name: {name}, root: {example}}}")
     try:
-        folder = Path(root).expanduser()
+        path = Path(root).expanduser()
     except RuntimeError:
         raise DataError(f"{name}: root '{printable(root)}' names a user that isn't there: write the path out") from None
-    if not folder.is_dir():
-        problem = "isn't a folder" if folder.exists() else "doesn't exist"
-        raise DataError(f"{name}: root '{printable(root)}' {problem}")
-    return folder
+    if not path.exists():
+        raise DataError(f"{name}: root '{printable(root)}' doesn't exist")
+    return path
+
+
+def given_file(name: str, root: str | None) -> Path:
+    """Return the file that the user gave for data set `name`, which is also its suffix.
+
+    Raises:
+        DataError: none was given, or it isn't a file.
+    """
+    path = given_path(name, root, f"its .{name} file", f"FILE.{name}")
+    if not path.is_file():
+        raise DataError(f"{name}: root '{printable(str(root))}' isn't a file: give the .{name} file itself")
+    return path

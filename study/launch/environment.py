@@ -20,7 +20,7 @@ COVERED_BY_FINGERPRINT = frozenset(
     f"data/{name}.py"
     for name in (
         "cache cifar cifar_batches decode decode_all describe digits download fashion_mnist files image_sources "
-        "image_tree load source splits"
+        "image_table image_tree labelled load npz parquet source splits"
     ).split()
 )
 """Files among them that read and split images: the data's fingerprint already covers what they do."""

@@ -1,4 +1,4 @@
-"""Propose a grid for a folder of images: the largest study that some minutes allow on this machine."""
+"""Propose a grid for images in a folder or a file: the largest study that some minutes allow on this machine."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import numpy as np
 
 from study.config import DatasetSpec, Grid, parse_grid
 from study.data import Dataset, load_dataset
-from study.data.image_sources import open_training
-from study.errors import DataError, StudyError
+from study.data.load import source_of
+from study.errors import StudyError
 from study.launch.display import Display, duration
 from study.launch.estimate.benchmark import SpeedCache
 from study.launch.estimate.cost import estimate, time_cells
@@ -81,10 +81,10 @@ class Proposal:
 
 
 def propose(folder: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
-    """Return the largest study of a folder's images that fits into the minutes, by the speed of nets measured here.
+    """Return the largest study of these images that fits into the minutes, by the speed of nets measured here.
 
     Raises:
-        StudyError: the folder holds no images that can be used, or no study fits.
+        StudyError: it holds no images that can be used, or no study fits.
     """
     quickest = 0.0
     for dataset, source, side in _datasets(folder, display):
@@ -137,11 +137,7 @@ def _least_iterations(images: int, batch_size: int) -> int:
 
 def _datasets(folder: str, display: Display) -> Iterator[tuple[Dataset, str, int]]:
     """Yield the folder's images at one size after another, with the kind of source and the size."""
-    try:
-        open_training(Path(folder))
-        source = "dogs-vs-cats"
-    except DataError:
-        source = "image-folder"
+    source = source_of(Path(folder))
     dataset = _load(source, folder, SIDES[0], display)
     measures = dataset.train.measures()
     original = int(np.median(np.minimum(measures.height, measures.width)))

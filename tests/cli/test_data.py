@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from study.inference import image_id
 from study.track.frames import load_runs
@@ -258,8 +259,8 @@ def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data", "stats"], "name a data set with --dataset"),
-        (["data", "stats", "--dataset", "digits", "--grid", "x.yaml"], "name a data set with --dataset"),
+        (["data", "stats"], "name a data set with --dataset or --root"),
+        (["data", "stats", "--dataset", "digits", "--grid", "x.yaml"], "name a data set with --dataset or --root"),
         (["data", "stats", "--dataset", "digitz"], "did you mean 'digits'?"),
         (["data", "prepare", "--dataset", "dogs-vs-cats"], "needs the folder of its files"),
         (["data", "prepare", "--dataset", "dogs-vs-cats", "--root", "."], "neither train.zip nor a folder train"),
@@ -282,3 +283,46 @@ def test_a_checkpoint_predicts_on_its_own(pets: Path) -> None:
     values = torch.load(checkpoint, weights_only=True)
     assert values["classes"] == ["cat", "dog"]
     assert values["image_shape"] == [3, 16, 16]
+
+
+ARRAYS = """
+name: arrays
+dataset: {name: npz, root: digits.npz}
+recipe: {epochs: 4, batch_size: 64, lr: 0.05}
+grid: {net: [resnet-8], seed: [0]}
+"""
+
+
+def test_an_archive_of_arrays_from_its_statistics_to_predictions(tmp_path: Path) -> None:
+    """Digits as an archive: described, trained on, and predicted as image files."""
+    scans, labels = load_digits(return_X_y=True)
+    images = (scans * 255 / 16).round().astype(np.uint8).reshape(-1, 8, 8)
+    np.savez(
+        tmp_path / "digits.npz",
+        x_train=images[:1500],
+        y_train=labels[:1500],
+        x_test=images[1500:],
+        y_test=labels[1500:],
+    )
+    done = run_study(tmp_path, "data", "stats", "--root", "digits.npz", "--out", "s")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "s" / "statistics.json").read_text())
+    assert (found["images"], found["channels"], found["splits"]["test"]) == (1797, ["grey"], 297)
+    assert found["mean"] == pytest.approx([images.mean() / 255], abs=1e-12)
+    shown = run_here(tmp_path, "data", "show", "--root", "digits.npz", "--out", str(tmp_path / "a.png"))
+    assert shown.returncode == 0, shown.stderr
+    (tmp_path / "arrays.yaml").write_text(ARRAYS)
+    done = run_study(tmp_path, "run", "--grid", "arrays.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "test: the images of x_test" in done.stderr
+    (run,) = load_runs("arrays", f"sqlite:///{tmp_path / 'mlflow.db'}").itertuples()
+    assert (run.status, run.classes, run.test_images) == ("FINISHED", 10, 297)
+    (tmp_path / "files").mkdir()
+    for row, image in enumerate(images[1500:1540]):
+        Image.fromarray(image).save(tmp_path / "files" / f"{row}.png")
+    predicted = predict(tmp_path, "--run", "resnet-8 seed 0", "--images", "files", "--out", "p.csv")
+    right = [int(label) == labels[1500 + int(name)] for name, label in predicted[1:]]
+    assert np.mean(right) > 0.7
+    refused = run_here(tmp_path, "predict", "--run", "resnet-8 seed 0", "--images", "digits.npz")
+    assert refused.returncode == 2
+    assert "digits.npz has no images\nnot read: 4 files (4 .npy)" in refused.stderr

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from study.config import DatasetSpec
 from study.data import load_dataset, load_splits
-from study.data.load import LOADERS
+from study.data.load import LOADERS, source_of
 from study.data.source import Source
 from study.errors import DataError
 
@@ -91,6 +92,17 @@ def test_bad_input(spec, message):
     with pytest.raises(DataError, match=message) as caught:
         load_dataset(spec)
     assert str(caught.value).count("\n") < 2
+
+
+def test_the_kind_of_a_source_is_that_of_its_path(image_tree, tmp_path):
+    for name in ("a.NPZ", "a.csv", "a.parquet", "a.txt", "hub/data/train-0.parquet", "cats/train.zip"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "cats" / "train.zip", "w"):
+        pass
+    kinds = {"a.NPZ": "npz", "a.csv": "csv", "a.parquet": "parquet", "a.txt": "image-folder", "none": "image-folder"}
+    kinds |= {"hub": "parquet", "hub/data": "parquet", "cats": "dogs-vs-cats", image_tree.name: "image-folder"}
+    assert {name: source_of(tmp_path / name) for name in kinds} == kinds
 
 
 def test_file_that_may_not_be_read(image_tree, monkeypatch):

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet as pq
 
 from study.config import RunSpec, load_grid
 from study.launch.estimate.benchmark import SpeedCache
@@ -75,6 +77,27 @@ def test_init_writes_a_grid_that_can_be_changed_and_run(folder: Path) -> None:
     assert max(spec.depth for spec in grid.points) == 56
     again = run_here(folder, "init", "my pets")
     assert (again.returncode, "`study run --grid 'my pets.yaml'`" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "side"), [("npz", "pets.npz", 20), ("parquet", "hub", 20), ("csv", "pets.csv", 20)]
+)
+def test_files_of_images_are_taken_as_folders_are(folder: Path, source: str, path: str, side: int) -> None:
+    images = [(name, sorted((folder / "my pets" / name).iterdir())) for name in ("cat", "dog")]
+    pixels = [np.asarray(Image.open(file))[:, :20] for _, files in images for file in files]
+    names = [name for name, files in images for _ in files]
+    np.savez(folder / "pets.npz", x_train=pixels, y_train=[name == "dog" for name in names] * np.ones(40, int))
+    rows = [f"{file.relative_to(folder)},{name}" for name, files in images for file in files]
+    (folder / "pets.csv").write_text("\n".join(["path,label", *rows]))
+    shard = {"image": [{"bytes": file.read_bytes()} for _, files in images for file in files], "label": names}
+    (folder / "hub" / "data").mkdir(parents=True)
+    pq.write_table(pa.table(shard), folder / "hub" / "data" / "train-00000-of-00001.parquet")
+    done = run_here(folder, "init", path, "--minutes", "20")
+    assert done.returncode == 0, done.stderr
+    grid = load_grid(str(folder / f"{path}.yaml"))
+    dataset = grid.points[0].dataset
+    assert (grid.name, dataset.name, dataset.root, dataset.image_size) == (path, source, path, side)
+    assert "29 images to train on, 8 to test with" in done.stdout.splitlines()[0]
 
 
 def test_a_dry_run_writes_no_grid(folder: Path) -> None:

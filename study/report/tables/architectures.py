@@ -24,7 +24,8 @@ PAPER = {
 }
 
 
-SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion-mnist": 28, "dogs-vs-cats": 64, "image-folder": 32}
+SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion-mnist": 28, "dogs-vs-cats": 64}
+SIDES |= dict.fromkeys(("image-folder", "parquet", "csv"), 32)
 """Side of the images of a data set in pixels, where a grid gives none."""
 BLOCKS = {"basic": "3x3, 3x3", "bottleneck": "1x1, 3x3, 1x1"}
 VGG_CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

@@ -1,0 +1,113 @@
+"""Labelled images as they are listed, none of them decoded: the files of each split, and their classes.
+
+Archives of arrays, Parquet shards, tables and folder trees are all listed so, and then decoded and kept in one way.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from study.data.dataset import BadFile
+from study.data.files import ImageFile, Read, first_names
+from study.data.image_tree import STEERING, TEST, TRAIN, VALIDATION, subfolders
+from study.errors import DataError, printable
+
+Role = Literal["train", "test", "validation"]
+ROLES: dict[Role, tuple[str, ...]] = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
+LONGEST_NAME = 255
+"""Maximal characters of a class's name: those of a folder's."""
+
+
+class Labelled(NamedTuple):
+    """The image files of a split, and the class of each."""
+
+    name: str
+    """What the split is called below the source's root; empty where the source has no splits."""
+    files: Sequence[ImageFile]
+    labels: Sequence[str]
+    """Name of each file's class."""
+    bad: Sequence[BadFile] = ()
+    """Files that are known to be unusable without decoding them."""
+
+
+class Catalogue(NamedTuple):
+    """The labelled images of a source, and how to read them."""
+
+    root: Path
+    train: Labelled
+    test: Labelled | None
+    """None where the source has no labelled images to test with."""
+    classes: tuple[str, ...]
+    """In the order of their labels."""
+    read: Read
+    notes: tuple[str, ...]
+    """Lines on which images are used and which aren't."""
+    side: int
+    """Side in pixels of the square images, where none is given."""
+    channels: Literal[1, 3] = 3
+    """1 where all images are grey and have no other channels."""
+
+    @property
+    def parts(self) -> tuple[Labelled, ...]:
+        """The splits there are."""
+        return (self.train,) if self.test is None else (self.train, self.test)
+
+
+def role_of(name: str) -> Role | None:
+    """Return the split that a name such as `test-00000-of-00002` stands for: its first word that does; None if none."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((role for word in words for role, names in ROLES.items() if word in names), None)
+
+
+def divided(parts: Mapping[Role, Labelled]) -> tuple[Labelled, Labelled | None, tuple[str, ...]]:
+    """Return the images to train on, those to test with if there are any, and notes; `parts` has some to train on.
+
+    Where there are none to test with, validation images are the test.
+    """
+    test = parts.get("test") or parts.get("validation")
+    notes = [f"test: the images of {test.name}"] if test else []
+    if "test" in parts and "validation" in parts:
+        notes.append(f"not used: {parts['validation'].name}")
+    return parts["train"], test, tuple(notes)
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of classes sorted: by value if all are numbers."""
+    distinct = sorted(set(names))
+    if all(name.isdecimal() and len(name) < 20 for name in distinct):
+        return tuple(sorted(distinct, key=int))
+    return tuple(distinct)
+
+
+def refuse_too_many(images: int, size_bytes: int, place: str) -> None:
+    """Check that a file can hold as many images as it says: lists are made of them, before one is read.
+
+    Raises:
+        DataError: it has fewer bytes than images.
+    """
+    if images > size_bytes:
+        raise DataError(f"{place} says that it has {images:,} images in {size_bytes:,} bytes: it isn't what it says")
+
+
+def class_problem(catalogue: Catalogue) -> str:
+    """Return why the classes of a source can't be used, or an empty text."""
+    root, train, test, classes = catalogue.root, catalogue.train, catalogue.test, catalogue.classes
+    if not classes:
+        return f"{root} has no image that is read"
+    for name in classes:
+        if STEERING.search(name) or len(name) > LONGEST_NAME:
+            shown = printable(name[:LONGEST_NAME])
+            return f"{root}: class '{shown}' has a control character, or more than {LONGEST_NAME}: rename it"
+    if test is not None and set(train.labels) != set(test.labels):
+        pairs = ((train, test), (test, train))
+        only = ((part.name, sorted(set(part.labels) - set(other.labels))) for part, other in pairs)
+        lists = "; ".join(f"only in {name}: {first_names(names)}" for name, names in only if names)
+        return f"{root}: classes differ between the splits: {lists}"
+    if len(classes) < 2:
+        (name,) = classes
+        inner = root / train.name / name
+        has_folders = inner.is_dir() and subfolders(inner)
+        deeper = f"; if the folders in {inner} are the classes, that is the root" if has_folders else ""
+        return f"{root} has one class only ({printable(name)}): there is nothing to tell apart{printable(deeper)}"
+    return ""

@@ -1,0 +1,329 @@
+"""Parquet shards with an image file and a label a row, as the Hugging Face hub keeps its data sets.
+
+A row's image is a struct of `bytes` and `path`, or bytes alone; the names of classes are those of the schema's metadata
+under `huggingface`, where there are any. Rows are read a few at a time and given to the decoder of image files.
+"""
+
+import json
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from study.data.dataset import BadFile
+from study.data.decode import reason
+from study.data.files import ImageFile, Read, first_names, is_system, sort_key
+from study.data.image_sources import FOLDER_SIZE, load_catalogue
+from study.data.image_tree import class_name
+from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order, refuse_too_many, role_of
+from study.data.source import Progress, Source, given_path
+from study.errors import DataError, printable
+
+if TYPE_CHECKING:
+    from study.config import DatasetSpec
+
+SUFFIX = ".parquet"
+LABELS = ("label", "labels", "fine_label", "class", "category")
+"""Names of the column of labels, the first that there is, where the metadata don't say which it is."""
+READ_ROWS = 8
+"""Rows read at a time: images may be large, and a file repeat one in a few bytes."""
+BUFFER_BYTES = 2**20
+LABEL_ROWS = 2**16
+MAX_LABEL_BYTES = 256 * 2**20
+ROW = " row "
+"""Between the name of a shard and the number of a row."""
+
+
+class _Shard(NamedTuple):
+    """A shard, of which the labels have been read."""
+
+    path: Path
+    image: str
+    """Path of the column with the bytes of images."""
+    starts: list[int]
+    """First row of each row group."""
+    files: list[ImageFile]
+    labels: list[str]
+    """Name of each row's class; empty where a row has none."""
+    names: tuple[str, ...]
+    """Names of classes by label, in the metadata; empty where it has none."""
+
+
+def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
+    """Return the images of the shards in a folder, made square with side `spec.image_size` (32 by default).
+
+    Raises:
+        DataError: no shards, damaged ones, or others than these.
+        BadFilesError: rows without a label or with an image that can't be used, and `spec.skip_bad` isn't set.
+    """
+    root = given_path(spec.name, spec.root, "the folder of its shards", "DIR")
+    return load_catalogue(read_shards(root), spec, progress)
+
+
+def find_shards(root: Path) -> list[Path]:
+    """Return the shards of a data set, sorted by name: those in `root`, or in its only folder that has some.
+
+    Raises:
+        DataError: several folders have some, and which are meant isn't clear.
+    """
+    if root.is_file():
+        return [root] if root.suffix.lower() == SUFFIX else []
+    shards = [
+        path
+        for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}")
+        for path in root.glob(pattern)
+        if path.is_file() and not any(map(is_system, path.relative_to(root).parts))
+    ]
+    folders = {shard.parent.parent if _is_role(shard.parent.name) else shard.parent for shard in shards}
+    if len(folders) > 1:
+        names = first_names(sorted(str(folder) for folder in folders))
+        raise DataError(f"{root} holds several data sets: {names}: give one of these folders as root")
+    return sorted(shards, key=lambda shard: sort_key(shard.relative_to(root).as_posix()))
+
+
+def _is_role(name: str) -> bool:
+    return any(name.lower() in names for names in ROLES.values())
+
+
+def read_shards(root: Path) -> Catalogue:
+    """List the images of a folder of shards and their labels; none of them is decoded.
+
+    Raises:
+        DataError: no shards, damaged ones, or others than these.
+    """
+    shards = [_read_shard(path, root) for path in find_shards(root)]
+    if not shards:
+        raise DataError(f"{root} has no shards: files such as train-00000-of-00001{SUFFIX} are expected in it")
+    by_role: dict[Role | None, list[_Shard]] = {}
+    for shard in shards:
+        role = None if root.is_file() else role_of(shard.path.relative_to(root).as_posix())
+        by_role.setdefault(role, []).append(shard)
+    others = by_role.pop(None, [])
+    if "train" not in by_role:
+        by_role["train"], others = others, []
+    if not by_role["train"]:
+        raise DataError(f"{root} has no shard to train on: one called train-00000-of-00001{SUFFIX}, for example")
+    parts = {role: _labelled(role, group, root) for role, group in by_role.items() if role is not None}
+    unlabelled = [role for role, part in parts.items() if not part.files]
+    train, test, notes = divided({role: part for role, part in parts.items() if part.files or role == "train"})
+    if unlabelled:
+        notes += (f"not used: {', '.join(unlabelled)}, without labels",)
+    if others:
+        notes += (f"not used: {first_names([shard.path.name for shard in others])}",)
+    named = dict.fromkeys(name for shard in shards for name in shard.names)
+    present = set(train.labels)
+    classes = (*(name for name in named if name in present), *in_order(present - set(named)))
+    return Catalogue(root, train, test, classes, _reader(shards), notes, FOLDER_SIZE)
+
+
+def _labelled(role: Role, shards: list[_Shard], root: Path) -> Labelled:
+    """Return the labelled rows of a split's shards, in their order; none where no row has a label."""
+    rows = [row for shard in shards for row in zip(shard.files, shard.labels, strict=True)]
+    good = [(file, label) for file, label in rows if label]
+    bad = [BadFile(file.name, "has no label") for file, label in rows if not label]
+    name = f"{role}*{SUFFIX}" if root.is_dir() else ""
+    return Labelled(name, [file for file, _ in good], [label for _, label in good], bad if good else ())
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what Arrow says of a shard that can't be read."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # of Arrow, any
+        raise DataError(f"{path} can't be read: {printable(reason(error))}: download it again") from None
+
+
+def _open(path: Path, **options: Any) -> Any:
+    """Open a shard to be read as a stream, so that memory doesn't grow with its row groups."""
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, page_checksum_verification=True, **options)
+
+
+def _read_shard(path: Path, root: Path) -> _Shard:
+    """Read a shard's metadata and labels.
+
+    Raises:
+        DataError: it is damaged, or hasn't an image and a label a row.
+    """
+    name = path.name if root.is_file() else path.relative_to(root).as_posix()
+    status = path.stat()
+    with _reading(path), _open(path) as opened:
+        metadata, schema = opened.metadata, opened.schema_arrow
+        names = _names_of_classes(schema)
+        image, label = _image_column(schema, path), _label_column(schema, names, path)
+        # Not by column: of damaged chunks, Arrow ends the process.
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        sizes = [(group.num_rows, group.total_byte_size) for group in groups]
+    files: list[ImageFile] = []
+    starts: list[int] = []
+    stamp = status.st_mtime_ns << 64 | status.st_size
+    for rows, size_bytes in sizes:
+        start = len(files)
+        starts.append(start)
+        mean = max(0, size_bytes) // max(1, rows)
+        refuse_too_many(start + rows, status.st_size, str(path))
+        files += [ImageFile(f"{name}{ROW}{row}", mean, stamp) for row in range(start, start + rows)]
+    labels = _labels(path, label, names.get(label, ()))
+    if len(labels) != len(files):
+        raise DataError(f"{path} says that it has {len(files):,} rows, and has {len(labels):,} labels")
+    return _Shard(path, image, starts, files, labels, names.get(label, ()))
+
+
+def _image_column(schema: Any, path: Path) -> str:
+    """Return the path of the only column that holds the bytes of files.
+
+    Raises:
+        DataError: there isn't one, or there are several.
+    """
+    from pyarrow import types
+
+    def holds_bytes(kind: Any) -> bool:
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    columns: list[str] = [field.name for field in schema if holds_bytes(field.type)]
+    for field in schema:
+        if types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
+            columns += [f"{field.name}.bytes"] * holds_bytes(field.type.field("bytes").type)
+    if len(columns) != 1:
+        has = "has several: " + first_names(columns) if columns else f"has {first_names(schema.names)}"
+        raise DataError(f"{path} needs one column of images, each a struct of bytes and path, or bytes; it {has}")
+    return columns[0]
+
+
+def _label_column(schema: Any, names: Mapping[str, tuple[str, ...]], path: Path) -> str:
+    """Return the name of the column of labels: whole numbers or words.
+
+    Raises:
+        DataError: there isn't one, or it is of another type.
+    """
+    from pyarrow import types
+
+    column = next((name for name in LABELS if name in schema.names), None)
+    if column is None and len(names) == 1:
+        (column,) = names
+    if column is None or schema.get_field_index(column) < 0:
+        raise DataError(f"{path} needs a column 'label'; it has {first_names(schema.names)}")
+    kind = schema.field(column).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if not any(check(kind) for check in (types.is_integer, types.is_string, types.is_large_string)):
+        raise DataError(f"{path}: column '{printable(column)}' holds {kind}: labels must be whole numbers or words")
+    return column
+
+
+def _names_of_classes(schema: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of classes by column that the hub's metadata has; none where they are damaged or missing."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        named = {column: feature["names"] for column, feature in features.items() if "names" in feature}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}
+    return {
+        column: tuple(map(class_name, names))
+        for column, names in named.items()
+        if isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    }
+
+
+def _labels(path: Path, column: str, names: tuple[str, ...]) -> list[str]:
+    """Return the name of the class of each row of a shard, empty where there is none: null, -1 or no letters.
+
+    Raises:
+        DataError: the column can't be read, a label is negative or has no name.
+    """
+    from pyarrow import types
+
+    labels: list[str] = []
+    size_bytes = 0
+    with _reading(path), _open(path, read_dictionary=[column]) as opened:
+        for batch in opened.iter_batches(LABEL_ROWS, columns=[column], use_threads=False):
+            values = batch.column(0)
+            size_bytes += values.nbytes
+            if size_bytes > MAX_LABEL_BYTES:
+                raise DataError(f"{path}: column '{printable(column)}' is too large for labels")
+            if types.is_dictionary(values.type):  # each word is made once
+                words = [
+                    "" if word is None else class_name(str(word)).strip() for word in values.dictionary.to_pylist()
+                ]
+                labels += ["" if index is None else words[index] for index in values.indices.to_pylist()]
+            else:
+                labels += _named(values.to_pylist(), names, f"{path}{ROW}", len(labels))
+    return labels
+
+
+def _named(values: list[int | None], names: tuple[str, ...], place: str, start: int) -> list[str]:
+    """Return the names of labels that are whole numbers, of the rows from `start` on."""
+    labels = []
+    for row, value in enumerate(values, start):
+        if value is None or value == -1:  # -1: the hub's mark of rows without a label
+            labels.append("")
+        elif 0 <= value and (value < len(names) or not names):
+            labels.append(names[value] if names else str(value))
+        else:
+            known = f"from 0 to {len(names) - 1}" if names else "from 0 on"
+            raise DataError(f"{place}{row} has the label {value}: labels must be {known}")
+    return labels
+
+
+class _Rows:
+    """The images of a row group from one row on, read as a stream; after damage, every row gives the same error."""
+
+    def __init__(self, shard: _Shard, group: int) -> None:
+        self.shard = shard
+        self.group = group
+        self.next_row = shard.starts[group]
+        self._images = self._stream()
+        self._error: Exception | None = None
+
+    def take(self, row: int) -> bytes:
+        """Return the image of a row that isn't before `next_row`.
+
+        Raises:
+            ValueError: the row has no bytes; Arrow raises other errors for a damaged shard.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            while self.next_row < row:
+                next(self._images)
+                self.next_row += 1
+            image = next(self._images).as_py()
+            self.next_row += 1
+        except StopIteration:
+            self._error = ValueError("the shard ends before it")
+            raise self._error from None
+        except Exception as error:  # of Arrow, any
+            self._error = error
+            raise
+        if image is None:
+            raise ValueError("has no bytes")
+        return bytes(image)
+
+    def _stream(self) -> Iterator[Any]:
+        name, _, inner = self.shard.image.rpartition(".")
+        columns = {"columns": [self.shard.image], "row_groups": [self.group]}
+        with _open(self.shard.path) as opened:
+            for batch in opened.iter_batches(READ_ROWS, use_threads=False, **columns):
+                yield from batch.column(0).field(inner) if name else batch.column(0)
+
+
+def _reader(shards: list[_Shard]) -> Read:
+    """Return a function that reads the image of a row; each thread has its stream, which skips what others read."""
+    by_name = {shard.files[0].name.rpartition(ROW)[0]: shard for shard in shards if shard.files}
+    local = threading.local()
+
+    def read(file: ImageFile) -> bytes:
+        name, _, number = file.name.rpartition(ROW)
+        shard, row = by_name[name], int(number)
+        group = bisect_right(shard.starts, row) - 1
+        rows: _Rows | None = getattr(local, "rows", None)
+        if rows is None or rows.shard is not shard or rows.group != group or row < rows.next_row:
+            rows = local.rows = _Rows(shard, group)
+        return rows.take(row)
+
+    return read
