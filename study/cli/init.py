@@ -49,7 +49,13 @@ def grid_of_folder(folder: str, minutes: float, options: LaunchOptions) -> Path:
 
 def grid_file(folder: str) -> Path:
     """Return the file of the working folder that a grid for a folder of images is written to."""
-    return Path(f"{Path(folder).resolve().name or 'images'}.yaml")
+    return Path(f"{source_name(folder)}.yaml")
+
+
+def source_name(folder: str) -> str:
+    """Return the name of a folder, or of a file without what it ends in."""
+    path = Path(folder).resolve()
+    return (path.stem if path.is_file() else path.name) or "images"
 
 
 def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions) -> None:
@@ -66,7 +72,7 @@ def print_proposal(folder: str, minutes: float, options: LaunchOptions) -> str:
     from study.launch.proposal import propose
 
     with Display(Console(stderr=True), quiet=options.quiet) as display:
-        proposal = propose(folder, minutes, display, options.hardware())
+        proposal = propose(folder, source_name(folder), minutes, display, options.hardware())
     for line in proposal.lines:
         say(line)
     return proposal.text

@@ -80,7 +80,7 @@ class Proposal:
     lines: tuple[str, ...]
 
 
-def propose(folder: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
+def propose(folder: str, name: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
     """Return the largest study of these images that fits into the minutes, by the speed of nets measured here.
 
     Raises:
@@ -90,7 +90,7 @@ def propose(folder: str, minutes: float, display: Display, hardware: Hardware) -
     for dataset, source, side in _datasets(folder, display):
         facts = DataFacts.of(dataset)
         batch_size = 128 if facts.train_images >= 2000 else 64
-        values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(folder), "source": source}
+        values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(name), "source": source}
         values |= {"root": json.dumps(folder, ensure_ascii=False), "side": side, "batch_size": batch_size}
         least = _least_iterations(facts.train_images, batch_size)
         workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
@@ -180,9 +180,9 @@ def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = ""
     )
 
 
-def _study_name(folder: str) -> str:
-    """Return the folder's name with letters that a study's name may have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(folder).resolve().name).strip("-._")[:100] or "images"
+def _study_name(name: str) -> str:
+    """Return a name with letters that a study's name may have."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "images"
 
 
 def _lines(

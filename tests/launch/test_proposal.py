@@ -94,9 +94,9 @@ def test_files_of_images_are_taken_as_folders_are(folder: Path, source: str, pat
     pq.write_table(pa.table(shard), folder / "hub" / "data" / "train-00000-of-00001.parquet")
     done = run_here(folder, "init", path, "--minutes", "20")
     assert done.returncode == 0, done.stderr
-    grid = load_grid(str(folder / f"{path}.yaml"))
+    grid = load_grid(str(folder / f"{Path(path).stem}.yaml"))
     dataset = grid.points[0].dataset
-    assert (grid.name, dataset.name, dataset.root, dataset.image_size) == (path, source, path, side)
+    assert (grid.name, dataset.name, dataset.root, dataset.image_size) == (Path(path).stem, source, path, side)
     assert "29 images to train on, 8 to test with" in done.stdout.splitlines()[0]
 
 
