@@ -13,7 +13,7 @@ from study.cli.console import print_table
 from study.cli.init import MINUTES, data_option, grid_file, grid_of_folder, minutes_option, print_proposal
 from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
-from study.errors import StudyError, without_passwords
+from study.errors import StudyError, with_noun, without_passwords
 from study.terminal import say
 from study.track.tags import FINALS
 
@@ -90,8 +90,8 @@ def size_of(grid: "Grid") -> str:
     """Say how many runs and searches a grid has, those done before included."""
     searched = [spec.on_split(0).with_recipe(budget=1.0) for spec in grid.points if spec.recipe.lr == "tune"]
     searches = len({spec.cell_key("") for spec in searched})
-    rates = f", and {searches} searches of {grid.tune.trials} learning rates" if searches else ""
-    return f"{grid.name}: {len(grid.points)} runs{rates}"
+    rates = f", and {searches} search{'es' * (searches != 1)} of {with_noun(grid.tune.trials, 'learning rate')}"
+    return f"{grid.name}: {with_noun(len(grid.points), 'run')}{rates if searches else ''}"
 
 
 def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
