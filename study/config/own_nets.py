@@ -93,7 +93,7 @@ def _read(path: Path) -> str:
     if not path.is_file():  # a pipe would never end
         raise OwnNetsError(f"{path}: not a file")
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             text = file.read(MAX_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file (UTF-8 was expected)"

@@ -58,7 +58,9 @@ def load_function(own: OwnNets) -> Callable[..., Any]:
         module = _load_file(own) if own.path else _load_module(own)
     function = getattr(module, own.function, None)
     if not callable(function):
-        close = difflib.get_close_matches(own.function, [name for name in vars(module) if name[0] != "_"], n=1)
+        close = difflib.get_close_matches(
+            own.function, [name for name, value in vars(module).items() if callable(value)], n=1
+        )
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise OwnNetsError(f"{own.path or own.module}: it has no function '{own.function}'{hint}")
     found: Callable[..., Any] = function

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.errors import StudyError, nearest, printable
+from study.errors import StudyError, nearest, printable, with_noun
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NEEDED = ("architecture", "depth", "seed", "final_train_error")
 ERRORS = {"final_train_error": "final_train_accuracy", "final_test_error": "final_test_accuracy"}
 """Columns of errors, and those that may stand in their place."""
+RESULTS = ("final_train_error", ERRORS["final_train_error"])
 ARCHITECTURES = {"plain": "plain", "false": "plain", "residual": "residual", "resnet": "residual", "true": "residual"}
 """What may stand in the column `architecture`; true and false say whether a net is residual."""
 WHOLE = ("depth", "seed", "split_seed", *tag.COUNTS)
@@ -79,8 +80,13 @@ def read_experiment(
         raise StudyError(f"'{name}' at {uri} has no finished runs")
     _check_columns(columns, name, runs)
     rows = [(f"'{name}', run {run.name} ({run.run_id[:8]})", _columns_of(run, columns)) for run in runs]
+    judged = [(where, values) for where, values in rows if any(values.get(column) for column in RESULTS)]
+    if not judged:
+        raise StudyError(f"'{name}': no run has {' or '.join(RESULTS)}: name it with --column")
     source = {"file": f"MLflow experiment {name}"}
-    return _study(name, f"the experiment '{name}'", rows, source, classes, 1.0 if fractions else 100.0)
+    if left_out := len(rows) - len(judged):  # those above others, for example
+        source["left out"] = f"{with_noun(left_out, 'finished run')} without {' or '.join(RESULTS)}"
+    return _study(name, f"the experiment '{name}'", judged, source, classes, 1.0 if fractions else 100.0)
 
 
 def _check_columns(columns: Mapping[str, str], name: str, runs: Sequence[StoredRun]) -> None:

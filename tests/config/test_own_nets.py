@@ -148,3 +148,8 @@ def test_nets_beside_those_of_the_program_have_no_probes(tmp_path: Path) -> None
     text = GRID.replace("  family: nets.py:build\n", "").partition("  architecture")[0] + "  net: [plain-8]\n"
     mixed = grid(tmp_path, "grid.family=[auto, nets.py:build]", text=text + "probes: [surface]\n")
     assert [mixed.probes_of(spec) is None for spec in mixed.runs()] == [False, True]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_source(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("def build(): ...\n", encoding="utf-8-sig")
+    assert read_own_nets("nets.py:build", tmp_path).source == "def build(): ...\n"

@@ -131,6 +131,7 @@ def experiment(tmp_path: Path) -> str:
                     client.log_metric(run, "train_acc", share * (accuracy - 0.001 * seed), step=step)
                 client.set_terminated(run)
     client.log_param(client.create_run(experiment).info.run_id, "residual", value="False")
+    client.set_terminated(client.create_run(experiment, run_name="above the others").info.run_id)
     return uri
 
 
@@ -139,6 +140,7 @@ def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: P
     errors = study.runs.groupby("net")["final_train_error"].mean().round(6).to_dict()
     assert errors == {"plain-20": 1.1, "plain-56": 50.1, "resnet-20": 1.1, "resnet-56": 1.6}
     assert set(study.runs["optimizer"]) == {"sgd"}
+    assert study.provenance.words["left out"] == "1 finished run without final_train_error or final_train_accuracy"
     words = [word for key, name in COLUMNS.items() for word in ("--column", f"{key}={name}")]
     done = run_here(tmp_path, "judge", "-e", "theirs", "--classes", "10", "--fractions", *words)
     assert done.returncode == 0, done.stderr
@@ -154,6 +156,7 @@ def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: P
         ({"depth": "params.layer"}, r"no run has 'params.layer' for 'depth' \(did you mean 'params.layers'\?\)"),
         ({"depth": "optimizer"}, "'theirs', run rFalse-56-2 .*: 'depth' must be a whole number, not 'sgd'"),
         ({"seed": "layers"}, "is there twice: number the seeds"),
+        ({"final_train_accuracy": "tags.mlflow.note"}, "no run has 'tags.mlflow.note' for 'final_train_accuracy'"),
     ],
 )
 def test_what_is_wrong_with_an_experiment_is_said_with_its_run(
