@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from study.config import Grid, RunSpec, load_grid, parse_grid
-from study.config.own_nets import OwnNetsError
+from study.config.own_nets import OwnNetsError, read_own_nets
 from study.errors import GridError
 from study.verdict.selection import deeper_nets, may_go_deeper
 from tests.nets.own_nets import GOOD, own
