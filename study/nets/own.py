@@ -57,7 +57,9 @@ def load_function(own: OwnNets) -> Callable[..., Any]:
     with in_a_line(own, f"in loading {own.module}"):
         module = _load_file(own) if own.path else _load_module(own)
     function = getattr(module, own.function, None)
-    if not callable(function):
+    if function is not None and not callable(function):
+        raise OwnNetsError(f"{own.path or own.module}: '{own.function}' is no function: {type(function).__name__}")
+    if function is None:
         close = difflib.get_close_matches(
             own.function, [name for name, value in vars(module).items() if callable(value)], n=1
         )

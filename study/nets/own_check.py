@@ -51,31 +51,43 @@ def check_own_nets(
 
 
 def _check_net(own: OwnNets, depth: int, residual: bool, image_shape: tuple[int, int, int], num_classes: int) -> _Pass:
-    """Build a net twice from equal generators, and take it through a pass of training and one of evaluation."""
+    """Build a net twice for a seed and once for another; take it through a pass of training and one of evaluation."""
     name = join_net("residual" if residual else "plain", depth)
-    with in_a_line(own, f"in building {name}"), torch.random.fork_rng(devices=[]):
-        net, again = (
-            build_own(
-                own,
-                depth,
-                residual=residual,
-                num_classes=num_classes,
-                in_channels=image_shape[0],
-                generator=torch.Generator().manual_seed(0),
-            )
-            for _ in map(torch.default_generator.manual_seed, (1, 2))  # the net must not draw from this one
+
+    def build(seed: int, state: int) -> nn.Module:
+        torch.default_generator.manual_seed(state)  # the net must not draw from this one
+        return build_own(
+            own,
+            depth,
+            residual=residual,
+            num_classes=num_classes,
+            in_channels=image_shape[0],
+            generator=torch.Generator().manual_seed(seed),
         )
-    _check_weights(own, name, net, again)
+
+    with in_a_line(own, f"in building {name}"), torch.random.fork_rng(devices=[]):
+        net, again, other = build(0, 1), build(0, 2), build(1, 3)
+    _check_weights(own, name, net, again, other)
     weights = _values(net)
     with in_a_line(own, f"in a pass of {name}"), torch.random.fork_rng(devices=[]):
         return _Pass(name, weights, *_train_once(own, name, net, image_shape, num_classes))
 
 
-def _check_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module) -> None:
+def _check_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module, other: nn.Module) -> None:
+    """Check the first weights of a net, of the same one built again, and of one built for another seed."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in net.parameters()):
         raise OwnNetsError(f"{own.place}: {name} has lazy layers: give each layer its size")
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise OwnNetsError(f"{own.place}: {name} has no parameter to train")
+    if shared := {*net.parameters()} & {*again.parameters(), *other.parameters()}:
+        raise OwnNetsError(f"{own.place}: {len(shared)} weights of {name} are those of an earlier net: make new ones")
+    if nan := next((key for key, value in net.named_parameters() if value.isnan().any()), ""):
+        raise OwnNetsError(f"{own.place}: {nan} of {name} holds NaN at first")
+    if not _first_difference(_values(net), _values(other)):
+        raise OwnNetsError(
+            f"{own.place}: {name} has the same weights for another seed, so that seeds tell little: draw them from "
+            "`generator`"
+        )
     if different := _first_difference(_values(net), _values(again)):
         raise OwnNetsError(
             f"{own.place}: {different} of {name} isn't the same for the same seed: draw all weights from `generator`"
@@ -110,6 +122,8 @@ def _check_logits(own: OwnNets, name: str, logits: object, num_classes: int) -> 
             f"{own.place}: {name} gives {shape} for {IMAGES} images in {num_classes} classes, not a tensor of "
             f"{(IMAGES, num_classes)}"
         )
+    if isinstance(logits, Tensor) and logits.isnan().any():
+        raise OwnNetsError(f"{own.place}: {name} gives NaN before it is trained")
 
 
 def _check_twins(own: OwnNets, plain: _Pass, residual: _Pass, *, must_differ: bool) -> None:

@@ -69,6 +69,15 @@ CASES = [
         ("nn.init.normal_(parameter", "parameter.requires_grad_(False); nn.init.normal_(parameter"),
         "no parameter to train",
     ),
+    (
+        (", generator=generator", ", generator=torch.Generator().manual_seed(0)"),
+        "plain-3 has the same weights for another seed, so that seeds tell little",
+    ),
+    (("return self.last(x)", "return self.last(x) * float('nan')"), "plain-3 gives NaN before it is trained"),
+    (
+        ("    return net\n", "    nn.init.constant_(net.last.weight, float('nan'))\n    return net\n"),
+        r"last\.weight .* NaN",
+    ),
 ]
 
 
@@ -80,6 +89,13 @@ def test_what_must_not_be_is_told_in_a_line(tmp_path: Path, change: tuple[str, s
     with pytest.raises(OwnNetsError, match=said) as raised:
         check(tmp_path, change)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_each_run_needs_a_net_of_its_own(tmp_path: Path) -> None:
+    kept = ("    net = Net(", "    net = NETS.setdefault((depth, residual), 0) or Net(")
+    stored = ("    for parameter in", "    NETS[depth, residual] = net\n    for parameter in")
+    with pytest.raises(OwnNetsError, match="weights of plain-3 are those of an earlier net: make new ones"):
+        check(tmp_path, ("def build(", "NETS = {}\n\ndef build("), kept, stored)
 
 
 def test_a_study_of_one_architecture_needs_no_twins(tmp_path: Path) -> None:
