@@ -25,6 +25,12 @@ def is_own(family: Family) -> bool:
     return ":" in family
 
 
+def stated_family(text: object) -> Family:
+    """Return a family as a run's parameters state it; `auto` where they state none that a depth needs."""
+    family = str(text)
+    return family if family in ("cifar", "imagenet") or is_own(family) else "auto"
+
+
 def default_shortcut(family: Family) -> Literal["A", "B"]:
     """Return the paper's option: A for CIFAR nets (section 4.2), B for ImageNet nets (Table 3, and torchvision)."""
     return "B" if family == "imagenet" else "A"

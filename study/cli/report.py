@@ -121,14 +121,17 @@ def judge(
     from study.report import join
     from study.track.table import read_experiment, read_table
 
-    pairs = [column.partition("=") for column in columns or []]
-    if wrong := next((column for column, pair in zip(columns or [], pairs, strict=True) if not all(pair)), ""):
-        raise StudyError(f"--column {wrong}: write COLUMN=NAME, like depth=params.layers")
+    names: dict[str, str] = {}
+    for column in columns or []:
+        key, _, name = column.partition("=")
+        if not key or not name:
+            raise StudyError(f"--column {column}: write COLUMN=NAME, like depth=params.layers")
+        names[key] = name
     words = ["study", "judge", *([str(file)] if file else [])]
-    if file is not None and experiment is None and not columns:
+    if file is not None and experiment is None and not names:
         study = read_table(file, classes, fractions=fractions)
     elif experiment is not None and file is None:
-        study = read_experiment(experiment, {key: name for key, _, name in pairs}, classes, fractions=fractions)
+        study = read_experiment(experiment, names, classes, fractions=fractions)
         words += ["--experiment", experiment, *(word for column in columns or [] for word in ("--column", column))]
     else:
         raise StudyError("name a CSV file, or an MLflow experiment with --experiment; --column is for the latter")

@@ -52,9 +52,6 @@ def record_type(channels: int) -> np.dtype[Any]:
     )
 
 
-RECORD = record_type(3)
-
-
 @dataclass(frozen=True, eq=False)
 class Target:
     """The output of decoding: pixels (M, S, S, C), records (M,) of `record_type`, and a file of reasons for bad files.

@@ -13,7 +13,7 @@ from study.data.dataset import BadFile
 from study.data.files import ImageFile, TooLargeError, read_file
 from study.data.image_sources import FOLDER_SIZE, load_catalogue
 from study.data.image_tree import class_name
-from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order
+from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order, role_called
 from study.data.source import Progress, Source, given_file
 from study.errors import DataError, printable
 
@@ -60,7 +60,7 @@ def read_table(table: Path) -> Catalogue:
     bad: list[BadFile] = []
     lines: dict[str, int] = {}
     for row in _rows(table):
-        path, role = posixpath.normpath(row.path), _role(row.split)
+        path, role = posixpath.normpath(row.path), role_called(row.split)
         problem = _problem(row, path) or (f"is in line {lines[path]} already" if path in lines else "")
         file = None if problem else _file(folder, path)
         if file is None or role is None:
@@ -125,10 +125,6 @@ def _columns(heading: list[str], table: Path) -> dict[str, int]:
         if found:
             places[name] = found[0]
     return places
-
-
-def _role(split: str) -> Role | None:
-    return next((role for role, names in ROLES.items() if split.lower() in names), None)
 
 
 def _problem(row: _Row, path: str) -> str:

@@ -15,6 +15,10 @@ from study.errors import DataError, printable
 
 Role = Literal["train", "test", "validation"]
 ROLES: dict[Role, tuple[str, ...]] = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
+ROW = " row "
+"""Between the name of an array or a shard and the number of an image in it."""
+MAX_LABEL_BYTES = 256 * 2**20
+"""Maximal size in memory of the labels of a file."""
 LONGEST_NAME = 255
 """Maximal characters of a class's name: those of a folder's."""
 
@@ -54,10 +58,14 @@ class Catalogue(NamedTuple):
         return (self.train,) if self.test is None else (self.train, self.test)
 
 
+def role_called(word: str) -> Role | None:
+    """Return the split that a word such as `val` is a name of; None if none."""
+    return next((role for role, names in ROLES.items() if word.lower() in names), None)
+
+
 def role_of(name: str) -> Role | None:
     """Return the split that a name such as `test-00000-of-00002` stands for: its first word that does; None if none."""
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((role for word in words for role, names in ROLES.items() if word in names), None)
+    return next(filter(None, map(role_called, re.split(r"[^a-z]+", name.lower()))), None)
 
 
 def divided(parts: Mapping[Role, Labelled]) -> tuple[Labelled, Labelled | None, tuple[str, ...]]:

@@ -18,7 +18,16 @@ import numpy as np
 
 from study.data.files import READ_METHODS, BadFilesError, ImageFile, Read, first_names
 from study.data.image_sources import load_catalogue
-from study.data.labelled import Catalogue, Labelled, Role, divided, in_order, refuse_too_many
+from study.data.labelled import (
+    MAX_LABEL_BYTES,
+    ROW,
+    Catalogue,
+    Labelled,
+    Role,
+    divided,
+    in_order,
+    refuse_too_many,
+)
 from study.data.source import Progress, Source, given_file
 from study.errors import DataError, printable
 
@@ -36,10 +45,7 @@ SIDES = range(4, 1025)
 """Sides in pixels that a data set may have: `DatasetSpec.image_size`."""
 HEADER_BYTES = 10_000
 """Maximal bytes of an array's header; NumPy's own limit."""
-MAX_LABEL_BYTES = 256 * 2**20
 BLOCK = 2**20
-ROW = " row "
-"""Between the name of an array and the number of an image."""
 
 
 class _Array(NamedTuple):

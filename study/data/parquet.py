@@ -17,7 +17,18 @@ from study.data.decode import reason
 from study.data.files import ImageFile, Read, first_names, is_system, sort_key
 from study.data.image_sources import FOLDER_SIZE, load_catalogue
 from study.data.image_tree import class_name
-from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order, refuse_too_many, role_of
+from study.data.labelled import (
+    MAX_LABEL_BYTES,
+    ROW,
+    Catalogue,
+    Labelled,
+    Role,
+    divided,
+    in_order,
+    refuse_too_many,
+    role_called,
+    role_of,
+)
 from study.data.source import Progress, Source, given_path
 from study.errors import DataError, printable
 
@@ -31,9 +42,6 @@ READ_ROWS = 8
 """Rows read at a time: images may be large, and a file repeat one in a few bytes."""
 BUFFER_BYTES = 2**20
 LABEL_ROWS = 2**16
-MAX_LABEL_BYTES = 256 * 2**20
-ROW = " row "
-"""Between the name of a shard and the number of a row."""
 
 
 class _Shard(NamedTuple):
@@ -76,15 +84,11 @@ def find_shards(root: Path) -> list[Path]:
         for path in root.glob(pattern)
         if path.is_file() and not any(map(is_system, path.relative_to(root).parts))
     ]
-    folders = {shard.parent.parent if _is_role(shard.parent.name) else shard.parent for shard in shards}
+    folders = {shard.parent.parent if role_called(shard.parent.name) else shard.parent for shard in shards}
     if len(folders) > 1:
         names = first_names(sorted(str(folder) for folder in folders))
         raise DataError(f"{root} holds several data sets: {names}: give one of these folders as root")
     return sorted(shards, key=lambda shard: sort_key(shard.relative_to(root).as_posix()))
-
-
-def _is_role(name: str) -> bool:
-    return any(name.lower() in names for names in ROLES.values())
 
 
 def read_shards(root: Path) -> Catalogue:

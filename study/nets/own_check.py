@@ -67,14 +67,13 @@ def _check_net(own: OwnNets, depth: int, residual: bool, image_shape: tuple[int,
 
     with in_a_line(own, f"in building {name}"), torch.random.fork_rng(devices=[]):
         net, again, other = build(0, 1), build(0, 2), build(1, 3)
-    _check_weights(own, name, net, again, other)
-    weights = _values(net)
+    weights = _first_weights(own, name, net, again, other)
     with in_a_line(own, f"in a pass of {name}"), torch.random.fork_rng(devices=[]):
         return _Pass(name, weights, *_train_once(own, name, net, image_shape, num_classes))
 
 
-def _check_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module, other: nn.Module) -> None:
-    """Check the first weights of a net, of the same one built again, and of one built for another seed."""
+def _first_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module, other: nn.Module) -> dict[str, Tensor]:
+    """Return the first weights of a net, compared with those of it built again and of one built for another seed."""
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in net.parameters()):
         raise OwnNetsError(f"{own.place}: {name} has lazy layers: give each layer its size")
     if not any(parameter.requires_grad for parameter in net.parameters()):
@@ -83,15 +82,17 @@ def _check_weights(own: OwnNets, name: str, net: nn.Module, again: nn.Module, ot
         raise OwnNetsError(f"{own.place}: {len(shared)} weights of {name} are those of an earlier net: make new ones")
     if nan := next((key for key, value in net.named_parameters() if value.isnan().any()), ""):
         raise OwnNetsError(f"{own.place}: {nan} of {name} holds NaN at first")
-    if not _first_difference(_values(net), _values(other)):
+    weights = _values(net)
+    if not _first_difference(weights, _values(other)):
         raise OwnNetsError(
             f"{own.place}: {name} has the same weights for another seed, so that seeds tell little: draw them from "
             "`generator`"
         )
-    if different := _first_difference(_values(net), _values(again)):
+    if different := _first_difference(weights, _values(again)):
         raise OwnNetsError(
             f"{own.place}: {different} of {name} isn't the same for the same seed: draw all weights from `generator`"
         )
+    return weights
 
 
 def _train_once(

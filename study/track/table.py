@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.errors import StudyError, nearest, printable, with_noun
+from study.names import join_net
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
@@ -24,6 +25,7 @@ NEEDED = ("architecture", "depth", "seed", "final_train_error")
 ERRORS = {"final_train_error": "final_train_accuracy", "final_test_error": "final_test_accuracy"}
 """Columns of errors, and those that may stand in their place."""
 RESULTS = ("final_train_error", ERRORS["final_train_error"])
+"""Columns of which a run has one; a run of an experiment without them isn't judged."""
 ARCHITECTURES = {"plain": "plain", "false": "plain", "residual": "residual", "resnet": "residual", "true": "residual"}
 """What may stand in the column `architecture`; true and false say whether a net is residual."""
 WHOLE = ("depth", "seed", "split_seed", *tag.COUNTS)
@@ -53,7 +55,7 @@ def read_table(path: Path, classes: int | None = None, *, fractions: bool = Fals
     """
     rows, digest = _rows(path)
     source = {"file": f"{path.name} (SHA-256 {digest}...)"}
-    return _study(path.stem, path.name, rows, source, classes, 1.0 if fractions else 100.0)
+    return _study(path.stem, path.name, rows, source, classes, fractions=fractions)
 
 
 def read_experiment(
@@ -78,30 +80,33 @@ def read_experiment(
         raise StudyError(f"'{name}' is a study of this program: `study report --experiment` judges it")
     if not runs:
         raise StudyError(f"'{name}' at {uri} has no finished runs")
-    _check_columns(columns, name, runs)
-    rows = [(f"'{name}', run {run.name} ({run.run_id[:8]})", _columns_of(run, columns)) for run in runs]
+    named = [_named_values(run) for run in runs]
+    _check_columns(columns, name, named)
+    rows = [
+        (f"'{name}', run {run.name} ({run.run_id[:8]})", {**run.params, **_columns_of(values, columns)})
+        for run, values in zip(runs, named, strict=True)
+    ]
     judged = [(where, values) for where, values in rows if any(values.get(column) for column in RESULTS)]
     if not judged:
         raise StudyError(f"'{name}': no run has {' or '.join(RESULTS)}: name it with --column")
     source = {"file": f"MLflow experiment {name}"}
     if left_out := len(rows) - len(judged):  # those above others, for example
         source["left out"] = f"{with_noun(left_out, 'finished run')} without {' or '.join(RESULTS)}"
-    return _study(name, f"the experiment '{name}'", judged, source, classes, 1.0 if fractions else 100.0)
+    return _study(name, f"the experiment '{name}'", judged, source, classes, fractions=fractions)
 
 
-def _check_columns(columns: Mapping[str, str], name: str, runs: Sequence[StoredRun]) -> None:
+def _check_columns(columns: Mapping[str, str], name: str, named: Sequence[Mapping[str, str]]) -> None:
     """Check that some run has each of the names that columns are mapped to."""
-    known = dict.fromkeys(key for run in runs for key in _named_values(run))
+    known = dict.fromkeys(key for values in named for key in values)
     for column, key in columns.items():
         if key not in known:
             raise StudyError(f"'{name}': no run has '{key}' for '{column}'{nearest(key, list(known))}")
 
 
-def _columns_of(run: StoredRun, columns: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's parameters, and the columns that it has under their own names or those they are mapped to."""
-    values = _named_values(run)
-    named = {column: values[column] for column in (*NEEDED, *ERRORS.values(), *OPTIONAL) if column in values}
-    return {**run.params, **named, **{column: values.get(key, "") for column, key in columns.items()}}
+def _columns_of(values: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns that a run has under their own names or those they are mapped to."""
+    own_names = {column: values[column] for column in (*NEEDED, *ERRORS.values(), *OPTIONAL) if column in values}
+    return own_names | {column: values.get(key, "") for column, key in columns.items()}
 
 
 def _named_values(run: StoredRun) -> dict[str, str]:
@@ -113,13 +118,14 @@ def _named_values(run: StoredRun) -> dict[str, str]:
 
 
 def _study(
-    name: str, source: str, rows: Sequence[Row], words: dict[str, str], classes: int | None, whole: float
+    name: str, source: str, rows: Sequence[Row], words: dict[str, str], classes: int | None, *, fractions: bool
 ) -> Study:
-    """Return rows as a study; `whole` is an error of all images."""
+    """Return rows as a study."""
     if classes is None and not any("classes" in values for _, values in rows):
         raise StudyError(
             f"{source}: say with --classes (or a column) of how many classes: it decides which runs failed"
         )
+    whole = 1.0 if fractions else 100.0
     runs = runs_frame([_run(values, where, classes, whole) for where, values in rows])
     _check_unique(runs)
     curves = pd.DataFrame(columns=[*tag.NET_COLUMNS, "step", *tag.CURVES])
@@ -167,7 +173,7 @@ def _provenance(words: dict[str, str]) -> "Provenance":
 
 
 def _run(row: Mapping[str, str], where: str, classes: int | None, whole: float) -> StoredRun:
-    """Return a row as the store would return a run."""
+    """Return a row as the store would return a run; `whole` is an error of all images."""
     values = {key: value for key, value in row.items() if value}
     named = values.get("architecture", "")
     architecture = ARCHITECTURES.get(named.lower())
@@ -182,7 +188,7 @@ def _run(row: Mapping[str, str], where: str, classes: int | None, whole: float) 
         for error, accuracy in ERRORS.items()
         if error in values or accuracy in values or error in NEEDED
     }
-    net = f"{'resnet' if architecture == 'residual' else 'plain'}-{numbers['depth']}"
+    net = join_net(architecture, numbers["depth"])
     variant = values.pop("variant", "")
     params = {key: value for key, value in values.items() if key not in {*ERRORS, *ERRORS.values()}}
     params |= {"architecture": architecture, "net": net, "dataset": values.get("dataset", "")}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from study.config import MODIFICATIONS
 from study.errors import StudyError, with_noun
-from study.names import ARCHITECTURES, NetName, is_own, parse_net
+from study.names import ARCHITECTURES, NetName, is_own, parse_net, stated_family
 from study.verdict.variant import Variant
 
 ENDED = ("finished", "diverged")
@@ -176,16 +176,15 @@ def net_name(frame: pd.DataFrame, architecture: str, depth: int) -> str:
 def deeper_nets(frame: pd.DataFrame, architecture: str) -> tuple[NetName, ...]:
     """Return the nets to try beyond the deepest of an architecture; none where its family has no deeper one."""
     deepest = _deepest(frame, architecture)
-    family = str(deepest.get("family", "auto"))
     try:
-        return parse_net(str(deepest["net"]), family if family == "cifar" or is_own(family) else "auto").deeper
+        return parse_net(str(deepest["net"]), stated_family(deepest.get("family"))).deeper
     except StudyError:
         return ()  # no net of this program
 
 
 def may_go_deeper(frame: pd.DataFrame, architecture: str) -> bool:
     """Whether there may be nets beyond the deepest; of the user's own, only the function that builds them can tell."""
-    own = is_own(str(_deepest(frame, architecture).get("family", "auto")))
+    own = is_own(stated_family(_deepest(frame, architecture).get("family")))
     return own or len(deeper_nets(frame, architecture)) > 0
 
 

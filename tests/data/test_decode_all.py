@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from study.data import decode_all as module
-from study.data.decode_all import BAD, GOOD, PENDING, RECORD, Target, decode_all, holds, keep_done, threads
+from study.data.decode_all import BAD, GOOD, PENDING, Target, decode_all, holds, keep_done, record_type, threads
 from study.data.files import ImageFile
 
 from .conftest import pixels
@@ -20,7 +20,9 @@ def encoded(image: np.ndarray) -> bytes:
 
 
 def target(tmp_path, count: int, size: int = 4) -> Target:
-    return Target(np.zeros((count, size, size, 3), np.uint8), np.zeros(count, RECORD), tmp_path / "reasons", "crop")
+    return Target(
+        np.zeros((count, size, size, 3), np.uint8), np.zeros(count, record_type(3)), tmp_path / "reasons", "crop"
+    )
 
 
 @pytest.fixture

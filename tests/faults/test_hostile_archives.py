@@ -13,7 +13,7 @@ import pytest
 
 from study.config import DatasetSpec
 from study.data import BadFilesError, Dataset, load_dataset
-from study.data.decode_all import RECORD, Target, decode_all
+from study.data.decode_all import Target, decode_all, record_type
 from study.data.files import MAX_FILE_BYTES, open_archive
 from study.errors import DataError
 from study.inference import Predictions, open_images, predict_files
@@ -30,7 +30,9 @@ def reasons(archive: Path) -> dict[str, str]:
     """Read all of an archive's images as a data set does, and return what was told of those that can't be used."""
     listing = open_archive(archive)
     count = len(listing.files)
-    target = Target(np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, RECORD), archive.with_suffix(".r"), "crop")
+    target = Target(
+        np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, record_type(3)), archive.with_suffix(".r"), "crop"
+    )
     failures = decode_all(listing.files, listing.read, target, None)
     target.reasons.unlink()
     told = {bad.name: bad.reason for bad in listing.bad} | {

@@ -17,7 +17,7 @@ from PIL import Image
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.decode import MAX_SCANS, decode
-from study.data.decode_all import BAD, GOOD, RECORD, Target, decode_all, holds
+from study.data.decode_all import BAD, GOOD, Target, decode_all, holds, record_type
 from study.data.files import ImageFile, open_folder
 from study.errors import DataError
 
@@ -32,7 +32,9 @@ SIDE = 12
 
 def check(data: list[bytes], folder: Path, resize: str) -> int:
     """Send files through decoding as a data set does, check every outcome, and return how many were good."""
-    target = Target(np.zeros((len(data), SIDE, SIDE, 3), np.uint8), np.zeros(len(data), RECORD), folder / "r", resize)
+    target = Target(
+        np.zeros((len(data), SIDE, SIDE, 3), np.uint8), np.zeros(len(data), record_type(3)), folder / "r", resize
+    )
     files = [ImageFile(str(row), len(content), 0) for row, content in enumerate(data)]
     with within(60):
         failures = decode_all(files, lambda file: data[int(file.name)], target, None)
@@ -145,7 +147,7 @@ def test_image_bombs(suffix, tmp_path):
     """A small file of billions of pixels is refused by its header, before memory is taken for it."""
     (tmp_path / f"bomb.{suffix}").write_bytes(BOMBS[suffix])
     listing = open_folder(tmp_path, tmp_path)
-    target = Target(np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1, RECORD), tmp_path / "reasons", "crop")
+    target = Target(np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1, record_type(3)), tmp_path / "reasons", "crop")
     with below(20), within(10):
         (why,) = decode_all(listing.files, listing.read, target, None).values()
     assert "pixels" in why
@@ -202,11 +204,12 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np
-from study.data.decode_all import RECORD, Target, decode_all
+from study.data.decode_all import record_type, Target, decode_all
 from study.data.files import ImageFile
 
 def decoded(path):
-    target = Target(np.zeros((1, 64, 64, 3), np.uint8), np.zeros(1, RECORD), path.with_suffix(".reasons"), "crop")
+    records = np.zeros(1, record_type(3))
+    target = Target(np.zeros((1, 64, 64, 3), np.uint8), records, path.with_suffix(".reasons"), "crop")
     assert not decode_all([ImageFile("a", 1, 0)], lambda file: path.read_bytes(), target, None)
 
 def peak():
@@ -244,7 +247,7 @@ def test_what_is_no_file_is_not_read(tmp_path):
         file.truncate(2**40)
     (tmp_path / "gone.ppm").symlink_to(tmp_path / "nowhere")
     listing = open_folder(tmp_path, tmp_path)
-    target = Target(np.zeros((4, 4, 4, 3), np.uint8), np.zeros(4, RECORD), tmp_path / "reasons", "crop")
+    target = Target(np.zeros((4, 4, 4, 3), np.uint8), np.zeros(4, record_type(3)), tmp_path / "reasons", "crop")
     with below(20), within(10):
         failures = decode_all(listing.files, listing.read, target, None)
     told = {listing.files[row].name: why for row, why in failures.items()}

@@ -23,7 +23,11 @@ def stale_run_warnings(cells: Sequence[Cell], records: Sequence[StoredRun], data
     done = [record for cell in cells for record in cell.done]
     begun = [record for cell in cells for _, record in cell.left if record is not None]
     nets = [cell.specs[0].net.family for cell in cells if cell.specs[0].own]
-    return [line for line in (_other_code(done, begun), _other_data(records, data), _other_nets(records, nets)) if line]
+    not_counted = (
+        _not_counted(records, tag.DATA, data, "of other data"),
+        _not_counted(records, tag.OWN_NETS, nets, "of nets by another source"),
+    )
+    return [line for line in (_other_code(done, begun), *not_counted) if line]
 
 
 def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
@@ -48,28 +52,16 @@ def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
     )
 
 
-def _other_data(records: Sequence[StoredRun], now: Collection[str]) -> str:
+def _not_counted(records: Sequence[StoredRun], key: str, now: Collection[str], made: str) -> str:
+    """Return the warning that runs whose tag `key` is none of those of `now` don't count, or an empty text."""
     runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
-    differ = [data for record in runs if (data := record.tags.get(tag.DATA, "")) not in ("", *now)]
+    differ = [value for record in runs if (value := record.tags.get(key, "")) not in ("", *now)]
     if not differ:
         return ""
     single = len(differ) == 1
     return (
-        f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} of other data "
-        f"({_shown(differ)}; now {_shown(now)}) and {'does' if single else 'do'} not count as done; "
-        "give the grid another name to keep them apart"
-    )
-
-
-def _other_nets(records: Sequence[StoredRun], now: Collection[str]) -> str:
-    runs = [record for record in records if record.kind == "run" and record.outcome in DONE]
-    differ = [nets for record in runs if (nets := record.tags.get(tag.OWN_NETS, "")) not in ("", *now)]
-    if not differ:
-        return ""
-    single = len(differ) == 1
-    return (
-        f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} of nets by another "
-        f"source ({_shown(differ)}; now {_shown(now) or 'none'}) and {'does' if single else 'do'} not count as done; "
+        f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} {made} "
+        f"({_shown(differ)}; now {_shown(now) or 'none'}) and {'does' if single else 'do'} not count as done; "
         "give the grid another name to keep them apart"
     )
 

@@ -5,7 +5,7 @@ Other launchers may work on the same study: a cell's search, and each run, belon
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from study.config import Grid, RunSpec
@@ -70,9 +70,10 @@ class WorkQueue:
     def runs_left(self) -> int:
         return sum(len(state.waiting) for state in self.states)
 
-    def waiting_cost(self) -> float:
-        """Return the cost of all work that hasn't begun."""
-        return sum(state.cost_left for state in self.unfinished())
+    def waiting_cost(self, begun: Iterable[Job]) -> float:
+        """Return the cost of all work not begun; `begun` are the jobs that have, whose trials searches count."""
+        trials = sum(job.cost for job in begun if job.kind == "trial")
+        return max(0.0, sum(state.cost_left for state in self.unfinished()) - trials)
 
     def next_job(self, beside: CellState | None = None) -> Job | None:
         """Return the next trial of an open search, or else a job of the cell with the most work left.
@@ -104,9 +105,11 @@ class WorkQueue:
         """Return the running objective of a trial beside the best one so far, for the display; "" for a run."""
         if job.kind == "run":
             return ""
-        objective, best = self._tune.objective, job.state.best
-        value = f"{objective.replace('_', ' ')} {getattr(point, objective):.3g}"
+        value, best = self._in_words(getattr(point, self._tune.objective)), job.state.best
         return value if best is None else f"{value} (best {best[1]:.3g})"
+
+    def _in_words(self, objective: float) -> str:
+        return f"{self._tune.objective.replace('_', ' ')} {objective:.3g}"
 
     def is_needed(self, job: Job) -> bool:
         """Whether a job is still needed: after a trial was pruned or failed, its other seeds aren't."""
@@ -137,7 +140,7 @@ class WorkQueue:
         if search is None or trial is None or objective is None:
             return []
         diverged = isinstance(event, Diverged)
-        result = "diverged" if diverged else f"{self._tune.objective.replace('_', ' ')} {objective:.3g}"
+        result = "diverged" if diverged else self._in_words(objective)
         if search.is_live(trial):
             search.tell(trial, objective, diverged=diverged)
         lines = self._after_trial(job.state)

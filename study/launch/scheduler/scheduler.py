@@ -421,9 +421,8 @@ class Scheduler:
         self._show_end(job, lines, done=job.cost if has_result else 0.0)
 
     def _show_end(self, job: Job, lines: list[str], *, done: float) -> None:
-        begun = [*self._jobs.values(), *self._retries]
-        in_flight = sum(other.cost for other in begun if other.kind == "trial")  # counted in the searches' cost too
-        self._display.ended(job.task, lines, done=done, waiting=max(0.0, self._queue.waiting_cost() - in_flight))
+        waiting = self._queue.waiting_cost([*self._jobs.values(), *self._retries])
+        self._display.ended(job.task, lines, done=done, waiting=waiting)
 
     def _clean_up(self, job: Job) -> None:
         """Delete the checkpoints of a job whose result is in MLflow, and close its run."""

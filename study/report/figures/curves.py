@@ -194,9 +194,9 @@ def curve_data(
     Raises:
         ValueError: the frames hold several variants, whose mean would be of nothing.
     """
-    curves = single_variant(curves)
+    curves, runs = single_variant(curves), None if runs is None else single_variant(runs)
     nets = curves.drop_duplicates(["architecture", "depth"]) if runs is None else runs
-    counted_runs = None if runs is None else counted(single_variant(runs))
+    counted_runs = None if runs is None else counted(runs)
     lines = [
         line
         for architecture in architectures(nets)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.errors import StudyError
-from study.names import NetName, is_own, parse_net
+from study.names import NetName, is_own, parse_net, stated_family
 from study.report.metrics import axis
 from study.report.paper import Quantity, dataset_of, load_paper, shortcut_of
 from study.report.tables.writer import NOTHING, Column, Table, count, or_nothing
@@ -114,14 +114,15 @@ def side_of(run: "pd.Series[Any]") -> int | None:
 
 
 def layout_of(run: "pd.Series[Any]") -> Layout | None:
-    """Return the stages of a run's net, None where its name or its images aren't known."""
-    side = side_of(run)
-    family = str(run.get("family", "auto"))
+    """Return the stages of a run's net, None where they or the images aren't known."""
+    side, family = side_of(run), stated_family(run.get("family"))
+    if not side or is_own(family):
+        return None
     try:
-        net = parse_net(str(run["net"]), family if family in ("imagenet", "cifar") or is_own(family) else "auto")
+        net = parse_net(str(run["net"]), family)
     except StudyError:
         return None
-    return layout(net, side, float(str(run.get("width", 1.0)))) if side and not is_own(family) else None
+    return layout(net, side, float(str(run.get("width", 1.0))))
 
 
 def layout(net: NetName, side: int, width: float = 1.0) -> Layout:
