@@ -19,6 +19,7 @@ from study.verdict.rule import (
     Rule,
     Status,
     Tests,
+    all_failed,
     decide,
     not_harmless,
     shown_by,
@@ -72,8 +73,7 @@ class Finding:
     @property
     def all_failed(self) -> bool:
         """Whether every run of every net failed; a net without a run aside."""
-        runs = sum(net.seeds for net in self.failures.values())
-        return 0 < runs == sum(net.failed for net in self.failures.values())
+        return all_failed(self.failures)
 
     def match(self, pair: Pair, among: tuple[Pair, ...]) -> Pair | None:
         """Return the pair of the same two depths in another metric or architecture."""

@@ -10,7 +10,7 @@ It is applied to `final_train_error` (whole training split, clean images, evalua
   no adjustment: Berger, 1982, Technometrics 24).
 - refuted: the same, with five seeds a net or more, and so many of them that a deeper net that fails in more than the
   share `rare_failure` of its seeds is excluded (Clopper-Pearson, one-sided 95%: 29 seeds without a failure for 10%).
-- inconclusive: all else, with the reason.
+- inconclusive: all else, with the reason; also where every run failed, since nets that learn nothing cannot differ.
 
 A run fails if it diverged or ends within `FAILURE_MARGIN` points of guessing. Means of few seeds say little of
 failures: a net that fails in one seed of ten has none in five seeds in 59% of studies.
@@ -40,7 +40,9 @@ from study.statistics.welch import welch
 from study.verdict.edges import NO_SLACK, Slack
 
 Status = Literal["shown", "not seen", "refuted", "inconclusive"]
-Reason = Literal["", "one seed", "one depth", "no result", "unequal training", "unequal data", "edge", "imprecise"]
+Reason = Literal[
+    "", "one seed", "one depth", "no result", "unequal training", "unequal data", "edge", "guessing", "imprecise"
+]
 Couple = tuple[int, int]
 """Depths of a shallow and of a deeper net."""
 
@@ -167,6 +169,8 @@ def decide(
         return "inconclusive", "no result" if fewest == 0 else "one seed"
     if not_harmless(tests, rule, slack):
         return "inconclusive", "imprecise"
+    if all_failed(failures):
+        return "inconclusive", "guessing"
     deeper = [failures[depth] for depth in list(tests.seeds)[1:]]
     enough = fewest >= LEAST_SEEDS and all(net.highest <= rule.rare_failure for net in deeper)
     return ("refuted" if enough else "not seen"), ""
@@ -190,6 +194,12 @@ def not_harmless(tests: Tests, rule: Rule, slack: Slack = NO_SLACK) -> list[Coup
         for couple, difference in tests.differences.items()
         if not difference.high + slack.of(couple[0]) < rule.smallest_effect
     ]
+
+
+def all_failed(failures: Mapping[int, Failures]) -> bool:
+    """Tell whether every run of every net failed; a net without a run aside."""
+    runs = sum(net.seeds for net in failures.values())
+    return 0 < runs == sum(net.failed for net in failures.values())
 
 
 def _p_of_failures(couple: Couple, failures: Mapping[int, Failures]) -> float:
