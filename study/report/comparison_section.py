@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -25,23 +25,14 @@ SHOWN = 6
 ERRORS = {"final_train_error": "training error", "final_test_error": "test error"}
 
 
-class CompareSection(NamedTuple):
-    """What a page says of two studies."""
-
-    names: tuple[str, str]
-    conclusions: tuple[str, ...]
-    part: Part
-
-
-def compare_section(comparison: Comparison, runs: pd.DataFrame, folder: Path) -> CompareSection:
-    """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell the rest."""
+def compared_part(comparison: Comparison, runs: pd.DataFrame, folder: Path) -> Part:
+    """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell all but the conclusions."""
     pictures = []
     for couple in comparison.couples:
         drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), comparison.names)
         pictures += [drawing.save(folder, couple.shown)] if drawing is not None else []
     tables = with_rows((depths_table(comparison), nets_table(comparison, c.units(runs)), settings_table(comparison)))
-    part = Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
-    return CompareSection(comparison.names, conclusions(comparison), part)
+    return Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
 
 
 def conclusions(comparison: Comparison) -> tuple[str, ...]:

@@ -73,15 +73,6 @@ class Row(NamedTuple):
         return mean_percent(self.deep_errors)
 
 
-class DoseLine(NamedTuple):
-    """Final training errors of nets of one depth by the factor of the shortcut, growing; each (seeds,)."""
-
-    depth: int
-    scales: tuple[float, ...]
-    errors: tuple[Array, ...]
-    diverged: tuple[int, ...]
-
-
 def remedies_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Return a row a remedy, depth and seed, in the order of the rows."""
     seeds = [
@@ -91,17 +82,6 @@ def remedies_frame(rows: Sequence[Row]) -> pd.DataFrame:
         for error in errors
     ]
     return pd.DataFrame(seeds, columns=["remedy", "architecture", "depth", "error", "diverged"])
-
-
-def doses_frame(lines: Sequence[DoseLine]) -> pd.DataFrame:
-    """Return a row a depth, factor and seed."""
-    seeds = [
-        (line.depth, scale, error, diverged)
-        for line in lines
-        for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
-        for error in errors
-    ]
-    return pd.DataFrame(seeds, columns=["depth", "shortcut_scale", "error", "diverged"])
 
 
 def drawn_rows(rows: Sequence[Row]) -> Sequence[Row]:
@@ -128,9 +108,10 @@ def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
     return Drawing("why-remedies", texts, draw, frame, height=1.15 + 0.26 * len(drawn))
 
 
-def doses_drawing(lines: Sequence[DoseLine], resolution: float) -> Drawing:
-    """Return the figure of the shallowest and the deepest line; `resolution` as for `remedies_drawing`."""
-    frame = doses_frame((lines[0], lines[-1]) if len(lines) > 1 else lines)
+def doses_drawing(doses: pd.DataFrame, resolution: float) -> Drawing:
+    """Return the figure of the shallowest and the deepest net's `doses`; `resolution` as for `remedies_drawing`."""
+    ends = doses["depth"].min(), doses["depth"].max()
+    frame = doses[doses["depth"].isin(ends)].reset_index(drop=True)
     errors = error_axis(frame["error"].to_numpy(), resolution, least=0.5, room=1.08)
     several = frame.duplicated(["depth", "shortcut_scale"]).any()
     texts = write_texts("why-shortcut-scale", frame=frame, several=several, linear=errors.linear)
