@@ -26,6 +26,7 @@ from study.report.figures.labels import (
     squeeze,
     unsqueeze,
 )
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -181,7 +182,7 @@ def _draw_two_studies(
 ) -> None:
     """Draw final training error left and, where there is any, final test error right, with one key below."""
     for ax, metric in zip(axes[0], metrics, strict=True):
-        draw_compare(studies, ax, metric)
+        draw_compare(studies, names, ax, metric)
     kinds = dict.fromkeys(kind for study in studies for kind in study.seeds["architecture"])
     handles = [
         Line2D([], [], label=f"{as_text(name)}: {kind} nets", linewidth=1.1, **_study_look(kind, second=second))
@@ -191,7 +192,7 @@ def _draw_two_studies(
     key_below(figure, handles, 2, handlelength=3)
 
 
-def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) -> None:
+def draw_compare(studies: tuple[DepthData, DepthData], names: tuple[str, str], ax: Axes, metric: str) -> None:
     """Draw one metric: means with their intervals; full marks are the first study's, hollow ones the second's."""
     at = depth_places(sorted({depth for study in studies for depth in study.depths}))
     reach = depth_axis(ax, at)
@@ -205,7 +206,8 @@ def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) ->
     for rank, (second, kind, nets) in enumerate(lines):
         look = _study_look(str(kind), second=second)
         x = nets["depth"].map(at).to_numpy() + (rank - (len(lines) - 1) / 2) * 0.018 * reach
-        ax.plot(x, nets["mean"], linewidth=1.1, zorder=3, **look)
+        (drawn,) = ax.plot(x, nets["mean"], linewidth=1.1, zorder=3, **look)
+        name_points(drawn, f"{names[second]}: {kind} nets, mean", nets["depth"])
         for place, mean, lower, upper in zip(x, nets["mean"], nets["low"], nets["high"], strict=True):
             if np.isfinite(lower):
                 ends = [[mean - lower], [upper - mean]]

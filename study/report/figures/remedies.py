@@ -23,6 +23,7 @@ from study.report.figures.labels import (
     tick_labels,
     unsqueeze,
 )
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -148,7 +149,8 @@ def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
     if np.isfinite(mean.low):
         reach = _reach(mean)
         ax.errorbar(mean.estimate, place, xerr=reach, color=colour, linewidth=1.1, capsize=2.4, zorder=4)
-    ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
+    (drawn,) = ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
+    name_points(drawn, f"{row.label}, mean")
     seeds = np.sort(row.deep_errors)
     if len(seeds) > 1:
         ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, **SEEDS)
@@ -216,7 +218,8 @@ def _draw_doses_of(ax: Axes, seeds: pd.DataFrame, shift: float, look: dict[str, 
     cells = {cell["shortcut_scale"].iloc[0] + shift: cell for _, cell in seeds.groupby("shortcut_scale")}
     means = {place: mean_percent(cell["error"].to_numpy()) for place, cell in cells.items()}
     line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "zorder": 3, "clip_on": False}
-    ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
+    (drawn,) = ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
+    name_points(drawn, f"{look['label']}, mean", [cell["shortcut_scale"].iloc[0] for cell in cells.values()])
     for place, cell in cells.items():
         mean, colour = means[place], look["color"]
         if np.isfinite(mean.low):

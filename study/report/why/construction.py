@@ -64,7 +64,8 @@ def built_pairs(evidence: Evidence) -> pd.DataFrame:
     rows = rows[np.isfinite(rows["largest_difference"].astype(float)) & rows["error"].notna()]
     plain = evidence.runs[evidence.runs["architecture"] == "plain"]
     pairs = []
-    for (shallow, deep, statistics), part in rows.groupby(["depth", "target", "statistics"]):
+    for _, part in rows.groupby(["depth", "target", "statistics"]):
+        shallow, deep, statistics = (part[name].iloc[0] for name in ("depth", "target", "statistics"))
         last = part.sort_values("step").drop_duplicates("run_id", keep="last")
         errors, trained = last["error"].to_numpy(dtype=np.float64), c.values(plain, deep, METRIC)
         pairs.append(
@@ -113,7 +114,7 @@ def pairs_table(built: pd.DataFrame) -> Table:
         "mean 0 and variance 1, or what was measured of the channels they see."
     )
     numbers = built.drop(columns=["shallow", "deep", *OF_SEEDS])
-    return Table.of("construction", caption, numbers, columns, built[OF_SEEDS].to_dict("list"))
+    return Table.of("construction", caption, numbers, columns, {name: list(built[name]) for name in OF_SEEDS})
 
 
 def difference(value: float) -> str:
