@@ -62,9 +62,13 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
     compared = compared_part(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
-    searches = [search for variant in pictures if (search := _search(study, variant, figures)) is not None]
+    searched = (
+        search_section(c.of_variant(runs, variant), c.of_variant(study.trials, variant), study.rule, figures)
+        for variant in pictures
+    )
+    searches = [search for search in searched if search is not None]
     # The picture of both studies comes first on a page of two; else each verdict has its own.
-    leads = {} if compared is not None else {variant: _lead(drawn) for variant, drawn in pictures.items()}
+    leads = {} if compared else {variant: (drawn["depth"],) for variant, drawn in pictures.items() if "depth" in drawn}
     several = len(verdicts) > 1
     main = compared.pictures[:1] if compared is not None else ()
     beside = [compared._replace(pictures=compared.pictures[1:])] if compared is not None else []
@@ -114,11 +118,6 @@ def draw_variant(study: Joined, variant: str, folder: Path, style: Style = "hous
     return {drawing.name: drawing.save(folder, variant) for drawing in drawings if drawing is not None}
 
 
-def _lead(drawn: dict[str, Picture]) -> tuple[Picture, ...]:
-    """Return the one picture that a variant's verdict is shown with."""
-    return tuple(picture for name, picture in drawn.items() if name == "depth")
-
-
 def _anchored(name: str, parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(part._replace(id=f"{name}-{i}") for i, part in enumerate(parts, 1))
 
@@ -139,11 +138,6 @@ def _gallery(
         for variant, drawn in pictures.items()
     )
     return _anchored("figures", (part for part in parts if part.pictures))
-
-
-def _search(study: Joined, variant: str, folder: Path) -> Search | None:
-    runs, trials = (c.of_variant(frame, variant) for frame in (study.runs, study.trials))
-    return search_section(runs, trials, study.rule, folder)
 
 
 def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:

@@ -27,9 +27,11 @@ LONGEST_SLUG = 120
 
 
 _NOTHING_SHOWN = re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*", re.DOTALL)
+_NEEDLESS = re.compile(rb'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"')
 _INDENTATION = re.compile(rb">\s*\n\s*<")
-_PLACES = re.compile(rb' (?:d|x|y)="[^"]*"')
-_MORE_DIGITS = re.compile(rb"(\.\d\d)\d+")
+_STYLE = re.compile(rb' style="[^"]*"')
+_PLACES = re.compile(rb'(?<= )(?:d|x|y)="[^"]*"')
+_LONGER = re.compile(rb'\s*([A-Za-z"])\s*|(\.\d\d)\d+')
 _ENCODED = {mark: f"%{ord(mark):02X}" for mark in "%#&'\n"}
 """What can't stand in an address between single quotes as it is."""
 
@@ -148,10 +150,7 @@ def svg_uri(svg: bytes) -> str:
 
 
 def slim(svg: bytes) -> bytes:
-    """Return an SVG as it was, without what nobody sees: comments, metadata, indentation, places beyond 0.01 points."""
-    shown = _INDENTATION.sub(b"><", _NOTHING_SHOWN.sub(b"", svg))
-    return _PLACES.sub(lambda places: _shortened(places[0]), shown).strip()
-
-
-def _shortened(places: bytes) -> bytes:
-    return _MORE_DIGITS.sub(rb"\1", re.sub(rb"\s*\n", b" ", places).replace(b' "', b'"'))
+    """Return an SVG as it was, without what nobody sees: comments, metadata, ids, spaces, parts of 0.01 points."""
+    shown = _INDENTATION.sub(b"><", _NEEDLESS.sub(b"", _NOTHING_SHOWN.sub(b"", svg))).strip()
+    shown = _STYLE.sub(lambda style: re.sub(rb"(?<=[:;,]) ", b"", style[0]), shown)
+    return _PLACES.sub(lambda places: _LONGER.sub(rb"\1\2", places[0]), shown)
