@@ -35,12 +35,11 @@ from study.report.figures.style import (
     key_below,
     panel_width,
 )
-from study.report.metrics import axis
+from study.report.metrics import FINAL_ERRORS, axis
 from study.report.text import seeds_words
 from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import counted, depths, resolution, several_splits, units
 
-ERRORS = ("final_train_error", "final_test_error")
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 """Line styles of the first of two studies and of the second."""
 NET = ["metric", "architecture", "depth"]
@@ -63,7 +62,7 @@ class DepthData(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that some run has."""
-        return tuple(metric for metric in ERRORS if (self.seeds["metric"] == metric).any())
+        return tuple(metric for metric in FINAL_ERRORS if (self.seeds["metric"] == metric).any())
 
     @property
     def several(self) -> bool:
@@ -115,7 +114,7 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     runs = single_variant(runs)
     counted_runs = counted(runs)
     frames, axes = [], {}
-    for metric in ERRORS:
+    for metric in FINAL_ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
         axes[metric] = seeds_axis(frame, linear_part(resolution(counted_runs, metric)))
@@ -167,7 +166,7 @@ def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
     frame = pd.concat(
         [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
     )
-    metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
+    metrics = [metric for metric in FINAL_ERRORS if any(metric in study.metrics for study in studies)]
     texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)), units=units(pd.concat([a, b])))
     draw = partial(_draw_two_studies, studies, names, metrics)
     return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))

@@ -13,15 +13,14 @@ from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import SQUEEZE_FROM, number_ticks, squeeze_axis, squeezing
 from study.report.figures.points import name_points
-from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, depth_colours
+from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, GUIDE, depth_colours
 from study.report.metrics import axis
 from study.verdict.selection import ordered
 
 TRAIN, TEST = ERRORS = ["final_train_error", "final_test_error"]
 LINEAR = 1.0
 """Percent up to which squeezed axes are linear."""
-EQUAL: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": "-"}
-GAP: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
+EQUAL = GUIDE | {"linestyle": "-"}
 
 
 def error_data(runs: pd.DataFrame) -> pd.DataFrame:
@@ -54,11 +53,11 @@ def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, ax
     _set_scale(ax, is_squeezed(frame), max(high, 0.5))
     line = np.linspace(0, 1, 400) ** 2 * high
     ax.plot(line, line, zorder=1, **EQUAL)
-    ax.plot(line, line + gap, zorder=1, **GAP)
+    ax.plot(line, line + gap, zorder=1, **GUIDE)
     ax.set_xlabel(axis(TRAIN))
     ax.set_ylabel(axis(TEST))
     kinds = [Line2D([], [], label=f"{kind} nets", **_mark(kind, "#555555")) for kind in frame["architecture"].unique()]
-    lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GAP)]
+    lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GUIDE)]
     layers.add_key(figure, [*kinds, *layers.depth_key(colours), *lines], 1.38)
 
 

@@ -84,6 +84,8 @@ PAPER_STYLE: Any = {
     "ytick.direction": "in",
 }
 
+GUIDE: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
+"""A line of what theory or chance would have."""
 ARCHITECTURE_COLOURS = {"plain": "#3a3a3a", "residual": "#0072b2", "vgg": "#009e73"}
 ARCHITECTURE_MARKERS = {"plain": "o", "residual": "s", "vgg": "^"}
 ARCHITECTURE_LINES: dict[str, Any] = {"plain": (0, (4, 1.5)), "residual": "-", "vgg": ":"}

@@ -9,7 +9,7 @@ import pandas as pd
 from study.errors import with_noun
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
-from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing, wide_table
+from study.report.tables.writer import BOUNDS, NOTHING, Column, Table, number, or_nothing, wide_table
 from study.statistics.expected_best import expected_best
 from study.verdict.rate_sensitivity import Choice
 from study.verdict.searches import ENDED, Best, Compared, Jump, Searched, Worse
@@ -215,7 +215,7 @@ def robustness_table(facts: Facts) -> Table:
             lambda status, reason: status or f"no claim: {REASONS.get(reason, reason)}",
         ),
         *(
-            Column(heading, [f"{rise}_{part}" for part in ("estimate", "low", "high")], estimate_with_interval)
+            Column(heading, [f"{rise}_{part}" for part in BOUNDS], estimate_with_interval)
             for heading, rise in rises.items()
         ),
         Column("Seeds", "choice", _seeds),

@@ -1,4 +1,5 @@
-// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands, tells the points of figures. Without it all can be read.
+// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands, tells the points of figures.
+// Without it all can be read.
 const unfold = (place) => {
   for (let fold = place?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
 };
@@ -61,16 +62,17 @@ const tell = (image, panels, event) => {
       const x = frame.left + pad + width * (left + wide * numbers[i]);
       const y = frame.top + pad + height * (top + high * (1 - numbers[i + 1]));
       const far = Math.hypot(x - event.clientX, y - event.clientY);
-      if (far < nearest.far) nearest = { far, x, y, name, values: [[panel.x, numbers[i + 2]], [panel.y, numbers[i + 3]]] };
+      const values = [[panel.x, numbers[i + 2]], [panel.y, numbers[i + 3]]];
+      if (far < nearest.far) nearest = { far, x, y, name, values };
     }
   }
   told.hidden = !nearest.name;
   if (told.hidden) return;
-  const values = nearest.values.filter(([label]) => label).map(([label, value]) => `${label}: ${value.toLocaleString("en")}`);
-  told.textContent = [nearest.name, ...values].join("; ");
+  const text = ([label, value]) => `${label}: ${value.toLocaleString("en", { maximumSignificantDigits: 6 })}`;
+  told.textContent = [nearest.name, ...nearest.values.filter(([label]) => label).map(text)].join("; ");
   const half = told.offsetWidth / 2, edge = document.documentElement.clientWidth;
   told.style.left = `${Math.min(Math.max(nearest.x, half), edge - half)}px`;
-  told.style.top = `${nearest.y}px`;
+  told.style.top = `${Math.max(nearest.y, 1.3 * told.offsetHeight)}px`;
 };
 for (const image of document.querySelectorAll("img[data-panels]")) {
   const panels = JSON.parse(image.dataset.panels), listener = (event) => tell(image, panels, event);
