@@ -54,14 +54,7 @@ def stats(
         write_files(record, folder)
         write_frame(record.table, folder / "images.csv")
         progress("drawing figures", 0.0)
-        write_data_figures(
-            record.table,
-            record.statistics,
-            record.samples,
-            record.sample_labels,
-            record.mean_image,
-            folder / "figures",
-        )
+        write_data_figures(record, folder / "figures")
         progress("drawing figures", 1.0)
     print_statistics(record.statistics)
     say(f"written: {folder}")

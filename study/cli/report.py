@@ -67,13 +67,16 @@ def report(
     options = ReportOptions(out, style, mlflow_ui)
     if watch:
         try:
-            write_while_running(names, options, every)
+            page = write_while_running(names, options, every)
         except KeyboardInterrupt:
             say_with_time("watching ends; the report stays as it was made last")
+            return
     else:
         page = read_and_write(names, options)
         if show:
             open_in_browser(page.as_uri())
+    if len(names) == 1:
+        keep_in_mlflow(names[0], page.parent)
 
 
 def compare(
@@ -150,6 +153,17 @@ def read_and_write(names: Sequence[str], options: ReportOptions) -> Path:
     return write_report([load_study(name) for name in names], options)
 
 
+def keep_in_mlflow(name: str, folder: Path) -> None:
+    """Store a study's report in MLflow, beside its runs; where that can't be done, say so."""
+    from study.report.publish import PARTS
+    from study.track.view import store_report
+
+    try:
+        store_report(name, folder, PARTS)
+    except StudyError as error:
+        say(f"the report isn't in MLflow: {error}", error=True)
+
+
 def write_report(studies: Sequence["Study"], options: ReportOptions) -> Path:
     """Write the report of studies that were read; print the verdicts and its path, and return it."""
     return write_page(
@@ -197,8 +211,8 @@ def print_path(page: Path) -> None:
     say(f"report: {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page}")
 
 
-def write_while_running(names: Sequence[str], options: ReportOptions, every: float) -> None:
-    """Write the report again whenever the study has changed, until no run is active.
+def write_while_running(names: Sequence[str], options: ReportOptions, every: float) -> Path:
+    """Write the report again whenever the study has changed, until no run is active; return the page.
 
     Wait for a server that is unavailable, except at the first look.
 
@@ -210,21 +224,21 @@ def write_while_running(names: Sequence[str], options: ReportOptions, every: flo
     from study.track.uri import Unreachable
 
     snapshots = [take_snapshot(name) for name in names]
-    message, written, idle_snapshots = "", "", 0
+    message, written, idle_snapshots, page = "", "", 0, Path()
     while True:
         try:
             state = "".join(snapshot.state for snapshot in snapshots)
             idle_snapshots = 0 if any(snapshot.active for snapshot in snapshots) else idle_snapshots + 1
             waiting = "" if idle_snapshots > 1 else reason_to_wait(snapshots)
             if state != written and not waiting:
-                write_report([complete_study(snapshot) for snapshot in snapshots], options)
+                page = write_report([complete_study(snapshot) for snapshot in snapshots], options)
                 written = state
                 message = say_once(progress_of(snapshots), message)
             elif waiting:
                 message = say_once(waiting, message)
             if idle_snapshots > 1:
                 say_with_time("no run is at work any more: watching ends")
-                return
+                return page
             time.sleep(min(every, IDLE_SECONDS) if idle_snapshots else every)
             snapshots = [take_snapshot(name) for name in names]
         except Exception as error:

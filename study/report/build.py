@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError, without_passwords
-from study.report.comparison_section import compare_section
+from study.report.comparison_section import compared_part, conclusions
 from study.report.data_section import data_part
 from study.report.figures.curves import curve_drawings
 from study.report.figures.drawing import Picture
@@ -28,7 +28,6 @@ from study.report.tables.pairs import overall_table, pairs_table
 from study.report.tables.paper import differences_table, errors_table, shortcuts_table, training_errors_table
 from study.report.tables.results import rates_table, results, runs_table, splits_table, trials_table, unfinished_table
 from study.report.tables.writer import with_rows, write_table
-from study.report.why.chapter import Chapter
 from study.report.why.section import why_section
 from study.verdict import selection as c
 from study.verdict.comparison import Comparison
@@ -61,21 +60,23 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
     verdicts = judge(runs, study.rule, study.trials, study.protocols, study.commands)
     together = overall(verdicts, runs) if comparison is None else None
     pictures = {variant: draw_variant(study, variant, figures, style) for variant in c.variants(runs)}
-    compared = compare_section(comparison, runs, figures) if comparison is not None else None
+    compared = compared_part(comparison, runs, figures) if comparison is not None else None
     chapters = why_section(runs, study.curves, study.probes, smallest, figures) if comparison is None else ()
-    searches = [search for variant in pictures if (search := _search(study, variant, figures)) is not None]
+    searched = (
+        search_section(c.of_variant(runs, variant), c.of_variant(study.trials, variant), study.rule, figures)
+        for variant in pictures
+    )
+    searches = [search for search in searched if search is not None]
     # The picture of both studies comes first on a page of two; else each verdict has its own.
-    leads = {} if compared is not None else {variant: _lead(drawn) for variant, drawn in pictures.items()}
+    leads = {} if compared else {variant: (drawn["depth"],) for variant, drawn in pictures.items() if "depth" in drawn}
     several = len(verdicts) > 1
-    main, others = (compared.part.pictures[:1], compared.part.pictures[1:]) if compared else ((), ())
+    main = compared.pictures[:1] if compared is not None else ()
+    beside = [compared._replace(pictures=compared.pictures[1:])] if compared is not None else []
+    questions = tuple(chapter._replace(heading=f"{i}. {chapter.heading}") for i, chapter in enumerate(chapters, 1))
     sections = (
-        Section(
-            "compared", " and ".join(compared.names), _anchored("compared", [compared.part._replace(pictures=others)])
-        )
-        if compared
-        else None,
+        Section("compared", " and ".join(comparison.names if comparison else ()), _anchored("compared", beside)),
         Section("figures", "Figures", _gallery(pictures, leads, several=several)),
-        Section("why", "Why", tuple(_chapter(i, chapter) for i, chapter in enumerate(chapters, 1)), together=True),
+        Section("why", "Why", questions, together=True),
         Section("rates", "Does the answer depend on the learning rate?", _rates(searches), together=True),
         Section("tables", "Tables", _anchored("tables", _results(study, verdicts, together))),
         Section("data", "The data", _anchored("data", _data(study, figures))),
@@ -84,10 +85,10 @@ def _write(study: Joined, folder: Path, style: Style, comparison: Comparison | N
         study=study.name,
         abstract=abstract(runs),
         basis=basis(runs, verdicts),
-        conclusions=compared.conclusions if compared else together.sentences if together else (),
+        conclusions=conclusions(comparison) if comparison else together.sentences if together else (),
         pictures=main,
         answers=tuple(Answer(verdict, leads.get(verdict.variant, ())) for verdict in verdicts),
-        sections=tuple(section for section in sections if section is not None and section.parts),
+        sections=tuple(section for section in sections if section.parts),
         made=made(study.name, runs, study.words),
         protocols=study.protocols,
     )
@@ -117,11 +118,6 @@ def draw_variant(study: Joined, variant: str, folder: Path, style: Style = "hous
     return {drawing.name: drawing.save(folder, variant) for drawing in drawings if drawing is not None}
 
 
-def _lead(drawn: dict[str, Picture]) -> tuple[Picture, ...]:
-    """Return the one picture that a variant's verdict is shown with."""
-    return tuple(picture for name, picture in drawn.items() if name == "depth")
-
-
 def _anchored(name: str, parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(part._replace(id=f"{name}-{i}") for i, part in enumerate(parts, 1))
 
@@ -142,21 +138,6 @@ def _gallery(
         for variant, drawn in pictures.items()
     )
     return _anchored("figures", (part for part in parts if part.pictures))
-
-
-def _chapter(i: int, chapter: Chapter) -> Part:
-    return Part(
-        f"{i}. {chapter.heading}",
-        f"why-{chapter.name}",
-        sentences=chapter.sentences,
-        pictures=chapter.pictures,
-        tables=chapter.tables,
-    )
-
-
-def _search(study: Joined, variant: str, folder: Path) -> Search | None:
-    runs, trials = (c.of_variant(frame, variant) for frame in (study.runs, study.trials))
-    return search_section(runs, trials, study.rule, folder)
 
 
 def _rates(searches: Sequence[Search]) -> tuple[Part, ...]:
@@ -200,7 +181,7 @@ def _verdict_record(
     study: Joined,
     verdicts: Sequence[Verdict],
     searches: Sequence[Search],
-    chapters: Sequence[Chapter],
+    chapters: Sequence[Part],
     comparison: Comparison | None,
 ) -> dict[str, Any]:
     """Return what verdict.json holds, for programs."""
@@ -231,7 +212,10 @@ def _verdict_record(
             }
             for search in searches
         ],
-        "why": [{key: getattr(chapter, key) for key in ("name", "heading", "sentences")} for chapter in chapters],
+        "why": [
+            {"name": chapter.id.removeprefix("why-"), "heading": chapter.heading, "sentences": chapter.sentences}
+            for chapter in chapters
+        ],
     }
     return record | ({"comparison": asdict(comparison)} if comparison is not None else {})
 

@@ -3,45 +3,34 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from study.report.figures.final_errors import compare_drawing
-from study.report.metrics import METRICS
+from study.report.metrics import ERROR_WORDS, METRICS
 from study.report.page import Part
 from study.report.tables.pairs import estimate_with_interval, interval_or_dash, p_or_dash, points_or_dash
 from study.report.tables.paper import two_decimals
-from study.report.tables.writer import Column, Table, with_rows
+from study.report.tables.writer import BOUNDS, Column, Table, with_rows
 from study.report.text import some_of, write
 from study.verdict import selection as c
 from study.verdict.comparison import Comparison, DepthChange, NetChange
 from study.verdict.rule import ALPHA
 from study.verdict.text import points
 
-BOUNDS = ("estimate", "low", "high")
 SHOWN = 6
 """Fields or nets that a sentence names, before it counts the rest."""
-ERRORS = {"final_train_error": "training error", "final_test_error": "test error"}
 
 
-class CompareSection(NamedTuple):
-    """What a page says of two studies."""
-
-    names: tuple[str, str]
-    conclusions: tuple[str, ...]
-    part: Part
-
-
-def compare_section(comparison: Comparison, runs: pd.DataFrame, folder: Path) -> CompareSection:
-    """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell the rest."""
+def compared_part(comparison: Comparison, runs: pd.DataFrame, folder: Path) -> Part:
+    """Draw the figures of two studies, whose joined runs are `runs`, into `folder` and tell all but the conclusions."""
     pictures = []
     for couple in comparison.couples:
         drawing = compare_drawing(c.of_variant(runs, couple.a), c.of_variant(runs, couple.b), comparison.names)
         pictures += [drawing.save(folder, couple.shown)] if drawing is not None else []
     tables = with_rows((depths_table(comparison), nets_table(comparison, c.units(runs)), settings_table(comparison)))
-    part = Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
-    return CompareSection(comparison.names, conclusions(comparison), part)
+    return Part("", "", warnings(comparison), sentences(comparison), pictures=tuple(pictures), tables=tables)
 
 
 def conclusions(comparison: Comparison) -> tuple[str, ...]:
@@ -67,7 +56,7 @@ def _write(part: str, comparison: Comparison, **values: Any) -> tuple[str, ...]:
         "comparison",
         part=part,
         comparison=comparison,
-        errors=ERRORS,
+        errors=ERROR_WORDS,
         significant=partial(_significant, comparison.smallest_effect),
         amounts=_amounts,
         some=lambda names: some_of(names, SHOWN),

@@ -85,6 +85,8 @@ METRICS: dict[str, Metric] = {
 
 FINAL_ERRORS = {"final_train_error": "training", "final_test_error": "test"}
 """What tables with a row an error call the two that a study compares."""
+ERROR_WORDS = {key: f"{kind} error" for key, kind in FINAL_ERRORS.items()}
+"""What sentences call them."""
 PAPER_LABELS = {"step": "iter.", "error": "error", "train_error": "training error", "test_error": "test error"}
 """What the paper's Figures 1 and 6 call the quantities of their axes."""
 

@@ -4,14 +4,14 @@ Each figure has its place and what it measures. Differences in the recipe are sa
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from study.config.recipe import Strict
 
@@ -25,9 +25,12 @@ Quantity = Literal["parameters", "multiply_adds"]
 Shortcut = Literal["none", "A", "B", "C"]
 
 
-class ErrorRow(Strict):
-    """An error of the paper, in percent, as a row of paper.yaml has it."""
+class Figure(Strict):
+    """An error of the paper, in percent, with what it is of and where it stands."""
 
+    dataset: DataName
+    split: Split
+    measure: Measure
     net: str
     shortcut: Shortcut = "none"
     error: float = Field(ge=0, le=100)
@@ -42,16 +45,18 @@ class ErrorRow(Strict):
     low: float | None = None
     high: float | None = None
     """Range of the curve over the iterations of which `error` is the mean, where it was read off a noisy one."""
+    reading: float | None = None
+    """Error in points of a number that was read off a figure's pixels."""
+    place: str
 
 
-class Figure(ErrorRow):
-    """An error of the paper with what it is of and where it stands."""
+class Size(Strict):
+    """Parameters or multiply-adds of nets, rounded as the paper prints them."""
 
     dataset: DataName
-    split: Split
-    measure: Measure
-    reading: float | None
-    """Error in points of a number that was read off a figure's pixels."""
+    quantity: Quantity
+    nets: tuple[str, ...] = Field(strict=False)
+    value: float
     place: str
 
 
@@ -84,27 +89,13 @@ class Stages(Strict):
     blocks: tuple[int, int, int, int] = Field(strict=False)
 
 
-class _Errors(Strict):
-    place: str
-    column: str
-    dataset: DataName
-    split: Split
-    measure: Measure
-    rows: tuple[ErrorRow, ...] = Field(strict=False)
-    reading: float | None = None
-
-
-class _SizeRow(Strict):
-    nets: tuple[str, ...] = Field(strict=False)
-    value: float
-
-
-class _Sizes(Strict):
-    place: str
-    column: str
-    dataset: DataName
-    quantity: Quantity
-    rows: tuple[_SizeRow, ...] = Field(strict=False)
+def _rows_of(groups: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of groups in paper.yaml, each with what its group says of all; their place is one text."""
+    rows = [{**group, **row} for group in groups for row in group.get("rows", ({},))]
+    for row in rows:
+        row.pop("rows", None)
+        row["place"] = ", ".join(filter(None, (row["place"], row.pop("column", ""))))
+    return rows
 
 
 class Paper(Strict):
@@ -114,32 +105,20 @@ class Paper(Strict):
     authors: str
     arxiv: str
     recipes: tuple[PaperRecipe, ...] = Field(strict=False)
-    errors: tuple[_Errors, ...] = Field(strict=False)
-    sizes: tuple[_Sizes, ...] = Field(strict=False)
+    errors: Annotated[tuple[Figure, ...], BeforeValidator(_rows_of)] = Field(strict=False)
+    sizes: Annotated[tuple[Size, ...], BeforeValidator(_rows_of)] = Field(strict=False)
     stages: tuple[Stages, ...] = Field(strict=False)
-
-    def figures(self) -> list[Figure]:
-        """Return every error, in the order of the file."""
-        figures = []
-        for group in self.errors:
-            place = f"{group.place}, {group.column}" if group.column else group.place
-            shared = group.model_dump(include={"dataset", "split", "measure", "reading"}) | {"place": place}
-            figures += [Figure(**row.model_dump(), **shared) for row in group.rows]
-        return figures
 
     def find(self, dataset: str, net: str, shortcut: str, split: Split, measure: str) -> Figure | None:
         """Return the error of a net: of the same measure if the paper has one, else of another (look at `measure`)."""
         wanted = (dataset, net, shortcut, split)
-        figures = [each for each in self.figures() if (each.dataset, each.net, each.shortcut, each.split) == wanted]
+        figures = [each for each in self.errors if (each.dataset, each.net, each.shortcut, each.split) == wanted]
         return min(figures, key=lambda figure: figure.measure != measure, default=None)
 
     def size(self, dataset: str, net: str, quantity: Quantity) -> float | None:
-        """Return the parameters or multiply-adds of a net, rounded as the paper prints them."""
-        for group in self.sizes:
-            for row in group.rows if (group.dataset, group.quantity) == (dataset, quantity) else ():
-                if net in row.nets:
-                    return row.value
-        return None
+        """Return the parameters or multiply-adds of a net."""
+        known = (size for size in self.sizes if (size.dataset, size.quantity) == (dataset, quantity))
+        return next((size.value for size in known if net in size.nets), None)
 
     def recipe(self, dataset: str) -> PaperRecipe:
         """Return how the nets of a data set were trained."""

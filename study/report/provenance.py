@@ -59,13 +59,8 @@ ALIKE = (
 """Columns of runs whose values should be the same, and the words before their value."""
 FINGERPRINT_DIGITS = 12
 """Digits of a fingerprint that are shown."""
-
-
-class Fact(NamedTuple):
-    """A line of how the study was made."""
-
-    name: str
-    value: str
+Fact = tuple[str, str]
+"""A line of how the study was made: name and value."""
 
 
 class Made(NamedTuple):
@@ -108,13 +103,13 @@ def made(study_name: str, runs: pd.DataFrame, provenance: Mapping[str, str]) -> 
     known = {str(key): str(value) for key, value in provenance.items() if value}
     others = {key: value for key, value in known.items() if key not in OWN_PLACE}
     hardware = [_fact(runs, "device")] if "device" in runs else []
-    hardware += [Fact(name, others.pop(name)) for name in HARDWARE if name in others]
+    hardware += [(name, others.pop(name)) for name in HARDWARE if name in others]
     again = known.get("command", "").splitlines()
     page = known.get("report_command") or shlex.join(["study", "report", "--experiment", study_name])
     return Made(
         facts=facts(runs),
-        hardware=tuple(fact for fact in hardware if fact.value),
-        versions=(*(Fact(name, value) for name, value in others.items()), Fact("this page", _own_versions())),
+        hardware=tuple(fact for fact in hardware if fact[1]),
+        versions=(*others.items(), ("this page", _own_versions())),
         commits=_commits(runs, known),
         grid=known.get("grid", ""),
         as_run=as_run(runs, known.get("tune", "")),
@@ -136,15 +131,15 @@ def facts(runs: pd.DataFrame) -> tuple[Fact, ...]:
     out = [_fact(counted_runs, name) for name in (*DATA, *RECIPE) if name in counted_runs]
     if c.several_splits(counted_runs):
         out.append(_fact(counted_runs, "split_seed"))
-    out.append(Fact("seeds", ", ".join(map(str, sorted({int(seed) for seed in counted_runs["seed"]})))))
+    out.append(("seeds", ", ".join(map(str, sorted({int(seed) for seed in counted_runs["seed"]})))))
     hours = float(runs["seconds"].sum(min_count=1)) / 3600
     if not math.isnan(hours):
-        out.append(Fact("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
+        out.append(("time of all runs", f"{hours:.2f} hours" if hours >= 0.1 else f"{hours * 60:.1f} minutes"))
     begun = runs["start_time"].dropna() if "start_time" in runs else pd.Series(dtype="datetime64[ns]")
     if len(begun):
         days = dict.fromkeys(f"{moment:%Y-%m-%d %H:%M}" for moment in (begun.min(), begun.max()))
-        out.append(Fact("runs begun (UTC)", " to ".join(days)))
-    return tuple(fact for fact in out if fact.value)
+        out.append(("runs begun (UTC)", " to ".join(days)))
+    return tuple(fact for fact in out if fact[1])
 
 
 def as_run(runs: pd.DataFrame, tune: str = "") -> str:
@@ -261,7 +256,7 @@ def _fact(runs: pd.DataFrame, name: str) -> Fact:
         words = [f"{value:,.15g}" for value in sorted(set(present))]
     else:
         words = sorted({str(value) for value in present} - {"", "None", "nan"})
-    return Fact(name.replace("_", " "), ", ".join(words))
+    return name.replace("_", " "), ", ".join(words)
 
 
 def mixture(runs: pd.DataFrame) -> str:

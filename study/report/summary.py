@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from study.errors import with_noun
+from study.report.metrics import ERROR_WORDS
 from study.report.tables.results import results_table
 from study.report.text import span, write
 from study.verdict import selection as c
@@ -17,7 +18,6 @@ from study.verdict.words import say
 
 LISTED = 5
 """Depths that the abstract names; of more the first and the last."""
-ERRORS = {"final_train_error": "training error", "final_test_error": "test error"}
 BASIS = ("Data", "Learning rate", "Length")
 
 
@@ -34,7 +34,7 @@ def abstract(runs: pd.DataFrame) -> tuple[str, ...]:
         datasets=_names(counted, "dataset"),
         lengths=_numbers(counted, "total_iterations"),
         days=_days(counted["start_time"].dropna()),
-        errors={name: ends for metric, name in ERRORS.items() if (ends := _ends(counted, metric))},
+        errors={name: ends for metric, name in ERROR_WORDS.items() if (ends := _ends(counted, metric))},
     )
 
 

@@ -70,7 +70,8 @@ def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
     uri = uri or tracking_uri()
     experiment_id = find_experiment(experiment, uri)
     usable, lines = check_runs(read_runs(experiment_id, uri))
-    return Snapshot(experiment, uri, experiment_id, tuple(usable), tuple(lines))
+    records = tuple(run for run in usable if run.kind != "report")  # which is made of the others
+    return Snapshot(experiment, uri, experiment_id, records, tuple(lines))
 
 
 def read_protocols(tags: Mapping[str, str]) -> tuple[list[Protocol], list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import count, takewhile
 
 KIND = "study.kind"
-"""`run`, `tuning` (the search of a cell), `trial` (one rate of it), `dataset` (what was trained on)."""
+"""`run`, `tuning` (the search of a cell), `trial` (one rate of it), `dataset` (what was trained on), `report`."""
 KEY = "study.run_key"
 PLANNED = "study.planned_key"
 """Of a run: its key as the grid has it, before a search found its rate; a protocol names it."""

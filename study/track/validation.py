@@ -97,7 +97,7 @@ class _SearchParams(_Params):
     lr: Any = None
 
 
-KINDS: dict[str, type[_Tags]] = {"run": _Tags, "trial": _Trial, "tuning": _Search, "dataset": _Tags}
+KINDS: dict[str, type[_Tags]] = {"run": _Tags, "trial": _Trial, "tuning": _Search, "dataset": _Tags, "report": _Tags}
 
 
 def check_runs(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:

@@ -1,12 +1,15 @@
-"""A study on MLflow's pages: a view of its curves, the address that opens it, and its verdict as the description."""
+"""A study on MLflow's pages: a view of its curves, the address that opens it, its verdict and its report."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from study.errors import StudyError
 from study.track import tags as tag
+from study.track.client import translate_errors
 from study.track.store import Store
 
 NAME = "study"
@@ -19,6 +22,10 @@ SECTION = "study-by-iteration"
 DESCRIPTION = "mlflow.note.content"
 """Tag of an experiment that MLflow's pages show as its description."""
 WRITTEN = "*Written by `study run`; remove this line to keep a text of your own.*"
+REPORT = "report"
+"""Kind, key and name of the run that holds a study's report, and the folder of its artifacts."""
+LINK = "[Report]"
+"""How the paragraph of a description begins that leads to it."""
 
 
 def view_address(pages: str, experiment_id: str) -> str:
@@ -40,10 +47,41 @@ def write_description(experiment: str, verdicts: Sequence[str]) -> None:
         StudyError: MLflow can't be used.
     """
     store = Store.find(experiment) if verdicts else None
+    if store is not None:
+        _describe(store, verdicts)
+
+
+def store_report(experiment: str, folder: Path, parts: Iterable[str]) -> None:
+    """Store these `parts` of a report's folder as artifacts of a run of their own, in place of an older report's.
+
+    The experiment's description links to it, unless a user's own text is there.
+
+    Raises:
+        StudyError: there is no such experiment, or MLflow or its artifacts can't be written.
+    """
+    store = Store.find(experiment)
     if store is None:
-        return
-    before = store.do(store.client.get_experiment, store.experiment_id).tags.get(DESCRIPTION, "")
-    text = "\n\n".join([*verdicts, WRITTEN])
+        raise StudyError(f"there is no experiment '{experiment}'")
+    files = [file for part in parts for file in sorted([folder / part, *(folder / part).rglob("*")]) if file.is_file()]
+    with translate_errors(store.uri):
+        runs = store.records_of(REPORT, REPORT)
+        run_id = runs[0].run_id if runs else store.begin(REPORT, {}, {tag.KIND: REPORT, tag.KEY: REPORT})
+        place = store.place(run_id)
+        place.remove(REPORT)
+        for file in files:
+            place.put(file, (Path(REPORT) / file.relative_to(folder)).parent.as_posix())
+        store.end(run_id, "finished")
+        _describe(store)
+
+
+def _describe(store: Store, verdicts: Sequence[str] | None = None) -> None:
+    """Write verdicts, by default those of before, and a link to the report into an experiment's description."""
+    before = str(store.do(store.client.get_experiment, store.experiment_id).tags.get(DESCRIPTION, ""))
+    if verdicts is None:
+        verdicts = [text for text in before.split("\n\n") if text and not text.startswith((LINK, WRITTEN))]
+    page = f"#/experiments/{store.experiment_id}/runs/{{}}/artifacts/{REPORT}/index.html"
+    reports = [run for run in store.records_of(REPORT, REPORT) if run.outcome == "finished"]
+    text = "\n\n".join([*verdicts, *(f"{LINK}({page.format(run.run_id)})" for run in reports[:1]), WRITTEN])
     if text != before and (WRITTEN in before or not before.strip()):
         store.do(store.client.set_experiment_tag, store.experiment_id, DESCRIPTION, text)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote, urlparse
 
 import pytest
 from click.testing import Result
@@ -92,6 +93,29 @@ dataset: digits
 recipe: {epochs: 1}
 grid: {architecture: [plain, residual], depth: [8, 20], seed: [0, 1]}
 """
+
+
+def test_the_report_is_kept_in_mlflow_or_a_line_says_why_not(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make("a")
+    assert call("report", "-e", "a").exit_code == 0
+    written = place / "reports" / "a"
+    (written / "mine.txt").write_text("a note of the user's", encoding="utf-8")
+    assert call("report", "-e", "a").exit_code == 0
+    (run,) = store.records_of("report", "report")
+    kept = Path(unquote(urlparse(store.place(run.run_id).uri).path)) / "report"
+    files = {path.relative_to(kept).as_posix(): path for path in kept.rglob("*") if path.is_file()}
+    assert {"index.html", "verdict.json", "figures/depth.svg", "tables/results.csv"} < files.keys()
+    assert "mine.txt" not in files
+    assert all(path.read_bytes() == (written / name).read_bytes() for name, path in files.items())
+    assert call("status", "-e", "a").output.startswith("a: 8 runs finished\n")
+
+    def refuse(*_: object) -> None:
+        raise Unreachable("the artifacts can't be reached")
+
+    monkeypatch.setattr("study.track.view.store_report", refuse)
+    result = call("report", "-e", "a")
+    assert result.exit_code == 0
+    assert "the report isn't in MLflow: the artifacts can't be reached" in result.output
 
 
 def test_how_deep_and_the_command_that_goes_on(place: Path) -> None:

@@ -116,6 +116,46 @@ def test_the_page_never_scrolls_sideways(page, width):
         assert wide <= room <= window == width
 
 
+def test_two_panels_stand_one_below_the_other_on_a_phone(page):
+    def sizes(width):
+        show(page, width, "light")
+        open_all(page)
+        return page.execute_script(
+            "return [...document.querySelectorAll('source + img')]"
+            ".map(one => [one.clientWidth / one.clientHeight, one.clientWidth, one.closest('.scroll').clientWidth])"
+        )
+
+    wide, narrow = (sizes(width) for width in reversed(WIDTHS))
+    assert len(wide) >= 2
+    assert all(ratio > 1.5 for ratio, *_ in wide)
+    assert all(ratio < 1 and width <= room for ratio, width, room in narrow)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_figure_tells_the_point_under_the_pointer(page, width):
+    show(page, width, "light")
+    texts = page.execute_script("""
+        const image = document.querySelector("img[data-panels]"), tell = document.querySelector(".told"), texts = [];
+        image.scrollIntoView({ block: "center" });
+        const box = image.getBoundingClientRect(), pad = parseFloat(getComputedStyle(image).paddingLeft);
+        const [panel] = JSON.parse(image.dataset.panels), [line] = panel.lines;
+        const [left, top, wide, high] = image.currentSrc === image.src ? panel.box : panel.narrow;
+        const x = box.left + pad + (box.width - 2 * pad) * (left + wide * line[1]) + 3;
+        const y = box.top + pad + (box.height - 2 * pad) * (top + high * (1 - line[2])) - 3;
+        const events = [["pointermove", 0], ["pointermove", 2000], ["pointerdown", 0], ["pointerleave", 0]];
+        for (const [type, away] of events) {
+            image.dispatchEvent(new PointerEvent(type, { clientX: x + away, clientY: y }));
+            texts.push(tell.hidden ? "" : tell.textContent);
+        }
+        return [...texts, line[0], panel.x, panel.y];
+    """)
+    moved, away, touched, left, name, x, y = texts
+    assert moved.startswith(name)
+    assert f"{x}: " in moved
+    assert f"{y}: " in moved
+    assert (away, touched, left) == ("", moved, "")
+
+
 def test_both_colour_schemes(page):
     grounds = []
     for scheme in SCHEMES:

@@ -19,7 +19,7 @@ from study.report.searches import search_facts, sentences
 from study.report.text import write
 from study.report.why.chapter import Evidence
 from study.report.why.overfitting import find_changes
-from study.report.why.remedies import arms, find_effects
+from study.report.why.remedies import arms, doses, find_effects
 from study.statistics.resampling import Bootstrap, Permutation
 from study.verdict import Verdict, judge
 from study.verdict import selection as c
@@ -56,10 +56,10 @@ def said_of(study: MadeUp) -> Said:
     others = [*sentences(facts), *(text for drawing in drawings if drawing for text in drawing.texts)]
     changes = find_changes(counted)
     if changes is not None:
-        others += write("why/overfitting", **changes._asdict())
+        others += write("why/overfitting", **changes)
     if len(counted):
         evidence = Evidence(counted, study.runs.iloc[:0], counted, {}, SMALLEST)
-        others += write("why/remedies", **find_effects(arms(evidence), (), 0.1, SMALLEST))
+        others += write("why/remedies", **find_effects(arms(evidence), doses(evidence), 0.1, SMALLEST))
     texts = filter(None, (verdict.line, verdict.how_deep, *verdict.sentences, verdict.next_step))
     return Said(study, verdict, tuple(texts), tuple(others))
 

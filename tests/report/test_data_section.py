@@ -1,7 +1,7 @@
 import pytest
 
 from study.report import Joined, build_report
-from study.report.data_section import DataParts, channels_table, classes_table, data_part
+from study.report.data_section import channels_table, classes_table, data_part
 
 from .data import make_record, make_table
 from .frames import Truth, make_study
@@ -15,10 +15,6 @@ STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}, tria
 def build(tmp_path, *records, runs=STUDY.runs):
     index = build_report(Joined("s", runs, STUDY.curves, STUDY.trials, datasets=tuple(records)), tmp_path / "out")
     return Page(index.read_text(encoding="utf-8")), index.parent
-
-
-def parts(record):
-    return DataParts(record.table, record.statistics, record.samples, record.sample_labels, record.mean_image)
 
 
 def test_the_data_are_told(tmp_path):
@@ -86,7 +82,7 @@ def test_long_tables_are_cut_on_the_page_and_whole_in_the_csv(tmp_path):
     assert (len(skipped.shown), len(skipped.numbers)) == (20, 25)
     assert "the first 20 of 25" in skipped.caption
     classes = [f"c{i}" for i in range(100)]
-    table = classes_table(parts(make_record(make_table([8] * 505, [8] * 505, classes), classes)))
+    table = classes_table(make_record(make_table([8] * 505, [8] * 505, classes), classes))
     assert (len(table.shown), len(table.numbers)) == (20, 100)
     assert "10 classes with the most and the 10 with the fewest" in table.caption
     assert list(table.shown["Class"][:6]) == ["c0", "c1", "c2", "c3", "c4", "c5"]
@@ -96,13 +92,13 @@ def test_long_tables_are_cut_on_the_page_and_whole_in_the_csv(tmp_path):
 def test_channels_of_all_images_and_of_those_trained_on():
     record = make_record()
     record.statistics["training"]["mean"] = [0.25, 0.5, 0.75]
-    shown = channels_table(parts(record)).shown
+    shown = channels_table(record).shown
     assert shown.iloc[0].tolist() == ["all", "red", "0.5000", "0.0400", "0.2000"]
     assert shown.iloc[5].tolist() == ["training", "blue", "0.7500", "0.0400", "0.2000"]
 
 
 def test_grey_images_have_no_order_of_channels():
-    table = channels_table(parts(make_record(channels=1)))
+    table = channels_table(make_record(channels=1))
     assert list(table.shown["Channel"]) == ["grey", "grey"]
     assert "OpenCV" not in table.caption
 

@@ -30,7 +30,7 @@ PROVENANCE = {
     "torch": "2.14.0",
     "processor": "2 x Zen",
 }
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
 
 
 class Strict(HTMLParser):

@@ -35,12 +35,12 @@ def test_table_6():
 def test_the_mean_of_five_runs_is_the_error_and_not_the_best_run():
     figure = cifar("resnet-110")
     assert (figure.error, figure.sd, figure.runs, figure.best) == (6.61, 0.16, 5, 6.43)
-    others = [one for one in PAPER.figures() if one.net != "resnet-110"]
+    others = [one for one in PAPER.errors if one.net != "resnet-110"]
     assert {(one.runs, one.sd, one.best) for one in others} == {(1, None, None)}
 
 
 def test_plain_cifar_nets_stand_in_no_table():
-    plain = [one for one in PAPER.figures() if one.dataset == "cifar10" and one.net.startswith("plain")]
+    plain = [one for one in PAPER.errors if one.dataset == "cifar10" and one.net.startswith("plain")]
     assert all("Figure 6" in one.place for one in plain)
     read = {one.net: one.error for one in plain if one.split == "test" and one.bound == "exact"}
     assert read == {"plain-20": 9.66, "plain-32": 10.10, "plain-44": 11.31, "plain-56": 13.26}
@@ -74,7 +74,7 @@ def test_what_the_paper_lacks_is_not_found():
 
 
 def test_every_figure_has_a_net_and_stands_once():
-    figures = PAPER.figures()
+    figures = PAPER.errors
     keys = [(one.dataset, one.net, one.shortcut, one.split, one.measure) for one in figures]
     assert len(set(keys)) == len(keys)
     for one in figures:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from study.report.figures.labels import depth_axis, depth_places
+from study.report.figures.points import name_points
 from study.report.figures.style import architecture_look, handles_of, key_below
 from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import architectures, depths, values
@@ -64,6 +65,8 @@ class Look(NamedTuple):
     """Whether each architecture has a line style of its own."""
     single: bool = True
     """Whether the only seed of a net is drawn."""
+    along: str = "depth"
+    """Column of what the axis is of."""
 
 
 LOOK = Look()
@@ -129,7 +132,8 @@ def draw_line(
     colour, place = line["color"], pd.Series(x)
     nets = ~place.duplicated().to_numpy()
     at, centres = x[nets], seeds.loc[nets, centre].to_numpy()
-    ax.plot(at, centres, zorder=3, **line, linewidth=look.linewidth, markersize=look.marker_size)
+    (drawn,) = ax.plot(at, centres, zorder=3, **line, linewidth=look.linewidth, markersize=look.marker_size)
+    name_points(drawn, f"{line['label']}, {centre}", seeds.loc[nets, look.along])
     if "low" in seeds:
         low, high = (seeds.loc[nets, bound].to_numpy() for bound in ("low", "high"))
         some = np.isfinite(low)
@@ -137,4 +141,5 @@ def draw_line(
         ax.errorbar(at[some], centres[some], reaches, color=colour, zorder=3, **INTERVALS)
     shown = place.duplicated(keep=False).to_numpy() | look.single
     results = seeds[value].to_numpy()[shown]
-    ax.plot(beside[shown], results, line["marker"], color=colour, markersize=look.seed_size, **SEEDS)
+    (drawn,) = ax.plot(beside[shown], results, line["marker"], color=colour, markersize=look.seed_size, **SEEDS)
+    name_points(drawn, f"{line['label']}, a run", seeds.loc[shown, look.along])

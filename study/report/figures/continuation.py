@@ -21,6 +21,7 @@ from study.report.figures.labels import (
     squeezing,
     unsqueeze,
 )
+from study.report.figures.points import name_points
 from study.report.figures.style import SMALL, key_below, ordered_colours, panel_width
 from study.report.text import band_words
 from study.verdict.selection import resolution, values
@@ -201,14 +202,16 @@ def _draw_panel(data: ContinuationData, panel: Panel, ax: Axes, colours: dict[fl
         ax.axhline(float(panel.trained.mean()), zorder=2, **SCRATCH)
     for course in panel.courses:  # the construction itself is bold, and lies beneath lines that would else be hidden
         colour = colours[course.noise]
-        ax.plot(course.iteration, course.mean, zorder=4, clip_on=False, **_look(course.noise, colour))
+        (drawn,) = ax.plot(course.iteration, course.mean, zorder=4, clip_on=False, **_look(course.noise, colour))
+        name_points(drawn, f"plain-{panel.shallow} as plain-{panel.deep}, noise {course.noise:g}")
         if len(course.errors) > 1:
             low, high = course.errors.min(0), course.errors.max(0)
             ax.fill_between(course.iteration, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
         for at, error in course.stopped:
             ax.plot(at, error, "x", color=colour, markersize=5, zorder=5, clip_on=False)
     if panel.own is not None:
-        ax.plot(panel.own.iteration, panel.own.mean, zorder=5, **OWN)
+        (drawn,) = ax.plot(panel.own.iteration, panel.own.mean, zorder=5, **OWN)
+        name_points(drawn, f"plain-{panel.shallow} itself")
 
 
 def _axes(data: ContinuationData, panel: Panel, ax: Axes) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_ends, single_variant
+from study.report.figures.points import name_points
 from study.report.figures.style import Style, axes_or_new, depth_colours, key_below, pale, panel_width
 from study.report.metrics import axis
 from study.report.text import seeds_words
@@ -346,14 +347,16 @@ def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str,
     shown = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
     for (_, depth, split), line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
         look = PAPER_LOOKS["train" if thin[split] else "test"]
-        ax.plot(line["step"] / scale, line["error"], color=pale(data.colours[depth]), zorder=2.2, **look)
+        (drawn,) = ax.plot(line["step"] / scale, line["error"], color=pale(data.colours[depth]), zorder=2.2, **look)
+        name_points(drawn, f"{architecture}, {depth} layers, {split}, the paper", line["step"])
     labels: dict[Any, tuple[float, str, str]] = {}
     study = shown[shown["source"] == "study"].sort_values(["split", "depth"], ascending=[False, True])  # test above
     for (split, depth), line in study.groupby(["split", "depth"], sort=False):
         last, colour = line.iloc[-1], data.colours[depth]
         look = LOOKS["train" if thin[split] else "test"]
         step = line["step"] / scale
-        ax.plot(step, line["error"], color=colour, zorder=3 if thin[split] else 4, **look)
+        (drawn,) = ax.plot(step, line["error"], color=colour, zorder=3 if thin[split] else 4, **look)
+        name_points(drawn, f"{architecture}, {depth} layers, {split}", line["step"])
         if last["seeds"] > 1:
             ax.fill_between(step, line["lowest"], line["highest"], color=colour, alpha=0.15, linewidth=0, zorder=2)
         labels[depth] = float(last["error"]), f"{depth}-layer" + ("" if last["ended"] else ", unfinished"), colour

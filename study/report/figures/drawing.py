@@ -3,13 +3,15 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from study.report.figures.style import FORMATS, WIDTH, new_figure, save
+from study.report.figures.points import box_of, panels_of, take_names
+from study.report.figures.style import COLUMN, FORMATS, WIDTH, new_figure, save
 from study.report.metrics import METRICS
 from study.report.text import write
 
@@ -18,13 +20,20 @@ Texts = tuple[str, str, str]
 
 LARGEST = 256 * 1024
 """Bytes of an SVG from which on a figure is embedded as PNG, where that is smaller: thousands of marks are."""
+STACKED_FROM = 1.5 * COLUMN
+"""Width of a figure of two panels from which on it has a second drawing, for a narrow page."""
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
 
 _NOTHING_SHOWN = re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*", re.DOTALL)
+_NEEDLESS = re.compile(rb'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"')
 _INDENTATION = re.compile(rb">\s*\n\s*<")
-_PATH_BREAKS = re.compile(rb' d="[^"]*"')
+_STYLE = re.compile(rb' style="[^"]*"')
+_PLACES = re.compile(rb'(?<= )(?:d|x|y)="[^"]*"')
+_LONGER = re.compile(rb'\s*([A-Za-z"])\s*|(\.\d\d)\d+')
+_ENCODED = {mark: f"%{ord(mark):02X}" for mark in "%#&'\n"}
+"""What can't stand in an address between single quotes as it is."""
 
 
 class Picture(NamedTuple):
@@ -41,6 +50,10 @@ class Picture(NamedTuple):
     """In every format, and the numbers that it shows as CSV."""
     share: float = 1.0
     """Of the page's width that it takes up."""
+    narrow: str = ""
+    """The same for a narrow page, its panels one below the other; empty where there is one alone."""
+    panels: Sequence[Mapping[str, Any]] = ()
+    """As `points.panels_of` gives them, with a `narrow` box where there is such a drawing."""
 
     @classmethod
     def of(cls, folder: Path, name: str, variant: str, texts: Texts, share: float = 1.0) -> "Picture":
@@ -71,8 +84,31 @@ class Drawing(NamedTuple):
         size: dict[str, Any] = {"columns": self.columns, "height": self.height, "width": self.width}
         with new_figure(**size, **self.options) as (figure, axes):
             self.draw(figure, axes)
+            names = take_names(figure)
             save(figure, folder, name, self.data)
-        return Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
+            panels = panels_of(figure, names)
+        picture = Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
+        if self.columns == 2 and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
+            narrow, boxes = self._stack()
+            panels = [panel | {"narrow": box} for panel, box in zip(panels, boxes, strict=True)]
+            return picture._replace(narrow=narrow, panels=panels)
+        return picture._replace(panels=panels)
+
+    def _stack(self) -> tuple[str, list[list[float]]]:
+        """Draw the panels one below the other; return the image, and the box of each panel that has named points."""
+        options = {**self.options, "rows": self.columns}
+        height = self.columns * self.height
+        with (
+            new_figure(height=height, width=COLUMN, **options) as (figure, axes),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            self.draw(figure, axes.T)
+            for ax in axes.flat:  # each has labels of its own here
+                ax.set_ylabel(ax.get_ylabel() or axes[0, 0].get_ylabel())
+            names = take_names(figure)
+            save(figure, Path(folder), self.name, kinds=("svg",))
+            boxes = [box_of(ax) for ax in figure.axes if any(line in names for line in ax.lines)]
+            return svg_uri(slim((Path(folder) / f"{self.name}.svg").read_bytes())), boxes
 
 
 def write_texts(template: str, **values: Any) -> Texts:
@@ -105,10 +141,16 @@ def data_uri(folder: Path, name: str, largest: int = LARGEST) -> str:
         pixels = (folder / f"{name}.png").read_bytes()
         if len(pixels) < len(drawing):
             return f"data:image/png;base64,{base64.b64encode(pixels).decode()}"
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+    return svg_uri(drawing)
+
+
+def svg_uri(svg: bytes) -> str:
+    """Return an SVG as the address of an image that may stand between single quotes: a third shorter than base64."""
+    return "data:image/svg+xml," + "".join(_ENCODED.get(letter, letter) for letter in svg.decode())
 
 
 def slim(svg: bytes) -> bytes:
-    """Return an SVG as it was, without what nobody sees: comments, metadata, indentation, breaks within paths."""
-    shown = _INDENTATION.sub(b"><", _NOTHING_SHOWN.sub(b"", svg))
-    return _PATH_BREAKS.sub(lambda path: re.sub(rb"\s*\n", b" ", path[0]).replace(b' "', b'"'), shown).strip()
+    """Return an SVG as it was, without what nobody sees: comments, metadata, ids, spaces, parts of 0.01 points."""
+    shown = _INDENTATION.sub(b"><", _NEEDLESS.sub(b"", _NOTHING_SHOWN.sub(b"", svg))).strip()
+    shown = _STYLE.sub(lambda style: re.sub(rb"(?<=[:;,]) ", b"", style[0]), shown)
+    return _PLACES.sub(lambda places: _LONGER.sub(rb"\1\2", places[0]), shown)

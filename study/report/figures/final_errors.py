@@ -26,6 +26,7 @@ from study.report.figures.labels import (
     squeeze,
     unsqueeze,
 )
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -34,12 +35,11 @@ from study.report.figures.style import (
     key_below,
     panel_width,
 )
-from study.report.metrics import axis
+from study.report.metrics import FINAL_ERRORS, axis
 from study.report.text import seeds_words
 from study.statistics.interval import Interval, mean_percent
 from study.verdict.selection import counted, depths, resolution, several_splits, units
 
-ERRORS = ("final_train_error", "final_test_error")
 DASHES: tuple[Any, Any] = ("-", (0, (4, 1.8)))
 """Line styles of the first of two studies and of the second."""
 NET = ["metric", "architecture", "depth"]
@@ -62,7 +62,7 @@ class DepthData(NamedTuple):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that some run has."""
-        return tuple(metric for metric in ERRORS if (self.seeds["metric"] == metric).any())
+        return tuple(metric for metric in FINAL_ERRORS if (self.seeds["metric"] == metric).any())
 
     @property
     def several(self) -> bool:
@@ -114,7 +114,7 @@ def depth_data(runs: pd.DataFrame, interval: Callable[[NDArray[np.float64]], Int
     runs = single_variant(runs)
     counted_runs = counted(runs)
     frames, axes = [], {}
-    for metric in ERRORS:
+    for metric in FINAL_ERRORS:
         frame = seeds_by_depth(counted_runs, metric, interval).rename(columns={"value": "error"})
         frame.insert(0, "metric", metric)
         axes[metric] = seeds_axis(frame, linear_part(resolution(counted_runs, metric)))
@@ -166,7 +166,7 @@ def compare_drawing(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) ->
     frame = pd.concat(
         [study.seeds.assign(study=name) for name, study in zip(names, studies, strict=True)], ignore_index=True
     )
-    metrics = [metric for metric in ERRORS if any(metric in study.metrics for study in studies)]
+    metrics = [metric for metric in FINAL_ERRORS if any(metric in study.metrics for study in studies)]
     texts = write_texts("compare", studies=dict(zip(names, studies, strict=True)), units=units(pd.concat([a, b])))
     draw = partial(_draw_two_studies, studies, names, metrics)
     return Drawing("compare", texts, draw, frame, len(metrics), 2.8, panel_width(len(metrics)))
@@ -181,7 +181,7 @@ def _draw_two_studies(
 ) -> None:
     """Draw final training error left and, where there is any, final test error right, with one key below."""
     for ax, metric in zip(axes[0], metrics, strict=True):
-        draw_compare(studies, ax, metric)
+        draw_compare(studies, names, ax, metric)
     kinds = dict.fromkeys(kind for study in studies for kind in study.seeds["architecture"])
     handles = [
         Line2D([], [], label=f"{as_text(name)}: {kind} nets", linewidth=1.1, **_study_look(kind, second=second))
@@ -191,7 +191,7 @@ def _draw_two_studies(
     key_below(figure, handles, 2, handlelength=3)
 
 
-def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) -> None:
+def draw_compare(studies: tuple[DepthData, DepthData], names: tuple[str, str], ax: Axes, metric: str) -> None:
     """Draw one metric: means with their intervals; full marks are the first study's, hollow ones the second's."""
     at = depth_places(sorted({depth for study in studies for depth in study.depths}))
     reach = depth_axis(ax, at)
@@ -205,7 +205,8 @@ def draw_compare(studies: tuple[DepthData, DepthData], ax: Axes, metric: str) ->
     for rank, (second, kind, nets) in enumerate(lines):
         look = _study_look(str(kind), second=second)
         x = nets["depth"].map(at).to_numpy() + (rank - (len(lines) - 1) / 2) * 0.018 * reach
-        ax.plot(x, nets["mean"], linewidth=1.1, zorder=3, **look)
+        (drawn,) = ax.plot(x, nets["mean"], linewidth=1.1, zorder=3, **look)
+        name_points(drawn, f"{names[second]}: {kind} nets, mean", nets["depth"])
         for place, mean, lower, upper in zip(x, nets["mean"], nets["low"], nets["high"], strict=True):
             if np.isfinite(lower):
                 ends = [[mean - lower], [upper - mean]]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MultipleLocator
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.layers import each_line, layer_lines
-from study.report.figures.style import depth_colours, ordered_colours
+from study.report.figures.style import GUIDE, depth_colours, ordered_colours
 from study.report.metrics import axis
 from study.report.moments import END, evenly, label, moments_of
 from study.report.text import band_words
@@ -23,7 +23,6 @@ from study.verdict.selection import architectures, depths
 SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 MOST_MOMENTS = 5
 """Panels beside each other."""
-THEORY: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 WEIGHTS = ("weight_norm", "effective_lr", "turn")
 
 
@@ -75,7 +74,7 @@ def draw_gradients(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
             ax = axes[row][column]
             layers.log_axis(ax, low, high)
             layers.draw_lines(ax, lines[(lines["architecture"] == kind) & (lines["moment"] == moment)], colours)
-            ax.plot([0, farthest], [1, end], zorder=1, **THEORY)
+            ax.plot([0, farthest], [1, end], zorder=1, **GUIDE)
             layers.layer_axis(ax)
             ax.set_xlim(farthest * 1.03 + 0.5, -0.03 * farthest - 0.5)
             if row == 0:  # panels are narrow where there are many
@@ -84,7 +83,7 @@ def draw_gradients(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
     for ax in axes[-1] if len(moments) < MOST_MOMENTS else [axes[-1][len(moments) // 2]]:
         ax.set_xlabel(axis("before_last"))
     figure.supylabel(axis("gradient_ratio"), fontsize=mpl.rcParams["axes.labelsize"])
-    guide = Line2D([], [], label=f"theory, {BATCH_NORM_GROWTH:.3f} a layer", **THEORY)
+    guide = Line2D([], [], label=f"theory, {BATCH_NORM_GROWTH:.3f} a layer", **GUIDE)
     layers.add_key(figure, [*layers.depth_key(colours), guide], 1.2)
 
 

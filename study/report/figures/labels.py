@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 
 from study.report.figures.style import SIZE, legible
 from study.report.metrics import axis
@@ -54,20 +55,12 @@ def spread(values: Sequence[float], gap: float, low: float, high: float) -> list
     if count == 0:
         return []
     gap = min(gap, (high - low) / (count - 1)) if count > 1 else gap
-    order = sorted(range(count), key=lambda i: values[i])
-    # Blocks of touching labels: each sits at the mean of where its members would like the block to start.
-    blocks: list[list[float]] = []  # [sum of wished starts, members]
-    for rank, i in enumerate(order):
-        blocks.append([min(max(values[i], low), high) - rank * gap, 1])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
-            total, members = blocks.pop()
-            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + members]
-    starts = [total / members for total, members in blocks for _ in range(int(members))]
-    top = high - (count - 1) * gap
-    places = [0.0] * count
-    for rank, i in enumerate(order):
-        places[i] = min(max(starts[rank], low), max(top, low)) + rank * gap
-    return places
+    order, shift = np.argsort(values, kind="stable"), gap * np.arange(count)
+    # Without the gaps, labels in a row that touch share a place: the mean of where each would like to be.
+    wished = isotonic_regression(np.clip(values, low, high)[order] - shift).x
+    places = np.empty(count)
+    places[order] = np.clip(wished, low, max(high - shift[-1], low)) + shift
+    return [float(place) for place in places]
 
 
 def in_order(values: Sequence[float], same: float) -> list[float]:

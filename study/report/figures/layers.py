@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from study.report.figures.points import name_points
 from study.report.figures.style import key_below
-from study.report.moments import evenly
+from study.report.moments import evenly, label
 from study.verdict.selection import architectures, depths
 
 MOST_DEPTHS = 7
@@ -80,12 +81,17 @@ def each_line(lines: pd.DataFrame) -> Iterator[tuple[str, int, float, pd.DataFra
 
 def draw_lines(ax: Axes, lines: pd.DataFrame, colours: Mapping[Any, str], by: str = "depth") -> None:
     """Draw lines, each with its band from the lowest to the highest seed, in the colour of its depth or moment."""
-    for *_, line in each_line(lines):
-        colour, marker = colours[line[by].iloc[0]], "o" if len(line) < 2 else ""
-        ax.plot(line["place"], line["value"], color=colour, linewidth=1.0, marker=marker, markersize=3, zorder=3)
+    for kind, depth, moment, line in each_line(lines):
+        look: dict[str, Any] = {
+            "color": colours[line[by].iloc[0]],
+            "marker": "o" if len(line) < 2 else "",
+            "markersize": 3,
+        }
+        (drawn,) = ax.plot(line["place"], line["value"], linewidth=1.0, zorder=3, **look)
+        name_points(drawn, f"{kind}, {depth} layers, {label(moment)}")
         if line["seeds"].iloc[0] > 1:
             bounds = line["lowest"], line["highest"]
-            ax.fill_between(line["place"], *bounds, color=colour, alpha=0.18, linewidth=0, zorder=2)
+            ax.fill_between(line["place"], *bounds, color=look["color"], alpha=0.18, linewidth=0, zorder=2)
 
 
 def layer_axis(ax: Axes) -> None:

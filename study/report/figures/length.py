@@ -99,4 +99,5 @@ def _draw_kind(ax: Axes, frame: pd.DataFrame, kind: str, colours: Mapping[int, s
         x = seeds["iterations"].to_numpy(dtype=float) * reach ** (side * BESIDE)
         beside = x * reach ** (LOOK.aside if rank else -LOOK.aside)
         line = {"color": colours[depth], "linestyle": "-", "marker": ARCHITECTURE_MARKERS[kind]}
-        draw_line(ax, seeds, x, beside, line, value="error")
+        line["label"] = f"{kind}, {depth} layers"
+        draw_line(ax, seeds, x, beside, line, value="error", look=LOOK._replace(along="iterations"))

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import left_out
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     architecture_key,
@@ -144,7 +145,8 @@ def _draw_net(ax: Axes, kind: str, line: pd.DataFrame) -> None:
     blocks = line.set_index("place")[["rise", "lowest", "highest"]]
     blocks = blocks.reindex(np.arange(blocks.index[0], blocks.index[-1] + 1))
     size = 2.8 if len(blocks) <= MARKED else 0
-    ax.plot(blocks.index, blocks["rise"], linewidth=1.0, markersize=size, **architecture_look(kind))
+    (drawn,) = ax.plot(blocks.index, blocks["rise"], linewidth=1.0, markersize=size, **architecture_look(kind))
+    name_points(drawn, line["net"].iloc[0])
     if line["seeds"].iloc[0] > 1:
         ax.fill_between(blocks.index, blocks["lowest"], blocks["highest"], color=colour, alpha=0.18, linewidth=0)
     ringed = line[line["downsamples"]]
@@ -177,7 +179,9 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
             place, rise, low, high = (line[name].to_numpy() for name in ("place", "rise", "lowest", "highest"))
             place = place * BESIDE ** (rank - (len(lines) - 1) / 2)  # ranges side by side
             line_look = _net_look(kind, colour, hollow="white")
-            ax.errorbar(place, rise, [rise - low, high - rise], linewidth=1.1, elinewidth=0.8, capsize=1.8, **line_look)
+            reach = [rise - low, high - rise]
+            drawn, *_ = ax.errorbar(place, rise, reach, linewidth=1.1, elinewidth=0.8, capsize=1.8, **line_look)
+            name_points(drawn, line["net"].iloc[0], line["place"])
         ax.set_xscale("log", base=2)
         number_ticks(ax.xaxis, sorted(set(random["place"])))
         ax.set_xlabel(axis("blocks_out"))
@@ -186,7 +190,8 @@ def draw_groups(random: pd.DataFrame, orders: pd.DataFrame, colours: dict[int, s
         for _, part in orders.groupby(["architecture", "depth"]):
             kind, colour = part["architecture"].iloc[0], colours[part["depth"].iloc[0]]
             point_look = _net_look(kind, colour) | {"linestyle": "none", "markeredgewidth": 0.8, "alpha": 0.85}
-            ax.plot(part["kendall_tau"], part["rise"], **point_look)
+            (drawn,) = ax.plot(part["kendall_tau"], part["rise"], **point_look)
+            name_points(drawn, part["net"].iloc[0])
         ax.invert_xaxis()  # farther from the trained order to the right, as more blocks out are
         ax.set_xlabel(axis("kendall_tau"))
     axes[0][0].set_ylabel(axis("rise"))

@@ -12,15 +12,15 @@ from matplotlib.lines import Line2D
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import SQUEEZE_FROM, number_ticks, squeeze_axis, squeezing
-from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, depth_colours
+from study.report.figures.points import name_points
+from study.report.figures.style import ARCHITECTURE_MARKERS, COLUMN, GUIDE, depth_colours
 from study.report.metrics import axis
 from study.verdict.selection import ordered
 
 TRAIN, TEST = ERRORS = ["final_train_error", "final_test_error"]
 LINEAR = 1.0
 """Percent up to which squeezed axes are linear."""
-EQUAL: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": "-"}
-GAP: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
+EQUAL = GUIDE | {"linestyle": "-"}
 
 
 def error_data(runs: pd.DataFrame) -> pd.DataFrame:
@@ -47,16 +47,17 @@ def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, ax
     colours = depth_colours(frame["depth"])
     for _, net in frame.groupby(["architecture", "depth"], sort=False):
         kind, colour = net["architecture"].iloc[0], colours[net["depth"].iloc[0]]
-        ax.plot(net[TRAIN], net[TEST], zorder=3, alpha=0.85, markeredgewidth=0.9, **_mark(kind, colour))
+        (drawn,) = ax.plot(net[TRAIN], net[TEST], zorder=3, alpha=0.85, markeredgewidth=0.9, **_mark(kind, colour))
+        name_points(drawn, f"{kind}, {net['depth'].iloc[0]} layers, a run")
     high = (1.3 if is_squeezed(frame) else 1.05) * float(frame[ERRORS].to_numpy().max())
     _set_scale(ax, is_squeezed(frame), max(high, 0.5))
     line = np.linspace(0, 1, 400) ** 2 * high
     ax.plot(line, line, zorder=1, **EQUAL)
-    ax.plot(line, line + gap, zorder=1, **GAP)
+    ax.plot(line, line + gap, zorder=1, **GUIDE)
     ax.set_xlabel(axis(TRAIN))
     ax.set_ylabel(axis(TEST))
     kinds = [Line2D([], [], label=f"{kind} nets", **_mark(kind, "#555555")) for kind in frame["architecture"].unique()]
-    lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GAP)]
+    lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GUIDE)]
     layers.add_key(figure, [*kinds, *layers.depth_key(colours), *lines], 1.38)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import label_panels, single_variant, squeeze, unsqueeze
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -184,7 +185,8 @@ def draw_rates(data: RateData, ax: Axes, depth: int) -> None:
         lr, high = net["lr"].to_numpy(), top + (0.7 - 0.35 * rank) * roof * room
         y = np.where(diverged | (pruned & np.isnan(y)), high, y)
         line = "none" if data.fields else "-"
-        ax.plot(lr[full], y[full], marker=marker, markersize=3.2, linewidth=0.7, linestyle=line, **look)
+        (ended,) = ax.plot(lr[full], y[full], marker=marker, markersize=3.2, linewidth=0.7, linestyle=line, **look)
+        name_points(ended, f"{kind}, {depth} layers", y=net["error"].to_numpy()[full])
         lowest, highest = (place(net[end].to_numpy()[full]) for end in ("lowest", "highest"))
         ax.vlines(lr[full], lowest, highest, linewidth=0.7, **look | {"zorder": 2})
         ax.plot(lr[pruned], y[pruned], marker, markerfacecolor="white", markersize=3.2, markeredgewidth=0.8, **look)

@@ -23,6 +23,7 @@ from study.report.figures.labels import (
     tick_labels,
     unsqueeze,
 )
+from study.report.figures.points import name_points
 from study.report.figures.style import (
     ARCHITECTURE_COLOURS,
     ARCHITECTURE_MARKERS,
@@ -73,15 +74,6 @@ class Row(NamedTuple):
         return mean_percent(self.deep_errors)
 
 
-class DoseLine(NamedTuple):
-    """Final training errors of nets of one depth by the factor of the shortcut, growing; each (seeds,)."""
-
-    depth: int
-    scales: tuple[float, ...]
-    errors: tuple[Array, ...]
-    diverged: tuple[int, ...]
-
-
 def remedies_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Return a row a remedy, depth and seed, in the order of the rows."""
     seeds = [
@@ -91,17 +83,6 @@ def remedies_frame(rows: Sequence[Row]) -> pd.DataFrame:
         for error in errors
     ]
     return pd.DataFrame(seeds, columns=["remedy", "architecture", "depth", "error", "diverged"])
-
-
-def doses_frame(lines: Sequence[DoseLine]) -> pd.DataFrame:
-    """Return a row a depth, factor and seed."""
-    seeds = [
-        (line.depth, scale, error, diverged)
-        for line in lines
-        for scale, errors, diverged in zip(line.scales, line.errors, line.diverged, strict=True)
-        for error in errors
-    ]
-    return pd.DataFrame(seeds, columns=["depth", "shortcut_scale", "error", "diverged"])
 
 
 def drawn_rows(rows: Sequence[Row]) -> Sequence[Row]:
@@ -128,9 +109,10 @@ def remedies_drawing(rows: Sequence[Row], resolution: float) -> Drawing:
     return Drawing("why-remedies", texts, draw, frame, height=1.15 + 0.26 * len(drawn))
 
 
-def doses_drawing(lines: Sequence[DoseLine], resolution: float) -> Drawing:
-    """Return the figure of the shallowest and the deepest line; `resolution` as for `remedies_drawing`."""
-    frame = doses_frame((lines[0], lines[-1]) if len(lines) > 1 else lines)
+def doses_drawing(doses: pd.DataFrame, resolution: float) -> Drawing:
+    """Return the figure of the shallowest and the deepest net's `doses`; `resolution` as for `remedies_drawing`."""
+    ends = doses["depth"].min(), doses["depth"].max()
+    frame = doses[doses["depth"].isin(ends)].reset_index(drop=True)
     errors = error_axis(frame["error"].to_numpy(), resolution, least=0.5, room=1.08)
     several = frame.duplicated(["depth", "shortcut_scale"]).any()
     texts = write_texts("why-shortcut-scale", frame=frame, several=several, linear=errors.linear)
@@ -167,7 +149,8 @@ def _draw_row(ax: Axes, place: int, row: Row, colours: dict[int, str]) -> None:
     if np.isfinite(mean.low):
         reach = _reach(mean)
         ax.errorbar(mean.estimate, place, xerr=reach, color=colour, linewidth=1.1, capsize=2.4, zorder=4)
-    ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
+    (drawn,) = ax.plot(mean.estimate, place, marker, color=colour, markersize=5, zorder=5, clip_on=False)
+    name_points(drawn, f"{row.label}, mean")
     seeds = np.sort(row.deep_errors)
     if len(seeds) > 1:
         ax.plot(seeds, np.full(len(seeds), place + 0.26), marker, color=colour, **SEEDS)
@@ -235,7 +218,8 @@ def _draw_doses_of(ax: Axes, seeds: pd.DataFrame, shift: float, look: dict[str, 
     cells = {cell["shortcut_scale"].iloc[0] + shift: cell for _, cell in seeds.groupby("shortcut_scale")}
     means = {place: mean_percent(cell["error"].to_numpy()) for place, cell in cells.items()}
     line: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.2, "zorder": 3, "clip_on": False}
-    ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
+    (drawn,) = ax.plot(list(means), [mean.estimate for mean in means.values()], **look, **line)
+    name_points(drawn, f"{look['label']}, mean", [cell["shortcut_scale"].iloc[0] for cell in cells.values()])
     for place, cell in cells.items():
         mean, colour = means[place], look["color"]
         if np.isfinite(mean.low):

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from study.report.figures import layers
 from study.report.figures.drawing import Drawing, write_texts
-from study.report.figures.style import depth_colours
+from study.report.figures.style import GUIDE, depth_colours
 from study.report.metrics import axis
 from study.report.moments import evenly, label, moments_of
 from study.report.text import band_words
@@ -19,7 +19,6 @@ from study.verdict.selection import architectures, depths
 SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 MOST_MOMENTS = 3
 """Panels beside each other."""
-WHITE: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
 def shattering_lines(rows: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +60,7 @@ def draw_shattering(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
         for column, moment in enumerate(moments_of(lines)):
             ax = axes[row][column]
             layers.draw_lines(ax, lines[(lines["architecture"] == kind) & (lines["moment"] == moment)], colours)
-            ax.axhline(lines["white"].iloc[0], zorder=1, **WHITE)
+            ax.axhline(lines["white"].iloc[0], zorder=1, **GUIDE)
             ax.set_xscale("log")
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -73,5 +72,5 @@ def draw_shattering(lines: pd.DataFrame, figure: Figure, axes: Any) -> None:
                 ax.set_xlabel(axis("distance"))
         axes[row][0].set_ylabel(axis("autocorrelation"))
         layers.name_row(axes[row][-1], f"{kind} nets")
-    white = Line2D([], [], label="white noise", **WHITE)
+    white = Line2D([], [], label="white noise", **GUIDE)
     layers.add_key(figure, [*layers.depth_key(colours), white])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import depth_axis, depth_places
 from study.report.figures.layers import add_key, log_axis
+from study.report.figures.points import name_points
 from study.report.figures.style import ARCHITECTURE_COLOURS, ARCHITECTURE_MARKERS, COLUMN, architecture_key
 from study.report.metrics import axis
 from study.statistics.depth_laws import DepthFit, Law, bound_of
@@ -105,7 +106,8 @@ def draw_slowness(frame: pd.DataFrame, fits: Fits, figure: Figure, axes: Any) ->
         colour, marker = ARCHITECTURE_COLOURS[kind], ARCHITECTURE_MARKERS[kind]
         x = runs["depth"].astype(int).map(places) + (rank - (len(kinds) - 1) / 2) * 0.025 * reach
         there = runs["state"] == "crossed"
-        ax.plot(x[there], runs.loc[there, "iterations"], marker, color=colour, markersize=3.6, zorder=3)
+        (drawn,) = ax.plot(x[there], runs.loc[there, "iterations"], marker, color=colour, markersize=3.6, zorder=3)
+        name_points(drawn, f"{kind} nets, a run", runs.loc[there, "depth"])
         _draw_censored(ax, x[~there], runs[~there], colour, marker)
         depth = np.linspace(runs["depth"].min(), runs["depth"].max(), 100)
         for law, fit in fits[kind].items():

@@ -27,6 +27,8 @@ FORMATS = ("png", "svg", "pdf")
 SIZE = 8.0
 """Type size in points; nothing that must be read is smaller than `SMALL`."""
 SMALL = 7.0
+KEY_MARK, KEY_LETTER = 0.5, 0.06
+"""Inches that an entry of a key takes in a narrow figure: its mark with the gaps, and a letter of its label."""
 
 Style = Literal["house", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -82,6 +84,8 @@ PAPER_STYLE: Any = {
     "ytick.direction": "in",
 }
 
+GUIDE: dict[str, Any] = {"color": "#8a8a8a", "linewidth": 0.9, "linestyle": (0, (4, 2))}
+"""A line of what theory or chance would have."""
 ARCHITECTURE_COLOURS = {"plain": "#3a3a3a", "residual": "#0072b2", "vgg": "#009e73"}
 ARCHITECTURE_MARKERS = {"plain": "o", "residual": "s", "vgg": "^"}
 ARCHITECTURE_LINES: dict[str, Any] = {"plain": (0, (4, 1.5)), "residual": "-", "vgg": ":"}
@@ -201,6 +205,9 @@ def axes_or_new(ax: Axes | None, height: float = 2.5, style: Style = "house") ->
 
 def key_below(figure: Figure, handles: Sequence[Any], columns: int = 99, **look: Any) -> None:
     """Put a key below all panels, in so many columns at most."""
+    if figure.get_figwidth() <= COLUMN:
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        columns = min(columns, max(1, int(figure.get_figwidth() / (KEY_MARK + KEY_LETTER * longest))))
     figure.legend(handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)), **look)
 
 
@@ -222,7 +229,9 @@ def as_text(name: str, longest: int = 24) -> str:
     return shown.replace("$", r"\$")
 
 
-def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = None) -> None:
+def save(
+    figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = None, kinds: Sequence[str] | None = None
+) -> None:
     """Write a figure in every format, without dates, and beside it the numbers that it shows, in full precision."""
     folder.mkdir(parents=True, exist_ok=True)
     undated: dict[str, dict[str, Any]] = {
@@ -234,7 +243,7 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame | None = No
     if engine is not None:  # laid out once, not again for every format
         engine.execute(figure)
         figure.set_layout_engine(None)
-    for kind in FORMATS:
+    for kind in FORMATS if kinds is None else kinds:
         figure.savefig(folder / f"{name}.{kind}", metadata=undated[kind])
     if data is not None:
         write_frame(data, folder / f"{name}.csv")

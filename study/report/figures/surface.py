@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.labels import number_ticks
 from study.report.figures.layers import name_row
+from study.report.figures.points import name_points
 from study.report.figures.style import ARCHITECTURE_LINES, SIZE, WIDTH, depth_colours, key_below
 from study.report.metrics import axis
 from study.verdict.selection import depths, net_name
@@ -213,7 +214,8 @@ def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> 
         for (net, kind), losses in surface.slices.items():
             if kind == statistics:
                 line = through(losses)
-                ax.plot(line.index, np.minimum(line, 2 * high), linewidth=1.2, **looks[net])
+                (drawn,) = ax.plot(line.index, np.minimum(line, 2 * high), linewidth=1.2, **looks[net])
+                name_points(drawn, net)
         # Not in the contours' orange, which is that of a depth here.
         ax.axhline(surface.basin, color=EDGE_COLOUR, linewidth=0.9, linestyle=":", zorder=1)
         ax.set_yscale("log")

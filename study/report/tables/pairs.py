@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS
-from study.report.tables.writer import NOTHING, Column, Table, or_nothing, variant_column
+from study.report.tables.writer import BOUNDS, NOTHING, Column, Table, or_nothing, variant_column
 from study.statistics.power import MOST_SEEDS
 from study.verdict.overall import Part
 from study.verdict.pairs import Pair
@@ -24,20 +24,19 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
     """Return every comparison of two depths; the page shows the main figures, the CSV all."""
     numbers = pd.DataFrame([_row(pair) for pair in pairs], columns=PAIR_COLUMNS)
     numbers["needed"] = numbers["needed"].astype("Int64")
-    bounds = ("estimate", "low", "high")
     units = "Splits" if any(pair.difference.unit != "seed" for pair in pairs) else "Seeds"
     columns = [
         *variant_column(numbers),
         Column("Final error", "metric", FINAL_ERRORS.__getitem__),
         Column("Shallow", "shallow_net"),
         Column("Deep", "deep_net"),
-        Column("Deep minus shallow (points)", bounds, points_or_dash),
-        Column("95% interval", bounds, interval_or_dash),
+        Column("Deep minus shallow (points)", BOUNDS, points_or_dash),
+        Column("95% interval", BOUNDS, interval_or_dash),
         Column("Bootstrap", ("estimate", "bootstrap_low", "bootstrap_high"), interval_or_dash),
         Column("p", "p", p_or_dash),
         Column("p of worse", "p_worse", p_or_dash),
         Column("p (permutation)", "permutation_p", p_or_dash),
-        Column("P(deeper worse)", [f"probability_{part}" for part in bounds], _probability),
+        Column("P(deeper worse)", [f"probability_{part}" for part in BOUNDS], _probability),
         Column(units, ("n_deep", "n_shallow"), "{}, {}".format),
         Column(f"{units} to settle", "needed", _needed),
     ]
@@ -58,13 +57,12 @@ def overall_table(parts: Sequence[Part]) -> Table:
         | {"p_worse": part.pair.p_worse, "p_adjusted": part.p_adjusted}
         for part in parts
     ]
-    bounds = ("estimate", "low", "high")
     columns = [
         Column("Variant", "variant", lambda variant: variant or "all nets"),
         Column("Degradation", "status"),
         Column("Shallowest", "shallow_net"),
         Column("Deepest", "deep_net"),
-        Column("Rise (points)", bounds, estimate_with_interval),
+        Column("Rise (points)", BOUNDS, estimate_with_interval),
         Column("p of worse", "p_worse", p_or_dash),
         Column("p over all", "p_adjusted", p_or_dash),
     ]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.report.metrics import FINAL_ERRORS, axis
 from study.report.paper import Figure, Split, dataset_of, load_paper, shortcut_of, unlike_paper
-from study.report.tables.writer import NOTHING, Column, Table, count, number, variant_column
+from study.report.tables.writer import BOUNDS, NOTHING, Column, Table, count, number, variant_column
 from study.statistics.interval import Interval, mean_percent
 from study.statistics.welch import difference_in_percent
 from study.verdict import selection as c
@@ -23,7 +23,6 @@ COMPARED = (
 )
 AVERAGED = "Where there are several views of an image, their probabilities are averaged."
 READ_OFF = "Numbers read off come from the pixels of a figure; the error of reading is given in points."
-BOUNDS = ("estimate", "low", "high")
 PAPER_COLUMNS = ("error", "sd", "runs", "best", "bound", "measure", "reading", "low", "high", "place")
 """Of a figure, in the CSV."""
 

@@ -9,7 +9,7 @@ import pandas as pd
 from study.errors import with_noun
 from study.report.metrics import axis
 from study.report.tables.pairs import estimate_with_interval
-from study.report.tables.writer import NOTHING, Column, Table, number, or_nothing, wide_table
+from study.report.tables.writer import BOUNDS, NOTHING, Column, Table, number, or_nothing, wide_table
 from study.statistics.expected_best import expected_best
 from study.verdict.rate_sensitivity import Choice
 from study.verdict.searches import ENDED, Best, Compared, Jump, Searched, Worse
@@ -82,21 +82,16 @@ def part_words(part: float) -> str:
 def good_table(facts: Facts) -> Table:
     """Return a row a net: its best rate and how wide its good range is."""
     numbers = pd.DataFrame([_good_row(net) for net in facts.nets])
-    words = {
-        "range": [NOTHING if net.good is None else good_words(net) for net in facts.nets],
-        "width": [NOTHING if net.good is None else decades(net) for net in facts.nets],
-        "note": [_note(net) for net in facts.nets],
-    }
     columns = [
         Column("Net", "net"),
         Column("Best rate", "best_lr", or_nothing(rate)),
         Column("Training error (%)", "final_train_error", or_nothing(points)),
-        Column("Good range", "range"),
-        Column("Decades", "width"),
+        Column("Good range", "search", lambda net: NOTHING if net.good is None else good_words(net)),
+        Column("Decades", "search", lambda net: NOTHING if net.good is None else decades(net)),
         Column("Trials", "trials"),
         Column("Pruned", "pruned"),
         Column("Diverged", "diverged"),
-        *([Column("Note", "note")] if any(words["note"]) else []),
+        *([Column("Note", "search", _note)] if any(map(_note, facts.nets)) else []),
     ]
     how = (
         "the lowest to the highest rate of such trials, since other fields vary too"
@@ -108,7 +103,7 @@ def good_table(facts: Facts) -> Table:
         f"Learning rates by final training error of the trials. Best: least error, of equal ones least loss. Good "
         f"range: error within {facts.tolerance:g} point{'s' * (facts.tolerance != 1)} of the best ({how})."
     )
-    return Table.of("good-rates", caption, numbers, columns, words)
+    return Table.of("good-rates", caption, numbers, columns, {"search": facts.nets})
 
 
 def _good_row(net: Searched) -> dict[str, Any]:
@@ -209,21 +204,21 @@ def robustness_table(facts: Facts) -> Table:
     first = facts.choices[0]
     numbers = pd.DataFrame([_choice_row(choice) for choice in facts.choices])
     kinds = [kind for kind in ("plain", "residual") if f"{kind}_estimate" in numbers]
-    words = {
-        "choice": [_name(choice, facts) for choice in facts.choices],
-        "seeds": [_seeds(choice) for choice in facts.choices],
-    }
     rises = {f"{kind.capitalize()} nets": kind for kind in kinds} | (
         {"Difference in differences": "contrast"} if len(kinds) > 1 else {}
     )
     columns = [
-        Column("Rates", "choice"),
-        Column(f"Rise in {first.judged} nets", ("status", "reason"), _status),
+        Column("Rates", "choice", lambda choice: _name(choice, facts)),
+        Column(
+            f"Rise in {first.judged} nets",
+            ("status", "reason"),
+            lambda status, reason: status or f"no claim: {REASONS.get(reason, reason)}",
+        ),
         *(
-            Column(heading, [f"{rise}_{part}" for part in ("estimate", "low", "high")], estimate_with_interval)
+            Column(heading, [f"{rise}_{part}" for part in BOUNDS], estimate_with_interval)
             for heading, rise in rises.items()
         ),
-        Column("Seeds", "seeds"),
+        Column("Seeds", "choice", _seeds),
         Column("Trained for", "part_of_training", or_nothing(part_words)),
     ]
     caption = (
@@ -233,7 +228,7 @@ def robustness_table(facts: Facts) -> Table:
         "to the end (a diverged trial counts with the error of guessing), and is picked on the trials that it is "
         "judged by. The rise over all depths is judged by the rule below; without enough seeds nothing is claimed."
     )
-    return Table.of("robustness", caption, numbers, columns, words)
+    return Table.of("robustness", caption, numbers, columns, {"choice": facts.choices})
 
 
 def _choice_row(choice: Choice) -> dict[str, Any]:
@@ -256,10 +251,6 @@ def _seeds(choice: Choice) -> str:
     rises = [choice.rises[kind] for kind in ("plain", "residual") if kind in choice.rises]
     counts = sorted({n for rise in rises for n in rise.n})
     return " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else NOTHING
-
-
-def _status(status: str, reason: str) -> str:
-    return status or f"no claim: {REASONS.get(reason, reason)}"
 
 
 def _two_errors(first: float, second: float) -> str:

@@ -11,6 +11,8 @@ from study.spreadsheet import write_frame
 
 NOTHING = "\u2013"
 """An en dash, for a number that isn't there."""
+BOUNDS = ("estimate", "low", "high")
+"""Columns of an estimate with its interval."""
 LONG = 40
 """Rows from which a LaTeX table may break over pages."""
 WIDE = 120

@@ -1,4 +1,5 @@
-// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands. Without it all can be read.
+// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands, tells the points of figures.
+// Without it all can be read.
 const unfold = (place) => {
   for (let fold = place?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
 };
@@ -46,4 +47,35 @@ for (const heading of document.querySelectorAll("thead tr:only-child th")) {
   heading.title = "Sort by this column";
   heading.addEventListener("click", () => sorted(heading));
   heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sorted(heading); });
+}
+// Tells the point of a figure that is nearest to the pointer, of those that aren't far from it.
+const told = document.body.appendChild(document.createElement("output"));
+told.className = "told";
+told.hidden = true;
+const tell = (image, panels, event) => {
+  const frame = image.getBoundingClientRect(), pad = parseFloat(getComputedStyle(image).paddingLeft);
+  const width = frame.width - 2 * pad, height = frame.height - 2 * pad, narrow = image.currentSrc !== image.src;
+  let nearest = { far: 24 };
+  for (const panel of panels) {
+    const [left, top, wide, high] = narrow ? panel.narrow : panel.box;
+    for (const [name, ...numbers] of panel.lines) for (let i = 0; i < numbers.length; i += 4) {
+      const x = frame.left + pad + width * (left + wide * numbers[i]);
+      const y = frame.top + pad + height * (top + high * (1 - numbers[i + 1]));
+      const far = Math.hypot(x - event.clientX, y - event.clientY);
+      const values = [[panel.x, numbers[i + 2]], [panel.y, numbers[i + 3]]];
+      if (far < nearest.far) nearest = { far, x, y, name, values };
+    }
+  }
+  told.hidden = !nearest.name;
+  if (told.hidden) return;
+  const text = ([label, value]) => `${label}: ${value.toLocaleString("en", { maximumSignificantDigits: 6 })}`;
+  told.textContent = [nearest.name, ...nearest.values.filter(([label]) => label).map(text)].join("; ");
+  const half = told.offsetWidth / 2, edge = document.documentElement.clientWidth;
+  told.style.left = `${Math.min(Math.max(nearest.x, half), edge - half)}px`;
+  told.style.top = `${Math.max(nearest.y, 1.3 * told.offsetHeight)}px`;
+};
+for (const image of document.querySelectorAll("img[data-panels]")) {
+  const panels = JSON.parse(image.dataset.panels), listener = (event) => tell(image, panels, event);
+  for (const name of ["pointermove", "pointerdown"]) image.addEventListener(name, listener);
+  for (const name of ["pointerleave", "pointercancel"]) image.addEventListener(name, () => { told.hidden = true; });
 }

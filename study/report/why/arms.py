@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from study.report.figures.remedies import DoseLine
 from study.report.why.chapter import Evidence
 from study.report.why.gradients import run_growths
 from study.statistics.interval import Direction, Interval, mean_interval
@@ -23,6 +22,7 @@ nothing to compare with."""
 Array = NDArray[np.float64]
 WITHIN: tuple[Direction, ...] = ("no more", "less")
 SCALE_FIELD = "shortcut_scale"
+DOSES = ["depth", SCALE_FIELD, "error", "diverged"]
 WORDS = {
     "batch_norm=none": "no batch norm",
     "preactivation=True": "pre-activation",
@@ -180,19 +180,18 @@ def _word(field: str, value: str, *, alone: bool) -> str:
     return WORDS.get(f"{field}={value}", f"{field}={value}")
 
 
-def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
-    """Return the nets that differ in the scale of the shortcut alone, a line a depth, the shallowest first.
+def doses(evidence: Evidence) -> pd.DataFrame:
+    """Return the nets that differ in the scale of the shortcut alone: `DOSES`, a row a depth, scale and seed.
 
-    Depths are those that have a scale between 0 and 1.
-
-    The paper's plain nets stand at 0 and its residual nets at 1, unless those scales were trained themselves.
+    `diverged` counts the seeds of that net that did. Depths are those that have a scale between 0 and 1. The paper's
+    plain nets stand at 0 and its residual nets at 1, unless those scales were trained themselves.
     """
     base = evidence.runs
     scaled = evidence.modified[evidence.modified["architecture"] == "residual"]
     alike = Variant.parse(str(base["variant"].iloc[0]))
     scales = {name: scale for name in set(scaled["variant"]) if (scale := _scale(str(name), alike)) is not None}
     scaled = scaled[scaled["variant"].isin(scales)]
-    lines = []
+    rows = []
     for depth in c.depths(scaled):
         paper = base[base["depth"] == depth]
         cells = {scale: paper[paper["architecture"] == name] for name, scale in (("plain", 0.0), ("residual", 1.0))}
@@ -200,14 +199,10 @@ def doses(evidence: Evidence) -> tuple[DoseLine, ...]:
         cells |= {scales[str(name)]: part for name, part in nets.groupby("variant")}
         used = {scale: part for scale, part in sorted(cells.items()) if len(part)}
         if len(used) > 2 or (len(used) == 2 and not set(used) <= {0.0, 1.0}):
-            lines.append(_line(depth, used))
-    return tuple(lines)
-
-
-def _line(depth: int, cells: dict[float, pd.DataFrame]) -> DoseLine:
-    errors = tuple(c.values(part, depth, METRIC) for part in cells.values())
-    diverged = tuple(int((part["outcome"] == "diverged").sum()) for part in cells.values())
-    return DoseLine(depth, tuple(cells), errors, diverged)
+            for scale, part in used.items():
+                diverged = int((part["outcome"] == "diverged").sum())
+                rows += [(depth, scale, error, diverged) for error in c.values(part, depth, METRIC)]
+    return pd.DataFrame(rows, columns=DOSES)
 
 
 def _scale(variant: str, alike: Variant) -> float | None:

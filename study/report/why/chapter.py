@@ -9,25 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.report.figures.drawing import Drawing, Picture
+from study.report.figures.drawing import Drawing
 from study.report.moments import END, at_moments
+from study.report.page import Part
 from study.report.tables.writer import Table
 from study.report.text import write
 from study.track.tags import PROBE_COLUMNS
 from study.verdict import selection as c
-
-
-class Chapter(NamedTuple):
-    """One step of the argument."""
-
-    name: str
-    """Part of file names and anchors: `gradients`."""
-    heading: str
-    """What it comes to, as a question or claim that the sentences answer."""
-    sentences: tuple[str, ...]
-    """What it shows here, from the numbers."""
-    pictures: tuple[Picture, ...] = ()
-    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +74,26 @@ class Findings(NamedTuple):
     tables: Iterable[Table] = ()
 
 
-ChapterBuilder = Callable[[Evidence, Path], Chapter | None]
-"""Makes a chapter with its figures in a folder; None where there is nothing to tell."""
+ChapterBuilder = Callable[[Evidence, Path], Part | None]
+"""Makes a chapter, a step of the argument, with its figures in a folder; None where there is nothing to tell."""
 
 
 def chapter(name: str, heading: str) -> Callable[[Callable[[Evidence], Findings | None]], ChapterBuilder]:
-    """Make a function that finds something, or None, one that makes the chapter: its template is `why/{name}.j2`."""
+    """Make a function that finds something, or None, one that makes the chapter: its template is `why/{name}.j2`.
+
+    The `heading` is a question or claim that the chapter's sentences answer.
+    """
 
     def builder(find: Callable[[Evidence], Findings | None]) -> ChapterBuilder:
         @wraps(find)
-        def build(evidence: Evidence, folder: Path) -> Chapter | None:
+        def build(evidence: Evidence, folder: Path) -> Part | None:
             findings = find(evidence)
             if findings is None:
                 return None
             variant = str(evidence.runs["variant"].iloc[0])
             pictures = tuple(drawing.save(folder, variant) for drawing in findings.drawings)
-            return Chapter(name, heading, write(f"why/{name}", **findings.facts), pictures, tuple(findings.tables))
+            sentences, tables = write(f"why/{name}", **findings.facts), tuple(findings.tables)
+            return Part(heading, f"why-{name}", sentences=sentences, pictures=pictures, tables=tables)
 
         return build
 

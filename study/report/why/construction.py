@@ -4,11 +4,10 @@ He et al. 2015 (arXiv 1512.03385), section 1: "There exists a solution by constr
 """
 
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from study.report.tables.results import spread, spread_of
 from study.report.tables.writer import Column, Table, count
@@ -20,32 +19,16 @@ from study.verdict.findings import METRIC
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}
 """What the inserted batch norms hold."""
+OF_SEEDS = ["shallow_errors", "errors", "trained"]
 MOST_NAMES = 6
 """Pairs that a sentence names one by one."""
-
-
-class Pair(NamedTuple):
-    """A deep net built from a shallow one in one of the ways to build it, over seeds; errors in percent, (seeds,)."""
-
-    shallow: int
-    deep: int
-    statistics: str
-    blocks: int
-    difference: float
-    """Largest of the logits, over seeds."""
-    changed: int
-    """Predictions that change, of the seed with the most."""
-    images: int
-    shallow_errors: NDArray[np.float64]
-    errors: NDArray[np.float64]
-    trained: NDArray[np.float64]
-    """Of the deep net trained from scratch in this study; (0,) where it wasn't."""
 
 
 @chapter("construction", "Is there a good solution for the deep net?")
 def construction_chapter(evidence: Evidence) -> Findings | None:
     """Tell whether the deep plain net has a solution as good as the shallow one's; None where none was built."""
-    pairs = built_pairs(evidence)
+    built = built_pairs(evidence)
+    pairs: list[Any] = list(built.itertuples(index=False))
     if not pairs:
         return None
     # Each pair built the more exact way, and of those made into the deepest net the one with the least error.
@@ -65,56 +48,54 @@ def construction_chapter(evidence: Evidence) -> Findings | None:
         "logits": difference,
         "source": SOURCE,
     }
-    return Findings(facts, tables=[pairs_table(pairs)])
+    return Findings(facts, tables=[pairs_table(built)])
 
 
-def built_pairs(evidence: Evidence) -> tuple[Pair, ...]:
-    """Return every pair of nets, by the depth of the shallow and the deep one, the more exact way to build first."""
+def built_pairs(evidence: Evidence) -> pd.DataFrame:
+    """Return a row a deep net, the shallow one that it was built from and the way to build it; no row without any.
+
+    Ordered by depths, the more exact way first. Of differences of logits and of predictions that change the largest
+    over seeds; `OF_SEEDS` are errors in percent, each (seeds,): of the shallow net, of the deep one as built, and of
+    the same trained from scratch in this study, (0,) where it wasn't.
+    """
     rows = evidence.rows("construction")
     if rows.empty:
-        return ()
+        return rows
     rows = rows[np.isfinite(rows["largest_difference"].astype(float)) & rows["error"].notna()]
     plain = evidence.runs[evidence.runs["architecture"] == "plain"]
     pairs = []
     for _, part in rows.groupby(["depth", "target", "statistics"]):
-        first, last = part.iloc[0], part.sort_values("step").drop_duplicates("run_id", keep="last")
+        shallow, deep, statistics = (part[name].iloc[0] for name in ("depth", "target", "statistics"))
+        last = part.sort_values("step").drop_duplicates("run_id", keep="last")
+        errors, trained = last["error"].to_numpy(dtype=np.float64), c.values(plain, deep, METRIC)
         pairs.append(
-            Pair(
-                shallow=int(first["depth"]),
-                deep=int(first["target"]),
-                statistics=str(first["statistics"]),
-                blocks=int(first["blocks"]),
-                difference=float(last["largest_difference"].max()),
-                changed=int(last["changed"].max()),
-                images=int(last["images"].max()),
-                shallow_errors=last["shallow_error"].to_numpy(dtype=np.float64),
-                errors=last["error"].to_numpy(dtype=np.float64),
-                trained=c.values(plain, int(first["target"]), METRIC),
-            )
+            {
+                "shallow": shallow,
+                "deep": deep,
+                "net": f"plain-{shallow}",
+                "built": f"plain-{deep}",
+                "statistics": statistics,
+                "blocks": part["blocks"].iloc[0],
+                "largest_difference": last["largest_difference"].max(),
+                "changed": last["changed"].max(),
+                "images": last["images"].max(),
+                "shallow_error": last["shallow_error"].mean(),
+                "error": errors.mean(),
+                "seeds": len(errors),
+                "trained_error": trained.mean() if len(trained) else np.nan,
+                "trained_sd": trained.std(ddof=1) if len(trained) > 1 else np.nan,
+                "trained_seeds": len(trained),
+                "shallow_errors": last["shallow_error"].to_numpy(dtype=np.float64),
+                "errors": errors,
+                "trained": trained,
+            }
         )
-    return tuple(sorted(pairs, key=lambda pair: (pair.shallow, pair.deep, pair.changed, pair.difference)))
+    order = ["shallow", "deep", "changed", "largest_difference"]
+    return pd.DataFrame(pairs).sort_values(order, kind="stable", ignore_index=True) if pairs else pd.DataFrame()
 
 
-def pairs_table(pairs: tuple[Pair, ...]) -> Table:
+def pairs_table(built: pd.DataFrame) -> Table:
     """Return every pair, with both ways to build it."""
-    rows = [
-        {
-            "net": f"plain-{pair.shallow}",
-            "built": f"plain-{pair.deep}",
-            "statistics": pair.statistics,
-            "blocks": pair.blocks,
-            "largest_difference": pair.difference,
-            "changed": pair.changed,
-            "images": pair.images,
-            "shallow_error": pair.shallow_errors.mean(),
-            "error": pair.errors.mean(),
-            "seeds": len(pair.errors),
-            "trained_error": pair.trained.mean() if len(pair.trained) else np.nan,
-            "trained_sd": pair.trained.std(ddof=1) if len(pair.trained) > 1 else np.nan,
-            "trained_seeds": len(pair.trained),
-        }
-        for pair in pairs
-    ]
     columns = [
         Column("Net", "net"),
         Column("Made into", "built"),
@@ -122,8 +103,8 @@ def pairs_table(pairs: tuple[Pair, ...]) -> Table:
         Column("Their batch norm", "statistics", lambda name: str(NORMS.get(name, name))),
         Column("Largest difference of logits", "largest_difference", difference),
         Column("Predictions changed", ("changed", "images"), lambda changed, images: f"{changed} of {count(images)}"),
-        Column("Training error of the net (%)", "pair", lambda pair: spread_of(pair.shallow_errors)),
-        Column("As built (%)", "pair", lambda pair: spread_of(pair.errors)),
+        Column("Training error of the net (%)", "shallow_errors", spread_of),
+        Column("As built (%)", "errors", spread_of),
         Column("Trained from scratch (%)", ("trained_error", "trained_sd", "trained_seeds"), spread),
     ]
     caption = (
@@ -132,7 +113,8 @@ def pairs_table(pairs: tuple[Pair, ...]) -> Table:
         "deviation (number of seeds); of differences and changes the largest over seeds. The inserted batch norms hold "
         "mean 0 and variance 1, or what was measured of the channels they see."
     )
-    return Table.of("construction", caption, pd.DataFrame(rows), columns, {"pair": pairs})
+    numbers = built.drop(columns=["shallow", "deep", *OF_SEEDS])
+    return Table.of("construction", caption, numbers, columns, {name: list(built[name]) for name in OF_SEEDS})
 
 
 def difference(value: float) -> str:

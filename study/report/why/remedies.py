@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from study.report.figures.remedies import DoseLine, Row, doses_drawing, remedies_drawing
+from study.report.figures.remedies import Row, doses_drawing, remedies_drawing
 from study.report.tables.results import spread_of
 from study.report.tables.writer import NOTHING, Column, Table, or_nothing, with_interval
 from study.report.why.arms import WITHIN, Arm, Effect, arms, doses, in_words, rises
@@ -55,10 +55,10 @@ def remedies_chapter(evidence: Evidence) -> Findings | None:
     if all(arm.base for arm in nets):
         return None
     resolution = c.resolution(evidence.others, METRIC)
-    lines = doses(evidence)
-    facts = find_effects(nets, lines, resolution, evidence.smallest_effect)
-    rows = [_row(arm) for arm in nets]
-    drawings = [remedies_drawing(rows, resolution), *([doses_drawing(lines, resolution)] if lines else [])]
+    scaled = doses(evidence)
+    facts = find_effects(nets, scaled, resolution, evidence.smallest_effect)
+    drawings = [remedies_drawing([_row(arm) for arm in nets], resolution)]
+    drawings += [doses_drawing(scaled, resolution)] if len(scaled) else []
     return Findings(facts, drawings, [remedies_table(nets)])
 
 
@@ -76,14 +76,12 @@ def _row(arm: Arm) -> Row:
     )
 
 
-def find_effects(
-    nets: tuple[Arm, ...], lines: tuple[DoseLine, ...], resolution: float, smallest: float
-) -> dict[str, Any]:
+def find_effects(nets: tuple[Arm, ...], scaled: pd.DataFrame, resolution: float, smallest: float) -> dict[str, Any]:
     """Return what there is to repair, what repairs it, what doesn't, and how much of a shortcut it takes.
 
     Args:
         nets: as `arms` gives them.
-        lines: nets that differ in the scale of the shortcut alone, the shallowest first.
+        scaled: nets that differ in the scale of the shortcut alone, as `doses` gives them.
         resolution: what one training image is worth in percent.
         smallest: smallest effect of interest, in points of training error.
     """
@@ -99,24 +97,24 @@ def find_effects(
         "parts": [[effect for effect in part if groups[effect]] for part in (HELPS, FAILS)],
         "single": [arm for arm in judged if math.isnan(arm.removed.low)],
         "judged": judged,
-        "dose": _dose(lines[-1], resolution, smallest) if lines else None,
+        "dose": _dose(scaled, resolution, smallest) if len(scaled) else None,
         "growth": _growth_and_error(nets),
         "smallest": smallest,
         "alpha": ALPHA,
     }
 
 
-def _dose(line: DoseLine, resolution: float, smallest: float) -> dict[str, Any]:
-    """Return the scales at which a net is as good as with the whole shortcut, worse, or neither for sure."""
-    last = line.errors[-1]
-    directions = {
-        scale: excess(errors, last, resolution).direction(smallest)
-        for scale, errors in zip(line.scales[:-1], line.errors[:-1], strict=True)
-    }
+def _dose(scaled: pd.DataFrame, resolution: float, smallest: float) -> dict[str, Any]:
+    """Return the scales at which the deepest net is as good as with the whole shortcut, worse, or neither for sure."""
+    deepest = scaled[scaled["depth"] == scaled["depth"].max()]
+    errors = {scale: part.to_numpy() for scale, part in deepest.groupby("shortcut_scale")["error"]}
+    *parts, (_, last) = errors.items()
+    directions = {scale: excess(part, last, resolution).direction(smallest) for scale, part in parts}
     same = [scale for scale, direction in directions.items() if direction in WITHIN]
     higher = [scale for scale, direction in directions.items() if direction in ("more", "rather more")]
     unclear = [scale for scale in directions if scale not in {*same, *higher}]
-    return {"line": line, "same": same, "higher": higher, "unclear": unclear}
+    depth = int(deepest["depth"].iloc[0])
+    return {"depth": depth, "errors": errors, "same": same, "higher": higher, "unclear": unclear}
 
 
 def _growth_and_error(nets: tuple[Arm, ...]) -> dict[str, Any] | None:

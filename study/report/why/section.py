@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.report.why.chapter import Chapter, ChapterBuilder, Evidence
+from study.report.page import Part
+from study.report.why.chapter import ChapterBuilder, Evidence
 from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
 from study.report.why.gradients import gradients_chapter
@@ -41,7 +42,7 @@ def why_section(
     probes: Mapping[str, pd.DataFrame],
     smallest_effect: float,
     folder: Path,
-) -> tuple[Chapter, ...]:
+) -> tuple[Part, ...]:
     """Return the chapters that a study has evidence for; figures go into `folder`.
 
     Args:

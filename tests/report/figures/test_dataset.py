@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from study.report import write_data_figures
-from study.report.data_section import DataParts, draw_data_figures
+from study.report.data_section import draw_data
 from study.report.figures import dataset as data_figures
 from study.report.figures.sizes import bin_edges, joint_figure, split_sizes
 from study.report.figures.style import as_text, new_figure
@@ -13,10 +13,6 @@ from ..data import make_record, make_table
 
 KINDS = ("png", "svg", "pdf", "csv")
 RANDOM = np.random.default_rng(0)
-
-
-def parts(record):
-    return DataParts(record.table, record.statistics, record.samples, record.sample_labels, record.mean_image)
 
 
 def test_outlying_sizes_are_named_and_left_out():
@@ -45,10 +41,10 @@ def test_few_images_can_have_an_outlier():
 
 def test_images_of_one_size_need_no_figure(tmp_path):
     record = make_record(make_table([32] * 50 + [500], [48] * 51))
-    data = parts(record).sizes
+    data = split_sizes(record.table)
     assert data.common_size == (32, 48)
     assert len(data.outlying) == 1
-    assert "data-sizes" not in {picture.name for picture in draw_data_figures(parts(record), tmp_path)}
+    assert "data-sizes" not in {picture.name for picture in draw_data(record, tmp_path)}
 
 
 @pytest.mark.parametrize("sizes", [(30, 31), (8, 900), (1, 2000)])
@@ -127,7 +123,7 @@ def test_many_classes_are_told_by_their_distribution(uneven, drawn, tmp_path):
     if uneven:
         table = table.drop(index=[0, 100, 200])  # three images of the first class
     record = make_record(table, classes)
-    pictures = {picture.name: picture for picture in draw_data_figures(parts(record), tmp_path)}
+    pictures = {picture.name: picture for picture in draw_data(record, tmp_path)}
     assert ("data-classes" in pictures) == drawn
     if drawn:
         caption = pictures["data-classes"].caption
@@ -147,22 +143,18 @@ def test_a_column_of_the_sheet_is_a_class_where_classes_are_few(count, classes, 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_all_figures_are_written(channels, tmp_path):
     record = make_record(channels=channels)
-    files = write_data_figures(
-        record.table, record.statistics, record.samples, record.sample_labels, record.mean_image, tmp_path / "figures"
-    )
+    files = write_data_figures(record, tmp_path / "figures")
     names = ("data-classes", "data-sizes", "data-samples", "data-mean")
     assert files == [tmp_path / "figures" / f"{name}.{kind}" for name in names for kind in KINDS]
     assert all(path.stat().st_size > (20 if path.suffix == ".csv" else 500) for path in files)
-    again = write_data_figures(
-        record.table, record.statistics, record.samples, record.sample_labels, record.mean_image, tmp_path / "again"
-    )
+    again = write_data_figures(record, tmp_path / "again")
     assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
 
 
 def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
     classes = ["$a_b$", "_x", "two\nlines", "漢字", "price $5", "x" * 200, "x" * 199 + "y", "\x01bell", "<script>"]
     record = make_record(make_table([8] * 90, [8] * 90, classes), classes)
-    pictures = draw_data_figures(parts(record), tmp_path)
+    pictures = draw_data(record, tmp_path)
     svg = (tmp_path / "data-classes.svg").read_text(encoding="utf-8")
     assert "$a_b$" in svg
     assert "漢字" in svg
@@ -179,7 +171,7 @@ def test_long_names_keep_both_ends():
 
 def test_captions_tell_the_numbers(tmp_path):
     table = make_table([*np.tile([300, 400], 1000), 3000], [*np.tile([300, 400], 1000), 2500])
-    pictures = {picture.name: picture for picture in draw_data_figures(parts(make_record(table)), tmp_path)}
+    pictures = {picture.name: picture for picture in draw_data(make_record(table), tmp_path)}
     sizes = pictures["data-sizes"].caption
     assert "Height against width of 2,000 images" in sizes
     assert "a bin has 3x3 pixels" in sizes

@@ -1,9 +1,13 @@
 import base64
+import re
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
-from study.report.figures.drawing import data_uri, slim
+from study.report.figures.drawing import Drawing, data_uri, slim
+from study.report.figures.points import name_points
 from study.report.figures.style import new_figure, save
 
 TEXT = "<!-- a --> & > b\n  c"
@@ -19,8 +23,9 @@ def folder(tmp_path):
 
 
 def decoded(uri):
-    kind, text = uri.split(";base64,")
-    return kind, base64.b64decode(text)
+    assert not set("'\n") & set(uri)
+    kind, text = uri.split(",", 1)
+    return kind.removesuffix(";base64"), base64.b64decode(text) if "base64" in kind else unquote(text).encode()
 
 
 def test_a_drawing_stays_a_drawing_and_gets_smaller(folder):
@@ -35,7 +40,15 @@ def test_a_drawing_stays_a_drawing_and_gets_smaller(folder):
     assert [one.tag for one in after] == [one.tag for one in shown]
     # Nothing that is seen has changed: attributes, and the texts with what looks like markup.
     for old, new in zip(shown, after, strict=True):
-        assert {k: v.split() for k, v in old.attrib.items()} == {k: v.split() for k, v in new.attrib.items()}
+        assert new.attrib.keys() <= old.attrib.keys()
+        for name, text in old.attrib.items():
+            if name in ("d", "x", "y"):  # places are there to 0.01 points
+                pairs = zip(*(re.findall(r"[a-zA-Z]|-?\d[\d.]*", each) for each in (text, new.get(name))), strict=True)
+                assert all(a == b if a.isalpha() else float(a) == pytest.approx(float(b), abs=0.01) for a, b in pairs)
+            elif name in new.attrib:
+                assert "".join(text.split()) == "".join(new.get(name).split())
+            else:  # a group's id, and a turn by nothing
+                assert name == "id" or text.startswith("rotate(-0 ")
         assert (old.text or "").strip() == (new.text or "").strip()
     assert "<!-- a --> & > b" in [one.text for one in after]
 
@@ -52,3 +65,33 @@ def test_slimming_again_changes_nothing(folder):
     once = slim((folder / "one.svg").read_bytes())
     assert slim(once) == once
     ElementTree.fromstring(once)
+
+
+def drawing(columns, **options):
+    def draw(figure, axes):
+        for i, ax in enumerate(axes[0]):
+            name_points(ax.plot([1, 2], [3, 4 + i])[0], f"net {i}")
+        axes[0][0].set_ylabel("Error (%)")
+
+    return Drawing("one", ("Title", "Caption.", "Alt."), draw, pd.DataFrame({"a": [1]}), columns, options=options)
+
+
+def test_two_panels_stand_one_below_the_other_on_a_narrow_page(tmp_path):
+    picture = drawing(2, sharey=True).save(tmp_path)
+    wide, narrow = (ElementTree.fromstring(decoded(uri)[1]) for uri in (picture.image, picture.narrow))
+    assert float(wide.get("width")[:-2]) > 2 * float(narrow.get("width")[:-2])
+    assert float(wide.get("height")[:-2]) < float(narrow.get("height")[:-2])
+    first, second = picture.panels
+    assert first["box"][1] == second["box"][1]
+    assert first["box"][0] < second["box"][0]
+    assert first["narrow"][0] == second["narrow"][0]
+    assert first["narrow"][1] + first["narrow"][3] < second["narrow"][1]
+    assert decoded(picture.narrow)[1].decode().count("Error (%)") == 2  # the lower panel has labels of its own
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"one.{kind}" for kind in ("csv", "pdf", "png", "svg")]
+
+
+@pytest.mark.parametrize(("columns", "options"), [(1, {}), (2, {"rows": 2}), (3, {})])
+def test_other_figures_have_one_drawing(columns, options, tmp_path):
+    picture = drawing(columns, **options).save(tmp_path)
+    assert picture.narrow == ""
+    assert len(picture.panels) == columns

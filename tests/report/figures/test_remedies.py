@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from study.report.figures.remedies import DoseLine, Row, doses_drawing, drawn_rows, remedies_drawing
+from study.report.figures.remedies import Row, doses_drawing, drawn_rows, remedies_drawing
 from study.report.figures.style import new_figure
 
 
@@ -71,9 +72,13 @@ def test_remedies_draw(rows, tmp_path):
     ],
 )
 def test_doses_draw(cells, tmp_path):
-    errors = tuple(np.array(cell) for cell in cells)
-    lines = [DoseLine(depth, (0.0, 0.5, 1.0), errors, (0, int(max(cells[1]) == 90), 0)) for depth in (8, 20, 56)]
-    drawing = doses_drawing(lines, 0.08)
+    rows = [
+        (depth, scale, error, int(scale == 0.5 and max(errors) == 90))
+        for depth in (8, 20, 56)
+        for scale, errors in zip((0.0, 0.5, 1.0), cells, strict=True)
+        for error in errors
+    ]
+    drawing = doses_drawing(pd.DataFrame(rows, columns=["depth", "shortcut_scale", "error", "diverged"]), 0.08)
     assert set(drawing.data["depth"]) == {8, 56}
     assert len(drawing.data) == 2 * sum(map(len, cells))
     drawing.save(tmp_path)

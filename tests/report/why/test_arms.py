@@ -123,27 +123,29 @@ def test_remedies_have_names(variant, words):
 
 def test_the_plain_net_stands_at_0_and_the_residual_one_at_1():
     evidence = remedied(SCALES)
-    found = doses(evidence)
-    assert [line.depth for line in found] == [8, 56]
-    assert found[-1].scales == (0.0, 0.25, 0.5, 0.75, 1.0)
+    scaled = doses(evidence)
+    assert list(scaled["depth"].unique()) == [8, 56]
+    deep = scaled[scaled["depth"] == 56].groupby("shortcut_scale")["error"]
+    assert list(deep.groups) == [0.0, 0.25, 0.5, 0.75, 1.0]
     ends = evidence.runs.groupby("net")["final_train_error"]
-    assert sorted(found[-1].errors[0]) == sorted(ends.get_group("plain-56"))
-    assert sorted(found[-1].errors[-1]) == sorted(ends.get_group("resnet-56"))
-    assert abs(found[-1].errors[1].mean() - 20) < 1
+    assert sorted(deep.get_group(0.0)) == sorted(ends.get_group("plain-56"))
+    assert sorted(deep.get_group(1.0)) == sorted(ends.get_group("resnet-56"))
+    assert abs(deep.get_group(0.25).mean() - 20) < 1
 
 
 def test_what_differs_in_more_than_the_scale_is_no_dose():
     more = {f"{name}, width=2": train for name, train in SCALES.items()}
-    assert doses(remedied(more)) == ()
-    assert doses(remedied({"initialisation=orthogonal": GOOD})) == ()
-    assert doses(remedied({"shortcut_scale=half": SCALES["shortcut_scale=0.5"]})) == ()
+    assert doses(remedied(more)).empty
+    assert doses(remedied({"initialisation=orthogonal": GOOD})).empty
+    assert doses(remedied({"shortcut_scale=half": SCALES["shortcut_scale=0.5"]})).empty
 
 
 def test_a_depth_without_its_ends_has_those_scales_that_there_are():
     plain = {net: found for net, found in PAPER.items() if net[0] == "plain" and net[1] == 8}
-    found = doses(remedied({"shortcut_scale=0.5": {("residual", 8): (1.0, 0.1)}}, plain))
-    assert found[0].scales == (0.0, 0.5)
+    scaled = doses(remedied({"shortcut_scale=0.5": {("residual", 8): (1.0, 0.1)}}, plain))
+    assert list(scaled["shortcut_scale"].unique()) == [0.0, 0.5]
 
 
 def test_a_diverged_run_is_counted():
-    assert doses(remedied(SCALES, diverged="resnet-56 seed 0"))[-1].diverged == (0, 1, 1, 1, 0)
+    deep = doses(remedied(SCALES, diverged="resnet-56 seed 0")).query("depth == 56")
+    assert list(deep.groupby("shortcut_scale")["diverged"].max()) == [0, 1, 1, 1, 0]

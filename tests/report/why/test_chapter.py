@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from study.report.figures.drawing import Drawing
-from study.report.why.chapter import Chapter, Findings, chapter
+from study.report.page import Part
+from study.report.why.chapter import Findings, chapter
 
 from .probes import make_evidence
 
@@ -21,7 +22,8 @@ def test_a_chapter_s_pictures_are_saved_under_the_name_of_their_variant(variant,
     monkeypatch.setattr("study.report.why.chapter.write", lambda template, **facts: (f"{template}: {facts}.",))
     built = chapter("lines", "Are there lines?")(lambda evidence: Findings({"lines": 2}, [drawing]))(evidence, tmp_path)
     (picture,) = built.pictures
-    assert built == Chapter("lines", "Are there lines?", ("why/lines: {'lines': 2}.",), (picture,))
+    sentences = ("why/lines: {'lines': 2}.",)
+    assert built == Part("Are there lines?", "why-lines", sentences=sentences, pictures=(picture,))
     assert (picture.name, picture.variant, picture.title) == (name, variant, "Lines")
     assert picture.share == 0.5
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -38,7 +38,7 @@ def test_growth_is_fitted_to_every_net_and_moment():
 
 def test_an_explosion_is_told_and_what_is_left_of_it(tmp_path):
     chapter = gradients_chapter(measured(norm_growth=lambda run, step: 30.0 if step else 1.0), tmp_path)
-    assert chapter.name == "gradients"
+    assert chapter.id == "why-gradients"
     said = chapter.sentences
     assert "plain-56" in said[0]
     assert said[0].count("it explodes") == 1

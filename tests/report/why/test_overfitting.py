@@ -48,9 +48,9 @@ def test_the_errors_decide_whether_it_is_overfitting(deep, words, tmp_path):
 
 def test_changes_are_differences_of_means():
     changes = find_changes(errors({8: (9.0, 14.0), 20: (2.0, 9.0), 56: (6.0, 11.0)}, spread=0.0).runs)
-    assert (changes.shallow, changes.deep) == ("plain-20", "plain-56")
-    assert (changes.test.estimate, changes.train.estimate, changes.gaps.estimate) == pytest.approx((2, 4, -2))
-    assert changes.gap == pytest.approx(7)
+    assert (changes["shallow"], changes["deep"]) == ("plain-20", "plain-56")
+    assert [changes[key].estimate for key in ("test", "train", "gaps")] == pytest.approx([2, 4, -2])
+    assert changes["gap"] == pytest.approx(7)
 
 
 def test_one_seed_can_t_tell(tmp_path):

@@ -13,7 +13,7 @@ from .remedied import GOOD, HALF, PAPER, REMEDIES, SCALES, remedied
 
 def test_remedies_are_told_by_what_they_do(tmp_path):
     chapter = remedies_chapter(remedied(REMEDIES), tmp_path)
-    assert chapter.name == "remedies"
+    assert chapter.id == "why-remedies"
     rise, good, bad = chapter.sentences
     assert "From 8 to 56 layers" in rise
     assert "rises by 38.2 points (95% interval" in rise
