@@ -234,6 +234,12 @@ def _problem(member: zipfile.ZipInfo) -> str:
     return ""
 
 
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, links to folders included, system folders excluded, sorted by name."""
+    entries = (entry for entry in folder.iterdir() if not is_system(entry.name) and entry.is_dir())
+    return sorted(entries, key=lambda entry: sort_key(entry.name))
+
+
 def is_image(name: str) -> bool:
     """Whether a file has the suffix of an image."""
     return name.lower().endswith(SUFFIXES)

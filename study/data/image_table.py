@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.files import ImageFile, TooLargeError, read_file
-from study.data.image_sources import FOLDER_SIZE, load_catalogue
-from study.data.image_tree import class_name
-from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order, role_called
+from study.data.image_sources import load_catalogue
+from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called
 from study.data.source import Progress, Source, given_file
 from study.errors import DataError, printable
 
@@ -85,7 +84,7 @@ def read_table(table: Path) -> Catalogue:
     def read(file: ImageFile) -> bytes:
         return read_file(folder / file.name)
 
-    return Catalogue(table, train, test, in_order(train.labels), read, notes, FOLDER_SIZE)
+    return Catalogue(table, train, test, in_order(train.labels), read, notes)
 
 
 def _rows(table: Path) -> Iterator[_Row]:

@@ -4,16 +4,18 @@ Archives of arrays, Parquet shards, tables and folder trees are all listed so, a
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, Read, first_names
-from study.data.image_tree import STEERING, TEST, TRAIN, VALIDATION, subfolders
+from study.data.files import ImageFile, Read, first_names, subfolders
 from study.errors import DataError, printable
 
 Role = Literal["train", "test", "validation"]
+TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
+"""Names of splits, in lower case."""
 ROLES: dict[Role, tuple[str, ...]] = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
 ROW = " row "
 """Between the name of an array or a shard and the number of an image in it."""
@@ -21,6 +23,10 @@ MAX_LABEL_BYTES = 256 * 2**20
 """Maximal size in memory of the labels of a file."""
 LONGEST_NAME = 255
 """Maximal characters of a class's name: those of a folder's."""
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters and those that change the direction of text: terminals and pages would obey them."""
+FOLDER_SIZE = 32
+"""Default side in pixels of the square images."""
 
 
 class Labelled(NamedTuple):
@@ -33,6 +39,8 @@ class Labelled(NamedTuple):
     """Name of each file's class."""
     bad: Sequence[BadFile] = ()
     """Files that are known to be unusable without decoding them."""
+    unread: Sequence[str] = ()
+    """Names of files that aren't read: not images by their suffix, or images without a class."""
 
 
 class Catalogue(NamedTuple):
@@ -45,9 +53,9 @@ class Catalogue(NamedTuple):
     classes: tuple[str, ...]
     """In the order of their labels."""
     read: Read
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """Lines on which images are used and which aren't."""
-    side: int
+    side: int = FOLDER_SIZE
     """Side in pixels of the square images, where none is given."""
     channels: Literal[1, 3] = 3
     """1 where all images are grey and have no other channels."""
@@ -56,6 +64,11 @@ class Catalogue(NamedTuple):
     def parts(self) -> tuple[Labelled, ...]:
         """The splits there are."""
         return (self.train,) if self.test is None else (self.train, self.test)
+
+
+def class_name(name: str) -> str:
+    """Return a class's name in one Unicode form: macOS writes accents as separate characters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def role_called(word: str) -> Role | None:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from study.data.dataset import BadFile
 from study.data.decode import reason
 from study.data.files import ImageFile, Read, first_names, is_system, sort_key
-from study.data.image_sources import FOLDER_SIZE, load_catalogue
-from study.data.image_tree import class_name
+from study.data.image_sources import load_catalogue
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
     Catalogue,
     Labelled,
     Role,
+    class_name,
     divided,
     in_order,
     refuse_too_many,
@@ -119,7 +119,7 @@ def read_shards(root: Path) -> Catalogue:
     named = dict.fromkeys(name for shard in shards for name in shard.names)
     present = set(train.labels)
     classes = (*(name for name in named if name in present), *in_order(present - set(named)))
-    return Catalogue(root, train, test, classes, _reader(shards), notes, FOLDER_SIZE)
+    return Catalogue(root, train, test, classes, _reader(shards), notes)
 
 
 def _labelled(role: Role, shards: list[_Shard], root: Path) -> Labelled:
