@@ -159,8 +159,9 @@ def evaluation_batches(
     """Yield every image of `split` once, in order, with its label: clean, which for `imagenet` is its centre crop.
 
     With a `seed`, images are augmented as in training, with draws that no epoch of training uses. Images are
-    (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be smaller than
-    `batch_size`. Shards of one size give as many batches each, of which the last may be empty, and each image once together.
+    (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be smaller. Shards
+    of one size give as many batches each, of `batch_size` at most, of which the last may be empty, and each image once
+    together.
     """
     changes = augmentation(augment)
     device = device or split.pixels.device

@@ -175,13 +175,11 @@ def _build(
         with contextlib.suppress(OSError):
             shutil.rmtree(building)
         raise
-    target = Target(pixels, records, building / "reasons.jsonl", resize)
-    bad = decode_all(files, read, target, progress)
+    bad = decode_all(files, read, Target(pixels, records, resize), progress)
     for array in (pixels, records):
         array.flush()
-    del pixels, records, target
+    del pixels, records
     (building / "bad.json").write_text(json.dumps(bad))
-    (building / "reasons.jsonl").unlink()
     building.rename(folder)
 
 
