@@ -4,6 +4,7 @@ A row's image is a struct of `bytes` and `path`, or bytes alone; the names of cl
 under `huggingface`, where there are any. Rows are read a few at a time and given to the decoder of image files.
 """
 
+import itertools
 import json
 import threading
 from bisect import bisect_right
@@ -274,50 +275,29 @@ def _named(values: list[int | None], names: tuple[str, ...], place: str, start: 
     return labels
 
 
-class _Rows:
-    """The images of a row group from one row on, read as a stream; after damage, every row gives the same error."""
-
-    def __init__(self, shard: _Shard, group: int) -> None:
-        self.shard = shard
-        self.group = group
-        self.next_row = shard.starts[group]
-        self._images = self._stream()
-        self._error: Exception | None = None
-
-    def take(self, row: int) -> bytes:
-        """Return the image of a row that isn't before `next_row`.
-
-        Raises:
-            ValueError: the row has no bytes; Arrow raises other errors for a damaged shard.
-        """
-        if self._error is not None:
-            raise self._error
-        try:
-            while self.next_row < row:
-                next(self._images)
-                self.next_row += 1
-            image = next(self._images).as_py()
-            self.next_row += 1
-        except StopIteration:
-            self._error = ValueError("the shard ends before it")
-            raise self._error from None
-        except Exception as error:  # of Arrow, any
-            self._error = error
-            raise
-        if image is None:
-            raise ValueError("has no bytes")
-        return bytes(image)
-
-    def _stream(self) -> Iterator[Any]:
-        name, _, inner = self.shard.image.rpartition(".")
-        columns = {"columns": [self.shard.image], "row_groups": [self.group]}
-        with _open(self.shard.path) as opened:
+def _rows(shard: _Shard, group: int) -> Iterator[tuple[int, Any]]:
+    """Yield each row of a row group with its image, read as a stream; after damage, every row with the same error."""
+    name, _, inner = shard.image.rpartition(".")
+    row = shard.starts[group]
+    problem: Exception = ValueError("the shard ends before it")
+    try:
+        with _open(shard.path) as opened:
+            columns = {"columns": [shard.image], "row_groups": [group]}
             for batch in opened.iter_batches(READ_ROWS, use_threads=False, **columns):
-                yield from batch.column(0).field(inner) if name else batch.column(0)
+                for image in batch.column(0).field(inner) if name else batch.column(0):
+                    yield row, image.as_py()
+                    row += 1
+    except Exception as error:  # of Arrow, any
+        problem = error
+    for later in itertools.count(row):
+        yield later, problem
 
 
 def _reader(shards: list[_Shard]) -> Read:
-    """Return a function that reads the image of a row; each thread has its stream, which skips what others read."""
+    """Return a function that reads the image of a row; each thread has its stream, which skips what others read.
+
+    The function raises a ValueError where a row has no bytes; Arrow raises other errors for a damaged shard.
+    """
     by_name = {shard.files[0].name.rpartition(ROW)[0]: shard for shard in shards if shard.files}
     local = threading.local()
 
@@ -325,9 +305,13 @@ def _reader(shards: list[_Shard]) -> Read:
         name, _, number = file.name.rpartition(ROW)
         shard, row = by_name[name], int(number)
         group = bisect_right(shard.starts, row) - 1
-        rows: _Rows | None = getattr(local, "rows", None)
-        if rows is None or rows.shard is not shard or rows.group != group or row < rows.next_row:
-            rows = local.rows = _Rows(shard, group)
-        return rows.take(row)
+        if getattr(local, "place", None) != (name, group) or row <= local.row:
+            local.place, local.rows = (name, group), _rows(shard, group)
+        local.row, image = next(pair for pair in local.rows if pair[0] == row)
+        if isinstance(image, Exception):
+            raise image
+        if image is None:
+            raise ValueError("has no bytes")
+        return bytes(image)
 
     return read

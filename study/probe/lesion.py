@@ -96,13 +96,13 @@ def delete_random(
 ) -> list[Lesion]:
     """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
+    No count may be above `count_deletable`.
+
     Raises:
-        StudyError: the net has no blocks, or a count exceeds the blocks that can be removed.
+        StudyError: the net has no blocks.
     """
     net_copy, places = _blocks(net)
     whole, pool = _score(net_copy, batches), _deletable(places)
-    if not all(0 <= count <= len(pool) for count in counts):
-        raise StudyError(f"{max(counts)} blocks can't be taken out: the net has {len(pool)} that can")
     rows = []
     for count in counts:
         for draw in range(draws):

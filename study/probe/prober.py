@@ -136,11 +136,9 @@ def _surface(subject: Subject) -> Tables:
     tables: Tables = {"surface": [], "surface_summary": []}
     for statistics in SURFACES:
         rows = measure_surface(net, subject.batches, directions, points=points, recalibrate=statistics == "batch")
-        in_numbers = asdict(summarise_surface(rows, classes))
         tables["surface"] += [{"statistics": statistics} | asdict(row) for row in rows]
-        summary: dict[str, Any] = {"statistics": statistics} | in_numbers | {"classes": classes}
-        summary["curvature_a"], summary["curvature_b"] = summary.pop("curvatures")
-        tables["surface_summary"].append(summary)
+        summary = asdict(summarise_surface(rows, classes))
+        tables["surface_summary"].append({"statistics": statistics} | summary | {"classes": classes})
     return tables
 
 
