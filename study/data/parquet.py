@@ -251,28 +251,28 @@ def _labels(path: Path, column: str, names: tuple[str, ...]) -> list[str]:
             size_bytes += values.nbytes
             if size_bytes > MAX_LABEL_BYTES:
                 raise DataError(f"{path}: column '{printable(column)}' is too large for labels")
-            if types.is_dictionary(values.type):  # each word is made once
-                words = [
-                    "" if word is None else class_name(str(word)).strip() for word in values.dictionary.to_pylist()
-                ]
-                labels += ["" if index is None else words[index] for index in values.indices.to_pylist()]
-            else:
-                labels += _named(values.to_pylist(), names, f"{path}{ROW}", len(labels))
+            encoded = values if types.is_dictionary(values.type) else values.dictionary_encode()
+            distinct, codes = encoded.dictionary.to_pylist(), encoded.indices.to_pylist()
+            words = [_named(value, names) for value in distinct]
+            for code in codes:
+                word = "" if code is None else words[code]
+                if word is None:
+                    known = f"from 0 to {len(names) - 1}" if names else "from 0 on"
+                    place = f"{path}{ROW}{len(labels)}"
+                    raise DataError(f"{place} has the label {distinct[code]}: labels must be {known}")
+                labels.append(word)
     return labels
 
 
-def _named(values: list[int | None], names: tuple[str, ...], place: str, start: int) -> list[str]:
-    """Return the names of labels that are whole numbers, of the rows from `start` on."""
-    labels = []
-    for row, value in enumerate(values, start):
-        if value is None or value == -1:  # -1: the hub's mark of rows without a label
-            labels.append("")
-        elif 0 <= value and (value < len(names) or not names):
-            labels.append(names[value] if names else str(value))
-        else:
-            known = f"from 0 to {len(names) - 1}" if names else "from 0 on"
-            raise DataError(f"{place}{row} has the label {value}: labels must be {known}")
-    return labels
+def _named(value: int | str | None, names: tuple[str, ...]) -> str | None:
+    """Return the name of a label's class, empty where it has none; None for a number that no class has."""
+    if value is None or value == -1:  # -1: the hub's mark of rows without a label
+        return ""
+    if isinstance(value, str):
+        return class_name(value).strip()
+    if value < 0 or (names and value >= len(names)):
+        return None
+    return names[value] if names else str(value)
 
 
 def _rows(shard: _Shard, group: int) -> Iterator[tuple[int, Any]]:
