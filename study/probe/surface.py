@@ -131,7 +131,7 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
     aa = around[..., 2, 1] - 2 * inner + around[..., 0, 1]
     bb = around[..., 1, 2] - 2 * inner + around[..., 1, 0]
     ab = (around[..., 2, 2] - around[..., 2, 0] - around[..., 0, 2] + around[..., 0, 0]) / 4
-    hessian = torch.stack([aa, ab, ab, bb], -1).unflatten(-1, (2, 2)) / step**2
+    hessian = torch.stack([aa, ab, ab, bb], -1).reshape(*inner.shape, 2, 2) / step**2
     basin = math.log(classes)
     slack = ROUNDING * (1 + inner)
     in_basin = inner < basin
