@@ -20,7 +20,7 @@ from study.nets.blocks import BasicBlock
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
 from study.nets.initialise import allocate
-from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
+from study.probe.subject import Batch, channel_sums, copy_net, find_layers, sum_outputs
 
 Statistics = Literal["unit", "measured"]
 """Statistics of the inserted batch norms: `unit` is mean 0 and variance 1, `measured` that of their inputs."""
@@ -43,7 +43,7 @@ class Construction:
 def build_by_construction(
     net: nn.Module,
     depth: int,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     *,
     statistics: Statistics = "measured",
 ) -> Construction:
@@ -158,7 +158,7 @@ def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
     }
 
 
-def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
     """Return mean and variance (C,) of a stage's output over all images and positions, in evaluation mode."""
     (sums,) = sum_outputs(net, [net.get_submodule(stage)], batches, channel_sums)
     count, total, squares = sums

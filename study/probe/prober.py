@@ -79,7 +79,7 @@ def _responses(subject: Subject) -> Tables:
 
 def _gradients(subject: Subject) -> Tables:
     scorer = subject.scorer
-    images, labels = subject.batches[0]
+    ((images, labels),) = subject.batches
     lr = lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.spec.recipe, scorer.state.total)
     rows = measure_gradients(subject.net, images, labels, lr=lr)
     turns = measure_turns(_at_initialisation(scorer), subject.net)
@@ -95,7 +95,7 @@ def _at_initialisation(scorer: Scorer) -> nn.Module:
 
 
 def _shattering(subject: Subject) -> Tables:
-    images, _ = subject.batches[0]
+    ((images, _),) = subject.batches
     mixed = images[torch.randperm(len(images), generator=subject.generator("lines")).to(images.device)]
     lines = min(LINES, len(images) // 2)
     shattering = measure_shattering(subject.settled, mixed[:lines], mixed[lines : 2 * lines], points=POINTS)

@@ -4,7 +4,7 @@ Legend: B points at once, N images, C channels, H height, W width, K classes, P 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from study.probe.subject import copy_net
+from study.probe.subject import Batch, copy_net
 
 Direction = Mapping[str, Tensor]
 """A change of each weight of a net, by name; other parameters don't change."""
@@ -77,7 +77,7 @@ def filter_directions(net: nn.Module, generator: torch.Generator) -> tuple[Direc
 @torch.no_grad()
 def measure_surface(
     net: nn.Module,
-    batches: Sequence[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     directions: tuple[Direction, Direction],
     *,
     span: float = 1.0,
@@ -107,7 +107,7 @@ def measure_surface(
     ticks = torch.linspace(-span, span, points, dtype=torch.float64)
     ticks[points // 2] = 0  # exactly
     grid = torch.cartesian_prod(ticks, ticks)
-    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(net_copy, batches))
+    at_once = at_once or (1 if next(net_copy.parameters()).device.type == "cpu" else points_at_once(net_copy, batches))
     scores = torch.cat([_scores(net_copy, batches, directions, part) for part in torch.split(grid, at_once)])
     count = sum(len(labels) for _, labels in batches)
     return [
@@ -146,7 +146,7 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
 
 
 @torch.no_grad()
-def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> int:
+def points_at_once(net: nn.Module, batches: Iterable[Batch]) -> int:
     """Return the number of points that a pass over one of these batches evaluates in bounded memory; at least 1."""
     largest = 0
 
@@ -155,7 +155,8 @@ def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
         largest = max(largest, output[0].numel())
 
     hooks = [module.register_forward_hook(look) for module in net.modules()]
-    net(batches[0][0][:2])  # some norms need two
+    images, _ = next(iter(batches))
+    net(images[:2])  # some norms need two
     for hook in hooks:
         hook.remove()
     maps = largest * max(len(labels) for _, labels in batches)
@@ -190,9 +191,7 @@ def _use_batch_statistics(net: nn.Module) -> None:
             module.running_mean = module.running_var = module.num_batches_tracked = None
 
 
-def _scores(
-    net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], directions: tuple[Direction, Direction], grid: Tensor
-) -> Tensor:
+def _scores(net: nn.Module, batches: Iterable[Batch], directions: tuple[Direction, Direction], grid: Tensor) -> Tensor:
     """Return summed loss and number of errors (B, 2) at points (B, 2) of the slice."""
     theta = dict(net.named_parameters())
     moved = {}
