@@ -2,7 +2,6 @@
 
 import csv
 import posixpath
-import re
 import stat
 from collections.abc import Iterator
 from io import StringIO
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, TooLargeError, read_file
+from study.data.files import ImageFile, TooLargeError, leaves_folder, read_file
 from study.data.image_sources import load_catalogue
 from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called
 from study.data.source import Progress, Source, given_file
@@ -130,7 +129,7 @@ def _problem(row: _Row, path: str) -> str:
     """Return why a row can't be used, its file unseen, or an empty text."""
     if not row.path:
         return "has no path"
-    if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", path) or ".." in re.split(r"[/\\]", path):
+    if leaves_folder(path):
         return "lies outside the table's folder: paths are relative to it"
     return "" if row.label else "has no label"
 

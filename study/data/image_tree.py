@@ -19,7 +19,7 @@ from study.data.files import (
     sort_key,
     subfolders,
 )
-from study.data.labelled import TEST, TRAIN, VALIDATION, Catalogue, Labelled, class_name
+from study.data.labelled import Catalogue, Labelled, Role, class_name, role_called, role_of
 from study.errors import DataError
 
 EXPECTED = "images are expected in train/<class>/ and test/<class>/, or in <class>/"
@@ -38,12 +38,13 @@ def read_tree(root: Path) -> Catalogue:
         DataError: no images in the expected places, or ambiguous names.
     """
     folders = subfolders(root)
-    training = _folder_named(folders, TRAIN, root)
+    training = _folder_named(folders, "train", root)
     if training is None or _is_class(training, folders):
         return _classes_at_top(root, folders)
     train = _by_folders(training, root, subfolders(training))
     test, used, unlabelled = None, [training], []
-    for role in (TEST, VALIDATION):
+    roles: tuple[Role, ...] = ("test", "validation")
+    for role in roles:
         folder = _folder_named(folders, role, root) if test is None else None
         if folder is not None:
             test = _labelled(folder, root, train)
@@ -59,8 +60,8 @@ def _catalogue(root: Path, train: Labelled, test: Labelled | None, notes: Iterab
     return Catalogue(root, train, test, classes, lambda file: read_file(root / file.name), tuple(notes))
 
 
-def _folder_named(folders: Iterable[Path], role: tuple[str, ...], root: Path) -> Path | None:
-    named = [folder for folder in folders if folder.name.lower() in role]
+def _folder_named(folders: Iterable[Path], role: Role, root: Path) -> Path | None:
+    named = [folder for folder in folders if role_called(folder.name) == role]
     if len(named) > 1:
         raise DataError(f"{root} has {' and '.join(f'{folder.name}/' for folder in named)}: keep one of them there")
     return named[0] if named else None
@@ -68,7 +69,7 @@ def _folder_named(folders: Iterable[Path], role: tuple[str, ...], root: Path) ->
 
 def _is_class(training: Path, folders: Iterable[Path]) -> bool:
     """Whether a folder called `train` is a class, such as trains among means of transport."""
-    others = (folder for folder in folders if folder.name.lower() not in TRAIN + TEST + VALIDATION)
+    others = (folder for folder in folders if role_called(folder.name) is None)
     has_images = any(_direct_images(training)) and any(any(_direct_images(folder)) for folder in others)
     return has_images and not subfolders(training)
 
@@ -79,18 +80,14 @@ def _direct_images(folder: Path) -> Iterator[Path]:
 
 def _classes_at_top(root: Path, folders: list[Path]) -> Catalogue:
     """Return the images of a tree of classes without splits."""
-    split_like = [folder for folder in folders if _like_a_split(folder.name)]
+    unlabelled = [folder for folder in folders if role_called(folder.name) in ("test", "validation")]
+    split_like = [folder for folder in folders if role_of(folder.name)]
     if split_like == folders or any(subfolders(folder) for folder in split_like):
-        others = [folder.name for folder in split_like if folder.name.lower() not in TEST + VALIDATION]
+        others = [folder.name for folder in split_like if folder not in unlabelled]
         rename = f": rename {first_names(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
-    unlabelled = [folder for folder in folders if folder.name.lower() in TEST + VALIDATION]
     classes = [folder for folder in folders if folder not in unlabelled]
     return _catalogue(root, _by_folders(root, root, classes), None, _not_used(unlabelled, []))
-
-
-def _like_a_split(name: str) -> bool:
-    return not set(re.split(r"[^a-z]+", name.lower())).isdisjoint(TRAIN + TEST + VALIDATION)
 
 
 def _not_used(unlabelled: list[Path], others: list[Path]) -> Iterator[str]:
@@ -156,7 +153,7 @@ def _labelled(folder: Path, root: Path, train: Labelled) -> Labelled | None:
 
 def _file_of_labels(folder: Path, root: Path) -> Path | None:
     """Return the file with the labels of a split's images, if there is one."""
-    above = [root, *root.absolute().parents[:ABOVE]] if folder.name.lower() in VALIDATION else []
+    above = [root, *root.absolute().parents[:ABOVE]] if role_called(folder.name) == "validation" else []
     files = (folder / LABELS, *(place / SOLUTION for place in above))
     return next((file for file in files if file.is_file()), None)
 

@@ -14,9 +14,12 @@ from study.data.files import ImageFile, Read, first_names, subfolders
 from study.errors import DataError, printable
 
 Role = Literal["train", "test", "validation"]
-TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
+ROLES: dict[Role, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "validation": ("val", "valid", "validation"),
+}
 """Names of splits, in lower case."""
-ROLES: dict[Role, tuple[str, ...]] = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
 ROW = " row "
 """Between the name of an array or a shard and the number of an image in it."""
 MAX_LABEL_BYTES = 256 * 2**20
