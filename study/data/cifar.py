@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from study.data.cifar_batches import read_batch, read_names
 from study.data.dataset import Split
 from study.data.download import Remote, fetch, has_md5
-from study.data.image_sources import load_image_folder
+from study.data.image_tree import read_tree
+from study.data.labelled import load_catalogue
 from study.data.source import Progress, Source, files_folder, given_folder
 from study.errors import DataError, printable
 
@@ -60,7 +61,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
 
 def _cifar10_tree(spec: "DatasetSpec", progress: Progress | None) -> Source:
-    source = load_image_folder(spec, progress)
+    source = load_catalogue(read_tree(given_folder(spec.name, spec.root)), spec, progress)
     counts = [split.labels.bincount(minlength=len(source.classes)) for split in (source.train, source.test) if split]
     expected = [torch.full((len(CIFAR10),), images // len(CIFAR10)) for images in CIFAR10_IMAGES]
     if source.classes != CIFAR10 or len(counts) != 2 or not all(map(torch.equal, counts, expected)):

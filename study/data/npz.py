@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from study.data.files import READ_METHODS, BadFilesError, ImageFile, Read, first_names
-from study.data.image_sources import load_catalogue
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -26,6 +25,7 @@ from study.data.labelled import (
     Role,
     divided,
     in_order,
+    load_catalogue,
     refuse_too_many,
 )
 from study.data.source import Progress, Source, given_file

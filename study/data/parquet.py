@@ -11,12 +11,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.decode import reason
 from study.data.files import ImageFile, Read, first_names, is_system, sort_key
-from study.data.image_sources import load_catalogue
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -30,11 +29,7 @@ from study.data.labelled import (
     role_called,
     role_of,
 )
-from study.data.source import Progress, Source, given_path
 from study.errors import DataError, printable
-
-if TYPE_CHECKING:
-    from study.config import DatasetSpec
 
 SUFFIX = ".parquet"
 LABELS = ("label", "labels", "fine_label", "class", "category")
@@ -60,17 +55,6 @@ class _Shard(NamedTuple):
     """Names of classes by label, in the metadata; empty where it has none."""
 
 
-def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the images of the shards in a folder, made square with side `spec.image_size` (32 by default).
-
-    Raises:
-        DataError: no shards, damaged ones, or others than these.
-        BadFilesError: rows without a label or with an image that can't be used, and `spec.skip_bad` isn't set.
-    """
-    root = given_path(spec.name, spec.root, "the folder of its shards", "DIR")
-    return load_catalogue(read_shards(root), spec, progress)
-
-
 def find_shards(root: Path) -> list[Path]:
     """Return the shards of a data set, sorted by name: those in `root`, or in its only folder that has some.
 
@@ -93,7 +77,7 @@ def find_shards(root: Path) -> list[Path]:
 
 
 def read_shards(root: Path) -> Catalogue:
-    """List the images of a folder of shards and their labels; none of them is decoded.
+    """List the images of a folder of shards and their labels; none of them is decoded. Bad are rows without a label.
 
     Raises:
         DataError: no shards, damaged ones, or others than these.

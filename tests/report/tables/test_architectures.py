@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from study.data.augment import augmentation
-from study.data.image_sources import DOGS_SIZE as DOGS
+from study.data.dogs_vs_cats import DOGS_SIZE as DOGS
 from study.data.labelled import FOLDER_SIZE as FOLDER
 from study.names import resolve_net
 from study.nets import build_net
