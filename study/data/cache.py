@@ -120,10 +120,9 @@ def verify(folder: Path) -> int:
     """
     pixels = _mapped(folder / "images.npy", "c")
     records = _mapped(folder / "records.npy", "r+")
-    before = int((records["state"] == GOOD).sum())
-    forget_damaged(pixels, records)
+    damaged = forget_damaged(pixels, records)
     records.flush()
-    return before - int((records["state"] == GOOD).sum())
+    return damaged
 
 
 def _open(folder: Path, files: Sequence[ImageFile], shape: Shape) -> Decoded | None:

@@ -78,16 +78,16 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
     return failures
 
 
-def forget_damaged(pixels: Pixels, records: Records) -> None:
-    """Mark good images (M, S, S, C) that changed since they were written as pending, in `records` (M,)."""
+def forget_damaged(pixels: Pixels, records: Records) -> int:
+    """Mark good images (M, S, S, C) that changed since they were written as pending, in `records` (M,); count them."""
 
     def check(rows: NDArray[np.int64]) -> Failures:
-        for row in rows.tolist():
-            if not holds(pixels[row], records[row]):
-                records["state"][row] = PENDING
-        return {}
+        return {row: "changed" for row in rows.tolist() if not holds(pixels[row], records[row])}
 
-    list(_in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores()))
+    checked = _in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores())
+    damaged = [row for _, changed in checked for row in changed]
+    records["state"][damaged] = PENDING
+    return len(damaged)
 
 
 def available_cores() -> int:
