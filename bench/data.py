@@ -32,7 +32,7 @@ from PIL import Image
 from study.config import DatasetSpec
 from study.data import describe, load_dataset
 from study.data.decode import decode, square
-from study.data.image_sources import open_training
+from study.data.dogs_vs_cats import open_training
 
 SIZE = 64
 

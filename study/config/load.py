@@ -1,13 +1,12 @@
 """From a grid file, or the name of a shipped grid, to a `Grid`; every error names its line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from study.config.budgets import with_budgets
 from study.config.expand import AXES, MAX_RUNS, expand, message
 from study.config.grid import Grid
 from study.config.probes import Probes
@@ -23,13 +22,16 @@ SECTIONS: dict[str, type[Strict]] = {"recipe": Recipe, "dataset": DatasetSpec, "
 """What stands under a key of its own."""
 LISTS = ("budgets", "recipe.milestones", "tune.weight_decay", "tune.momentum", "tune.warmup")
 """Settings that take a list, beside the axes of a grid and the probes, where all do that take a text."""
+OF_A_DEPTH = {"lr", "warmup", "warmup_shape"}
+"""Fields of a recipe that a grid sets for some depths, as the paper does for 110 layers."""
 RULE_KEYS = ["smallest_effect", "rare_failure"]
 TOP_KEYS = ["name", "dataset", "recipe", "tune", "probes", *RULE_KEYS, "budgets", "grid", "include", "exclude"]
 
 
 def shipped_grids() -> list[str]:
     """Return the names of the grids that come with the program."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in files("study.grids").iterdir() if _is_grid(entry.name))
+    names = (entry.name for entry in files("study.grids").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def grid_text(path_or_name: str) -> tuple[str, str]:
@@ -92,7 +94,7 @@ def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
     dataset = _dataset(source)
     tune = _section(source, ("tune",), Tune, source.values["tune"] if source.values.get("tune") is not None else {})
     budgets = _budgets(source)
-    points = with_budgets(expand(source, dataset), budgets)
+    points = _with_budgets(expand(source, dataset), budgets)
     if len(points) > MAX_RUNS:
         raise GridError(f"{source.where(('budgets',))}: {len(points):,} runs are more than {MAX_RUNS:,}: drop a budget")
     tunes = any(spec.recipe.lr == "tune" for spec in points)
@@ -128,6 +130,26 @@ def _budgets(source: Source) -> tuple[float, ...]:
     if 1 not in numbers:
         raise GridError(f"{source.where(('budgets',))}: 'budgets' must hold 1, the recipe's own length: [1, 3]")
     return tuple(sorted({float(value) for value in numbers}))
+
+
+def _with_budgets(points: Sequence[RunSpec], budgets: Iterable[float]) -> tuple[RunSpec, ...]:
+    """Return the runs with those of the headline nets at each further budget.
+
+    Headline nets are the shallowest and the deepest net of each architecture and recipe, if it has two depths and no
+    modification; how the rate begins may differ between depths. A run that the grid has already is left as it is.
+    """
+    kinds: dict[str, list[RunSpec]] = {}
+    for spec in points:
+        if not spec.modifications and spec.recipe.budget == 1:
+            recipe = spec.recipe.model_dump_json(exclude=OF_A_DEPTH)
+            kinds.setdefault(f"{spec.architecture} {recipe}", []).append(spec)
+    added = []
+    for specs in kinds.values():
+        ends = {min(spec.depth for spec in specs), max(spec.depth for spec in specs)}
+        if len(ends) == 2:
+            for budget in sorted(set(budgets) - {1.0}):
+                added += [spec.with_recipe(budget=budget) for spec in specs if spec.depth in ends]
+    return tuple({spec.run_key(""): spec for spec in (*points, *added)}.values())
 
 
 def _probes(source: Source, points: tuple[RunSpec, ...]) -> Probes | None:
@@ -207,7 +229,3 @@ def _section_of(key: str) -> str:
 def _holds_list(keys: list[str]) -> bool:
     """Whether a setting takes a list, so that `8,20` is one."""
     return keys[0] in ("grid", "probes") or ".".join(keys) in LISTS
-
-
-def _is_grid(name: str) -> bool:
-    return name.endswith(".yaml")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from study.config.recipe import Positive, Strict
 
@@ -63,15 +63,10 @@ class Tune(Strict):
 
     @field_validator("weight_decay", "momentum", "warmup")
     @classmethod
-    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+    def _ordered(cls, value: tuple[float, float] | None, info: ValidationInfo) -> tuple[float, float] | None:
         if value is not None and value[0] >= value[1]:
             raise ValueError("must be two bounds, the smaller first")
-        return value
-
-    @field_validator("momentum")
-    @classmethod
-    def _below_one(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and value[1] >= 1:
+        if value is not None and info.field_name == "momentum" and value[1] >= 1:
             raise ValueError("must stay below 1")
         return value
 

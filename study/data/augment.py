@@ -4,8 +4,6 @@ Draws are made ahead, on the CPU, from a generator that the caller seeds, and pa
 GPU see the same crops, and any batch can be repeated. Legend: N images, C channels, H height, W width.
 """
 
-from typing import Protocol
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,39 +15,27 @@ Draws = tuple[Tensor, ...]
 """Random numbers of an augmentation, each with a row per image."""
 
 
-class Augmentation(Protocol):
-    """A random change of training images, and the matching clean view for evaluation."""
+class Augmentation:
+    """A random change of training images, and the matching clean view for evaluation; `none`: unchanged images."""
 
     def side(self, size: int) -> int:
         """Return the side of a net's input for images held at `size`."""
-
-    def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
-        """Draw for `count` images of `shape` (C, H, W), on the CPU."""
-
-    def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
-        """Return uint8 images (N, C, H, W) augmented and normalised, float32 in channels_last."""
-
-    def clean(self, images: Tensor, normalizer: Normalizer) -> Tensor:
-        """Return uint8 images as in evaluation: normalised, of the size that `apply` returns."""
-
-
-class Nothing:
-    """`none`: unchanged images."""
-
-    def side(self, size: int) -> int:
         return size
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
+        """Draw for `count` images of `shape` (C, H, W), on the CPU."""
         return ()
 
     def apply(self, images: Tensor, draws: Draws, normalizer: Normalizer) -> Tensor:
+        """Return uint8 images (N, C, H, W) augmented and normalised, float32 in channels_last."""
         return self.clean(images, normalizer)
 
     def clean(self, images: Tensor, normalizer: Normalizer) -> Tensor:
+        """Return uint8 images as in evaluation: normalised, of the size that `apply` returns."""
         return normalizer(images)
 
 
-class CropFlip(Nothing):
+class CropFlip(Augmentation):
     """`crop-flip` (section 4.2): pad 4 pixels a side, crop the original size at random, mirror half of the images.
 
     The padding is 0 after normalisation: the mean, as in the paper.
@@ -98,7 +84,7 @@ def _windows(images: Tensor, which: Tensor, top: Tensor, left: Tensor, size: tup
     return strips.index_select(0, start.view(-1)).view(-1, h, w, c).permute(0, 3, 1, 2)
 
 
-class ImageNetCrop:
+class ImageNetCrop(Augmentation):
     """`imagenet` (section 3.4): scale the short side to 256..480, crop 224, mirror, and add AlexNet's colour noise.
 
     Images are held at S x S, so an image scaled to s and cropped to 224 is a window of S * 224 / s held pixels,
@@ -113,7 +99,6 @@ class ImageNetCrop:
     eigenvectors = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 
     def side(self, size: int) -> int:
-        """Return the side of the crops of images held at `size`."""
         return max(1, round(size * self.crop / self.held))
 
     def draw(self, count: int, shape: tuple[int, int, int], generator: torch.Generator) -> Draws:
@@ -125,10 +110,11 @@ class ImageNetCrop:
         place = torch.rand(2, count, generator=generator, dtype=torch.float64)
         corner = (place * (size - window + 1)).floor()  # 0 to size - window, both ends included
         flip = torch.randint(0, 2, (count,), generator=generator)
+        maps = self._transforms(size, window, corner, flip)
         if channels != 3:
-            return self._transforms(size, window, corner, flip), torch.zeros(count, channels)
+            return maps, torch.zeros(count, channels)
         weights = torch.randn(count, 3, generator=generator) * self.noise * torch.tensor(self.eigenvalues)
-        return self._transforms(size, window, corner, flip), weights @ torch.tensor(self.eigenvectors).T
+        return maps, weights @ torch.tensor(self.eigenvectors).T
 
     @staticmethod
     def _transforms(size: int, window: Tensor, corner: Tensor, flip: Tensor) -> Tensor:
@@ -169,7 +155,7 @@ class ImageNetCrop:
         return normalizer(images[:, :, start : start + side, start : start + side])
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {"none": Nothing(), "crop-flip": CropFlip(), "imagenet": ImageNetCrop()}
+AUGMENTATIONS: dict[str, Augmentation] = {"none": Augmentation(), "crop-flip": CropFlip(), "imagenet": ImageNetCrop()}
 
 
 def augmentation(name: str) -> Augmentation:

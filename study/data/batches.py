@@ -160,7 +160,8 @@ def evaluation_batches(
 
     With a `seed`, images are augmented as in training, with draws that no epoch of training uses. Images are
     (B, C, H, W) float32 in channels_last, on `device` (by default the split's); the last batch may be smaller. Shards
-    of one size give as many batches each, of which the last may be empty, and each image once together.
+    of one size give as many batches each, of `batch_size` at most, of which the last may be empty, and each image once
+    together.
     """
     changes = augmentation(augment)
     device = device or split.pixels.device
@@ -169,11 +170,15 @@ def evaluation_batches(
     if seed is not None:
         drawn = changes.draw(len(split), split.image_shape, _generator(seed, "augmented pass"))
         draws = tuple(_pinned(values, device).to(device, non_blocking=True) for values in drawn)
-    for positions, images, labels in _in_order(split, batch_size, device, shard):
-        if seed is None or not len(labels):  # some augmentations need an image
-            yield changes.clean(images, normalizer), labels
+    _, height, width = split.image_shape
+    size = shard.size * (batch_size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width))))
+    parts = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
+    labels = split.labels.to(device)
+    for part, images in zip(parts, stream.batch_images(split, parts, device), strict=True):
+        if seed is None or not len(images):  # some augmentations need an image
+            yield changes.clean(images, normalizer), labels[part]
         else:
-            yield changes.apply(images, tuple(draw[positions] for draw in draws), normalizer), labels
+            yield changes.apply(images, tuple(draw[part] for draw in draws), normalizer), labels[part]
 
 
 def _generator(seed: int, *words: str | int) -> torch.Generator:
@@ -183,19 +188,3 @@ def _generator(seed: int, *words: str | int) -> torch.Generator:
 def _pinned(values: Tensor, device: torch.device) -> Tensor:
     """Return CPU values in memory from which they are copied to `device` without a wait."""
     return values.pin_memory() if device.type == "cuda" else values
-
-
-def _in_order(
-    split: Split, size: int | None, device: torch.device, shard: Shard
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield all images as they are: their slice of the split, images (B, C, H, W) uint8 and labels (B,).
-
-    `size` at a time in each shard; each batch is divided evenly among the shards.
-    """
-    _, height, width = split.image_shape
-    size = size or max(1, min(AT_ONCE, PIXELS_AT_ONCE // (height * width)))
-    size *= shard.size
-    all_positions = [shard.of(slice(start, min(start + size, len(split)))) for start in range(0, len(split), size)]
-    labels = split.labels.to(device)
-    for positions, images in zip(all_positions, stream.batch_images(split, all_positions, device), strict=True):
-        yield positions, images, labels[positions]

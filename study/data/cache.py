@@ -120,10 +120,9 @@ def verify(folder: Path) -> int:
     """
     pixels = _mapped(folder / "images.npy", "c")
     records = _mapped(folder / "records.npy", "r+")
-    before = int((records["state"] == GOOD).sum())
-    forget_damaged(pixels, records)
+    damaged = forget_damaged(pixels, records)
     records.flush()
-    return before - int((records["state"] == GOOD).sum())
+    return damaged
 
 
 def _open(folder: Path, files: Sequence[ImageFile], shape: Shape) -> Decoded | None:
@@ -175,13 +174,11 @@ def _build(
         with contextlib.suppress(OSError):
             shutil.rmtree(building)
         raise
-    target = Target(pixels, records, building / "reasons.jsonl", resize)
-    bad = decode_all(files, read, target, progress)
+    bad = decode_all(files, read, Target(pixels, records, resize), progress)
     for array in (pixels, records):
         array.flush()
-    del pixels, records, target
+    del pixels, records
     (building / "bad.json").write_text(json.dumps(bad))
-    (building / "reasons.jsonl").unlink()
     building.rename(folder)
 
 

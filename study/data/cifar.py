@@ -9,8 +9,9 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from study.data.cifar_batches import read_batch, read_names
 from study.data.dataset import Split
 from study.data.download import Remote, fetch, has_md5
-from study.data.image_sources import load_image_folder
+from study.data.image_tree import read_tree
+from study.data.labelled import load_catalogue
 from study.data.source import Progress, Source, files_folder, given_folder
 from study.errors import DataError, printable
 
@@ -60,7 +62,7 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
 
 def _cifar10_tree(spec: "DatasetSpec", progress: Progress | None) -> Source:
-    source = load_image_folder(spec, progress)
+    source = load_catalogue(read_tree(given_folder(spec.name, spec.root)), spec, progress)
     counts = [split.labels.bincount(minlength=len(source.classes)) for split in (source.train, source.test) if split]
     expected = [torch.full((len(CIFAR10),), images // len(CIFAR10)) for images in CIFAR10_IMAGES]
     if source.classes != CIFAR10 or len(counts) != 2 or not all(map(torch.equal, counts, expected)):
@@ -100,34 +102,18 @@ def _checked(path: Path, md5: str) -> bytes:
     return path.read_bytes()
 
 
-class _Bounded:
-    """A stream that raises an error before it fills the memory."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = MAX_UNPACKED
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(min(size, self._left + 1))
-        self._left -= len(data)
-        if self._left < 0:
-            raise OSError(f"more than {MAX_UNPACKED // 2**20} MiB when unpacked")
-        return data
-
-
 def _untar(archive: Path) -> dict[str, bytes]:
     """Read the members of an archive into memory: faster than unpacking it to disk, and nothing to clean up."""
-    files: dict[str, bytes] = {}
     try:
-        # All that the stream is asked for is to read.
-        with gzip.open(archive) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as tar:  # type: ignore[call-overload]
-            for member in tar:
-                content: IO[bytes] | None = tar.extractfile(member) if member.isreg() else None
-                if content is not None:
-                    files[member.name] = content.read()
+        with gzip.open(archive) as packed:
+            unpacked = packed.read(MAX_UNPACKED + 1)
+        if len(unpacked) > MAX_UNPACKED:
+            raise OSError(f"more than {MAX_UNPACKED // 2**20} MiB when unpacked")
+        with tarfile.open(fileobj=BytesIO(unpacked), mode="r:") as tar:
+            contents = ((member.name, tar.extractfile(member)) for member in tar if member.isreg())
+            return {name: content.read() for name, content in contents if content is not None}
     except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{archive} can't be read: {printable(str(error))}: delete it and run again") from None
-    return files
 
 
 def _split(batches: list[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> Split:

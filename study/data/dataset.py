@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from study.data.measure import ChannelStatistics, Measures, channel_statistics, measure_images, pooled_statistics
+from study.data.measure import Measures, measure_images
 from study.errors import DataError, printable
 
 CHUNK = 4096
@@ -124,12 +124,6 @@ class Split:
         if self.files is not None:
             return self.files.measures.take(self._row_numbers())
         return measure_images(self.chunks(), self.image_shape)
-
-    def statistics(self) -> ChannelStatistics:
-        """Return mean and variance of each channel over the original images of this split."""
-        if self.files is not None:
-            return channel_statistics(self.measures())
-        return pooled_statistics(self.chunks(), self.image_shape)
 
     def _row_numbers(self) -> list[int]:
         return list(range(len(self.pixels))) if self.rows is None else self.rows.tolist()

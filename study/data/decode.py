@@ -29,10 +29,8 @@ UPRIGHT = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3
 WHITE_16, WHITE_12 = 2**16 - 1, 2**12 - 1
 BITS, PHOTOMETRIC, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 322, 323, 339
 """Tags of TIFF: bits of each channel; 0 if 0 is white; the size of a tile; 2 if values are signed."""
-BLOCK = 256
-"""Pixels summed at a time."""
-SLAB = 2**14
-"""Blocks squared at a time: 100 MiB of float32, where a whole image of the largest size would take 2 GiB."""
+BLOCK = 2**20
+"""Pixels summed at a time: 24 MiB of float64, where a whole image of the largest size would take 4 GiB."""
 MAX_SCANS = 100
 """Maximal scans of a progressive JPEG, which has about ten. Each covers the whole image, perhaps in few bytes."""
 UNCOUNTED_WORK = 2**36
@@ -159,20 +157,13 @@ def _refuse_bomb(width: int, height: int, data: bytes) -> None:
 
 
 def sums(rgb: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sums of values (C,) and of squared values (C,) of each channel of an image (H, W, C), exact.
-
-    Summed in blocks of 256 pixels, whose squares stay below 2**24, so that float32, the fastest, rounds nothing.
-    """
+    """Return the sums of values (C,) and of squared values (C,) of each channel of an image (H, W, C), exact."""
     channels = rgb.shape[2]
-    pixels = torch.from_numpy(rgb).view(-1, channels)
-    blocks = len(pixels) // BLOCK
-    rest = pixels[BLOCK * blocks :].double()
-    total, squares = rest.sum(0), rest.square().sum(0)
-    whole = pixels[: BLOCK * blocks].view(BLOCK, channels * blocks)
-    for start in range(0, channels * blocks, channels * SLAB):
-        x = whole[:, start : start + channels * SLAB].float()
-        total += x.sum(0).view(-1, channels).sum(0, dtype=torch.float64)
-        squares += x.square().sum(0).view(-1, channels).sum(0, dtype=torch.float64)
+    total, squares = torch.zeros(2, channels, dtype=torch.float64)
+    for block in torch.split(torch.from_numpy(rgb).view(-1, channels), BLOCK):
+        x = block.double()
+        total += x.sum(0)
+        squares += x.square().sum(0)
     return total.long().numpy(), squares.long().numpy()
 
 

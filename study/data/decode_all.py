@@ -5,7 +5,6 @@ digest holds are kept and the others are decoded. Legend: M files, S side of the
 """
 
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -13,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +28,8 @@ MOST_THREADS = 32
 """More threads would wait for Python's lock: they work about ten times as long outside it as inside."""
 SMALL_BYTES = 8192
 """Mean size of files below which decoding mostly holds Python's lock, so that threads would wait for each other."""
-PENDING, GOOD, BAD = 0, 1, 2
+PENDING, GOOD = 0, 1
+"""States of a record; a bad file's stays pending."""
 DIGEST_BYTES = 16
 
 
@@ -54,29 +53,24 @@ def record_type(channels: int) -> np.dtype[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The output of decoding: pixels (M, S, S, C), records (M,) of `record_type`, and a file of reasons for bad files.
+    """The output of decoding: pixels (M, S, S, C), and records (M,) of `record_type`.
 
     Of one channel, it takes images that are all grey.
     """
 
     pixels: Pixels
     records: Records
-    reasons: Path
     resize: Resize
 
 
 def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress: Progress | None) -> Failures:
-    """Decode the pending `files` into `target`; return the rows that can't be decoded, each with its reason."""
-    failures = keep_done(target)
-    todo = np.flatnonzero(target.records["state"] == PENDING)
+    """Decode `files` into `target` but for the good rows of an earlier attempt; return the bad rows with reasons."""
+    forget_damaged(target.pixels, target.records)
+    todo = np.flatnonzero(target.records["state"] != GOOD)
     done = len(files) - len(todo)
-    chunks = _in_chunks(partial(_decode_some, files, read, target), todo, threads(files))
-    with target.reasons.open("a", encoding="utf-8") as reasons, closing(chunks):
+    failures: Failures = {}
+    with closing(_in_chunks(partial(_decode_some, files, read, target), todo, threads(files))) as chunks:
         for rows, failed in chunks:
-            for row, why in failed.items():
-                reasons.write(json.dumps([row, why]) + "\n")
-            if failed:
-                reasons.flush()
             failures |= failed
             done += len(rows)
             if progress is not None:
@@ -84,35 +78,16 @@ def decode_all(files: Sequence[ImageFile], read: Read, target: Target, progress:
     return failures
 
 
-def keep_done(target: Target) -> Failures:
-    """Mark the unverified rows of an earlier attempt as pending; return its bad files, with their reasons."""
-    reasons: Failures = {}
-    lines = target.reasons.read_text(encoding="utf-8", errors="replace") if target.reasons.exists() else ""
-    for line in lines.splitlines():
-        try:
-            row, why = json.loads(line)
-            reasons[int(row)] = str(why)
-        except (ValueError, TypeError, OverflowError):
-            continue  # cut off in the middle
-    records = target.records
-    forget_damaged(target.pixels, records)
-    bad = np.flatnonzero(records["state"] == BAD).tolist()
-    for row in bad:
-        if row not in reasons:
-            records["state"][row] = PENDING
-    return {row: reasons[row] for row in bad if row in reasons}
-
-
-def forget_damaged(pixels: Pixels, records: Records) -> None:
-    """Mark images (M, S, S, C) that changed since they were written as pending, in `records` (M,)."""
+def forget_damaged(pixels: Pixels, records: Records) -> int:
+    """Mark good images (M, S, S, C) that changed since they were written as pending, in `records` (M,); count them."""
 
     def check(rows: NDArray[np.int64]) -> Failures:
-        for row in rows.tolist():
-            if not holds(pixels[row], records[row]):
-                records["state"][row] = PENDING
-        return {}
+        return {row: "changed" for row in rows.tolist() if not holds(pixels[row], records[row])}
 
-    list(_in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores()))
+    checked = _in_chunks(check, np.flatnonzero(records["state"] == GOOD), available_cores())
+    damaged = [row for _, changed in checked for row in changed]
+    records["state"][damaged] = PENDING
+    return len(damaged)
 
 
 def available_cores() -> int:
@@ -168,7 +143,6 @@ def _decode_some(files: Sequence[ImageFile], read: Read, target: Target, rows: N
         except Exception as error:  # decoders and zipfile may raise any error for a damaged file
             failures[row] = reason(error)
             target.pixels[row] = 0
-            record["state"] = BAD
     return failures
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from study.data.batches import evaluation_batches
 from study.data.dataset import Dataset
-from study.data.measure import ChannelStatistics, Measures, channel_statistics, sum_of
+from study.data.measure import ChannelStatistics, Measures, channel_statistics, sum_images
 from study.data.normalize import Normalizer
 from study.data.seeds import derived_seed
 
@@ -115,12 +115,9 @@ def _samples(dataset: Dataset) -> tuple[Pixels, NDArray[np.int64]]:
 
 
 def _mean_image(dataset: Dataset) -> Pixels:
-    total = torch.zeros(dataset.image_shape, dtype=torch.int64)
-    for split in dataset.splits().values():
-        for chunk in split.chunks():
-            total += sum_of(chunk, power=1).cpu()
-    count = sum(len(split) for split in dataset.splits().values())
-    return (total.double() / count).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    splits = dataset.splits().values()
+    total = sum_images(chunk for split in splits for chunk in split.chunks()).cpu()
+    return (total / sum(map(len, splits))).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def augmented_views(

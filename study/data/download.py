@@ -2,11 +2,10 @@
 
 import hashlib
 import http.client
-import os
 import tempfile
 import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -31,11 +30,8 @@ def has_md5(path: Path, md5: str) -> bool:
     """Whether `path` is a file with this checksum (a guard against damage, not against forgery)."""
     if not path.is_file():
         return False
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest() == md5
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest() == md5
 
 
 def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress | None) -> None:
@@ -62,19 +58,17 @@ def fetch(dataset: str, remotes: list[Remote], folder: Path, progress: Progress 
 
 def _download(remote: Remote, folder: Path, progress: Progress | None) -> None:
     request = urllib.request.Request(remote.url, headers={"User-Agent": "study"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+    with (
+        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response,
+        tempfile.TemporaryDirectory(prefix=".", dir=folder) as scratch,
+    ):
         total = int(response.headers.get("Content-Length") or 0)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                while block := response.read(BLOCK):
-                    file.write(block)
-                    if progress is not None and total:
-                        progress(f"downloading {remote.name}", min(1.0, file.tell() / total))
-            if not has_md5(part, remote.md5):
-                raise ValueError(f"{remote.name} from {remote.url} has the wrong checksum")
-            part.replace(folder / remote.name)
-        finally:
-            with suppress(FileNotFoundError):
-                part.unlink()
+        part = Path(scratch, remote.name)
+        with part.open("wb") as file:
+            while block := response.read(BLOCK):
+                file.write(block)
+                if progress is not None and total:
+                    progress(f"downloading {remote.name}", min(1.0, file.tell() / total))
+        if not has_md5(part, remote.md5):
+            raise ValueError(f"{remote.name} from {remote.url} has the wrong checksum")
+        part.replace(folder / remote.name)

@@ -217,10 +217,14 @@ def _content(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _name_problem(member: zipfile.ZipInfo) -> str:
     """Return why a member's name is refused, or an empty text."""
-    name = member.orig_filename
-    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+    if leaves_folder(member.orig_filename):
         return "would land outside the folder"
     return "" if member.filename else "has no name"  # or begins with a NUL, which ends it
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a path within a folder leads out of it, on any system."""
+    return name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or bool(re.match(r"[A-Za-z]:", name))
 
 
 def _problem(member: zipfile.ZipInfo) -> str:
@@ -232,6 +236,12 @@ def _problem(member: zipfile.ZipInfo) -> str:
     if member.compress_type not in READ_METHODS and is_image(member.filename):
         return f"is packed by method {member.compress_type}: pack it again with deflate, as is usual"
     return ""
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, links to folders included, system folders excluded, sorted by name."""
+    entries = (entry for entry in folder.iterdir() if not is_system(entry.name) and entry.is_dir())
+    return sorted(entries, key=lambda entry: sort_key(entry.name))
 
 
 def is_image(name: str) -> bool:

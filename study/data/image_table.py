@@ -2,23 +2,16 @@
 
 import csv
 import posixpath
-import re
 import stat
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, TooLargeError, read_file
-from study.data.image_sources import FOLDER_SIZE, load_catalogue
-from study.data.image_tree import class_name
-from study.data.labelled import ROLES, Catalogue, Labelled, Role, divided, in_order, role_called
-from study.data.source import Progress, Source, given_file
+from study.data.files import ImageFile, TooLargeError, leaves_folder, read_file
+from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called
 from study.errors import DataError, printable
-
-if TYPE_CHECKING:
-    from study.config import DatasetSpec
 
 COLUMNS = {
     "path": ("path", "image", "filename", "file_name", "file", "filepath", "image_path"),
@@ -38,19 +31,10 @@ class _Row(NamedTuple):
     split: str
 
 
-def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the image files that a table names, below its folder, made square with side `spec.image_size` (32).
-
-    Raises:
-        DataError: no such table, or classes that can't be used.
-        BadFilesError: rows without a label, or whose file is missing, named twice or can't be used, and `spec.skip_bad`
-            isn't set.
-    """
-    return load_catalogue(read_table(given_file(spec.name, spec.root)), spec, progress)
-
-
 def read_table(table: Path) -> Catalogue:
-    """List the images that a table names; none of them is decoded.
+    """List the images that a table names, below its folder; none of them is decoded.
+
+    Bad are rows without a label, and those whose file is missing or named twice.
 
     Raises:
         DataError: it isn't such a table, or names no image to train on.
@@ -85,7 +69,7 @@ def read_table(table: Path) -> Catalogue:
     def read(file: ImageFile) -> bytes:
         return read_file(folder / file.name)
 
-    return Catalogue(table, train, test, in_order(train.labels), read, notes, FOLDER_SIZE)
+    return Catalogue(table, train, test, in_order(train.labels), read, notes)
 
 
 def _rows(table: Path) -> Iterator[_Row]:
@@ -131,7 +115,7 @@ def _problem(row: _Row, path: str) -> str:
     """Return why a row can't be used, its file unseen, or an empty text."""
     if not row.path:
         return "has no path"
-    if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", path) or ".." in re.split(r"[/\\]", path):
+    if leaves_folder(path):
         return "lies outside the table's folder: paths are relative to it"
     return "" if row.label else "has no label"
 

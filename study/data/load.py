@@ -1,12 +1,18 @@
 """Load a data set by its specification: source, limits, validation split, fingerprint."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.data import cifar, digits, fashion_mnist, image_sources, image_table, npz, parquet
+from study.data import cifar, digits, fashion_mnist, npz
 from study.data.dataset import Dataset, fingerprint
-from study.data.source import Progress, Source
+from study.data.dogs_vs_cats import open_training, read_photographs
+from study.data.image_table import read_table
+from study.data.image_tree import read_tree
+from study.data.labelled import Catalogue, load_catalogue
+from study.data.parquet import SUFFIX, find_shards, read_shards
+from study.data.source import Progress, Source, given_file, given_folder, given_path
 from study.data.splits import hold_out, limit, take_test
 from study.errors import DataError, nearest, printable
 
@@ -14,16 +20,31 @@ if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only
     from study.config import DatasetSpec
     from study.config.spec import DatasetName
 
+given_shards = partial(given_path, needed="the folder of its shards", example="DIR")
+LISTED: dict[str, tuple[Callable[[str, str | None], Path], Callable[[Path], Catalogue]]] = {
+    "dogs-vs-cats": (given_folder, read_photographs),
+    "image-folder": (given_folder, read_tree),
+    "parquet": (given_shards, read_shards),
+    "csv": (given_file, read_table),
+}
+"""Sources of image files, all decoded and kept in one way: how to find the given file or folder, and to list it."""
+
+
+def _load_listed(spec: "DatasetSpec", progress: Progress | None) -> Source:
+    place, read = LISTED[spec.name]
+    return load_catalogue(read(place(spec.name, spec.root)), spec, progress)
+
+
 LOADERS: "dict[str, Callable[[DatasetSpec, Progress | None], Source]]" = {
     "digits": digits.load,
     "cifar10": cifar.load,
     "cifar100": cifar.load,
     "fashion-mnist": fashion_mnist.load,
-    "dogs-vs-cats": image_sources.load_dogs_vs_cats,
-    "image-folder": image_sources.load_image_folder,
+    "dogs-vs-cats": _load_listed,
+    "image-folder": _load_listed,
     "npz": npz.load,
-    "parquet": parquet.load,
-    "csv": image_table.load,
+    "parquet": _load_listed,
+    "csv": _load_listed,
 }
 SIZED = ("dogs-vs-cats", "image-folder", "npz", "parquet", "csv")
 """Sources whose images are resized; the others have a fixed size."""
@@ -77,12 +98,12 @@ def source_of(place: Path) -> "DatasetName":
         DataError: a folder holds several data sets.
     """
     if place.is_file():
-        kinds: dict[str, DatasetName] = {".npz": "npz", ".csv": "csv", parquet.SUFFIX: "parquet"}
+        kinds: dict[str, DatasetName] = {".npz": "npz", ".csv": "csv", SUFFIX: "parquet"}
         return kinds.get(place.suffix.lower(), "image-folder")
     try:
-        image_sources.open_training(place)
+        open_training(place)
     except (DataError, OSError):
-        return "parquet" if parquet.find_shards(place) else "image-folder"
+        return "parquet" if find_shards(place) else "image-folder"
     return "dogs-vs-cats"
 
 

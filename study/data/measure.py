@@ -1,12 +1,13 @@
 """Sizes and exact pixel sums of images, and the mean and variance of each channel over a set of them.
 
-Sums are whole numbers and their combination is exact, so neither the number of workers nor the order of the images
+Sums are whole numbers below 2**53, exact in float64, so neither the number of workers nor the order of the images
 changes a bit. Legend: N images, C channels.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 CHUNK = 256
-"""Images summed at a time: 256 squares of 255 stay below 2**24, so sums in float32, the fastest, are exact."""
+"""Images summed at a time: larger copies in float64 leave a processor's cache."""
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 """Names of the channels, in their order here: never OpenCV's blue, green, red."""
 
@@ -69,15 +70,10 @@ def channel_statistics(measures: Measures) -> ChannelStatistics:
     means = measures.total / pixels / 255  # (N, C)
     squares = measures.squares / pixels / 255**2  # (N, C)
     count, channels = means.shape
-    first, second = ([math.fsum(values[:, c]) / count for c in range(channels)] for values in (means, squares))
-    return _from_moments(count, first, second)
-
-
-def _from_moments(images: int, mean: list[float], squares: list[float]) -> ChannelStatistics:
-    """Return statistics from each channel's mean over images of the values, and of their squares."""
-    variance = tuple(max(0.0, square - m**2) for square, m in zip(squares, mean, strict=True))
-    names = CHANNELS.get(len(mean)) or tuple(f"channel {c}" for c in range(len(mean)))
-    return ChannelStatistics(images, names, tuple(mean), variance, tuple(map(math.sqrt, variance)))
+    mean, second = (tuple(math.fsum(values[:, c]) / count for c in range(channels)) for values in (means, squares))
+    variance = tuple(max(0.0, square - m**2) for square, m in zip(second, mean, strict=True))
+    names = CHANNELS.get(channels) or tuple(f"channel {c}" for c in range(channels))
+    return ChannelStatistics(count, names, mean, variance, tuple(map(math.sqrt, variance)))
 
 
 def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Measures:
@@ -85,34 +81,20 @@ def measure_images(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> Mea
     channels, height, width = shape
     total: list[NDArray[np.int64]] = [np.zeros((0, channels), dtype=np.int64)]
     squares = list(total)
-    for chunk in chunks:
-        x = chunk.to(torch.int64).flatten(2)  # (B, C, H W)
-        total.append(x.sum(2).cpu().numpy())
-        squares.append(x.square().sum(2).cpu().numpy())
+    for x in _in_doubles(chunks):
+        total.append(x.sum((2, 3)).long().cpu().numpy())
+        squares.append(x.square().sum((2, 3)).long().cpu().numpy())
     sums = np.concatenate(total)
     heights, widths = (np.full(len(sums), side, dtype=np.int64) for side in (height, width))
     return Measures(heights, widths, sums, np.concatenate(squares))
 
 
-def pooled_statistics(chunks: Iterable[Tensor], shape: tuple[int, int, int]) -> ChannelStatistics:
-    """Return the `channel_statistics` of images of one size, in chunks (B, C, H, W); faster, from two sums."""
-    channels, height, width = shape
-    first, second = torch.zeros(channels, dtype=torch.int64), torch.zeros(channels, dtype=torch.int64)
-    images = 0
+def sum_images(chunks: Iterable[Tensor]) -> Tensor:
+    """Return the sum of each pixel over images, given in chunks (B, C, H, W) uint8: (C, H, W), exact in float64."""
+    return reduce(torch.add, (x.sum(0) for x in _in_doubles(chunks)))
+
+
+def _in_doubles(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
     for chunk in chunks:
-        first += sum_of(chunk, power=1).sum((1, 2)).cpu()
-        second += sum_of(chunk, power=2).sum((1, 2)).cpu()
-        images += len(chunk)
-    pixels = images * height * width
-    mean = [total / pixels / 255 for total in first.tolist()]
-    squares = [total / pixels / 255**2 for total in second.tolist()]
-    return _from_moments(images, mean, squares)
-
-
-def sum_of(images: Tensor, power: int) -> Tensor:
-    """Return the sum over images (N, C, H, W) uint8 of each pixel, or of its square (`power` 2): (C, H, W) int64."""
-    total = torch.zeros(images.shape[1:], dtype=torch.int64, device=images.device)
-    for start in range(0, len(images), CHUNK):
-        x = images[start : start + CHUNK].float()
-        total += (x * x if power == 2 else x).sum(dim=0).long()
-    return total
+        for images in torch.split(chunk, CHUNK):
+            yield images.double()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from study.data.dataset import Split
-from study.data.measure import sum_of
+from study.data.measure import channel_statistics, sum_images
 from study.errors import DataError
 
 LEAST_STD = 1 / 255
@@ -45,11 +45,9 @@ class Normalizer:
         if kind == "none":
             return cls(torch.zeros_like(unit), unit)
         if kind == "pixel-mean" and augment != "imagenet":
-            sums = (sum_of(chunk, power=1) for chunk in split.chunks())
-            total = sum(sums, torch.zeros((), device=device))  # (C, H, W)
-            return cls((total.double() / (255 * len(split))).float(), unit)
+            return cls((sum_images(split.chunks()) / (255 * len(split))).float(), unit)  # (C, H, W)
         if kind in ("pixel-mean", "channel"):
-            measured = split.statistics()
+            measured = channel_statistics(split.measures())
             mean, std = (torch.tensor(x, device=device)[:, None, None] for x in (measured.mean, measured.std))
             return cls(mean, std.clamp_min(LEAST_STD) if kind == "channel" else unit)
         raise DataError(f"no normalisation is called '{kind}': there are pixel-mean, channel and none")

@@ -9,7 +9,7 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from study.data.files import READ_METHODS, BadFilesError, ImageFile, Read, first_names
-from study.data.image_sources import load_catalogue
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -26,6 +25,7 @@ from study.data.labelled import (
     Role,
     divided,
     in_order,
+    load_catalogue,
     refuse_too_many,
 )
 from study.data.source import Progress, Source, given_file
@@ -52,6 +52,8 @@ class _Array(NamedTuple):
     """An array of an archive, of which only the header is read."""
 
     name: str
+    place: str
+    """Its name and its archive's, for messages."""
     member: zipfile.ZipInfo
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -61,6 +63,10 @@ class _Array(NamedTuple):
     @property
     def row_bytes(self) -> int:
         return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def sizes(self) -> str:
+        return "x".join(map(str, self.shape))
 
 
 def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
@@ -87,23 +93,22 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
 
 
 def _catalogue(path: Path, opened: zipfile.ZipFile, *, needs_square: bool) -> Catalogue:
-    arrays = _Arrays(path, opened)
+    members = {
+        member.filename.removesuffix(".npy"): member for member in opened.infolist() if member.filename.endswith(".npy")
+    }
     parts: dict[Role, Labelled] = {}
     images: list[_Array] = []
     unlabelled: list[str] = []
     for role in NAMES:
-        pair = arrays.pair(role)
-        if pair is None:
-            continue
-        if pair[1] is None:
-            unlabelled.append(pair[0])
-        else:
-            array = _checked_images(arrays.header(pair[0]), path)
-            labels = arrays.labels(pair[1], array.shape[0])
-            parts[role] = Labelled(array.name, _rows(array, path), labels)
+        names = _pair(path, members, role)
+        if len(names) == 2:
+            array, labels = (_header(path, opened, name, members[name]) for name in names)
+            array = _checked_images(array)
+            parts[role] = Labelled(array.name, _rows(array, path), _labels(opened, labels, array.shape[0]))
             images.append(array)
+        unlabelled += names if len(names) == 1 else []
     if "train" not in parts:
-        raise DataError(f"{path} needs {EXPECTED}; it has {first_names(sorted(arrays.members)) or 'none'}")
+        raise DataError(f"{path} needs {EXPECTED}; it has {first_names(sorted(members)) or 'none'}")
     shapes = {array.shape[1:] for array in images}
     if len(shapes) > 1:
         listed = ", ".join(f"{array.name} {'x'.join(map(str, array.shape[1:]))}" for array in images)
@@ -119,112 +124,97 @@ def _catalogue(path: Path, opened: zipfile.ZipFile, *, needs_square: bool) -> Ca
     return Catalogue(path, train, test, classes, _reader(path, images), notes, min(height, width), channels)
 
 
-class _Arrays:
-    """The arrays of an open archive by name."""
+def _pair(path: Path, names: Collection[str], role: Role) -> list[str]:
+    """Return the names of a split's images and of their labels, if any; none where it has no images.
 
-    def __init__(self, path: Path, opened: zipfile.ZipFile) -> None:
-        self._path = path
-        self._opened = opened
-        self.members = {
-            member.filename.removesuffix(".npy"): member
-            for member in opened.infolist()
-            if member.filename.endswith(".npy")
-        }
-
-    def pair(self, role: Role) -> tuple[str, str | None] | None:
-        """Return the names of a split's images and labels, the latter None where there are none; None without images.
-
-        Raises:
-            DataError: there are several arrays for the same split.
-        """
-        pairs = []
-        for images, labels in NAMES[role]:
-            named = [[name for name in self.members if name.lower() == word] for word in (images, labels)]
-            if named[0]:
-                pairs.append(named)
-        names = [name for pair in pairs for group in pair for name in group]
-        if len(pairs) > 1 or any(len(group) > 1 for pair in pairs for group in pair):
-            raise DataError(f"{self._path} has several arrays for one split: {first_names(names)}: keep one pair")
-        return (pairs[0][0][0], pairs[0][1][0] if pairs[0][1] else None) if pairs else None
-
-    def header(self, name: str) -> _Array:
-        """Read the header of an array.
-
-        Raises:
-            DataError: it isn't one that can be read row by row, or has another length than it says.
-        """
-        member, place = self.members[name], f"{printable(name)} in {self._path}"
-        if member.flag_bits & 1 or member.compress_type not in READ_METHODS:
-            raise DataError(f"{place} is encrypted, or packed otherwise than by np.savez: save it anew")
-        with self._opened.open(member) as file:
-            start = BytesIO(file.read(HEADER_BYTES))
-        try:
-            version = np.lib.format.read_magic(start)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of arrays that Python 2 wrote
-                shape, by_column, dtype = read(start)
-        except Exception:  # the parser of a damaged header may raise any error
-            raise DataError(f"{place} is no array of NumPy: save it anew with np.savez") from None
-        if dtype.hasobject:
-            raise DataError(f"{place} holds Python objects, which aren't read: save it with a type of numbers")
-        if by_column and len(shape) > 1:
-            raise DataError(f"{place} lies column by column: save np.ascontiguousarray of it")
-        array = _Array(name, member, shape, dtype, start.tell())
-        if not all(shape):
-            raise DataError(f"{place} is empty: leave it out")
-        if array.start + math.prod(shape) * dtype.itemsize != member.file_size:
-            sizes = "x".join(map(str, shape)) or "one value"
-            raise DataError(f"{place} says that it has {sizes} of {dtype}, but not as many bytes: save it anew")
-        if shape:
-            refuse_too_many(shape[0], self._path.stat().st_size, place)
-        return array
-
-    def labels(self, name: str, images: int) -> list[str]:
-        """Read the name of each image's class.
-
-        Raises:
-            DataError: there isn't one label for each of the `images`, or they are no whole numbers from 0 on.
-        """
-        array, place = self.header(name), f"{printable(name)} in {self._path}"
-        if array.shape not in ((images,), (images, 1)):
-            sizes = "x".join(map(str, array.shape))
-            raise DataError(f"{place} must have one label for each of {images:,} images, but has shape {sizes}")
-        if array.dtype.kind not in "iuU" or images * array.row_bytes > MAX_LABEL_BYTES:
-            raise DataError(f"{place} holds {array.dtype}: labels must be whole numbers from 0 on, or short words")
-        with self._opened.open(array.member) as file:
-            file.read(array.start)
-            values = np.frombuffer(file.read(), dtype=array.dtype)
-        if array.dtype.kind == "i" and (values < 0).any():
-            row = int((values < 0).argmax())
-            raise DataError(f"{place} has the label {values[row]} in row {row}: labels must be from 0 on")
-        words = [str(value).strip() for value in values.tolist()]
-        if "" in words:
-            raise DataError(f"{place} has an empty label in row {words.index('')}")
-        return words
+    Raises:
+        DataError: there are several arrays for the same split.
+    """
+    pairs = [[[name for name in names if name.lower() == word] for word in words] for words in NAMES[role]]
+    pairs = [pair for pair in pairs if pair[0]]
+    named = [name for pair in pairs for group in pair for name in group]
+    if len(pairs) > 1 or any(len(group) > 1 for pair in pairs for group in pair):
+        raise DataError(f"{path} has several arrays for one split: {first_names(named)}: keep one pair")
+    return named
 
 
-def _checked_images(array: _Array, path: Path) -> _Array:
+def _header(path: Path, opened: zipfile.ZipFile, name: str, member: zipfile.ZipInfo) -> _Array:
+    """Read the header of an array.
+
+    Raises:
+        DataError: it isn't one that can be read row by row, or has another length than it says.
+    """
+    place = f"{printable(name)} in {path}"
+    if member.flag_bits & 1 or member.compress_type not in READ_METHODS:
+        raise DataError(f"{place} is encrypted, or packed otherwise than by np.savez: save it anew")
+    with opened.open(member) as file:
+        start = BytesIO(file.read(HEADER_BYTES))
+    try:
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[np.lib.format.read_magic(start)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of arrays that Python 2 wrote
+            shape, by_column, dtype = read(start)
+    except Exception:  # the parser of a damaged header may raise any error
+        raise DataError(f"{place} is no array of NumPy: save it anew with np.savez") from None
+    if dtype.hasobject:
+        raise DataError(f"{place} holds Python objects, which aren't read: save it with a type of numbers")
+    if by_column and len(shape) > 1:
+        raise DataError(f"{place} lies column by column: save np.ascontiguousarray of it")
+    array = _Array(name, place, member, shape, dtype, start.tell())
+    if not all(shape):
+        raise DataError(f"{place} is empty: leave it out")
+    if array.start + math.prod(shape) * dtype.itemsize != member.file_size:
+        sizes = array.sizes or "one value"
+        raise DataError(f"{place} says that it has {sizes} of {dtype}, but not as many bytes: save it anew")
+    if shape:
+        refuse_too_many(shape[0], path.stat().st_size, place)
+    return array
+
+
+def _labels(opened: zipfile.ZipFile, array: _Array, images: int) -> list[str]:
+    """Read the name of each image's class.
+
+    Raises:
+        DataError: there isn't one label for each of the `images`, or they are no whole numbers from 0 on.
+    """
+    place = array.place
+    if array.shape not in ((images,), (images, 1)):
+        raise DataError(f"{place} must have one label for each of {images:,} images, but has shape {array.sizes}")
+    if array.dtype.kind not in "iuU" or images * array.row_bytes > MAX_LABEL_BYTES:
+        raise DataError(f"{place} holds {array.dtype}: labels must be whole numbers from 0 on, or short words")
+    with opened.open(array.member) as file:
+        file.read(array.start)
+        words = [str(value).strip() for value in np.frombuffer(file.read(), dtype=array.dtype).tolist()]
+    for row, word in enumerate(words):
+        if word.startswith("-") and array.dtype.kind == "i":
+            raise DataError(f"{place} has the label {word} in row {row}: labels must be from 0 on")
+        if not word:
+            raise DataError(f"{place} has an empty label in row {row}")
+    return words
+
+
+def _checked_images(array: _Array) -> _Array:
     """Return an array of images if it has the right type and shape, and a single channel only as (N, H, W).
 
     Raises:
         DataError: it hasn't; what to do is said.
     """
-    place = f"{printable(array.name)} in {path}"
     if array.dtype != np.uint8:
         advice = ": save (255 * x).round().astype('uint8') if they are from 0 to 1" if array.dtype.kind == "f" else ""
-        raise DataError(f"{place} holds {array.dtype}: images must be uint8, from 0 to 255{advice}")
-    shape = array.shape
-    if len(shape) == 4 and shape[3] == 1:
-        return array._replace(shape=shape[:3])
-    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 3):
-        return array
-    first = ": save x.transpose(0, 2, 3, 1)" if len(shape) == 4 and shape[1] in (1, 3) else ""
-    sizes = "x".join(map(str, shape))
-    raise DataError(f"{place} has shape {sizes}: images must be N x H x W, grey, or N x H x W x 3{first}")
+        raise DataError(f"{array.place} holds {array.dtype}: images must be uint8, from 0 to 255{advice}")
+    match array.shape:
+        case (_, _, _, 1):
+            return array._replace(shape=array.shape[:3])
+        case (_, _, _) | (_, _, _, 3):
+            return array
+        case (_, 1 | 3, _, _):
+            first = ": save x.transpose(0, 2, 3, 1)"
+        case _:
+            first = ""
+    raise DataError(f"{array.place} has shape {array.sizes}: images must be N x H x W, grey, or N x H x W x 3{first}")
 
 
 def _rows(array: _Array, path: Path) -> list[ImageFile]:

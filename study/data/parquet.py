@@ -4,36 +4,32 @@ A row's image is a struct of `bytes` and `path`, or bytes alone; the names of cl
 under `huggingface`, where there are any. Rows are read a few at a time and given to the decoder of image files.
 """
 
+import itertools
 import json
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.decode import reason
 from study.data.files import ImageFile, Read, first_names, is_system, sort_key
-from study.data.image_sources import FOLDER_SIZE, load_catalogue
-from study.data.image_tree import class_name
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
     Catalogue,
     Labelled,
     Role,
+    class_name,
     divided,
     in_order,
     refuse_too_many,
     role_called,
     role_of,
 )
-from study.data.source import Progress, Source, given_path
 from study.errors import DataError, printable
-
-if TYPE_CHECKING:
-    from study.config import DatasetSpec
 
 SUFFIX = ".parquet"
 LABELS = ("label", "labels", "fine_label", "class", "category")
@@ -59,17 +55,6 @@ class _Shard(NamedTuple):
     """Names of classes by label, in the metadata; empty where it has none."""
 
 
-def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
-    """Return the images of the shards in a folder, made square with side `spec.image_size` (32 by default).
-
-    Raises:
-        DataError: no shards, damaged ones, or others than these.
-        BadFilesError: rows without a label or with an image that can't be used, and `spec.skip_bad` isn't set.
-    """
-    root = given_path(spec.name, spec.root, "the folder of its shards", "DIR")
-    return load_catalogue(read_shards(root), spec, progress)
-
-
 def find_shards(root: Path) -> list[Path]:
     """Return the shards of a data set, sorted by name: those in `root`, or in its only folder that has some.
 
@@ -92,7 +77,7 @@ def find_shards(root: Path) -> list[Path]:
 
 
 def read_shards(root: Path) -> Catalogue:
-    """List the images of a folder of shards and their labels; none of them is decoded.
+    """List the images of a folder of shards and their labels; none of them is decoded. Bad are rows without a label.
 
     Raises:
         DataError: no shards, damaged ones, or others than these.
@@ -119,7 +104,7 @@ def read_shards(root: Path) -> Catalogue:
     named = dict.fromkeys(name for shard in shards for name in shard.names)
     present = set(train.labels)
     classes = (*(name for name in named if name in present), *in_order(present - set(named)))
-    return Catalogue(root, train, test, classes, _reader(shards), notes, FOLDER_SIZE)
+    return Catalogue(root, train, test, classes, _reader(shards), notes)
 
 
 def _labelled(role: Role, shards: list[_Shard], root: Path) -> Labelled:
@@ -250,74 +235,53 @@ def _labels(path: Path, column: str, names: tuple[str, ...]) -> list[str]:
             size_bytes += values.nbytes
             if size_bytes > MAX_LABEL_BYTES:
                 raise DataError(f"{path}: column '{printable(column)}' is too large for labels")
-            if types.is_dictionary(values.type):  # each word is made once
-                words = [
-                    "" if word is None else class_name(str(word)).strip() for word in values.dictionary.to_pylist()
-                ]
-                labels += ["" if index is None else words[index] for index in values.indices.to_pylist()]
-            else:
-                labels += _named(values.to_pylist(), names, f"{path}{ROW}", len(labels))
+            encoded = values if types.is_dictionary(values.type) else values.dictionary_encode()
+            distinct, codes = encoded.dictionary.to_pylist(), encoded.indices.to_pylist()
+            words = [_named(value, names) for value in distinct]
+            for code in codes:
+                word = "" if code is None else words[code]
+                if word is None:
+                    known = f"from 0 to {len(names) - 1}" if names else "from 0 on"
+                    place = f"{path}{ROW}{len(labels)}"
+                    raise DataError(f"{place} has the label {distinct[code]}: labels must be {known}")
+                labels.append(word)
     return labels
 
 
-def _named(values: list[int | None], names: tuple[str, ...], place: str, start: int) -> list[str]:
-    """Return the names of labels that are whole numbers, of the rows from `start` on."""
-    labels = []
-    for row, value in enumerate(values, start):
-        if value is None or value == -1:  # -1: the hub's mark of rows without a label
-            labels.append("")
-        elif 0 <= value and (value < len(names) or not names):
-            labels.append(names[value] if names else str(value))
-        else:
-            known = f"from 0 to {len(names) - 1}" if names else "from 0 on"
-            raise DataError(f"{place}{row} has the label {value}: labels must be {known}")
-    return labels
+def _named(value: int | str | None, names: tuple[str, ...]) -> str | None:
+    """Return the name of a label's class, empty where it has none; None for a number that no class has."""
+    if value is None or value == -1:  # -1: the hub's mark of rows without a label
+        return ""
+    if isinstance(value, str):
+        return class_name(value).strip()
+    if value < 0 or (names and value >= len(names)):
+        return None
+    return names[value] if names else str(value)
 
 
-class _Rows:
-    """The images of a row group from one row on, read as a stream; after damage, every row gives the same error."""
-
-    def __init__(self, shard: _Shard, group: int) -> None:
-        self.shard = shard
-        self.group = group
-        self.next_row = shard.starts[group]
-        self._images = self._stream()
-        self._error: Exception | None = None
-
-    def take(self, row: int) -> bytes:
-        """Return the image of a row that isn't before `next_row`.
-
-        Raises:
-            ValueError: the row has no bytes; Arrow raises other errors for a damaged shard.
-        """
-        if self._error is not None:
-            raise self._error
-        try:
-            while self.next_row < row:
-                next(self._images)
-                self.next_row += 1
-            image = next(self._images).as_py()
-            self.next_row += 1
-        except StopIteration:
-            self._error = ValueError("the shard ends before it")
-            raise self._error from None
-        except Exception as error:  # of Arrow, any
-            self._error = error
-            raise
-        if image is None:
-            raise ValueError("has no bytes")
-        return bytes(image)
-
-    def _stream(self) -> Iterator[Any]:
-        name, _, inner = self.shard.image.rpartition(".")
-        columns = {"columns": [self.shard.image], "row_groups": [self.group]}
-        with _open(self.shard.path) as opened:
+def _rows(shard: _Shard, group: int) -> Iterator[tuple[int, Any]]:
+    """Yield each row of a row group with its image, read as a stream; after damage, every row with the same error."""
+    name, _, inner = shard.image.rpartition(".")
+    row = shard.starts[group]
+    problem: Exception = ValueError("the shard ends before it")
+    try:
+        with _open(shard.path) as opened:
+            columns = {"columns": [shard.image], "row_groups": [group]}
             for batch in opened.iter_batches(READ_ROWS, use_threads=False, **columns):
-                yield from batch.column(0).field(inner) if name else batch.column(0)
+                for image in batch.column(0).field(inner) if name else batch.column(0):
+                    yield row, image.as_py()
+                    row += 1
+    except Exception as error:  # of Arrow, any
+        problem = error
+    for later in itertools.count(row):
+        yield later, problem
 
 
 def _reader(shards: list[_Shard]) -> Read:
-    """Return a function that reads the image of a row; each thread has its stream, which skips what others read."""
+    """Return a function that reads the image of a row; each thread has its stream, which skips what others read.
+
+    The function raises a ValueError where a row has no bytes; Arrow raises other errors for a damaged shard.
+    """
     by_name = {shard.files[0].name.rpartition(ROW)[0]: shard for shard in shards if shard.files}
     local = threading.local()
 
@@ -325,9 +289,13 @@ def _reader(shards: list[_Shard]) -> Read:
         name, _, number = file.name.rpartition(ROW)
         shard, row = by_name[name], int(number)
         group = bisect_right(shard.starts, row) - 1
-        rows: _Rows | None = getattr(local, "rows", None)
-        if rows is None or rows.shard is not shard or rows.group != group or row < rows.next_row:
-            rows = local.rows = _Rows(shard, group)
-        return rows.take(row)
+        if getattr(local, "place", None) != (name, group) or row <= local.row:
+            local.place, local.rows = (name, group), _rows(shard, group)
+        local.row, image = next(pair for pair in local.rows if pair[0] == row)
+        if isinstance(image, Exception):
+            raise image
+        if image is None:
+            raise ValueError("has no bytes")
+        return bytes(image)
 
     return read

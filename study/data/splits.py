@@ -50,12 +50,8 @@ def _choice(labels: Index, shares: Index, seed: int) -> Index:
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def split_off(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Take `count` stratified images out of `split`; return the remaining ones and these."""
-    return _divide(split, stratified_choice(_labels(split), count, seed))
-
-
-def _divide(split: Split, chosen: Index) -> tuple[Split, Split]:
+def divide(split: Split, chosen: Index) -> tuple[Split, Split]:
+    """Return the images that aren't `chosen`, positions in `split`, and those that are."""
     left = np.setdiff1d(np.arange(len(split)), chosen, assume_unique=True)
     return split.take(torch.from_numpy(left)), split.take(torch.from_numpy(chosen))
 
@@ -94,7 +90,7 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
             f"on: at least one image is needed of each of {len(classes)} classes"
         )
     shares = np.clip(class_shares(counts, count), 1, counts - 1)
-    return _divide(everything, _choice(labels, shares, derived_seed(seed, "test")))
+    return divide(everything, _choice(labels, shares, derived_seed(seed, "test")))
 
 
 def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[Split, Split | None]:
@@ -117,7 +113,7 @@ def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[S
             f"validation: {amount:g} of {len(train)} training images leaves {len(train) - count} to train on, "
             f"fewer than the {classes} classes; 'validation: 0' holds out none"
         )
-    return split_off(train, count, derived_seed(seed, "validation"))
+    return divide(train, stratified_choice(_labels(train), count, derived_seed(seed, "validation")))
 
 
 def _labels(split: Split) -> Index:

@@ -8,7 +8,6 @@ Legend: N images, C channels, S side they are held at, H and W height and width 
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,40 +18,33 @@ from study.data.normalize import Normalizer
 from study.errors import DataError, nearest
 
 
-class Views(Protocol):
-    """The views of an image over which a net's probabilities are averaged."""
+class Views:
+    """The views of an image over which a net's probabilities are averaged; here `center`, the only view there is.
 
-    def side(self, size: int) -> int:
-        """Return the side of the largest view of images held at `size`."""
-
-    def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
-        """Yield the views of uint8 images (N, C, S, S), each (N, C, H, W): normalised float32 in channels_last."""
-
-
-class Center:
-    """`center`: the clean view of an augmentation, which the curves use: `imagenet`'s centre crop, or all of an image.
-
-    The only kind for images that aren't square.
+    It is the clean view of an augmentation, which the curves use: `imagenet`'s centre crop, or all of an image. The
+    only kind for images that aren't square.
     """
 
     def __init__(self, augmentation: Augmentation) -> None:
         self._augmentation = augmentation
 
     def side(self, size: int) -> int:
+        """Return the side of the largest view of images held at `size`."""
         return size
 
     def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
+        """Yield the views of uint8 images (N, C, S, S), each (N, C, H, W): normalised float32 in channels_last."""
         yield self._augmentation.clean(images, normalizer)
 
 
-class TenCrop:
+class TenCrop(Views):
     """`ten-crop`: crops of four corners and the centre, of 224 where 256 are held, and the mirror image of each.
 
     Krizhevsky et al. 2012 (AlexNet), section 4.1.
     """
 
     def side(self, size: int) -> int:
-        return ImageNetCrop().side(size)
+        return self._augmentation.side(size)
 
     def of(self, images: Tensor, normalizer: Normalizer) -> Iterator[Tensor]:
         size = square_side(images)
@@ -62,7 +54,7 @@ class TenCrop:
             yield from _with_mirror(normalizer(images[:, :, top : top + side, left : left + side]))
 
 
-class MultiScale:
+class MultiScale(Views):
     """`multi-scale`: whole images at five scales, and the mirror image of each, for nets that pool over any map.
 
     The paper's short sides of 224 to 640 are S * 224 / 256 to S * 640 / 256 held pixels. Bilinear, antialiased where
@@ -87,7 +79,7 @@ class MultiScale:
         return [max(1, round(size * scale / ImageNetCrop.held)) for scale in self.scales]
 
 
-VIEWS = ("center", "ten-crop", "multi-scale")
+VIEWS: dict[str, type[Views]] = {"center": Views, "ten-crop": TenCrop, "multi-scale": MultiScale}
 
 
 def named_views(name: str, augment: str) -> Views:
@@ -99,11 +91,9 @@ def named_views(name: str, augment: str) -> Views:
     if name not in VIEWS:
         raise DataError(f"no views are called '{name}'{nearest(name, list(VIEWS))}: there are {', '.join(VIEWS)}")
     chosen = augmentation(augment)
-    if name == "center":
-        return Center(chosen)
-    if not isinstance(chosen, ImageNetCrop):
+    if name != "center" and not isinstance(chosen, ImageNetCrop):
         raise DataError(f"'{name}' views need augment 'imagenet': with '{augment}', nets are only shown whole images")
-    return TenCrop() if name == "ten-crop" else MultiScale()
+    return VIEWS[name](chosen)
 
 
 def square_side(images: Tensor) -> int:

@@ -19,7 +19,7 @@ DECIDES = ("nets", "train", "data", "names.py", "config/recipe.py", "config/spec
 COVERED_BY_FINGERPRINT = frozenset(
     f"data/{name}.py"
     for name in (
-        "cache cifar cifar_batches decode decode_all describe digits download fashion_mnist files image_sources "
+        "cache cifar cifar_batches decode decode_all describe digits dogs_vs_cats download fashion_mnist files "
         "image_table image_tree labelled load npz parquet source splits"
     ).split()
 )

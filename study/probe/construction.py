@@ -20,7 +20,7 @@ from study.nets.blocks import BasicBlock
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
 from study.nets.initialise import allocate
-from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
+from study.probe.subject import Batch, channel_sums, copy_net, find_layers, sum_outputs
 
 Statistics = Literal["unit", "measured"]
 """Statistics of the inserted batch norms: `unit` is mean 0 and variance 1, `measured` that of their inputs."""
@@ -43,7 +43,7 @@ class Construction:
 def build_by_construction(
     net: nn.Module,
     depth: int,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     *,
     statistics: Statistics = "measured",
 ) -> Construction:
@@ -95,26 +95,15 @@ def add_noise(
     A filter W (C, 3, 3) gets noise of deviation scale ||W|| / sqrt(9 C), whose norm is about scale ||W||: `scale` is
     the relative size of the change, alike for dense filters and for Dirac kernels. Batch norms stay as they are. Noise
     is drawn on the generator's device, so that equal generators give equal noise on every device.
-
-    Raises:
-        StudyError: a name in `blocks` without a 3x3 layer.
     """
     net_copy = copy_net(net, training=net.training)
-    layers = find_layers(net_copy)
-    missing = {name for name in blocks or () if not any(_within(layer.name, name) for layer in layers)}
-    if missing:
-        raise StudyError(f"the net has no 3x3 layers in {', '.join(sorted(missing))}")
-    for layer in layers:
+    for layer in find_layers(net_copy):
         weight = layer.conv.weight  # (C_out, C_in, 3, 3)
-        if blocks is None or any(_within(layer.name, name) for name in blocks):
+        if blocks is None or any(layer.name.startswith(f"{name}.") for name in blocks):
             noise = torch.randn(weight.shape, generator=generator, dtype=weight.dtype, device=generator.device)
             norm = weight.flatten(1).norm(dim=1)[:, None, None, None]
             weight += noise.to(weight.device) * norm * (scale / math.sqrt(weight[0].numel()))
     return net_copy
-
-
-def _within(layer: str, block: str) -> bool:
-    return layer == block or layer.startswith(f"{block}.")
 
 
 def _stages(net: nn.Module) -> dict[str, nn.Sequential]:
@@ -169,7 +158,7 @@ def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
     }
 
 
-def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
     """Return mean and variance (C,) of a stage's output over all images and positions, in evaluation mode."""
     (sums,) = sum_outputs(net, [net.get_submodule(stage)], batches, channel_sums)
     count, total, squares = sums

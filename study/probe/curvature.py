@@ -4,7 +4,7 @@ Legend: N images, C channels, H height, W width, P parameters.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.probe.subject import Batch, copy_net, sum_outputs
-
-Batches = Sequence[Batch]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class EffectiveRank:
 
 def measure_sharpness(
     net: nn.Module,
-    batches: Batches,
+    batches: Iterable[Batch],
     generator: torch.Generator,
     *,
     training: bool = False,
@@ -81,7 +79,7 @@ def measure_sharpness(
     return Sharpness(rest.eigenvalue, rest.residual, farthest.iterations + rest.iterations, rest.converged)
 
 
-def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveRank]:
+def measure_effective_ranks(net: nn.Module, batches: Iterable[Batch]) -> list[EffectiveRank]:
     """Return the effective rank of each stage's output features, in evaluation mode.
 
     exp(H(p)) with p_i = sigma_i / sum sigma and H the entropy in nats (Roy and Vetterli 2007, "The effective rank",
@@ -90,12 +88,12 @@ def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveR
     (arXiv 1701.09175) find in plain nets, it is far below the number of channels.
 
     Raises:
-        StudyError: the net has no stages `layer1`, `layer2`, ...; no images.
+        StudyError: the net has no stages `layer1`, `layer2`, ...
     """
     net_copy = copy_net(net, training=False)
     stages = [child for name, child in net_copy.named_children() if name.startswith("layer")]
-    if not stages or not batches:
-        raise StudyError("effective ranks are those of some images at the stages of plain-N or resnet-N")
+    if not stages:
+        raise StudyError("effective ranks are those at the stages of plain-N or resnet-N")
     rows = []
     for number, products in enumerate(sum_outputs(net_copy, stages, batches, _products), 1):
         rank = _effective_rank(products.cpu())
@@ -104,7 +102,7 @@ def measure_effective_ranks(net: nn.Module, batches: Batches) -> list[EffectiveR
     return rows
 
 
-def _hessian_product(net: nn.Module, batches: Batches, weights: list[nn.Parameter], v: Tensor) -> Tensor:
+def _hessian_product(net: nn.Module, batches: Iterable[Batch], weights: list[nn.Parameter], v: Tensor) -> Tensor:
     """Return Hv (P,) for the mean loss over the batches."""
     count = sum(len(labels) for _, labels in batches)
     parts = [part.view_as(w) for part, w in zip(torch.split(v, [w.numel() for w in weights]), weights, strict=True)]

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.errors import StudyError
 from study.probe.subject import copy_net, find_layers
 
 
@@ -84,15 +83,11 @@ def measure_turns(before: nn.Module, after: nn.Module) -> list[Turn]:
     Only the direction counts before batch norm (van Laarhoven 2017, above): a layer with larger weights turns less.
 
     Raises:
-        StudyError: the nets have different layers.
+        StudyError: the net has no 3x3 convolutions with batch norm.
     """
-    layers = [find_layers(net) for net in (before, after)]
-    shapes = [[(layer.name, layer.conv.weight.shape) for layer in net_layers] for net_layers in layers]
-    if shapes[0] != shapes[1]:
-        raise StudyError("the two nets have different layers: an angle is between two states of one net")
     return [
         Turn(old.index, old.name, old.stage, _angle(old.conv.weight, new.conv.weight))
-        for old, new in zip(*layers, strict=True)
+        for old, new in zip(find_layers(before), find_layers(after), strict=True)
     ]
 
 

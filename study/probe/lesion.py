@@ -3,7 +3,7 @@
 Legend: N images, C channels, H height, W width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,10 +12,8 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.nets.blocks import Block
-from study.probe.subject import copy_net
+from study.probe.subject import Batch, copy_net
 from study.train.evaluate import Score, evaluate
-
-Batches = Sequence[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class _Shortcut(nn.Module):
         return self.block.without_branch(x)
 
 
-def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
+def delete_each(net: nn.Module, batches: Iterable[Batch]) -> list[Lesion]:
     """Return the error without each block in turn, in the net's order (the paper's section 4.1).
 
     From a residual block, remove the branch and keep the shortcut. From a plain net, remove the block's layers if the
@@ -92,17 +90,17 @@ def delete_each(net: nn.Module, batches: Batches) -> list[Lesion]:
 
 
 def delete_random(
-    net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
+    net: nn.Module, batches: Iterable[Batch], counts: Sequence[int], *, draws: int, generator: torch.Generator
 ) -> list[Lesion]:
     """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
+    No count may be above `count_deletable`.
+
     Raises:
-        StudyError: the net has no blocks, or a count exceeds the blocks that can be removed.
+        StudyError: the net has no blocks.
     """
     net_copy, places = _blocks(net)
     whole, pool = _score(net_copy, batches), _deletable(places)
-    if not all(0 <= count <= len(pool) for count in counts):
-        raise StudyError(f"{max(counts)} blocks can't be taken out: the net has {len(pool)} that can")
     rows = []
     for count in counts:
         for draw in range(draws):
@@ -112,7 +110,7 @@ def delete_random(
 
 
 def swap_random(
-    net: nn.Module, batches: Batches, counts: Sequence[int], *, draws: int, generator: torch.Generator
+    net: nn.Module, batches: Iterable[Batch], counts: Sequence[int], *, draws: int, generator: torch.Generator
 ) -> list[Reordering]:
     """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
 
@@ -177,7 +175,7 @@ def _deletable(places: Sequence[_Place]) -> list[_Place]:
     return [place for place in places if place.keeps_shape or place.block.shortcut != "none"]
 
 
-def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Batches, whole: Score) -> Lesion:
+def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Iterable[Batch], whole: Score) -> Lesion:
     """Score the net without these blocks, and put them back afterwards."""
     for place in chosen:
         place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
@@ -195,5 +193,5 @@ def _arrange(places: Sequence[_Place], order: Sequence[int]) -> None:
         place.stage[place.i] = places[source].block
 
 
-def _score(net: nn.Module, batches: Batches) -> Score:
+def _score(net: nn.Module, batches: Iterable[Batch]) -> Score:
     return evaluate(net, batches, "fp32", next(net.parameters()).device)

@@ -79,7 +79,7 @@ def _responses(subject: Subject) -> Tables:
 
 def _gradients(subject: Subject) -> Tables:
     scorer = subject.scorer
-    images, labels = subject.batches[0]
+    ((images, labels),) = subject.batches
     lr = lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.spec.recipe, scorer.state.total)
     rows = measure_gradients(subject.net, images, labels, lr=lr)
     turns = measure_turns(_at_initialisation(scorer), subject.net)
@@ -95,7 +95,7 @@ def _at_initialisation(scorer: Scorer) -> nn.Module:
 
 
 def _shattering(subject: Subject) -> Tables:
-    images, _ = subject.batches[0]
+    ((images, _),) = subject.batches
     mixed = images[torch.randperm(len(images), generator=subject.generator("lines")).to(images.device)]
     lines = min(LINES, len(images) // 2)
     shattering = measure_shattering(subject.settled, mixed[:lines], mixed[lines : 2 * lines], points=POINTS)
@@ -136,11 +136,9 @@ def _surface(subject: Subject) -> Tables:
     tables: Tables = {"surface": [], "surface_summary": []}
     for statistics in SURFACES:
         rows = measure_surface(net, subject.batches, directions, points=points, recalibrate=statistics == "batch")
-        in_numbers = asdict(summarise_surface(rows, classes))
         tables["surface"] += [{"statistics": statistics} | asdict(row) for row in rows]
-        summary: dict[str, Any] = {"statistics": statistics} | in_numbers | {"classes": classes}
-        summary["curvature_a"], summary["curvature_b"] = summary.pop("curvatures")
-        tables["surface_summary"].append(summary)
+        summary = asdict(summarise_surface(rows, classes))
+        tables["surface_summary"].append({"statistics": statistics} | summary | {"classes": classes})
     return tables
 
 

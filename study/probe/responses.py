@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from study.probe.subject import channel_sums, copy_net, find_layers, sum_outputs
+from study.probe.subject import Batch, channel_sums, copy_net, find_layers, sum_outputs
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class Response:
     """Root of the mean over channels of each channel's variance: `std` without the channels' different means."""
 
 
-def measure_responses(
-    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, training: bool = False
-) -> list[Response]:
+def measure_responses(net: nn.Module, batches: Iterable[Batch], *, training: bool = False) -> list[Response]:
     """Return each 3x3 layer's standard deviation over these batches, in the net's order.
 
     With y the outputs after batch norm, `std` is sqrt(mean(y^2) - mean(y)^2) over N, C, H and W. With batch statistics

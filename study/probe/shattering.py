@@ -11,7 +11,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from study.errors import StudyError
 from study.probe.subject import copy_net
 
 AT_ONCE = 512
@@ -70,14 +69,7 @@ def measure_shattering(
         second: where they end (L, C, H, W).
         points: P, on each line, ends included.
         logit: the class whose logit is differentiated.
-
-    Raises:
-        StudyError: the images don't pair up, or there are fewer than three points.
     """
-    if first.shape != second.shape or first.ndim != 4 or not len(first):
-        raise StudyError(f"lines go from images to as many others, not {tuple(first.shape)} to {tuple(second.shape)}")
-    if points < 3:
-        raise StudyError(f"{points} points make no autocorrelation: take 3 or more")
     net_copy = copy_net(net, training=False).requires_grad_(False)
     lines = [_gradients(net_copy, start, end, points, logit) for start, end in zip(first, second, strict=True)]
     g = torch.stack(lines)  # (L, P, D)

@@ -22,21 +22,8 @@ Batch = tuple[Tensor, Tensor]
 """Images (N, C, H, W) and labels (N,)."""
 
 
-class HeldBatches(list[Batch]):
-    """Batches in memory; iteration raises Stopped when `stop` returns True."""
-
-    def __init__(self, batches: Iterable[Batch], stop: Callable[[], bool]) -> None:
-        super().__init__(batches)
-        self._stop = stop
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in super().__iter__():
-            raise_if_stopped(self._stop)
-            yield batch
-
-
-class RereadBatches:
-    """Batches of a split too large for memory, read again in each pass; iteration raises Stopped likewise."""
+class Batches:
+    """Batches, held or read anew in each pass, which `stop` ends: iteration raises Stopped when it returns True."""
 
     def __init__(self, read: Callable[[], Iterable[Batch]], stop: Callable[[], bool]) -> None:
         self._read = read
@@ -58,7 +45,7 @@ def copy_net(net: nn.Module, *, training: bool) -> nn.Module:
 
 
 @torch.no_grad()
-def recalibrated(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Module:
+def recalibrated(net: nn.Module, batches: Iterable[Batch]) -> nn.Module:
     """Return a copy in evaluation mode whose running statistics are those of these batches, averaged.
 
     At initialisation running statistics are mean 0 and variance 1, so that batch norm has no effect in evaluation mode:
@@ -166,19 +153,20 @@ class Subject:
         return self.scorer.state.net
 
     @cached_property
-    def batches(self) -> HeldBatches:
+    def batches(self) -> Batches:
         """The images that probes see, in one batch: the same for all runs of a study."""
         dataset, spec = self.scorer.dataset, self.scorer.spec
         count = min(self.plan.probes.images, len(dataset.train))
         seed = derived_seed(spec.dataset.split_seed, "probe images")
         chosen = torch.from_numpy(stratified_choice(dataset.train.labels.cpu().numpy(), count, seed))
         shown = dataset.train.take(chosen.to(dataset.train.pixels.device))
-        return HeldBatches(self._clean(shown, count), self.scorer.stop)
+        held = list(self._clean(shown, count))
+        return Batches(lambda: held, self.scorer.stop)
 
     @cached_property
-    def training_images(self) -> RereadBatches:
-        """All training images, clean."""
-        return RereadBatches(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
+    def training_images(self) -> Batches:
+        """All training images, clean; they may not fit into memory."""
+        return Batches(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
 
     @cached_property
     def settled(self) -> nn.Module:

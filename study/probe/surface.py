@@ -1,10 +1,10 @@
 """The loss around a net: slices along filter-normalised random directions, Li et al. 2018 (arXiv 1712.09913).
 
-Legend: B points at once, N images, C channels, H height, W width, K classes, A and B' points of a slice's axes.
+Legend: B points at once, N images, C channels, H height, W width, K classes, P points along a slice's axes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from study.errors import StudyError
-from study.probe.subject import copy_net
+from study.probe.subject import Batch, copy_net
 
 Direction = Mapping[str, Tensor]
 """A change of each weight of a net, by name; other parameters don't change."""
@@ -31,7 +30,6 @@ class SurfacePoint:
 
     a: float
     b: float
-    """0 in a slice along one direction."""
     loss: float
     """Mean cross-entropy, in nats."""
     error: float
@@ -44,8 +42,10 @@ class SurfaceSummary:
 
     loss: float
     """Loss at the centre, which is the net itself."""
-    curvatures: tuple[float, ...]
-    """Second derivative of the loss at the centre along each direction, by central differences of one grid step."""
+    curvature_a: float
+    """Second derivative of the loss at the centre along the first direction, by central differences of a grid step."""
+    curvature_b: float
+    """The same along the second direction."""
     basin: float
     """Share of the points whose loss is below ln K, the loss of equal probabilities for all classes."""
     minima: int
@@ -54,14 +54,14 @@ class SurfaceSummary:
     """Share of the basin's points inside the slice where the slice's Hessian has a negative eigenvalue; NaN if none."""
 
 
-def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2) -> list[dict[str, Tensor]]:
+def filter_directions(net: nn.Module, generator: torch.Generator) -> tuple[Direction, Direction]:
     """Draw Gaussian directions and scale each filter to the norm of the net's: d_ij <- d_ij / ||d_ij|| ||theta_ij||.
 
     Section 4, equation 1 and the text after it. A filter gives one output channel, or one logit. Batch norms and
     biases don't change, as in the authors' code. Directions are drawn on the generator's device.
     """
-    directions = []
-    for _ in range(count):
+
+    def drawn() -> dict[str, Tensor]:
         direction = {}
         for name, weight in net.named_parameters():
             if weight.ndim > 1:
@@ -69,22 +69,23 @@ def filter_directions(net: nn.Module, generator: torch.Generator, count: int = 2
                 draw = draw.to(weight.device).flatten(1)  # (filters, C k k)
                 scale = weight.detach().flatten(1).norm(dim=1) / draw.norm(dim=1).clamp_min(1e-10)
                 direction[name] = (draw * scale[:, None]).reshape(weight.shape)
-        directions.append(direction)
-    return directions
+        return direction
+
+    return drawn(), drawn()
 
 
 @torch.no_grad()
 def measure_surface(
     net: nn.Module,
-    batches: Sequence[tuple[Tensor, Tensor]],
-    directions: Sequence[Direction],
+    batches: Iterable[Batch],
+    directions: tuple[Direction, Direction],
     *,
     span: float = 1.0,
     points: int = 51,
     recalibrate: bool = False,
     at_once: int | None = None,
 ) -> list[SurfacePoint]:
-    """Return loss and error on a grid from -span to span along one direction or two; `a` changes slowest.
+    """Return loss and error on a grid from -span to span along two directions; `a` changes slowest.
 
     In evaluation mode with the net's own running statistics, as in the paper's code, which were measured at the centre
     and fit no other point; `recalibrate` uses the statistics of each batch instead: then give a few large ones.
@@ -92,28 +93,21 @@ def measure_surface(
     Args:
         net: the centre.
         batches: images (N, C, H, W) and labels (N,), not augmented; some hundred images give the shape.
-        directions: one or two (`filter_directions`).
+        directions: those of `filter_directions`.
         span: largest distance from the centre, in norms of each filter.
         points: number of points along each direction, odd, so that the centre is one.
         recalibrate: whether batch norms use the statistics of the batch.
         at_once: points evaluated in one pass, as groups of channels; by default one on a CPU, where more aren't
             faster, and elsewhere `points_at_once`.
-
-    Raises:
-        StudyError: an even number of points, or fewer than three; no directions, or more than two; no images.
     """
-    if points < 3 or points % 2 == 0:
-        raise StudyError(f"a slice of {points} points has no centre: take an odd number, 3 or more")
-    if len(directions) not in (1, 2) or not batches:
-        raise StudyError(f"a slice is along one direction or two of some images, not {len(directions)}")
     net_copy = copy_net(net, training=False)
     use_native_norms(net_copy)
     if recalibrate:
         _use_batch_statistics(net_copy)
     ticks = torch.linspace(-span, span, points, dtype=torch.float64)
     ticks[points // 2] = 0  # exactly
-    grid = torch.cartesian_prod(ticks, ticks if len(directions) == 2 else torch.zeros(1, dtype=torch.float64))
-    at_once = at_once or (1 if batches[0][0].device.type == "cpu" else points_at_once(net_copy, batches))
+    grid = torch.cartesian_prod(ticks, ticks)
+    at_once = at_once or (1 if next(net_copy.parameters()).device.type == "cpu" else points_at_once(net_copy, batches))
     scores = torch.cat([_scores(net_copy, batches, directions, part) for part in torch.split(grid, at_once)])
     count = sum(len(labels) for _, labels in batches)
     return [
@@ -129,25 +123,30 @@ def summarise_surface(rows: Sequence[SurfacePoint], classes: int) -> SurfaceSumm
     instead: a slice with a negative eigenvalue shows a direction of negative curvature of the full Hessian too, a slice
     without one doesn't rule it out.
     """
-    side = len({row.b for row in rows})
-    loss = torch.tensor([row.loss for row in rows], dtype=torch.float64).reshape(-1, side)  # (A, B')
+    side = math.isqrt(len(rows))
+    loss = torch.tensor([row.loss for row in rows], dtype=torch.float64).reshape(side, side)
     step = rows[side].a - rows[0].a
-    second = _second_differences(loss, step)  # (inner A, inner B', directions, directions)
-    inner = loss[1:-1] if side == 1 else loss[1:-1, 1:-1]
+    around = loss.unfold(0, 3, 1).unfold(1, 3, 1)  # (P - 2, P - 2, 3, 3): each inner point among its neighbours
+    inner = around[..., 1, 1]
+    aa = around[..., 2, 1] - 2 * inner + around[..., 0, 1]
+    bb = around[..., 1, 2] - 2 * inner + around[..., 1, 0]
+    ab = (around[..., 2, 2] - around[..., 2, 0] - around[..., 0, 2] + around[..., 0, 0]) / 4
+    hessian = torch.stack([aa, ab, ab, bb], -1).reshape(*inner.shape, 2, 2) / step**2
     basin = math.log(classes)
     slack = ROUNDING * (1 + inner)
-    least = torch.linalg.eigvalsh(second)[..., 0]
     in_basin = inner < basin
-    nonconvex = float((least < -4 * slack / step**2)[in_basin].double().mean()) if in_basin.any() else math.nan
-    neighbours = _neighbours(loss)  # (8 or 2, inner A, inner B')
-    minima = int((neighbours > inner + slack).all(0).sum())
-    a, b = (n // 2 for n in inner.shape)
-    curvatures = tuple(second[a, b].diagonal().tolist())
-    return SurfaceSummary(float(inner[a, b]), curvatures, float((loss < basin).double().mean()), minima, nonconvex)
+    bent = torch.linalg.eigvalsh(hessian)[..., 0] < -4 * slack / step**2
+    nonconvex = float(bent[in_basin].double().mean()) if in_basin.any() else math.nan
+    higher = around > (inner + slack)[..., None, None]
+    minima = int((higher.sum((2, 3)) == 8).sum())
+    centre = side // 2 - 1
+    curvature_a, curvature_b = hessian[centre, centre].diagonal().tolist()
+    share = float((loss < basin).double().mean())
+    return SurfaceSummary(float(inner[centre, centre]), curvature_a, curvature_b, share, minima, nonconvex)
 
 
 @torch.no_grad()
-def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> int:
+def points_at_once(net: nn.Module, batches: Iterable[Batch]) -> int:
     """Return the number of points that a pass over one of these batches evaluates in bounded memory; at least 1."""
     largest = 0
 
@@ -156,7 +155,8 @@ def points_at_once(net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
         largest = max(largest, output[0].numel())
 
     hooks = [module.register_forward_hook(look) for module in net.modules()]
-    net(batches[0][0][:2])  # some norms need two
+    images, _ = next(iter(batches))
+    net(images[:2])  # some norms need two
     for hook in hooks:
         hook.remove()
     maps = largest * max(len(labels) for _, labels in batches)
@@ -191,9 +191,7 @@ def _use_batch_statistics(net: nn.Module) -> None:
             module.running_mean = module.running_var = module.num_batches_tracked = None
 
 
-def _scores(
-    net: nn.Module, batches: Sequence[tuple[Tensor, Tensor]], directions: Sequence[Direction], grid: Tensor
-) -> Tensor:
+def _scores(net: nn.Module, batches: Iterable[Batch], directions: tuple[Direction, Direction], grid: Tensor) -> Tensor:
     """Return summed loss and number of errors (B, 2) at points (B, 2) of the slice."""
     theta = dict(net.named_parameters())
     moved = {}
@@ -220,23 +218,3 @@ def _logits(net: nn.Module, moved: dict[str, Tensor], images: Tensor) -> Tensor:
         return at({name: weight[0] for name, weight in moved.items()})[None]
     logits: Tensor = vmap(at)(moved)
     return logits
-
-
-def _second_differences(loss: Tensor, step: float) -> Tensor:
-    """Return the Hessian of the slice at its inner points, by central differences: (.., 1, 1) or (.., 2, 2)."""
-    if loss.shape[1] == 1:
-        return ((loss[2:] - 2 * loss[1:-1] + loss[:-2]) / step**2)[..., None, None]
-    middle = loss[1:-1, 1:-1]
-    aa = loss[2:, 1:-1] - 2 * middle + loss[:-2, 1:-1]
-    bb = loss[1:-1, 2:] - 2 * middle + loss[1:-1, :-2]
-    ab = (loss[2:, 2:] - loss[2:, :-2] - loss[:-2, 2:] + loss[:-2, :-2]) / 4
-    return torch.stack([torch.stack([aa, ab], -1), torch.stack([ab, bb], -1)], -2) / step**2
-
-
-def _neighbours(loss: Tensor) -> Tensor:
-    """Return, for each inner point, its neighbours: (8, ...) in a plane, (2, ...) on a line."""
-    rows, columns = loss.shape
-    if columns == 1:
-        return torch.stack([loss[:-2], loss[2:]])
-    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    return torch.stack([loss[i : rows - 2 + i, j : columns - 2 + j] for i, j in shifts])

@@ -4,8 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -17,6 +19,8 @@ from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.processes import is_dead
 from study.track.uri import tracking_uri
 from study.track.validation import check_runs
+
+Stored = TypeVar("Stored", Protocol, Command)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,27 +80,25 @@ def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:
 
 def read_protocols(tags: Mapping[str, str]) -> tuple[list[Protocol], list[str]]:
     """Return the protocols in the tags of an experiment, the oldest first, and a line for each that was edited."""
-    protocols, edited = [], []
-    for key in sorted(tags):
-        if re.fullmatch(rf"{re.escape(tag.PROTOCOL)}\.[0-9a-f]{{16}}", key):
-            try:
-                protocol = Protocol.model_validate_json(tag.join_text(tags, key))
-            except ValidationError:
-                protocol = None
-            if protocol is None or not key.endswith(protocol.id):
-                edited.append(f"the experiment's tag {key} was edited: no protocol can be read from it")
-            else:
-                protocols.append(protocol)
-    return sorted(protocols, key=lambda protocol: protocol.at), edited
+    protocols, edited = _stored(tags, tag.PROTOCOL, Protocol)
+    return protocols, [f"the experiment's tag {key} was edited: no protocol can be read from it" for key in edited]
 
 
 def read_commands(tags: Mapping[str, str]) -> tuple[list[Command], list[str]]:
-    """Return the commands in the tags of an experiment, the oldest first, and the tags that can't be read."""
-    commands, broken = [], []
+    """Return the commands in the tags of an experiment, the oldest first, and the tags that were edited."""
+    return _stored(tags, tag.MADE, Command)
+
+
+def _stored(tags: Mapping[str, str], prefix: str, model: type[Stored]) -> tuple[list[Stored], list[str]]:
+    """Return what is stored under a prefix followed by its id, the oldest first, and the tags whose id isn't theirs."""
+    values: list[Stored] = []
+    edited = []
     for key in sorted(tags):
-        if re.fullmatch(rf"{re.escape(tag.MADE)}\.[0-9a-f]{{12}}", key):
-            try:
-                commands.append(Command.model_validate_json(tag.join_text(tags, key)))
-            except ValidationError:
-                broken.append(key)
-    return sorted(commands, key=lambda command: command.at), broken
+        if re.fullmatch(rf"{re.escape(prefix)}\.[0-9a-f]+", key):
+            with suppress(ValidationError):
+                value = model.model_validate_json(tag.join_text(tags, key))
+                if key == f"{prefix}.{value.id}":
+                    values.append(value)
+                    continue
+            edited.append(key)
+    return sorted(values, key=lambda value: value.at), edited

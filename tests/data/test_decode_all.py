@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from study.data import decode_all as module
-from study.data.decode_all import BAD, GOOD, PENDING, Target, decode_all, holds, keep_done, record_type, threads
+from study.data.decode_all import GOOD, PENDING, Target, decode_all, forget_damaged, holds, record_type, threads
 from study.data.files import ImageFile
 
 from .conftest import pixels
@@ -19,10 +19,8 @@ def encoded(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def target(tmp_path, count: int, size: int = 4) -> Target:
-    return Target(
-        np.zeros((count, size, size, 3), np.uint8), np.zeros(count, record_type(3)), tmp_path / "reasons", "crop"
-    )
+def target(count: int, size: int = 4) -> Target:
+    return Target(np.zeros((count, size, size, 3), np.uint8), np.zeros(count, record_type(3)), "crop")
 
 
 @pytest.fixture
@@ -32,9 +30,9 @@ def many():
     return images, data, [ImageFile(name, len(content), 0) for name, content in data.items()]
 
 
-def test_progress_and_order(many, tmp_path):
+def test_progress_and_order(many):
     images, data, files = many
-    out, told = target(tmp_path, len(files)), []
+    out, told = target(len(files)), []
     bad = decode_all(files, lambda file: data[file.name], out, lambda what, part: told.append((what, part)))
     assert bad == {}
     assert np.array_equal(out.pixels, np.stack(images))
@@ -46,11 +44,11 @@ def test_progress_and_order(many, tmp_path):
     assert told[-1] == ("decoding images", 1.0)
 
 
-def test_huge_files_are_not_read(tmp_path):
+def test_huge_files_are_not_read():
     def read(file):
         raise RuntimeError("was read")
 
-    bad = decode_all([ImageFile("a.png", 2**40, 0)], read, target(tmp_path, 1), None)
+    bad = decode_all([ImageFile("a.png", 2**40, 0)], read, target(1), None)
     assert bad == {0: "larger than 256 MiB"}
 
 
@@ -65,12 +63,12 @@ def test_photographs_are_decoded_by_as_many_threads_as_there_are_processors(monk
     assert threads([ImageFile("a", 40_000, 0)] * 9) == expected
 
 
-def test_the_number_of_threads_changes_nothing(many, tmp_path, monkeypatch):
+def test_the_number_of_threads_changes_nothing(many, monkeypatch):
     _, data, files = many
     results = []
     for count in (1, 7):
         monkeypatch.setattr(module, "threads", lambda _, count=count: count)
-        out = target(tmp_path, len(files))
+        out = target(len(files))
         decode_all(files, lambda file: data[file.name], out, None)
         results.append((out.pixels.tobytes(), out.records.tobytes()))
     assert results[0] == results[1]
@@ -106,10 +104,10 @@ def stopped(monkeypatch) -> Event:
     return event
 
 
-def test_a_stop_is_prompt_and_what_was_done_is_kept(many, tmp_path, stopped):
+def test_a_stop_is_prompt_and_what_was_done_is_kept(many, stopped):
     images, data, files = many
     data["3"] = b"no image"
-    out, read = target(tmp_path, len(files)), []
+    out, read = target(len(files)), []
 
     def after_the_stop(file):
         if len(read) == module.CHUNK:
@@ -121,24 +119,22 @@ def test_a_stop_is_prompt_and_what_was_done_is_kept(many, tmp_path, stopped):
         decode_all(files, after_the_stop, out, stop_after(1))
     assert len(read) == 2 * module.CHUNK  # the chunk that was begun, and no other
     bad = decode_all(files, after_the_stop, out, None)
-    assert len(read) == len(files)  # each was read once
+    assert len(read) == len(files) + 1  # each good one was read once
     assert bad == {3: "not an image"}
     images[3] = np.zeros((4, 4, 3), np.uint8)
     assert np.array_equal(out.pixels, np.stack(images))
 
 
-def test_what_a_crash_left_unsure_is_done_again(many, tmp_path):
+def test_what_a_crash_left_unsure_is_done_again(many):
     images, data, files = many
     data["7"] = b"no image"
-    out = target(tmp_path, len(files))
+    out = target(len(files))
     decode_all(files, lambda file: data[file.name], out, None)
     out.pixels[5, 0, 0, 0] ^= 1  # a page that didn't reach the disk
     out.records["height"][6] = 9
-    text = out.reasons.read_text()
-    out.reasons.write_text(text[: len(text) // 2])  # cut off in the middle of a line
-    assert keep_done(out) == {}
+    forget_damaged(out.pixels, out.records)
     assert np.flatnonzero(out.records["state"] == PENDING).tolist() == [5, 6, 7]
     assert decode_all(files, lambda file: data[file.name], out, None) == {7: "not an image"}
     assert np.array_equal(out.pixels[5], images[5])
-    assert out.records["state"][7] == BAD
+    assert out.records["state"][7] == PENDING
     assert holds(out.pixels[6], out.records[6])

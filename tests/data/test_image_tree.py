@@ -15,7 +15,11 @@ def make(root, *names):
 
 
 def names(part):
-    return {name: [file.name for file in files] for name, files in part.classes.items()}
+    """Return the names of a split's files by class."""
+    files = {label: [] for label in part.labels}
+    for file, label in zip(part.files, part.labels, strict=True):
+        files[label].append(file.name)
+    return files
 
 
 def test_imagenet_with_an_unlabelled_test(tmp_path):
@@ -68,7 +72,7 @@ def test_test_goes_before_val_and_the_rest_is_named(tmp_path):
     make(tmp_path, *(f"{part}/{name}/0.png" for part in ("train", "test", "val", "extra") for name in "ab"))
     make(tmp_path, "@eaDir/train/x.png")
     tree = read_tree(tmp_path)
-    assert tree.test.folder.name == "test"
+    assert tree.test.name == "test/"
     assert tree.notes == ("test: the images of test/", "not used: extra/, val/")
 
 
@@ -76,7 +80,7 @@ def test_test_goes_before_val_and_the_rest_is_named(tmp_path):
 def test_train_alone(tmp_path, unlabelled):
     make(tmp_path, "train/ape/0.png", "train/bee/0.png", *unlabelled)
     tree = read_tree(tmp_path)
-    assert list(tree.train.classes) == ["ape", "bee"]
+    assert tree.classes == ("ape", "bee")
     assert tree.test is None
     assert len(tree.notes) == bool(unlabelled)
 
@@ -92,7 +96,7 @@ def test_flat_classes(tmp_path):
 
 def test_a_class_called_train(tmp_path):
     make(tmp_path, "bus/0.jpg", "car/0.jpg", "train/0.jpg")
-    assert list(read_tree(tmp_path).train.classes) == ["bus", "car", "train"]
+    assert read_tree(tmp_path).classes == ("bus", "car", "train")
 
 
 def test_links_to_classes_and_below_them_are_followed(tmp_path):
@@ -119,7 +123,7 @@ def test_folders_of_unlabelled_images_are_no_classes(tmp_path):
     with pytest.raises(DataError, match=r"has no folder 'train': .*: rename test_images, train_images"):
         read_tree(tmp_path)
     make(tmp_path, "bus/0.png", "train_bullet/0.png")  # words of such a name may be a class's
-    assert len(read_tree(tmp_path).train.classes) == 4
+    assert len(read_tree(tmp_path).classes) == 4
 
 
 def test_nothing_there(tmp_path):

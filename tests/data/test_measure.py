@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.data.measure import Measures, channel_statistics, measure_images, pooled_statistics
+from study.data.measure import Measures, channel_statistics, measure_images
 
 from .conftest import pixels
 
@@ -34,13 +34,13 @@ def test_images_weigh_the_same_whatever_their_size(sizes, random):
     assert channel_statistics(measured(images)) == found  # to the last bit, in whatever order
 
 
-def test_pooled_and_measured_agree():
+def test_images_of_one_size_are_measured_in_any_chunks():
     images = torch.randint(0, 256, (700, 1, 5, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    pooled = pooled_statistics(images.split(300), (1, 5, 4))
-    single = channel_statistics(measure_images(images.split(256), (1, 5, 4)))
-    np.testing.assert_allclose(pooled.mean, single.mean, atol=1e-12)
-    np.testing.assert_allclose(pooled.variance, single.variance, atol=1e-12)
-    assert (pooled.images, pooled.channels) == (700, ("grey",))
+    found = [channel_statistics(measure_images(images.split(size), (1, 5, 4))) for size in (300, 700)]
+    np.testing.assert_allclose(found[0].mean, [images.double().mean() / 255], atol=1e-12)
+    np.testing.assert_allclose(found[0].variance, [images.double().var(correction=0) / 255**2], atol=1e-12)
+    assert found[0] == found[1]
+    assert (found[0].images, found[0].channels) == (700, ("grey",))
 
 
 def test_black_images_have_no_variance():

@@ -94,8 +94,8 @@ def test_images_are_made_square_with_statistics_of_the_originals(write):
     assert data.image_shape == (1, 6, 6)
     assert np.array_equal(pixels(data.train)[5], square(np.ascontiguousarray(wide[5, :, :, None]), 6, "stretch", None))
     assert data.train.measures().width.tolist() == [12] * 14
-    assert data.train.statistics().mean == pytest.approx([wide[:14].mean() / 255], abs=1e-12)
-    assert data.train.statistics().channels == ("grey",)
+    assert channel_statistics(data.train.measures()).mean == pytest.approx([wide[:14].mean() / 255], abs=1e-12)
+    assert channel_statistics(data.train.measures()).channels == ("grey",)
     assert channel_statistics(data.test.measures()).variance == pytest.approx([wide[14:].var() / 255**2], abs=1e-12)
 
 

@@ -273,6 +273,6 @@ def test_more_rows_than_bytes_are_refused(tmp_path):
 
 def test_rows_of_too_many_bytes_are_refused_unread(root, monkeypatch):
     monkeypatch.setattr("study.data.decode_all.MAX_FILE_BYTES", 100)
-    monkeypatch.setattr(reader._Rows, "take", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(reader, "_rows", lambda *_: pytest.fail("it was read"))
     with pytest.raises(BadFilesError, match=r"36 of 36 .*\n.*larger than"):
         load(root)

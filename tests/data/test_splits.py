@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.data.dataset import Split
-from study.data.splits import class_shares, hold_out, limit, split_off, stratified_choice, take_test
+from study.data.splits import class_shares, divide, hold_out, limit, stratified_choice, take_test
 from study.errors import DataError
 
 counts = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -42,7 +42,7 @@ def test_largest_remainder_wins_and_ties_go_to_the_first():
 def test_two_parts_are_disjoint_whole_stratified_and_in_order(class_counts, seed, data):
     split = numbered(class_counts)
     count = data.draw(st.integers(1, len(split)))
-    left, taken = split_off(split, count, seed)
+    left, taken = divide(split, stratified_choice(split.labels.numpy(), count, seed))
     assert len(taken) == count
     assert sorted(positions(left) + positions(taken)) == list(range(len(split)))
     assert positions(taken) == sorted(positions(taken))

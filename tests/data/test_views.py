@@ -82,7 +82,7 @@ def test_the_centre_is_the_clean_view(augment: str) -> None:
 
 
 def test_the_recipe_has_these_names() -> None:
-    assert get_args(Recipe.model_fields["test_views"].annotation) == VIEWS
+    assert get_args(Recipe.model_fields["test_views"].annotation) == tuple(VIEWS)
 
 
 @pytest.mark.parametrize(

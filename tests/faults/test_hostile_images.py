@@ -17,7 +17,7 @@ from PIL import Image
 from study.config import DatasetSpec
 from study.data import BadFile, BadFilesError, Dataset, load_dataset
 from study.data.decode import MAX_SCANS, decode
-from study.data.decode_all import BAD, GOOD, Target, decode_all, holds, record_type
+from study.data.decode_all import GOOD, PENDING, Target, decode_all, holds, record_type
 from study.data.files import ImageFile, open_folder
 from study.errors import DataError
 
@@ -30,17 +30,14 @@ BATCH = 250
 SIDE = 12
 
 
-def check(data: list[bytes], folder: Path, resize: str) -> int:
+def check(data: list[bytes], resize: str) -> int:
     """Send files through decoding as a data set does, check every outcome, and return how many were good."""
-    target = Target(
-        np.zeros((len(data), SIDE, SIDE, 3), np.uint8), np.zeros(len(data), record_type(3)), folder / "r", resize
-    )
+    target = Target(np.zeros((len(data), SIDE, SIDE, 3), np.uint8), np.zeros(len(data), record_type(3)), resize)
     files = [ImageFile(str(row), len(content), 0) for row, content in enumerate(data)]
     with within(60):
         failures = decode_all(files, lambda file: data[int(file.name)], target, None)
-    target.reasons.unlink()
     for row, record in enumerate(target.records):
-        assert record["state"] == (BAD if row in failures else GOOD)
+        assert record["state"] == (PENDING if row in failures else GOOD)
         if row in failures:
             bad = BadFile(files[row].name, failures[row])
             assert bad.reason.isprintable()
@@ -52,7 +49,7 @@ def check(data: list[bytes], folder: Path, resize: str) -> int:
     return len(data) - len(failures)
 
 
-def test_damaged_images(tmp_path):
+def test_damaged_images():
     """Bits turned, headers that lie, files cut, mixed and doubled: each is decoded, or told with a reason."""
     draw, formats = random.Random(1), valid()
     everything = [content for contents in formats.values() for content in contents]
@@ -62,14 +59,14 @@ def test_damaged_images(tmp_path):
             damaged(draw.choice(draw.choice(list(formats.values()))), draw, everything)
             for _ in range(min(BATCH, total - start))
         ]
-        good += check(data, tmp_path, ("crop", "pad", "stretch")[start // BATCH % 3])
+        good += check(data, ("crop", "pad", "stretch")[start // BATCH % 3])
     assert 0.05 * total < good < 0.95 * total  # some faults do no harm, and most do
 
 
-def test_undamaged_images(tmp_path):
+def test_undamaged_images():
     """The files that the faults are put into are good, or the test above would show nothing."""
     data = [content for contents in valid().values() for content in contents]
-    assert check(data, tmp_path, "crop") == len(data)
+    assert check(data, "crop") == len(data)
 
 
 def test_folders_of_damaged_images(tmp_path):
@@ -147,7 +144,7 @@ def test_image_bombs(suffix, tmp_path):
     """A small file of billions of pixels is refused by its header, before memory is taken for it."""
     (tmp_path / f"bomb.{suffix}").write_bytes(BOMBS[suffix])
     listing = open_folder(tmp_path, tmp_path)
-    target = Target(np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1, record_type(3)), tmp_path / "reasons", "crop")
+    target = Target(np.zeros((1, 4, 4, 3), np.uint8), np.zeros(1, record_type(3)), "crop")
     with below(20), within(10):
         (why,) = decode_all(listing.files, listing.read, target, None).values()
     assert "pixels" in why
@@ -209,7 +206,7 @@ from study.data.files import ImageFile
 
 def decoded(path):
     records = np.zeros(1, record_type(3))
-    target = Target(np.zeros((1, 64, 64, 3), np.uint8), records, path.with_suffix(".reasons"), "crop")
+    target = Target(np.zeros((1, 64, 64, 3), np.uint8), records, "crop")
     assert not decode_all([ImageFile("a", 1, 0)], lambda file: path.read_bytes(), target, None)
 
 def peak():
@@ -247,7 +244,7 @@ def test_what_is_no_file_is_not_read(tmp_path):
         file.truncate(2**40)
     (tmp_path / "gone.ppm").symlink_to(tmp_path / "nowhere")
     listing = open_folder(tmp_path, tmp_path)
-    target = Target(np.zeros((4, 4, 4, 3), np.uint8), np.zeros(4, record_type(3)), tmp_path / "reasons", "crop")
+    target = Target(np.zeros((4, 4, 4, 3), np.uint8), np.zeros(4, record_type(3)), "crop")
     with below(20), within(10):
         failures = decode_all(listing.files, listing.read, target, None)
     told = {listing.files[row].name: why for row, why in failures.items()}

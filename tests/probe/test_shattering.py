@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from study.errors import StudyError
 from study.probe.shattering import measure_shattering
 from study.probe.subject import recalibrated
 
@@ -87,16 +86,3 @@ def test_a_nets_mode_doesnt_count(trained, batches, untouched):
     finally:
         net.eval()
     assert measure_shattering(net, images[:2], images[2:4], points=16, logit=4) != evaluated
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "points", "words"),
-    [
-        (torch.zeros(2, 1, 8, 8), torch.zeros(3, 1, 8, 8), 8, "as many others"),
-        (torch.zeros(0, 1, 8, 8), torch.zeros(0, 1, 8, 8), 8, "as many others"),
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8, 8), 2, "3 or more"),
-    ],
-)
-def test_lines_that_cant_be_drawn_are_refused(digit_net, first, second, points, words):
-    with pytest.raises(StudyError, match=words):
-        measure_shattering(digit_net("plain-8"), first, second, points=points)

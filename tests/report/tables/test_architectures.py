@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from study.data.augment import augmentation
-from study.data.image_sources import DOGS_SIZE as DOGS
-from study.data.image_sources import FOLDER_SIZE as FOLDER
+from study.data.dogs_vs_cats import DOGS_SIZE as DOGS
+from study.data.labelled import FOLDER_SIZE as FOLDER
 from study.names import resolve_net
 from study.nets import build_net
 from study.nets.blocks import Block
