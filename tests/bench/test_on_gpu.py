@@ -118,6 +118,27 @@ def test_launches_are_those_of_the_host(graphs: ModuleType, monkeypatch: pytest.
     assert len(steps) == 2
 
 
+@pytest.mark.parametrize("precision", ["tf32", "fp32", "bf16"])
+def test_the_peak_is_that_of_a_product_or_a_convolution(
+    bench: Any, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peak = bench("peak")
+    monkeypatch.setattr(peak, "PRODUCTS", {"cuda": (8,)})
+    monkeypatch.setattr(peak, "CONVOLUTIONS", {"cuda": ((2, 3, 4),)})
+    monkeypatch.setattr(peak, "_fastest", lambda call: (call(), 0.5)[1])
+    with pretended_gpu():
+        assert peak.peak_rate(GPU, precision, 1) == max(8**3, 9 * 3 * 2 * 3 * 4 * 4) / 0.5
+
+
+def test_the_textbook_loop_on_a_gpu(bench: Any, tmp_path: Path) -> None:
+    train = bench("train")
+    train.random_tree(tmp_path, 256, 8)
+    with pretended_gpu() as gpu:
+        result = train.textbook("plain-8", tmp_path, GPU, 2, 8)
+    assert result.speed > 0
+    assert gpu.waits["item"] == 2  # one an iteration, as its progress bar has
+
+
 def test_a_cpu_leaves_graphs_out_and_says_so(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("replicas").graph_ways("plain-8", 8, [1], torch.device("cpu")) == []
     assert capsys.readouterr().out == "left out: launches, CUDA graphs and their streams, which need a GPU\n"

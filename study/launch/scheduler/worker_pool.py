@@ -1,5 +1,6 @@
 """The workers of a launcher: assign tasks, receive messages, replace workers that die."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -53,6 +54,8 @@ class _Slot:
     """Its environment, if it isn't on this machine."""
     tasks: dict[str, float] = field(default_factory=dict)
     """Its tasks, and the part of its GPU that each takes."""
+    most: float = math.inf
+    """Most tasks at once on its device, of all workers there, once memory ran out."""
     finished: set[str] = field(default_factory=set)
     """Tasks that it reported as over, until they are released."""
     last_message_at: float = field(default_factory=time.monotonic)
@@ -85,8 +88,6 @@ class WorkerPool:
         self._executor = executor
         self._replicas = replicas
         self._per_card = per_card
-        self._most: dict[Devices | _Slot, int] = {}
-        """Most tasks at once on a device on which memory ran out."""
         self._crowded: set[str] = set()
         """Tasks that were at work where another ran out of memory: theirs may run out next, and do alone."""
         self._vacant = list(reversed(devices))
@@ -162,19 +163,17 @@ class WorkerPool:
         unknown = len(self._slots) > 1 and self._has_unknown_neighbours(slot)
         if not (joined or len(tasks) > 1 or task in self._crowded or unknown):
             return 0
-        at_once = self._most[self._card(slot)] = max(1, len(tasks) - 1)
+        at_once = max(1, len(tasks) - 1)
+        for worker in workers:
+            worker.most = at_once
         self._crowded |= {other for other in tasks if other != task}
         self._crowded.discard(task)
         if not joined and len(slot.tasks) == 1 and (len(workers) > 1 or unknown):
             self._dismiss(slot)
         return at_once
 
-    def _card(self, slot: _Slot) -> "Devices | _Slot":
-        """Return the key of a worker's device: on a cluster nobody knows who shares it, so the worker itself."""
-        return slot.worker.devices if self._executor.accept is None else slot
-
     def _beside(self, slot: _Slot) -> list[_Slot]:
-        """Return the workers that are known to be on the device of one, itself included."""
+        """Return the workers on the device of one, itself included; of a cluster's nobody knows who shares a device."""
         if self._executor.accept is not None:
             return [slot]
         return [other for other in self._slots if other.worker.devices == slot.worker.devices]
@@ -186,7 +185,7 @@ class WorkerPool:
     def _room(self, slot: _Slot) -> float:
         """Return the part of a worker's GPU that no task takes; negative where one more would be too many."""
         tasks = [share for other in self._beside(slot) for share in other.tasks.values()]
-        if len(tasks) >= self._most.get(self._card(slot), len(tasks) + 1):
+        if len(tasks) >= slot.most:
             return -1.0
         return (1.0 if self._executor.accept is None else 1 / self._per_card) - sum(tasks)
 
