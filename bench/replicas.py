@@ -7,7 +7,7 @@ processes side by side), grouped (channels of all nets in one tensor, a group a 
 so each net keeps its own), and vmapped over stacked parameters. `farthest` is the largest difference of any loss of the
 steps from that of the net alone. A way that fails has the reason in its row. On a CPU one thread is
 used, as by a worker. On a GPU a second table has the program's own iterations (`bench/graphs.py`): kernel by kernel, as
-a CUDA graph, as several, with what the host launches for each. Both take less than four minutes there.
+a CUDA graph, as several, with what the host launches for each: less than four minutes, by what its parts took there.
 """
 
 import argparse

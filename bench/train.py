@@ -7,7 +7,7 @@ loading processes; one run of this program; and as many at once as a grid has: o
 on streams of one process, and a process each. All train on the same images (random ones, or those of an image-folder),
 data loading included, evaluation not. `of peak` is the share of the multiply-adds a second of the fastest of several
 large matrix products and convolutions, measured in the same call in the row's format, on the cores that the row uses.
-On a GPU the defaults take less than four minutes; `bench/replicas.py` says what a graph is worth there.
+On a GPU the defaults are chosen to take less than four minutes; `bench/replicas.py` says what a graph is worth there.
 """
 
 import argparse
