@@ -1,28 +1,34 @@
-"""Whether runs of one net that differ in seed train faster as one: grouped convolutions, or torch.func.vmap.
+"""Whether runs of one net that differ in seed train faster as one: grouped convolutions, vmap, or graphs on streams.
 
-    python bench/replicas.py [--net plain-20] [--side 8] [--replicas 4] [--device cuda]
+    python bench/replicas.py [--net plain-20] [--side 8] [--replicas 4] [--device cuda] [--json FILE]
 
 Times a training step of each way on random images, by turns: the nets one after another (what `study run` does, but for
 processes side by side), grouped (channels of all nets in one tensor, a group a net; batch normalisation is by channel,
 so each net keeps its own), and vmapped over stacked parameters. `farthest` is the largest difference of any loss of the
 steps from that of the net alone. A way that fails has the reason in its row. On a CPU one thread is
-used, as by a worker.
+used, as by a worker. On a GPU a second table has the program's own iterations (`bench/graphs.py`): kernel by kernel, as
+a CUDA graph, as several, with what the host launches for each: less than four minutes, by what its parts took there.
 """
 
 import argparse
 import copy
+import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from graphs import measure_ways
 from torch import Tensor, nn
 
 from study.nets import build_net, join
 from study.probe.surface import use_native_norms
+from study.train import arithmetic, settle_cublas
 
 BATCH, CLASSES, STEPS, WARM = 128, 10, 12, 3
 Step = Callable[[], Tensor]
@@ -123,44 +129,78 @@ class Timed:
         except RuntimeError as error:
             self.problem = f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/")
 
-    def row(self, alone: "Timed", count: int) -> str:
-        """Return the last three columns, beside the way that trains the nets one by one."""
+    def result(self, alone: "Timed", count: int) -> dict[str, float | str]:
+        """Return ms a step and net, the ratio to the way that trains nets one by one, and how far losses are apart."""
         if self.problem:
-            return f"failed: {self.problem} | | |"
+            return {"problem": self.problem}
         if alone.problem:
-            return " | | |"
+            return {"problem": "nothing to compare with"}
         ms, base = (1000 * statistics.median(way.times[WARM:]) / count for way in (self, alone))
         apart = max((a - b).abs().max().item() for a, b in zip(self.losses, alone.losses, strict=True))
-        return f"{ms:.1f} | {base / ms:.2f} | {apart:.1g} |"
+        return {"ms": ms, "ratio": base / ms, "farthest": apart}
 
 
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="plain-20")
-    parser.add_argument("--side", type=int, default=8)
-    parser.add_argument("--replicas", type=int, default=4)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    given = parser.parse_args()
-    device, count = torch.device(given.device), given.replicas
-    if device.type == "cpu":
-        torch.set_num_threads(1)
+def compare_ways(net: str, side: int, count: int, device: torch.device) -> list[dict[str, Any]]:
+    """Time all ways in both formats, and print a table."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(count, BATCH, 3, given.side, given.side, generator=generator).to(device)
+    images = torch.randn(count, BATCH, 3, side, side, generator=generator).to(device)
     labels = torch.randint(0, CLASSES, (count, BATCH), generator=generator).to(device)
-    print(f"PyTorch {torch.__version__}, {device}, {count} x {given.net} at {given.side}x{given.side}")
     print("| way | format | ms a step and net | ratio | farthest |\n| --- | --- | ---: | ---: | ---: |")
+    rows = []
     for bf16 in (False, True):
         ways = {"one by one": one_by_one, "grouped": grouped, "vmap": vmapped}
         timed = {
-            name: Timed(partial(way, nets(given.net, count, device), images, labels, bf16))
-            for name, way in ways.items()
+            name: Timed(partial(way, nets(net, count, device), images, labels, bf16)) for name, way in ways.items()
         }
         for _ in range(WARM + STEPS):
             for way in timed.values():
                 way.take()
         for name, way in timed.items():
-            print(f"| {name} | {'bf16' if bf16 else 'fp32'} | {way.row(timed['one by one'], count)}")
+            row = {"way": name, "format": "bf16" if bf16 else "fp32"} | way.result(timed["one by one"], count)
+            figures = "failed: {problem} | |" if "problem" in row else "{ms:.1f} | {ratio:.2f} | {farthest:.1g}"
+            print(f"| {name} | {row['format']} | {figures.format(**row)} |", flush=True)
+            rows.append(row)
+    return rows
+
+
+def graph_ways(net: str, side: int, many: list[int], device: torch.device) -> list[dict[str, Any]]:
+    """Time the program's iterations on a GPU, and print a table; a CPU has none of it."""
+    if device.type != "cuda":
+        print("left out: launches, CUDA graphs and their streams, which need a GPU")
+        return []
+    print("| the program, bf16 | ms an iteration and run | images a second | launches an iteration | MiB a run |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    rows = []
+    for way in measure_ways(net, side, "bf16", many, device):
+        print(way.line(), flush=True)
+        rows.append(way.figures())
+    return rows
+
+
+def main() -> None:
+    """Print the tables, and write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", help="default: plain-20, on a GPU resnet-20")
+    parser.add_argument("--side", type=int, help="of the images in pixels (default: 8, on a GPU 32)")
+    parser.add_argument("--replicas", type=int, default=4, help="nets that are trained as one (default: 4)")
+    parser.add_argument("--many", default="1,2,4,8", help="graphs at once, on a GPU (default: 1,2,4,8)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    given = parser.parse_args()
+    settle_cublas()
+    device = torch.device(given.device)
+    usual = ("plain-20", 8) if device.type == "cpu" else ("resnet-20", 32)
+    net, side = given.net or usual[0], given.side or usual[1]
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU, one thread"
+    about = f"PyTorch {torch.__version__}, {name}, {given.replicas} x {net}, batches of {BATCH}x3x{side}x{side}"
+    print(about)
+    with arithmetic(device, deterministic=False):
+        ways = compare_ways(net, side, given.replicas, device)
+    graphs = graph_ways(net, side, [int(runs) for runs in given.many.split(",")], device)
+    if given.json is not None:
+        given.json.write_text(json.dumps({"about": about, "ways": ways, "graphs": graphs}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

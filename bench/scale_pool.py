@@ -38,7 +38,7 @@ class Clock:
 
 
 class MadeUpPool:
-    """The interface of `study.launch.scheduler.worker_pool.Pool`, without processes."""
+    """The interface of `study.launch.scheduler.worker_pool.WorkerPool`, without processes."""
 
     def __init__(self, workers: int, work: Workload, clock: Clock, template: Path) -> None:
         """Have so many workers wait; a run's checkpoint is a link to the file `template`."""
@@ -66,11 +66,15 @@ class MadeUpPool:
     def dismiss_idle(self, needed: int) -> None:
         """Keep all: they cost nothing."""
 
+    def room(self, beside: str | None = None) -> float:
+        """Return that a worker's device has room."""
+        return 1.0
+
     def partners(self) -> list[str]:
         """Return nobody: each run is trained alone."""
         return []
 
-    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
+    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None, share: float = 0.0) -> Mapping[str, str]:
         """Let a worker begin a run now."""
         assert isinstance(task, RunTask) and beside is None  # noqa: S101, PT018
         self._stories[task.task] = self._story(task)
@@ -89,9 +93,9 @@ class MadeUpPool:
         """Note that a task has ended."""
         self._stories.pop(task, None)
 
-    def reduce_load(self, task: str, *, joined: bool) -> bool:
+    def reduce_load(self, task: str, *, joined: bool) -> int:
         """No memory is ever short."""
-        return False
+        return 0
 
     def poll(self, timeout: float) -> Iterator[Message]:
         """Let the clock go on by `timeout` seconds, and yield what is said meanwhile."""

@@ -3,10 +3,11 @@
     python bench/train.py [--nets resnet-20,resnet-56,plain-56] [--root TREE] [--json FILE]
 
 In one call, on the device at hand: the textbook loop, written from torchvision's parts, with all threads and two
-loading processes; one run of this program; and as many at once as a grid has. All train on the same images (random
-ones, or those of an image-folder), data loading included, evaluation not. `of peak` is the share of the multiply-adds a
-second of the fastest of several large matrix products and convolutions, measured in the same call in the row's number
-format, on the cores that the row uses.
+loading processes; one run of this program; and as many at once as a grid has: on a CPU a process each, on a GPU graphs
+on streams of one process, and a process each. All train on the same images (random ones, or those of an image-folder),
+data loading included, evaluation not. `of peak` is the share of the multiply-adds a second of the fastest of several
+large matrix products and convolutions, measured in the same call in the row's format, on the cores that the row uses.
+On a GPU the defaults are chosen to take less than four minutes; `bench/replicas.py` says what a graph is worth there.
 """
 
 import argparse
@@ -16,17 +17,15 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from peak import peak_rate
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor
@@ -34,7 +33,7 @@ from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizon
 from study.config import parse_grid
 from study.events import Epoch, Finished, Started
 from study.launch.environment import environment
-from study.launch.executors.devices import Workers, choose_workers
+from study.launch.executors.devices import GPU_REPLICAS, Workers, choose_workers
 from study.launch.executors.local import LocalExecutor
 from study.launch.messages import RunTask, TaskEvent
 from study.launch.scheduler.worker_pool import WorkerPool
@@ -50,15 +49,16 @@ recipe: {{iterations: {steps}, evaluate_every: {every}, batch_size: {batch}, aug
   precision: {precision}}}
 grid: {{net: {net}, seed: {seeds}}}
 """
-STEPS = {"cpu": 24, "cuda": 400}
+NETS = {"cpu": "resnet-20,resnet-56,plain-56", "cuda": "resnet-20,resnet-56"}
+STEPS = {"cpu": 24, "cuda": 1600}
 """Iterations of each run by default: a quarter of them, which is timed at once, takes some tenths of a second."""
-PRODUCTS = {"cpu": (1024, 2048), "cuda": (4096, 8192, 16384)}
-"""Sides of square matrices."""
-CONVOLUTIONS = {
-    "cpu": ((32, 64, 32), (32, 256, 16)),
-    "cuda": ((256, 64, 64), (256, 256, 32), (256, 512, 16)),
-}
-"""Images, channels and side of the maps of 3x3 convolutions."""
+TEXTBOOK = {"cpu": 2, "cuda": 8}
+"""How many times fewer the textbook loop does: on a GPU its images take longer than its net."""
+FORMATS = {"cpu": ("fp32", "bf16"), "cuda": ("tf32", "fp32", "bf16")}
+"""Number formats whose peaks are measured; the first is that of the textbook loop."""
+REPEATS = {"cpu": 3, "cuda": 1}
+MANY = 1000
+"""Runs of a grid, for the choice of workers: more than a machine has."""
 POINTS = 4
 """Points of a run's curve: the first is to warm up, the rest are measured."""
 
@@ -88,6 +88,14 @@ class Row:
         )
 
 
+class Crew(NamedTuple):
+    """Who trains runs at once."""
+
+    workers: Workers
+    replicas: int = 1
+    """Runs of each worker."""
+
+
 class Result(NamedTuple):
     """One measurement: images a second, MiB, and seconds to the first step."""
 
@@ -105,36 +113,6 @@ def random_tree(root: Path, images: int, side: int) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             pixels = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{i}.png")
-
-
-def peak_rate(device: torch.device, precision: str, threads: int) -> float:
-    """Return multiply-adds a second of the fastest of several large matrix products and 3x3 convolutions."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    rates = []
-    for side in PRODUCTS[device.type]:
-        a, b = torch.randn(side, side, device=device, dtype=kind), torch.randn(side, side, device=device, dtype=kind)
-        rates.append(side**3 / fastest(partial(torch.matmul, a, b)))
-    for images, channels, side in CONVOLUTIONS[device.type]:
-        x = torch.randn(images, channels, side, side, device=device, dtype=kind)  # (N, C, H, W)
-        x = x.to(memory_format=torch.channels_last)
-        conv = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device, dtype=kind)
-        with torch.no_grad():
-            seconds = fastest(partial(conv.to(memory_format=torch.channels_last), x))
-        rates.append(9 * channels * x.numel() / seconds)
-    torch.set_num_threads(before)
-    return float(max(rates))
-
-
-def fastest(call: Callable[[], Tensor]) -> float:
-    """Return the least seconds of some calls, each waited for."""
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        call().flatten()[0].item()  # sync point
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: int) -> Result:
@@ -165,21 +143,22 @@ def textbook(net_name: str, root: Path, device: torch.device, steps: int, side: 
     return Result(speed, used, first)
 
 
-def ours(net: str, root: Path, precision: str, workers: Workers, steps: int, side: int) -> Result:
-    """Train a run on each worker at once; images a second are those of all workers."""
+def ours(net: str, root: Path, precision: str, crew: Crew, steps: int, side: int) -> Result:
+    """Train a crew's runs at once; images a second are those of all workers."""
+    workers, replicas = crew
     text = GRID.format(root=root, side=side, steps=steps, every=steps // POINTS, batch=BATCH, precision=precision,
-                       net=net, seeds=list(range(len(workers.devices))))  # fmt: skip
-    specs = parse_grid(text, "bench").runs()
-    speeds: dict[str, list[float]] = {str(i): [] for i in range(len(specs))}
-    memory, first, left = 0.0, 0.0, set(speeds)
+                       net=net, seeds=list(range(len(workers.devices) * replicas)))  # fmt: skip
+    specs = {str(spec.seed): spec for spec in parse_grid(text, "bench").runs()}
+    speeds: dict[str, list[float]] = {task: [] for task in specs}
+    memory, first, left = 0.0, 0.0, set(specs)
     with tempfile.TemporaryDirectory() as folder:
-        pool = WorkerPool(LocalExecutor(workers.threads), workers.devices)
+        pool = WorkerPool(LocalExecutor(workers.threads, workers.per_card), workers.devices, replicas)
         try:
             while pool.free() < len(pool):
                 list(pool.poll(0.2))
             began = time.perf_counter()  # all at once
-            for task, spec in zip(speeds, specs, strict=True):
-                pool.assign(RunTask(task, spec, Path(folder) / task, 1e9))
+            for task, spec in specs.items():
+                pool.assign(RunTask(task, spec, Path(folder) / task, 1e9), None if pool.free() else pool.partners()[0])
             while left:
                 for message in pool.poll(0.2):
                     if not isinstance(message, TaskEvent):
@@ -193,33 +172,52 @@ def ours(net: str, root: Path, precision: str, workers: Workers, steps: int, sid
                         left.discard(message.task)
         finally:
             pool.kill()
-    return Result(sum(statistics.median(values[1:]) for values in speeds.values()), memory, first)
+    # Each of several runs of a worker counts its part of the time alone: its rate is that of the worker.
+    speed = sum(statistics.median(values[1:]) for values in speeds.values()) / replicas
+    return Result(speed, memory, first)
+
+
+def crews(device: torch.device, runs: int | None) -> dict[str, Crew]:
+    """Return who trains one run, and who trains `runs`, by default as many as `study run` has at once."""
+    if device.type == "cpu":
+        workers = choose_workers("cpu", runs, MANY)
+        alone = Crew(Workers(workers.devices[:1], workers.threads))
+        several = {f"{len(workers.devices)} at once": Crew(workers)}
+    else:
+        runs = runs or GPU_REPLICAS
+        alone = Crew(choose_workers("cuda:0", 1, MANY))
+        several = {
+            f"{runs} at once, one process": Crew(alone.workers, runs),
+            f"{runs} processes": Crew(choose_workers("cuda:0", runs, MANY)),
+        }
+    return {"one run": alone} | (several if runs != 1 else {})
 
 
 def measure(net: str, root: Path, device: torch.device, given: argparse.Namespace) -> list[Row]:
     """Measure all ways by turns, so that what else the machine does falls on all of them alike."""
-    all_workers = choose_workers(device.type, given.workers, 1000)
-    alone = Workers(all_workers.devices[:1], all_workers.threads)
-    crews = {"one run": alone}
-    if len(all_workers.devices) > 1:
-        crews[f"{len(all_workers.devices)} at once"] = all_workers
+    ways = crews(device, given.workers)
     threads, adds = torch.get_num_threads(), multiply_adds(net, given.side)
-    found: dict[str, list[Result]] = {}
-    peaks = dict.fromkeys(("fp32", "bf16"), 0.0)
+    results: dict[tuple[str, str], list[Result]] = {}
+    peaks = dict.fromkeys(FORMATS[device.type], 0.0)
+    plain = "textbook", FORMATS[device.type][0]
     for _ in range(given.repeats):
         peaks = {kind: max(best, peak_rate(device, kind, threads)) for kind, best in peaks.items()}
-        found.setdefault("textbook", []).append(textbook(net, root, device, given.steps // 2, given.side))
-        for precision in ("fp32", "auto"):
-            for name, workers in crews.items():
-                result = ours(net, root, precision, workers, given.steps, given.side)
-                found.setdefault(f"{name}, {precision}", []).append(result)
-    rows, base = [], statistics.median(result.speed for result in found["textbook"])
-    for how, results in found.items():
-        speed, memory, first = (statistics.median(values) for values in zip(*results, strict=True))
-        kind = resolve_precision("auto", device) if "auto" in how else "fp32"
-        cores_used = len(alone.devices) / len(all_workers.devices) if "one run" in how and device.type == "cpu" else 1.0
+        fewer = max(2, given.steps // TEXTBOOK[device.type])
+        results.setdefault(plain, []).append(textbook(net, root, device, fewer, given.side))
+        for precision in dict.fromkeys(("fp32", resolve_precision("auto", device))):
+            for name, crew in ways.items():
+                if precision == "fp32" and device.type == "cuda" and name != "one run":
+                    continue  # a minute more, of a format that no grid has there unless it is asked for
+                result = ours(net, root, precision, crew, given.steps, given.side)
+                results.setdefault((name, precision), []).append(result)
+    rows, base = [], statistics.median(result.speed for result in results[plain])
+    most = max(len(crew.workers.devices) for crew in ways.values())
+    for (name, kind), measured in results.items():
+        speed, memory, first = (statistics.median(values) for values in zip(*measured, strict=True))
+        cores_used = 1 / most if name == "one run" and device.type == "cpu" else 1.0
         share = 3 * adds * speed / (peaks[kind] * cores_used)
-        rows.append(Row(net, how.replace("auto", kind), speed, speed / base, share, memory, first))
+        how = name if name == "textbook" else f"{name}, {kind}"
+        rows.append(Row(net, how, speed, speed / base, share, memory, first))
     return rows
 
 
@@ -232,17 +230,17 @@ def multiply_adds(net: str, side: int) -> int:
 def main() -> None:
     """Print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", default="resnet-20,resnet-56,plain-56")
+    parser.add_argument("--nets", help="default: resnet-20,resnet-56, and on a CPU plain-56")
     parser.add_argument("--root", type=Path, help="an image-folder tree (default: random images)")
     parser.add_argument("--side", type=int, default=32, help="of the images in pixels (default: 32)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, help="runs at once (default: as study run has it)")
-    parser.add_argument("--steps", type=int, help="iterations of each run (default: 24, on a GPU 400)")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each row (default: 3)")
+    parser.add_argument("--steps", type=int, help="iterations of each run (default: 24, on a GPU 1,600)")
+    parser.add_argument("--repeats", type=int, help="measurements of each row (default: 3, on a GPU 1)")
     given = parser.parse_args()
     device = torch.device(given.device)
-    given.steps = given.steps or STEPS[given.device]
+    given.steps, given.repeats = given.steps or STEPS[given.device], given.repeats or REPEATS[given.device]
     name = torch.cuda.get_device_name() if device.type == "cuda" else environment()["processor"]
     about = f"PyTorch {torch.__version__}, {name}, batches of {BATCH}x3x{given.side}x{given.side}"
     print(f"{about}, medians of {given.repeats}")
@@ -254,7 +252,7 @@ def main() -> None:
         root = given.root or Path(folder) / "images"
         if given.root is None:
             random_tree(root, 2560, given.side)
-        for net in given.nets.split(","):
+        for net in (given.nets or NETS[given.device]).split(","):
             for row in measure(net, root, device, given):
                 rows.append(row)
                 print(row.line(), flush=True)

@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing
 from tempfile import TemporaryDirectory
 
-import psycopg2
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
@@ -15,6 +14,8 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from study.retry import Retry, RetryTimeout, transient_database_error, transient_disk_error
 from study.track.client import transient_mlflow_error
+
+psycopg2 = pytest.importorskip("psycopg2")  # a GPU machine may not have it
 
 
 def refused(wanted: str, *, locked: bool = False) -> OperationalError:

@@ -16,22 +16,23 @@ from study.data.dataset import Dataset, Split
 AHEAD = 4
 """Number of batches read ahead while the device computes."""
 MAX_MEMORY = 0.5
-"""Maximal part of a GPU's free memory for images: the rest is for nets, activations and other runs."""
+"""Maximal part of a GPU's free memory for the images of all its workers: the rest is for nets and activations."""
 
 Index = Tensor | slice
 """Which images of a split a batch holds: positions (B,) int64 on the split's device, or a slice."""
 
 
-def place(dataset: Dataset, device: torch.device | str) -> Dataset:
+def place(dataset: Dataset, device: torch.device | str, per_card: int = 1) -> Dataset:
     """Return the data set on `device`, or as it is if its images would take more than half of a GPU's free memory.
 
+    Each of the `per_card` workers on the GPU may take an equal part of it, since all may see the same memory free.
     Batches of images that stay where they are, which may be a file mapped into memory, are streamed.
     """
     device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # memory that PyTorch caches of an earlier data set is free too
         free, _ = torch.cuda.mem_get_info(device)
-        if sum(split.nbytes for split in dataset.splits().values()) > MAX_MEMORY * free:
+        if per_card * sum(split.nbytes for split in dataset.splits().values()) > MAX_MEMORY * free:
             return dataset
     return dataset.to(device)
 

@@ -92,6 +92,7 @@ class BenchmarkResult:
 
     task: str
     speed: "Speed"
+    device: str
 
 
 def is_final(message: object) -> bool:

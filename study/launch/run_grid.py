@@ -11,13 +11,14 @@ from pathlib import Path
 from study.config import Grid
 from study.config.command import Command
 from study.data import Dataset, load_splits
+from study.errors import StudyError
 from study.launch.dataset_record import record_data
 from study.launch.display import Display, duration
 from study.launch.estimate.benchmark import SpeedCache
 from study.launch.estimate.cost import estimate, time_cells
 from study.launch.executors.base import Hardware, Limits
 from study.launch.executors.choose import choose_executor
-from study.launch.executors.devices import Workers, replicas_for
+from study.launch.executors.devices import Workers, replicas_for, share_of_card
 from study.launch.messages import RESUME
 from study.launch.plan.cells import Cell, DataFacts, plan_cells
 from study.launch.plan.own_nets import check_own_nets_of, load_own_nets
@@ -144,7 +145,7 @@ def run_grid(
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
     executor, workers = choose_executor(hardware, plan.jobs, plan.gpus_per_run, None if apart else checkpoints)
-    cells = time_cells(plan.cells, SpeedCache(workers, plan.facts), plan.facts, grid)
+    cells = _timed_cells(grid, plan, workers, display, measure=workers.per_card > 1 and hardware.executor == "local")
     run_logger = RunLogger(
         store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
@@ -160,12 +161,27 @@ def run_grid(
     seconds = estimate(cells, plan.facts, grid.tune, workers).seconds if known else None
     _show_workers(workers, display, seconds, at_most=executor.accept is not None)
     for state in states:
-        state.replicas = replicas_for(state.cell.specs[0], workers, plan.facts, state.cell.speed)
+        of_cell = state.cell.specs[0], workers, plan.facts, state.cell.speed
+        state.replicas, state.share = replicas_for(*of_cell), share_of_card(*of_cell)
         state.mixes = state.replicas > 1 and workers.devices[0][0] != "cpu"
-    pool = WorkerPool(executor, workers.devices, max(state.replicas for state in states))
+    pool = WorkerPool(executor, workers.devices, max(state.replicas for state in states), workers.per_card)
     scheduler = Scheduler(queue, run_logger, pool, display, checkpoints, leases, limits or Limits())
     display.plan(sum((0 if only_search else cell.runs_cost) + cell.search_cost(grid.tune.trainings) for cell in cells))
     return _run(scheduler, pool, retry, display)
+
+
+def _timed_cells(grid: Grid, plan: Plan, workers: Workers, display: Display, *, measure: bool) -> list[Cell]:
+    """Return the cells with the speeds that are known; with `measure`, measure the others.
+
+    Workers that share a GPU must know what runs take of its memory; one that has it alone notices when it is full.
+    """
+    cache = SpeedCache(workers, plan.facts)
+    if measure:
+        try:
+            return time_cells(plan.cells, cache, plan.facts, grid, display.loading)
+        except StudyError as error:
+            display.warn(f"{error}; runs begin without, and fewer are at once where memory runs out")
+    return time_cells(plan.cells, cache, plan.facts, grid)
 
 
 def _run(scheduler: Scheduler, pool: WorkerPool, retry: Retry, display: Display) -> Summary:

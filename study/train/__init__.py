@@ -3,6 +3,7 @@
 from study.train.arithmetic import arithmetic, autocast, resolve_precision, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
 from study.train.evaluate import Score, raise_if_stopped
+from study.train.memory import out_of_memory
 from study.train.parallel import Group, joined
 from study.train.predict import predict_probabilities
 from study.train.run import Prober, no_probes, run, run_steps
@@ -33,6 +34,7 @@ __all__ = [
     "lr_at",
     "measure_speed",
     "no_probes",
+    "out_of_memory",
     "predict_probabilities",
     "previous",
     "raise_if_stopped",

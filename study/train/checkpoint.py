@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from study.errors import StudyError
+from study.train.memory import out_of_memory
 
 MARK = b"sha256:"
 MARKED = len(MARK) + 64
@@ -92,9 +93,9 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{path} was altered: its checksum is another")
     try:
         values: dict[str, Any] = torch.load(BytesIO(data), map_location=device, weights_only=True)
-    except (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
-        raise  # of the device: the file is whole
     except Exception as error:
+        if out_of_memory(error) or isinstance(error, torch.AcceleratorError):
+            raise  # of the device: the file is whole
         raise DamagedCheckpoint(f"{path} can't be read: {str(error).splitlines()[0]}") from None
     if values.pop("format", None) != FORMAT:
         raise DamagedCheckpoint(f"{path} was written by another version of this program")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from study.train.memory import out_of_memory
 from study.train.state import RunState
 from study.train.step import advance
 
@@ -77,9 +78,9 @@ class Replay:
         graph = CudaGraph()
         try:
             graph.capture(self._advance, self._state.stream)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             log.warning("no CUDA graph, iterations go kernel by kernel: %s", str(error).partition("\n")[0])
             self._state.replays = False
         else:

@@ -1,11 +1,18 @@
-"""Memory of the machine and of a GPU that a process holds, in MiB."""
+"""Memory of the machine and of a GPU that a process holds, in MiB, and errors that say that there is too little."""
 
+import errno
+import gc
+import re
 import resource
 import sys
 
 import torch
 
 MIB = 2**20
+MEMORY_ERROR = re.compile(
+    r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
+)
+"""Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
 
 
 def host_peak() -> float:
@@ -23,6 +30,7 @@ def reset_gpu_peak(device: torch.device) -> float:
     """Free a GPU's unused cached memory, reset its peak, and return what PyTorch still holds."""
     if device.type != "cuda":
         return 0.0
+    gc.collect()  # graphs and nets that nobody holds any more
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     return torch.cuda.memory_reserved(device) / MIB
@@ -33,8 +41,19 @@ def gpu_peak(device: torch.device) -> float:
     return torch.cuda.max_memory_reserved(device) / MIB if device.type == "cuda" else 0.0
 
 
-def gpu_room(device: torch.device) -> float:
-    """Return a GPU's memory without that of CUDA's context and of other processes: held by PyTorch, or free."""
-    if device.type != "cuda":
-        return 0.0
-    return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / MIB
+def gpu_free(device: torch.device) -> float:
+    """Return a GPU's memory that no process holds: neither CUDA's contexts nor PyTorch's caches."""
+    return torch.cuda.mem_get_info(device)[0] / MIB if device.type == "cuda" else 0.0
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a device, or the machine itself, ran out of memory.
+
+    PyTorch's allocator on a GPU raises a class of its own. Libraries that allocate there raise `AcceleratorError` or a
+    plain `RuntimeError`, as PyTorch's allocator on a CPU does: only the message distinguishes them from other errors.
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and MEMORY_ERROR.search(str(error)) is not None

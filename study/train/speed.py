@@ -10,7 +10,7 @@ from study.data import Dataset, evaluation_batches
 from study.train.arithmetic import Precision, arithmetic
 from study.train.evaluate import evaluate
 from study.train.graph import WARM_STEPS as WARM_REPLAYS
-from study.train.memory import gpu_peak, gpu_room, host_peak, reset_gpu_peak
+from study.train.memory import gpu_free, gpu_peak, host_peak, out_of_memory, reset_gpu_peak
 from study.train.state import RunState, build_state
 from study.train.step import prepare
 from study.train.stepper import Stepper
@@ -41,7 +41,7 @@ class Speed:
     gpu: float = 0.0
     """Peak of a run's memory on its GPU, also with others measured at once; 0 on a CPU."""
     room: float = 0.0
-    """GPU memory available to all runs together, without the data set, CUDA's context and other processes."""
+    """GPU memory free for the runs of all its workers, beside their data sets and CUDA contexts and other processes."""
 
     @property
     def fits(self) -> int:
@@ -59,7 +59,8 @@ def measure_speed(spec: RunSpec, dataset: Dataset, device: torch.device, replica
     part = spec.with_recipe(batch_size=spec.recipe.batch_size // ranks, gpus_per_run=1)
     with arithmetic(device, deterministic=spec.recipe.deterministic):
         speed = _measure(part, dataset, device, replicas)
-    return replace(speed, image=speed.image / ranks, memory=speed.memory * ranks)
+    reset_gpu_peak(device)  # gives back what the runs held: other workers on the GPU measure too
+    return replace(speed, image=speed.image / ranks, memory=speed.memory * ranks, room=gpu_free(device))
 
 
 def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: int) -> Speed:
@@ -75,15 +76,20 @@ def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: in
     step = joined = _time_steps([state], stepper, device)
     image = _time_evaluation(state, dataset, device, state.precision)
     exact = _time_evaluation(state, dataset, device, "fp32")
-    at_once = replicas if state.can_join or state.replays else 1
-    if at_once > 1:
-        states = [state, *(_build(spec, dataset, device) for _ in range(at_once - 1))]
-        for _ in range(warm):
-            _take(states, stepper)
-        _wait(device)
-        joined = _time_steps(states, stepper, device) / at_once
-    gpu = (gpu_peak(device) - held) / at_once
-    return Speed(step, joined, image, exact, start, host_peak(), gpu, gpu_room(device) - held)
+    gpu = gpu_peak(device) - held
+    if replicas > 1 and (state.can_join or state.replays):
+        try:
+            states = [state, *(_build(spec, dataset, device) for _ in range(replicas - 1))]
+            for _ in range(warm):
+                _take(states, stepper)
+            _wait(device)
+            joined = _time_steps(states, stepper, device) / replicas
+            gpu = (gpu_peak(device) - held) / replicas
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            # so many don't fit: the memory of one says how many do
+    return Speed(step, joined, image, exact, start, host_peak(), gpu)
 
 
 def _build(spec: RunSpec, dataset: Dataset, device: torch.device) -> RunState:

@@ -201,14 +201,16 @@ def test_on_a_cpu_nothing_moves():
     assert placed.test is dataset.test
 
 
-@pytest.mark.parametrize(("free", "moved"), [(92_159, False), (92_160, True)])
-def test_half_of_what_is_free_is_for_images(free, moved, monkeypatch):
+@pytest.mark.parametrize(
+    ("free", "workers", "moved"), [(92_159, 1, False), (92_160, 1, True), (184_319, 2, False), (184_320, 2, True)]
+)
+def test_half_of_what_is_free_is_for_the_images_of_all_workers(free, workers, moved, monkeypatch):
     dataset = make_dataset()
     there = replace(dataset, name="on the device")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(Dataset, "to", lambda self, device: there)
-    assert place(dataset, "cuda:1") is (there if moved else dataset)
+    assert place(dataset, "cuda:1", workers) is (there if moved else dataset)
 
 
 @pytest.mark.parametrize(

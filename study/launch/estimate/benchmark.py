@@ -57,36 +57,45 @@ class SpeedCache:
     def measure(self, specs: Mapping[str, RunSpec], progress: Callable[[str, float], None]) -> dict[str, Speed]:
         """Measure the speeds of these runs, given by key, and cache them.
 
-        All workers measure every net at the same time, so that they slow each other down as in training.
+        All workers measure every net at the same time, so that they slow each other down as in training. Where that
+        takes more memory than a GPU has, fewer go on. A GPU's room is what its last worker found: then all of them
+        have begun, and hold nothing but their images.
 
         Raises:
             StudyError: a net can't be trained here.
         """
-        waiting = [
-            BenchmarkTask(f"{key} {i}", spec, replicas_for(spec, self._workers, self._facts))
+        tasks = {
+            f"{key} {i}": BenchmarkTask(f"{key} {i}", spec, replicas_for(spec, self._workers, self._facts))
             for key, spec in specs.items()
             for i in range(len(self._workers.devices))
-        ]
+        }
+        waiting = list(tasks.values())
         measured: dict[str, list[Speed]] = {key: [] for key in specs}
-        total, finished = len(waiting), 0
-        pool = WorkerPool(LocalExecutor(self._workers.threads), self._workers.devices)
+        rooms: dict[str, float] = {}
+        total, finished, begun = len(waiting), 0, False
+        pool = WorkerPool(LocalExecutor(self._workers.threads, self._workers.per_card), self._workers.devices)
         try:
             while finished < total:
-                while waiting and pool.free():
+                begun = begun or pool.free() == len(pool)
+                while begun and waiting and pool.free():
                     pool.assign(waiting.pop(0))
                 for message in pool.poll(timeout=1.0):
                     if isinstance(message, Failure):
-                        raise StudyError(f"the speed of a net can't be measured: {message.cause}")
+                        if not (message.out_of_memory and pool.reduce_load(message.task, joined=False)):
+                            raise StudyError(f"the speed of a net can't be measured: {message.cause}")
+                        pool.release(message.task)
+                        waiting.append(tasks[message.task])
                     if isinstance(message, WorkerDied):
                         raise StudyError("the speed of a net can't be measured: a worker died (out of memory?)")
                     if isinstance(message, BenchmarkResult):
                         pool.release(message.task)
                         measured[message.task.partition(" ")[0]].append(message.speed)
+                        rooms[message.device] = message.speed.room
                         finished += 1
                         progress("measuring speeds", finished / total)
         finally:
             pool.kill()
-        speeds = {key: _combined(values) for key, values in measured.items()}
+        speeds = {key: _combined(values, min(rooms.values())) for key, values in measured.items()}
         self.save(speeds)
         return speeds
 
@@ -103,9 +112,9 @@ class SpeedCache:
             pass  # they will be measured again
 
 
-def _combined(speeds: list[Speed]) -> Speed:
-    """Combine measurements: the mean times, the largest memory use, and the smallest available memory."""
+def _combined(speeds: list[Speed], room: float) -> Speed:
+    """Combine measurements: the mean times and the largest memory use, where a GPU has so much room."""
     times = ("step", "joined", "image", "exact", "start")
     means = {field: statistics.fmean(getattr(speed, field) for speed in speeds) for field in times}
     memory = {field: max(getattr(speed, field) for speed in speeds) for field in ("memory", "gpu")}
-    return Speed(**means, **memory, room=min(speed.room for speed in speeds))
+    return Speed(**means, **memory, room=room)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from study.config import Grid, RunSpec, Tune
 from study.data.source import Progress
 from study.launch.estimate.benchmark import SpeedCache
-from study.launch.executors.devices import Workers, replicas_for
+from study.launch.executors.devices import Workers, share_of_card
 from study.launch.plan.cells import Cell, DataFacts, probe_work
 from study.train import Speed
 from study.tune import trial_spec
@@ -32,7 +32,7 @@ class Estimate:
     seconds: float
     memory: float
     gpu: float
-    """Of the GPU of a worker; 0 on a CPU."""
+    """Of the runs at once on a GPU; 0 on a CPU."""
     disk: float
     cells: tuple[float, ...]
     """Worker seconds of each cell."""
@@ -94,7 +94,8 @@ def estimate(cells: Sequence[Cell], facts: DataFacts, tune: Tune, workers: Worke
     finish = _finish(searches, runs, count) + (WORKER_SECONDS if left else 0.0)
     needed = [(cell.specs[0], cell.speed) for cell in left if cell.speed is not None]
     memory = max((speed.memory for _, speed in needed), default=0.0)
-    gpu = max((replicas_for(spec, workers, facts, speed) * speed.gpu for spec, speed in needed), default=0.0)
+    shares = [(speed.gpu, share_of_card(spec, workers, facts, speed)) for spec, speed in needed if speed.gpu]
+    gpu = max((memory / share for memory, share in shares), default=0.0)
     disk = sum(_bytes(cell, facts, tune) for cell in left)
     seconds = tuple(search + cell.runs_cost for search, cell in zip(searches, cells, strict=True))
     return Estimate(finish, LAUNCHER_MIB + count * memory, gpu, disk, seconds)

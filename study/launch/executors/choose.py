@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from study.errors import StudyError
 from study.launch.executors.base import Executor, Hardware, WorkerSize
-from study.launch.executors.devices import Workers, choose_workers, threads_per_process
+from study.launch.executors.devices import Workers, choose_workers, threads_per_process, workers_per_card
 from study.launch.executors.local import LocalExecutor
 
 MAX_WORKERS = 4096
@@ -41,7 +41,7 @@ def choose_executor(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Pa
         for option in [option for option, value in given.items() if value is not None]:
             raise StudyError(f"{option} is for clusters: add --executor ray or slurm")
         workers = choose_workers(hardware.device, hardware.workers, jobs, hardware.replicas, gpus_per_run)
-        return Placement(LocalExecutor(workers.threads), workers)
+        return Placement(LocalExecutor(workers.threads, workers.per_card), workers)
     return _on_cluster(hardware, jobs, gpus_per_run, shared)
 
 
@@ -73,4 +73,5 @@ def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path |
         executor = SlurmExecutor(size, shared)
     count = min(hardware.workers or MAX_WORKERS, max(1, jobs))
     devices = tuple(f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run))
-    return Placement(executor, Workers([devices] * count, threads_per_process(devices, size.cpus), hardware.replicas))
+    threads = threads_per_process(devices, size.cpus)
+    return Placement(executor, Workers([devices] * count, threads, hardware.replicas, workers_per_card(gpus)))

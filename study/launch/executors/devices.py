@@ -1,4 +1,4 @@
-"""The devices of the workers, how many workers there are, and how many runs each trains at once."""
+"""The devices of the workers, how many workers there are, and how many runs each worker and each GPU trains at once."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ CPU_SIDE = 16
 GPU_SIDE = 64
 """Largest side of images, in pixels, at which one net leaves most of a GPU idle; measured at 32 (bench/README.md)."""
 GPU_REPLICAS = 4
-"""Runs at once on a GPU: 1.8 times the images a second of one run on an H100; eight bring 2 to 10 % more."""
+"""Runs at once on a GPU, of all its workers: 1.8 times as fast as one on an H100; eight bring 2 to 10 % more."""
 
 
 class Workers(NamedTuple):
@@ -26,6 +26,8 @@ class Workers(NamedTuple):
     threads: int
     replicas: int | None = None
     """None if each net decides (see `replicas_for`)."""
+    per_card: int = 1
+    """Workers that share a GPU."""
 
     @property
     def names(self) -> list[str]:
@@ -39,6 +41,11 @@ def threads_per_process(devices: Devices, cpus: int) -> int:
     One if the process computes on the CPU: results must not depend on the number of cores.
     """
     return 1 if devices[0] == "cpu" else max(1, cpus // len(devices))
+
+
+def workers_per_card(gpus: float | None) -> int:
+    """Return how many workers a cluster puts on a GPU if each gets `gpus` of them: 4 for 0.25."""
+    return int(1 / gpus) if gpus and gpus < 1 else 1
 
 
 def choose_workers(
@@ -79,7 +86,7 @@ def choose_workers(
         workers = min(workers or len(groups), len(groups))  # ranks of two runs on one GPU could wait for each other
     count = min(workers or len(groups), max(1, runs))
     threads = max(1, available_cores() // (count * gpus_per_run))
-    return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas)
+    return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas, -(-count // len(groups)))
 
 
 def _gpus(device: str, count: int) -> list[str]:
@@ -97,11 +104,11 @@ def _gpus(device: str, count: int) -> list[str]:
 def replicas_for(spec: RunSpec, workers: Workers, facts: DataFacts, speed: Speed | None = None) -> int:
     """Return how many runs of a net a worker trains at once: as many as asked for, or what is fastest.
 
-    On a GPU runs are trained side by side, as many as its memory holds by their measured `speed`; each has the same
-    bits as alone. On a CPU the runs of one net are joined where that is faster: on small images, in bfloat16. Joined
-    runs add in another order than one alone. So runs that must end the same to the last bit whether they were
-    interrupted or not (in 32-bit floats, or `deterministic`) are not joined, `deterministic` ones whatever was asked
-    for. Runs over several GPUs are always alone.
+    On a GPU runs are trained side by side, as many as its memory holds by their measured `speed`, shared out among its
+    workers; each has the same bits as alone. On a CPU the runs of one net are joined where that is faster: on small
+    images, in bfloat16. Joined runs add in another order than one alone. So runs that must end the same to the last bit
+    whether they were interrupted or not (in 32-bit floats, or `deterministic`) are not joined, `deterministic` ones
+    whatever was asked for. Runs over several GPUs are always alone.
     """
     device = torch.device(workers.devices[0][0])
     on_gpu = device.type == "cuda"
@@ -113,6 +120,21 @@ def replicas_for(spec: RunSpec, workers: Workers, facts: DataFacts, speed: Speed
         return 1
     if on_gpu:
         wanted = GPU_REPLICAS if facts.image_shape[-1] <= GPU_SIDE else 1
-        return min(wanted, speed.fits) if speed is not None else wanted
+        fitting = wanted if speed is None else min(wanted, speed.fits)
+        return -(-fitting // workers.per_card)
     bf16 = resolve_precision(spec.recipe.precision, device) == "bf16"
     return 2 if device.type == "cpu" and bf16 and facts.image_shape[-1] <= CPU_SIDE else 1
+
+
+def share_of_card(spec: RunSpec, workers: Workers, facts: DataFacts, speed: Speed | None = None) -> float:
+    """Return the part of a GPU that a run takes, which all its workers share; 0 on a CPU.
+
+    No run begins where the sum of the parts would exceed 1: so no more are at work than the GPU's memory holds by their
+    measured `speed`, also where each worker has one, and where nets differ. As many as were asked for are tried.
+    """
+    if workers.devices[0][0] == "cpu":
+        return 0.0
+    at_once = workers.per_card * replicas_for(spec, workers, facts, speed)
+    if workers.replicas is None and speed is not None:
+        at_once = min(at_once, speed.fits)
+    return 1 / at_once

@@ -19,7 +19,7 @@ from threading import Lock, Thread
 from study.errors import StudyError
 from study.launch.environment import code
 from study.launch.executors.base import Devices, Executor, WorkerSize
-from study.launch.executors.devices import threads_per_process
+from study.launch.executors.devices import threads_per_process, workers_per_card
 from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
@@ -144,7 +144,8 @@ class RemoteExecutor(WorkerListener, Executor):
         return rejection(info, code())
 
     def invite_worker(self, devices: Devices) -> ConnectInfo:
-        return self.invite(devices, threads_per_process(devices, self.size.cpus))
+        invitation = self.invite(devices, threads_per_process(devices, self.size.cpus))
+        return replace(invitation, per_card=workers_per_card(self.size.gpus))
 
 
 @dataclass

@@ -66,8 +66,10 @@ class LocalWorker:
 class LocalExecutor(Executor):
     """Starts workers on this machine; the end of a process is the end of its pipe."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, per_card: int = 1) -> None:
+        """Start workers of so many threads, of which `per_card` share a GPU."""
         self._threads = threads
+        self._per_card = per_card
         self._logs = scratch_folder("study-workers-")
         self._started = 0
 
@@ -81,7 +83,7 @@ class LocalExecutor(Executor):
 
     def _start(self, devices: Devices, log: Path, *, forked: bool) -> LocalWorker:
         launcher_end, worker_end = multiprocessing.Pipe()
-        arguments = (worker_end, devices, self._threads, log)
+        arguments = (worker_end, devices, self._threads, self._per_card, log)
         process: BaseProcess
         if forked:
             context = multiprocessing.get_context("forkserver")

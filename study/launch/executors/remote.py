@@ -40,6 +40,7 @@ class ConnectInfo:
     number: int = 0
     devices: Devices = ("cpu",)
     threads: int = 1
+    per_card: int = 1
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     shared: str = ""
     """A folder of the launcher that the worker must see; "" if checkpoints go through the artifact store."""
@@ -64,7 +65,8 @@ def serve(connect_info: ConnectInfo, terminated: Event | None = None) -> None:
         info["unseen"] = connect_info.shared
     launcher = LauncherConnection(connection, terminated)
     with scratch_folder("study-runs-") as scratch, suppress(LauncherGone):
-        WorkerLoop(launcher, connect_info.devices, threads, info=info, scratch=Path(scratch)).serve()
+        per_card = connect_info.per_card
+        WorkerLoop(launcher, connect_info.devices, threads, per_card, info=info, scratch=Path(scratch)).serve()
 
 
 def connect(connect_info: ConnectInfo) -> TlsConnection:

@@ -12,6 +12,8 @@ from study.tune import Search, Trial
 
 RETRY_SECONDS = 2.0
 """Seconds before the first retry after a transient failure; doubled with each further one."""
+ROUNDING = 1e-9
+"""Of sums of the parts of a GPU that jobs take."""
 BATCH_SECONDS = 2.0
 """Maximal seconds of starting jobs or logging points before workers are polled and leases renewed."""
 
@@ -39,12 +41,18 @@ class CellState:
     """Maximal jobs of this cell that a worker trains at once."""
     mixes: bool = False
     """Whether a worker may train jobs of other cells with them."""
+    share: float = 0.0
+    """Part of a GPU that a job takes."""
     retry_at: float = 0.0
     """When to check the leases of other launchers again, on the monotonic clock."""
 
     def can_share_worker(self, other: "CellState") -> bool:
         """Whether a worker can train jobs of both cells at once."""
         return self.replicas > 1 and (self is other or (self.mixes and other.mixes))
+
+    def fits(self, room: float) -> bool:
+        """Whether a job can begin where so large a part of a GPU is left."""
+        return self.share <= room + ROUNDING
 
     @property
     def searching(self) -> bool:

@@ -75,13 +75,18 @@ class WorkQueue:
         trials = sum(job.cost for job in begun if job.kind == "trial")
         return max(0.0, sum(state.cost_left for state in self.unfinished()) - trials)
 
-    def next_job(self, beside: CellState | None = None) -> Job | None:
+    def next_job(self, beside: CellState | None = None, room: float = 1.0) -> Job | None:
         """Return the next trial of an open search, or else a job of the cell with the most work left.
 
-        With `beside`, return a job that a worker can train together with one of that cell.
+        Of the cells whose jobs take no more than `room`, a part of a GPU; with `beside`, return a job that a worker can
+        train together with one of that cell.
         """
         now = time.monotonic()
-        states = [state for state in self.unfinished() if beside is None or state.can_share_worker(beside)]
+        states = [
+            state
+            for state in self.unfinished()
+            if state.fits(room) and (beside is None or state.can_share_worker(beside))
+        ]
         for state in sorted(states, key=lambda state: state.priority, reverse=True):
             if (state.exhausted and state.searching) or now < state.retry_at:
                 continue

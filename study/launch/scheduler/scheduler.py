@@ -194,7 +194,8 @@ class Scheduler:
         """Assign work to every free worker, then to workers that can do more at once."""
         until = time.monotonic() + BATCH_SECONDS
         while self._pool.free() and time.monotonic() < until:
-            job = self._next_retry() or self._queue.next_job()
+            room = self._pool.room()
+            job = self._next_retry(room=room) or self._queue.next_job(room=room)
             if job is None:
                 break
             self._begin(job)
@@ -202,7 +203,8 @@ class Scheduler:
             state = self._jobs[partner].state if partner in self._jobs else None
             if state is None:
                 continue
-            job = self._next_retry(beside=state) or self._queue.next_job(beside=state)
+            room = self._pool.room(partner)
+            job = self._next_retry(state, room) or self._queue.next_job(state, room)
             if job is not None:
                 self._begin(job, beside=partner)
         if not self._queue.unfinished():
@@ -210,11 +212,11 @@ class Scheduler:
         elif self._pool.free() and not self._jobs and not self._retries:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
-    def _next_retry(self, beside: CellState | None = None) -> Job | None:
-        """Return the first job that is due for a retry and can be trained with jobs of the cell `beside`."""
+    def _next_retry(self, beside: CellState | None = None, room: float = 1.0) -> Job | None:
+        """Return the first job that is due for a retry, fits and can be trained with jobs of the cell `beside`."""
         now = time.monotonic()
-        candidates = [job for job in self._retries if beside is None or job.state.can_share_worker(beside)]
-        job = next((job for job in candidates if job.not_before <= now), None)
+        due = [job for job in self._retries if job.not_before <= now and job.state.fits(room)]
+        job = next((job for job in due if beside is None or job.state.can_share_worker(beside)), None)
         if job is not None:
             self._retries.remove(job)
         return job
@@ -222,7 +224,7 @@ class Scheduler:
     def _begin(self, job: Job, beside: str | None = None) -> None:
         self._jobs[job.task] = job
         task = self._run_logger.task_for(job, self._folder(job), self._limits.checkpoint_seconds)
-        job.worker_info = self._pool.assign(task, beside)
+        job.worker_info = self._pool.assign(task, beside, job.state.share)
 
     def _handle_lost_leases(self) -> None:
         """Stop the jobs that another launcher has taken over because this one was silent for too long."""
@@ -360,8 +362,9 @@ class Scheduler:
 
     def _task_failed(self, job: Job, failure: Failure) -> None:
         """Handle a failed run; if it ran out of memory beside others, retry it with fewer at once."""
-        if failure.out_of_memory and self._pool.reduce_load(job.task, joined=failure.joined):
-            self._display.warn(f"{job.name}: out of memory beside other runs; {len(self._pool)} at once from now on")
+        at_once = self._pool.reduce_load(job.task, joined=failure.joined) if failure.out_of_memory else 0
+        if at_once:
+            self._display.warn(f"{job.name}: out of memory beside other runs; {at_once} at once there from now on")
             self._requeue(job)
         elif not (failure.transient and not self._stopping and self._retry(job, failure.cause)):
             self._run_logger.add_log(job, failure.traceback, "traceback.txt")

@@ -1,5 +1,6 @@
 """The workers of a launcher: assign tasks, receive messages, replace workers that die."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -51,7 +52,10 @@ class _Slot:
     ready: bool = False
     info: Mapping[str, str] = field(default_factory=dict)
     """Its environment, if it isn't on this machine."""
-    tasks: list[str] = field(default_factory=list)
+    tasks: dict[str, float] = field(default_factory=dict)
+    """Its tasks, and the part of its GPU that each takes."""
+    most: float = math.inf
+    """Most tasks at once on its device, of all workers there, once memory ran out."""
     finished: set[str] = field(default_factory=set)
     """Tasks that it reported as over, until they are released."""
     last_message_at: float = field(default_factory=time.monotonic)
@@ -76,10 +80,16 @@ class _Slot:
 class WorkerPool:
     """Workers that do one task each at a time, or up to `replicas` at once."""
 
-    def __init__(self, executor: Executor, devices: Sequence[Devices], replicas: int = 1) -> None:
-        """Start a worker for each entry of `devices`, or request as many as may be pending."""
+    def __init__(self, executor: Executor, devices: Sequence[Devices], replicas: int = 1, per_card: int = 1) -> None:
+        """Start a worker for each entry of `devices`, or request as many as may be pending.
+
+        On a cluster, `per_card` of them share a GPU; nobody knows which.
+        """
         self._executor = executor
         self._replicas = replicas
+        self._per_card = per_card
+        self._crowded: set[str] = set()
+        """Tasks that were at work where another ran out of memory: theirs may run out next, and do alone."""
         self._vacant = list(reversed(devices))
         self._slots: list[_Slot] = []
         self._exited_checked_at = time.monotonic()
@@ -90,7 +100,12 @@ class WorkerPool:
 
     def free(self) -> int:
         """Return how many workers have started and wait for a task."""
-        return sum(slot.free for slot in self._slots)
+        return sum(slot.free and self._room(slot) >= 0 for slot in self._slots)
+
+    def room(self, beside: str | None = None) -> float:
+        """Return the part of a GPU that is left for a task of a free worker, or of the one that does `beside`."""
+        slots = [slot for slot in self._slots if (slot.free if beside is None else beside in slot.tasks)]
+        return max(map(self._room, slots), default=-1.0)
 
     def waiting_for(self) -> str:
         """Return the resources that workers wait for; "" once one has started."""
@@ -104,14 +119,19 @@ class WorkerPool:
         if self._replicas == 1 or not all(slot.tasks for slot in self._slots):
             return []
         slots = sorted(self._slots, key=lambda slot: len(slot.tasks))
-        return [slot.tasks[0] for slot in slots if len(slot.tasks) < self._replicas and slot.silent is None]
+        able = [slot for slot in slots if len(slot.tasks) < self._replicas and slot.silent is None]
+        return [next(iter(slot.tasks)) for slot in able if self._room(slot) >= 0]
 
-    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None) -> Mapping[str, str]:
-        """Send a task to a free worker, or to the worker that does the task `beside`; return its info."""
-        slot = next(slot for slot in self._slots if (slot.free if beside is None else beside in slot.tasks))
+    def assign(self, task: RunTask | BenchmarkTask, beside: str | None = None, share: float = 0.0) -> Mapping[str, str]:
+        """Send a task to the free worker whose GPU has the most room, or to the worker that does the task `beside`.
+
+        The task takes the part `share` of the GPU. Return the worker's info.
+        """
+        slots = [slot for slot in self._slots if (slot.free if beside is None else beside in slot.tasks)]
+        slot = max(slots, key=self._room)
         if not slot.tasks:
             slot.last_message_at = time.monotonic()  # a worker without a task sends no heartbeats
-        slot.tasks.append(task.task)
+        slot.tasks[task.task] = share
         slot.send(task)
         return slot.info
 
@@ -125,23 +145,49 @@ class WorkerPool:
         """Note that a task is over: its worker has room for another."""
         for slot in self._slots:
             if task in slot.tasks:
-                slot.tasks.remove(task)
+                del slot.tasks[task]
+                self._crowded.discard(task)
                 slot.finished.discard(task)
 
-    def reduce_load(self, task: str, *, joined: bool) -> bool:
-        """Reduce the work at once after a task ran out of memory: fewer tasks per worker, then fewer workers.
+    def reduce_load(self, task: str, *, joined: bool) -> int:
+        """Let one task fewer than now be at work on a device after `task` ran out of memory there.
 
-        Return whether that can help.
+        `joined`: its worker did others at the same time; if not, the worker ends, unless it is the last there. Return
+        how many may be at once there from now on; 0 if that can't help, since it was alone.
         """
         slot = next((slot for slot in self._slots if task in slot.tasks), None)
-        if joined:
-            tasks = len(slot.tasks) if slot is not None else 1
-            self._replicas = max(1, min(self._replicas, tasks) - 1)
-            return True
-        if slot is None or sum(other.worker.devices == slot.worker.devices for other in self._slots) == 1:
-            return False
-        self._dismiss(slot)
-        return True
+        if slot is None:
+            return int(joined)
+        workers = self._beside(slot)
+        tasks = [other for worker in workers for other in worker.tasks]
+        unknown = len(self._slots) > 1 and self._has_unknown_neighbours(slot)
+        if not (joined or len(tasks) > 1 or task in self._crowded or unknown):
+            return 0
+        at_once = max(1, len(tasks) - 1)
+        for worker in workers:
+            worker.most = at_once
+        self._crowded |= {other for other in tasks if other != task}
+        self._crowded.discard(task)
+        if not joined and len(slot.tasks) == 1 and (len(workers) > 1 or unknown):
+            self._dismiss(slot)
+        return at_once
+
+    def _beside(self, slot: _Slot) -> list[_Slot]:
+        """Return the workers on the device of one, itself included; of a cluster's nobody knows who shares a device."""
+        if self._executor.accept is not None:
+            return [slot]
+        return [other for other in self._slots if other.worker.devices == slot.worker.devices]
+
+    def _has_unknown_neighbours(self, slot: _Slot) -> bool:
+        """Whether other workers of a cluster may use a worker's memory: not that of a whole GPU."""
+        return self._executor.accept is not None and (slot.worker.devices[0] == "cpu" or self._per_card > 1)
+
+    def _room(self, slot: _Slot) -> float:
+        """Return the part of a worker's GPU that no task takes; negative where one more would be too many."""
+        tasks = [share for other in self._beside(slot) for share in other.tasks.values()]
+        if len(tasks) >= slot.most:
+            return -1.0
+        return (1.0 if self._executor.accept is None else 1 / self._per_card) - sum(tasks)
 
     def dismiss_idle(self, needed: int) -> None:
         """On a cluster, end the idle workers beyond the number needed: other users wait for the nodes."""

@@ -1,16 +1,10 @@
 """Why a task or a rank failed, and whether the machine is the cause."""
 
-import errno
-import re
 import signal
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-MEMORY_ERROR = re.compile(
-    r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
-)
-"""Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
 LOG_BYTES = 64 * 1024
 """Maximal bytes kept of the end of a log."""
 SIGNAL_HINTS = {
@@ -39,24 +33,11 @@ class Failure:
     @classmethod
     def of(cls, task: str, error: Exception, *, joined: bool = False) -> "Failure":
         """Describe the error that ended a task."""
+        from study.train import out_of_memory
+
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         text = "".join(traceback.format_exception(error))
         return cls(task, cause, text, out_of_memory(error), isinstance(error, OSError), joined)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the machine itself, ran out of memory.
-
-    PyTorch's allocator on a GPU raises a class of its own. Libraries that allocate there raise `AcceleratorError` or a
-    plain `RuntimeError`, as PyTorch's allocator on a CPU does: only the message distinguishes them from other errors.
-    """
-    import torch
-
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and MEMORY_ERROR.search(str(error)) is not None
 
 
 def log_tail(log: Path) -> str:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from study.train import Step
 
 
-def main(connection: Connection, devices: Sequence[str], threads: int, log: Path | None = None) -> None:
+def main(
+    connection: Connection, devices: Sequence[str], threads: int, per_card: int = 1, log: Path | None = None
+) -> None:
     """Do tasks until the launcher closes the connection; output and crashes go to the file `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the launcher decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does the end of a terminal
@@ -40,7 +42,7 @@ def main(connection: Connection, devices: Sequence[str], threads: int, log: Path
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})  # blocked in the forkserver
     with contextlib.suppress(LauncherGone):
-        WorkerLoop(LauncherConnection(connection, terminated), devices, threads).serve()
+        WorkerLoop(LauncherConnection(connection, terminated), devices, threads, per_card).serve()
 
 
 def _redirect_output(log: Path | None) -> None:
@@ -69,11 +71,15 @@ class WorkerLoop:
         launcher: LauncherConnection,
         devices: Sequence[str],
         threads: int,
+        per_card: int = 1,
         *,
         info: Mapping[str, str] | None = None,
         scratch: Path | None = None,
     ) -> None:
-        """Prepare the devices; a worker on another machine sends `info` on it and has its own folder `scratch`."""
+        """Prepare the devices; a GPU may be shared by `per_card` workers.
+
+        A worker on another machine sends `info` on it and has its own folder `scratch`.
+        """
         import torch
 
         from study.train import Stepper, settle_cublas
@@ -86,6 +92,7 @@ class WorkerLoop:
         self._devices = [torch.device(device) for device in devices]
         self._device = self._devices[0]
         self._threads = threads
+        self._per_card = per_card
         if self._device.index is not None:
             torch.cuda.set_device(self._device)
         self._stepper = Stepper(self._device)
@@ -112,7 +119,7 @@ class WorkerLoop:
                 from study.train import measure_speed
 
                 speed = measure_speed(task.spec, dataset, self._device, task.replicas)
-                self._launcher.send(BenchmarkResult(task.task, speed))
+                self._launcher.send(BenchmarkResult(task.task, speed, str(self._device)))
             else:
                 self._runs[task.task] = self._run(task, dataset)
         except Exception as error:
@@ -172,6 +179,6 @@ class WorkerLoop:
             dataset = load_dataset(spec, progress=lambda *_: self._launcher.poll(wait=False))
             if isinstance(task, RunTask) and task.fingerprint not in ("", dataset.fingerprint):
                 raise StudyError(f"the images on {socket.gethostname()} are not those that this study began with")
-            self._datasets[spec] = loaded = place(dataset, str(self._device))
+            self._datasets[spec] = loaded = place(dataset, self._device, self._per_card)
         self._last = loaded
         return loaded

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
-from study.launch.worker.failure import Failure, describe_exit, log_tail, out_of_memory
+from study.launch.worker.failure import Failure, describe_exit, log_tail
 from study.launch.worker.rank_process import RankTask, make_prober
 from study.track.scratch import scratch_folder
 
@@ -123,6 +123,8 @@ class RankGroup:
     def root_cause(self, error: Exception) -> Exception:
         """Return the error that ended the run: that of another rank if it led to `error` here, else `error`."""
         import torch
+
+        from study.train import out_of_memory
 
         if not isinstance(error, RuntimeError) or isinstance(error, torch.AcceleratorError) or out_of_memory(error):
             return error  # these are never caused by another rank

@@ -4,7 +4,7 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.errors import StudyError
 from study.launch.executors import devices
-from study.launch.executors.devices import Workers, choose_workers, replicas_for
+from study.launch.executors.devices import Workers, choose_workers, replicas_for, share_of_card
 from study.launch.plan.cells import DataFacts
 from study.train import Speed
 
@@ -27,8 +27,8 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         (0, 4, "auto", None, 3, Workers([("cpu",)] * 3, 1)),  # no more workers than runs
         (0, 4, "cpu", 2, 99, Workers([("cpu",)] * 2, 1)),  # one thread, whatever the workers: results don't change
         (2, 8, "auto", None, 99, Workers([("cuda:0",), ("cuda:1",)], 4)),
-        (2, 8, "cuda", 4, 99, Workers([("cuda:0",), ("cuda:1",)] * 2, 2)),
-        (2, 8, "cuda:1", 2, 99, Workers([("cuda:1",)] * 2, 4)),
+        (2, 8, "cuda", 4, 99, Workers([("cuda:0",), ("cuda:1",)] * 2, 2, None, 2)),
+        (2, 8, "cuda:1", 2, 99, Workers([("cuda:1",)] * 2, 4, None, 2)),
         (2, 8, "cpu", None, 99, Workers([("cpu",)] * 8, 1)),
     ],
 )
@@ -138,6 +138,27 @@ def test_no_more_go_on_a_gpu_than_it_has_memory_for(gpu: float, room: float, exp
     speed = Speed(1, 1, 1, 1, 1, 500, gpu=gpu, room=room)
     assert replicas_for(spec("bf16"), GPU, facts(32), speed) == expected
     assert replicas_for(spec("bf16"), GPU._replace(replicas=8), facts(32), speed) == 8  # as asked for
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpu", "replicas", "together"),
+    [
+        (2, 10_000, 2, 4),  # four are as fast as eight, whoever trains them
+        (2, 30_000, 1, 2),
+        (3, 30_000, 1, 2),  # a worker waits
+        (2, 20_000, 2, 3),
+        (8, 1_000, 1, 8),  # each of those asked for has a run
+    ],
+)
+def test_workers_of_a_gpu_share_its_memory_and_its_runs(workers: int, gpu: float, replicas: int, together: int) -> None:
+    speed = Speed(1, 1, 1, 1, 1, 500, gpu=gpu, room=80_000)
+    sharing = Workers([("cuda:0",)] * workers, 1, per_card=workers)
+    assert replicas_for(spec("bf16"), sharing, facts(32), speed) == replicas
+    assert share_of_card(spec("bf16"), sharing, facts(32), speed) == pytest.approx(1 / together)
+
+
+def test_a_processor_is_shared_without_a_limit() -> None:
+    assert share_of_card(spec("bf16"), CPU, facts(32)) == 0
 
 
 @pytest.mark.parametrize(("has", "expected"), [(True, 2), (False, 1)])

@@ -62,3 +62,21 @@ def test_a_partner_is_of_the_same_cell_or_of_any_where_queue_mix(tmp_path: Path,
     job = queue.next_job(beside=plain)
     assert job is not None
     assert job.state is residual
+
+
+def test_a_job_begins_where_its_part_of_a_gpu_is_left(tmp_path: Path, database: str) -> None:
+    leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", this_process(), "g")
+    run_logger = RunLogger(Store("g", database), GRID, FACTS, [])
+    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, lambda *_: None, leases, run_logger)  # type: ignore[arg-type, return-value]
+    plain, residual = queue.states
+    plain.share, residual.share = 1 / 3, 0.5
+    assert queue.next_job(room=0.3) is None
+    jobs = [queue.next_job(room=room) for room in (1 - 1 / 3 - 1 / 3, 0.5)]
+    assert jobs[0] is not None
+    assert jobs[0].state is plain
+    assert jobs[1] is not None
+    residual.replicas = plain.replicas = 2
+    plain.mixes = residual.mixes = True
+    beside = queue.next_job(beside=residual, room=0.4)
+    assert beside is not None
+    assert beside.state is plain

@@ -40,13 +40,14 @@ def test_side_by_side_first_then_together_then_less(pool: WorkerPool) -> None:
     pool.release("c")
     assert pool.partners() == ["a", "b"]
     # At too little memory: no more together, then fewer workers, and no fewer than one.
-    assert pool.reduce_load("a", joined=True)
+    assert pool.reduce_load("a", joined=True) == 1
     assert pool.partners() == []
     assert len(pool) == 2
-    assert pool.reduce_load("a", joined=False)
+    assert pool.reduce_load("a", joined=False) == 1
     assert len(pool) == 1
-    assert not pool.reduce_load("b", joined=False)
-    assert not pool.reduce_load("unknown", joined=False)
+    assert pool.reduce_load("b", joined=False) == 1  # beside "a" there was too little for it too
+    assert pool.reduce_load("b", joined=False) == 0
+    assert pool.reduce_load("unknown", joined=False) == 0
     pool.release("b")
     assert pool.free() == 1
 
@@ -82,6 +83,6 @@ def test_a_worker_killed_for_silence_gets_no_task(pool: WorkerPool) -> None:
     killed.silent = 60.0
     assert pool.free() == 1
     pool.assign(broken_task("a"))
-    assert killed.tasks == []
-    killed.tasks.append("b")  # it has not reported the end of its last task
+    assert not killed.tasks
+    killed.tasks["b"] = 0.0  # it has not reported the end of its last task
     assert pool.partners() == ["a"]

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from study.errors import StudyError
-from study.launch.worker.failure import out_of_memory
+from study.train.memory import out_of_memory
 
 TOO_LITTLE = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
