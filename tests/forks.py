@@ -210,14 +210,14 @@ def serve(listener: socket.socket) -> dict[str, Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-    told: dict[int, int] = {}
+    pipes: dict[int, int] = {}
     lines: set[socket.socket] = set()
     while True:
         for ready in select.select([listener, rings, *lines], [], [])[0]:
             if ready == rings:
                 with suppress(BlockingIOError):
                     os.read(rings, 4096)
-                _tell_ends(told)
+                _tell_ends(pipes)
             elif ready is listener:
                 lines |= _accepted(listener)
             else:
@@ -226,7 +226,7 @@ def serve(listener: socket.socket) -> dict[str, Any]:
                     lines.remove(ready)
                     if not lines:
                         os._exit(0)
-                elif _fork(files, told) == 0:
+                elif _fork(files, pipes) == 0:
                     for line in lines:
                         line.detach()
                     return dict(json.loads(request))
@@ -248,8 +248,8 @@ def _received(line: socket.socket) -> tuple[bytes, list[int]]:
     return request, files
 
 
-def _fork(files: list[int], told: dict[int, int]) -> int:
-    """Fork a process with these files, the last of them to be told how it ends; return as `os.fork` does."""
+def _fork(files: list[int], pipes: dict[int, int]) -> int:
+    """Fork a process with these files, the last a pipe that tells how it ends; return as `os.fork` does."""
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
@@ -259,19 +259,19 @@ def _fork(files: list[int], told: dict[int, int]) -> int:
         return 0
     for file in files[:3]:
         os.close(file)
-    told[pid] = files[3]
+    pipes[pid] = files[3]
     os.write(files[3], NUMBER.pack(pid))
     return pid
 
 
-def _tell_ends(told: dict[int, int]) -> None:
-    while told:
+def _tell_ends(pipes: dict[int, int]) -> None:
+    while pipes:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
         with suppress(BrokenPipeError):
-            os.write(told[pid], NUMBER.pack(status))
-        os.close(told.pop(pid))
+            os.write(pipes[pid], NUMBER.pack(status))
+        os.close(pipes.pop(pid))
 
 
 def become(request: dict[str, Any]) -> None:
