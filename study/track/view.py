@@ -11,6 +11,7 @@ from study.errors import StudyError
 from study.track import tags as tag
 from study.track.client import translate_errors
 from study.track.store import Store
+from study.track.uri import tracking_uri
 
 NAME = "study"
 VIEW = f"mlflow.sharedViewState.{NAME}"
@@ -59,11 +60,11 @@ def store_report(experiment: str, folder: Path, parts: Iterable[str]) -> None:
     Raises:
         StudyError: there is no such experiment, or MLflow or its artifacts can't be written.
     """
-    store = Store.find(experiment)
-    if store is None:
-        raise StudyError(f"there is no experiment '{experiment}'")
     files = [file for part in parts for file in sorted([folder / part, *(folder / part).rglob("*")]) if file.is_file()]
-    with translate_errors(store.uri):
+    with translate_errors(tracking_uri()):
+        store = Store.find(experiment)
+        if store is None:
+            raise StudyError(f"there is no experiment '{experiment}'")
         runs = store.records_of(REPORT, REPORT)
         run_id = runs[0].run_id if runs else store.begin(REPORT, {}, {tag.KIND: REPORT, tag.KEY: REPORT})
         place = store.place(run_id)

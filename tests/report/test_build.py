@@ -88,7 +88,7 @@ def test_the_page_needs_no_network(page, built):
     assert not [address for address in page.addresses if address.startswith(("http", "//", "/"))]
     assert "script" not in page.tags
     text = (built / "index.html").read_text(encoding="utf-8")
-    assert "url(" not in text
+    assert set(re.findall(r"url\((.{3})", text)) <= {"%23"}  # a drawing's own parts
     assert "@import" not in text
 
 

@@ -60,8 +60,9 @@ def _line(ax: Axes, line: Line2D, name: str, x: Any, y: Any) -> list[Any]:
     values = np.column_stack([given if given is not None else drawn[:, i] for i, given in enumerate((x, y))])
     points = np.hstack([places, values.astype(float)])
     points = points[np.isfinite(points).all(1) & (abs(places - 0.5) < 0.5 + OUTSIDE).all(1)]
-    points = points[np.unique([*range(0, len(points), ceil(len(points) / MOST) or 1), len(points) - 1])]
-    return [name, *(number for place in points for number in [*map(_short, place[:2]), *map(_value, place[2:])])]
+    told = np.vstack([points[: -1 : ceil(len(points) / MOST) or 1], points[-1:]])
+    numbers = [[*map(_short, point[:2]), *map(_value, point[2:])] for point in told]
+    return [name, *(number for point in numbers for number in point)]
 
 
 def _short(place: float) -> float:

@@ -41,6 +41,11 @@ def test_what_is_cut_off_or_no_number_has_no_point():
     assert panels(draw)[0]["lines"][0][3:] == [0, 1]
 
 
+def test_a_line_without_points_tells_nothing():
+    (panel,) = panels(lambda axes: name_points(axes[0].plot([], [])[0], "a", [], []))
+    assert panel["lines"] == [["a"]]
+
+
 def test_of_very_many_points_some_are_told_with_both_ends():
     def draw(axes):
         name_points(axes[0].plot(range(1000))[0], "a")
