@@ -6,8 +6,9 @@ identity mapping, and the other layers are copied from the learned shallower mod
 Legend: N images, C channels, H height, W width, K classes.
 """
 
+import copy
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.names import resolve_net
-from study.nets.blocks import BasicBlock
+from study.nets.blocks import BasicBlock, BlockSettings
 from study.nets.cifar import CifarNet
 from study.nets.imagenet import STAGES, ImageNetNet
 from study.nets.initialise import allocate
+from study.nets.staged_net import block_settings
 from study.probe.subject import Batch, channel_sums, copy_net, find_layers, sum_outputs
 
 Statistics = Literal["unit", "measured"]
@@ -68,22 +70,22 @@ def build_by_construction(
         StudyError: another kind of net, or a depth that the family doesn't have or that is below the net's.
     """
     shallow = copy_net(net, training=False)
-    deep = _deeper(shallow, depth)
-    known = shallow.state_dict()
-    added = _added(shallow, deep)
-    stages = {name.split(".")[0] for name in added} if statistics == "measured" else set()
-    measured = {stage: _stage_statistics(shallow, stage, batches) for stage in stages}
-    for name, block in added.items():
-        unit = torch.zeros(block.channels_out), torch.ones(block.channels_out)
-        _make_identity(block, *measured.get(name.split(".")[0], unit))
-        known.update({f"{name}.{key}": value for key, value in block.state_dict().items()})
-    deep.load_state_dict(known)
-    deep.eval()
+    counts, settings = _deeper(shallow, depth)
+    deep = copy.deepcopy(shallow)
+    inserted = []
+    for (name, stage), count in zip(_stages(deep).items(), counts, strict=True):
+        if len(stage) < count:
+            last = cast(BasicBlock, stage[-1])
+            unit = torch.zeros(last.channels_out), torch.ones(last.channels_out)
+            mean, var = _stage_statistics(shallow, name, batches) if statistics == "measured" else unit
+            for i in range(len(stage), count):
+                stage.append(_identity(last, mean, var, settings))
+                inserted.append(f"{name}.{i}")
     with torch.no_grad():
         logits = [(deep(images), shallow(images)) for images, _ in batches]  # (N, K) each
     largest = max((float((a - b).abs().max()) for a, b in logits), default=0.0)
     changed = sum(int((a.argmax(1) != b.argmax(1)).sum()) for a, b in logits)
-    return Construction(deep.train(net.training), tuple(added), largest, changed)
+    return Construction(deep.train(net.training), tuple(inserted), largest, changed)
 
 
 @torch.no_grad()
@@ -110,8 +112,8 @@ def _stages(net: nn.Module) -> dict[str, nn.Sequential]:
     return {name: child for name, child in net.named_children() if isinstance(child, nn.Sequential)}
 
 
-def _deeper(net: nn.Module, depth: int) -> nn.Module:
-    """Return the deeper net of the same family and widths, with undrawn weights, on the same device in the same dtype.
+def _deeper(net: nn.Module, depth: int) -> tuple[Sequence[int], BlockSettings]:
+    """Return the number of blocks in each stage of the deeper net of the same family, and their settings.
 
     Raises:
         StudyError: see `build_by_construction`.
@@ -126,36 +128,8 @@ def _deeper(net: nn.Module, depth: int) -> nn.Module:
     if depth < own_depth or (family == "imagenet" and STAGES[depth][0] != "basic"):
         why = "has other blocks" if depth > own_depth else "is shallower"
         raise StudyError(f"{name} can't be built from plain-{own_depth} by inserting identities: it {why}")
-    convs = [cast(nn.Conv2d, stage[0].conv1) for stage in _stages(net).values()]
-    base = (16, 32, 64) if family == "cifar" else (64, 128, 256, 512)
-    build: Callable[..., nn.Module] = type(net)
-    with torch.device("meta"):
-        deep = build(
-            depth,
-            net.fc.out_features,
-            in_channels=net.conv1.in_channels,
-            shortcut="none",
-            width=_width([conv.out_channels for conv in convs], base),
-            design=net.design,
-        )
-    allocate(deep.to(net.fc.weight.dtype), net.fc.weight.device)
-    return deep
-
-
-def _width(channels: Sequence[int], base: Sequence[int]) -> float:
-    """Return the middle of the width multipliers that round to these channels."""
-    low = max((count - 0.5) / at_one if count > 1 else 0.0 for count, at_one in zip(channels, base, strict=True))
-    high = min((count + 0.5) / at_one for count, at_one in zip(channels, base, strict=True))
-    return (low + high) / 2
-
-
-def _added(shallow: nn.Module, deep: nn.Module) -> dict[str, BasicBlock]:
-    """Return the blocks that only the deep net has, by name."""
-    return {
-        f"{name}.{i}": cast(BasicBlock, many[i])
-        for (name, few), many in zip(_stages(shallow).items(), _stages(deep).values(), strict=True)
-        for i in range(len(few), len(many))
-    }
+    counts = STAGES[depth][1] if family == "imagenet" else 3 * [(depth - 2) // 6]
+    return counts, block_settings(net.design, depth)
 
 
 def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
@@ -167,7 +141,12 @@ def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> t
 
 
 @torch.no_grad()
-def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
+def _identity(last: BasicBlock, mean: Tensor, var: Tensor, settings: BlockSettings) -> BasicBlock:
+    """Return a block that passes on the output of the `last` one, with these statistics (C,) of its batch norms."""
+    channels, weight = last.channels_out, last.conv1.weight
+    with torch.device("meta"):  # without a draw
+        block = BasicBlock(channels, channels, 1, "none", settings).to(weight.dtype)
+    allocate(block, weight.device)
     norms = (cast(nn.BatchNorm2d, norm) for norm in (block.bn1, block.bn2))
     for conv, norm in zip((block.conv1, block.conv2), norms, strict=True):
         nn.init.dirac_(conv.weight)
@@ -177,3 +156,4 @@ def _make_identity(block: BasicBlock, mean: Tensor, var: Tensor) -> None:
         stored = cast(Tensor, norm.running_var).double()  # in the stored dtype, so that storing it doesn't round
         norm.weight.copy_((stored + norm.eps).sqrt())
         norm.bias.copy_(cast(Tensor, norm.running_mean))
+    return block.eval()
