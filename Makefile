@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # made once, nearly always.
 PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(3, os.cpu_count() or 1))') --dist worksteal
 # What `make quick` leaves out: files that start the program, a browser, a cluster, a server or searches, or draw reports
-LONG := faults golden gpu report track train probe tune launch/executors/test_local.py \
+LONG := bench faults golden gpu report track train probe tune launch/executors/test_local.py \
 	launch/plan/test_probe_tags.py launch/plan/test_stale_runs.py launch/scheduler/test_run_logger.py \
 	launch/test_dataset_record.py launch/test_made.py launch/test_own_nets.py launch/test_proposal.py \
 	launch/test_run_grid.py launch/test_splits.py launch/scheduler/test_worker_pool.py launch/worker \

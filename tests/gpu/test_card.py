@@ -143,9 +143,16 @@ def measured(card: Card, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> S
     return SpeedCache(workers, FACTS).measure({"net": SPEC}, lambda *_: None)["net"]
 
 
-def started(devices: list[Devices], replicas: int) -> WorkerPool:
+class OnCluster(OnCard):
+    """Starts such workers, of which nobody knows who shares a card."""
+
+    accept, _notify = Pipe(duplex=False)
+
+
+def started(devices: list[Devices], replicas: int, executor: type[OnCard] = OnCard, per_card: int = 1) -> WorkerPool:
     """Return workers that never end a task."""
-    pool = WorkerPool(OnCard(Card(1000, 100, FULL[0]), None), devices, replicas)  # type: ignore[arg-type]
+    card = Card(1000, 100, FULL[0])
+    pool = WorkerPool(executor(card, None), devices, replicas, per_card)  # type: ignore[arg-type]
     while pool.free() < len(pool):
         assert list(pool.poll(1)) == []
     for slot in pool._slots:
@@ -218,3 +225,15 @@ def test_a_full_card_is_narrowed_one_run_at_a_time() -> None:
     assert pool.reduce_load("b", joined=False) == 0  # it was alone
     assert pool.reduce_load("a", joined=False) == 1  # it was not
     assert pool.reduce_load("a", joined=False) == 0
+
+
+@pytest.mark.parametrize(("per_card", "left"), [(1, 0.75), (2, 0.25), (4, 0.0)])
+def test_a_worker_of_a_cluster_has_its_part_of_a_card(per_card: int, left: float) -> None:
+    pool = started([("cuda:0",)] * 2, 4, OnCluster, per_card)
+    pool.assign(BenchmarkTask("a", SPEC, 1), share=0.25)
+    assert (pool.room("a"), pool.room()) == (left, 1)
+    pool.assign(BenchmarkTask("b", SPEC, 1), share=1.0)  # a net that fills a card
+    assert pool.room("b") <= 0
+    # A whole card is the worker's alone; of a part, others may hold the rest.
+    assert pool.reduce_load("a", joined=False) == (0 if per_card == 1 else 1)
+    assert len(pool) == (2 if per_card == 1 else 1)

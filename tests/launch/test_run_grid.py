@@ -2,10 +2,14 @@
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from study.errors import StudyError
+from study.launch import run_grid as module
 from study.track.frames import load_curves, load_runs, load_trials
 from tests.conftest import run_study
 from tests.faults.whole import check_whole
@@ -146,3 +150,22 @@ def test_a_search_goes_beyond_its_bounds_says_so_and_goes_on_later(folder: Path)
     assert list(more["lr"][:4]) == list(trials["lr"])
     assert more["lr"][4] == pytest.approx(last["lr"] * 10**0.5, rel=0.05)
     assert list(more["chosen"]) == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_workers_that_share_a_gpu_measure_what_runs_hold(fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A net that can't be measured keeps no other from its work."""
+    warned: list[str] = []
+
+    def time(*_: Any, progress: object = None) -> list[str]:
+        if progress and not fits:
+            raise StudyError("the speed of a net can't be measured: out of memory")
+        return ["measured" if progress else "as known"]
+
+    monkeypatch.setattr(module, "time_cells", lambda *given: time(progress=given[4] if len(given) > 4 else None))
+    monkeypatch.setattr(module, "SpeedCache", lambda *_: None)
+    display = SimpleNamespace(warn=warned.append, loading=print)
+    plan = SimpleNamespace(cells=[], facts=None)
+    for measure, expected in ((True, "measured" if fits else "as known"), (False, "as known")):
+        assert module._timed_cells(None, plan, None, display, measure=measure) == [expected]  # type: ignore[arg-type, comparison-overlap]
+    assert len(warned) == (not fits)

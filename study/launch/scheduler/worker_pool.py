@@ -183,11 +183,15 @@ class WorkerPool:
         return self._executor.accept is not None and (slot.worker.devices[0] == "cpu" or self._per_card > 1)
 
     def _room(self, slot: _Slot) -> float:
-        """Return the part of a worker's GPU that no task takes; negative where one more would be too many."""
+        """Return the part of a worker's GPU that no task takes; negative where one more would be too many.
+
+        Of a cluster's GPU, a worker has an equal part, and all of it for its first task: else some would never begin.
+        """
         tasks = [share for other in self._beside(slot) for share in other.tasks.values()]
         if len(tasks) >= slot.most:
             return -1.0
-        return (1.0 if self._executor.accept is None else 1 / self._per_card) - sum(tasks)
+        whole = self._executor.accept is None or not tasks
+        return (1.0 if whole else 1 / self._per_card) - sum(tasks)
 
     def dismiss_idle(self, needed: int) -> None:
         """On a cluster, end the idle workers beyond the number needed: other users wait for the nodes."""
