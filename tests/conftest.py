@@ -16,6 +16,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from study.cli.app import main
+from tests import databases
 from tests.forks import start
 from tests.train.pair import Pair
 
@@ -138,7 +139,13 @@ def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copied_tables(shared_folder: Path) -> None:
+    """Copy the tables of new databases of MLflow in this process."""
+    databases.copy_tables(shared_folder / "tables.db")
+
+
+@pytest.fixture(scope="session")
+def _new_database(tmp_path_factory: pytest.TempPathFactory, copied_tables: None) -> Path:
     from study.track.client import connect  # takes seconds to import, and most tests need no MLflow
 
     path = tmp_path_factory.mktemp("new") / "mlflow.db"

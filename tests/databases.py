@@ -3,23 +3,24 @@
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from filelock import FileLock
 from sqlalchemy import Engine, NullPool, create_engine, event
 
 
-def copy_tables() -> None:
-    """Let this process copy MLflow's tables, which its migrations take seconds to make."""
+def copy_tables(path: Path) -> None:
+    """Let this process copy MLflow's tables from `path`; its migrations, which take seconds, make them there once."""
     from mlflow.store.db import utils
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "new.db"
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        make = utils._initialize_tables
-        make(engine)
-        made = sqlite3.connect(":memory:", check_same_thread=False)
-        with closing(sqlite3.connect(path)) as file:
-            file.backup(made)
+    make = utils._initialize_tables
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            new = path.with_suffix(".new")
+            make(create_engine(f"sqlite:///{new}", poolclass=NullPool))
+            new.rename(path)
+    made = sqlite3.connect(":memory:", check_same_thread=False)
+    with closing(sqlite3.connect(path)) as file:
+        file.backup(made)
 
     def copy(engine: Engine) -> None:
         if engine.dialect.name != "sqlite":

@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -26,7 +27,9 @@ from functools import cache
 from importlib import import_module
 from multiprocessing import forkserver, util
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
+from uuid import uuid4
 
 import study
 from tests import databases
@@ -51,6 +54,8 @@ LATER = ("PYTHONPATH", "MPLBACKEND", "TORCHINDUCTOR_CACHE_DIR")
 READ = {name: value for name, value in os.environ.items() if name.startswith(READ_AT_LOAD)}
 """Such variables as they were before any test: the server has them, whichever test is the first to need it."""
 NUMBER = struct.Struct("=i")
+CREDENTIALS = struct.Struct("=iII")
+"""Process, user and group at the other end of a socket."""
 
 
 def study_command(*words: str) -> list[str]:
@@ -123,19 +128,21 @@ def _number(pipe: int) -> int:
 
 
 class _Server:
-    """The process that forks, one for each process of the tests."""
+    """A line to the process that forks, which all processes of the tests share; it ends with its last line."""
 
     def __init__(self) -> None:
-        others = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_LOAD)}
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tests.forks", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**others, **READ, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
-            )
+        """Start it, where no other process has."""
+        name = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+        address = f"\0study-forks-{name}"  # no file; it goes with the process
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: subprocess.Popen[bytes] | None = None
+        while True:
+            try:
+                self._line.connect(address)
+            except ConnectionRefusedError:
+                self._process = _start_server(address)
+            else:
+                break
         atexit.register(self.close)
 
     def ask(self, request: bytes, files: list[int]) -> None:
@@ -143,14 +150,34 @@ class _Server:
         socket.send_fds(self._line, [request], files)
 
     def close(self) -> None:
-        """End it."""
+        """Hang up; who started it waits for it, so that its time counts as that of the tests."""
         self._line.close()
-        self._process.wait()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
 
 
 @cache
 def _server() -> _Server:
     return _Server()
+
+
+def _start_server(address: str) -> "subprocess.Popen[bytes] | None":
+    others = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_LOAD)}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        try:
+            listener.bind(address)
+        except OSError:  # another process is about to
+            time.sleep(0.05)
+            return None
+        listener.listen()
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "tests.forks", str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**others, **READ, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
+        )
 
 
 def _python_path() -> str:
@@ -182,46 +209,76 @@ def _added(environment: dict[str, str], before: dict[str, str]) -> list[str] | N
     return folders[:count] if count >= 0 and folders[count:] == own else None
 
 
-def serve(line: socket.socket) -> dict[str, Any]:
-    """Fork at each request until nobody asks any more; return in the forks alone, with the request."""
+def serve(listener: socket.socket) -> dict[str, Any]:
+    """Fork at each request until the last line is closed; return in the forks alone, with the request."""
     rings, bell = os.pipe()
     for end in (rings, bell):
         os.set_blocking(end, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-    listeners: dict[int, int] = {}
+    told: dict[int, int] = {}
+    lines: set[socket.socket] = set()
     while True:
-        for ready in select.select([line, rings], [], [])[0]:
+        for ready in select.select([listener, rings, *lines], [], [])[0]:
             if ready == rings:
                 with suppress(BlockingIOError):
                     os.read(rings, 4096)
-                _tell_ends(listeners)
-                continue
-            request, files, *_ = socket.recv_fds(line, 1 << 20, 4)
-            if not request:
-                os._exit(0)
-            pid = os.fork()
-            if pid == 0:
-                signal.set_wakeup_fd(-1)
-                for number, file in enumerate(files[:3]):
-                    os.dup2(file, number)
-                os.closerange(3, 1 << 16)
-                return dict(json.loads(request))
-            for file in files[:3]:
-                os.close(file)
-            listeners[pid] = files[3]
-            os.write(files[3], NUMBER.pack(pid))
+                _tell_ends(told)
+            elif ready is listener:
+                lines |= _accepted(listener)
+            else:
+                request, files = _received(ready)
+                if not request:
+                    lines.remove(ready)
+                    if not lines:
+                        os._exit(0)
+                elif _fork(files, told) == 0:
+                    for line in lines:
+                        line.detach()
+                    return dict(json.loads(request))
 
 
-def _tell_ends(listeners: dict[int, int]) -> None:
-    while listeners:
+def _accepted(listener: socket.socket) -> set[socket.socket]:
+    """Return the line of a process that calls, if it is one of this user's."""
+    line, _ = listener.accept()
+    _, user, _ = CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    return {line} if user == os.getuid() else set()
+
+
+def _received(line: socket.socket) -> tuple[bytes, list[int]]:
+    """Return a request and its files; nothing, where the line is closed."""
+    try:
+        request, files, *_ = socket.recv_fds(line, 1 << 20, 4)
+    except ConnectionResetError:
+        return b"", []
+    return request, files
+
+
+def _fork(files: list[int], told: dict[int, int]) -> int:
+    """Fork a process with these files, the last of them to be told how it ends; return as `os.fork` does."""
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        for number, file in enumerate(files[:3]):
+            os.dup2(file, number)
+        os.closerange(3, 1 << 16)
+        return 0
+    for file in files[:3]:
+        os.close(file)
+    told[pid] = files[3]
+    os.write(files[3], NUMBER.pack(pid))
+    return pid
+
+
+def _tell_ends(told: dict[int, int]) -> None:
+    while told:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
         with suppress(BrokenPipeError):
-            os.write(listeners[pid], NUMBER.pack(status))
-        os.close(listeners.pop(pid))
+            os.write(told[pid], NUMBER.pack(status))
+        os.close(told.pop(pid))
 
 
 def become(request: dict[str, Any]) -> None:
@@ -306,19 +363,20 @@ def run(what: Any) -> NoReturn:
 
 def main() -> NoReturn:
     """Load everything, then fork."""
-    line = socket.socket(fileno=int(sys.argv[1]))
+    listener = socket.socket(fileno=int(sys.argv[1]))
     own = [module.name for module in pkgutil.walk_packages(study.__path__, "study.")]
     for name in (*(name for name in own if name not in NOT_LOADED), *LOADED):
         import_module(name)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    databases.copy_tables()
+    with TemporaryDirectory() as folder:
+        databases.copy_tables(Path(folder) / "tables.db")
     warnings.filterwarnings(
         "ignore", "This process", DeprecationWarning
     )  # of threads that libraries have: they heed forks
     gc.collect()
     gc.freeze()
-    become(serve(line))
+    become(serve(listener))
     run(lambda: runpy.run_module("study", run_name="__main__", alter_sys=True))
 
 
