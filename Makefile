@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 GRID ?= experiments.yaml
 BIN := $(VENV)/bin
+# Bytecode is kept, whatever the environment says: every process of the tests would compile the same files again.
+export PYTHONDONTWRITEBYTECODE :=
 # Three test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
 # made once, nearly always.
 PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(3, os.cpu_count() or 1))') --dist worksteal
