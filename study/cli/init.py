@@ -41,10 +41,25 @@ def grid_of_folder(folder: str, minutes: float, options: LaunchOptions) -> Path:
     """Return the grid file of a folder of images, made now if it isn't there."""
     path = grid_file(folder)
     if path.exists():
+        _refuse_other_images(path, folder)
         say(f"{path}: made before, and used as it is; remove it to plan anew", error=True)
     else:
         write_grid(path, folder, minutes, options)
     return path
+
+
+def _refuse_other_images(path: Path, folder: str) -> None:
+    """Check that a grid is one for these images: folders in several places, or a folder and a file, have one name.
+
+    Raises:
+        StudyError: it is for others.
+    """
+    from study.config import load_grid
+
+    root = load_grid(str(path)).points[0].dataset.root
+    if root is None or Path(root).expanduser().resolve() != Path(folder).expanduser().resolve():
+        other = f"images in {root}" if root else "other images"
+        raise StudyError(f"{path} is there already, for {other}: rename it, or give --data from another folder")
 
 
 def grid_file(folder: str) -> Path:

@@ -109,8 +109,11 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     ended = summary.finished + summary.diverged
     earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
     display.say(f"{ended} runs and {summary.trials} trials done{earlier} ({summary.seconds:.0f} s)")
-    for failed, cause in summary.failures:
-        display.warn(f"failed: {failed}: {cause}")
+    failed: dict[str, list[str]] = {}
+    for name, cause in summary.failures:
+        failed.setdefault(cause, []).append(name)
+    for cause, names in failed.items():
+        display.warn(f"failed: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {cause}")
     if summary.interrupted:  # printing results would take seconds, and the user wants to stop
         display.warn(f"interrupted, nothing is lost; to go on: {command}")
         return 130
@@ -252,7 +255,7 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> No
 
 def with_letter(number: float) -> str:
     """Format a large number with a letter: 7.8M, 3.9T."""
-    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"

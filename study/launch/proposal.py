@@ -1,6 +1,7 @@
 """Propose a grid for images in a folder or a file: the largest study that some minutes allow on this machine."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from study.config import DatasetSpec, Grid, parse_grid
 from study.data import Dataset, load_dataset
 from study.data.load import source_of
-from study.errors import StudyError
+from study.errors import StudyError, printable
 from study.launch.display import Display, duration
 from study.launch.estimate.benchmark import SpeedCache
 from study.launch.estimate.cost import estimate, time_cells
@@ -86,12 +87,19 @@ def propose(folder: str, name: str, minutes: float, display: Display, hardware: 
     Raises:
         StudyError: it holds no images that can be used, or no study fits.
     """
+    if not minutes < math.inf:  # NaN isn't either
+        raise StudyError(f"--minutes {minutes:g}: give a number of minutes")
     quickest = 0.0
     for dataset, source, side in _datasets(folder, display):
         facts = DataFacts.of(dataset)
         batch_size = 128 if facts.train_images >= 2000 else 64
-        values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(name), "source": source}
-        values |= {"root": json.dumps(folder, ensure_ascii=False), "side": side, "batch_size": batch_size}
+        values: dict[str, Any] = {
+            "folder": printable(folder),
+            "minutes": minutes,
+            "name": _study_name(name),
+            "source": source,
+        }
+        values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
         least = _least_iterations(facts.train_images, batch_size)
         workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
         cost = _cost(values, facts, workers, display)
@@ -178,6 +186,12 @@ def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = ""
         depths=list(scale.depths),
         seeds=list(range(scale.seeds)),
     )
+
+
+def _quoted(text: str) -> str:
+    """Return a text in YAML's double quotes; of what doesn't print, YAML would take some for the end of a line."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)
 
 
 def _study_name(name: str) -> str:

@@ -7,6 +7,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.config.own_nets import place_in_own_nets
+
 MEMORY_ERROR = re.compile(
     r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
 )
@@ -40,6 +42,7 @@ class Failure:
     def of(cls, task: str, error: Exception, *, joined: bool = False) -> "Failure":
         """Describe the error that ended a task."""
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        cause = ": ".join(filter(None, (place_in_own_nets(error), cause)))
         text = "".join(traceback.format_exception(error))
         return cls(task, cause, text, out_of_memory(error), isinstance(error, OSError), joined)
 
