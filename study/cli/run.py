@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from study.cli.console import print_table
-from study.cli.init import MINUTES, data_option, grid_file, grid_of_folder, minutes_option, print_proposal
+from study.cli.init import (
+    MINUTES,
+    data_option,
+    grid_file,
+    grid_of_folder,
+    minutes_option,
+    print_proposal,
+    skip_bad_option,
+)
 from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, with_noun, without_passwords
@@ -32,6 +40,7 @@ def run(
     options: LaunchOptions,
     data: Annotated[str | None, data_option] = None,
     minutes: Annotated[float, minutes_option] = MINUTES,
+    skip_bad: Annotated[bool, skip_bad_option] = False,
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
@@ -44,10 +53,10 @@ def run(
         if options.grid != LaunchOptions.grid:
             raise StudyError("--data makes a grid of its own: give either --data or --grid")
         if dry_run and not grid_file(data).exists():
-            print_proposal(data, minutes, options)
+            print_proposal(data, minutes, options, skip_bad=skip_bad)
             say("nothing was written or started")
             return
-        options = replace(options, grid=str(grid_of_folder(data, minutes, options)))
+        options = replace(options, grid=str(grid_of_folder(data, minutes, options, skip_bad=skip_bad)))
     if dry_run:
         print_plan(options, lr_from)
     else:

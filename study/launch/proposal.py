@@ -33,7 +33,7 @@ TEXT = """\
 # {about}
 # Made by `study init {folder} --minutes {minutes:g}`; change what you like, and run it again.
 name: {name}
-dataset: {{name: {source}, root: {root}, image_size: {side}}}
+dataset: {{name: {source}, root: {root}, image_size: {side}{skip_bad}}}
 recipe:
   iterations: {iterations}
   batch_size: {batch_size}
@@ -81,8 +81,12 @@ class Proposal:
     lines: tuple[str, ...]
 
 
-def propose(folder: str, name: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
+def propose(
+    folder: str, name: str, minutes: float, display: Display, hardware: Hardware, *, skip_bad: bool = False
+) -> Proposal:
     """Return the largest study of these images that fits into the minutes, by the speed of nets measured here.
+
+    With `skip_bad`, it goes on without files that can't be used.
 
     Raises:
         StudyError: it holds no images that can be used, or no study fits.
@@ -90,7 +94,7 @@ def propose(folder: str, name: str, minutes: float, display: Display, hardware: 
     if not minutes < math.inf:  # NaN isn't either
         raise StudyError(f"--minutes {minutes:g}: give a number of minutes")
     quickest = 0.0
-    for dataset, source, side in _datasets(folder, display):
+    for dataset, source, side in _datasets(folder, display, skip_bad=skip_bad):
         facts = DataFacts.of(dataset)
         batch_size = 128 if facts.train_images >= 2000 else 64
         values: dict[str, Any] = {
@@ -100,6 +104,7 @@ def propose(folder: str, name: str, minutes: float, display: Display, hardware: 
             "source": source,
         }
         values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
+        values["skip_bad"] = ", skip_bad: true" * skip_bad
         least = _least_iterations(facts.train_images, batch_size)
         workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
         cost = _cost(values, facts, workers, display)
@@ -143,19 +148,19 @@ def _least_iterations(images: int, batch_size: int) -> int:
     return max(fewest, min(many, EPOCHS * images // batch_size))
 
 
-def _datasets(folder: str, display: Display) -> Iterator[tuple[Dataset, str, int]]:
+def _datasets(folder: str, display: Display, *, skip_bad: bool) -> Iterator[tuple[Dataset, str, int]]:
     """Yield the folder's images at one size after another, with the kind of source and the size."""
     source = source_of(Path(folder))
-    dataset = _load(source, folder, SIDES[0], display)
+    dataset = _load(source, folder, SIDES[0], display, skip_bad=skip_bad)
     measures = dataset.train.measures()
     original = int(np.median(np.minimum(measures.height, measures.width)))
     sides = [min(side, max(8, original // 4 * 4)) for side in SIDES]
     for side in dict.fromkeys(sides):
-        yield dataset if side == SIDES[0] else _load(source, folder, side, display), source, side
+        yield dataset if side == SIDES[0] else _load(source, folder, side, display, skip_bad=skip_bad), source, side
 
 
-def _load(source: str, folder: str, side: int, display: Display) -> Dataset:
-    spec = DatasetSpec.model_validate({"name": source, "root": folder, "image_size": side})
+def _load(source: str, folder: str, side: int, display: Display, *, skip_bad: bool) -> Dataset:
+    spec = DatasetSpec.model_validate({"name": source, "root": folder, "image_size": side, "skip_bad": skip_bad})
     return load_dataset(spec, progress=display.loading)
 
 

@@ -122,6 +122,15 @@ def test_odd_names_of_folders_stand_in_the_grid(folder: Path, name: str) -> None
     assert load_grid(str(folder / f"{name}.yaml")).points[0].dataset.root == name
 
 
+def test_files_that_cant_be_used_are_skipped_on_demand(folder: Path) -> None:
+    (folder / "my pets" / "cat" / "broken.png").write_bytes(b"no image")
+    refused = run_here(folder, "init", "my pets", "--minutes", "20")
+    assert (refused.returncode, "under dataset, or --skip-bad" in refused.stderr) == (2, True)
+    done = run_here(folder, "init", "my pets", "--minutes", "20", "--skip-bad")
+    assert done.returncode == 0, done.stderr
+    assert load_grid(str(folder / "my pets.yaml")).points[0].dataset.skip_bad
+
+
 def test_a_grid_of_other_images_is_not_taken(folder: Path) -> None:
     (folder / "elsewhere").mkdir()
     shutil.copytree(folder / "my pets", folder / "elsewhere" / "my pets")
