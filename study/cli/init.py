@@ -14,6 +14,7 @@ from study.terminal import say
 
 MINUTES = 30.0
 minutes_option = typer.Option(min=1, help="With images of your own: time that the study may take on this machine.")
+skip_bad_option = typer.Option("--skip-bad", help="With images of your own: go on without files that can't be used.")
 data_option = typer.Option(
     "--data", help="Images, as `study init` takes them, which makes their grid unless it is there."
 )
@@ -27,24 +28,40 @@ def init(
         ),
     ],
     minutes: Annotated[float, minutes_option] = MINUTES,
+    skip_bad: Annotated[bool, skip_bad_option] = False,
 ) -> None:
     """Write a grid for your own images, FOLDER.yaml: the largest study that some minutes allow here."""
     path = grid_file(folder)
     if path.exists():
         command = shlex.join(["study", "run", "--grid", str(path)])
         raise StudyError(f"{path} is there already: run it with `{command}`, or remove it to plan anew")
-    write_grid(path, folder, minutes, LaunchOptions())
+    write_grid(path, folder, minutes, LaunchOptions(), skip_bad=skip_bad)
     say(f"to begin: study run --grid {shlex.quote(str(path))}")
 
 
-def grid_of_folder(folder: str, minutes: float, options: LaunchOptions) -> Path:
+def grid_of_folder(folder: str, minutes: float, options: LaunchOptions, *, skip_bad: bool) -> Path:
     """Return the grid file of a folder of images, made now if it isn't there."""
     path = grid_file(folder)
     if path.exists():
+        _refuse_other_images(path, folder)
         say(f"{path}: made before, and used as it is; remove it to plan anew", error=True)
     else:
-        write_grid(path, folder, minutes, options)
+        write_grid(path, folder, minutes, options, skip_bad=skip_bad)
     return path
+
+
+def _refuse_other_images(path: Path, folder: str) -> None:
+    """Check that a grid is one for these images: folders in several places, or a folder and a file, have one name.
+
+    Raises:
+        StudyError: it is for others.
+    """
+    from study.config import load_grid
+
+    root = load_grid(str(path)).points[0].dataset.root
+    if root is None or Path(root).expanduser().resolve() != Path(folder).expanduser().resolve():
+        other = f"images in {root}" if root else "other images"
+        raise StudyError(f"{path} is there already, for {other}: rename it, or give --data from another folder")
 
 
 def grid_file(folder: str) -> Path:
@@ -58,21 +75,26 @@ def source_name(folder: str) -> str:
     return (path.stem if path.is_file() else path.name) or "images"
 
 
-def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions) -> None:
+def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions, *, skip_bad: bool) -> None:
     """Write the grid that is proposed for a folder of images, and print what it does."""
-    text = print_proposal(folder, minutes, options)
+    text = print_proposal(folder, minutes, options, skip_bad=skip_bad)
     with writing(Path.cwd()):
         path.write_text(text, encoding="utf-8")
     say(f"written to {path}, to be changed and run again")
 
 
-def print_proposal(folder: str, minutes: float, options: LaunchOptions) -> str:
+def print_proposal(folder: str, minutes: float, options: LaunchOptions, *, skip_bad: bool) -> str:
     """Print what the grid that is proposed for a folder of images does; return its text."""
+    from study.data import BadFilesError
     from study.launch.display import Display
     from study.launch.proposal import propose
 
     with Display(Console(stderr=True), quiet=options.quiet) as display:
-        proposal = propose(folder, source_name(folder), minutes, display, options.hardware())
+        name, hardware = source_name(folder), options.hardware()
+        try:
+            proposal = propose(folder, name, minutes, display, hardware, skip_bad=skip_bad)
+        except BadFilesError as error:
+            raise StudyError(f"{error}, or --skip-bad") from None
     for line in proposal.lines:
         say(line)
     return proposal.text

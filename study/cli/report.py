@@ -126,10 +126,9 @@ def judge(
 
     names: dict[str, str] = {}
     for column in columns or []:
-        key, _, name = column.partition("=")
-        if not key or not name:
+        key, equals, names[key] = column.partition("=")
+        if not key or not equals:
             raise StudyError(f"--column {column}: write COLUMN=NAME, like depth=params.layers")
-        names[key] = name
     words = ["study", "judge", *([str(file)] if file else [])]
     if file is not None and experiment is None and not names:
         study = read_table(file, classes, fractions=fractions)

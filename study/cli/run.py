@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from study.cli.console import print_table
-from study.cli.init import MINUTES, data_option, grid_file, grid_of_folder, minutes_option, print_proposal
+from study.cli.init import (
+    MINUTES,
+    data_option,
+    grid_file,
+    grid_of_folder,
+    minutes_option,
+    print_proposal,
+    skip_bad_option,
+)
 from study.cli.options import LaunchOptions, spread
 from study.cli.status import print_results
 from study.errors import StudyError, with_noun, without_passwords
@@ -32,6 +40,7 @@ def run(
     options: LaunchOptions,
     data: Annotated[str | None, data_option] = None,
     minutes: Annotated[float, minutes_option] = MINUTES,
+    skip_bad: Annotated[bool, skip_bad_option] = False,
     lr_from: Annotated[
         str | None, typer.Option("--lr-from", help="Use the learning rates that this study found, and search none.")
     ] = None,
@@ -44,10 +53,10 @@ def run(
         if options.grid != LaunchOptions.grid:
             raise StudyError("--data makes a grid of its own: give either --data or --grid")
         if dry_run and not grid_file(data).exists():
-            print_proposal(data, minutes, options)
+            print_proposal(data, minutes, options, skip_bad=skip_bad)
             say("nothing was written or started")
             return
-        options = replace(options, grid=str(grid_of_folder(data, minutes, options)))
+        options = replace(options, grid=str(grid_of_folder(data, minutes, options, skip_bad=skip_bad)))
     if dry_run:
         print_plan(options, lr_from)
     else:
@@ -109,8 +118,11 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     ended = summary.finished + summary.diverged
     earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
     display.say(f"{ended} runs and {summary.trials} trials done{earlier} ({summary.seconds:.0f} s)")
-    for failed, cause in summary.failures:
-        display.warn(f"failed: {failed}: {cause}")
+    failed: dict[str, list[str]] = {}
+    for name, cause in summary.failures:
+        failed.setdefault(cause, []).append(name)
+    for cause, names in failed.items():
+        display.warn(f"failed: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {cause}")
     if summary.interrupted:  # printing results would take seconds, and the user wants to stop
         display.warn(f"interrupted, nothing is lost; to go on: {command}")
         return 130
@@ -252,7 +264,7 @@ def print_cells(name: str, plan: "Plan", cost: "Estimate", trainings: int) -> No
 
 def with_letter(number: float) -> str:
     """Format a large number with a letter: 7.8M, 3.9T."""
-    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"

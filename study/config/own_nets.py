@@ -5,6 +5,7 @@ Nothing here runs that source.
 
 import hashlib
 import os
+import traceback
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from study.errors import StudyError, printable
 MAX_BYTES = 1_000_000
 DIGITS = 12
 """Hexadecimal digits of a digest."""
+LOADED_AS = "study_digest"
+"""Global by which a module keeps the digest of the source that it was loaded from: it marks the user's code."""
 
 
 class OwnNetsError(StudyError):
@@ -101,6 +104,16 @@ def _read(path: Path) -> str:
     if not text.strip() or len(text) > MAX_BYTES:
         raise OwnNetsError(f"{path}: {'an empty file' if len(text) <= MAX_BYTES else 'too long'} to hold nets")
     return text
+
+
+def place_in_own_nets(error: BaseException) -> str:
+    """Return file and line where the user's code last was before an error; empty where it wasn't in it."""
+    lines = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if LOADED_AS in frame.f_globals
+    ]
+    return lines[-1] if lines else ""
 
 
 def module_digest(module: str) -> str:

@@ -1,6 +1,7 @@
 """Propose a grid for images in a folder or a file: the largest study that some minutes allow on this machine."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from study.config import DatasetSpec, Grid, parse_grid
 from study.data import Dataset, load_dataset
 from study.data.load import source_of
-from study.errors import StudyError
+from study.errors import StudyError, printable
 from study.launch.display import Display, duration
 from study.launch.estimate.benchmark import SpeedCache
 from study.launch.estimate.cost import estimate, time_cells
@@ -32,7 +33,7 @@ TEXT = """\
 # {about}
 # Made by `study init {folder} --minutes {minutes:g}`; change what you like, and run it again.
 name: {name}
-dataset: {{name: {source}, root: {root}, image_size: {side}}}
+dataset: {{name: {source}, root: {root}, image_size: {side}{skip_bad}}}
 recipe:
   iterations: {iterations}
   batch_size: {batch_size}
@@ -80,18 +81,30 @@ class Proposal:
     lines: tuple[str, ...]
 
 
-def propose(folder: str, name: str, minutes: float, display: Display, hardware: Hardware) -> Proposal:
+def propose(
+    folder: str, name: str, minutes: float, display: Display, hardware: Hardware, *, skip_bad: bool = False
+) -> Proposal:
     """Return the largest study of these images that fits into the minutes, by the speed of nets measured here.
+
+    With `skip_bad`, it goes on without files that can't be used.
 
     Raises:
         StudyError: it holds no images that can be used, or no study fits.
     """
+    if not minutes < math.inf:  # NaN isn't either
+        raise StudyError(f"--minutes {minutes:g}: give a number of minutes")
     quickest = 0.0
-    for dataset, source, side in _datasets(folder, display):
+    for dataset, source, side in _datasets(folder, display, skip_bad=skip_bad):
         facts = DataFacts.of(dataset)
         batch_size = 128 if facts.train_images >= 2000 else 64
-        values: dict[str, Any] = {"folder": folder, "minutes": minutes, "name": _study_name(name), "source": source}
-        values |= {"root": json.dumps(folder, ensure_ascii=False), "side": side, "batch_size": batch_size}
+        values: dict[str, Any] = {
+            "folder": printable(folder),
+            "minutes": minutes,
+            "name": _study_name(name),
+            "source": source,
+        }
+        values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
+        values["skip_bad"] = ", skip_bad: true" * skip_bad
         least = _least_iterations(facts.train_images, batch_size)
         workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
         cost = _cost(values, facts, workers, display)
@@ -135,19 +148,19 @@ def _least_iterations(images: int, batch_size: int) -> int:
     return max(fewest, min(many, EPOCHS * images // batch_size))
 
 
-def _datasets(folder: str, display: Display) -> Iterator[tuple[Dataset, str, int]]:
+def _datasets(folder: str, display: Display, *, skip_bad: bool) -> Iterator[tuple[Dataset, str, int]]:
     """Yield the folder's images at one size after another, with the kind of source and the size."""
     source = source_of(Path(folder))
-    dataset = _load(source, folder, SIDES[0], display)
+    dataset = _load(source, folder, SIDES[0], display, skip_bad=skip_bad)
     measures = dataset.train.measures()
     original = int(np.median(np.minimum(measures.height, measures.width)))
     sides = [min(side, max(8, original // 4 * 4)) for side in SIDES]
     for side in dict.fromkeys(sides):
-        yield dataset if side == SIDES[0] else _load(source, folder, side, display), source, side
+        yield dataset if side == SIDES[0] else _load(source, folder, side, display, skip_bad=skip_bad), source, side
 
 
-def _load(source: str, folder: str, side: int, display: Display) -> Dataset:
-    spec = DatasetSpec.model_validate({"name": source, "root": folder, "image_size": side})
+def _load(source: str, folder: str, side: int, display: Display, *, skip_bad: bool) -> Dataset:
+    spec = DatasetSpec.model_validate({"name": source, "root": folder, "image_size": side, "skip_bad": skip_bad})
     return load_dataset(spec, progress=display.loading)
 
 
@@ -178,6 +191,12 @@ def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = ""
         depths=list(scale.depths),
         seeds=list(range(scale.seeds)),
     )
+
+
+def _quoted(text: str) -> str:
+    """Return a text in YAML's double quotes; of what doesn't print, YAML would take some for the end of a line."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)
 
 
 def _study_name(name: str) -> str:

@@ -2,8 +2,8 @@
 
 import difflib
 import importlib
+import inspect
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -12,13 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from study.config.own_nets import OwnNets, OwnNetsError, module_digest
+from study.config.own_nets import LOADED_AS, OwnNets, OwnNetsError, module_digest, place_in_own_nets
 from study.errors import printable
 
 MAX_MESSAGE = 300
 """Maximal characters of a message from the user's code."""
-LOADED_AS = "study_digest"
-"""Name by which a module keeps the digest of the source that it was loaded from."""
 
 
 def build_own(
@@ -43,6 +41,8 @@ def build_own(
         in_channels=in_channels,
         generator=generator or torch.Generator().manual_seed(0),
     )
+    if inspect.iscoroutine(net):
+        net.close()  # else Python warns that it was never awaited
     if not isinstance(net, nn.Module):
         raise OwnNetsError(f"{own.place} returns a {type(net).__name__}, not a torch.nn.Module")
     return net
@@ -75,7 +75,7 @@ def _load_file(own: OwnNets) -> ModuleType:
         return sys.modules[name]
     code = compile(own.text(), own.path, "exec", dont_inherit=True)
     module = ModuleType(name)
-    module.__file__ = own.path
+    vars(module).update({"__file__": own.path, LOADED_AS: own.digest})
     sys.modules[name] = module  # dataclasses look their module up while it runs
     try:
         exec(code, vars(module))
@@ -121,11 +121,8 @@ def _where(own: OwnNets, error: BaseException) -> str:
     """Return file and line where the user's code last was before an error; the function's own where it wasn't in it."""
     if isinstance(error, SyntaxError) and error.filename == own.path:
         return f"{own.path}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
+    if place := place_in_own_nets(error):
+        return place
     module = sys.modules.get(f"study_own_nets_{own.digest}") if own.path else sys.modules.get(own.module)
-    files = {own.path, getattr(module, "__file__", None)}
-    lines = [(frame.filename, frame.lineno) for frame in frames if frame.filename in files]
-    if not lines:
-        code = getattr(getattr(module, own.function, None), "__code__", None)
-        lines = [(code.co_filename, code.co_firstlineno)] if code else []
-    return ":".join(map(str, lines[-1])) if lines else own.path or own.module
+    code = getattr(getattr(module, own.function, None), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else own.path or own.module

@@ -244,10 +244,10 @@ def _schedule_text(run: "pd.Series[Any]") -> str:
         return "" if name == "step" else name
     try:
         marks = [float(mark) for mark in ast.literal_eval(str(run["milestones"]))]
-    except (ValueError, SyntaxError, TypeError):
+        total = float(str(run["total_iterations"]))
+        words = [f"{round(mark * total if mark < 1 else mark):,}" for mark in marks]
+    except (ValueError, SyntaxError, TypeError, ArithmeticError, MemoryError, RecursionError):  # another program's
         return name
-    total = float(str(run["total_iterations"]))
-    words = [f"{round(mark * total if mark < 1 else mark):,}" for mark in marks]
     factor = float(str(run.get("gamma", 0.1)))
     by = "" if factor == 0.1 else f" by {factor:g}"
     return f"step{by} at {' and '.join(words)}" if words else "constant"

@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.errors import StudyError, without_passwords
 from study.retry import first_line, transient_database_error, transient_disk_error
 from study.track import database
-from study.track.uri import SQLITE, Unreachable, database_path, sqlite_uri
+from study.track.uri import SQLITE, Unreachable, database_path, old_files_hint, sqlite_uri
 
 TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "INTERNAL_ERROR")
 """Codes of transient errors: MLflow, or the connection to it, fails for a while."""
@@ -51,7 +51,8 @@ def connect(uri: str) -> MlflowClient:
     path = database_path(uri)
     scheme = urlparse(uri).scheme.partition("+")[0]  # what follows names a driver
     if path is None and scheme not in ("http", "https", "postgresql", "mysql", "mssql"):
-        raise StudyError(f"MLFLOW_TRACKING_URI={uri}: a sqlite:///, postgresql:// or http:// address is needed")
+        needed = "a sqlite:///, postgresql:// or http:// address is needed"
+        raise StudyError(f"MLFLOW_TRACKING_URI={uri}: {needed}{old_files_hint(uri)}")
     with translate_errors(uri):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

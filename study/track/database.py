@@ -95,13 +95,18 @@ def studies(uri: str) -> list[str]:
 
     All readers of this module raise `UnreadableError`.
     """
-    return _column(
+    return experiments(
         uri,
-        "SELECT name FROM experiments e WHERE lifecycle_stage = 'active' AND EXISTS ("
+        " AND EXISTS ("
         " SELECT 1 FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid WHERE r.experiment_id = e.experiment_id"
-        f" AND r.lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run')"
-        " ORDER BY COALESCE(last_update_time, 0) DESC, experiment_id",
+        f" AND r.lifecycle_stage = 'active' AND t.key = '{tag.KIND}' AND t.value = 'run')",
     )
+
+
+def experiments(uri: str, condition: str = "") -> list[str]:
+    """Return the experiments that aren't deleted and meet a condition in SQL, the newest first."""
+    order = "ORDER BY COALESCE(last_update_time, 0) DESC, experiment_id"
+    return _column(uri, f"SELECT name FROM experiments e WHERE lifecycle_stage = 'active'{condition} {order}")
 
 
 def experiment_id(uri: str, name: str) -> str | None:

@@ -7,7 +7,7 @@ from study.errors import StudyError
 from study.track import database
 from study.track import tags as tag
 from study.track.database import StoredRun, repair_moved
-from study.track.uri import database_path, exists, local_path, tracking_uri
+from study.track.uri import database_path, exists, local_path, old_files_hint, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,6 +32,15 @@ def list_studies(uri: str | None = None) -> list[str]:
     return _read(uri, lambda: database.studies(uri), ask, [])
 
 
+def list_experiments(uri: str) -> list[str]:
+    """Return the names of all experiments, the newest first."""
+
+    def ask(client: "MlflowClient") -> list[str]:
+        return [str(each.name) for each in client.search_experiments(order_by=["last_update_time DESC"])]
+
+    return _read(uri, lambda: database.experiments(uri), ask, [])
+
+
 def newest_study(uri: str | None = None) -> str:
     """Return the study with the latest run.
 
@@ -44,8 +53,8 @@ def newest_study(uri: str | None = None) -> str:
     return names[0]
 
 
-def find_experiment(experiment: str, uri: str | None = None) -> str:
-    """Return the id of a study's experiment.
+def find_experiment(experiment: str, uri: str | None = None, *, foreign: bool = False) -> str:
+    """Return the id of a study's experiment; with `foreign`, of any program's.
 
     Raises:
         StudyError: no such experiment.
@@ -58,8 +67,9 @@ def find_experiment(experiment: str, uri: str | None = None) -> str:
 
     experiment_id = _read(uri, lambda: database.experiment_id(uri, experiment), ask, None)
     if experiment_id is None:
-        known = ", ".join(list_studies(uri)) or "none"
-        raise StudyError(f"no study is called '{experiment}' at {uri} (known: {known})")
+        names = list_experiments(uri) if foreign else list_studies(uri)
+        what, old = ("experiment", old_files_hint(uri)) if foreign else ("study", "")
+        raise StudyError(f"no {what} is called '{experiment}' at {uri} (known: {', '.join(names) or 'none'}){old}")
     repair_moved(uri)
     return experiment_id
 

@@ -1,6 +1,7 @@
 """Addresses of MLflow's stores and of the files beside them: MLflow's own defaults, made explicit."""
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse, urlsplit, urlunsplit
 
@@ -58,6 +59,16 @@ def artifact_location(uri: str, experiment: str) -> str | None:
     """Return where a new experiment's artifacts go: `mlruns` beside a local database, else the server's own choice."""
     path = database_path(uri)
     return (path.parent / "mlruns" / experiment).as_uri() if path else None
+
+
+def old_files_hint(uri: str) -> str:
+    """Return how the files of an old MLflow beside a local database, or where an address points, become a database."""
+    path = database_path(uri)
+    folder = path.parent / "mlruns" if path is not None else local_path(uri) or Path(uri)
+    if not any(folder.glob("*/meta.yaml")):
+        return ""
+    words = ["mlflow", "migrate-filestore", "--source", str(folder), "--target", "sqlite:///migrated.db"]
+    return f"; {folder} is an old MLflow's store of files: `{shlex.join(words)}` makes a database of it"
 
 
 def local_path(location: str) -> Path | None:

@@ -138,6 +138,14 @@ def test_nets_that_cant_be_compared_are_refused_before_anything_is_stored(
     assert {path.name for path in folder.iterdir()} == {"g.yaml", "nets.py"}
 
 
+def test_what_the_check_of_two_images_misses_is_told_once_for_all_runs_with_its_line(tmp_path: Path) -> None:
+    folder = prepare(tmp_path / "g", GOOD.replace("x = self.first", "assert len(x) < 3, 'boom'; x = self.first"))
+    done = run_study(folder, *RUN, "--workers", "1", "--set", "recipe.lr=0.05")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert line == f"failed: plain-2 seed 0 and 3 more: {folder}/nets.py:15: AssertionError: boom"
+
+
 @pytest.mark.slow
 def test_the_ranks_of_a_run_build_it_too(tmp_path: Path) -> None:
     folder = prepare(tmp_path / "g", GOOD)

@@ -1,5 +1,6 @@
 """The grid that is proposed for a folder of images, and the commands that write and run it."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,6 +106,42 @@ def test_a_dry_run_writes_no_grid(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "nothing was written or started"
     assert sorted(path.name for path in folder.iterdir()) == ["my pets"]
+
+
+@pytest.mark.parametrize("minutes", ["nan", "inf", "0", "-3", "soon"])
+def test_minutes_are_a_number(folder: Path, minutes: str) -> None:
+    done = run_here(folder, "init", "my pets", "--minutes", minutes)
+    assert (done.returncode, "minutes" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize("name", ["a\nb: [", "a\u2028b", "a'\"b#", "\N{CAT FACE} \u00e9", "a\udcffb", "{x}"])
+def test_odd_names_of_folders_stand_in_the_grid(folder: Path, name: str) -> None:
+    (folder / "my pets").rename(folder / name)
+    done = run_here(folder, "init", name, "--minutes", "20")
+    assert done.returncode == 0, done.stderr
+    assert load_grid(str(folder / f"{name}.yaml")).points[0].dataset.root == name
+
+
+def test_files_that_cant_be_used_are_skipped_on_demand(folder: Path) -> None:
+    (folder / "my pets" / "cat" / "broken.png").write_bytes(b"no image")
+    refused = run_here(folder, "init", "my pets", "--minutes", "20")
+    assert (refused.returncode, "under dataset, or --skip-bad" in refused.stderr) == (2, True)
+    done = run_here(folder, "init", "my pets", "--minutes", "20", "--skip-bad")
+    assert done.returncode == 0, done.stderr
+    assert load_grid(str(folder / "my pets.yaml")).points[0].dataset.skip_bad
+
+
+def test_a_grid_of_other_images_is_not_taken(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    shutil.copytree(folder / "my pets", folder / "elsewhere" / "my pets")
+    assert run_here(folder, "init", "my pets", "--minutes", "20").returncode == 0
+    done = run_here(folder, "run", "--data", "elsewhere/my pets", "--dry-run")
+    assert (done.returncode, "my pets.yaml is there already, for images in my pets" in done.stderr) == (2, True)
+    (folder / "my pets.yaml").write_text(
+        "name: x\ndataset: {name: digits}\nrecipe: {epochs: 1}\ngrid: {net: plain-8}\n"
+    )
+    done = run_here(folder, "run", "--data", "my pets", "--dry-run")
+    assert (done.returncode, "my pets.yaml is there already, for other images" in done.stderr) == (2, True)
 
 
 def test_images_and_a_grid_are_not_both_named(folder: Path) -> None:

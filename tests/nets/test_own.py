@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from study.config.own_nets import OwnNets, OwnNetsError, read_own_nets
+from study.launch.worker.failure import Failure
 from study.nets import build_own, can_join
 from study.nets.own import load_function
 from tests.nets.own_nets import GOOD, own
@@ -57,6 +58,8 @@ def test_without_it_only_the_same_text_will_do(tmp_path: Path, monkeypatch: pyte
         ((("def build(*, depth", "def build(*; depth"),), "nets.py:20: SyntaxError: "),
         ((("def build(", "def builds("),), "nets.py: it has no function 'build' (did you mean 'builds'?)"),
         ((("    return net\n", "    return 3\n"),), "nets.py:build returns a int, not a torch.nn.Module"),
+        ((("def build(", "async def build("),), "nets.py:build returns a coroutine, not a torch.nn.Module"),
+        ((("    return net\n", "    yield net\n"),), "nets.py:build returns a generator, not a torch.nn.Module"),
     ],
 )
 def test_what_cant_be_loaded_is_told_in_a_line(tmp_path: Path, changes: tuple[tuple[str, str]], said: str) -> None:
@@ -64,6 +67,31 @@ def test_what_cant_be_loaded_is_told_in_a_line(tmp_path: Path, changes: tuple[tu
         build(own(tmp_path, *changes))
     assert said in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "named",
+    [
+        "build = functools.partial(built, wide=True)",
+        "build = lambda **words: built(**words)",
+        "class build(Net):\n    def __init__(self, **words):\n        generator = words.pop('generator')\n"
+        "        super().__init__(**words)\n"
+        "        for each in self.parameters():\n            nn.init.normal_(each, 0, 0.3, generator=generator)",
+    ],
+)
+def test_whatever_can_be_called_builds(tmp_path: Path, named: str) -> None:
+    changes = (("import torch\n", "import torch, functools\n"), ("def build(*,", "def built(*, wide=False,"))
+    nets = own(tmp_path, *changes, text=f"{GOOD}\n{named}\n")
+    assert len(build(nets).layers) == 3
+
+
+def test_what_a_net_raises_later_has_its_line(tmp_path: Path) -> None:
+    net = build(own(tmp_path, ("0.3", "0.35")))  # a source of its own: equal ones are loaded once
+    with pytest.raises(RuntimeError) as raised:
+        net(torch.zeros(2, 1, 5, 5))
+    place = f"{tmp_path}/nets.py:{GOOD.splitlines().index('        x = self.first(x.flatten(1)).relu()') + 1}"
+    assert Failure.of("task", raised.value).cause.startswith(f"{place}: RuntimeError: mat1 and mat2")
 
 
 def test_a_file_that_failed_is_run_again(tmp_path: Path) -> None:

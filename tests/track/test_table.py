@@ -49,12 +49,52 @@ def test_rows_are_runs(tmp_path: Path) -> None:
         (["plain,20,0,101"], HEAD, "must be an error in percent, 0 to 100, not '101'"),
         (["plain,20,0,"], HEAD, "must be an error in percent"),
         (["plain,20,0,5", "plain,20,0,6"], HEAD, "line 2 and .*line 3: plain-20 seed 0 is there twice"),
+        (["plain,20,0,nan"], HEAD, r"not 'nan' \(of a run that diverged, what guessing gives\)"),
+        (["plain,20,0,5", "plain,20,0,6"], HEAD, "or name in a column 'variant' what else they differ in"),
         (["plain,20,0,5,1"], HEAD + ",classes", "'classes' must be 2 or more"),
+        (["plain,0,0,5"], HEAD, "line 2: 'depth' must be 1 or more"),
+        (["plain,00000000000020000000000,0,5"], HEAD, "'depth' must be a whole number"),
+        (["plain,2_0,0,5"], HEAD, "'depth' must be a whole number, not '2_0'"),
+        (["plain,20,0,5,wide"], HEAD + ",width", "'width' must be a number above 0, not 'wide'"),
+        (["plain,20,0,5,tuned"], HEAD + ",lr", "'lr' must be a number above 0, not 'tuned'"),
+        (["plain,20,0,5,inf"], HEAD + ",lr", "'lr' must be a number above 0, not 'inf'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, rows: list[str], head: str, says: str) -> None:
     with pytest.raises(StudyError, match=says):
         read_table(table(tmp_path, *rows, head=head), classes=None if "classes" in head else 10)
+
+
+def test_the_two_rows_of_one_seed_are_those_of_its_variant_and_split(tmp_path: Path) -> None:
+    head = HEAD + ",split_seed,variant"
+    rows = [f"plain,20,0,5,{split},w={width}" for split in (0, 1) for width in (1, 2)]
+    assert len(read_table(table(tmp_path, *rows, head=head), classes=10).runs) == 4
+    with pytest.raises(StudyError, match=r"line 4 and .*line 6: plain-20 seed 0 is there twice"):
+        read_table(table(tmp_path, *rows, rows[2], head=head), classes=10)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_tables_of_spreadsheets_are_read(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "runs.csv"
+    lines = ["Architecture,DEPTH,Seed,Final train error,Train_Images", "plain,20.0,0,5,45000.0", ",,,,"]
+    path.write_bytes("\r\n".join(lines).replace(",", separator).encode("utf-8-sig"))
+    runs = read_table(path, classes=10).runs
+    assert runs[["net", "seed", "final_train_error", "train_images"]].values.tolist() == [["plain-20", 0, 5.0, 45000]]
+    path.write_bytes("\n".join(lines).encode("utf-16"))
+    with pytest.raises(StudyError, match="isn't text in UTF-8: save it so"):
+        read_table(path, classes=10)
+
+
+def test_parts_of_1_that_are_taken_for_percent_are_doubted(tmp_path: Path) -> None:
+    head, rows = f"{HEAD},final_test_error", ["plain,20,0,0.01,", "plain,56,0,1,0.9"]
+    doubt = "No error is above 1, and they are taken for percent"
+    assert doubt in read_table(table(tmp_path, *rows, head=head), classes=10).provenance.words["note"]
+    path = table(tmp_path, *rows, "plain,32,0,0.5,8", head=head)
+    assert doubt not in read_table(path, classes=10).provenance.words["note"]
+    path = table(tmp_path, "plain,20,0,0.99", "plain,56,0,0.1", head="architecture,depth,seed,final_train_accuracy")
+    with pytest.raises(StudyError, match="no accuracy is above 1 percent: of parts of 1, say so with --fractions"):
+        read_table(path, classes=10)
+    assert read_table(path, classes=10, fractions=True).runs["final_train_error"].round(6).tolist() == [1.0, 90.0]
 
 
 def test_the_number_of_classes_must_be_known(tmp_path: Path) -> None:
@@ -131,6 +171,9 @@ def experiment(tmp_path: Path) -> str:
                     client.log_metric(run, "train_acc", share * (accuracy - 0.001 * seed), step=step)
                 client.set_terminated(run)
     client.log_param(client.create_run(experiment).info.run_id, "residual", value="False")
+    above = client.create_run(experiment, run_name="mean of the others").info.run_id
+    client.log_metric(above, "train_acc", 0.8)
+    client.set_terminated(above)
     client.set_terminated(client.create_run(experiment, run_name="above the others").info.run_id)
     return uri
 
@@ -140,7 +183,10 @@ def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: P
     errors = study.runs.groupby("net")["final_train_error"].mean().round(6).to_dict()
     assert errors == {"plain-20": 1.1, "plain-56": 50.1, "resnet-20": 1.1, "resnet-56": 1.6}
     assert set(study.runs["optimizer"]) == {"sgd"}
-    assert study.provenance.words["left out"] == "1 finished run without final_train_error or final_train_accuracy"
+    assert study.provenance.words["left out"].splitlines() == [
+        "1 run not finished",
+        "2 finished runs without architecture",
+    ]
     words = [word for key, name in COLUMNS.items() for word in ("--column", f"{key}={name}")]
     done = run_here(tmp_path, "judge", "-e", "theirs", "--classes", "10", "--fractions", *words)
     assert done.returncode == 0, done.stderr
@@ -156,6 +202,9 @@ def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: P
         ({"depth": "params.layer"}, r"no run has 'params.layer' for 'depth' \(did you mean 'params.layers'\?\)"),
         ({"depth": "optimizer"}, "'theirs', run rFalse-56-2 .*: 'depth' must be a whole number, not 'sgd'"),
         ({"seed": "layers"}, "is there twice: number the seeds"),
+        ({"seed": ""}, "no run has seed: name it with --column"),
+        ({"final_train_accuracy": ""}, "no run has final_train_error or final_train_accuracy: name it with --column"),
+        ({"lr": "optimizer"}, r"'lr' must be a number above 0, not 'sgd' \(of an experiment, `--column lr=` leaves it"),
         ({"final_train_accuracy": "tags.mlflow.note"}, "no run has 'tags.mlflow.note' for 'final_train_accuracy'"),
     ],
 )
@@ -164,6 +213,28 @@ def test_what_is_wrong_with_an_experiment_is_said_with_its_run(
 ) -> None:
     with pytest.raises(StudyError, match=says):
         read_experiment("theirs", COLUMNS | change, classes=10, fractions=True, uri=experiment)
+
+
+def test_columns_are_left_out_and_an_accuracy_that_is_named_counts(experiment: str) -> None:
+    client = connect(experiment)
+    for run in client.search_runs([client.get_experiment_by_name("theirs").experiment_id]):
+        if run.info.status == "FINISHED":
+            client.log_param(run.info.run_id, "width", "[64, 128]")
+            client.log_metric(run.info.run_id, "final_train_error", 77.0)
+    with pytest.raises(StudyError, match=r"'width' must be a number above 0, not '\[64, 128\]'"):
+        read_experiment("theirs", COLUMNS, classes=10, fractions=True, uri=experiment)
+    runs = read_experiment("theirs", COLUMNS | {"width": ""}, classes=10, fractions=True, uri=experiment).runs
+    assert runs["final_train_error"].max() < 51
+
+
+def test_experiments_that_arent_there(experiment: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no experiment is called 'their' at .* \(known: theirs, Default\)$"):
+        read_experiment("their", {}, uri=experiment)
+    (tmp_path / "old" / "mlruns" / "1").mkdir(parents=True)
+    (tmp_path / "old" / "mlruns" / "1" / "meta.yaml").touch()
+    for uri in (f"sqlite:///{tmp_path / 'old' / 'mlflow.db'}", (tmp_path / "old" / "mlruns").as_uri()):
+        with pytest.raises(StudyError, match=r"an old MLflow's store of files: `mlflow migrate-filestore --source"):
+            read_experiment("theirs", {}, uri=uri)
 
 
 def test_a_study_of_this_program_is_reported(small_study: Path) -> None:

@@ -5,6 +5,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.config.own_nets import place_in_own_nets
+
 LOG_BYTES = 64 * 1024
 """Maximal bytes kept of the end of a log."""
 SIGNAL_HINTS = {
@@ -36,6 +38,7 @@ class Failure:
         from study.train import out_of_memory
 
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        cause = ": ".join(filter(None, (place_in_own_nets(error), cause)))
         text = "".join(traceback.format_exception(error))
         return cls(task, cause, text, out_of_memory(error), isinstance(error, OSError), joined)
 
