@@ -21,6 +21,7 @@ from study.report import Joined, build_report, join
 from study.report.figures.drawing import slug
 from tests.report.data import Record
 from tests.report.frames import Truth, make_study
+from tests.report.sketches import sketches
 from tests.report.studies import loaded
 from tests.report.test_build import Page
 
@@ -152,7 +153,8 @@ def test_reports_of_studies_of_any_name_stay_in_their_folder(tmp_path):
     """Names of studies are parts of figures' names on a page of several: no file of it lies elsewhere."""
     out = tmp_path / "reports" / "out"
     study = join([loaded("../../<script>\x1b[2J"), loaded("x" * 300, seed=1)], "study report")
-    page = Page(build_report(study, out).read_text(encoding="utf-8"))
+    with sketches():
+        page = Page(build_report(study, out).read_text(encoding="utf-8"))
     assert "script" not in page.tags
     assert len(set(page.ids)) == len(page.ids)
     assert all((out / address).is_file() for address in page.addresses if not address.startswith(("data:", "#")))

@@ -17,6 +17,7 @@ from study.verdict import judge
 from tests.report.tables.paper_studies import cifar_runs, imagenet_runs
 
 from .frames import Truth, diverge, make_study, unfinish
+from .sketches import sketches
 
 FIGURES = ("depth", "degradation", "curves", "probability", "speed", "rates", "why-overfitting", "why-slowness")
 KINDS = ("png", "svg", "pdf", "csv")
@@ -66,7 +67,8 @@ class Page(HTMLParser):
 def built(digits, tmp_path_factory):
     study = unfinish(diverge(digits, "plain-56 seed 1"), "resnet-8 seed 2", "interrupted")
     out = tmp_path_factory.mktemp("reports") / "digits"
-    return build_report(Joined("digits", study.runs, study.curves, study.trials, words=MADE), out).parent
+    with sketches():
+        return build_report(Joined("digits", study.runs, study.curves, study.trials, words=MADE), out).parent
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,7 @@ def test_each_variant_has_its_searches(digits, tmp_path):
         assert (tmp_path / f"out/tables/robustness-width-{width}.csv").exists()
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_second_build_replaces_the_first_and_keeps_other_files(built, digits):
     (built / "notes.txt").write_text("mine")
     (built / "figures" / "old.png").write_text("old")
@@ -254,7 +257,7 @@ study = make_study(Truth({{("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1)}}))
 with sketches():
     print(build_report(Joined("s", study.runs, study.curves, study.trials), Path({str(tmp_path / "out")!r})))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "out" / "index.html")
 

@@ -78,6 +78,7 @@ def test_splits_are_not_unlike_data(study: Study) -> None:
     assert mixture(other).startswith("Not all runs that are compared were made alike: of data eeee")
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_page(study: Study, tmp_path: Path) -> None:
     records = tuple(replace(make_record(), fingerprint=letter * 20) for letter in "fgh")
     protocol = make_protocol(study.runs, split_seeds=(0, 1, 2))
