@@ -74,8 +74,11 @@ def values(cells: pd.DataFrame, depth: int, metric: str, architecture: str = "")
     Where `cells` are of several splits, (splits,) the mean of each: an inference is about new splits then, and runs
     that share their images aren't independent.
     """
-    rows = cells[(cells["depth"] == depth) & ((cells["architecture"] == architecture) | (not architecture))]
-    return unit_means(rows, metric, several=several_splits(cells))
+    rows = cells["depth"] == depth
+    if architecture:
+        rows &= cells["architecture"] == architecture
+    columns = [name for name in (metric, "split_seed") if name in cells]  # a study has a hundred, of text too
+    return unit_means(cells[columns][rows], metric, several=several_splits(cells))
 
 
 def unit_means(cell: pd.DataFrame, metric: str, *, several: bool | None = None) -> NDArray[np.float64]:
