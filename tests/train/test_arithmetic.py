@@ -1,7 +1,6 @@
 """Equal seeds give equal bits: what `deterministic` switches on, for how long, and what it does to a run."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from study.errors import StudyError
 from study.events import Epoch, Event, Finished, Interrupted
 from study.train import CheckpointPlan, Step, Stepper, arithmetic, load_checkpoint, run, run_steps, settle_cublas
 from study.train.step import take_step
+from tests.train.child import begin, course
 from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="needs forks")
 
 
 def make_spec(seed: int = 0, **recipe: Any) -> RunSpec:
@@ -164,44 +165,29 @@ def test_a_users_own_setting_of_cublas_stands(monkeypatch: pytest.MonkeyPatch) -
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-CHILD = """
-import hashlib, sys, torch
-from pathlib import Path
-from study.config import RunSpec
-from study.data import load_dataset, place
-from study.events import Epoch, Finished
-from study.train import CheckpointPlan, load_checkpoint, run
-torch.set_num_threads(1)
-spec, path, device = RunSpec.model_validate_json(sys.argv[1]), Path(sys.argv[2]), torch.device(sys.argv[3])
-for event in run(spec, place(load_dataset(spec.dataset), device), device, CheckpointPlan(path)):
-    if isinstance(event, Epoch | Finished):
-        hidden = ("time", "seconds", "images_per_second", "memory_mib")
-        print({name: value for name, value in vars(event).items() if name not in hidden})
-for name, value in load_checkpoint(path, torch.device("cpu"))["net"].items():
-    print(name, hashlib.sha256(value.numpy().tobytes()).hexdigest())
-"""
+def in_a_process(spec: RunSpec, path: Path, device: str) -> list[str]:
+    with begin(spec, path, device) as process:
+        out = process.communicate(timeout=300)[0].splitlines(keepends=True)
+    assert process.returncode == 0
+    return list(out[:-1])  # the last is the program's version
 
 
-def in_a_process(spec: RunSpec, folder: Path, device: str) -> str:
-    folder.mkdir()
-    words = [sys.executable, "-c", CHILD, spec.model_dump_json(), str(folder / "c.pt"), device]
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
-
-
+@needs_forks
 def test_two_processes_give_equal_bits(tmp_path: Path) -> None:
     spec = make_spec(augment="crop-flip")
-    first = in_a_process(spec, tmp_path / "a", "cpu")
-    assert "final_train_error" in first
-    assert "conv1.weight" in first
-    assert in_a_process(spec, tmp_path / "b", "cpu") == first
+    here = list(course(spec, tmp_path / "a.pt", CPU))
+    assert "final_train_error" in "".join(here)
+    assert "conv1.weight" in "".join(here)
+    assert in_a_process(spec, tmp_path / "b.pt", "cpu") == here
 
 
+@needs_forks
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("augment", ["crop-flip", "imagenet"])
 def test_two_processes_give_equal_bits_on_a_gpu(tmp_path: Path, precision: str, augment: str) -> None:
     spec = make_spec(iterations=60, deterministic=True, precision=precision, augment=augment)
-    first = in_a_process(spec, tmp_path / "a", "cuda")
-    assert "conv1.weight" in first
-    assert in_a_process(spec, tmp_path / "b", "cuda") == first
+    first = in_a_process(spec, tmp_path / "a.pt", "cuda")
+    assert "conv1.weight" in "".join(first)
+    assert in_a_process(spec, tmp_path / "b.pt", "cuda") == first

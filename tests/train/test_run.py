@@ -1,4 +1,3 @@
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -23,6 +22,7 @@ from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interru
 from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, lr_at, run
 from study.train.arithmetic import resolve_precision
+from tests.train.child import begin
 from tests.train.conftest import DATA
 
 CPU = torch.device("cpu")
@@ -141,31 +141,17 @@ def test_a_run_on_streamed_images_is_the_same(digits: Dataset, tmp_path: Path, m
     assert curve(streamed) == curve(resident)
 
 
-CHILD = """
-import sys, torch
-from pathlib import Path
-from study.config import RunSpec
-from study.data import load_dataset
-from study.train import CheckpointPlan, run
-torch.set_num_threads(1)
-spec = RunSpec.model_validate_json(sys.argv[1])
-for event in run(spec, load_dataset(spec.dataset), torch.device("cpu"), CheckpointPlan(Path(sys.argv[2]), 0.0)):
-    print(type(event).__name__, getattr(event, "step", ""), flush=True)
-"""
-
-
+@pytest.mark.skipif(sys.platform != "linux", reason="needs forks")
 def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(digits: Dataset, tmp_path: Path) -> None:
     """SIGKILL at moments of the clock's choosing, in a step or in the middle of a checkpoint, until it ends."""
     spec = make_spec("plain", 14, epochs=12, augment="crop-flip")
     whole = list(run(spec, digits, CPU, CheckpointPlan(tmp_path / "whole.pt")))
     path, kills = tmp_path / "broken.pt", 0
     for attempt in range(30):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, spec.model_dump_json(), str(path)], stdout=subprocess.PIPE, text=True
-        )
+        child = begin(spec, path)
         assert child.stdout is not None
         child.stdout.readline()  # Started: training begins
-        if attempt < 2:  # each costs the time to load PyTorch
+        if attempt < 2:
             time.sleep(0.037 * (attempt + 1))
             child.kill()
             kills += child.wait() == -9
