@@ -6,7 +6,8 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,9 +127,13 @@ def left_alone(_made: Made) -> Callable[[str], Path]:
 
 
 def run_here(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the program in a folder, but in this process: for commands that end at once, after seconds of imports."""
+    """Run the program in a folder, but in this process: for commands that end at once, after seconds of imports.
+
+    Figures of a report are sketches: drawing them takes most of its time.
+    """
     out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    figures = import_module("tests.report.sketches").sketches() if words[:1] == ("report",) else nullcontext()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), figures:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["study", *words])
         for name, value in {"DO_NOT_TRACK": "true", "MPLBACKEND": "agg"}.items():  # `main` sets them for good

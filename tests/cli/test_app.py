@@ -90,7 +90,7 @@ def test_dry_run_does_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["grids"], ["--version"], ["nets", "plain-8"]])
 def test_a_reader_that_leaves_changes_no_exit_code(small_study: Path, words: list[str]) -> None:
-    """As `head` does, of output and messages; and the program is a module too."""
+    """As `head` does; and the program is a module too."""
     command = [sys.executable, "-m", "study", *words]
     with subprocess.Popen(command, cwd=small_study, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -98,18 +98,23 @@ def test_a_reader_that_leaves_changes_no_exit_code(small_study: Path, words: lis
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
-    with subprocess.Popen([*command, "--nonsense"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+
+
+def test_a_mistake_that_nobody_hears_keeps_its_exit_code() -> None:
+    command = [sys.executable, "-m", "study", "status", "--nonsense"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         process.stderr.close()
     assert process.returncode == 2
 
 
-def test_status_and_report(small_study: Path, tmp_path: Path) -> None:
+def test_status_and_report(small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{small_study / 'mlflow.db'}"
     status = run_study(tmp_path, "status", MLFLOW_TRACKING_URI=uri)
     assert status.returncode == 0, status.stderr
     assert "plain-14" in status.stdout
-    report = run_study(tmp_path, "report", MLFLOW_TRACKING_URI=uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    report = run_here(tmp_path, "report")
     assert report.returncode == 0, report.stderr
     assert "report: reports/small/index.html" in report.stdout.replace("\n", "")
     page = (tmp_path / "reports" / "small" / "index.html").read_text()

@@ -27,7 +27,7 @@ def test_no_byte_that_a_study_leaves_holds_a_secret(tmp_path: Path) -> None:
     run = run_study(study, "run", "--grid", "../g.yaml", "--set", storage, "--workers", "1")
     assert run.returncode == 0, run.stderr
     assert (study / "leases.db").exists()
-    report = run_here(study, "report", "--mlflow-ui", f"http://bob:{SECRET}@127.0.0.1:1")
+    report = run_study(study, "report", "--mlflow-ui", f"http://bob:{SECRET}@127.0.0.1:1")
     assert report.returncode == 0, report.stderr
     page = (study / "reports" / "g" / "index.html").read_text()
     assert "--mlflow-ui" in page

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from study.track.frames import load_runs
-from tests.conftest import run_study
+from tests.conftest import run_here, run_study
 from tests.faults.whole import check_whole
 from tests.forks import start
 from tests.launch.hold import Hold
@@ -87,7 +87,7 @@ def test_its_runs_tell_how_they_were_built(undisturbed: Path) -> None:
 
 @pytest.mark.slow
 def test_its_report_calls_them_by_their_function(undisturbed: Path, tmp_path: Path) -> None:
-    done = run_study(undisturbed, "report", "--out", str(tmp_path / "page"))
+    done = run_here(undisturbed, "report", "--out", str(tmp_path / "page"))
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "page" / "index.html").read_text()
     assert "nets.py:build@" in page

@@ -8,7 +8,7 @@ from study.track import tags as tag
 from study.track.datasets import load_datasets
 from study.track.frames import load_runs, load_trials
 from study.track.snapshot import take_snapshot
-from tests.conftest import run_study
+from tests.conftest import run_here, run_study
 from tests.launch.processes import uri
 
 GRID = """
@@ -52,7 +52,7 @@ def test_a_study_of_two_splits(tmp_path: Path) -> None:
     assert "of other data" not in again.stderr
     more = run_study(tmp_path, "run", "--grid", "g.yaml", "--set", "grid.split_seed=[0, 1, 2]")
     assert "4 runs and 0 trials done, 8 runs were done before" in more.stderr  # the rates stand
-    report = run_study(tmp_path, "report", "--experiment", "g")
+    report = run_here(tmp_path, "report", "--experiment", "g")
     assert report.returncode == 0, report.stderr
     assert (tmp_path / "reports" / "g" / "tables" / "splits.csv").exists()
     assert "exploratory" in report.stdout + report.stderr
