@@ -135,18 +135,26 @@ class _Server:
         name = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
         address = f"\0study-forks-{name}"  # no file; it goes with the process
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: subprocess.Popen[bytes] | None = None
         while True:
             try:
                 self._line.connect(address)
             except ConnectionRefusedError:
-                _start_server(address)
+                self._process = _start_server(address)
             else:
                 break
-        atexit.register(self._line.close)
+        atexit.register(self.close)
 
     def ask(self, request: bytes, files: list[int]) -> None:
         """Ask for a fork with these files as its own, the last of them to say how it goes."""
         socket.send_fds(self._line, [request], files)
+
+    def close(self) -> None:
+        """Hang up; who started it waits for it, so that its time counts as that of the tests."""
+        self._line.close()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
 
 
 @cache
@@ -154,23 +162,22 @@ def _server() -> _Server:
     return _Server()
 
 
-def _start_server(address: str) -> None:
+def _start_server(address: str) -> "subprocess.Popen[bytes] | None":
     others = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_LOAD)}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         try:
             listener.bind(address)
         except OSError:  # another process is about to
             time.sleep(0.05)
-            return
+            return None
         listener.listen()
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.forks", str(listener.fileno())],
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={**others, **READ, "DO_NOT_TRACK": "true", "MPLBACKEND": "agg", "PYTHONPATH": _python_path()},
         )
-    process.returncode = 0  # nobody waits for it: it may outlive this process
 
 
 def _python_path() -> str:
