@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.cli.run import what_it_can_show
+from study.cli.run import what_it_can_show, with_letter
 from study.config import parse_grid
 from study.launch.plan.cells import DataFacts, make_cells
 from study.launch.run_grid import Plan
@@ -76,3 +76,8 @@ def test_nothing_to_compare() -> None:
     for nets in ("plain-8", "plain-8, resnet-8, resnet-14", "resnet-8, resnet-14"):
         assert said(nets, "0, 1") == "no two plain nets differ in depth alone, so there will be no verdict on it"
     assert said("plain-8, plain-14", "0") == "one seed a net gives numbers without a verdict: two or more are needed"
+
+
+@pytest.mark.parametrize(("number", "text"), [(999, "999"), (1666, "1.67k"), (7.8e6, "7.8M"), (3.9e12, "3.9T")])
+def test_numbers_of_all_sizes_are_short(number: float, text: str) -> None:
+    assert with_letter(number) == text
