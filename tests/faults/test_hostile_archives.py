@@ -30,11 +30,8 @@ def reasons(archive: Path) -> dict[str, str]:
     """Read all of an archive's images as a data set does, and return what was told of those that can't be used."""
     listing = open_archive(archive)
     count = len(listing.files)
-    target = Target(
-        np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, record_type(3)), archive.with_suffix(".r"), "crop"
-    )
+    target = Target(np.zeros((count, 4, 4, 3), np.uint8), np.zeros(count, record_type(3)), "crop")
     failures = decode_all(listing.files, listing.read, target, None)
-    target.reasons.unlink()
     told = {bad.name: bad.reason for bad in listing.bad} | {
         listing.files[row].name: why for row, why in failures.items()
     }

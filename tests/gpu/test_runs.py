@@ -31,7 +31,7 @@ A_POINT = {
     "train/state.py RunState.finite: __bool__": 1,
     "train/evaluate.py evaluate: item": 4,  # error and loss of the test images and of those held out
 }
-STREAMED = {"data/batches.py _in_order: copied from the host": 2}  # at a point too: the labels of either split
+STREAMED = {"data/batches.py evaluation_batches: copied from the host": 2}  # at a point too: the labels of either split
 A_CHECKPOINT = {"train/checkpoint.py save_checkpoint: saved": 1, "train/state.py RunState.values: item": 1}
 
 RECIPES: dict[str, dict[str, Any]] = {

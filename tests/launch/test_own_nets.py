@@ -143,7 +143,7 @@ def test_what_the_check_of_two_images_misses_is_told_once_for_all_runs_with_its_
     done = run_study(folder, *RUN, "--workers", "1", "--set", "recipe.lr=0.05")
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
-    assert line == f"failed: plain-2 seed 0 and 3 more: {folder}/nets.py:15: AssertionError: boom"
+    assert line == f"failed: plain-2 seed 0 and 3 more: {folder}/nets.py:14: AssertionError: boom"
 
 
 @pytest.mark.slow

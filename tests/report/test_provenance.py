@@ -32,8 +32,7 @@ def test_the_grid_as_it_was_run_is_that_of_the_runs_that_count() -> None:
         {"net": "plain-8", "lr": 0.1, "seeds": [0, 2]},
         {"net": "resnet-20", "lr": 0.03, "warmup": 40, "seeds": [0, 1, 2]},
     ]
-    told = {fact.name: fact.value for fact in facts(runs)}
-    assert told["epochs"] == "20.0"
+    assert dict(facts(runs))["epochs"] == "20.0"
 
 
 def test_nets_by_two_sources_are_told_and_two_families_are_not() -> None:
@@ -69,7 +68,7 @@ def test_what_is_to_be_known_of_it_stands_with_it() -> None:
     assert found.commands == ("a  # 2 runs", "b  # 4 runs", "study report --experiment s")
     assert found.left_out == ("run x", "run y")
     assert found.rule == ("1 points, as set",)
-    assert not {"rule", "left out"} & {fact.name for fact in found.versions}
+    assert not {"rule", "left out"} & dict(found.versions).keys()
 
 
 STUDY = make_study(Truth({("plain", 8): (1, 0.1), ("plain", 20): (5, 0.1), ("residual", 8): (1, 0.1)}, seeds=2))
