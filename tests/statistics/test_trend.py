@@ -10,6 +10,7 @@ from scipy import stats
 from study.statistics import trend as module
 from study.statistics.trend import _ways, jonckheere, rises
 from study.statistics.welch import difference
+from tests.faults.limits import below
 
 
 def counted_out(groups):
@@ -69,6 +70,27 @@ def test_too_many_ways_are_drawn(monkeypatch):
     drawn = jonckheere(groups)
     assert (exact.exact, drawn.exact) == (True, False)
     assert drawn.p == pytest.approx(exact.p, abs=0.05)
+
+
+def test_draws_agree_with_scipys_permutations_where_values_are_equal():
+    random = np.random.default_rng(5)
+    groups = [random.integers(0, 4, size) + 0.15 * i for i, size in enumerate((12, 9, 14, 11, 10))]
+    groups[2][:5] = groups[0][0]
+    drawn = stats.permutation_test(
+        groups, rises, alternative="greater", vectorized=True, n_resamples=20_000, batch=2_000, rng=1
+    ).pvalue
+    assert not jonckheere(groups).exact
+    assert 0.01 < drawn < 0.99
+    assert jonckheere(groups).p == pytest.approx(drawn, abs=4 * math.sqrt(0.25 / 20_000))
+
+
+def test_thousands_of_seeds_take_no_memory_of_their_square(monkeypatch):
+    monkeypatch.setattr(module, "FEWER_DRAWS", 99)
+    random = np.random.default_rng(6)
+    level = [random.normal(0, 1, 5_000) for _ in range(3)]
+    with below(500):
+        assert jonckheere([group + 0.2 * i for i, group in enumerate(level)]).p == pytest.approx(1 / 100)
+        assert 0.01 < jonckheere(level).p < 0.99
 
 
 def test_trend_by_hand():
