@@ -8,7 +8,7 @@ number of seeds, the share of studies in which degradation is shown, not seen or
 effect is 0.5 points; a run that ends at 80% or more has failed. Where the true rise of no pair is above the smallest
 effect, "shown" is false; where some rise or rate of failures is, "refuted" is false. A share near 5% over 1,000 draws
 is known to 1.4 points (two standard errors). With more than ten seeds there are a tenth as many draws: the trend's
-p-value is then taken from drawn permutations, which takes a second.
+p-value is then that of drawn deals, which take a second.
 """
 
 import argparse
