@@ -52,58 +52,49 @@ def jonckheere(groups: Sequence[ArrayLike]) -> Trend:
     n = min((len(group) for group in cleaned), default=0)
     if len(cleaned) < 3 or n < 2:
         return Trend(math.nan, math.nan, len(cleaned), n)
+    owners, equal = _in_order(cleaned)
     sizes = tuple(len(group) for group in cleaned)
     if math.prod(size + 1 for size in sizes) <= MOST_STATES:
-        ways = _ways(sizes, tuple(np.unique(np.concatenate(cleaned), return_counts=True)[1].tolist()))
-        p = float(ways[round(2 * float(rises(*cleaned))) :].sum() / ways.sum())
+        ways = _ways(sizes, tuple(equal.tolist()))
+        p = float(ways[_half_rises(owners[None], equal)[0] :].sum() / ways.sum())
         return Trend(min(1.0, p), math.nan, len(cleaned), n, exact=True)
-    return Trend(_p_of_draws(cleaned), math.nan, len(cleaned), n)
+    return Trend(_p_of_draws(owners, equal), math.nan, len(cleaned), n)
 
 
-def rises(*groups: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    """Return Jonckheere and Terpstra's statistic of groups (..., seeds)."""
-    groups = tuple(np.moveaxis(group, axis, -1) for group in groups)
-    total = np.zeros(np.broadcast_shapes(*(group.shape[:-1] for group in groups)))
-    for earlier, later in combinations(groups, 2):
-        step = later[..., None, :] - earlier[..., :, None]  # (..., seeds, seeds)
-        total = total + ((step > 0) + 0.5 * (step == 0)).sum(axis=(-1, -2))
-    return total
-
-
-def _p_of_draws(groups: Sequence[NDArray[np.float64]]) -> float:
-    """Return the share of random deals, the given one among them, whose statistic is at least that of `groups`.
-
-    Values stay in order and their groups are shuffled: memory and time of a deal grow with the number of values, not
-    with its square.
-    """
+def _in_order(groups: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the group of each value, the least value first (N,), and how many values are equal (blocks,), rising."""
     values = np.concatenate(groups)
-    order = np.argsort(values, kind="stable")
-    _, first, equal = np.unique(values[order], return_index=True, return_counts=True)
-    bounds = np.repeat(first, equal), np.repeat(first + equal, equal)  # of the block of equal values, (N,) each
-    owners = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group) for group in groups])[order]  # (N,)
-    observed = _half_rises(owners[None], len(groups), bounds)[0]
-    draws = DRAWS if len(owners) <= MANY_VALUES else FEWER_DRAWS
-    random, left, above = np.random.default_rng(0), draws, 0
-    while left:
-        count = min(left, max(1, MOST_DEALT // len(owners)))
-        deals = random.permuted(np.tile(owners, (count, 1)), axis=1)
-        above += int((_half_rises(deals, len(groups), bounds) >= observed).sum())
-        left -= count
-    return (above + 1) / (draws + 1)
+    owners = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group) for group in groups])
+    return owners[np.argsort(values, kind="stable")], np.unique(values, return_counts=True)[1]
 
 
-def _half_rises(
-    owners: NDArray[np.int32], groups: int, bounds: tuple[NDArray[np.int64], NDArray[np.int64]]
-) -> NDArray[np.int64]:
-    """Return twice the statistic for the groups (deals, N) that values in order are dealt to."""
-    first, end = bounds
+def _half_rises(owners: NDArray[np.int32], equal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return twice Jonckheere and Terpstra's statistic of each deal, for groups (deals, N) as of `_in_order`.
+
+    Its memory and time grow with the number of values, not with its square.
+    """
+    end = np.repeat(np.cumsum(equal), equal)  # (N,): the number of values up to those that are equal to each
+    first = end - np.repeat(equal, equal)
     total = np.zeros(len(owners), np.int64)
-    for later in range(1, groups):
+    for later in range(1, int(owners.max()) + 1):
         earlier = np.zeros((len(owners), owners.shape[1] + 1), np.int32)
         np.cumsum(owners < later, axis=1, out=earlier[:, 1:])
         below = earlier[:, first] + earlier[:, end]  # twice those that are less, and once those that are equal
         total += (below * (owners == later)).sum(axis=1)
     return total
+
+
+def _p_of_draws(owners: NDArray[np.int32], equal: NDArray[np.int64]) -> float:
+    """Return the share of deals, drawn ones and the given one, whose statistic is at least that of `owners`."""
+    observed = _half_rises(owners[None], equal)[0]
+    draws = DRAWS if len(owners) <= MANY_VALUES else FEWER_DRAWS
+    random, left, above = np.random.default_rng(0), draws, 0
+    while left:
+        count = min(left, max(1, MOST_DEALT // len(owners)))
+        deals = random.permuted(np.tile(owners, (count, 1)), axis=1)
+        above += int((_half_rises(deals, equal) >= observed).sum())
+        left -= count
+    return (above + 1) / (draws + 1)
 
 
 @lru_cache(maxsize=64)

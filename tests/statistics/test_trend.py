@@ -1,5 +1,5 @@
 import math
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 
 import numpy as np
 import pytest
@@ -8,9 +8,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from study.statistics import trend as module
-from study.statistics.trend import _ways, jonckheere, rises
+from study.statistics.trend import _half_rises, _in_order, _ways, jonckheere
 from study.statistics.welch import difference
 from tests.faults.limits import below
+
+
+def rises(*groups, axis=-1):
+    """Count pairs as the statistic is defined: groups (..., seeds)."""
+    groups = tuple(np.moveaxis(group, axis, -1) for group in groups)
+    total = np.zeros(np.broadcast_shapes(*(group.shape[:-1] for group in groups)))
+    for earlier, later in combinations(groups, 2):
+        step = later[..., None, :] - earlier[..., :, None]  # (..., seeds, seeds)
+        total = total + ((step > 0) + 0.5 * (step == 0)).sum(axis=(-1, -2))
+    return total
 
 
 def counted_out(groups):
@@ -116,3 +126,5 @@ def test_trend_of_two_groups_counts_as_mann_and_whitney_do():
     random = np.random.default_rng(3)
     first, second = random.integers(0, 4, 5).astype(float), random.integers(0, 6, 4).astype(float)
     assert rises(first, second) == stats.mannwhitneyu(second, first).statistic
+    owners, equal = _in_order((first, second))
+    assert _half_rises(owners[None], equal)[0] == 2 * rises(first, second)
