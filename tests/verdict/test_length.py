@@ -38,6 +38,7 @@ def test_three_words_for_what_longer_training_does(digits, truth, status, words)
     verdict = judge(runs)[0]
     assert length(verdict).status == status
     assert words in length(verdict).sentence
+    assert length(verdict).sentence.count(" (") <= 2  # the difference and, where it shrinks, by how much: each once
     assert f"with 3 times the iterations {words}" in verdict.line
 
 
