@@ -1,6 +1,7 @@
 """Show the progress of a grid: a bar for each running net on a terminal, a line for each finished run elsewhere."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -27,17 +28,22 @@ class _Bar:
     first_step: int
     began: float
 
-    def left(self) -> str:
+    @property
+    def done(self) -> float:
+        """The cost of its iterations so far."""
+        return self.cost * self.step / self.total
+
+    def left(self, now: float) -> str:
         """Return the time left at the job's own pace, as text; nothing where no pace is known."""
         steps = self.step - self.first_step
-        return _left((time.monotonic() - self.began) * (self.total - self.step) / steps) if steps else ""
+        return _left((now - self.began) * (self.total - self.step) / steps) if steps else ""
 
 
 class Display:
     """Progress on standard error."""
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        """Draw on `console`; with `quiet`, print only what went wrong."""
+    def __init__(self, console: Console, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        """Draw on `console`; with `quiet`, print only what went wrong. `clock` returns seconds."""
         self.console = console
         self.quiet = quiet
         self.live = console.is_terminal and not quiet
@@ -51,9 +57,12 @@ class Display:
         self._whole: TaskID | None = None
         self._loading: dict[str, TaskID] = {}
         self._bars: dict[str, _Bar] = {}
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
         self._waiting = 0.0
         self._done = 0.0
+        self._resumed: dict[str, float] = {}
+        """The cost of the iterations that each job in flight or done had before, which took none of this time."""
         self._highest = 0.0
         self._last_once = ""
 
@@ -101,7 +110,8 @@ class Display:
         """Show the bar of a job at iteration `step`; `cost` is that of the whole job."""
         if task not in self._bars:
             bar_id = self._progress.add_task(printable(name), total=total, completed=step, note="", left="")
-            self._bars[task] = _Bar(bar_id, cost, step, total, step, time.monotonic())
+            self._bars[task] = _Bar(bar_id, cost, step, total, step, self._clock())
+            self._resumed.setdefault(task, self._bars[task].done)
             self._waiting = max(0.0, self._waiting - cost)
 
     def point(self, task: str, point: Epoch, note: str = "") -> None:
@@ -110,7 +120,7 @@ class Display:
         if bar is not None:
             bar.step = point.step
             note = note or f"train {point.train_error:5.1f} %  test {point.test_error:5.1f} %"
-            self._progress.update(bar.id, completed=point.step, note=note, left=bar.left())
+            self._progress.update(bar.id, completed=point.step, note=note, left=bar.left(self._clock()))
             self._update_whole()
 
     def ended(self, task: str, lines: list[str], *, done: float, waiting: float) -> None:
@@ -122,32 +132,37 @@ class Display:
         if bar is not None:
             self._progress.remove_task(bar.id)
         self._done += done
+        if not done:
+            self._resumed.pop(task, None)
         self._waiting = waiting
         self._update_whole()
         for text in lines:
             self.say(f"{self._standing()}  {text}")
 
     def _update_whole(self) -> None:
-        share = self._share()
         if self._whole is not None:
-            self._progress.update(self._whole, completed=share, left=self._time_left(share))
+            self._progress.update(self._whole, completed=self._share(), left=self._time_left())
+
+    def _work(self) -> tuple[float, float]:
+        """Return the cost of the work that is done, jobs in flight included, and of what is left."""
+        running = sum(bar.done for bar in self._bars.values())
+        return self._done + running, sum(bar.cost for bar in self._bars.values()) - running + self._waiting
 
     def _share(self) -> float:
-        """Return the share of all work that is done, jobs in flight included; it never falls."""
-        running = sum(bar.cost * bar.step / bar.total for bar in self._bars.values())
-        left = sum(bar.cost for bar in self._bars.values()) - running + self._waiting
-        done = self._done + running
+        """Return the share of all work that is done; it never falls."""
+        done, left = self._work()
         self._highest = max(self._highest, done / (done + left) if done + left else 0.0)
         return self._highest
 
-    def _time_left(self, share: float) -> str:
-        spent = time.monotonic() - self._began
-        return _left(spent / share - spent) if 0.01 < share < 1 else ""
+    def _time_left(self) -> str:
+        """Return the time left at the pace since the beginning, as text; nothing before a hundredth is done."""
+        done, left = self._work()
+        here = done - sum(self._resumed.values())
+        return _left((self._clock() - self._began) * left / here) if left and here > 0.01 * (done + left) else ""
 
     def _standing(self) -> str:
         """Return the share done, rounded down, and the time left, as text: `[ 40%, 5.2 min left]`."""
-        share = self._share()
-        return f"[{', '.join(filter(None, (f'{int(100 * share):3d}%', self._time_left(share))))}]"
+        return f"[{', '.join(filter(None, (f'{int(100 * self._share()):3d}%', self._time_left())))}]"
 
 
 def _columns(*, bars: bool) -> list[ProgressColumn]:

@@ -34,6 +34,28 @@ def test_share_of_the_work_counts_runs_in_flight() -> None:
     assert lines[3] == "[100%]  c is done"
 
 
+def test_time_left_is_by_the_pace_of_the_work_done_here() -> None:
+    seconds, out = [0.0], io.StringIO()
+    display = Display(Console(file=out, width=100), clock=lambda: seconds[0])
+    with display:
+        display.plan(100.0)
+        display.started("a", "plain-8 seed 0", 40.0, 90, 100)  # an earlier launcher did 36 of its 40
+        seconds[0] = 8.0
+        display.ended("a", ["a is done"], done=40.0, waiting=60.0)
+        display.started("b", "plain-8 seed 1", 40.0, 50, 100)
+        seconds[0] = 28.0
+        display.point("b", replace(POINT, step=75))
+        display.ended("b", ["b broke"], done=0.0, waiting=60.0)
+        display.started("b", "plain-8 seed 1", 40.0, 75, 100)
+        seconds[0] = 48.0
+        display.ended("b", ["b is done"], done=40.0, waiting=20.0)
+    assert out.getvalue().splitlines() == [
+        "[ 40%, 2.0 min left]  a is done",
+        "[ 70%, 7.0 min left]  b broke",
+        "[ 80%, 69 s left]  b is done",
+    ]
+
+
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_a_terminal_shows_what_is_done_and_left_in_a_line_a_run(width: int) -> None:
     out = io.StringIO()
