@@ -74,17 +74,6 @@ def test_the_number_of_threads_changes_nothing(many, monkeypatch):
     assert results[0] == results[1]
 
 
-def stop_after(chunks: int):
-    told = []
-
-    def stop(what, part):
-        told.append(part)
-        if len(told) == chunks:
-            raise KeyboardInterrupt
-
-    return stop
-
-
 @pytest.fixture
 def stopped(monkeypatch) -> Event:
     """Is set as soon as the latest pool has been told to drop what it hasn't begun."""
@@ -107,16 +96,21 @@ def stopped(monkeypatch) -> Event:
 def test_a_stop_is_prompt_and_what_was_done_is_kept(many, stopped):
     images, data, files = many
     data["3"] = b"no image"
-    out, read = target(len(files)), []
+    out, read, begun = target(len(files)), [], Event()
 
     def after_the_stop(file):
         if len(read) == module.CHUNK:
+            begun.set()
             assert stopped.wait(60)
         read.append(file.name)
         return data[file.name]
 
+    def stop(what, part):
+        assert begun.wait(60)
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        decode_all(files, after_the_stop, out, stop_after(1))
+        decode_all(files, after_the_stop, out, stop)
     assert len(read) == 2 * module.CHUNK  # the chunk that was begun, and no other
     bad = decode_all(files, after_the_stop, out, None)
     assert len(read) == len(files) + 1  # each good one was read once
