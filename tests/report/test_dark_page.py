@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
 
+from study.report.figures.probability import SHADES
 from study.report.figures.style import PAPER_COLOURS, depth_colours, ordered_colours
 
 STYLE = files("study.report").joinpath("templates/style.css.j2").read_text(encoding="utf-8")
@@ -51,6 +52,14 @@ def test_what_is_legible_on_white_is_on_the_dark_page(least):
     legible = colours[contrast(colours, "white") >= least]
     assert 0.3 < len(legible) / len(colours) < 0.8
     assert contrast(turned(legible), DARK["page"]).min() >= least
+
+
+def test_numbers_in_cells_are_legible_on_either_page():
+    """Whatever the probability, whose shade they lie on."""
+    for red, green, blue, _ in SHADES(np.linspace(0, 1, 101)):
+        cell = red, green, blue
+        assert contrast((0, 0, 0), cell) >= 4.5
+        assert contrast(turned((0, 0, 0)), tuple(turned(cell))) >= 4.5
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 9, 12])
