@@ -1,20 +1,36 @@
 """The page in a real browser, Chromium, driven by Selenium: whole, quiet and readable at every width."""
 
+import re
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from study.report import Joined, build_report
 
 from .data import make_record
 from .frames import make_study, unfinish
+from .test_dark_page import contrast, turned
 from .test_page import BAD, PROVENANCE, SMALL
 
 pytestmark = pytest.mark.slow
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
+POINT = """
+    const image = document.querySelector("img[data-panels]"), tell = document.querySelector(".told"), texts = [];
+    image.scrollIntoView({ block: "center" });
+    const box = image.getBoundingClientRect(), pad = parseFloat(getComputedStyle(image).paddingLeft);
+    const [panel] = JSON.parse(image.dataset.panels), [line] = panel.lines;
+    const [left, top, wide, high] = image.currentSrc === image.src ? panel.box : panel.narrow;
+    const point = (type, i, away = 0) => image.dispatchEvent(new PointerEvent(type, {
+        clientX: box.left + pad + (box.width - 2 * pad) * (left + wide * line[i]) + 3 + away,
+        clientY: box.top + pad + (box.height - 2 * pad) * (top + high * (1 - line[i + 1])) - 3,
+    }));
+"""
 
 
 @pytest.fixture(scope="module")
@@ -134,26 +150,56 @@ def test_two_panels_stand_one_below_the_other_on_a_phone(page):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_figure_tells_the_point_under_the_pointer(page, width):
     show(page, width, "light")
-    texts = page.execute_script("""
-        const image = document.querySelector("img[data-panels]"), tell = document.querySelector(".told"), texts = [];
-        image.scrollIntoView({ block: "center" });
-        const box = image.getBoundingClientRect(), pad = parseFloat(getComputedStyle(image).paddingLeft);
-        const [panel] = JSON.parse(image.dataset.panels), [line] = panel.lines;
-        const [left, top, wide, high] = image.currentSrc === image.src ? panel.box : panel.narrow;
-        const x = box.left + pad + (box.width - 2 * pad) * (left + wide * line[1]) + 3;
-        const y = box.top + pad + (box.height - 2 * pad) * (top + high * (1 - line[2])) - 3;
+    texts = page.execute_script(
+        POINT
+        + """
         const events = [["pointermove", 0], ["pointermove", 2000], ["pointerdown", 0], ["pointerleave", 0]];
         for (const [type, away] of events) {
-            image.dispatchEvent(new PointerEvent(type, { clientX: x + away, clientY: y }));
+            point(type, 1, away);
             texts.push(tell.hidden ? "" : tell.textContent);
         }
         return [...texts, line[0], panel.x, panel.y];
-    """)
+        """
+    )
     moved, away, touched, left, name, x, y = texts
     assert moved.startswith(name)
     assert f"{x}: " in moved
     assert f"{y}: " in moved
     assert (away, touched, left) == ("", moved, "")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_is_told_is_legible_and_in_sight(page, scheme):
+    """Of the point farthest to the right, on a phone."""
+    show(page, 390, scheme)
+    *colours, left, right, height = page.execute_script(
+        POINT
+        + """
+        point("pointermove", line.length - 4);
+        const { left: from, right: to, height: tall } = tell.getBoundingClientRect();
+        const [told, body] = [tell, document.body].map((element) => getComputedStyle(element));
+        return [told.color, told.backgroundColor, body.backgroundColor, from, to, tall];
+        """
+    )
+    text, ground, beneath = (tuple(int(part) / 255 for part in re.findall(r"\d+", colour)) for colour in colours)
+    assert contrast(text, ground) >= 4.5
+    assert contrast(ground, beneath) >= 3
+    assert 0 <= left < right <= 390
+    assert 10 < height < 70  # two or three lines, not a column of words
+
+
+def test_figures_turn_dark_with_the_page_but_for_those_of_images(browser, reports):
+    """Every pixel, as the tests of contrast take it: what is embedded has no ground of its own."""
+    browser.get((reports / "one" / "index.html").as_uri())
+    open_all(browser)
+    images, seen = browser.find_elements("css selector", "figure img"), {}
+    for scheme in SCHEMES:
+        show(browser, 1280, scheme)
+        seen[scheme] = [imread(BytesIO(image.screenshot_as_png))[9:-9, 9:-9, :3] for image in images]
+    photographs = ["photographs" in (image.get_attribute("class") or "") for image in images]
+    assert (len(images) > 8, sum(photographs)) == (True, 2)
+    for light, dark, true in zip(seen["light"], seen["dark"], photographs, strict=True):
+        assert np.abs(dark - (light if true else turned(light))).mean() < 0.004  # a step of 255
 
 
 def test_both_colour_schemes(page):
@@ -162,10 +208,6 @@ def test_both_colour_schemes(page):
         show(page, 1280, scheme)
         colour = page.execute_script("return getComputedStyle(document.body).backgroundColor")
         grounds.append(sum(int(part) for part in colour[4:-1].split(",")))
-        # Figures are drawn on white, and stay on it.
-        assert (
-            page.execute_script("return getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
-        )
     light, dark = grounds
     assert light == 3 * 255
     assert dark < 3 * 60
@@ -257,13 +299,15 @@ def test_the_commands_are_copied(browser, reports):
 def test_nothing_is_cut_on_paper(page):
     """In print style at the width of an A4 page's text (180 mm), nothing reaches beyond it."""
     show(page, 680, "dark")
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [dark]})
     beyond = page.execute_script(
         "return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 681)"
         ".map(e => e.outerHTML.slice(0, 80))"
     )
     assert beyond == []
     assert page.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.execute_script("return getComputedStyle(document.images[0]).filter") == "none"
     tallest = page.execute_script("return Math.max(...[...document.images].map(e => e.clientHeight))")
     assert tallest < 265 / 25.4 * 96  # the height of the page's text
 

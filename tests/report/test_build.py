@@ -347,7 +347,7 @@ def test_every_figure_is_drawn(case, tmp_path):
 def test_captions_say_what_is_drawn(tmp_path):
     pictures = drawn(*vars_of(make_study(PAIR)), tmp_path)
     assert "bands reach from the lowest to the highest seed" in pictures["curves"].caption
-    assert "deeper nets are darker" in pictures["curves"].caption
+    assert "deeper nets stand out more from the page" in pictures["curves"].caption
     assert "3 seeds a net" in pictures["probability"].caption
     assert "20 over 8 layers" in pictures["probability"].alt
     assert pictures["speed"].caption.startswith("Time of a run (left) and images trained on in a second (right)")
@@ -363,11 +363,13 @@ def test_the_papers_curves_and_axes_are_told(paper, digits, tmp_path):
     for name in ("curves", "degradation"):
         assert "digitised from its Figure 6" in pictures[name].caption
         assert "test error is read to 0.1 points, training error to 0.3 points" in pictures[name].caption
-        assert "Axes and colours are the paper's." in pictures[name].caption
-        assert "darker" not in pictures[name].caption
+        assert (
+            "Axes and colours are the paper's; on a dark page light and dark change places." in pictures[name].caption
+        )
+        assert "stand out" not in pictures[name].caption
     assert "paper" not in drawn(paper.runs, paper.curves, tmp_path / "b")["curves"].caption
     adapted = drawn(digits.runs, digits.curves, tmp_path / "c", "paper")["curves"].caption
-    assert "Axes and colours are the paper's, but errors reach to 60% in place of 20%." in adapted
+    assert "Axes and colours are the paper's, but errors reach to 60% in place of 20%; on a dark page" in adapted
 
 
 @pytest.mark.usefixtures("sketched")

@@ -5,6 +5,7 @@ from study.report.data_section import channels_table, classes_table, data_part
 
 from .data import make_record, make_table
 from .frames import Truth, make_study
+from .sketches import sketch
 from .test_build import Page
 
 pytestmark = pytest.mark.usefixtures("all_sketched")
@@ -42,6 +43,21 @@ def test_the_data_are_told(tmp_path):
     # Numbers go on from the results': Figure 6 is the first of the data (five of the runs come before).
     assert "Figure 8. Classes and splits" in page.text
     assert page.text.index("Figure 3.") < page.text.index("Figure 4.") < page.text.index("Figure 7.")
+
+
+def test_figures_that_show_images_are_marked_so_that_a_dark_page_leaves_their_colours(tmp_path, monkeypatch):
+    shown, names = [], []
+
+    def save(figure, folder, name, *data, **kinds):
+        names.extend([name] * (figure in shown))
+        sketch(figure, folder, name, *data, **kinds)
+
+    monkeypatch.setattr("study.report.figures.dataset.show_image", lambda ax, *_: shown.append(ax.figure))
+    monkeypatch.setattr("study.report.figures.drawing.save", save)
+    _, folder = build(tmp_path, make_record())
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    marked = [figure.split('"')[0] for figure in page.split('<figure id="figure-') if 'class="photographs"' in figure]
+    assert marked == names == ["data-samples", "data-mean"]
 
 
 def test_a_study_without_a_record_has_no_such_section(tmp_path):

@@ -247,7 +247,7 @@ def samples_drawing(images: Pixels, labels: Sequence[int], classes: Sequence[str
     names = some_of([str(name) for name in shown["class"].drop_duplicates()], NAMED, "classes")
     alt = f"{len(images)} sample images of {names}, each below the name of its class."
     draw, height = partial(draw_samples, images, labels, classes), sheet_height(images, len(classes), WIDTH)
-    return Drawing(f"data-samples{suffix}", ("Samples", caption, alt), draw, shown, height=height)
+    return Drawing(f"data-samples{suffix}", ("Samples", caption, alt), draw, shown, height=height, photographs=True)
 
 
 def mean_drawing(mean: Pixels, images: int, suffix: str) -> Drawing:
@@ -257,8 +257,8 @@ def mean_drawing(mean: Pixels, images: int, suffix: str) -> Drawing:
     caption = f"Mean of each pixel over all {images:,} images, as nets get them."
     means = ", ".join(f"{value:.0f}" for value in mean.mean((0, 1)))
     alt = f"The mean of all images; the means of its channels are {means} on a scale of 0 to 255."
-    draw = partial(draw_mean, mean)
-    return Drawing(f"data-mean{suffix}", ("Mean image", caption, alt), draw, pixels, height=MEAN, width=MEAN)
+    size: dict[str, Any] = {"height": MEAN, "width": MEAN, "photographs": True}
+    return Drawing(f"data-mean{suffix}", ("Mean image", caption, alt), partial(draw_mean, mean), pixels, **size)
 
 
 def size_words(height: int, width: int) -> str:

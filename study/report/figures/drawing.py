@@ -26,7 +26,11 @@ LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
 
-_NOTHING_SHOWN = re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*", re.DOTALL)
+_NOTHING_SHOWN = re.compile(
+    rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*|"
+    rb'<g id="patch_\d+">\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>',  # the white behind all, and behind axes
+    re.DOTALL,
+)
 _NEEDLESS = re.compile(rb'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"')
 _INDENTATION = re.compile(rb">\s*\n\s*<")
 _STYLE = re.compile(rb' style="[^"]*"')
@@ -54,6 +58,8 @@ class Picture(NamedTuple):
     """The same for a narrow page, its panels one below the other; empty where there is one alone."""
     panels: Sequence[Mapping[str, Any]] = ()
     """As `points.panels_of` gives them, with a `narrow` box where there is such a drawing."""
+    photographs: bool = False
+    """Whether it shows images of a data set, whose colours are true on a dark page too."""
 
     @classmethod
     def of(cls, folder: Path, name: str, variant: str, texts: Texts, share: float = 1.0) -> "Picture":
@@ -77,6 +83,7 @@ class Drawing(NamedTuple):
     width: float = WIDTH
     options: Mapping[str, Any] = {}
     """Of `new_figure`: rows, shared axes, style."""
+    photographs: bool = False
 
     def save(self, folder: Path, variant: str = "") -> Picture:
         """Draw it into `folder`, with the variant in the name of its files."""
@@ -91,8 +98,8 @@ class Drawing(NamedTuple):
         if self.columns == 2 and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
             narrow, boxes = self._stack()
             panels = [panel | {"narrow": box} for panel, box in zip(panels, boxes, strict=True)]
-            return picture._replace(narrow=narrow, panels=panels)
-        return picture._replace(panels=panels)
+            picture = picture._replace(narrow=narrow)
+        return picture._replace(panels=panels, photographs=self.photographs)
 
     def _stack(self) -> tuple[str, list[list[float]]]:
         """Draw the panels one below the other; return the image, and the box of each panel that has named points."""
@@ -150,7 +157,7 @@ def svg_uri(svg: bytes) -> str:
 
 
 def slim(svg: bytes) -> bytes:
-    """Return an SVG as it was, without what nobody sees: comments, metadata, ids, spaces, parts of 0.01 points."""
+    """Return an SVG without its white ground, and without what nobody sees: comments, ids, parts of 0.01 points."""
     shown = _INDENTATION.sub(b"><", _NEEDLESS.sub(b"", _NOTHING_SHOWN.sub(b"", svg))).strip()
     shown = _STYLE.sub(lambda style: re.sub(rb"(?<=[:;,]) ", b"", style[0]), shown)
     return _PLACES.sub(lambda places: _LONGER.sub(rb"\1\2", places[0]), shown)

@@ -23,8 +23,9 @@ from study.verdict.selection import architectures, counted, depths, several_spli
 Array = NDArray[np.float64]
 Estimate = Callable[[Array, Array], float]
 
-SHADES = LinearSegmentedColormap.from_list("worse", ["#0072b2", "#f7f7f7", "#d55e00"])
-"""Blue where the deeper net is better, orange where it is worse: told apart by every kind of colour vision."""
+SHADES = LinearSegmentedColormap.from_list("worse", ["#76b2d3", "#f7f7f7", "#e39b63"])
+"""Blue where the deeper net is better, orange where it is worse: told apart by every kind of colour vision, and pale
+enough for black letters, which a dark page turns to white ones."""
 CELL = 0.4
 """Side of a cell in inches, where there are few."""
 SIDE = 2.45
@@ -113,7 +114,7 @@ def draw_matrix(data: pd.DataFrame, ax: Axes, architecture: str) -> None:
         table[row, column] = worse
         text = f"{worse:.2f}"
         text = {"1.00": "1.0"}.get(text, text.removeprefix("0")) if many else text
-        ax.text(column, row, text, color="white" if abs(worse - 0.5) > 0.42 else "#1b1b1b", **look)
+        ax.text(column, row, text, **look)
     edges, cells = np.arange(len(rows) + 1) - 0.5, np.ma.masked_invalid(table)
     ax.pcolormesh(edges, edges, cells, cmap=SHADES, vmin=0, vmax=1, edgecolor="white", linewidth=0.8)
     ax.set_xticks(list(columns.values()), [str(depth) for depth in columns], rotation=90 if many else 0)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from study.report.figures.drawing import Drawing, data_uri, slim
 from study.report.figures.points import name_points
@@ -28,12 +29,21 @@ def decoded(uri):
     return kind.removesuffix(";base64"), base64.b64decode(text) if "base64" in kind else unquote(text).encode()
 
 
+def is_ground(element):
+    return element.get("id", "").startswith("patch_") and element[0].get("style") == "fill: #ffffff"
+
+
 def test_a_drawing_stays_a_drawing_and_gets_smaller(folder):
     whole = (folder / "one.svg").read_bytes()
     kind, svg = decoded(data_uri(folder, "one"))
     assert kind == "data:image/svg+xml"
     assert len(svg) < 0.95 * len(whole)
-    before, after = (list(ElementTree.fromstring(text).iter()) for text in (whole, svg))
+    before, after = (ElementTree.fromstring(text) for text in (whole, svg))
+    grounds = [(group, one) for group in before.iter() for one in group if is_ground(one)]
+    assert len(grounds) == 2  # of the figure, and of its one panel
+    for group, ground in grounds:
+        group.remove(ground)
+    before, after = list(before.iter()), list(after.iter())
     shown = [
         one for one in before if not any(word in one.tag for word in ("metadata", "RDF", "Work", "type", "format"))
     ]
@@ -51,6 +61,20 @@ def test_a_drawing_stays_a_drawing_and_gets_smaller(folder):
                 assert name == "id" or text.startswith("rotate(-0 ")
         assert (old.text or "").strip() == (new.text or "").strip()
     assert "<!-- a --> & > b" in [one.text for one in after]
+
+
+def test_the_page_shines_through_what_is_embedded_and_white_marks_stay(tmp_path):
+    with new_figure(columns=2) as (figure, axes):
+        axes[0, 0].plot([1, 2], "o", markerfacecolor="white")
+        axes[0, 1].set_facecolor("#bdbdbd")
+        save(figure, tmp_path, "one")
+    svg = decoded(data_uri(tmp_path, "one"))[1]
+    styles = [style for style in re.findall(rb'<path d="[^"]*z" style="([^"]*)', svg) if b"#bdbdbd" not in style]
+    assert styles == []
+    assert b"fill:#bdbdbd" in svg
+    assert svg.count(b"fill:#ffffff;stroke:") == 2
+    assert (tmp_path / "one.svg").read_bytes().count(b'style="fill: #ffffff"') == 2
+    assert (imread(tmp_path / "one.png")[0, 0] == 1).all()
 
 
 def test_a_large_drawing_is_embedded_as_pixels(folder):
