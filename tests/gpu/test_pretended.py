@@ -47,6 +47,8 @@ WAITS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "where": (lambda x: torch.where(x > 1), "where"),
     "one_hot": (lambda x: F.one_hot(x.long()), "one_hot"),
     "unique": (lambda x: x.unique(), "unique"),
+    "a factor": (lambda x: x.add(x, alpha=x[1]), "_local_scalar_dense"),
+    "a fill value": (lambda x: torch.full((2,), x[1], device=GPU), "_local_scalar_dense"),
     "synchronize": (lambda x: torch.cuda.synchronize(), "synchronize"),
 }
 FREE: dict[str, Callable[[Tensor], Any]] = {
