@@ -17,6 +17,7 @@ from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
 from study.train.stream import on_stream, own_stream
 from tests.gpu.recorder import Recorder
+from tests.gpu.sync import never_waited_for
 from tests.train.test_stepper import train_together
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -223,18 +224,14 @@ def test_a_replay_stopped_within_an_epoch_goes_on_to_the_same_bits(digits: Datas
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_replays_wait_for_nothing(digits: Dataset) -> None:
     with on_stream(own_stream(GPU)):
         state = build_state(make_spec(augment="crop-flip", iterations=100), digits.to(GPU), GPU)
     stepper = Stepper(GPU)
     for _ in range(WARM_STEPS + 1):
         assert stepper.take([next_step(state)]) == []
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waited_for():
         for _ in range(10):  # into the next epochs
             assert stepper.take([next_step(state)]) == []
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert state.step == WARM_STEPS + 11
     assert state.replays
