@@ -5,6 +5,7 @@ the program. It sees the functions of PyTorch that Python calls, and operations 
 write. Inside `torch.func.vmap` tensors have no device here.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ READS = frozenset(
 )
 """Functions that need values on the host, make a tensor of values there, or one of a size that values decide."""
 INDEXING = ("__getitem__", "__setitem__")
+IN_PLACE = re.compile(r"__i\w+__|\w*[a-z]_")
 UNCHECKED = ("_has_compatible_shallow_copy_type", "swap_tensors")
 """Take tensors of any device: `nn.Module.to` asks these."""
 
@@ -46,6 +48,13 @@ class GpuTensor(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise DeviceMismatch(f"{func.__name__}: a tensor of the pretended GPU outside of its block, or in a thread")
+
+
+class GpuRecorder(Recorder):
+    """A graph of the pretended GPU: it holds the numbers that tensors of the host had."""
+
+    def is_of_host(self, x: Tensor) -> bool:
+        return not on_gpu(x)
 
 
 class PretendedGpu(TorchFunctionMode):
@@ -158,11 +167,7 @@ class PretendedGpu(TorchFunctionMode):
         elif name == "copy_":
             self._check_copy(*args, **kwargs)
         elif name not in UNCHECKED:
-            # a number may come from anywhere; `vmap` hides where its tensors lie
-            apart = [x for x in others if x.ndim and not torch._C._functorch.is_functorch_wrapped_tensor(x)]
-            if apart:
-                shapes = (", ".join(str(tuple(x.shape)) for x in group) for group in (here, apart))
-                raise DeviceMismatch(f"{name} of {' on the GPU and '.join(shapes)} on the CPU")
+            _check_devices(name, args, here, others)
 
     def _check_index(self, x: Tensor, index: Any, value: object = None) -> None:
         parts = index if isinstance(index, tuple) else (index,)
@@ -234,6 +239,16 @@ def labelled(x: Any) -> Any:
     return x.as_subclass(GpuTensor) if isinstance(x, Tensor) and not on_gpu(x) else x
 
 
+def _check_devices(name: str, args: Any, here: list[Tensor], others: list[Tensor]) -> None:
+    # a number may come from anywhere; `vmap` hides where its tensors lie
+    apart = [x for x in others if x.ndim and not torch._C._functorch.is_functorch_wrapped_tensor(x)]
+    if IN_PLACE.fullmatch(name) and any(args[0] is x for x in others):
+        apart = [args[0]]  # what is written may not, not even a number
+    if apart:
+        shapes = (", ".join(str(tuple(x.shape)) for x in group) for group in (here, apart))
+        raise DeviceMismatch(f"{name} of {' on the GPU and '.join(shapes)} on the CPU")
+
+
 def _deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
     if id(x) not in memo:
         copy = labelled(x.as_subclass(Tensor).detach().clone()).requires_grad_(x.requires_grad)
@@ -285,7 +300,7 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
         patch.setattr(torch.cuda, "Stream", lambda *_: gpu.stream(gpu.clock.draw()))
         patch.setattr(torch.cuda, "current_stream", lambda *_: gpu.stream(gpu.clock.current))
         patch.setattr(torch.cuda, "stream", PretendedStream.entered)
-        patch.setattr("study.train.graph.CudaGraph", Recorder)
+        patch.setattr("study.train.graph.CudaGraph", GpuRecorder)
         patch.setattr(torch, "autocast", lambda _, *args, **kwargs: autocast("cpu", *args, **kwargs))
         patch.setattr(torch, "load", load_there)
         patch.setattr(torch, "save", save_from_there)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode
-from torch.utils._pytree import tree_iter
+from torch.utils._pytree import tree_iter, tree_map
 
 WAITS = frozenset(
     "_local_scalar_dense equal nonzero masked_select _unique unique_dim unique_consecutive _unique2 bincount".split()
@@ -22,10 +22,16 @@ class Recorder:
     """Stands in for `CudaGraph`: records the operations of a body, and does them again on the same tensors."""
 
     def __init__(self) -> None:
-        self._recording = _Recording()
+        self._recording = _Recording(self.is_of_host)
+
+    def is_of_host(self, x: Tensor) -> bool:
+        """Whether a tensor that isn't the body's own is the host's: of that, a graph holds the number."""
+        return False
 
     def capture(self, body: Callable[[], None], stream: object) -> None:
         """Record the body's operations; afterwards nothing has happened yet."""
+        if getattr(stream, "is_default", False):
+            raise RuntimeError("CUDA graphs must be captured on a non-default stream.")
         try:
             with self._recording:
                 body()
@@ -46,8 +52,9 @@ class Recorder:
 class _Recording(TorchDispatchMode):
     """Notes each operation, and what memory held before the first one that may have written there."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_of_host: Callable[[Tensor], bool]) -> None:
         super().__init__()
+        self._is_of_host = is_of_host
         self.operations: list[tuple[Any, Any, Any, Any]] = []
         self._before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
         """By address: all that isn't the recording's own, and a copy."""
@@ -64,8 +71,12 @@ class _Recording(TorchDispatchMode):
         out = func(*args, **kwargs)
         addresses = {tensor.untyped_storage().data_ptr() for tensor in _tensors(out)}
         self._own |= addresses - self._before.keys()  # never given away again: `operations` holds them
-        self.operations.append((func, args, kwargs, out))
+        self.operations.append((func, *tree_map(self._as_constant, (args, kwargs)), out))
         return out
+
+    def _as_constant(self, x: Any) -> Any:
+        number = isinstance(x, Tensor) and x.ndim == 0 and x.untyped_storage().data_ptr() not in self._own
+        return x.clone() if number and self._is_of_host(x) else x
 
     def undo(self) -> None:
         """Put everything back."""

@@ -66,6 +66,10 @@ class PretendedStream:
     def __init__(self, clock: Clock, wait: Callable[[str], None], number: int, until: int | None = None) -> None:
         self._clock, self._wait, self._number, self._until = clock, wait, number, until
 
+    @property
+    def is_default(self) -> bool:
+        return self._number == DEFAULT
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretendedStream) and self._number == other._number
 

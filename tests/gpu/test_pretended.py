@@ -1,6 +1,7 @@
 """What the pretended GPU notices, and what it lets pass."""
 
 import copy
+import operator
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -66,6 +67,8 @@ FREE: dict[str, Callable[[Tensor], Any]] = {
 }
 REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "added": lambda x: x + HERE,
+    "added to a number": lambda x: torch.tensor(0.0).add_(x.sum()),
+    "counted by a number": lambda x: operator.iadd(torch.tensor(0.0), x.sum()),
     "stacked": lambda x: torch.stack([x, HERE]),
     "selected": lambda x: x.index_select(0, torch.tensor([0])),
     "indexed": lambda x: HERE[x.long()],

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.gpu.pretended import GPU, GpuRecorder, pretended_gpu
 from tests.gpu.recorder import Recorder, is_recording
 
 
@@ -98,3 +99,20 @@ def test_a_capture_in_which_the_host_waits_breaks_and_changes_nothing(wait: Call
         Recorder().capture(body, None)
     assert not is_recording()
     assert equal(work, other)
+
+
+def test_a_tensor_of_the_host_is_a_constant() -> None:
+    with pretended_gpu():
+        x, number, stream = torch.zeros(3, device=GPU), torch.tensor(2.0), torch.cuda.Stream(GPU)
+        torch.cuda.synchronize()
+        with torch.cuda.stream(stream):
+            graph = GpuRecorder()
+            graph.capture(lambda: x.add_(number), stream)
+            number.fill_(5.0)
+            graph.replay()
+            assert x.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_the_default_stream_can_not_be_captured() -> None:
+    with pretended_gpu(), pytest.raises(RuntimeError, match="non-default stream"):
+        GpuRecorder().capture(lambda: torch.zeros(3, device=GPU), torch.cuda.current_stream())

@@ -17,6 +17,9 @@ from study.inference import load_predictor
 from study.probe import Prober
 from study.train import CheckpointPlan, Step, Stepper, load_checkpoint, measure_speed, run_steps
 from study.train import speed as speed_module
+from study.train.state import build_state
+from study.train.step import prepare
+from study.train.stream import on_stream, own_stream
 from tests.gpu.pretended import CPU, GPU, DeviceMismatch, PretendedGpu, pretended_gpu
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,7 +127,7 @@ def watched(
 
 @pytest.mark.parametrize("kind", RECIPES)
 def test_a_run_is_that_of_a_cpu_and_no_iteration_waits(
-    kind: str, digits: Dataset, tmp_path: Path, dropping: Callable[[], None]
+    kind: str, digits: Dataset, tmp_path: Path, dropping: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = dict(RECIPES[kind])
     if recipe.pop("dropout", False):
@@ -140,6 +143,7 @@ def test_a_run_is_that_of_a_cpu_and_no_iteration_waits(
         assert equal(found.tensors, expected.tensors)
         assert found.waits["Step"] == found.waits["first Step"] == {}
         assert found.waits["Epoch"].keys() == A_POINT.keys() | (STREAMED.keys() if where == "streamed" else set())
+    assert not caplog.records  # a graph that can't be captured
 
 
 @pytest.mark.parametrize("resident", [True, False], ids=["resident", "streamed"])
@@ -183,6 +187,20 @@ def test_runs_beside_each_other(digits: Dataset, tmp_path: Path) -> None:
     for spec in specs:
         found, expected = (tensors_of(tmp_path / f"{device}-{spec.seed}.pt") for device in ("gpu", "cpu"))
         assert equal(found, expected)
+
+
+def test_the_host_is_two_iterations_ahead_at_most(digits: Dataset) -> None:
+    with pretended_gpu() as gpu:
+        data = place(digits, GPU)
+        with on_stream(own_stream(GPU)):
+            state = build_state(make_spec(), data, GPU)
+        stepper = Stepper(GPU)
+        for taken in range(6):
+            with on_stream(state.stream):
+                step = prepare(state)
+            gpu.waits.clear()
+            assert stepper.take([step]) == []
+            assert gpu.waits == (dict.fromkeys(PACE, 1) if taken >= 2 else {})
 
 
 def next_step(events: Iterator[Event | Step]) -> Step | None:
