@@ -56,6 +56,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]
     return serve
 
 
+def test_a_worker_makes_its_gpu_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start of a capture waits for the current GPU, and pinned memory and libraries are of it."""
+    chosen: list[torch.device] = []
+    with pretended_gpu():
+        monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+        WorkerLoop(LauncherConnection(FakeChannel()), ["cuda:1"], torch.get_num_threads())  # type: ignore[arg-type]
+    assert chosen == [torch.device("cuda:1")]
+
+
 def test_a_run_that_ended_leaves_nothing_behind(tmp_path: Path, served: Callable[..., list[Any]]) -> None:
     """Graphs have memory of their own, and each stream has a cache of its own: others can't use what stays there."""
     heard = served(run_task("short", tmp_path, 0, epochs=2), run_task("long", tmp_path, 1, epochs=5))
