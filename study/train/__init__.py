@@ -3,7 +3,7 @@
 from study.train.arithmetic import arithmetic, autocast, resolve_precision, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
 from study.train.evaluate import Score, raise_if_stopped
-from study.train.memory import out_of_memory
+from study.train.memory import free_unused, out_of_memory
 from study.train.parallel import Group, joined
 from study.train.predict import predict_probabilities
 from study.train.run import Prober, no_probes, run, run_steps
@@ -29,6 +29,7 @@ __all__ = [
     "build_optimizer",
     "build_spec_net",
     "design_of",
+    "free_unused",
     "joined",
     "load_checkpoint",
     "lr_at",

@@ -79,8 +79,9 @@ class Replay:
         try:
             graph.capture(self._advance, self._state.stream)
         except RuntimeError as error:
-            if out_of_memory(error):
-                raise
+            for cause in (error, error.__context__):  # the end of a capture that broke has an error too
+                if isinstance(cause, Exception) and out_of_memory(cause):
+                    raise cause from None
             log.warning("no CUDA graph, iterations go kernel by kernel: %s", str(error).partition("\n")[0])
             self._state.replays = False
         else:

@@ -10,9 +10,14 @@ import torch
 
 MIB = 2**20
 MEMORY_ERROR = re.compile(
-    r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory", re.IGNORECASE
+    r"out of memory|ALLOC(ATION)?_FAILED|(can't|cannot) allocate memory|not enough memory"
+    r"|NOT_INITIALIZED when calling `cublasCreate|unable to find an engine",
+    re.IGNORECASE,
 )
-"""Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux."""
+"""Error texts of CUDA, its libraries (`CUBLAS_STATUS_ALLOC_FAILED`, NCCL's), PyTorch on a CPU, and Linux.
+
+The last two are what PyTorch says where cuBLAS finds no memory for its handle, and no convolution any for its buffers.
+"""
 
 
 def host_peak() -> float:
@@ -26,12 +31,18 @@ def peak_memory(device: torch.device) -> float:
     return torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else host_peak()
 
 
+def free_unused(device: torch.device) -> None:
+    """Give a GPU's memory that this process holds and doesn't use to others; do nothing on a CPU."""
+    if device.type == "cuda":
+        gc.collect()  # graphs and nets that nobody holds any more: an error and its traceback hold each other
+        torch.cuda.empty_cache()
+
+
 def reset_gpu_peak(device: torch.device) -> float:
-    """Free a GPU's unused cached memory, reset its peak, and return what PyTorch still holds."""
+    """Free a GPU's unused memory, reset its peak, and return what PyTorch still holds."""
     if device.type != "cuda":
         return 0.0
-    gc.collect()  # graphs and nets that nobody holds any more
-    torch.cuda.empty_cache()
+    free_unused(device)
     torch.cuda.reset_peak_memory_stats(device)
     return torch.cuda.memory_reserved(device) / MIB
 

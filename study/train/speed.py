@@ -84,6 +84,9 @@ def _measure(spec: RunSpec, dataset: Dataset, device: torch.device, replicas: in
                 _take(states, stepper)
             _wait(device)
             joined = _time_steps(states, stepper, device) / replicas
+            if state.stream is not None:
+                for other in states[1:]:  # no stream uses the memory of another
+                    _time_evaluation(other, dataset, device, other.precision)
             gpu = (gpu_peak(device) - held) / replicas
         except Exception as error:
             if not out_of_memory(error):
@@ -124,9 +127,10 @@ def _time_evaluation(state: RunState, dataset: Dataset, device: torch.device, pr
     for _ in range(2):
         began = time.perf_counter()
         augment = state.spec.recipe.augment
-        batches = evaluation_batches(dataset.test, state.normalizer, augment=augment, device=device)
-        images, labels = next(batches)
-        evaluate(state.net, [(images, labels)], precision, device)  # waits for its result
+        with on_stream(state.stream):
+            batches = evaluation_batches(dataset.test, state.normalizer, augment=augment, device=device)
+            images, labels = next(batches)
+            evaluate(state.net, [(images, labels)], precision, device)  # waits for its result
         times.append((time.perf_counter() - began) / len(labels))
     return min(times)
 

@@ -14,6 +14,7 @@ from study.nets import PAPER, Design, build_net, build_own, can_join
 from study.train.arithmetic import Precision, resolve_precision
 from study.train.parallel import ALONE, Group
 from study.train.shared_norm import share_statistics
+from study.train.stream import held_stream
 
 
 @dataclass
@@ -205,7 +206,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
         precision=resolve_precision(recipe.precision, device),
         # Beside others, sums have another order; on a GPU, replays side by side are faster.
         can_join=can_join(net) and group.alone and not recipe.deterministic and not on_gpu,
-        stream=torch.cuda.current_stream(device) if on_gpu else None,
+        stream=held_stream(device),
         replays=on_gpu and group.alone and batches.resident and not dropout,
         dropout=dropout,
         total=recipe.total_iterations(len(dataset.train)),

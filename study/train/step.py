@@ -27,10 +27,6 @@ def prepare(state: RunState) -> Step:
     """Set the rate of a run's next iteration; fetch its batch unless the device does so in the step."""
     start = time.monotonic()
     state.rate.fill_(lr_at(state.step, state.spec.recipe, state.total))
-    if state.dropout:
-        # Each rank has its own masks: else two ranks would use the same masks for their images.
-        rank = [state.group.rank] if state.group.rank > 0 else []
-        torch.manual_seed(derived_seed(state.spec.seed, "dropout", state.step, *rank))
     state.batches.seek(state.step)
     batch = None if state.replays else state.batches.fetch()
     state.training_seconds += time.monotonic() - start
@@ -39,10 +35,14 @@ def prepare(state: RunState) -> Step:
 
 def take_step(step: Step) -> None:
     """Take an iteration of one run, kernel by kernel."""
-    start = time.monotonic()
-    with on_stream(step.state.stream):
-        advance(step.state, *(step.batch or step.state.batches.fetch()))
-    count(step.state, time.monotonic() - start)
+    start, state = time.monotonic(), step.state
+    if state.dropout:  # only now: others may have been prepared since
+        # Each rank has its own masks: else two ranks would use the same masks for their images.
+        rank = [state.group.rank] if state.group.rank > 0 else []
+        torch.manual_seed(derived_seed(state.spec.seed, "dropout", state.step, *rank))
+    with on_stream(state.stream):
+        advance(state, *(step.batch or state.batches.fetch()))
+    count(state, time.monotonic() - start)
 
 
 def advance(state: RunState, images: Tensor, labels: Tensor) -> None:

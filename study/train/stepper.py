@@ -1,7 +1,7 @@
 """Takes iterations of several runs at once: side by side on a GPU, in one forward pass on a CPU if nets are alike."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,6 +71,7 @@ class Stepper:
                 taken.append(state)
             except Exception as error:  # other runs go on
                 failed.append(FailedStep(step, error))
+        self._release_replays(map(id, taken))
         for state in taken:
             count(state, (time.monotonic() - start) / len(steps))
         return failed
@@ -98,10 +99,13 @@ class Stepper:
         for state in states:
             count(state, (time.monotonic() - start) / len(states))
 
+    def _release_replays(self, kept: Iterable[int]) -> None:
+        for key in self._replays.keys() - set(kept):
+            self._replays.pop(key)[1].close()
+
     def _release(self, states: set[int], groups: set[tuple[int, ...]]) -> None:
         """Release the graphs of runs that are not among `states`, and the nets joined in none of these `groups`."""
-        for key in self._replays.keys() - states:
-            self._replays.pop(key)[1].close()
+        self._release_replays(states)
         for ids in self._joined.keys() - groups:
             members, _ = self._joined.pop(ids)
             unjoin([state.net for state in members])

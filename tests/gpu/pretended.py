@@ -1,14 +1,15 @@
 """A GPU made of this machine's memory: its tensors say `cuda:0` and compute on the CPU.
 
 What a real one refuses raises `DeviceMismatch`; where the host would wait for it, that is counted, with the function of
-the program. It sees the functions of PyTorch that Python calls, not what C++ does inside one of them. Inside
-`torch.func.vmap` tensors have no device here.
+the program. It sees the functions of PyTorch that Python calls, and operations inside of those as far as they wait or
+write. Inside `torch.func.vmap` tensors have no device here.
 """
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter, tree_map
 
 import study
+from tests.gpu.recorder import Recorder, is_recording
+from tests.gpu.streams import POOL, Beneath, Clock, PretendedStream
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 PROGRAM = Path(study.__file__).parent
@@ -30,6 +33,7 @@ READS = frozenset(
 )
 """Functions that need values on the host, make a tensor of values there, or one of a size that values decide."""
 INDEXING = ("__getitem__", "__setitem__")
+IN_PLACE = re.compile(r"__i\w+__|\w*[a-z]_")
 UNCHECKED = ("_has_compatible_shallow_copy_type", "swap_tensors")
 """Take tensors of any device: `nn.Module.to` asks these."""
 
@@ -46,40 +50,36 @@ class GpuTensor(Tensor):
         raise DeviceMismatch(f"{func.__name__}: a tensor of the pretended GPU outside of its block, or in a thread")
 
 
-class Recorder:
-    """Stands in for `CudaGraph`: calls again what it recorded."""
+class GpuRecorder(Recorder):
+    """A graph of the pretended GPU: it holds the numbers that tensors of the host had."""
 
-    def capture(self, body: Callable[[], None], stream: object) -> None:
-        self.replay = body  # a capture does nothing yet
-
-    def replay(self) -> None:
-        raise AssertionError("replayed before it was captured")
-
-
-class PretendedStream:
-    """A stream, or an event: what was asked of it is done, but to wait for it is to wait."""
-
-    def __init__(self, gpu: "PretendedGpu") -> None:
-        self._gpu = gpu
-
-    def record_event(self) -> "PretendedStream":
-        return self
-
-    def synchronize(self) -> None:
-        self._gpu.wait("synchronize")
+    def is_of_host(self, x: Tensor) -> bool:
+        return not on_gpu(x)
 
 
 class PretendedGpu(TorchFunctionMode):
-    """While it is on, `cuda` is a label; `waits` counts where the host waited, by function and kind."""
+    """While it is on, `cuda` is a label; `waits` counts where the host waited, by function and kind.
+
+    `clock` tells streams apart: at the end of `pretended_gpu`, none may have used what another was still to write.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
+        self.clock = Clock()
+        self._counted = False
+        """Whether the function that is at work is one whose wait was counted."""
         self._pinned: dict[int, Tensor] = {}  # by address; held, so that none is given away again
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        with torch._C.DisableTorchFunction():
-            return self._call(func, getattr(func, "__name__", ""), args, dict(kwargs or {}))
+        before, outer = self.waits.total(), self._counted
+        try:
+            with torch._C.DisableTorchFunction():
+                return self._call(func, getattr(func, "__name__", ""), args, dict(kwargs or {}))
+        finally:
+            self._counted = outer
+            if self.waits.total() > before:
+                self.clock.wait(self.clock.current)
 
     def pin(self, tensor: Tensor) -> Tensor:
         """Return a copy in memory that the GPU can copy from by itself."""
@@ -90,13 +90,28 @@ class PretendedGpu(TorchFunctionMode):
         return copy
 
     def wait(self, kind: str) -> None:
-        """Count a wait, for the innermost function of the program that is at work."""
+        """Count a wait, for the innermost function of the program that is at work; none is allowed in a capture."""
+        if is_recording():
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self._counted = True
         frame = sys._getframe()
         while frame.f_back is not None and not frame.f_code.co_filename.startswith(f"{PROGRAM}/"):
             frame = frame.f_back
         path, function = Path(frame.f_code.co_filename), frame.f_code.co_qualname.split(".<locals>")[0]
         where = f"{path.relative_to(PROGRAM)} {function}: " if path.is_relative_to(PROGRAM) else ""
         self.waits[where + kind] += 1
+
+    def wait_beneath(self, kind: str) -> None:
+        """Count a wait of C++, unless it is that of the function that called it."""
+        if not self._counted:
+            self.wait(kind)
+
+    def stream(self, number: int) -> PretendedStream:
+        return PretendedStream(self.clock, self.wait, number)
+
+    def synchronize(self) -> None:
+        self.wait("synchronize")
+        self.clock.wait(*range(POOL + 1))
 
     def _call(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
         if name in ("__get__", "__set__"):
@@ -122,6 +137,12 @@ class PretendedGpu(TorchFunctionMode):
             return self.pin(out)
         if target == "cpu" or not (target == "cuda" or here):
             return out
+        return self._result(out, here)
+
+    def _result(self, out: Any, here: list[Tensor]) -> Any:
+        """Label what a function has made of tensors `here` on the GPU."""
+        if not here:
+            self.clock.write([out])
         if isinstance(out, Tensor):
             return out if any(out is x for x in here) else labelled(out)
         return tree_map(labelled, out) if isinstance(out, tuple | list) else out
@@ -146,11 +167,7 @@ class PretendedGpu(TorchFunctionMode):
         elif name == "copy_":
             self._check_copy(*args, **kwargs)
         elif name not in UNCHECKED:
-            # a number may come from anywhere; `vmap` hides where its tensors lie
-            apart = [x for x in others if x.ndim and not torch._C._functorch.is_functorch_wrapped_tensor(x)]
-            if apart:
-                shapes = (", ".join(str(tuple(x.shape)) for x in group) for group in (here, apart))
-                raise DeviceMismatch(f"{name} of {' on the GPU and '.join(shapes)} on the CPU")
+            _check_devices(name, args, here, others)
 
     def _check_index(self, x: Tensor, index: Any, value: object = None) -> None:
         parts = index if isinstance(index, tuple) else (index,)
@@ -222,6 +239,16 @@ def labelled(x: Any) -> Any:
     return x.as_subclass(GpuTensor) if isinstance(x, Tensor) and not on_gpu(x) else x
 
 
+def _check_devices(name: str, args: Any, here: list[Tensor], others: list[Tensor]) -> None:
+    # a number may come from anywhere; `vmap` hides where its tensors lie
+    apart = [x for x in others if x.ndim and not torch._C._functorch.is_functorch_wrapped_tensor(x)]
+    if IN_PLACE.fullmatch(name) and any(args[0] is x for x in others):
+        apart = [args[0]]  # what is written may not, not even a number
+    if apart:
+        shapes = (", ".join(str(tuple(x.shape)) for x in group) for group in (here, apart))
+        raise DeviceMismatch(f"{name} of {' on the GPU and '.join(shapes)} on the CPU")
+
+
 def _deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
     if id(x) not in memo:
         copy = labelled(x.as_subclass(Tensor).detach().clone()).requires_grad_(x.requires_grad)
@@ -234,6 +261,7 @@ def _deepcopy(x: Tensor, memo: dict[int, Any]) -> Tensor:
 def pretended_gpu() -> Iterator[PretendedGpu]:
     """Let there be a GPU in this block, for this thread; its tensors are of no use outside."""
     gpu = PretendedGpu()
+    beneath = Beneath(gpu.clock, on_gpu, gpu.wait_beneath)
     autocast, load, save, vmap = torch.autocast, torch.load, torch.save, torch._functorch.vmap._flat_vmap
     answers = {
         "is_bf16_supported": True,
@@ -250,6 +278,8 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
     def load_there(file: Any, map_location: Any = None, **more: Any) -> Any:
         there = map_location is not None and torch.device(map_location).type == "cuda"
         values = load(file, map_location=CPU if there else map_location, **more)
+        if there:
+            gpu.clock.write([x for x in tree_iter(values) if isinstance(x, Tensor)])
         return tree_map(labelled, values) if there else values
 
     def save_from_there(values: Any, file: Any) -> None:
@@ -266,11 +296,11 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
     with pytest.MonkeyPatch.context() as patch:
         for name, answer in answers.items():
             patch.setattr(torch.cuda, name, lambda *_, answer=answer, **__: answer)
-        patch.setattr(torch.cuda, "synchronize", lambda *_: gpu.wait("synchronize"))
-        patch.setattr(torch.cuda, "Stream", lambda *_: PretendedStream(gpu))
-        patch.setattr(torch.cuda, "current_stream", lambda *_: PretendedStream(gpu))
-        patch.setattr(torch.cuda, "stream", lambda _: nullcontext())
-        patch.setattr("study.train.graph.CudaGraph", Recorder)
+        patch.setattr(torch.cuda, "synchronize", lambda *_: gpu.synchronize())
+        patch.setattr(torch.cuda, "Stream", lambda *_: gpu.stream(gpu.clock.draw()))
+        patch.setattr(torch.cuda, "current_stream", lambda *_: gpu.stream(gpu.clock.current))
+        patch.setattr(torch.cuda, "stream", PretendedStream.entered)
+        patch.setattr("study.train.graph.CudaGraph", GpuRecorder)
         patch.setattr(torch, "autocast", lambda _, *args, **kwargs: autocast("cpu", *args, **kwargs))
         patch.setattr(torch, "load", load_there)
         patch.setattr(torch, "save", save_from_there)
@@ -278,7 +308,8 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
         patch.setattr("torch._functorch.vmap._flat_vmap", flat_vmap)
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # a net's tensors become others
         try:
-            with gpu:
+            with gpu, beneath:
                 yield gpu
+            assert not (races := gpu.clock.races), "\n".join(races[:5])
         finally:
             torch.__future__.set_overwrite_module_params_on_conversion(overwrite)

@@ -67,7 +67,11 @@ class Card:
 
     def release(self) -> None:
         """Give back what no run uses any more: between two measurements none is there."""
-        self.held[self.at_work] = self.peak = IMAGES
+        self.held[self.at_work] = IMAGES
+
+    def forget(self) -> None:
+        """Reset the peak."""
+        self.peak = self.held[self.at_work]
 
 
 class Worker:
@@ -130,6 +134,7 @@ def put_in(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     build = speed_module._build
     monkeypatch.setattr(speed_module, "_build", lambda *given: (card.begin(), build(*given))[1])
     monkeypatch.setattr(torch.cuda, "empty_cache", card.release)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: card.forget())
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: card.held[card.at_work] * MIB)
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _: card.peak * MIB)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (card.free * MIB, card.total * MIB))
@@ -201,6 +206,16 @@ def test_a_net_for_which_there_is_too_little_memory_is_an_error(
 ) -> None:
     with pytest.raises(StudyError, match="can't be measured"):
         measured(Card(500, 400, full), Workers([("cuda:0",)], 1), monkeypatch)
+
+
+@pytest.mark.usefixtures("on_gpu")
+def test_a_measurement_knows_nothing_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, dataset = Card(1000, 100, FULL[0]), place(load_dataset(DATA), GPU)
+    card.held = [IMAGES]
+    put_in(card, monkeypatch)
+    larger = measure_speed(SPEC, dataset, GPU, 4).gpu
+    card.run = 50
+    assert (larger, measure_speed(SPEC, dataset, GPU).gpu) == (100, 50)
 
 
 @pytest.mark.usefixtures("on_gpu")

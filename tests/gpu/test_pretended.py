@@ -1,6 +1,7 @@
 """What the pretended GPU notices, and what it lets pass."""
 
 import copy
+import operator
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -47,6 +48,8 @@ WAITS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "where": (lambda x: torch.where(x > 1), "where"),
     "one_hot": (lambda x: F.one_hot(x.long()), "one_hot"),
     "unique": (lambda x: x.unique(), "unique"),
+    "a factor": (lambda x: x.add(x, alpha=x[1]), "_local_scalar_dense"),
+    "a fill value": (lambda x: torch.full((2,), x[1], device=GPU), "_local_scalar_dense"),
     "synchronize": (lambda x: torch.cuda.synchronize(), "synchronize"),
 }
 FREE: dict[str, Callable[[Tensor], Any]] = {
@@ -64,6 +67,8 @@ FREE: dict[str, Callable[[Tensor], Any]] = {
 }
 REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "added": lambda x: x + HERE,
+    "added to a number": lambda x: torch.tensor(0.0).add_(x.sum()),
+    "counted by a number": lambda x: operator.iadd(torch.tensor(0.0), x.sum()),
     "stacked": lambda x: torch.stack([x, HERE]),
     "selected": lambda x: x.index_select(0, torch.tensor([0])),
     "indexed": lambda x: HERE[x.long()],

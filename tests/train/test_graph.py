@@ -16,7 +16,8 @@ from study.train.graph import WARM_STEPS
 from study.train.state import RunState, build_state
 from study.train.step import Step, prepare
 from study.train.stream import on_stream, own_stream
-from tests.gpu.pretended import Recorder
+from tests.gpu.recorder import Recorder
+from tests.gpu.sync import never_waited_for
 from tests.train.test_stepper import train_together
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -31,6 +32,7 @@ class Counted(Recorder):
     made = 0
 
     def __init__(self) -> None:
+        super().__init__()
         Counted.made += 1
 
 
@@ -148,8 +150,32 @@ def test_too_little_memory_for_one_graph_stops_that_run_alone(
     assert [state.step for state in states] == [WARM_STEPS + 1, WARM_STEPS, WARM_STEPS + 1]
 
 
+@pytest.mark.usefixtures("recorded")
+def test_too_little_memory_that_the_end_of_a_capture_hides_is_told(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = torch.OutOfMemoryError("CUDA out of memory")
+
+    def capture(*_: object) -> None:
+        try:
+            raise full
+        finally:
+            raise torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(Counted, "capture", capture)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        list(run(make_spec(), digits, CPU, CheckpointPlan(tmp_path / "c.pt")))
+    assert caught.value is full
+
+
 def ready(state: RunState) -> RunState:
     state.replays, state.can_join = True, False
+    return state
+
+
+def kernel_by_kernel(*given: object) -> RunState:
+    state = build_state(*given)  # type: ignore[arg-type]
+    state.replays = False
     return state
 
 
@@ -167,7 +193,7 @@ def test_a_graph_on_a_gpu_gives_the_bits_of_eager_steps(
     spec = make_spec(**{**recipe, "deterministic": True, "iterations": 40})
     there = digits.to(GPU)
     replayed = list(run(spec, there, GPU, CheckpointPlan(tmp_path / "replayed.pt")))
-    monkeypatch.setattr(graph_module, "CudaGraph", Counted)
+    monkeypatch.setattr(run_module, "build_state", kernel_by_kernel)
     eager = list(run(spec, there, GPU, CheckpointPlan(tmp_path / "eager.pt")))
     assert outcome(replayed, tmp_path / "replayed.pt", GPU) == outcome(eager, tmp_path / "eager.pt", GPU)
 
@@ -198,18 +224,14 @@ def test_a_replay_stopped_within_an_epoch_goes_on_to_the_same_bits(digits: Datas
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_replays_wait_for_nothing(digits: Dataset) -> None:
     with on_stream(own_stream(GPU)):
         state = build_state(make_spec(augment="crop-flip", iterations=100), digits.to(GPU), GPU)
     stepper = Stepper(GPU)
     for _ in range(WARM_STEPS + 1):
         assert stepper.take([next_step(state)]) == []
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waited_for():
         for _ in range(10):  # into the next epochs
             assert stepper.take([next_step(state)]) == []
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert state.step == WARM_STEPS + 11
     assert state.replays

@@ -97,6 +97,8 @@ class WorkerLoop:
             torch.cuda.set_device(self._device)
         self._stepper = Stepper(self._device)
         self._runs: dict[str, Iterator[Event | Step]] = {}
+        self._failures: list[Failure] = []
+        """Of tasks that have ended since the launcher was last told."""
         self._datasets: WeakValueDictionary[DatasetSpec, Dataset] = WeakValueDictionary()  # of runs under way
         self._last: Dataset | None = None
 
@@ -107,10 +109,26 @@ class WorkerLoop:
             self._launcher.poll(wait=not (self._runs or self._launcher.tasks))  # a run may have received others' tasks
             while self._launcher.tasks:
                 self._begin(self._launcher.tasks.pop(0))
-            steps = {step: task for task in list(self._runs) if (step := self._advance(task)) is not None}
-            joined = len(self._runs) > 1
-            for step, error in self._stepper.take(list(steps)):
-                self._fail(steps[step], error, joined=joined)
+            before = len(self._runs)
+            self._step()
+            if len(self._runs) < before or self._failures:
+                self._settle()
+
+    def _step(self) -> None:
+        """Take the next iteration of each run."""
+        steps = {step: task for task in list(self._runs) if (step := self._advance(task)) is not None}
+        joined = len(self._runs) > 1
+        for step, error in self._stepper.take(list(steps)):
+            self._fail(steps[step], error, joined=joined)
+
+    def _settle(self) -> None:
+        """Free the memory of tasks that have ended, which others on the GPU may need; then report those that failed."""
+        from study.train import free_unused
+
+        free_unused(self._device)
+        for failure in self._failures:
+            self._launcher.send(failure)
+        self._failures.clear()
 
     def _begin(self, task: RunTask | BenchmarkTask) -> None:
         try:
@@ -165,9 +183,7 @@ class WorkerLoop:
         gpu_broken = isinstance(error, torch.AcceleratorError) and not failure.out_of_memory
         if gpu_broken or (isinstance(error, RankDied) and self._device.type == "cuda"):
             raise error  # this process can't use the GPU any more: another worker resumes its runs
-        self._launcher.send(failure)
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.empty_cache()  # so that others on this GPU get the memory of the broken run
+        self._failures.append(failure)
 
     def _dataset(self, task: RunTask | BenchmarkTask) -> "Dataset":
         from study.data import load_dataset, place
