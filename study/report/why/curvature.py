@@ -1,4 +1,4 @@
-"""The chapter on the curvature of the loss: how sharp it is around deep plain nets, also at a loss that all reached."""
+"""The curvature of the loss: the Hessian's largest eigenvalue around nets, also at a loss that all of them reached."""
 
 import math
 from itertools import pairwise
@@ -9,7 +9,7 @@ import pandas as pd
 
 from study.report.metrics import axis
 from study.report.tables.writer import Column, Table, or_nothing
-from study.report.why.chapter import Evidence, Findings, chapter
+from study.report.why.chapter import Evidence, Findings
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
 from study.verdict import selection as c
 from study.verdict.text import number
@@ -22,9 +22,8 @@ RESOLUTION = math.log(1.02)
 """Of eigenvalues, which are found to about two percent."""
 
 
-@chapter("curvature", "Is the loss around deep plain nets more curved at equal loss?")
-def curvature_chapter(evidence: Evidence) -> Findings | None:
-    """Tell the Hessian's largest eigenvalue at the end and at equal loss; None where it wasn't followed."""
+def find_curvature(evidence: Evidence) -> Findings | None:
+    """Return what `why/curvature.j2` tells, with a table; None where curvature wasn't measured beside the loss."""
     ended, rows = evidence.compared("curvature", "eigenvalue"), evidence.rows("curvature")
     if ended.empty or "loss" not in rows:  # recorded by a version that measured no loss
         return None

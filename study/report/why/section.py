@@ -9,7 +9,6 @@ from study.report.page import Part
 from study.report.why.chapter import ChapterBuilder, Evidence
 from study.report.why.construction import construction_chapter
 from study.report.why.continuation import continuation_chapter
-from study.report.why.curvature import curvature_chapter
 from study.report.why.gradients import gradients_chapter
 from study.report.why.lesion import lesion_chapter
 from study.report.why.overfitting import overfitting_chapter
@@ -30,7 +29,6 @@ CHAPTERS: tuple[ChapterBuilder, ...] = (
     continuation_chapter,
     slowness_chapter,
     surface_chapter,
-    curvature_chapter,
     lesion_chapter,
     ranks_chapter,
     remedies_chapter,

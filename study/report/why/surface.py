@@ -1,5 +1,7 @@
 """The chapter on the loss around nets: whether it is less convex around deep plain nets, and shortcuts mend it."""
 
+from collections import ChainMap
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -9,6 +11,7 @@ from study.report.metrics import axis
 from study.report.tables.writer import Column, Table, or_nothing
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
+from study.report.why.curvature import find_curvature
 from study.verdict import selection as c
 from study.verdict.text import number
 
@@ -18,7 +21,19 @@ CLEAR = 10.0
 
 @chapter("surface", "Is the loss around deep plain nets less convex?")
 def surface_chapter(evidence: Evidence) -> Findings | None:
-    """Tell whether the loss bends the wrong way more often around deep plain nets; None where it wasn't measured."""
+    """Tell whether the loss bends the wrong way more often around deep plain nets, and how curved it is at equal loss.
+
+    None where neither was measured.
+    """
+    known = [findings for find in (find_slices, find_curvature) if (findings := find(evidence)) is not None]
+    if not known:
+        return None
+    facts, drawings, tables = zip(*known, strict=True)
+    return Findings(dict(ChainMap(*facts)), chain(*drawings), chain(*tables))
+
+
+def find_slices(evidence: Evidence) -> Findings | None:
+    """Return what is told of the slices, with their figures and table; None where they weren't measured."""
     rows, summary = evidence.ended("surface"), evidence.ended("surface_summary")
     if rows.empty or summary.empty:
         return None

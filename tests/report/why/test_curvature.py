@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 
 from study.report.tables.writer import write_table
-from study.report.why.curvature import at_loss, curvature_chapter
+from study.report.why.curvature import at_loss
+from study.report.why.surface import surface_chapter
 
 from .probes import make_evidence, with_probe
+from .slices import with_slices
 
 STEPS = (0, 1, 10, 100, 220)
 SLOW, FAST = (2.5, 2.4, 2.3, 2.1, 2.0), (2.5, 2.25, 1.0, 0.1, 0.01)
@@ -67,8 +69,7 @@ def test_the_first_of_several_falls_counts():
 
 
 def test_nets_are_compared_where_training_left_them_and_at_equal_loss(tmp_path):
-    chapter = curvature_chapter(followed(), tmp_path)
-    assert chapter.id == "why-curvature"
+    chapter = surface_chapter(followed(), tmp_path)
     end, equal = chapter.sentences
     assert "is 2,000 for plain-56 at 2.00 nats, 0.00100 for plain-20 at 0.0100 nats and 0.00100 for resnet-56" in end
     assert end.endswith("(one seed each).")
@@ -85,13 +86,13 @@ def test_nets_are_compared_where_training_left_them_and_at_equal_loss(tmp_path):
 
 
 def test_a_difference_that_the_loss_explains_is_none_at_equal_loss(tmp_path):
-    chapter = curvature_chapter(followed(eigenvalue=lambda run, loss: 10 * loss**2), tmp_path)
+    chapter = surface_chapter(followed(eigenvalue=lambda run, loss: 10 * loss**2), tmp_path)
     assert "is 40.0 for plain-56 at 2.00 nats, 0.00100 for plain-20" in chapter.sentences[0]
     assert "that of plain-56 is 40.0, not clearly unlike the 40.0 of plain-20 (1.0 times" in chapter.sentences[1]
 
 
 def test_several_seeds_have_an_interval_of_the_factor(tmp_path):
-    end, equal = curvature_chapter(followed(make_evidence(), noise=0.05), tmp_path).sentences
+    end, equal = surface_chapter(followed(make_evidence(), noise=0.05), tmp_path).sentences
     assert end.endswith("(geometric means over 3 seeds).")
     assert "times, 95% interval 4" in equal
     assert "higher than" in equal
@@ -101,11 +102,11 @@ def test_a_net_whose_moments_dont_enclose_the_loss_is_not_comparable(tmp_path):
     def losses(run):
         return (1.5, 1.2, 1.0, 0.1, 0.01) if run["net"] == "resnet-56" else loss_of(run)
 
-    _, equal, without = curvature_chapter(followed(losses=losses), tmp_path).sentences
+    _, equal, without = surface_chapter(followed(losses=losses), tmp_path).sentences
     assert "resnet" not in equal
     assert "At 2.00 nats" in without
     assert "resnet-56 is not comparable (its measurements begin at 1.50 nats)" in without
-    alone = curvature_chapter(followed(losses=lambda run: loss_of(run)[-1:], steps=(220,)), tmp_path)
+    alone = surface_chapter(followed(losses=lambda run: loss_of(run)[-1:], steps=(220,)), tmp_path)
     assert len(alone.sentences) == 2
     assert "plain-20 is not comparable (its measurements begin at 0.0100 nats) and resnet-56 is" in alone.sentences[1]
 
@@ -114,20 +115,28 @@ def test_moments_that_did_not_converge_are_not_interpolated_from(tmp_path):
     evidence = followed(
         eigenvalue=lambda run, loss: 1e9 if loss == 2.25 else by_loss(run, loss), converged=lambda step: step != 1
     )
-    assert "the 40.0 of plain-20" in curvature_chapter(evidence, tmp_path).sentences[1]
-    last = curvature_chapter(followed(converged=lambda step: step < 220), tmp_path)
+    assert "the 40.0 of plain-20" in surface_chapter(evidence, tmp_path).sentences[1]
+    last = surface_chapter(followed(converged=lambda step: step < 220), tmp_path)
     assert "2.00 nats (not converged)" in last.sentences[0]
     assert last.tables[0].shown["Largest eigenvalue"].iloc[1] == "2,000*"
 
 
+def test_it_follows_what_slices_tell(tmp_path):
+    evidence = followed(with_slices(make_evidence(seeds=1), lambda run, kind: 0.5))
+    chapter = surface_chapter(evidence, tmp_path)
+    assert "bends down" in chapter.sentences[0]
+    assert chapter.sentences[-2:] == surface_chapter(followed(), tmp_path).sentences
+    assert [table.name for table in chapter.tables] == ["why-surface", "why-curvature"]
+
+
 def test_a_single_net_is_told_without_a_comparison(tmp_path):
-    chapter = curvature_chapter(followed(make_evidence((("plain", 56),), seeds=1)), tmp_path)
+    chapter = surface_chapter(followed(make_evidence((("plain", 56),), seeds=1)), tmp_path)
     assert len(chapter.sentences) == 1
     assert chapter.sentences[0].endswith("there is no net to compare with.")
 
 
-def test_what_has_no_number_is_no_chapter(tmp_path):
-    assert curvature_chapter(make_evidence(), tmp_path) is None
+def test_what_has_no_number_is_not_told(tmp_path):
+    assert surface_chapter(make_evidence(), tmp_path) is None
     rows = followed().probes["curvature"]
     for broken in (rows.drop(columns="loss"), rows.assign(eigenvalue=np.nan), rows.assign(eigenvalue=-1.0)):
-        assert curvature_chapter(dataclasses.replace(followed(), probes={"curvature": broken}), tmp_path) is None
+        assert surface_chapter(dataclasses.replace(followed(), probes={"curvature": broken}), tmp_path) is None
