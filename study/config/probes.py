@@ -12,6 +12,8 @@ ProbeName = Literal["responses", "gradients", "shattering", "construction", "les
 PROBES: tuple[ProbeName, ...] = get_args(ProbeName)
 CHEAP: tuple[ProbeName, ...] = ("responses", "gradients")
 """Those that are made of every seed."""
+FOLLOWED: tuple[ProbeName, ...] = (*CHEAP, "curvature")
+"""Those that are made in the course of training too."""
 Step = Annotated[int, Field(ge=0)]
 
 
@@ -21,7 +23,7 @@ class Probes(Strict):
     measure: Annotated[tuple[ProbeName, ...], Field(strict=False)] = PROBES
     """Which probes."""
     steps: Annotated[tuple[Step, ...], Field(strict=False)] = (0, 1, 10, 100, 1000, 10000)
-    """Iterations after which responses and gradients are measured, beside the last; shattering is at the first."""
+    """Iterations after which responses, gradients and curvature are measured, and the last; shattering: at first."""
     images: Annotated[int, Field(ge=2, le=65536)] = 256
     """Training images that nets are measured on, an equal share of each class: the same for all nets."""
     seeds: Annotated[int, Field(ge=1)] = 1

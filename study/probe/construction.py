@@ -36,10 +36,19 @@ class Construction:
     """The deeper net of the family, in the shallow net's mode."""
     inserted: tuple[str, ...]
     """The blocks that are identities: `layer1.1`, ..."""
+    change: "Change"
+    """What it changes, in evaluation mode."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the outputs of two nets differ."""
+
     largest_difference: float
-    """Largest difference of the two nets' logits, in evaluation mode, over all images and classes."""
+    """Largest difference of the two nets' logits, over all images and classes."""
     changed: int
     """Number of images to which the two nets give different classes."""
+    images: int
 
 
 def build_by_construction(
@@ -56,8 +65,8 @@ def build_by_construction(
     variance v, batch norm is the identity in evaluation mode where gamma = sqrt(v + eps) and beta = m:
 
     - `unit`: m = 0 and v = 1. In training mode, the batch's own statistics make it something else.
-    - `measured`: m and v are those of the stage's output over the images, so that it's the identity in training mode
-      too, except for the difference between a batch's statistics and those of all images.
+    - `measured`: m and v are those of the stage's output over the images, so that it's nearly the identity in training
+      mode too: `compare_outputs` tells how nearly, for a batch's statistics aren't those of all images.
 
     Args:
         net: a plain net of basic blocks: of the CIFAR family, or of 18 or 34 layers of the ImageNet family.
@@ -81,11 +90,28 @@ def build_by_construction(
             for i in range(len(stage), count):
                 stage.append(_identity(last, mean, var, settings))
                 inserted.append(f"{name}.{i}")
-    with torch.no_grad():
-        logits = [(deep(images), shallow(images)) for images, _ in batches]  # (N, K) each
-    largest = max((float((a - b).abs().max()) for a, b in logits), default=0.0)
-    changed = sum(int((a.argmax(1) != b.argmax(1)).sum()) for a, b in logits)
-    return Construction(deep.train(net.training), tuple(inserted), largest, changed)
+    change = compare_outputs(deep, shallow, batches, training=False)
+    return Construction(deep.train(net.training), tuple(inserted), change)
+
+
+@torch.no_grad()
+def compare_outputs(net: nn.Module, other: nn.Module, batches: Iterable[Batch], *, training: bool) -> Change:
+    """Compare two nets' logits; in `training` mode batch norms use the statistics of each batch.
+
+    Args:
+        net: left as it is, as the other one.
+        other: with as many classes.
+        batches: images (N, C, H, W) and labels (N,).
+        training: the mode of both.
+    """
+    a, b = (copy_net(one, training=training) for one in (net, other))
+    largest, changed, count = 0.0, 0, 0
+    for images, _ in batches:
+        logits, others = a(images), b(images)  # (N, K) each
+        largest = max(largest, float((logits - others).abs().max()))  # sync point
+        changed += int((logits.argmax(1) != others.argmax(1)).sum())
+        count += len(images)
+    return Change(largest, changed, count)
 
 
 @torch.no_grad()

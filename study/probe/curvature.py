@@ -4,7 +4,7 @@ Legend: N images, C channels, H height, W width, P parameters.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,8 @@ from study.probe.subject import Batch, copy_net, sum_outputs
 class Sharpness:
     """The largest eigenvalue of the Hessian of the mean cross-entropy, over all parameters."""
 
+    loss: float
+    """The mean cross-entropy itself, in nats."""
     eigenvalue: float
     residual: float
     """||Hv - eigenvalue v|| for the unit vector v found: an eigenvalue of the Hessian is within this distance."""
@@ -48,13 +50,13 @@ def measure_sharpness(
     tolerance: float = 0.01,
     max_products: int = 200,
 ) -> Sharpness:
-    """Find the Hessian's largest eigenvalue by power iteration from a random vector.
+    """Find the Hessian's largest eigenvalue by Lanczos' method from a random vector.
 
-    v <- Hv / ||Hv||, eigenvalue v'Hv, until ||Hv - eigenvalue v|| is below `tolerance` times the eigenvalue, whose own
-    error is then smaller still. Hv is the gradient of <dL/dtheta, v> (Pearlmutter 1994, Neural
-    Computation 6), so that H, which is P by P, is never formed. Power iteration finds the eigenvalue of the largest
-    magnitude; if it is negative, a second iteration finds the largest one of H minus it.
-    The Hessian of a net of ReLUs is that of the piece it lies on.
+    After k products of H with a vector, the largest eigenvalue of a tridiagonal matrix (k, k) is the best estimate
+    that they allow, and the last entry of its eigenvector gives the residual (Paige 1972, J. Inst. Maths Applics 10:
+    both hold without orthogonalising anew). It ends when the residual is below `tolerance` times the eigenvalue, whose
+    own error is then smaller still. Hv is the gradient of <dL/dtheta, v> (Pearlmutter 1994, Neural Computation 6), so
+    that H, which is P by P, is never formed. The Hessian of a net of ReLUs is that of the piece it lies on.
 
     Args:
         net: any net.
@@ -67,16 +69,21 @@ def measure_sharpness(
     net_copy = copy_net(net, training=training)
     weights = list(net_copy.parameters())
     draw = torch.randn(sum(w.numel() for w in weights), generator=generator, device=generator.device)
-    start = draw.to(weights[0])  # (P,)
-
-    def product(v: Tensor) -> Tensor:
-        return _hessian_product(net_copy, batches, weights, v)
-
-    farthest = _iterate(product, start, 0.0, tolerance, max_products)
-    if farthest.eigenvalue >= 0 or not farthest.converged:
-        return farthest
-    rest = _iterate(product, start, farthest.eigenvalue, tolerance, max(1, max_products - farthest.iterations))
-    return Sharpness(rest.eigenvalue, rest.residual, farthest.iterations + rest.iterations, rest.converged)
+    v = F.normalize(draw.to(weights[0]), dim=0)  # (P,)
+    previous, beta = torch.zeros_like(v), 0.0
+    diagonal, beside = list[float](), list[float]()
+    while True:
+        loss, bent = _hessian_product(net_copy, batches, weights, v)
+        bent -= beta * previous
+        diagonal.append(float(v @ bent))  # sync point
+        bent -= diagonal[-1] * v
+        beta = float(bent.norm())
+        value, residual = _largest(diagonal, beside, beta)
+        converged = residual <= tolerance * abs(value)
+        if converged or len(diagonal) == max_products or not math.isfinite(beta):
+            return Sharpness(loss, value, residual, len(diagonal), converged)
+        previous, v = v, bent / beta
+        beside.append(beta)
 
 
 def measure_effective_ranks(net: nn.Module, batches: Iterable[Batch]) -> list[EffectiveRank]:
@@ -102,33 +109,32 @@ def measure_effective_ranks(net: nn.Module, batches: Iterable[Batch]) -> list[Ef
     return rows
 
 
-def _hessian_product(net: nn.Module, batches: Iterable[Batch], weights: list[nn.Parameter], v: Tensor) -> Tensor:
-    """Return Hv (P,) for the mean loss over the batches."""
+def _hessian_product(
+    net: nn.Module, batches: Iterable[Batch], weights: list[nn.Parameter], v: Tensor
+) -> tuple[float, Tensor]:
+    """Return the mean loss over the batches, and Hv (P,)."""
     count = sum(len(labels) for _, labels in batches)
     parts = [part.view_as(w) for part, w in zip(torch.split(v, [w.numel() for w in weights]), weights, strict=True)]
-    total = torch.zeros_like(v)
+    bent, mean = torch.zeros_like(v), torch.zeros_like(v[0])
     for images, labels in batches:
         loss = F.cross_entropy(net(images), labels, reduction="sum") / count
         slopes = torch.autograd.grad(loss, weights, create_graph=True)
         along = torch.stack([(slope * part).sum() for slope, part in zip(slopes, parts, strict=True)]).sum()
         bends = torch.autograd.grad(along, weights)
-        total += torch.cat([bend.flatten() for bend in bends])
-    return total
+        bent += torch.cat([bend.flatten() for bend in bends])
+        mean += loss.detach()
+    return float(mean), bent
 
 
-def _iterate(
-    product: Callable[[Tensor], Tensor], v: Tensor, shift: float, tolerance: float, max_products: int
-) -> Sharpness:
-    """Find the eigenvalue of H that is farthest from `shift`."""
-    for iteration in range(1, max_products + 1):
-        v = v / v.norm()
-        bent = product(v)
-        value = float(v @ bent)  # sync point
-        residual = float((bent - value * v).norm())
-        if residual <= tolerance * abs(value - shift):
-            return Sharpness(value, residual, iteration, converged=True)
-        v = bent - shift * v
-    return Sharpness(value, residual, max_products, converged=False)
+def _largest(diagonal: list[float], beside: list[float], beta: float) -> tuple[float, float]:
+    """Return the largest eigenvalue of the tridiagonal matrix (k, k), and its residual: NaN where a number isn't."""
+    matrix = torch.tensor(diagonal, dtype=torch.float64).diag()
+    next_to = torch.tensor(beside, dtype=torch.float64)
+    matrix += next_to.diag(1) + next_to.diag(-1) if beside else 0
+    if not matrix.isfinite().all():
+        return math.nan, math.nan
+    values, vectors = torch.linalg.eigh(matrix)
+    return float(values[-1]), beta * abs(float(vectors[-1, -1]))
 
 
 def _products(y: Tensor) -> Tensor:

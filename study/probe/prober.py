@@ -10,11 +10,11 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from study.config import CHEAP, ProbeName, ProbePlan
-from study.data import TrainBatches, derived_seed
+from study.config import FOLLOWED, ProbeName, ProbePlan
+from study.data import derived_seed
 from study.errors import StudyError
 from study.events import Column, Probed
-from study.probe.construction import Statistics, add_noise, build_by_construction
+from study.probe.construction import Statistics, add_noise, build_by_construction, compare_outputs
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
 from study.probe.gradients import measure_gradients, measure_turns
@@ -32,7 +32,7 @@ DRAWS = 5
 SURFACES = ("running", "batch")
 """Batch norm statistics of each slice: the net's, and those of the images at each point."""
 CONSTRUCTIONS: tuple[Statistics, ...] = get_args(Statistics)
-PRODUCTS, TOLERANCE = 60, 0.02
+PRODUCTS, TOLERANCE = 30, 0.02
 """Maximal products of the Hessian with a vector, and the relative residual that is small enough."""
 
 Row = Mapping[str, Any]
@@ -68,7 +68,7 @@ class Prober:
         step = scorer.state.step
         if step == scorer.state.total:
             return True
-        if name in CHEAP:
+        if name in FOLLOWED:
             return step in self._plan.probes.steps
         return name == "shattering" and step == 0
 
@@ -143,10 +143,12 @@ def _surface(subject: Subject) -> Tables:
 
 
 def _curvature(subject: Subject) -> Tables:
+    """Measure the loss that training descends, with batch statistics: running ones lag behind early on; last, ranks."""
+    net, batches, state = subject.net, subject.batches, subject.scorer.state
     sharpness = measure_sharpness(
-        subject.net, subject.batches, subject.generator("curvature"), tolerance=TOLERANCE, max_products=PRODUCTS
+        net, batches, subject.generator("curvature"), training=True, tolerance=TOLERANCE, max_products=PRODUCTS
     )
-    ranks = measure_effective_ranks(subject.net, subject.batches)
+    ranks = measure_effective_ranks(net, batches) if state.step == state.total else []
     return {"curvature": [asdict(sharpness)], "ranks": [asdict(row) for row in ranks]}
 
 
@@ -161,12 +163,12 @@ def _construction(subject: Subject) -> Tables:
     for target in subject.plan.targets:
         for statistics in CONSTRUCTIONS:
             built = build_by_construction(subject.net, target, subject.training_images, statistics=statistics)
+            training = compare_outputs(built.net, subject.net, subject.first_epoch, training=True)
             row = {
                 "target": target,
                 "statistics": statistics,
-                "largest_difference": built.largest_difference,
-                "changed": built.changed,
-                "images": len(split),
+                **asdict(built.change),
+                **{f"training_{name}": value for name, value in asdict(training).items()},
                 "blocks": len(built.inserted),
                 "shallow_error": own_error,
                 "error": scorer.score(split, built.net).error,
@@ -193,17 +195,9 @@ def _continuation(
         rate = part * float(recipe.lr)
         slower = recipe.model_copy(update={"lr": rate})
         noisy = add_noise(net, noise, subject.generator("noise", target), blocks=inserted)
-        batches = TrainBatches(
-            scorer.dataset.train,
-            state.normalizer,
-            batch_size=recipe.batch_size,
-            augment=recipe.augment,
-            seed=scorer.spec.seed,
-            device=scorer.device,
-        )
         marks = train_on(
             noisy,
-            batches,
+            subject.train_batches(),
             slower,
             total,
             partial(scorer.score, scorer.dataset.train),

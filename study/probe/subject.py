@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config import ProbePlan
-from study.data import Split, derived_seed, evaluation_batches
+from study.data import Split, TrainBatches, derived_seed, evaluation_batches
 from study.data.splits import stratified_choice
 from study.errors import StudyError
 from study.train import Scorer, raise_if_stopped
@@ -167,6 +167,24 @@ class Subject:
     def training_images(self) -> Batches:
         """All training images, clean; they may not fit into memory."""
         return Batches(lambda: self._clean(self.scorer.dataset.train, None), self.scorer.stop)
+
+    def train_batches(self) -> TrainBatches:
+        """Return the run's training batches, from its first on."""
+        scorer, recipe = self.scorer, self.scorer.spec.recipe
+        return TrainBatches(
+            scorer.dataset.train,
+            scorer.state.normalizer,
+            batch_size=recipe.batch_size,
+            augment=recipe.augment,
+            seed=scorer.spec.seed,
+            device=scorer.device,
+        )
+
+    @cached_property
+    def first_epoch(self) -> Batches:
+        """The training batches of the run's first epoch."""
+        batches = self.train_batches()
+        return Batches(lambda: map(batches.batch, range(batches.iterations_per_epoch)), self.scorer.stop)
 
     @cached_property
     def settled(self) -> nn.Module:

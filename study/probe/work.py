@@ -53,7 +53,7 @@ def count_work(plan: ProbePlan, spec: RunSpec, train_images: int) -> Work:
         elif name == "surface":
             total += Work(forward=len(SURFACES) * images * plan.probes.points**2)
         elif name == "curvature":
-            total += Work(forward=images, product=images * PRODUCTS)
+            total += Work(forward=images, product=images * PRODUCTS * times)
         elif name == "construction":
             total += _construction(plan, spec, train_images, steps, stages)
     return total
@@ -69,15 +69,17 @@ def _lesions(blocks: int, pool: int) -> float:
 
 
 def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int, stages: int) -> Work:
-    """Count two measurements of each deeper net, and the continued training of the deepest and of this net."""
+    """Count measurements of each deeper net in both modes, and the training on of the deepest and of this net."""
     if not plan.targets:
         return Work()
     forward, trained = float(train_images), 0.0
     probes = plan.probes
     length = math.ceil(probes.continuation * steps)
+    epoch = train_images - train_images % min(spec.recipe.batch_size, train_images)
     for target in plan.targets:
         deeper = _layers(target, stages) / _layers(spec.depth, stages)
         forward += len(CONSTRUCTIONS) * train_images * (2 * deeper + 1) + train_images * stages
+        forward += len(CONSTRUCTIONS) * epoch * (deeper + 1)
         if target == max(plan.targets) and length:
             nets = len(probes.rates) * (deeper * len(probes.noise) + 1)
             trained = nets * length

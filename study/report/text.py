@@ -1,5 +1,6 @@
 """Sentences of the report, written from numbers by templates: a sentence is what one `{% call say() %}` holds."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -19,6 +20,7 @@ def _environment() -> Environment:
         "listed": lambda items: listed(list(items)),
         "count": lambda value: f"{value:,.0f}",
         "moment": phrase,
+        "exp": math.exp,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
         "rows": lambda frame, form: ", ".join(form.format(**row) for row in frame.to_dict("records")),

@@ -24,6 +24,7 @@ from tests.report.tables.paper_studies import CIFAR
 from tests.report.test_page import PROVENANCE
 from tests.report.why import (
     test_construction,
+    test_curvature,
     test_gradients,
     test_ranks,
     test_responses,
@@ -78,6 +79,7 @@ def why(out: Path) -> Path:
     evidence = test_shattering.measured(test_shattering.shattered, evidence)
     evidence = test_ranks.measured(test_ranks.as_paper, evidence, noise=0.01)
     evidence = with_slices(with_lesions(evidence), test_surface.as_paper, test_surface.narrow, noise=0.01)
+    evidence = test_curvature.followed(evidence, noise=0.05)
     variants = {"initialisation=orthogonal": HALF, "shortcut_scale=0.5": SCALES["shortcut_scale=0.5"]}
     others = remedied(variants).others
     runs = pd.concat([evidence.runs, others[others["variant"] != ""]], ignore_index=True)

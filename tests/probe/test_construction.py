@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.probe.construction import add_noise, build_by_construction
+from study.probe.construction import add_noise, build_by_construction, compare_outputs
 
 PAIRS = [("plain-8", 20), ("plain-8", 56), ("plain-14", 20), ("plain-14", 32)]
 both = pytest.mark.parametrize("statistics", ["unit", "measured"])
@@ -18,8 +18,8 @@ def test_the_deep_net_gives_the_shallow_nets_logits(trained, batches, untouched,
     net = trained(name)
     with untouched(net):
         found = build_by_construction(net, depth, batches, statistics=statistics)
-    assert found.largest_difference <= 1e-4
-    assert found.changed == 0
+    assert found.change.largest_difference <= 1e-4
+    assert found.change.changed == 0
     # The number is what a comparison from outside gives, and the net is the family's.
     family = build_net(f"plain-{depth}", 10, in_channels=1)
     family.load_state_dict(found.net.state_dict())
@@ -40,23 +40,26 @@ def test_in_double_precision_to_the_tenth_digit(trained, batches, name, depth, s
     net = copy.deepcopy(trained(name)).double()
     wide = [(images.double(), labels) for images, labels in batches]
     found = build_by_construction(net, depth, wide, statistics=statistics)
-    assert found.largest_difference <= 1e-10
-    assert found.changed == 0
+    assert found.change.largest_difference <= 1e-10
+    assert found.change.changed == 0
     assert found.net.fc.weight.dtype == torch.float64
 
 
-def test_measured_statistics_hold_in_training_mode_and_unit_ones_dont(trained, batches):
-    shallow = copy.deepcopy(trained("plain-8"))
-    images = torch.cat([images for images, _ in batches])
-    labels = torch.cat([labels for _, labels in batches])
-    losses = {}
-    with torch.no_grad():
-        losses["shallow"] = F.cross_entropy(shallow.train()(images), labels)
-        for statistics in ("unit", "measured"):
-            deep = build_by_construction(trained("plain-8"), 20, batches, statistics=statistics).net.train()
-            losses[statistics] = F.cross_entropy(deep(images), labels)
-    assert abs(losses["measured"] - losses["shallow"]) < 0.1
-    assert abs(losses["unit"] - losses["shallow"]) > 5 * abs(losses["measured"] - losses["shallow"])
+def test_measured_statistics_hold_in_training_mode_and_unit_ones_dont(trained, batches, untouched):
+    net, changes = trained("plain-8"), {}
+    for statistics in ("unit", "measured"):
+        deep = build_by_construction(net, 56, batches, statistics=statistics).net
+        with untouched(net), untouched(deep):
+            change = changes[statistics] = compare_outputs(deep, net, batches, training=True)
+        # What it counts is what one sees from outside.
+        nets = [copy.deepcopy(either).train() for either in (deep, net)]
+        with torch.no_grad():
+            logits = [[either(images) for either in nets] for images, _ in batches]
+        assert change.changed == sum(int((a.argmax(1) != b.argmax(1)).sum()) for a, b in logits)
+        assert change.largest_difference == max(float((a - b).abs().max()) for a, b in logits)
+        assert change.images == 384
+    assert changes["measured"].changed < 0.1 * 384 < 0.3 * 384 < changes["unit"].changed
+    assert changes["unit"].largest_difference > 2 * changes["measured"].largest_difference
 
 
 def test_it_can_be_trained_on(trained, batches):
@@ -80,7 +83,7 @@ def test_a_net_of_the_imagenet_family(digit_net):
     batch = [(images, torch.zeros(4, dtype=torch.int64))]
     net = digit_net("plain-18", width=0.2)
     found = build_by_construction(net, 34, batch)
-    assert found.largest_difference <= 1e-4
+    assert found.change.largest_difference <= 1e-4
     assert found.inserted == ("layer1.2", "layer2.2", "layer2.3", *[f"layer3.{i}" for i in range(2, 6)], "layer4.2")
     with pytest.raises(StudyError, match=r"plain-50 can't be built from plain-18.*other blocks"):
         build_by_construction(net, 50, batch)
@@ -88,7 +91,7 @@ def test_a_net_of_the_imagenet_family(digit_net):
 
 def test_its_own_depth_inserts_nothing(trained, batches):
     found = build_by_construction(trained("plain-8"), 8, batches)
-    assert (found.inserted, found.largest_difference) == ((), 0)
+    assert (found.inserted, found.change.largest_difference, found.change.changed) == ((), 0, 0)
 
 
 @pytest.mark.parametrize(

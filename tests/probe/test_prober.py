@@ -66,10 +66,13 @@ def test_each_probe_is_made_at_its_iterations(whole: list[Event]) -> None:
         ("responses", 0),
         ("gradients", 0),
         ("shattering", 0),
+        ("curvature", 0),
         ("responses", 1),
         ("gradients", 1),
+        ("curvature", 1),
         ("responses", 4),
         ("gradients", 4),
+        ("curvature", 4),
         *((name, 6) for name in PROBES),
     ]
 
@@ -105,6 +108,17 @@ def test_the_built_net_has_the_training_error_of_the_shallow_one(whole: list[Eve
     assert list(built["error"]) == list(built["shallow_error"]) == [finished.final_train_error] * 2
     assert max(map(float, built["largest_difference"])) < 1e-4
     assert list(built["changed"]) == [0, 0]
+    assert (list(built["images"]), list(built["training_images"])) == ([180] * 2, [128] * 2)  # 2 batches of 64 an epoch
+    assert all(0 <= int(changed) <= 128 for changed in built["training_changed"])
+    assert min(map(float, built["training_largest_difference"])) > max(map(float, built["largest_difference"]))
+
+
+def test_curvature_is_measured_with_the_loss_beside_it_and_ranks_at_the_end(whole: list[Event]) -> None:
+    followed = [found.tables for found in measured(whole) if found.probe == "curvature"]
+    assert [set(tables) for tables in followed] == [{"curvature"}] * 3 + [{"curvature", "ranks"}]
+    losses = [float(tables["curvature"]["loss"][0]) for tables in followed]
+    assert losses[0] > math.log(10) > losses[-1]  # batch statistics: even at first they are those of the images
+    assert all(float(tables["curvature"]["eigenvalue"][0]) > 0 for tables in followed)
 
 
 def test_weights_turn_from_where_they_were_drawn(whole: list[Event]) -> None:

@@ -78,6 +78,7 @@ TITLES = {
     "depth-laws": "Laws of depth",
     "depth-law-predictions": "What the laws predict",
     "why-surface": "Loss surface",
+    "why-curvature": "Curvature",
     "why-lesion": "Blocks taken out",
     "why-ranks": "Effective ranks",
     "remedies": "Remedies",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from study.report.tables.results import spread, spread_of
-from study.report.tables.writer import Column, Table, count
+from study.report.tables.writer import Column, Table, count, or_nothing
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.statistics.welch import excess
 from study.verdict import selection as c
@@ -19,6 +19,8 @@ from study.verdict.findings import METRIC
 SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}
 """What the inserted batch norms hold."""
+IN_TRAINING = ["training_largest_difference", "training_changed", "training_images"]
+"""The same as in evaluation mode, of the training batches of an epoch with their own statistics."""
 OF_SEEDS = ["shallow_errors", "errors", "trained"]
 MOST_NAMES = 6
 """Pairs that a sentence names one by one."""
@@ -38,6 +40,7 @@ def construction_chapter(evidence: Evidence) -> Findings | None:
     more = excess(best.trained, best.errors, c.resolution(evidence.runs, METRIC))
     facts = {
         "pairs": first,
+        "training": in_training(built),
         "made": {
             low: [f"plain-{pair.deep}" for pair in group] for low, group in groupby(first, lambda pair: pair.shallow)
         },
@@ -79,6 +82,7 @@ def built_pairs(evidence: Evidence) -> pd.DataFrame:
                 "largest_difference": last["largest_difference"].max(),
                 "changed": last["changed"].max(),
                 "images": last["images"].max(),
+                **{name: last[name].max() if name in last else np.nan for name in IN_TRAINING},
                 "shallow_error": last["shallow_error"].mean(),
                 "error": errors.mean(),
                 "seeds": len(errors),
@@ -94,6 +98,23 @@ def built_pairs(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(pairs).sort_values(order, kind="stable", ignore_index=True) if pairs else pd.DataFrame()
 
 
+def in_training(built: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return what training mode changes of the pairs, by the statistics of the blocks; empty where it wasn't measured.
+
+    The least and the largest share of predictions that change, in percent, and the largest difference of logits.
+    """
+    known = built.dropna(subset=IN_TRAINING)
+    shares = 100 * known["training_changed"] / known["training_images"]
+    return {
+        str(kind): {
+            "least": float(shares[part.index].min()),
+            "most": float(shares[part.index].max()),
+            "largest": float(part["training_largest_difference"].max()),
+        }
+        for kind, part in known.groupby("statistics", sort=False)
+    }
+
+
 def pairs_table(built: pd.DataFrame) -> Table:
     """Return every pair, with both ways to build it."""
     columns = [
@@ -103,6 +124,12 @@ def pairs_table(built: pd.DataFrame) -> Table:
         Column("Their batch norm", "statistics", lambda name: str(NORMS.get(name, name))),
         Column("Largest difference of logits", "largest_difference", difference),
         Column("Predictions changed", ("changed", "images"), lambda changed, images: f"{changed} of {count(images)}"),
+        Column("The same in training mode", "training_largest_difference", or_nothing(difference)),
+        Column(
+            "Changed in training mode",
+            ("training_changed", "training_images"),
+            or_nothing(lambda changed, images: f"{changed:.0f} of {count(images)}"),
+        ),
         Column("Training error of the net (%)", "shallow_errors", spread_of),
         Column("As built (%)", "errors", spread_of),
         Column("Trained from scratch (%)", ("trained_error", "trained_sd", "trained_seeds"), spread),
@@ -110,8 +137,9 @@ def pairs_table(built: pd.DataFrame) -> Table:
     caption = (
         "Deep plain nets built from shallow ones that were trained, by blocks that pass their input on "
         f"({SOURCE}), and the same deep nets trained from scratch: training error in evaluation mode, mean ± standard "
-        "deviation (number of seeds); of differences and changes the largest over seeds. The inserted batch norms hold "
-        "mean 0 and variance 1, or what was measured of the channels they see."
+        "deviation (number of seeds); of differences and changes the largest over seeds, also in training mode, where "
+        "batch norms of both nets use the statistics of each training batch. The inserted batch norms hold mean 0 and "
+        "variance 1, or what was measured of the channels they see."
     )
     numbers = built.drop(columns=["shallow", "deep", *OF_SEEDS])
     return Table.of("construction", caption, numbers, columns, {name: list(built[name]) for name in OF_SEEDS})

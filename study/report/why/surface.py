@@ -1,6 +1,7 @@
 """The chapter on the loss around nets: whether it is less convex around deep plain nets, and shortcuts mend it."""
 
-import math
+from collections import ChainMap
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ from study.report.metrics import axis
 from study.report.tables.writer import Column, Table, or_nothing
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
+from study.report.why.curvature import find_curvature
 from study.verdict import selection as c
 from study.verdict.text import number
 
@@ -19,7 +21,19 @@ CLEAR = 10.0
 
 @chapter("surface", "Is the loss around deep plain nets less convex?")
 def surface_chapter(evidence: Evidence) -> Findings | None:
-    """Tell whether the loss bends the wrong way more often around deep plain nets; None where it wasn't measured."""
+    """Tell whether the loss bends the wrong way more often around deep plain nets, and how curved it is at equal loss.
+
+    None where neither was measured.
+    """
+    known = [findings for find in (find_slices, find_curvature) if (findings := find(evidence)) is not None]
+    if not known:
+        return None
+    facts, drawings, tables = zip(*known, strict=True)
+    return Findings(dict(ChainMap(*facts)), chain(*drawings), chain(*tables))
+
+
+def find_slices(evidence: Evidence) -> Findings | None:
+    """Return what is told of the slices, with their figures and table; None where they weren't measured."""
     rows, summary = evidence.ended("surface"), evidence.ended("surface_summary")
     if rows.empty or summary.empty:
         return None
@@ -28,17 +42,15 @@ def surface_chapter(evidence: Evidence) -> Findings | None:
     if surface is None:
         return None
     summary = c.ordered(summary.assign(nonconvex=100 * summary["nonconvex"], basin=100 * summary["basin"]))
-    sharp = evidence.ended("curvature")
-    facts = find_convexity(summary, sharp) | {"classes": classes, "basin": surface.basin}
-    return Findings(facts, surface_drawings(surface), [surface_table(summary, sharp)])
+    facts = find_convexity(summary) | {"classes": classes, "basin": surface.basin}
+    return Findings(facts, surface_drawings(surface), [surface_table(summary)])
 
 
-def find_convexity(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]:
+def find_convexity(summary: pd.DataFrame) -> dict[str, Any]:
     """Return what is compared of the deepest plain net, the shallowest and the residual one as deep.
 
     Args:
         summary: of the table `surface_summary`, at the end of training, `basin` and `nonconvex` in percent.
-        sharp: of the table `curvature`, at the end of training; may be empty.
     """
     convexity: dict[tuple[str, str], dict[str, Comparison]] = {}
     for pair in _pairs(summary):
@@ -55,7 +67,6 @@ def find_convexity(summary: pd.DataFrame, sharp: pd.DataFrame) -> dict[str, Any]
         "basins": basins,
         "deepest": deepest,
         "loss": float(first.loc[first["net"] == deepest, "loss"].mean()),
-        "sharpness": _sharpness(sharp) if len(sharp) else [],
         "alone": nonconvex.to_dict(),
     }
 
@@ -70,29 +81,8 @@ def _compare(frame: pd.DataFrame, pair: tuple[str, str], column: str) -> Compari
     return comparison if len(comparison.values) and len(comparison.others) else None
 
 
-def _sharpness(sharp: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the Hessian's largest eigenvalue, the mean over seeds, of each net that is compared."""
-    nets = dict.fromkeys(net for pair in _pairs(sharp) for net in pair)
-    parts = {net: sharp[sharp["net"] == net] for net in nets}
-    return [
-        {
-            "net": net,
-            "eigenvalue": float(part["eigenvalue"].mean()),
-            "converged": part["converged"].astype(bool).all(),
-            "seeds": len(part),
-        }
-        for net, part in parts.items()
-    ]
-
-
-def surface_table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
-    """Return a row a run and kind of statistics; the eigenvalue is with running statistics."""
-    numbers = summary.drop(columns=["moment"])
-    if len(sharp):
-        known = sharp[["run_id", "eigenvalue", "residual", "converged"]].assign(statistics="running")
-        numbers = numbers.merge(known, on=["run_id", "statistics"], how="left")
-    else:
-        numbers = numbers.assign(eigenvalue=math.nan, residual=math.nan, converged=False)
+def surface_table(summary: pd.DataFrame) -> Table:
+    """Return a row a run and kind of statistics."""
     digits = or_nothing(number)
     columns = [
         Column("Net", ("net", "seed"), "{} seed {}".format),
@@ -103,16 +93,10 @@ def surface_table(summary: pd.DataFrame, sharp: pd.DataFrame) -> Table:
         Column(axis("minima"), "minima", "{:.0f}".format),
         Column("Curvature along 1", "curvature_a", digits),
         Column("Curvature along 2", "curvature_b", digits),
-        Column(axis("eigenvalue"), ("eigenvalue", "converged"), or_nothing(_eigenvalue)),
     ]
     caption = (
         "The loss around nets in numbers: at the net itself; the share of the slice whose loss is below that of "
-        "guessing, and of its points those with a direction of negative curvature; local minima; second derivatives "
-        "along the two directions (nats per filter norm squared); and the largest eigenvalue of the Hessian of all "
-        "parameters, by power iteration, with running statistics (* not converged)."
+        "guessing, and of its points those with a direction of negative curvature; local minima; and second "
+        "derivatives along the two directions (nats per filter norm squared)."
     )
-    return Table.of("why-surface", caption, numbers, columns)
-
-
-def _eigenvalue(value: float, converged: bool) -> str:
-    return f"{number(value, 3)}{'*' * (not converged)}"
+    return Table.of("why-surface", caption, summary.drop(columns=["moment"]), columns)

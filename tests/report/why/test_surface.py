@@ -7,7 +7,7 @@ import pytest
 
 from study.report.why.surface import surface_chapter
 
-from .probes import make_evidence, with_probe
+from .probes import make_evidence
 from .slices import with_slices
 
 
@@ -71,28 +71,6 @@ def test_a_net_that_has_hardly_learned_is_named(tmp_path):
     assert (
         "plain-56 itself ends at 1.60 nats, near the basin's edge." in surface_chapter(evidence, tmp_path).sentences[2]
     )
-
-
-def test_eigenvalues_are_told_and_tabled(tmp_path):
-    evidence = with_probe(
-        with_slices(make_evidence(seeds=1), as_paper),
-        "curvature",
-        lambda run, random: [
-            {
-                "step": 220,
-                "eigenvalue": 3847.4 if run["net"] == "plain-56" else 2.7,
-                "residual": 0.1,
-                "iterations": 9,
-                "converged": run["architecture"] == "plain",
-            }
-        ],
-    )
-    chapter = surface_chapter(evidence, tmp_path)
-    assert "is 3,850 for plain-56, 2.70 for plain-20 and 2.70 for resnet-56 (not converged)" in chapter.sentences[-1]
-    (table,) = chapter.tables
-    assert len(table.shown) == 8
-    assert list(table.shown["Largest eigenvalue"]) == ["2.70", "–", "3,850", "–", "2.70*", "–", "2.70*", "–"]  # noqa: RUF001
-    assert list(table.numbers["basin"]) == [pytest.approx(30)] * 8
 
 
 @pytest.mark.parametrize("nets", [(("plain", 56),), (("residual", 20),), (("plain", 20), ("plain", 56))])
