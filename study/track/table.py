@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,10 +15,8 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
 from study.track.frames import ORDER, Study, runs_frame, trials_frame
+from study.track.snapshot import Provenance
 from study.track.uri import tracking_uri
-
-if TYPE_CHECKING:
-    from study.track.provenance import Provenance
 
 NEEDED = ("architecture", "depth", "seed", "final_train_error")
 ERRORS = {"final_train_error": "final_train_accuracy", "final_test_error": "final_test_accuracy"}
@@ -150,7 +147,7 @@ def _study(
         trials_frame([]),
         (),
         {},
-        _provenance(words | {"note": UNKNOWN.format(name=source) + doubt}),
+        Provenance(words | {"note": UNKNOWN.format(name=source) + doubt}),
     )
 
 
@@ -197,12 +194,6 @@ def _rows(path: Path) -> tuple[list[Row], str]:
             raise StudyError(f"{path}, line {line}: {len(row)} values, but there are {len(names)} columns")
     rows = [(f"{path}, line {line}", dict(zip(names, map(str.strip, row), strict=True))) for line, row in lines[1:]]
     return rows, hashlib.sha256(content).hexdigest()[:16]
-
-
-def _provenance(words: dict[str, str]) -> "Provenance":
-    from study.track.provenance import Provenance
-
-    return Provenance(words)
 
 
 def _run(row: Mapping[str, str], where: str, classes: int | None, whole: float) -> StoredRun:
