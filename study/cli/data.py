@@ -128,7 +128,12 @@ def show(
 
 def predict(
     run: Annotated[str, typer.Option("--run", help="A finished run: its id, or its name, such as 'resnet-20 seed 0'.")],
-    images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of images or shards, zip archive such as Kaggle's test1.zip, or .npz, .parquet or .csv."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
     experiment: Annotated[
         str | None, experiment_option(help="The study of a run given by name; default the newest.")
