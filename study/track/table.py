@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ POSITIVE = ("lr", "width", "gamma")
 """Settings that reports calculate with."""
 LEAVE_OUT = " (of an experiment, `--column {}=` leaves it out)"
 LARGEST = 10**9
+MAX_BYTES = 64 * 2**20
 SEPARATORS = ",;\t"
 UNKNOWN = (
     "These runs weren't trained by this program. What {name} doesn't say isn't known: their curves, how rates were "
@@ -169,6 +171,11 @@ def _doubt_about_percent(rows: Sequence[Mapping[str, str]], source: str) -> str:
 def _rows(path: Path) -> tuple[list[Row], str]:
     """Return the rows of a CSV file, each with its place, and the beginning of the file's digest."""
     try:
+        status = path.stat()
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):  # reading it might never end
+            raise StudyError(f"{path}: a pipe or a device, not a file: save the table as one")
+        if status.st_size > MAX_BYTES:
+            raise StudyError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, which is too large for a table of runs")
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
         separator = max(SEPARATORS, key=text.partition("\n")[0].count)
