@@ -34,6 +34,15 @@ def build(*, depth, residual, num_classes, in_channels, generator):
 '''
 
 
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {family: nets.py:build, epochs: 1, batch_size: 32, lr: 0.05, precision: fp32}
+grid: {net: [plain-2, resnet-2], seed: 0}
+"""
+"""A grid of two short runs of them."""
+
+
 def own(folder: Path, *changes: tuple[str, str], text: str = GOOD, function: str = "build") -> OwnNets:
     """Write a source with changes into a folder, and read it as a grid in that folder does."""
     for old, new in changes:
