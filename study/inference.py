@@ -6,11 +6,9 @@ Legend: N images, C channels, S side of the square images a net was trained on, 
 import csv
 import os
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,9 @@ from torch import Tensor, nn
 from study.config import OwnNetsError, RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
 from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
-from study.data.decode_all import available_cores
-from study.data.files import ImageFile, Listing, not_read, open_archive, open_folder
+from study.data.decode_all import threads
+from study.data.files import MAX_FILE_BYTES, ImageFile, Read, TooLargeError, not_read
+from study.data.unlabelled import open_images
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
 from study.train.checkpoint import load_checkpoint
@@ -69,7 +68,7 @@ class Predictions:
     probabilities: Tensor
     skipped: tuple[BadFile, ...]
     notes: tuple[str, ...] = ()
-    """A line on the files that aren't read, if any."""
+    """Lines on which images of the place these are, and which files aren't read."""
 
 
 def load_predictor(spec: RunSpec, checkpoint: Path, device: torch.device) -> Predictor:
@@ -100,24 +99,22 @@ def predict_files(
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Predict all images of a folder, or of a zip archive (read in place), ordered by id: a file's name without suffix.
+    """Predict all images that `study.data.unlabelled.open_images` finds in a place, in its order.
 
     Raises:
         StudyError: views that the net can't be shown.
-        DataError: the place doesn't exist, has no images, or has two with one id.
+        DataError: the place can't be read, has no images, or has two with one id.
         BadFilesError: files that can't be used, and `skip_bad` isn't set.
     """
     if views == "multi-scale" and (predictor.spec.architecture == "vgg" or predictor.spec.own):
         raise StudyError("VGG nets and those of your own take images of one size: multi-scale views are for the others")
     try:
-        listing = open_images(place)
+        named, listing = open_images(place)
     except OSError as error:  # folders that go away or may not be read
         raise DataError(f"{place} can't be read: {printable(str(error))}") from None
-    files = sorted(listing.files, key=lambda file: _order(image_id(file.name)))
-    ids = [image_id(file.name) for file in files]
-    _refuse_equal_ids(files, ids, place)
+    ids, files = list(named), list(named.values())
     probabilities, used, bad = [], [], list(listing.bad)
-    for images, good, failed in _decoded(files, listing, predictor):
+    for images, good, failed in _decoded(files, listing.read, predictor):
         if len(good):
             probabilities.append(predictor.probabilities(images, views))
         used += [ids[row] for row in good]
@@ -128,31 +125,8 @@ def predict_files(
         raise BadFilesError(tuple(bad), len(files) + len(listing.bad))
     if not used:
         raise DataError(f"no image in {place} can be used")
-    return Predictions(used, torch.cat(probabilities), tuple(bad), not_read(listing.unread))
-
-
-def open_images(place: Path) -> Listing:
-    """List the images of a folder or a zip archive.
-
-    Raises:
-        DataError: the place doesn't exist or has no image.
-    """
-    if not place.exists():
-        raise DataError(f"{place} doesn't exist: give a folder of images or a zip archive, such as Kaggle's test1.zip")
-    if place.is_dir():
-        listing = open_folder(place, place)
-    elif place.is_file() and zipfile.is_zipfile(place):  # `is_zipfile` would never return for a pipe
-        listing = open_archive(place)
-    else:
-        raise DataError(f"{place} is neither a folder nor a zip archive")
-    if not listing.files and not listing.bad:
-        raise DataError("\n".join([f"{place} has no images", *not_read(listing.unread)]))
-    return listing
-
-
-def image_id(name: str) -> str:
-    """Return the id of an image in a submission: its file's name without folders and suffix."""
-    return name.rpartition("/")[2].rpartition(".")[0]
+    notes = (*listing.notes, *not_read(listing.unread))
+    return Predictions(used, torch.cat(probabilities), tuple(bad), notes)
 
 
 def submission(predictions: Predictions, predictor: Predictor, *, probabilities: bool) -> Iterator[list[Any]]:
@@ -185,20 +159,8 @@ def write_csv(path: Path, rows: Iterator[list[Any]]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _order(name: str) -> tuple[int, int, str]:
-    """Put numbers first, by their value, then other names."""
-    return (0, int(name), name) if name.isdecimal() and len(name) < 19 else (1, 0, name)
-
-
-def _refuse_equal_ids(files: Sequence[ImageFile], ids: Sequence[str], place: Path) -> None:
-    for (file, own_id), (other, other_id) in pairwise(zip(files, ids, strict=True)):
-        if own_id == other_id:
-            both = printable(f"{file.name} and {other.name} have the same id, '{own_id}'")
-            raise DataError(f"{place}: {both}; rename one")
-
-
 def _decoded(
-    files: Sequence[ImageFile], listing: Listing, predictor: Predictor
+    files: Sequence[ImageFile], read: Read, predictor: Predictor
 ) -> Iterator[tuple[Tensor, list[int], list[BadFile]]]:
     """Yield decoded images (N, C, S, S), a batch at a time, the rows they are of, and those that can't be decoded."""
     channels, size, _ = predictor.image_shape
@@ -206,13 +168,15 @@ def _decoded(
 
     def decode_row(row: int) -> Pixels | str:
         try:
-            rgb = decode(listing.read(files[row]))
+            if files[row].size_bytes > MAX_FILE_BYTES:
+                raise TooLargeError
+            rgb = decode(read(files[row]))
             pixels = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
         except Exception as error:  # decoders and zipfile may raise any error for a damaged file
             return reason(error)
         return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
 
-    with ThreadPoolExecutor(available_cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(threads(files), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for start in range(0, len(files), BATCH):
             rows = range(start, min(start + BATCH, len(files)))
             with warnings.catch_warnings():

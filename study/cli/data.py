@@ -128,7 +128,12 @@ def show(
 
 def predict(
     run: Annotated[str, typer.Option("--run", help="A finished run: its id, or its name, such as 'resnet-20 seed 0'.")],
-    images: Annotated[Path, typer.Option(help="Folder of images, or a zip archive such as Kaggle's test1.zip.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of images or shards, zip archive such as Kaggle's test1.zip, or .npz, .parquet or .csv."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("submission.csv"),
     experiment: Annotated[
         str | None, experiment_option(help="The study of a run given by name; default the newest.")
@@ -157,7 +162,8 @@ def predict(
         try:
             predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:
-            raise refusal(error, "go on without them: --skip-bad") from None
+            *lines, _ = str(error).splitlines()
+            raise StudyError("\n".join([*lines, "mend or remove them, or go on without them: --skip-bad"])) from None
     with writing(out.parent):
         write_csv(out, submission(predictions, predictor, probabilities=probabilities))
     counts = torch.bincount(predictions.probabilities.argmax(1), minlength=len(predictor.classes)).tolist()

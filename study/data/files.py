@@ -54,7 +54,7 @@ Read = Callable[[ImageFile], bytes]
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files of a folder or an archive, in no particular order, and how to read them."""
+    """The image files of a place, and how to read them; those of a folder or an archive are in no particular order."""
 
     files: list[ImageFile]
     bad: list[BadFile]
@@ -62,6 +62,8 @@ class Listing:
     unread: list[str]
     """Names of files without an image's suffix, except system files."""
     read: Read
+    notes: tuple[str, ...] = ()
+    """Lines on which of the place's images these are."""
 
 
 class TooLargeError(ValueError):

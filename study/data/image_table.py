@@ -3,14 +3,14 @@
 import csv
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 from study.data.dataset import BadFile
-from study.data.files import ImageFile, TooLargeError, leaves_folder, read_file
-from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called
+from study.data.files import ImageFile, Listing, Read, TooLargeError, leaves_folder, read_file
+from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called, to_predict
 from study.errors import DataError, printable
 
 COLUMNS = {
@@ -19,7 +19,7 @@ COLUMNS = {
     "split": ("split",),
 }
 """Headings of the columns that are read, in lower case."""
-NEEDED = "a column of paths (path, image or filename) and one of labels (label or class)"
+PATHS, LABELS = "a column of paths (path, image or filename)", "one of labels (label or class)"
 
 
 class _Row(NamedTuple):
@@ -39,22 +39,13 @@ def read_table(table: Path) -> Catalogue:
     Raises:
         DataError: it isn't such a table, or names no image to train on.
     """
-    folder = table.parent
     listed: dict[Role, list[tuple[ImageFile, str]]] = {role: [] for role in ROLES}
     bad: list[BadFile] = []
-    lines: dict[str, int] = {}
-    for row in _rows(table):
-        path, role = posixpath.normpath(row.path), role_called(row.split)
-        problem = _problem(row, path) or (f"is in line {lines[path]} already" if path in lines else "")
-        file = None if problem else _file(folder, path)
-        if file is None or role is None:
-            wrong = "" if role else f"its split '{row.split}' is none of train, test and val"
-            bad.append(
-                BadFile(row.path or "(no path)", f"line {row.line}: {problem or wrong or 'there is no such file'}")
-            )
-            continue
-        lines[path] = row.line
-        listed[role].append((file, class_name(row.label)))
+    for role, file, label in _files(table, [*COLUMNS]):
+        if isinstance(file, BadFile):
+            bad.append(file)
+        elif role is not None:
+            listed[role].append((file, class_name(label)))
     parts = {
         role: Labelled(role, [file for file, _ in rows], [label for _, label in rows])
         for role, rows in listed.items()
@@ -65,15 +56,53 @@ def read_table(table: Path) -> Catalogue:
         raise DataError(f"{table} names no image to train on that is there\n{rest}".rstrip())
     train, test, notes = divided(parts)
     train = train._replace(bad=bad, name=train.name if test else "")
-
-    def read(file: ImageFile) -> bytes:
-        return read_file(folder / file.name)
-
-    return Catalogue(table, train, test, in_order(train.labels), read, notes)
+    return Catalogue(table, train, test, in_order(train.labels), _reader(table), notes)
 
 
-def _rows(table: Path) -> Iterator[_Row]:
-    """Yield the rows below the heading; a cell that is missing is empty.
+def list_table(table: Path) -> Listing:
+    """List the images of a table that are to be predicted, in its order: those of its test, if it says which they are.
+
+    Labels aren't needed. Bad are rows whose file is missing or named twice.
+
+    Raises:
+        DataError: it isn't such a table, or has no rows.
+    """
+    rows = [(role, file) for role, file, _ in _files(table, ["path", "split"])]
+    if not rows:
+        raise DataError(f"{table} has no rows: one an image is needed, below a heading")
+    chosen = to_predict({role for role, _ in rows})
+    used = [file for role, file in rows if role in (chosen, None)]
+    files, bad = (
+        [file for file in used if isinstance(file, ImageFile)],
+        [file for file in used if isinstance(file, BadFile)],
+    )
+    note = f"the rows of {chosen}; {len(rows) - len(used):,} of other splits aren't used"
+    return Listing(files, bad, [], _reader(table), (note,) if len(rows) > len(used) else ())
+
+
+def _reader(table: Path) -> Read:
+    return lambda file: read_file(table.parent / file.name)
+
+
+def _files(table: Path, columns: Collection[str]) -> Iterator[tuple[Role | None, ImageFile | BadFile, str]]:
+    """Yield the split of each row, None where it is unknown, its file, and its label; of `COLUMNS`, some are needed."""
+    lines: dict[str, int] = {}
+    for row in _rows(table, columns):
+        path, role = posixpath.normpath(row.path), role_called(row.split)
+        problem = _problem(row, path, labelled="label" in columns)
+        problem = problem or (f"is in line {lines[path]} already" if path in lines else "")
+        file = None if problem else _file(table.parent, path)
+        if file is None or role is None:
+            wrong = "" if role else f"its split '{row.split}' is none of train, test and val"
+            why = f"line {row.line}: {problem or wrong or 'there is no such file'}"
+            yield role, BadFile(row.path or "(no path)", why), ""
+            continue
+        lines[path] = row.line
+        yield role, file, row.label
+
+
+def _rows(table: Path, columns: Collection[str]) -> Iterator[_Row]:
+    """Yield the rows below the heading, of some columns; a cell that is missing is empty.
 
     Raises:
         DataError: it isn't a table in UTF-8 with the columns that are needed.
@@ -81,11 +110,11 @@ def _rows(table: Path) -> Iterator[_Row]:
     try:
         text = read_file(table).decode("utf-8-sig")
         reader = csv.reader(StringIO(text, newline=""), strict=True)
-        places = _columns(next(reader, []), table)
+        places = _columns(next(reader, []), table, columns)
         for cells in reader:
             if any(cells):
                 words = {name: cells[place].strip() if place < len(cells) else "" for name, place in places.items()}
-                yield _Row(reader.line_num, words["path"], words["label"], words.get("split", "train"))
+                yield _Row(reader.line_num, words["path"], words.get("label", ""), words.get("split", "train"))
     except UnicodeDecodeError:
         raise DataError(f"{table} isn't text in UTF-8: save it so") from None
     except TooLargeError as error:
@@ -94,30 +123,31 @@ def _rows(table: Path) -> Iterator[_Row]:
         raise DataError(f"{table}: line {reader.line_num}: {printable(str(error))}") from None
 
 
-def _columns(heading: list[str], table: Path) -> dict[str, int]:
+def _columns(heading: list[str], table: Path, columns: Collection[str]) -> dict[str, int]:
     """Return the positions of the columns that are read.
 
     Raises:
         DataError: one that is needed is missing, or there are several for the same thing.
     """
     places = {}
-    for name, words in COLUMNS.items():
-        found = [place for place, cell in enumerate(heading) if cell.strip().lower() in words]
+    for name in columns:
+        found = [place for place, cell in enumerate(heading) if cell.strip().lower() in COLUMNS[name]]
         if len(found) > 1 or (not found and name != "split"):
+            needed = f"{PATHS} and {LABELS}" if "label" in columns else PATHS
             has = printable(", ".join(cell.strip()[:40] for cell in heading[:20])) or "none"
-            raise DataError(f"{table} needs {NEEDED}, one of each, separated by commas; it has {has}")
+            raise DataError(f"{table} needs {needed}, one of each, separated by commas; it has {has}")
         if found:
             places[name] = found[0]
     return places
 
 
-def _problem(row: _Row, path: str) -> str:
+def _problem(row: _Row, path: str, *, labelled: bool) -> str:
     """Return why a row can't be used, its file unseen, or an empty text."""
     if not row.path:
         return "has no path"
     if leaves_folder(path):
         return "lies outside the table's folder: paths are relative to it"
-    return "" if row.label else "has no label"
+    return "has no label" if labelled and not row.label else ""
 
 
 def _file(folder: Path, path: str) -> ImageFile | None:

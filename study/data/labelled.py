@@ -5,7 +5,7 @@ Archives of arrays, Parquet shards, tables and folder trees are all listed so, a
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -101,6 +101,12 @@ def divided(parts: Mapping[Role, Labelled]) -> tuple[Labelled, Labelled | None, 
     if "test" in parts and "validation" in parts:
         notes.append(f"not used: {parts['validation'].name}")
     return parts["train"], test, tuple(notes)
+
+
+def to_predict(roles: Collection[Role | None]) -> Role | None:
+    """Return which split's images are predicted, of those that there are: the test's; None stands for no split."""
+    order: tuple[Role | None, ...] = ("test", "validation", None, "train")
+    return next(role for role in order if role in roles)
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

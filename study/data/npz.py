@@ -9,14 +9,15 @@ import threading
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from study.data.files import READ_METHODS, BadFilesError, ImageFile, Read, first_names
+from study.data.files import READ_METHODS, BadFilesError, ImageFile, Listing, Read, first_names
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -27,6 +28,7 @@ from study.data.labelled import (
     in_order,
     load_catalogue,
     refuse_too_many,
+    to_predict,
 )
 from study.data.source import Progress, Source, given_file
 from study.errors import DataError, printable
@@ -80,11 +82,8 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
     path = given_file(spec.name, spec.root)
     if spec.skip_bad:
         raise DataError("npz: 'skip_bad' is for image files: an archive is read as a whole; leave it out")
-    try:
-        with zipfile.ZipFile(path) as opened:
-            catalogue = _catalogue(path, opened, needs_square=spec.image_size is None)
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} can't be read: {printable(str(error))}\nmake or download it again") from None
+    with _opened(path) as opened:
+        catalogue = _catalogue(path, opened, needs_square=spec.image_size is None)
     try:
         return load_catalogue(catalogue, spec, progress)
     except BadFilesError as error:
@@ -92,10 +91,50 @@ def load(spec: "DatasetSpec", progress: Progress | None = None) -> Source:
         raise DataError(f"{path} is damaged at {first.name}: {first.reason}\nmake or download it again") from None
 
 
-def _catalogue(path: Path, opened: zipfile.ZipFile, *, needs_square: bool) -> Catalogue:
-    members = {
+def list_arrays(path: Path) -> Listing:
+    """List the images of an archive that are to be predicted: those of its test, if it has one; labels aren't needed.
+
+    Raises:
+        DataError: no array of images, or a damaged archive.
+    """
+    with _opened(path) as opened:
+        members = _members(opened)
+        by_role: dict[Role | None, str] = {role: names[0] for role in NAMES if (names := _pair(path, members, role))}
+        if not by_role and len(members) != 1:
+            raise DataError(f"{path} needs images as x_test or test_images, or one array alone; {_has(members)}")
+        name = by_role[to_predict(by_role)] if by_role else next(iter(members))
+        array = _checked_images(_header(path, opened, name, members[name]))
+        _refuse_damaged(opened, array.member)
+    return Listing(_rows(array, path), [], [], _reader(path, [array]), (f"the images of {printable(name)}",))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as opened:
+            yield opened
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} can't be read: {printable(str(error))}\nmake or download it again") from None
+
+
+def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the arrays of an archive by name."""
+    return {
         member.filename.removesuffix(".npy"): member for member in opened.infolist() if member.filename.endswith(".npy")
     }
+
+
+def _has(members: Collection[str]) -> str:
+    return f"it has {first_names(sorted(members)) or 'none'}"
+
+
+def _catalogue(path: Path, opened: zipfile.ZipFile, *, needs_square: bool) -> Catalogue:
+    members = _members(opened)
     parts: dict[Role, Labelled] = {}
     images: list[_Array] = []
     unlabelled: list[str] = []
@@ -108,7 +147,7 @@ def _catalogue(path: Path, opened: zipfile.ZipFile, *, needs_square: bool) -> Ca
             images.append(array)
         unlabelled += names if len(names) == 1 else []
     if "train" not in parts:
-        raise DataError(f"{path} needs {EXPECTED}; it has {first_names(sorted(members)) or 'none'}")
+        raise DataError(f"{path} needs {EXPECTED}; {_has(members)}")
     shapes = {array.shape[1:] for array in images}
     if len(shapes) > 1:
         listed = ", ".join(f"{array.name} {'x'.join(map(str, array.shape[1:]))}" for array in images)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.decode import reason
-from study.data.files import ImageFile, Read, first_names, is_system, sort_key
+from study.data.files import ImageFile, Listing, Read, first_names, is_system, sort_key
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -28,6 +28,7 @@ from study.data.labelled import (
     refuse_too_many,
     role_called,
     role_of,
+    to_predict,
 )
 from study.errors import DataError, printable
 
@@ -41,7 +42,7 @@ LABEL_ROWS = 2**16
 
 
 class _Shard(NamedTuple):
-    """A shard, of which the labels have been read."""
+    """A shard, of which the labels have been read where they are needed."""
 
     path: Path
     image: str
@@ -82,13 +83,8 @@ def read_shards(root: Path) -> Catalogue:
     Raises:
         DataError: no shards, damaged ones, or others than these.
     """
-    shards = [_read_shard(path, root) for path in find_shards(root)]
-    if not shards:
-        raise DataError(f"{root} has no shards: files such as train-00000-of-00001{SUFFIX} are expected in it")
-    by_role: dict[Role | None, list[_Shard]] = {}
-    for shard in shards:
-        role = None if root.is_file() else role_of(shard.path.relative_to(root).as_posix())
-        by_role.setdefault(role, []).append(shard)
+    by_role = {role: [_read_shard(path, root) for path in paths] for role, paths in _by_role(root).items()}
+    shards = [shard for group in by_role.values() for shard in group]
     others = by_role.pop(None, [])
     if "train" not in by_role:
         by_role["train"], others = others, []
@@ -105,6 +101,35 @@ def read_shards(root: Path) -> Catalogue:
     present = set(train.labels)
     classes = (*(name for name in named if name in present), *in_order(present - set(named)))
     return Catalogue(root, train, test, classes, _reader(shards), notes)
+
+
+def list_shards(root: Path) -> Listing:
+    """List the images of shards that are to be predicted: those of the test's, if there are any; labels aren't needed.
+
+    Raises:
+        DataError: no shards, damaged ones, or others than these.
+    """
+    by_role = _by_role(root)
+    paths = by_role[to_predict(by_role)]
+    shards = [_read_shard(path, root, labelled=False) for path in paths]
+    files = [file for shard in shards for file in shard.files]
+    notes = (f"the images of {first_names([path.name for path in paths])}",)
+    return Listing(files, [], [], _reader(shards), notes)
+
+
+def _by_role(root: Path) -> dict[Role | None, list[Path]]:
+    """Return the shards of each split, and of none.
+
+    Raises:
+        DataError: there are no shards.
+    """
+    by_role: dict[Role | None, list[Path]] = {}
+    for path in find_shards(root):
+        role = None if root.is_file() else role_of(path.relative_to(root).as_posix())
+        by_role.setdefault(role, []).append(path)
+    if not by_role:
+        raise DataError(f"{root} has no shards: files such as train-00000-of-00001{SUFFIX} are expected in it")
+    return by_role
 
 
 def _labelled(role: Role, shards: list[_Shard], root: Path) -> Labelled:
@@ -134,18 +159,18 @@ def _open(path: Path, **options: Any) -> Any:
     return parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, page_checksum_verification=True, **options)
 
 
-def _read_shard(path: Path, root: Path) -> _Shard:
-    """Read a shard's metadata and labels.
+def _read_shard(path: Path, root: Path, *, labelled: bool = True) -> _Shard:
+    """Read a shard's metadata, and its labels if they are needed.
 
     Raises:
-        DataError: it is damaged, or hasn't an image and a label a row.
+        DataError: it is damaged, or hasn't an image, and a label that is needed, a row.
     """
     name = path.name if root.is_file() else path.relative_to(root).as_posix()
     status = path.stat()
     with _reading(path), _open(path) as opened:
         metadata, schema = opened.metadata, opened.schema_arrow
         names = _names_of_classes(schema)
-        image, label = _image_column(schema, path), _label_column(schema, names, path)
+        image, label = _image_column(schema, path), _label_column(schema, names, path) if labelled else ""
         # Not by column: of damaged chunks, Arrow ends the process.
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         sizes = [(group.num_rows, group.total_byte_size) for group in groups]
@@ -158,8 +183,8 @@ def _read_shard(path: Path, root: Path) -> _Shard:
         mean = max(0, size_bytes) // max(1, rows)
         refuse_too_many(start + rows, status.st_size, str(path))
         files += [ImageFile(f"{name}{ROW}{row}", mean, stamp) for row in range(start, start + rows)]
-    labels = _labels(path, label, names.get(label, ()))
-    if len(labels) != len(files):
+    labels = _labels(path, label, names.get(label, ())) if labelled else []
+    if labelled and len(labels) != len(files):
         raise DataError(f"{path} says that it has {len(files):,} rows, and has {len(labels):,} labels")
     return _Shard(path, image, starts, files, labels, names.get(label, ()))
 

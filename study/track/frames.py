@@ -17,7 +17,7 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, newest_study, read_runs
 from study.track.scratch import scratch_folder
-from study.track.snapshot import Snapshot, take_snapshot
+from study.track.snapshot import Provenance, Snapshot, take_snapshot
 from study.track.tags import COUNTS, CURVES, DONE, FINALS, NET_COLUMNS, PROBE_COLUMNS, PROBE_TABLES
 from study.track.uri import tracking_uri
 from study.track.validation import usable_runs
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from study.track.datasets import DatasetRecord
     from study.track.history import History
-    from study.track.provenance import Provenance
 
 ORDER = ("variant", "architecture", "depth", "split_seed", "seed")
 """Of the rows of runs and curves."""
@@ -48,7 +47,7 @@ class Study:
     """As `load_datasets` returns them."""
     probes: dict[str, pd.DataFrame]
     """As `load_probes` returns them."""
-    provenance: "Provenance"
+    provenance: Provenance
 
 
 @dataclass(frozen=True)

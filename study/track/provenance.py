@@ -3,7 +3,6 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -17,7 +16,7 @@ from study.track.client import connect
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.scratch import scratch_folder
-from study.track.snapshot import read_commands, read_protocols
+from study.track.snapshot import Provenance, read_commands, read_protocols
 from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs
 from study.track.view import VIEW, saved_view
@@ -26,29 +25,6 @@ PAGE = "mlflow.experimentKind"
 """Tag that makes MLflow's pages show training runs first, not chats with language models."""
 ENVIRONMENTS = 12
 """Maximal number of environments read: each run has a file."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Facts for the end of a report, in words, the protocols that were stored beforehand, and the commands."""
-
-    words: dict[str, str]
-    """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
-    settings of the searches; `rule`, a line for each change of the rule that isn't used; `left out`, a line for each
-    run that can't be used; `experiment_id` and, where MLflow's pages have a known address, `mlflow_ui`; the rest are
-    versions and hardware by name. What isn't known is left out."""
-    protocols: tuple[Protocol, ...] = ()
-    """The oldest first."""
-    commands: tuple[Command, ...] = ()
-    """Those that can be read, the oldest first."""
-
-    def with_pages(self, address: str) -> "Provenance":
-        """Return a copy with the address of MLflow's pages, for a study that was read from a database.
-
-        Raises:
-            StudyError: it isn't an http or https address.
-        """
-        return replace(self, words=self.words | {"mlflow_ui": ui_address(address)})
 
 
 def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:

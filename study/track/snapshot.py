@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
 from study.track.processes import is_dead
-from study.track.uri import tracking_uri
+from study.track.uri import tracking_uri, ui_address
 from study.track.validation import check_runs
 
 Stored = TypeVar("Stored", Protocol, Command)
@@ -62,6 +62,29 @@ class Snapshot:
     @cached_property
     def _tags(self) -> dict[str, str]:
         return experiment_tags(self.experiment_id, self.uri)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Facts for the end of a report, in words, the protocols that were stored beforehand, and the commands."""
+
+    words: dict[str, str]
+    """`command`, a line a command with what it added, the oldest first; `grid`, what they were given; `tune`, the
+    settings of the searches; `rule`, a line for each change of the rule that isn't used; `left out`, a line for each
+    run that can't be used; `experiment_id` and, where MLflow's pages have a known address, `mlflow_ui`; the rest are
+    versions and hardware by name. What isn't known is left out."""
+    protocols: tuple[Protocol, ...] = ()
+    """The oldest first."""
+    commands: tuple[Command, ...] = ()
+    """Those that can be read, the oldest first."""
+
+    def with_pages(self, address: str) -> "Provenance":
+        """Return a copy with the address of MLflow's pages, for a study that was read from a database.
+
+        Raises:
+            StudyError: it isn't an http or https address.
+        """
+        return replace(self, words=self.words | {"mlflow_ui": ui_address(address)})
 
 
 def take_snapshot(experiment: str, uri: str | None = None) -> Snapshot:

@@ -4,9 +4,9 @@ import csv
 import hashlib
 import io
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,10 +16,8 @@ from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
 from study.track.frames import ORDER, Study, runs_frame, trials_frame
+from study.track.snapshot import Provenance
 from study.track.uri import tracking_uri
-
-if TYPE_CHECKING:
-    from study.track.provenance import Provenance
 
 NEEDED = ("architecture", "depth", "seed", "final_train_error")
 ERRORS = {"final_train_error": "final_train_accuracy", "final_test_error": "final_test_accuracy"}
@@ -33,6 +31,7 @@ POSITIVE = ("lr", "width", "gamma")
 """Settings that reports calculate with."""
 LEAVE_OUT = " (of an experiment, `--column {}=` leaves it out)"
 LARGEST = 10**9
+MAX_BYTES = 64 * 2**20
 SEPARATORS = ",;\t"
 UNKNOWN = (
     "These runs weren't trained by this program. What {name} doesn't say isn't known: their curves, how rates were "
@@ -150,7 +149,7 @@ def _study(
         trials_frame([]),
         (),
         {},
-        _provenance(words | {"note": UNKNOWN.format(name=source) + doubt}),
+        Provenance(words | {"note": UNKNOWN.format(name=source) + doubt}),
     )
 
 
@@ -172,6 +171,11 @@ def _doubt_about_percent(rows: Sequence[Mapping[str, str]], source: str) -> str:
 def _rows(path: Path) -> tuple[list[Row], str]:
     """Return the rows of a CSV file, each with its place, and the beginning of the file's digest."""
     try:
+        status = path.stat()
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):  # reading it might never end
+            raise StudyError(f"{path}: a pipe or a device, not a file: save the table as one")
+        if status.st_size > MAX_BYTES:
+            raise StudyError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, which is too large for a table of runs")
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
         separator = max(SEPARATORS, key=text.partition("\n")[0].count)
@@ -197,12 +201,6 @@ def _rows(path: Path) -> tuple[list[Row], str]:
             raise StudyError(f"{path}, line {line}: {len(row)} values, but there are {len(names)} columns")
     rows = [(f"{path}, line {line}", dict(zip(names, map(str.strip, row), strict=True))) for line, row in lines[1:]]
     return rows, hashlib.sha256(content).hexdigest()[:16]
-
-
-def _provenance(words: dict[str, str]) -> "Provenance":
-    from study.track.provenance import Provenance
-
-    return Provenance(words)
 
 
 def _run(row: Mapping[str, str], where: str, classes: int | None, whole: float) -> StoredRun:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from study.names import is_own
 from study.statistics.interval import Interval, mean_percent
 from study.statistics.multiplicity import holm
 from study.statistics.welch import difference_in_differences, difference_in_percent
@@ -97,6 +98,13 @@ class Comparison:
     depths: tuple[DepthChange, ...]
     shared: int
     """Runs that both have: one training, not two."""
+
+    @property
+    def other_depths(self) -> bool:
+        """Whether nets of a name are compared whose depths different functions, or families, count in their own way."""
+        sides = [(setting.a, setting.b) for setting in self.differing if setting.name == "family"]
+        places = [{family.partition("@")[0] for family in side.split(", ")} for pair in sides for side in pair]
+        return bool(self.nets and places and places[0] != places[1] and any(map(is_own, places[0] | places[1])))
 
     def of(self, metric: str) -> list[NetChange]:
         """Return the changes in one error."""
@@ -203,14 +211,16 @@ def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting
     a, b = (runs[[is_of_study(str(variant), name) for variant in runs["variant"]]] for name in names)
     fields = [str(name) for name in runs if name not in OWN and not str(name).startswith("final_")]
     out = [Setting("learning rate", _rates(a), _rates(b), "setting")]
-    out += [Setting(field, _written(a, field), _written(b, field), _kind(field)) for field in fields]
+    out += [Setting(field, _written(a, field), _written(b, field), _kind(field, runs)) for field in fields]
     seeds_a, seeds_b = (_values({int(seed) for seed in frame["seed"]}) for frame in (a, b))
     out.append(Setting("seeds", seeds_a, seeds_b, "circumstance"))
     order = ("setting", "consequence", "circumstance")
     return sorted(out, key=lambda setting: order.index(setting.kind))
 
 
-def _kind(field: str) -> Kind:
+def _kind(field: str, runs: pd.DataFrame) -> Kind:
+    if field == "shortcut" and (runs[field] == "own").any():  # nets of the user's own have no other
+        return "consequence"
     return "consequence" if field in CONSEQUENCES else "circumstance" if field in CIRCUMSTANCES else "setting"
 
 

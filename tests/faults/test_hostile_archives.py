@@ -15,8 +15,9 @@ from study.config import DatasetSpec
 from study.data import BadFilesError, Dataset, load_dataset
 from study.data.decode_all import Target, decode_all, record_type
 from study.data.files import MAX_FILE_BYTES, open_archive
+from study.data.unlabelled import open_images
 from study.errors import DataError
-from study.inference import Predictions, open_images, predict_files
+from study.inference import Predictions, predict_files
 
 from .archives import DIRECTORY, METHODS, archives, damaged_archive, kaggle, packed, places, set_field
 from .images import put
@@ -120,7 +121,7 @@ def test_members_of_enormous_size_are_refused_unread(tmp_path):
     path.write_bytes(packed(kaggle() | {"train/cat.2.jpg": BOMB}))
     with below(20), within(10):
         assert reasons(path) == {"train/cat.2.jpg": "larger than 256 MiB"}
-        listing = open_images(path)
+        _, listing = open_images(path)
         (large,) = (file for file in listing.files if file.size_bytes > MAX_FILE_BYTES)
         with pytest.raises(ValueError, match="larger than 256 MiB"):
             listing.read(large)

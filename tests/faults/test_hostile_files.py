@@ -12,8 +12,9 @@ import torch
 import study
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import load_dataset
+from study.data.unlabelled import open_images
 from study.errors import DataError, StudyError
-from study.inference import load_predictor, open_images, predict_files
+from study.inference import load_predictor, predict_files
 
 from .harm import Harm
 from .limits import within
@@ -93,8 +94,10 @@ def test_places_that_are_neither_folder_nor_archive(tmp_path, predictor):
     """`study predict` waits for no pipe, and a path that the system refuses is told."""
     os.mkfifo(tmp_path / "pipe.zip")
     (tmp_path / "a.zip").write_bytes(b"PK\5\6" + bytes(10))
-    for place in (tmp_path / "pipe.zip", tmp_path / "a.zip", Path("/dev/zero")):
-        with within(5), pytest.raises(DataError, match="is neither a folder nor a zip archive"):
+    for name in ("pipe.npz", "pipe.csv", "pipe.parquet"):
+        os.mkfifo(tmp_path / name)
+    for place in (*tmp_path.iterdir(), Path("/dev/zero")):
+        with within(5), pytest.raises(DataError, match="can't be predicted: give a folder"):
             open_images(place)
     with pytest.raises(DataError, match=r"can't be read: .*too long"):
         predict_files(predictor, tmp_path / ("x" * 5000))

@@ -4,6 +4,7 @@ import random
 import struct
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from study.config import DatasetSpec
 from study.data import Dataset, load_dataset
 from study.data.npz import load as load_npz
 from study.errors import DataError
+from study.inference import Predictions, Predictor, predict_files
 
 from .images import damaged, put, saved
 from .limits import below, within
@@ -69,7 +71,7 @@ def load(kind: str, path: Path, *, skip_bad: bool = False) -> Dataset:
 
 
 @pytest.mark.parametrize(("kind", "contents"), [("npz", archives), ("parquet", shards), ("csv", tables)])
-def test_damaged_files(kind: str, contents: Callable[[], list[bytes]], tmp_path: Path) -> None:
+def test_damaged_files(kind: str, contents: Callable[[], list[bytes]], tmp_path: Path, predictor: Predictor) -> None:
     """Bits turned, fields that lie, parts cut and mixed: the images that are left, or an error in lines of text."""
     for row, image in enumerate(PIXELS):
         Image.fromarray(image).save(tmp_path / f"{row}.png")
@@ -79,15 +81,16 @@ def test_damaged_files(kind: str, contents: Callable[[], list[bytes]], tmp_path:
     outcomes, total = [], injections(150)
     for number in range(total):
         put(path, damaged(draw.choice(whole), draw, whole))
-        told = ""
-        with within(20):
-            try:
-                outcomes.append(type(load(kind, path, skip_bad=number % 2 > 0)))
-            except DataError as error:
-                outcomes.append(DataError)
-                told = str(error)
-        assert all(line.isprintable() for line in told.splitlines())
-    assert {*outcomes} == {Dataset, DataError}
+        for use in (partial(load, kind, path), partial(predict_files, predictor, path)):
+            told = ""
+            with within(20):
+                try:
+                    outcomes.append(type(use(skip_bad=number % 2 > 0)))
+                except DataError as error:
+                    outcomes.append(DataError)
+                    told = str(error)
+            assert all(line.isprintable() for line in told.splitlines())
+    assert {*outcomes} == {Dataset, Predictions, DataError}
     assert 0.02 * total < outcomes.count(DataError)
     assert {entry.suffix for entry in tmp_path.iterdir() if entry.is_file()} == {
         ".png",

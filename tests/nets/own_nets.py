@@ -34,6 +34,15 @@ def build(*, depth, residual, num_classes, in_channels, generator):
 '''
 
 
+GRID = """
+name: g
+dataset: {name: digits, train_limit: 300, test_limit: 100}
+recipe: {family: nets.py:build, epochs: 1, batch_size: 32, lr: 0.05, precision: fp32}
+grid: {net: [plain-2, resnet-2], seed: 0}
+"""
+"""A grid of two short runs of them."""
+
+
 def own(folder: Path, *changes: tuple[str, str], text: str = GOOD, function: str = "build") -> OwnNets:
     """Write a source with changes into a folder, and read it as a grid in that folder does."""
     for old, new in changes:
@@ -41,3 +50,10 @@ def own(folder: Path, *changes: tuple[str, str], text: str = GOOD, function: str
         text = text.replace(old, new)
     (folder / "nets.py").write_text(text)
     return read_own_nets(f"nets.py:{function}", folder)
+
+
+def write_vanishing(folder: Path) -> None:
+    """Write `GRID` into a new folder, with a source that deletes itself as soon as the launcher has loaded it."""
+    folder.mkdir()
+    (folder / "g.yaml").write_text(GRID)
+    own(folder, ("import torch\n", "import torch, pathlib\npathlib.Path(__file__).unlink(missing_ok=True)\n"))

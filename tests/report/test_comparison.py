@@ -87,6 +87,27 @@ def test_what_is_not_comparable_is_said():
     assert "the images aren't the same (a: 1,293; b: 900 training images)" in warnings(images)[0]
 
 
+OWN = {"family": "nets.py:build@0123456789ab", "shortcut": "own"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        (OWN, {}, "depths are counted by other functions (a: nets.py:build@0123456789ab; b: cifar)"),
+        (OWN, OWN | {"family": "vit.py:build@ba9876543210"}, "(a: nets.py:build@0123456789ab; b: vit.py:build@"),
+        (OWN, OWN | {"family": "nets.py:build@ba9876543210"}, ""),
+        (OWN, OWN, ""),
+    ],
+)
+def test_of_nets_of_ones_own_the_family_differs_and_what_a_depth_is(
+    a: dict[str, str], b: dict[str, str], told: str
+) -> None:
+    result = found(loaded("a", **{"family": "cifar"} | a), loaded("b", **{"family": "cifar"} | b))
+    assert [one.name for one in result.differing if one.kind == "setting"] == ["family"] * (a != b)
+    assert told in " ".join(warnings(result))
+    assert bool(warnings(result)) == bool(told)
+
+
 def test_no_common_nets():
     other = Truth({("plain", 32): (5.0, 0.2), ("plain", 44): (6.0, 0.2)}, trials=0)
     result = found(loaded("a"), loaded("b", other))

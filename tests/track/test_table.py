@@ -1,6 +1,9 @@
 """Runs made elsewhere: the CSV file that `study judge` takes, and its verdict."""
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -176,6 +179,29 @@ def experiment(tmp_path: Path) -> str:
     client.set_terminated(above)
     client.set_terminated(client.create_run(experiment, run_name="above the others").info.run_id)
     return uri
+
+
+def test_what_might_never_end_or_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for place in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(StudyError, match="a pipe or a device, not a file"):
+            read_table(place, classes=10)
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(StudyError, match="larger than 64 MiB"):
+        read_table(tmp_path / "large.csv", classes=10)
+
+
+def test_judging_a_table_loads_neither_mlflow_nor_torch(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.argv = ['study', 'judge', {str(EXAMPLE)!r}]\n"
+        "from study.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code\n"
+        "print([m for m in ('mlflow', 'torch', 'sqlalchemy', 'optuna') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_an_experiment_of_another_program_is_judged(experiment: str, tmp_path: Path) -> None:

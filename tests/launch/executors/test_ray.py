@@ -20,8 +20,9 @@ from tests.faults.test_stops import WITHIN
 from tests.faults.whole import check_whole
 from tests.launch.clusters import RayCluster
 from tests.launch.hold import Hold
-from tests.launch.processes import Launcher
+from tests.launch.processes import Launcher, uri
 from tests.launch.sabotage import shadow
+from tests.nets import own_nets
 from tests.postgres import postgres, with_database
 from tests.track.servers import Server
 
@@ -112,6 +113,15 @@ def test_a_stop_leaves_checkpoints_and_the_same_command_goes_on(
     said = launcher(tmp_path, cluster, name="again").end()
     assert "its worker was lost" not in said
     check_whole(tmp_path, here)
+
+
+def test_nets_of_ones_own_need_no_file_where_the_actors_run(cluster: RayCluster, tmp_path: Path) -> None:
+    own_nets.write_vanishing(tmp_path / "grids")
+    words = ("--executor", "ray", "--address", cluster.address, "--workers", "2")
+    done = run_study(tmp_path, "run", "--grid", "grids/g.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "grids" / "nets.py").exists()
+    assert load_runs("g", uri(tmp_path))["outcome"].tolist() == ["finished", "finished"]
 
 
 def test_a_node_is_lost_and_another_joins(

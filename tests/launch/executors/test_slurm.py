@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from study.track.frames import load_runs
 from tests.conftest import run_study
 from tests.faults.whole import SHORT, check_whole
 from tests.launch.hold import Hold
-from tests.launch.processes import Launcher, wait_for
+from tests.launch.processes import Launcher, uri, wait_for
 from tests.launch.sabotage import shadow
 from tests.launch.slurm import slurm
+from tests.nets import own_nets
 
 pytestmark = pytest.mark.slow
 WORDS = ("--executor", "slurm", "--workers", "2")
@@ -48,6 +50,14 @@ def test_a_job_is_cancelled(
     assert hold.resumed
     check_whole(tmp_path, here)
     wait_for(lambda: not jobs())
+
+
+def test_nets_of_ones_own_need_no_file_where_the_jobs_run(tmp_path: Path) -> None:
+    own_nets.write_vanishing(tmp_path / "grids")
+    done = run_study(tmp_path, "run", "--grid", "grids/g.yaml", *WORDS)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "grids" / "nets.py").exists()
+    assert load_runs("g", uri(tmp_path))["outcome"].tolist() == ["finished", "finished"]
 
 
 def test_what_slurm_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
