@@ -113,10 +113,10 @@ def list_shards(root: Path) -> Listing:
     paths = by_role[to_predict(by_role)]
     shards = [_read_shard(path, root, labelled=False) for path in paths]
     files = [file for shard in shards for file in shard.files]
-    notes = (f"the images of {first_names([path.name for path in paths])}",)
+    notes = [f"the images of {first_names([path.name for path in paths])}"]
     beside = len(open_folder(root, root).files) if root.is_dir() else 0
-    notes += (f"not used: {with_noun(beside, 'image file')} beside the shards",) if beside else ()
-    return Listing(files, [], [], _reader(shards), notes)
+    notes += [f"not used: {with_noun(beside, 'image file')} beside the shards"] if beside else []
+    return Listing(files, [], [], _reader(shards), tuple(notes))
 
 
 def _by_role(root: Path) -> dict[Role | None, list[Path]]:
