@@ -129,7 +129,7 @@ def show(
 def predict(
     run: Annotated[str, typer.Option("--run", help="A finished run: its id, or its name, such as 'resnet-20 seed 0'.")],
     images: Annotated[
-        Path,
+        str,
         typer.Option(
             help="Folder of images or shards, zip archive such as Kaggle's test1.zip, or .npz, .parquet or .csv."
         ),
@@ -155,12 +155,16 @@ def predict(
     from study.track.checkpoint import fetch_checkpoint
     from study.track.find import newest_study
 
+    if not images:
+        raise StudyError("--images is empty: name what is to be predicted, or . for the working folder")
+    if out.is_dir():
+        raise StudyError(f"--out {out}: a folder; name the file to write")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
     with loading() as progress, fetch_checkpoint(run, study) as net:
         predictor = load_predictor(RunSpec.model_validate(net.spec), net.path, device)
         try:
-            predictions = predict_files(predictor, images, views=views, skip_bad=skip_bad, progress=progress)
+            predictions = predict_files(predictor, Path(images), views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:
             *lines, _ = str(error).splitlines()
             raise StudyError("\n".join([*lines, "mend or remove them, or go on without them: --skip-bad"])) from None

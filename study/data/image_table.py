@@ -70,12 +70,11 @@ def list_table(table: Path) -> Listing:
     rows = [(role, file) for role, file, _ in _files(table, ["path", "split"])]
     if not rows:
         raise DataError(f"{table} has no rows: one an image is needed, below a heading")
-    chosen = to_predict({role for role, _ in rows})
+    roles = {role for role, _ in rows}
+    chosen = to_predict(roles - {None} or roles)
     used = [file for role, file in rows if role in (chosen, None)]
-    files, bad = (
-        [file for file in used if isinstance(file, ImageFile)],
-        [file for file in used if isinstance(file, BadFile)],
-    )
+    files = [file for file in used if isinstance(file, ImageFile)]
+    bad = [file for file in used if isinstance(file, BadFile)]
     note = f"the rows of {chosen}; {len(rows) - len(used):,} of other splits aren't used"
     return Listing(files, bad, [], _reader(table), (note,) if len(rows) > len(used) else ())
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from study.data.dataset import BadFile
 from study.data.decode import reason
-from study.data.files import ImageFile, Listing, Read, first_names, is_system, sort_key
+from study.data.files import ImageFile, Listing, Read, first_names, is_system, open_folder, sort_key
 from study.data.labelled import (
     MAX_LABEL_BYTES,
     ROW,
@@ -30,7 +30,7 @@ from study.data.labelled import (
     role_of,
     to_predict,
 )
-from study.errors import DataError, printable
+from study.errors import DataError, printable, with_noun
 
 SUFFIX = ".parquet"
 LABELS = ("label", "labels", "fine_label", "class", "category")
@@ -113,8 +113,10 @@ def list_shards(root: Path) -> Listing:
     paths = by_role[to_predict(by_role)]
     shards = [_read_shard(path, root, labelled=False) for path in paths]
     files = [file for shard in shards for file in shard.files]
-    notes = (f"the images of {first_names([path.name for path in paths])}",)
-    return Listing(files, [], [], _reader(shards), notes)
+    notes = [f"the images of {first_names([path.name for path in paths])}"]
+    beside = len(open_folder(root, root).files) if root.is_dir() else 0
+    notes += [f"not used: {with_noun(beside, 'image file')} beside the shards"] if beside else []
+    return Listing(files, [], [], _reader(shards), tuple(notes))
 
 
 def _by_role(root: Path) -> dict[Role | None, list[Path]]:

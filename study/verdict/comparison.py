@@ -95,6 +95,8 @@ class Comparison:
     agreeing: int
     """Settings with the same values in both."""
     nets: tuple[NetChange, ...]
+    own_nets: tuple[tuple[str, ...], tuple[str, ...]]
+    """The names of all nets of A, and of B."""
     depths: tuple[DepthChange, ...]
     shared: int
     """Runs that both have: one training, not two."""
@@ -128,6 +130,7 @@ def compare_runs(runs: pd.DataFrame, names: tuple[str, str], smallest_effect: fl
         tuple(setting for setting in settings if setting.differs),
         sum(not setting.differs for setting in settings if setting.kind == "setting"),
         tuple(nets),
+        (_net_names(counted, names[0]), _net_names(counted, names[1])),
         tuple(_depths(common, couples)),
         shared_runs(counted),
     )
@@ -204,6 +207,11 @@ def _by_architecture(
         step = max(c.resolution(frame, metric) for frame in frames)  # of the study with fewer images
         for architecture in c.architectures(frames[0]):
             yield couple, architecture, [frame[frame["architecture"] == architecture] for frame in frames], step
+
+
+def _net_names(counted: pd.DataFrame, name: str) -> tuple[str, ...]:
+    own = counted[[is_of_study(str(variant), name) for variant in counted["variant"]]]
+    return tuple(c.ordered(own)["net"].unique())
 
 
 def compare_settings(runs: pd.DataFrame, names: tuple[str, str]) -> list[Setting]:

@@ -264,6 +264,8 @@ def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...
         (["data", "show", "--dataset", "digits", "--out", "a.gif"], "ends in .png, .pdf or .svg"),
         (["data", "stats", "--dataset", "digits", "--out", "file/x"], "can't write in file/x"),
         (["predict", "--run", "x", "--images", "."], "no study at sqlite:///"),
+        (["predict", "--run", "x", "--images", ""], "--images is empty: name what is to be predicted"),
+        (["predict", "--run", "x", "--images", ".", "--out", "."], "--out .: a folder; name the file to write"),
     ],
 )
 def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:

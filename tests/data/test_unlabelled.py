@@ -85,6 +85,24 @@ def test_rows_of_a_table_that_cannot_be_used_are_named(tmp_path: Path, write_ima
     ]
 
 
+def test_a_split_that_is_none_hides_no_rows_of_others(tmp_path: Path, write_image: WriteImage) -> None:
+    write_image(tmp_path / "1.png")
+    (tmp_path / "t.csv").write_text("path,split\n1.png,train\n2.png,tset\n")
+    named, listing = open_images(tmp_path / "t.csv")
+    assert list(named) == ["1.png"]
+    assert [bad.name for bad in listing.bad] == ["2.png"]
+    assert listing.notes == ()
+
+
+def test_image_files_beside_shards_are_counted(tmp_path: Path, write_image: WriteImage) -> None:
+    write(tmp_path / "a.parquet", shard([0], [0]))
+    write_image(tmp_path / "below" / "1.png")
+    write_image(tmp_path / "2.png")
+    assert seeds(tmp_path) == {"0": 0}
+    assert open_images(tmp_path)[1].notes == ("the images of a.parquet", "not used: 2 image files beside the shards")
+    assert open_images(tmp_path / "a.parquet")[1].notes == ("the images of a.parquet",)
+
+
 def test_files_are_ordered_by_their_names_numbers_first(tmp_path: Path, write_image: WriteImage) -> None:
     for seed, name in enumerate(("x/b.png", "y/10.png", "9.png")):
         write_image(tmp_path / "f" / name, seed)

@@ -112,7 +112,29 @@ def test_no_common_nets():
     other = Truth({("plain", 32): (5.0, 0.2), ("plain", 44): (6.0, 0.2)}, trials=0)
     result = found(loaded("a"), loaded("b", other))
     assert result.nets == result.depths == ()
-    assert conclusions(result)[1:] == ("a and b have no net in common, so there is nothing to compare.",)
+    assert conclusions(result)[1:] == (
+        "a and b have no net in common, so there is nothing to compare: a has plain-8, plain-20, resnet-8 and "
+        "resnet-20; b has plain-32 and plain-44.",
+    )
+
+
+def test_no_common_variants_though_nets_have_the_same_names():
+    a, b = (loaded(name) for name in ("a", "b"))
+    studies = [
+        Loaded(
+            one.name,
+            pd.concat([one.runs.assign(variant=value) for value in values]),
+            one.curves,
+            one.trials,
+            one.provenance,
+        )
+        for one, values in ((a, ("width=1", "width=2")), (b, ("lr=1", "lr=2")))
+    ]
+    result = found(*studies)
+    assert result.nets == ()
+    assert conclusions(result)[-1] == (
+        "a and b have several variants each and none in common, so there is nothing to compare."
+    )
 
 
 def test_one_common_depth():
@@ -120,7 +142,7 @@ def test_one_common_depth():
     result = found(loaded("a"), loaded("b", other))
     assert result.depths == ()
     _, told = conclusions(result)
-    assert "no two depths of an architecture in common" in told
+    assert "no two depths of an architecture in common: a has plain-8, plain-20, resnet-8 and resnet-20; b has" in told
     assert "plain-20 by" in told
 
 

@@ -46,7 +46,7 @@ def find_curvature(evidence: Evidence) -> Findings | None:
         "ends": [_mean(runs[runs["net"] == net]) for net in nets],
         "level": level,
         "compared": compare_at_equal_loss(runs, pairs),
-        "without": [_mean(part) for net in nets if (part := runs[runs["net"] == net])["at_equal_loss"].isna().any()],
+        "without": [_without(part) for net in nets if (part := runs[runs["net"] == net])["at_equal_loss"].isna().any()],
         "pairs": pairs,
     }
     return Findings(facts, tables=[curvature_table(runs, level)])
@@ -69,12 +69,11 @@ def at_loss(course: pd.DataFrame, level: float) -> float:
         course: rows of a run in the order of its steps, with `loss` and `eigenvalue`, all positive.
         level: in nats.
     """
-    moments = np.log(course[["loss", "eigenvalue"]].to_numpy(dtype=np.float64))  # (moments, 2)
     if course["loss"].iloc[0] == level:
         return float(course["eigenvalue"].iloc[0])
-    for (before, a), (after, b) in pairwise(moments):
-        if before > math.log(level) >= after:
-            return math.exp(np.interp(math.log(level), [after, before], [b, a]))
+    for (before, a), (after, b) in pairwise(course[["loss", "eigenvalue"]].to_numpy(dtype=np.float64)):
+        if before > level >= after:  # not their logarithms: NumPy rounds these otherwise than Python
+            return math.exp(np.interp(math.log(level), np.log([after, before]), np.log([b, a])))
     return math.nan
 
 
@@ -93,8 +92,14 @@ def _mean(runs: pd.DataFrame) -> dict[str, Any]:
         "eigenvalue": math.exp(np.log(runs["eigenvalue"]).mean()),
         "converged": runs["converged"].astype(bool).all(),
         "seeds": len(runs),
-        "first": runs["first"].min(),
     }
+
+
+def _without(runs: pd.DataFrame) -> dict[str, Any]:
+    """Return which seeds of a net have no eigenvalue at the equal loss, and the highest loss at which they begin."""
+    lacking = runs[runs["at_equal_loss"].isna()]
+    net, first = runs["net"].iloc[0], lacking["first"].max()
+    return {"net": net, "first": first, "seeds": len(runs), "lacking": len(lacking)}
 
 
 def curvature_table(runs: pd.DataFrame, level: float) -> Table:

@@ -68,6 +68,11 @@ def test_the_first_of_several_falls_counts():
     assert at_loss(course((4.0, 1.0, 4.0, 1.0), (1.0, 1.0, 9.0, 9.0)), 2.0) == pytest.approx(1.0)
 
 
+def test_a_run_has_an_eigenvalue_at_its_own_lowest_loss():
+    for losses in -np.sort(-np.random.default_rng(0).uniform(1e-4, 3.0, (3000, 2))):
+        assert at_loss(course(losses, losses), losses[-1]) == pytest.approx(losses[-1])
+
+
 def test_nets_are_compared_where_training_left_them_and_at_equal_loss(tmp_path):
     chapter = surface_chapter(followed(), tmp_path)
     end, equal = chapter.sentences
@@ -109,6 +114,16 @@ def test_a_net_whose_moments_dont_enclose_the_loss_is_not_comparable(tmp_path):
     alone = surface_chapter(followed(losses=lambda run: loss_of(run)[-1:], steps=(220,)), tmp_path)
     assert len(alone.sentences) == 2
     assert "plain-20 is not comparable (its measurements begin at 0.0100 nats) and resnet-56 is" in alone.sentences[1]
+
+
+def test_seeds_whose_moments_dont_enclose_the_loss_are_left_out_of_a_net_that_is_compared(tmp_path):
+    def losses(run):
+        return (1.5, 1.2, 1.0, 0.1, 0.01) if run["net"] == "resnet-56" and run["seed"] else loss_of(run)
+
+    _, equal, without = surface_chapter(followed(make_evidence(), losses=losses), tmp_path).sentences
+    assert "of resnet-56" in equal
+    assert "2 of 3 seeds of resnet-56 are left out (their measurements begin at 1.50 nats or less): a loss" in without
+    assert "not comparable" not in without
 
 
 def test_moments_that_did_not_converge_are_not_interpolated_from(tmp_path):
