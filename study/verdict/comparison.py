@@ -95,7 +95,7 @@ class Comparison:
     agreeing: int
     """Settings with the same values in both."""
     nets: tuple[NetChange, ...]
-    own_nets: tuple[tuple[str, ...], tuple[str, ...]]
+    nets_of_each: tuple[tuple[str, ...], tuple[str, ...]]
     """The names of all nets of A, and of B."""
     depths: tuple[DepthChange, ...]
     shared: int
