@@ -122,7 +122,7 @@ def predict_files(
         if progress is not None:
             progress("predicting", min(1.0, (len(used) + len(bad)) / max(1, len(files))))
     if bad and not skip_bad:
-        raise BadFilesError(tuple(bad), len(files) + len(listing.bad))
+        raise BadFilesError(tuple(bad), len(files) + len(listing.bad), "skip_bad=True")
     if not used:
         raise DataError(f"no image in {place} can be used")
     notes = (*listing.notes, *not_read(listing.unread))

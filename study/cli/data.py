@@ -166,8 +166,7 @@ def predict(
         try:
             predictions = predict_files(predictor, Path(images), views=views, skip_bad=skip_bad, progress=progress)
         except BadFilesError as error:
-            *lines, _ = str(error).splitlines()
-            raise StudyError("\n".join([*lines, "mend or remove them, or go on without them: --skip-bad"])) from None
+            raise BadFilesError(error.bad, error.total, "--skip-bad") from None
     with writing(out.parent):
         write_csv(out, submission(predictions, predictor, probabilities=probabilities))
     counts = torch.bincount(predictions.probabilities.argmax(1), minlength=len(predictor.classes)).tolist()

@@ -74,16 +74,17 @@ class TooLargeError(ValueError):
 
 
 class BadFilesError(DataError):
-    """A data set has files that can't be used, all listed in `bad`."""
+    """Of `total` files some can't be used, all listed in `bad`."""
 
-    def __init__(self, bad: tuple[BadFile, ...], total: int) -> None:
+    def __init__(self, bad: tuple[BadFile, ...], total: int, skip: str = "'skip_bad: true' under dataset") -> None:
+        """`skip` is what to give to go on without them."""
         lines = listed(bad)
         if len(bad) > SHOWN:
             lines.append(f"  and {len(bad) - SHOWN} more; `study data prepare` lists them all")
         first = f"{len(bad)} of {total} image files can't be used:"
-        advice = "mend or remove them, or go on without them: 'skip_bad: true' under dataset"
+        advice = f"mend or remove them, or go on without them: {skip}"
         super().__init__("\n".join([first, *lines, advice]))
-        self.bad = bad
+        self.bad, self.total = bad, total
 
 
 def is_system(name: str) -> bool:

@@ -99,12 +99,12 @@ def compare_outputs(net: nn.Module, other: nn.Module, batches: Iterable[Batch], 
     """Compare two nets' logits; in `training` mode batch norms use the statistics of each batch.
 
     Args:
-        net: left as it is, as the other one.
+        net: left unchanged, as is `other`.
         other: with as many classes.
         batches: images (N, C, H, W) and labels (N,).
         training: the mode of both.
     """
-    a, b = (copy_net(one, training=training) for one in (net, other))
+    a, b = copy_net(net, training=training), copy_net(other, training=training)
     largest, changed, count = 0.0, 0, 0
     for images, _ in batches:
         logits, others = a(images), b(images)  # (N, K) each

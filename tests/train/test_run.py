@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from study.config import Recipe, RunSpec
 from study.data import (
@@ -168,14 +167,8 @@ def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(digits: Dataset, tmp_pat
         assert torch.equal(value, weights(path)[name]), name
 
 
-def test_dropout_draws_the_same_after_a_stop(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(*_: Any, generator: torch.Generator, **__: Any) -> nn.Module:
-        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(0.5), nn.Linear(32, 10))
-        for parameter in net.parameters():
-            nn.init.normal_(parameter, std=0.1, generator=generator)
-        return net
-
-    monkeypatch.setattr("study.train.state.build_net", small)
+@pytest.mark.usefixtures("nets_with_dropout")
+def test_dropout_draws_the_same_after_a_stop(digits: Dataset, tmp_path: Path) -> None:
     whole = list(run(make_spec(), digits, CPU, CheckpointPlan(tmp_path / "whole.pt")))
     asks = iter([False] * 5 + [True])
     torch.rand(17)  # another state of the global generator must not matter

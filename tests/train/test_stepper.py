@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset
@@ -109,18 +108,9 @@ def test_bf16_runs_are_joined_too(digits: Dataset, tmp_path: Path) -> None:
         assert figures(events) == pytest.approx(figures(alone), rel=0.1)
 
 
-def test_dropout_beside_another_is_that_of_the_run_alone(
-    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("nets_with_dropout")
+def test_dropout_beside_another_is_that_of_the_run_alone(digits: Dataset, tmp_path: Path) -> None:
     """PyTorch's generator is the process's: it must be seeded for a run after the others have taken their steps."""
-
-    def build(*_: object, generator: torch.Generator, **__: object) -> nn.Module:
-        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(0.5), nn.Linear(32, 10))
-        for weight in net.parameters():
-            nn.init.normal_(weight, std=0.1, generator=generator)
-        return net
-
-    monkeypatch.setattr("study.train.state.build_net", build)
     specs = [make_spec("plain", seed) for seed in (0, 1)]
     found = train_together(specs, digits, tmp_path, late=2)
     for i, spec in enumerate(specs):
