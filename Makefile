@@ -5,11 +5,11 @@ GRID ?= experiments.yaml
 BIN := $(VENV)/bin
 # Bytecode is kept, whatever the environment says: every process of the tests would compile the same files again.
 export PYTHONDONTWRITEBYTECODE :=
-# Three test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
+# Four test processes at least: many tests wait for programs that they start. worksteal: what a file of tests shares is
 # made once, nearly always.
-PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(3, os.cpu_count() or 1))') --dist worksteal
+PYTEST = $(BIN)/pytest --numprocesses $$($(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))') --dist worksteal
 # What `make quick` leaves out: files that start the program, a browser, a cluster, a server or searches, or draw reports
-LONG := bench faults golden gpu report track train probe tune launch/executors/test_local.py \
+LONG := bench faults golden gpu report track train probe tune launch/executors \
 	launch/plan/test_probe_tags.py launch/plan/test_stale_runs.py launch/scheduler/test_run_logger.py \
 	launch/test_dataset_record.py launch/test_made.py launch/test_own_nets.py launch/test_proposal.py \
 	launch/test_run_grid.py launch/test_splits.py launch/scheduler/test_worker_pool.py launch/worker \
@@ -35,7 +35,7 @@ study: $(VENV)/.installed  ## run the default grid and write its report (GRID=fi
 check: $(VENV)/.installed  ## lint and type-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 test: check  ## lint, type-check and test
 	$(PYTEST)
