@@ -103,9 +103,7 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
         if state.steps_since_point and (state.step % every == 0 or last):
             point = scorer.measure(checkpointer.clock)
             if point is None:
-                yield Diverged(
-                    state.step, 100 - 100 / scorer.dataset.num_classes, time.monotonic() - checkpointer.clock
-                )
+                yield Diverged(state.step, scorer.error_of_guessing, time.monotonic() - checkpointer.clock)
                 return
             state.history.append(point)
             yield point

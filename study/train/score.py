@@ -31,6 +31,10 @@ class Scorer:
     def spec(self) -> RunSpec:
         return self.state.spec
 
+    @property
+    def error_of_guessing(self) -> float:
+        return 100 - 100 / self.dataset.num_classes
+
     def measure(self, clock: float) -> Epoch | None:
         """Read the running sums and score the held-out images; None where the loss is no longer finite."""
         start = time.monotonic()
