@@ -41,6 +41,20 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
     for key in axes:
         _check_key(source, ("grid",), key)
     _check_axes(source, base, axes)
+    read_nets = cache(partial(read_own_nets, folder=Path(source.name).parent))  # each file once, so that all runs agree
+    unique: dict[str, RunSpec] = {}
+    for point, place in _points(source, axes):
+        spec = _spec(source, dataset, base, point, place, read_nets)
+        unique.setdefault(spec.run_key(""), spec)
+        if len(unique) > MAX_RUNS:
+            raise source.error(place, f"more than {MAX_RUNS:,} runs; split the study into several grids")
+    if not unique:
+        raise source.error(("exclude",), "nothing is left of the grid: 'exclude' matches every point")
+    return tuple(unique.values())
+
+
+def _points(source: Source, axes: dict[str, list[Any]]) -> list[tuple[Point, Place]]:
+    """Return the points of the product, then those of `include`, each with its place in the file."""
     excluded = [_excluding(source, ("exclude", i), axes) for i in range(len(source.list_at("exclude")))]
     value_count = sum(len(values) for entry in excluded for values in entry.values())
     points = math.prod(len(values) for values in axes.values())
@@ -56,17 +70,7 @@ def expand(source: Source, dataset: DatasetSpec) -> tuple[RunSpec, ...]:
         for point in _product(_including(source, ("include", i), axes, len(product) + len(added))):
             product.pop(_position(point, axes), None)
             added.append((point, ("include", i)))
-    placed: list[tuple[Point, Place]] = [(point, ("grid",)) for point in product.values()]
-    read_nets = cache(partial(read_own_nets, folder=Path(source.name).parent))  # each file once, so that all runs agree
-    unique: dict[str, RunSpec] = {}
-    for point, place in placed + added:
-        spec = _spec(source, dataset, base, point, place, read_nets)
-        unique.setdefault(spec.run_key(""), spec)
-        if len(unique) > MAX_RUNS:
-            raise source.error(place, f"more than {MAX_RUNS:,} runs; split the study into several grids")
-    if not unique:
-        raise source.error(("exclude",), "nothing is left of the grid: 'exclude' matches every point")
-    return tuple(unique.values())
+    return [(point, ("grid",)) for point in product.values()] + added
 
 
 def _check_axes(source: Source, base: Point, axes: dict[str, list[Any]]) -> None:

@@ -64,8 +64,10 @@ class Source:
 
     def get(self, place: Place) -> Any:
         """Return the value at a place; None if there is none."""
-        value: Any = self.values if place in self.lines else None
-        for part in place if value is not None else ():
+        if place not in self.lines:
+            return None
+        value: Any = self.values
+        for part in place:
             value = value[part]
         return value
 
@@ -213,7 +215,7 @@ def _dotted(place: Place) -> str:
 
 
 def load_text(path: Path) -> str:
-    """Read a grid file, at most one character beyond the allowed size.
+    """Read a grid file, or another small text, at most one character beyond the allowed size.
 
     Raises:
         GridError: no such file, a folder, not readable, or not UTF-8.

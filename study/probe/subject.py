@@ -15,7 +15,7 @@ from study.config import ProbePlan
 from study.data import Split, TrainBatches, derived_seed, evaluation_batches
 from study.data.splits import stratified_choice
 from study.errors import StudyError
-from study.train import Scorer, raise_if_stopped
+from study.train import Scorer, raise_if_stopped, train_batches
 from study.train.shared_norm import unshare_statistics
 
 Batch = tuple[Tensor, Tensor]
@@ -129,15 +129,8 @@ class Subject:
 
     def train_batches(self) -> TrainBatches:
         """Return the run's training batches, from its first on."""
-        scorer, recipe = self.scorer, self.scorer.spec.recipe
-        return TrainBatches(
-            scorer.dataset.train,
-            scorer.state.normalizer,
-            batch_size=recipe.batch_size,
-            augment=recipe.augment,
-            seed=scorer.spec.seed,
-            device=scorer.device,
-        )
+        scorer = self.scorer
+        return train_batches(scorer.spec, scorer.dataset, scorer.state.normalizer, scorer.device)
 
     @cached_property
     def first_epoch(self) -> Batches:

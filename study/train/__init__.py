@@ -10,7 +10,7 @@ from study.train.run import Prober, no_probes, run, run_steps
 from study.train.schedule import lr_at
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
-from study.train.state import build_first_net, build_optimizer, build_spec_net, design_of
+from study.train.state import build_first_net, build_optimizer, build_spec_net, design_of, train_batches
 from study.train.step import Step
 from study.train.stepper import Stepper
 
@@ -44,4 +44,5 @@ __all__ = [
     "run",
     "run_steps",
     "settle_cublas",
+    "train_batches",
 ]

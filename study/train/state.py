@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config import Recipe, RunSpec
-from study.data import Dataset, Normalizer, TrainBatches, derived_seed
+from study.data import WHOLE, Dataset, Normalizer, Shard, TrainBatches, derived_seed
 from study.events import Epoch, Probed
 from study.nets import PAPER, Design, build_net, build_own, can_join
 from study.train.arithmetic import Precision, resolve_precision
@@ -20,7 +20,7 @@ PLAIN_FIELDS = ("precision", "step", "steps_since_point", "training_seconds", "s
 """Fields of a state that a checkpoint holds as they are."""
 
 
-@dataclass
+@dataclass(eq=False)
 class RunState:
     """The changing state of a run, and the objects that compute it."""
 
@@ -162,6 +162,17 @@ def build_first_net(spec: RunSpec, dataset: Dataset) -> nn.Module:
     return build_spec_net(spec, dataset.num_classes, dataset.image_shape[0], generator)
 
 
+def train_batches(
+    spec: RunSpec, dataset: Dataset, normalizer: Normalizer, device: torch.device, shard: Shard = WHOLE
+) -> TrainBatches:
+    """Return the training batches of a run, or a shard of each."""
+    recipe = spec.recipe
+    size, augment = recipe.batch_size, recipe.augment
+    return TrainBatches(
+        dataset.train, normalizer, batch_size=size, augment=augment, seed=spec.seed, device=device, shard=shard
+    )
+
+
 def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
     """Return a net's optimiser with the recipe's rate, which must be a number, not `tune`."""
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
@@ -183,15 +194,7 @@ def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Gr
     if not group.alone and recipe.batch_norm == "shared":
         share_statistics(net, group.size)
     normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
-    batches = TrainBatches(
-        dataset.train,
-        normalizer,
-        batch_size=recipe.batch_size,
-        augment=recipe.augment,
-        seed=spec.seed,
-        device=device,
-        shard=group.shard,
-    )
+    batches = train_batches(spec, dataset, normalizer, device, group.shard)
     dropout = spec.own is not None or any(isinstance(module, nn.Dropout) for module in net.modules())
     on_gpu = device.type == "cuda"
     rate_dtype = torch.float32 if on_gpu else torch.float64  # the type that SGD's kernels need
