@@ -21,7 +21,7 @@ from study.probe.lesion import Lesion, Lesions
 from study.probe.shattering import measure_shattering
 from study.probe.subject import Subject
 from study.probe.surface import filter_directions, measure_surface, summarise_surface
-from study.train import Scorer, build_first_net, lr_at
+from study.train import Scorer, build_first_net
 
 LINES, POINTS = 16, 64
 """Number of lines between images along which gradients are measured, and points on each."""
@@ -78,7 +78,7 @@ def _responses(subject: Subject) -> Tables:
 def _gradients(subject: Subject) -> Tables:
     scorer = subject.scorer
     ((images, labels),) = subject.batches
-    lr = lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.spec.recipe, scorer.state.total)
+    lr = scorer.spec.recipe.lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.state.total)
     rows = measure_gradients(subject.net, images, labels, lr=lr)
     turns = measure_turns(build_first_net(scorer.spec, scorer.dataset).to(scorer.device), subject.net)
     return {"gradients": [asdict(row) | {"turn": turn} for row, turn in zip(rows, turns, strict=True)]}

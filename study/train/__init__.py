@@ -7,7 +7,6 @@ from study.train.memory import free_unused, out_of_memory
 from study.train.parallel import Group, joined
 from study.train.predict import predict_probabilities
 from study.train.run import Prober, no_probes, run, run_steps
-from study.train.schedule import lr_at
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed
 from study.train.state import build_first_net, build_optimizer, build_spec_net, design_of, train_batches
@@ -33,7 +32,6 @@ __all__ = [
     "free_unused",
     "joined",
     "load_checkpoint",
-    "lr_at",
     "measure_speed",
     "no_probes",
     "out_of_memory",

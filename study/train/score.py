@@ -14,7 +14,6 @@ from study.events import Epoch, Finished
 from study.train.evaluate import Score, evaluate
 from study.train.memory import peak_memory
 from study.train.predict import error_over_views
-from study.train.schedule import lr_at
 from study.train.state import RunState
 
 
@@ -51,7 +50,7 @@ class Scorer:
         point = Epoch(
             step=self.state.step,
             epoch=self.state.step / self.state.batches.iterations_per_epoch,
-            lr=lr_at(self.state.step - 1, self.spec.recipe, self.state.total),
+            lr=self.spec.recipe.lr_at(self.state.step - 1, self.state.total),
             train_error=train_error,
             train_loss=train_loss,
             test_error=test.error,
