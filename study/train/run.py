@@ -85,7 +85,15 @@ def run_steps(
         state.restore(checkpointed.values)
     clock -= state.seconds  # so that `now - clock` is the run's time, earlier attempts included
     checkpointer = _Checkpointer(state, checkpoint, clock)
-    yield _started(state, device, checkpointed.damaged)
+    yield Started(
+        step=state.step,
+        total=state.total,
+        device=_name(device, group.size),
+        precision=state.precision,
+        history=tuple(state.history),
+        probed=tuple(state.probed),
+        damaged=checkpointed.damaged,
+    )
     try:
         yield from _train(Scorer(state, dataset, device, partial(group.agree, stop)), checkpointer, probe)
     except Stopped:
@@ -166,18 +174,6 @@ class _Checkpointer:
         return Checkpointed(self.step)
 
 
-def _started(state: RunState, device: torch.device, damaged: tuple[str, ...]) -> Started:
-    return Started(
-        step=state.step,
-        total=state.total,
-        device=_named(device, state.group.size),
-        precision=state.precision,
-        history=tuple(state.history),
-        probed=tuple(state.probed),
-        damaged=damaged,
-    )
-
-
-def _named(device: torch.device, count: int) -> str:
+def _name(device: torch.device, count: int) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return f"{count} x {name}" if count > 1 else name
