@@ -134,9 +134,8 @@ def read_source(text: str, name: str) -> Source:
     if node is None:
         raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")
     if not isinstance(values, dict):
-        raise GridError(
-            f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {_kind(values)}"
-        )
+        kind = "list" if isinstance(values, list) else "single value"
+        raise GridError(f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {kind}")
     return Source(name, values, lines)
 
 
@@ -204,10 +203,6 @@ def in_one_line() -> Iterator[None]:
         text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
         error.args = (printable(text),)
         raise
-
-
-def _kind(value: Any) -> str:
-    return "list" if isinstance(value, list) else "single value"
 
 
 def _dotted(place: Place) -> str:

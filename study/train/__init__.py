@@ -2,10 +2,9 @@
 
 from study.train.arithmetic import arithmetic, autocast, resolve_precision, settle_cublas
 from study.train.checkpoint import CheckpointPlan, DamagedCheckpoint, load_checkpoint, previous
-from study.train.evaluate import Score, raise_if_stopped
+from study.train.evaluate import Score, predict_probabilities, raise_if_stopped
 from study.train.memory import free_unused, out_of_memory
 from study.train.parallel import Group, joined
-from study.train.predict import predict_probabilities
 from study.train.run import Prober, no_probes, run, run_steps
 from study.train.score import Scorer
 from study.train.speed import Speed, measure_speed

@@ -11,9 +11,8 @@ from torch import nn
 from study.config import RunSpec
 from study.data import Dataset, Split, evaluation_batches
 from study.events import Epoch, Finished
-from study.train.evaluate import Score, evaluate
+from study.train.evaluate import Score, error_over_views, evaluate
 from study.train.memory import peak_memory
-from study.train.predict import error_over_views
 from study.train.state import RunState
 
 
