@@ -173,10 +173,10 @@ def _place_of(source: Source, place: Place, key: str, bad: Any) -> Place:
 
 def _recipe_error(source: Source, error: ValidationError, place: Place) -> GridError:
     """Return the error for an invalid recipe at a place, or in the section `recipe` if the wrong field is there."""
-    at = ("recipe", first_key(error))
-    return refusal(
-        source, error, at[:1] if at in source.lines and (*place, at[1]) not in source.lines else place, Recipe
-    )
+    field = first_key(error)
+    if ("recipe", field) in source.lines and (*place, field) not in source.lines:
+        place = ("recipe",)
+    return refusal(source, error, place, Recipe)
 
 
 def refusal(source: Source, error: ValidationError, place: Place, model: type[Strict]) -> GridError:
