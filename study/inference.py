@@ -5,9 +5,7 @@ Legend: N images, C channels, S side of the square images a net was trained on, 
 
 import csv
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from torch import Tensor, nn
 
 from study.config import OwnNetsError, RunSpec
 from study.data import BadFile, BadFilesError, Normalizer
-from study.data.decode import Pixels, decode, mean_colour, reason, square, sums
-from study.data.decode_all import threads
-from study.data.files import MAX_FILE_BYTES, ImageFile, Read, TooLargeError, not_read
+from study.data.decode import reason
+from study.data.decode_all import Target, decode_all, record_type
+from study.data.files import ImageFile, Read, not_read
 from study.data.unlabelled import open_images
 from study.errors import DataError, StudyError, printable
 from study.train import build_spec_net, predict_probabilities
@@ -164,30 +162,14 @@ def _decoded(
 ) -> Iterator[tuple[Tensor, list[int], list[BadFile]]]:
     """Yield decoded images (N, C, S, S), a batch at a time, the rows they are of, and those that can't be decoded."""
     channels, size, _ = predictor.image_shape
-    resize = predictor.spec.dataset.resize
-
-    def decode_row(row: int) -> Pixels | str:
-        try:
-            if files[row].size_bytes > MAX_FILE_BYTES:
-                raise TooLargeError
-            rgb = decode(read(files[row]))
-            pixels = square(rgb, size, resize, mean_colour(sums(rgb)[0], rgb))
-        except Exception as error:  # decoders and zipfile may raise any error for a damaged file
-            return reason(error)
-        return pixels if channels == 3 else np.rint(pixels @ LUMINANCE).astype(np.uint8)[:, :, None]
-
-    with ThreadPoolExecutor(threads(files), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for start in range(0, len(files), BATCH):
-            rows = range(start, min(start + BATCH, len(files)))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's on odd metadata; too many pixels are an error in `decode`
-                outcomes = list(pool.map(decode_row, rows))
-            images, good, bad = [], [], []
-            for row, outcome in zip(rows, outcomes, strict=True):
-                if isinstance(outcome, str):
-                    bad.append(BadFile(files[row].name, outcome))
-                else:
-                    good.append(row)
-                    images.append(outcome)
-            batch = np.stack(images) if images else np.zeros((0, size, size, channels), np.uint8)
-            yield torch.from_numpy(batch).permute(0, 3, 1, 2), good, bad
+    for start in range(0, len(files), BATCH):
+        batch = files[start : start + BATCH]
+        pixels = np.zeros((len(batch), size, size, 3), np.uint8)
+        target = Target(pixels, np.zeros(len(batch), record_type(3)), predictor.spec.dataset.resize)
+        failures = decode_all(batch, read, target, None)
+        good = [row for row in range(len(batch)) if row not in failures]
+        images = pixels[good]
+        if channels == 1:
+            images = np.rint(images @ LUMINANCE).astype(np.uint8)[..., None]
+        bad = [BadFile(batch[row].name, failures[row]) for row in sorted(failures)]
+        yield torch.from_numpy(images).permute(0, 3, 1, 2), [start + row for row in good], bad

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from study.config.expand import AXES, MAX_RUNS, expand, message
+from study.config.expand import AXES, MAX_RUNS, expand, refusal
 from study.config.grid import Grid
 from study.config.probes import Probes
 from study.config.recipe import Recipe, Strict
-from study.config.source import Place, Source, in_one_line, load_text, read_source, short, unknown_key
+from study.config.source import Place, Source, in_one_line, load_text, read_source, short
 from study.config.spec import DatasetSpec, RunSpec
 from study.config.tune import Tune
 from study.errors import GridError, nearest
@@ -66,8 +66,7 @@ def load_grid(path_or_name: str, overrides: tuple[str, ...] = ()) -> Grid:
     Raises:
         GridError: any mistake, in one message with file, line, key or value, and the nearest valid one.
     """
-    text, name = grid_text(path_or_name)
-    return parse_grid(text, name, overrides)
+    return parse_grid(*grid_text(path_or_name), overrides)
 
 
 def with_changes(text: str, changes: Sequence[str]) -> str:
@@ -75,39 +74,34 @@ def with_changes(text: str, changes: Sequence[str]) -> str:
     return "".join([text, *(f"# changed by --set {change}\n" for change in changes)])
 
 
+@in_one_line()
 def parse_grid(text: str, name: str, overrides: tuple[str, ...] = ()) -> Grid:
     """Check and expand the text of a grid file; see `load_grid`."""
-    with in_one_line():
-        return _parse(text, name, overrides)
-
-
-def _parse(text: str, name: str, overrides: tuple[str, ...]) -> Grid:
     source = read_source(text, name)
     for setting in overrides:
         _override(source, setting)
     for key in source.values:
         if key not in TOP_KEYS:
-            raise unknown_key(source, (), key, TOP_KEYS)
+            raise source.unknown_key((), key, TOP_KEYS)
     for key in ("name", "dataset", "grid"):
         if key not in source.values:
             raise GridError(f"{source.name}: '{key}' is missing")
-    dataset = _dataset(source)
-    tune = _section(source, ("tune",), Tune, source.values["tune"] if source.values.get("tune") is not None else {})
+    images = source.values["dataset"]
+    dataset = _section(source, ("dataset",), DatasetSpec, {"name": images} if isinstance(images, str) else images)
+    tune = _section(source, ("tune",), Tune, source.mapping(("tune",)))
     budgets = _budgets(source)
     points = _with_budgets(expand(source, dataset), budgets)
     if len(points) > MAX_RUNS:
-        raise GridError(f"{source.where(('budgets',))}: {len(points):,} runs are more than {MAX_RUNS:,}: drop a budget")
+        raise source.error(("budgets",), f"{len(points):,} runs are more than {MAX_RUNS:,}: drop a budget")
     tunes = any(spec.recipe.lr == "tune" for spec in points)
     if tunes and tune.objective == "validation_error" and not dataset.validation:
-        place = source.where(("tune", "objective"))
-        raise GridError(f"{place}: 'validation_error' needs held-out images, and 'dataset.validation' is 0")
+        problem = "'validation_error' needs held-out images, and 'dataset.validation' is 0"
+        raise source.error(("tune", "objective"), problem)
     for field in tune.fields[1:]:
         if len({getattr(spec.recipe, field) for spec in points if spec.recipe.lr == "tune"}) > 1:
-            place = source.where(("tune", field))
-            raise GridError(f"{place}: '{field}' is searched here, and varies in the grid: drop one of them")
-    values: dict[str, Any] = {key: source.values[key] for key in ("name", *RULE_KEYS) if key in source.values}
+            raise source.error(("tune", field), f"'{field}' is searched here, and varies in the grid: drop one of them")
     whole: dict[str, Any] = {
-        **values,
+        **{key: source.values[key] for key in ("name", *RULE_KEYS) if key in source.values},
         "dataset": min((spec.dataset for spec in points), key=lambda data: data.split_seed),
         "tune": tune,
         "probes": _probes(source, points),
@@ -123,12 +117,10 @@ def _budgets(source: Source) -> tuple[float, ...]:
     numbers = values if isinstance(values, list) else [values]
     for value in numbers:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 1000:
-            raise GridError(
-                f"{source.where(('budgets',))}: 'budgets' are multiples of the recipe's length from 1 to 1000, such as "
-                f"[1, 3], not {short(repr(value))}"
-            )
+            rule = "'budgets' are multiples of the recipe's length from 1 to 1000, such as [1, 3]"
+            raise source.error(("budgets",), f"{rule}, not {short(repr(value))}")
     if 1 not in numbers:
-        raise GridError(f"{source.where(('budgets',))}: 'budgets' must hold 1, the recipe's own length: [1, 3]")
+        raise source.error(("budgets",), "'budgets' must hold 1, the recipe's own length: [1, 3]")
     return tuple(sorted({float(value) for value in numbers}))
 
 
@@ -160,34 +152,21 @@ def _probes(source: Source, points: tuple[RunSpec, ...]) -> Probes | None:
     probes = _section(source, ("probes",), Probes, {"measure": values} if isinstance(values, list) else values)
     nets = {str(spec.net) for spec in points if not spec.own}
     if not nets:
-        place = source.where(("probes",))
-        raise GridError(f"{place}: probes measure layers of the families cifar and imagenet: leave 'probes' out")
+        problem = "probes measure layers of the families cifar and imagenet: leave 'probes' out"
+        raise source.error(("probes",), problem)
     for name, wanted in probes.only.items():
-        missing = [net for net in wanted if net not in nets]
-        if missing:
-            place = source.where(("probes", "only", name))
-            raise GridError(f"{place}: this grid has no {missing[0]}{nearest(missing[0], sorted(nets))}")
+        for net in wanted:
+            if net not in nets:
+                raise source.error(("probes", "only", name), f"this grid has no {net}{nearest(net, sorted(nets))}")
     return probes
-
-
-def _dataset(source: Source) -> DatasetSpec:
-    values = source.values["dataset"]
-    given: Any = {"name": values} if isinstance(values, str) else values
-    return _section(source, ("dataset",), DatasetSpec, given)
 
 
 def _section(source: Source, place: Place, model: type[Model], values: Any) -> Model:
     """Validate one part of the file."""
-    if not isinstance(values, dict):
-        raise GridError(f"{source.where(place)}: '{'.'.join(map(str, place))}' must be a mapping of keys to values")
     try:
-        return model.model_validate(values)
+        return model.model_validate(source.as_mapping(place, values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else ""
-        if first["type"] == "extra_forbidden":
-            raise unknown_key(source, place, key, list(model.model_fields)) from None
-        raise GridError(f"{source.where((*place, key) if key else place)}: {message(error.errors())}") from None
+        raise refusal(source, error, place, model) from None
 
 
 def _override(source: Source, setting: str) -> None:
@@ -198,7 +177,8 @@ def _override(source: Source, setting: str) -> None:
         raise GridError(f"--set {setting}: a setting looks like recipe.lr=0.1")
     try:
         parsed = read_source(f"value: {text}", f"--set {setting}")
-        if isinstance(parsed.values["value"], str) and _holds_list(keys):
+        takes_list = keys[0] in ("grid", "probes") or ".".join(keys) in LISTS
+        if isinstance(parsed.values["value"], str) and takes_list:  # `8,20` is one
             parsed = read_source(f"value: [{text}]", f"--set {setting}")
     except GridError:
         raise GridError(f"--set {setting}: '{text}' isn't a YAML value") from None
@@ -224,8 +204,3 @@ def _section_of(key: str) -> str:
     if key in AXES:
         return "grid"
     return next((section for section, model in SECTIONS.items() if key in model.model_fields), "")
-
-
-def _holds_list(keys: list[str]) -> bool:
-    """Whether a setting takes a list, so that `8,20` is one."""
-    return keys[0] in ("grid", "probes") or ".".join(keys) in LISTS

@@ -10,10 +10,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from study.config.recipe import Strict
-from study.config.source import short
-from study.errors import StudyError, printable
+from study.config.source import MAX_BYTES, load_text, short
+from study.errors import GridError, StudyError, printable
 
-MAX_BYTES = 1_000_000
 DIGITS = 12
 """Hexadecimal digits of a digest."""
 LOADED_AS = "study_digest"
@@ -96,11 +95,9 @@ def _read(path: Path) -> str:
     if not path.is_file():  # a pipe would never end
         raise OwnNetsError(f"{path}: not a file")
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_BYTES + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file (UTF-8 was expected)"
-        raise OwnNetsError(f"{path}: {reason}") from None
+        text = load_text(path).removeprefix("\ufeff")
+    except GridError as error:
+        raise OwnNetsError(str(error)) from None
     if not text.strip() or len(text) > MAX_BYTES:
         raise OwnNetsError(f"{path}: {'an empty file' if len(text) <= MAX_BYTES else 'too long'} to hold nets")
     return text

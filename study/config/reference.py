@@ -28,18 +28,12 @@ def reference(model: type[Strict], fields: Sequence[str] = ()) -> str:
     rows = ["| field | default | meaning |", "| --- | --- | --- |"]
     for name in fields or model.model_fields:
         field = model.model_fields[name]
-        words = _words(field.annotation)
+        words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         choices = f" One of {', '.join(f'`{word}`' for word in words)}." if len(words) > 1 else ""
         value = field.get_default(call_default_factory=True)
         default = "" if field.is_required() or value is None else f"`{_shown(value)}`"
         rows.append(f"| `{name}` | {default} | {field.description}{choices} |")
     return "\n".join(rows)
-
-
-def _words(annotation: Any) -> list[str]:
-    if get_origin(annotation) is Literal:
-        return [str(word) for word in get_args(annotation)]
-    return []
 
 
 def _shown(value: Any) -> str:

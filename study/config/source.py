@@ -52,6 +52,53 @@ class Source:
         line = self.lines.get(place)
         return f"{self.name}:{line}" if line else self.name
 
+    def error(self, place: Place, problem: str) -> GridError:
+        """Return the error for what is wrong at a place."""
+        return GridError(f"{self.where(place)}: {problem}")
+
+    def unknown_key(self, place: Place, key: str, known: list[str]) -> GridError:
+        """Return the error for a key that the schema doesn't have at a place."""
+        inside = f" under '{_dotted(place)}'" if place else ""
+        hint = nearest(key, known) or f"; known: {', '.join(known)}"
+        return self.error((*place, key), f"unknown key '{short(key)}'{inside}{hint}")
+
+    def get(self, place: Place) -> Any:
+        """Return the value at a place; None if there is none."""
+        if place not in self.lines:
+            return None
+        value: Any = self.values
+        for part in place:
+            value = value[part]
+        return value
+
+    def mapping(self, place: Place) -> dict[str, Any]:
+        """Return the mapping at a place; an empty one if there is none."""
+        value = self.get(place)
+        return {} if value is None else self.as_mapping(place, value)
+
+    def as_mapping(self, place: Place, value: Any) -> dict[str, Any]:
+        """Return a value of the place if it is a mapping."""
+        if not isinstance(value, dict):
+            raise self.error(place, f"'{_dotted(place)}' must be a mapping of keys to values")
+        return value
+
+    def list_at(self, key: str) -> list[Any]:
+        """Return the list of mappings under a key; an empty one if there is none."""
+        value = self.get((key,))
+        if not isinstance(value, list | None):
+            raise self.error((key,), f"'{key}' must be a list of mappings")
+        return value or []
+
+    def axis(self, place: Place) -> list[Any]:
+        """Return the values of an axis; a single value is an axis of one. Milestones are lists themselves."""
+        value = self.get(place)
+        if place[-1] == "milestones" and isinstance(value, list) and not any(isinstance(item, list) for item in value):
+            return [value]
+        values = value if isinstance(value, list) else [value]
+        if not values:
+            raise self.error(place, f"axis '{place[-1]}' has no values")
+        return values
+
     def put(self, keys: Place, parsed: "Source", setting: str) -> None:
         """Note that the values at `keys` are now a setting's, `parsed` from ``value: ...``."""
         for place in [place for place in self.lines if place[: len(keys)] == keys]:
@@ -87,9 +134,8 @@ def read_source(text: str, name: str) -> Source:
     if node is None:
         raise GridError(f"{name}: the file is empty; `study grids show digits` prints one to start from")
     if not isinstance(values, dict):
-        raise GridError(
-            f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {_kind(values)}"
-        )
+        kind = "list" if isinstance(values, list) else "single value"
+        raise GridError(f"{name}:1: a grid file is a mapping of keys (name, dataset, recipe, grid), not a {kind}")
     return Source(name, values, lines)
 
 
@@ -159,19 +205,12 @@ def in_one_line() -> Iterator[None]:
         raise
 
 
-def _kind(value: Any) -> str:
-    return "list" if isinstance(value, list) else "single value"
-
-
-def unknown_key(source: Source, place: Place, key: str, known: list[str]) -> GridError:
-    """Return the error for a key that the schema doesn't have."""
-    inside = f" under '{'.'.join(map(str, place))}'" if place else ""
-    hint = nearest(key, known) or f"; known: {', '.join(known)}"
-    return GridError(f"{source.where((*place, key))}: unknown key '{short(key)}'{inside}{hint}")
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
 
 
 def load_text(path: Path) -> str:
-    """Read a grid file, at most one character beyond the allowed size.
+    """Read a grid file, or another small text, at most one character beyond the allowed size.
 
     Raises:
         GridError: no such file, a folder, not readable, or not UTF-8.

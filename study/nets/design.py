@@ -29,6 +29,11 @@ class Design:
         return self.scaling in ("rezero", "skipinit")
 
     @property
+    def biased(self) -> bool:
+        """Whether convolutions off the shortcuts have biases; Fixup has scalars of its own in their place."""
+        return not self.normalised and self.scaling != "fixup"
+
+    @property
     def is_common(self) -> bool:
         """Whether the net consists only of convolutions, batch norms and ReLUs, without further parameters."""
         return self.scaling == "none" and self.normalised and self.activation == "relu"

@@ -27,13 +27,10 @@ def initialise(net: nn.Module, generator: torch.Generator | None = None, design:
     Projections on shortcuts (modules under `downsample`) are drawn last, so that the other layers get the same values
     with and without them.
     """
-    modules = list(net.named_modules())
-    shared = [(name, module) for name, module in modules if "downsample" not in name.split(".")]
-    projections = [(name, module) for name, module in modules if "downsample" in name.split(".")]
-    blocks = {name for name, _ in shared if name.startswith("layer")}
-    for name, module in shared + projections:
+    for name, module in sorted(net.named_modules(), key=lambda named: _is_projection(named[0])):  # a stable sort
         if isinstance(module, nn.Conv2d | nn.Linear):
-            kind = design.initialisation if design.initialisation != "dirac" or name in blocks else "he"
+            in_branch = name.startswith("layer") and not _is_projection(name)
+            kind = design.initialisation if design.initialisation != "dirac" or in_branch else "he"
             draw(module.weight, kind, gain_of(design.activation), generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -43,6 +40,10 @@ def initialise(net: nn.Module, generator: torch.Generator | None = None, design:
         set_first_values = getattr(module, "set_first_values", None)
         if set_first_values is not None:
             set_first_values()
+
+
+def _is_projection(name: str) -> bool:
+    return "downsample" in name.split(".")
 
 
 @torch.no_grad()

@@ -7,22 +7,22 @@ Legend: R nets, N images of a batch, C channels, H height, W width, K classes.
 
 import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from study.nets.blocks import Block
-from study.nets.cifar import CifarNet
-from study.nets.imagenet import ImageNetNet
+from study.nets.families import StagedNet
 
-PARTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.Sequential, Block)
+Layer = TypeVar("Layer", bound=nn.Module)
+PARTS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.ReLU, nn.Sequential, Block)
 
 
 def can_join(net: nn.Module) -> bool:
     """Whether nets of this kind can be joined: all but VGG nets, whose dropout draws random numbers."""
-    if not isinstance(net, CifarNet | ImageNetNet) or not net.design.is_common:
+    if not isinstance(net, StagedNet) or not net.design.is_common:
         return False
     return all(isinstance(module, PARTS) for module in net.modules() if module is not net)
 
@@ -30,9 +30,24 @@ def can_join(net: nn.Module) -> bool:
 def join(nets: Sequence[nn.Module]) -> nn.Module:
     """Return the training forward pass of nets: (N, R C, H, W) -> (R, N, K), equal to each net's alone, to rounding.
 
-    The nets share the storage of their running statistics until `unjoin` is called. They must be of one architecture.
+    The nets share the storage of their running statistics until `unjoin` is called. They must be of one architecture,
+    or the same module of such nets.
     """
-    return _join(nets)
+    first = nets[0]
+    if isinstance(first, nn.Conv2d):
+        return _Conv(cast(Sequence[nn.Conv2d], nets))
+    if isinstance(first, nn.BatchNorm2d):
+        return _Norm(cast(Sequence[nn.BatchNorm2d], nets))
+    if isinstance(first, nn.Linear):
+        return _Linear(cast(Sequence[nn.Linear], nets))
+    whole = copy.copy(first)
+    whole._modules = {
+        name: None if child is None else join([cast(nn.Module, net._modules[name]) for net in nets])
+        for name, child in first._modules.items()
+    }
+    if isinstance(whole, Block):
+        whole.groups = len(nets)
+    return whole
 
 
 def unjoin(nets: Sequence[nn.Module]) -> None:
@@ -44,23 +59,26 @@ def unjoin(nets: Sequence[nn.Module]) -> None:
                 module.running_var = cast(Tensor, module.running_var).clone()
 
 
-class _Conv(nn.Module):
-    def __init__(self, parts: Sequence[nn.Conv2d]) -> None:
+class _Joined(nn.Module, Generic[Layer]):
+    """The same layer of several nets."""
+
+    def __init__(self, parts: Sequence[Layer]) -> None:
         super().__init__()
         self._parts = tuple(parts)  # a tuple, so that PyTorch doesn't register their parameters here too
 
+
+class _Conv(_Joined[nn.Conv2d]):
     def forward(self, x: Tensor) -> Tensor:
         first = self._parts[0]
         weight = torch.cat([conv.weight for conv in self._parts])  # (R C_out, C_in, k, k)
         return F.conv2d(x, weight, None, first.stride, first.padding, first.dilation, len(self._parts))
 
 
-class _Norm(nn.Module):
+class _Norm(_Joined[nn.BatchNorm2d]):
     """Batch norm of joined nets: statistics are by channel, so each net has its own."""
 
     def __init__(self, parts: Sequence[nn.BatchNorm2d]) -> None:
-        super().__init__()
-        self._parts = tuple(parts)
+        super().__init__(parts)
         self._mean = torch.cat([cast(Tensor, norm.running_mean) for norm in parts])  # (R C)
         self._var = torch.cat([cast(Tensor, norm.running_var) for norm in parts])
         width = parts[0].num_features
@@ -77,31 +95,9 @@ class _Norm(nn.Module):
         return F.batch_norm(x, self._mean, self._var, weight, bias, True, momentum, first.eps)
 
 
-class _Linear(nn.Module):
-    def __init__(self, parts: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        self._parts = tuple(parts)
-
+class _Linear(_Joined[nn.Linear]):
     def forward(self, x: Tensor) -> Tensor:
         features = x.view(len(x), len(self._parts), -1).transpose(0, 1)  # (R, N, C)
         weight = torch.stack([linear.weight.T for linear in self._parts])  # (R, C, K)
         bias = torch.stack([linear.bias for linear in self._parts])[:, None]  # (R, 1, K)
         return torch.baddbmm(bias, features, weight)
-
-
-def _join(parts: Sequence[nn.Module]) -> nn.Module:
-    first = parts[0]
-    if isinstance(first, nn.Conv2d):
-        return _Conv(cast(Sequence[nn.Conv2d], parts))
-    if isinstance(first, nn.BatchNorm2d):
-        return _Norm(cast(Sequence[nn.BatchNorm2d], parts))
-    if isinstance(first, nn.Linear):
-        return _Linear(cast(Sequence[nn.Linear], parts))
-    whole = copy.copy(first)
-    whole._modules = {
-        name: None if child is None else _join([cast(nn.Module, part._modules[name]) for part in parts])
-        for name, child in first._modules.items()
-    }
-    if isinstance(whole, Block):
-        whole.groups = len(parts)
-    return whole

@@ -1,6 +1,5 @@
 """Nets that a function of the user's builds: load it from its source, call it, and say in a line what goes wrong."""
 
-import difflib
 import importlib
 import inspect
 import sys
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from study.config.own_nets import LOADED_AS, OwnNets, OwnNetsError, module_digest, place_in_own_nets
-from study.errors import printable
+from study.errors import nearest, printable
 
 MAX_MESSAGE = 300
 """Maximal characters of a message from the user's code."""
@@ -57,16 +56,13 @@ def load_function(own: OwnNets) -> Callable[..., Any]:
     with in_a_line(own, f"in loading {own.module}"):
         module = _load_file(own) if own.path else _load_module(own)
     function = getattr(module, own.function, None)
-    if function is not None and not callable(function):
-        raise OwnNetsError(f"{own.path or own.module}: '{own.function}' is no function: {type(function).__name__}")
     if function is None:
-        close = difflib.get_close_matches(
-            own.function, [name for name, value in vars(module).items() if callable(value)], n=1
-        )
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        hint = nearest(own.function, [name for name, value in vars(module).items() if callable(value)])
         raise OwnNetsError(f"{own.path or own.module}: it has no function '{own.function}'{hint}")
-    found: Callable[..., Any] = function
-    return found
+    if not callable(function):
+        raise OwnNetsError(f"{own.path or own.module}: '{own.function}' is no function: {type(function).__name__}")
+    build: Callable[..., Any] = function
+    return build
 
 
 def _load_file(own: OwnNets) -> ModuleType:

@@ -9,9 +9,8 @@ from torch import nn
 from study.errors import StudyError
 from study.names import default_shortcut, parse_net
 from study.nets.blocks import Shortcut
-from study.nets.cifar import CifarNet
 from study.nets.design import PAPER, Design
-from study.nets.imagenet import ImageNetNet
+from study.nets.families import FAMILIES
 from study.nets.initialise import allocate, initialise
 
 
@@ -48,15 +47,13 @@ def build_net(
             raise StudyError("vgg nets have no width multiplier: leave width at 1")
         if design != PAPER:
             raise StudyError("vgg nets are built as they were published, without any remedy")
-        with torch.device(
-            "meta"
-        ):  # so that no constructor draws weights, from PyTorch's own generator, that are replaced
+        with torch.device("meta"):  # no constructor draws weights, from PyTorch's own generator, that are replaced
             net: nn.Module = build_vgg(net_name.depth, num_classes, in_channels=in_channels)
     else:
         if net_name.architecture == "plain":
             design = replace(design, shortcut_scale=1.0, scaling="none", preactivation=False)
         used: Shortcut = "none" if net_name.architecture == "plain" else shortcut or default_shortcut(net_name.family)
-        build = CifarNet if net_name.family == "cifar" else ImageNetNet
+        build = FAMILIES[net_name.family]
         with torch.device("meta"):
             net = build(net_name.depth, num_classes, in_channels=in_channels, shortcut=used, width=width, design=design)
     device = torch.get_default_device()

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.names import resolve_net
-from study.nets.blocks import BasicBlock, BlockSettings
-from study.nets.cifar import CifarNet
-from study.nets.imagenet import STAGES, ImageNetNet
+from study.nets.blocks import BasicBlock
+from study.nets.families import CifarNet, StagedNet
 from study.nets.initialise import allocate
-from study.nets.staged_net import block_settings
-from study.probe.subject import Batch, channel_sums, copy_net, find_layers, sum_outputs
+from study.probe.layers import find_layers
+from study.probe.subject import Batch, channel_sums, copy_net, sum_outputs
 
 Statistics = Literal["unit", "measured"]
 """Statistics of the inserted batch norms: `unit` is mean 0 and variance 1, `measured` that of their inputs."""
@@ -79,7 +78,7 @@ def build_by_construction(
         StudyError: another kind of net, or a depth that the family doesn't have or that is below the net's.
     """
     shallow = copy_net(net, training=False)
-    counts, settings = _deeper(shallow, depth)
+    counts = _deeper(shallow, depth)
     deep = copy.deepcopy(shallow)
     inserted = []
     for (name, stage), count in zip(_stages(deep).items(), counts, strict=True):
@@ -88,7 +87,7 @@ def build_by_construction(
             unit = torch.zeros(last.channels_out), torch.ones(last.channels_out)
             mean, var = _stage_statistics(shallow, name, batches) if statistics == "measured" else unit
             for i in range(len(stage), count):
-                stage.append(_identity(last, mean, var, settings))
+                stage.append(_identity(last, mean, var))
                 inserted.append(f"{name}.{i}")
     change = compare_outputs(deep, shallow, batches, training=False)
     return Construction(deep.train(net.training), tuple(inserted), change)
@@ -138,24 +137,24 @@ def _stages(net: nn.Module) -> dict[str, nn.Sequential]:
     return {name: child for name, child in net.named_children() if isinstance(child, nn.Sequential)}
 
 
-def _deeper(net: nn.Module, depth: int) -> tuple[Sequence[int], BlockSettings]:
-    """Return the number of blocks in each stage of the deeper net of the same family, and their settings.
+def _deeper(net: nn.Module, depth: int) -> Sequence[int]:
+    """Return the number of blocks in each stage of the deeper net of the same family.
 
     Raises:
         StudyError: see `build_by_construction`.
     """
     blocks = [block for stage in _stages(net).values() for block in stage]
     plain = all(isinstance(block, BasicBlock) and block.shortcut == "none" for block in blocks)
-    if not isinstance(net, CifarNet | ImageNetNet) or not plain or not net.design.is_common:
+    if not isinstance(net, StagedNet) or not plain or not net.design.is_common:
         raise StudyError("only a plain net of basic blocks can be made deeper by identities: plain-20, plain-18")
     own_depth = 2 * len(blocks) + 2
     family: Literal["cifar", "imagenet"] = "cifar" if isinstance(net, CifarNet) else "imagenet"
     name = resolve_net("plain", depth, family)
-    if depth < own_depth or (family == "imagenet" and STAGES[depth][0] != "basic"):
+    kind, counts = net.stages(depth)
+    if depth < own_depth or kind != "basic":
         why = "has other blocks" if depth > own_depth else "is shallower"
         raise StudyError(f"{name} can't be built from plain-{own_depth} by inserting identities: it {why}")
-    counts = STAGES[depth][1] if family == "imagenet" else 3 * [(depth - 2) // 6]
-    return counts, block_settings(net.design, depth)
+    return counts
 
 
 def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
@@ -167,11 +166,11 @@ def _stage_statistics(net: nn.Module, stage: str, batches: Iterable[Batch]) -> t
 
 
 @torch.no_grad()
-def _identity(last: BasicBlock, mean: Tensor, var: Tensor, settings: BlockSettings) -> BasicBlock:
+def _identity(last: BasicBlock, mean: Tensor, var: Tensor) -> BasicBlock:
     """Return a block that passes on the output of the `last` one, with these statistics (C,) of its batch norms."""
     channels, weight = last.channels_out, last.conv1.weight
     with torch.device("meta"):  # without a draw
-        block = BasicBlock(channels, channels, 1, "none", settings).to(weight.dtype)
+        block = BasicBlock(channels, channels, 1).to(weight.dtype)
     allocate(block, weight.device)
     norms = (cast(nn.BatchNorm2d, norm) for norm in (block.bn1, block.bn2))
     for conv, norm in zip((block.conv1, block.conv2), norms, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from study.config import Recipe
 from study.data import TrainBatches
-from study.train import Score, autocast, build_optimizer, lr_at, raise_if_stopped
+from study.train import Score, autocast, build_optimizer, raise_if_stopped
 from study.train.arithmetic import Precision
 
 
@@ -71,7 +71,7 @@ def train_on(
             return
         raise_if_stopped(stop)
         for group in optimizer.param_groups:
-            group["lr"] = lr_at(iteration, recipe, total)
+            group["lr"] = recipe.lr_at(iteration, total)
         images, labels = batches.batch(iteration)
         with autocast(precision, device):
             logits = net(images)  # (N, K)

@@ -74,124 +74,101 @@ class _Shortcut(nn.Module):
         return self.block.without_branch(x)
 
 
-def delete_each(net: nn.Module, batches: Iterable[Batch]) -> list[Lesion]:
-    """Return the error without each block in turn, in the net's order (the paper's section 4.1).
+class Lesions:
+    """Scores of a net with some blocks removed or swapped, over batches of images (N, C, H, W) and labels (N,).
 
-    From a residual block, remove the branch and keep the shortcut. From a plain net, remove the block's layers if the
-    other layers fit together, so not those of a block that changes the shape. The rest of the net, with its batch
-    norm statistics, isn't changed or trained. Batches are images (N, C, H, W) and labels (N,).
-
-    Raises:
-        StudyError: the net has no blocks, like VGG nets.
+    The rest of the net, with its batch norm statistics, isn't changed or trained; the net given isn't either.
     """
-    net_copy, places = _blocks(net)
-    whole = _score(net_copy, batches)
-    return [_without([place], 0, net_copy, batches, whole) for place in _deletable(places)]
 
+    def __init__(self, net: nn.Module, batches: Iterable[Batch]) -> None:
+        """Copy the net and score it whole.
 
-def delete_random(
-    net: nn.Module, batches: Iterable[Batch], counts: Sequence[int], *, draws: int, generator: torch.Generator
-) -> list[Lesion]:
-    """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
+        Raises:
+            StudyError: the net has no blocks, like VGG nets.
+        """
+        self._net = copy_net(net, training=False)
+        self._batches = batches
+        self._places = [
+            _Place(f"{name}.{i}", stage, i, block)
+            for name, stage in self._net.named_children()
+            if isinstance(stage, nn.Sequential)
+            for i, block in enumerate(stage)
+            if isinstance(block, Block)
+        ]
+        if not self._places:
+            raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")
+        self._deletable = [place for place in self._places if place.keeps_shape or place.block.shortcut != "none"]
+        self._whole = self._score()
 
-    No count may be above `count_deletable`.
+    @property
+    def deletable(self) -> int:
+        """Number of blocks that can be removed."""
+        return len(self._deletable)
 
-    Raises:
-        StudyError: the net has no blocks.
-    """
-    net_copy, places = _blocks(net)
-    whole, pool = _score(net_copy, batches), _deletable(places)
-    rows = []
-    for count in counts:
-        for draw in range(draws):
-            chosen = torch.randperm(len(pool), generator=generator)[:count].sort().values.tolist()
-            rows.append(_without([pool[i] for i in chosen], draw, net_copy, batches, whole))
-    return rows
+    def delete_each(self) -> list[Lesion]:
+        """Return the error without each block in turn, in the net's order (the paper's section 4.1).
 
+        From a residual block, remove the branch and keep the shortcut. From a plain net, remove the block's layers if
+        the other layers fit together, so not those of a block that changes the shape.
+        """
+        return [self._without([place], 0) for place in self._deletable]
 
-def swap_random(
-    net: nn.Module, batches: Iterable[Batch], counts: Sequence[int], *, draws: int, generator: torch.Generator
-) -> list[Reordering]:
-    """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
+    def delete_random(self, counts: Sequence[int], *, draws: int, generator: torch.Generator) -> list[Lesion]:
+        """Return the error without `counts` blocks, `draws` random choices of each number (section 4.2).
 
-    Swaps are made one after another, so that a block may move more than once. Kendall's tau is over all blocks of the
-    net, including those that can't move.
+        No count may be above `deletable`.
+        """
+        rows = []
+        for count in counts:
+            for draw in range(draws):
+                chosen = torch.randperm(self.deletable, generator=generator)[:count].sort().values.tolist()
+                rows.append(self._without([self._deletable[i] for i in chosen], draw))
+        return rows
 
-    Raises:
-        StudyError: the net has no blocks, or no stage has two that keep the shape.
-    """
-    net_copy, places = _blocks(net)
-    whole = _score(net_copy, batches)
-    movable = [i for i, place in enumerate(places) if place.keeps_shape]
-    pairs = [(a, b) for a, b in combinations(movable, 2) if places[a].stage is places[b].stage]
-    if not pairs:
-        raise StudyError("no two blocks can be swapped: no stage has two that keep the shape of the map")
-    rows = []
-    for count in counts:
-        for draw in range(draws):
-            order = list(range(len(places)))
-            for pair in torch.randint(len(pairs), (count,), generator=generator).tolist():
-                a, b = pairs[pair]
-                order[a], order[b] = order[b], order[a]
-            _arrange(places, order)
-            score = _score(net_copy, batches)
-            _arrange(places, range(len(places)))
-            tau = kendall_tau(order)
-            rows.append(Reordering(count, draw, tau, score.error, score.loss, score.error - whole.error))
-    return rows
+    def swap_random(self, counts: Sequence[int], *, draws: int, generator: torch.Generator) -> list[Reordering]:
+        """Return the error after `counts` random swaps of two blocks of one stage, `draws` times each (section 4.3).
+
+        Swaps are made one after another, so that a block may move more than once. Kendall's tau is over all blocks of
+        the net, including those that can't move. Empty if no stage has two blocks that keep the shape of the map.
+        """
+        places = self._places
+        movable = [i for i, place in enumerate(places) if place.keeps_shape]
+        pairs = [(a, b) for a, b in combinations(movable, 2) if places[a].stage is places[b].stage]
+        rows = []
+        for count in counts if pairs else ():
+            for draw in range(draws):
+                order = list(range(len(places)))
+                for pair in torch.randint(len(pairs), (count,), generator=generator).tolist():
+                    a, b = pairs[pair]
+                    order[a], order[b] = order[b], order[a]
+                self._arrange(order)
+                score = self._score()
+                self._arrange(range(len(places)))
+                rise = score.error - self._whole.error
+                rows.append(Reordering(count, draw, kendall_tau(order), score.error, score.loss, rise))
+        return rows
+
+    def _without(self, chosen: Sequence[_Place], draw: int) -> Lesion:
+        """Score the net without these blocks, and put them back afterwards."""
+        for place in chosen:
+            place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
+        score = self._score()
+        for place in chosen:
+            place.stage[place.i] = place.block
+        names = tuple(place.name for place in chosen)
+        downsamples = any(not place.keeps_shape for place in chosen)
+        return Lesion(names, downsamples, draw, score.error, score.loss, score.error - self._whole.error)
+
+    def _arrange(self, order: Sequence[int]) -> None:
+        """Put the block that was trained at `order[i]` in the i-th place."""
+        for place, source in zip(self._places, order, strict=True):
+            place.stage[place.i] = self._places[source].block
+
+    def _score(self) -> Score:
+        return evaluate(self._net, self._batches, "fp32", next(self._net.parameters()).device)
 
 
 def kendall_tau(order: Sequence[int]) -> float:
     """Return Kendall's rank correlation of a permutation with the order 0, 1, 2, ...: 1 - 4 inversions / n(n - 1)."""
     pairs = list(combinations(order, 2))
     return sum(1 if a < b else -1 for a, b in pairs) / len(pairs) if pairs else 1.0
-
-
-def _blocks(net: nn.Module) -> tuple[nn.Module, list[_Place]]:
-    """Return a copy of the net, and the places of its blocks."""
-    net_copy = copy_net(net, training=False)
-    places = [
-        _Place(f"{name}.{i}", stage, i, block)
-        for name, stage in net_copy.named_children()
-        if isinstance(stage, nn.Sequential)
-        for i, block in enumerate(stage)
-        if isinstance(block, Block)
-    ]
-    if not places:
-        raise StudyError("the net has no blocks to take out: lesions are for plain-N and resnet-N")
-    return net_copy, places
-
-
-def count_deletable(net: nn.Module) -> int:
-    """Return the number of blocks that can be removed from a net.
-
-    Raises:
-        StudyError: it has no blocks, like VGG nets.
-    """
-    return len(_deletable(_blocks(net)[1]))
-
-
-def _deletable(places: Sequence[_Place]) -> list[_Place]:
-    return [place for place in places if place.keeps_shape or place.block.shortcut != "none"]
-
-
-def _without(chosen: Sequence[_Place], draw: int, net: nn.Module, batches: Iterable[Batch], whole: Score) -> Lesion:
-    """Score the net without these blocks, and put them back afterwards."""
-    for place in chosen:
-        place.stage[place.i] = nn.Identity() if place.block.shortcut == "none" else _Shortcut(place.block)
-    score = _score(net, batches)
-    for place in chosen:
-        place.stage[place.i] = place.block
-    names = tuple(place.name for place in chosen)
-    downsamples = any(not place.keeps_shape for place in chosen)
-    return Lesion(names, downsamples, draw, score.error, score.loss, score.error - whole.error)
-
-
-def _arrange(places: Sequence[_Place], order: Sequence[int]) -> None:
-    """Put the block that was trained at `order[i]` in the i-th place."""
-    for place, source in zip(places, order, strict=True):
-        place.stage[place.i] = places[source].block
-
-
-def _score(net: nn.Module, batches: Iterable[Batch]) -> Score:
-    return evaluate(net, batches, "fp32", next(net.parameters()).device)

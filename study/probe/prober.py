@@ -11,19 +11,17 @@ import torch
 from torch import nn
 
 from study.config import FOLLOWED, ProbeName, ProbePlan
-from study.data import derived_seed
 from study.errors import StudyError
 from study.events import Column, Probed
 from study.probe.construction import Statistics, add_noise, build_by_construction, compare_outputs
 from study.probe.continuation import train_on
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
-from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.lesion import Lesion, count_deletable, delete_each, delete_random, swap_random
-from study.probe.responses import measure_responses
+from study.probe.layers import measure_gradients, measure_responses, measure_turns
+from study.probe.lesion import Lesion, Lesions
 from study.probe.shattering import measure_shattering
 from study.probe.subject import Subject
 from study.probe.surface import filter_directions, measure_surface, summarise_surface
-from study.train import Scorer, build_spec_net, lr_at
+from study.train import Scorer, build_first_net
 
 LINES, POINTS = 16, 64
 """Number of lines between images along which gradients are measured, and points on each."""
@@ -56,10 +54,10 @@ class Prober:
         state = scorer.state
         made = {(probed.probe, probed.step) for probed in state.probed}
         due = [name for name in self._plan.names if (name, state.step) not in made and self._is_due(name, scorer)]
-        subject = Subject(self._plan, scorer) if due else None
+        subject = Subject(self._plan, scorer)
         for name in due:
             try:
-                tables = MEASURES[name](subject) if subject is not None else {}
+                tables = MEASURES[name](subject)
             except StudyError:  # no layers with batch norm, or none that can be removed
                 tables = {}
             yield Probed(name, state.step, {table: _columns(rows) for table, rows in tables.items() if rows})
@@ -80,18 +78,10 @@ def _responses(subject: Subject) -> Tables:
 def _gradients(subject: Subject) -> Tables:
     scorer = subject.scorer
     ((images, labels),) = subject.batches
-    lr = lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.spec.recipe, scorer.state.total)
+    lr = scorer.spec.recipe.lr_at(min(scorer.state.step, scorer.state.total - 1), scorer.state.total)
     rows = measure_gradients(subject.net, images, labels, lr=lr)
-    turns = measure_turns(_at_initialisation(scorer), subject.net)
-    return {"gradients": [asdict(row) | {"turn": turn.angle} for row, turn in zip(rows, turns, strict=True)]}
-
-
-def _at_initialisation(scorer: Scorer) -> nn.Module:
-    """Return the run's net with its first weights."""
-    generator = torch.Generator().manual_seed(derived_seed(scorer.spec.seed, "weights"))
-    dataset = scorer.dataset
-    net = build_spec_net(scorer.spec, dataset.num_classes, dataset.image_shape[0], generator)
-    return net.to(scorer.device)
+    turns = measure_turns(build_first_net(scorer.spec, scorer.dataset).to(scorer.device), subject.net)
+    return {"gradients": [asdict(row) | {"turn": turn} for row, turn in zip(rows, turns, strict=True)]}
 
 
 def _shattering(subject: Subject) -> Tables:
@@ -104,16 +94,13 @@ def _shattering(subject: Subject) -> Tables:
 
 
 def _lesion(subject: Subject) -> Tables:
-    net, batches = subject.net, subject.batches
-    counts = doubling(count_deletable(net))
-    rows = [_as_row(lesion, "each") for lesion in delete_each(net, batches)]
-    drawn = delete_random(net, batches, counts, draws=DRAWS, generator=subject.generator("deletions"))
-    tables: Tables = {"lesion": rows + [_as_row(lesion, "random") for lesion in drawn]}
-    try:
-        swapped = swap_random(net, batches, counts, draws=DRAWS, generator=subject.generator("swaps"))
-    except StudyError:  # a net too shallow to have two blocks of one shape
-        swapped = []
-    return tables | {"reordering": [asdict(reordering) for reordering in swapped]}
+    lesions = Lesions(subject.net, subject.batches)
+    counts = doubling(lesions.deletable)
+    drawn = lesions.delete_random(counts, draws=DRAWS, generator=subject.generator("deletions"))
+    swapped = lesions.swap_random(counts, draws=DRAWS, generator=subject.generator("swaps"))
+    rows = [_as_row(lesion, "each") for lesion in lesions.delete_each()]
+    rows += [_as_row(lesion, "random") for lesion in drawn]
+    return {"lesion": rows, "reordering": [asdict(reordering) for reordering in swapped]}
 
 
 def _as_row(lesion: Lesion, kind: str) -> Row:
@@ -202,7 +189,7 @@ def _continuation(
             total,
             partial(scorer.score, scorer.dataset.train),
             precision=state.precision,
-            guessing=100 - 100 / scorer.dataset.num_classes,
+            guessing=scorer.error_of_guessing,
             stop=scorer.stop,
         )
         rows += [{"target": target, "rate": rate, "noise": noise} | asdict(mark) for mark in marks]

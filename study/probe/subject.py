@@ -15,7 +15,7 @@ from study.config import ProbePlan
 from study.data import Split, TrainBatches, derived_seed, evaluation_batches
 from study.data.splits import stratified_choice
 from study.errors import StudyError
-from study.train import Scorer, raise_if_stopped
+from study.train import Scorer, raise_if_stopped, train_batches
 from study.train.shared_norm import unshare_statistics
 
 Batch = tuple[Tensor, Tensor]
@@ -62,47 +62,6 @@ def recalibrated(net: nn.Module, batches: Iterable[Batch]) -> nn.Module:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return net_copy.eval()
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A 3x3 convolution and its batch norm."""
-
-    index: int
-    """Position among the net's 3x3 convolutions, from 0."""
-    name: str
-    """Name of the convolution: `layer2.0.conv1`."""
-    stage: int
-    """Stage: 0 for the stem, then the number in `layer1`, `layer2`, ..."""
-    conv: nn.Conv2d
-    norm: nn.BatchNorm2d
-
-
-def find_layers(net: nn.Module) -> list[Layer]:
-    """Return the 3x3 convolutions in order: the stem and 6n more in a net of the CIFAR family.
-
-    In the ImageNet family, both convolutions of a basic block and the middle one of a bottleneck; its stem is 7x7.
-    Projections on shortcuts are 1x1. A batch norm belongs to the convolution that was registered before it.
-
-    Raises:
-        StudyError: the net has none with batch norm, like VGG nets.
-    """
-    layers: list[Layer] = []
-    last: tuple[str, nn.Conv2d] | None = None
-    for name, module in net.named_modules():
-        if isinstance(module, nn.Conv2d):
-            last = (name, module) if module.kernel_size == (3, 3) else None
-        elif isinstance(module, nn.BatchNorm2d) and last is not None:
-            layers.append(Layer(len(layers), last[0], _stage(last[0]), last[1], module))
-            last = None
-    if not layers:
-        raise StudyError("the net has no 3x3 convolution with batch norm: probes are for plain-N and resnet-N")
-    return layers
-
-
-def _stage(name: str) -> int:
-    digits = name.split(".")[0].removeprefix("layer")
-    return int(digits) if digits.isdecimal() and name.startswith("layer") else 0
 
 
 def sum_outputs(
@@ -170,15 +129,8 @@ class Subject:
 
     def train_batches(self) -> TrainBatches:
         """Return the run's training batches, from its first on."""
-        scorer, recipe = self.scorer, self.scorer.spec.recipe
-        return TrainBatches(
-            scorer.dataset.train,
-            scorer.state.normalizer,
-            batch_size=recipe.batch_size,
-            augment=recipe.augment,
-            seed=scorer.spec.seed,
-            device=scorer.device,
-        )
+        scorer = self.scorer
+        return train_batches(scorer.spec, scorer.dataset, scorer.state.normalizer, scorer.device)
 
     @cached_property
     def first_epoch(self) -> Batches:

@@ -5,7 +5,7 @@ import operator
 from dataclasses import astuple, dataclass
 
 from study.config import ProbePlan, RunSpec
-from study.nets.imagenet import STAGES
+from study.nets.families import FAMILIES
 from study.probe.continuation import marked_iterations
 from study.probe.prober import CONSTRUCTIONS, DRAWS, LINES, POINTS, PRODUCTS, SURFACES, doubling
 
@@ -65,7 +65,7 @@ def _lesions(blocks: int, pool: int) -> float:
     remaining = pool * (1 - 1 / blocks)
     random = DRAWS * sum(1 - count / blocks for count in counts)
     swaps = DRAWS * len(counts) if blocks > 4 else 0  # with at most 4, no stage has two of one shape
-    return 3 + remaining + random + swaps
+    return 1 + remaining + random + swaps
 
 
 def _construction(plan: ProbePlan, spec: RunSpec, train_images: int, steps: int, stages: int) -> Work:
@@ -94,7 +94,5 @@ def _layers(depth: int, stages: int) -> float:
 
 def _blocks(spec: RunSpec) -> tuple[int, int]:
     """Return the numbers of blocks and stages of a net."""
-    if spec.net.family == "imagenet":
-        counts = STAGES[spec.depth][1]
-        return sum(counts), len(counts)
-    return (spec.depth - 2) // 2, 3
+    _, counts = FAMILIES[spec.net.family].stages(spec.depth)
+    return sum(counts), len(counts)

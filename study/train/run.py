@@ -85,7 +85,15 @@ def run_steps(
         state.restore(checkpointed.values)
     clock -= state.seconds  # so that `now - clock` is the run's time, earlier attempts included
     checkpointer = _Checkpointer(state, checkpoint, clock)
-    yield _started(state, device, checkpointed.damaged)
+    yield Started(
+        step=state.step,
+        total=state.total,
+        device=_name(device, group.size),
+        precision=state.precision,
+        history=tuple(state.history),
+        probed=tuple(state.probed),
+        damaged=checkpointed.damaged,
+    )
     try:
         yield from _train(Scorer(state, dataset, device, partial(group.agree, stop)), checkpointer, probe)
     except Stopped:
@@ -103,9 +111,7 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
         if state.steps_since_point and (state.step % every == 0 or last):
             point = scorer.measure(checkpointer.clock)
             if point is None:
-                yield Diverged(
-                    state.step, 100 - 100 / scorer.dataset.num_classes, time.monotonic() - checkpointer.clock
-                )
+                yield Diverged(state.step, scorer.error_of_guessing, time.monotonic() - checkpointer.clock)
                 return
             state.history.append(point)
             yield point
@@ -168,18 +174,6 @@ class _Checkpointer:
         return Checkpointed(self.step)
 
 
-def _started(state: RunState, device: torch.device, damaged: tuple[str, ...]) -> Started:
-    return Started(
-        step=state.step,
-        total=state.total,
-        device=_named(device, state.group.size),
-        precision=state.precision,
-        history=tuple(state.history),
-        probed=tuple(state.probed),
-        damaged=damaged,
-    )
-
-
-def _named(device: torch.device, count: int) -> str:
+def _name(device: torch.device, count: int) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return f"{count} x {name}" if count > 1 else name

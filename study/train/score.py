@@ -11,10 +11,8 @@ from torch import nn
 from study.config import RunSpec
 from study.data import Dataset, Split, evaluation_batches
 from study.events import Epoch, Finished
-from study.train.evaluate import Score, evaluate
+from study.train.evaluate import Score, error_over_views, evaluate
 from study.train.memory import peak_memory
-from study.train.predict import error_over_views
-from study.train.schedule import lr_at
 from study.train.state import RunState
 
 
@@ -30,6 +28,10 @@ class Scorer:
     @property
     def spec(self) -> RunSpec:
         return self.state.spec
+
+    @property
+    def error_of_guessing(self) -> float:
+        return 100 - 100 / self.dataset.num_classes
 
     def measure(self, clock: float) -> Epoch | None:
         """Read the running sums and score the held-out images; None where the loss is no longer finite."""
@@ -47,7 +49,7 @@ class Scorer:
         point = Epoch(
             step=self.state.step,
             epoch=self.state.step / self.state.batches.iterations_per_epoch,
-            lr=lr_at(self.state.step - 1, self.spec.recipe, self.state.total),
+            lr=self.spec.recipe.lr_at(self.state.step - 1, self.state.total),
             train_error=train_error,
             train_loss=train_loss,
             test_error=test.error,

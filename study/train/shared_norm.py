@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 def share_statistics(net: nn.Module, ranks: int) -> None:
     """Let every batch normalisation of a net take its statistics over all ranks; names and values don't change."""
-    for parent in list(net.modules()):
-        for name, norm in list(parent.named_children()):
-            if isinstance(norm, nn.BatchNorm2d):
-                setattr(parent, name, SharedBatchNorm2d(norm, ranks))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = SharedBatchNorm2d
+            module.ranks = ranks  # type: ignore[assignment]
 
 
 def unshare_statistics(net: nn.Module) -> None:
@@ -33,22 +33,14 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     gradient is that of the sum of all ranks' losses. `nn.SyncBatchNorm` does the same, but only on GPUs.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, ranks: int) -> None:
-        """Replace `norm`, whose parameters and running statistics it uses."""
-        with torch.device("meta"):  # allocates no memory for parameters that are replaced at once
-            super().__init__(norm.num_features, norm.eps, norm.momentum)
-        self.weight, self.bias = norm.weight, norm.bias
-        self.running_mean, self.running_var = norm.running_mean, norm.running_var
-        self.num_batches_tracked = norm.num_batches_tracked
-        self.train(norm.training)
-        self._ranks = ranks
+    ranks: int
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             values = x if x.dtype == torch.float64 else x.float()  # (n, C, H, W)
-            m = values.numel() // values.shape[1] * self._ranks
+            m = values.numel() // values.shape[1] * self.ranks
             mean = _total(values.sum((0, 2, 3))) / m  # (C,)
             centred = values - mean[:, None, None]
             var = _total(centred.square().sum((0, 2, 3))) / m  # (C,)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config import Recipe, RunSpec
-from study.data import Dataset, Normalizer, TrainBatches, derived_seed
+from study.data import WHOLE, Dataset, Normalizer, Shard, TrainBatches, derived_seed
 from study.events import Epoch, Probed
 from study.nets import PAPER, Design, build_net, build_own, can_join
 from study.train.arithmetic import Precision, resolve_precision
@@ -16,8 +16,11 @@ from study.train.parallel import ALONE, Group
 from study.train.shared_norm import share_statistics
 from study.train.stream import held_stream
 
+PLAIN_FIELDS = ("precision", "step", "steps_since_point", "training_seconds", "seconds")
+"""Fields of a state that a checkpoint holds as they are."""
 
-@dataclass
+
+@dataclass(eq=False)
 class RunState:
     """The changing state of a run, and the objects that compute it."""
 
@@ -71,13 +74,9 @@ class RunState:
         return {
             "net": {name: _own(value) for name, value in self.net.state_dict().items()},
             "optimizer": optimizer,
-            "precision": self.precision,
             "loss_sum": self.group.each(self.loss_sum),
             "error_sum": self.group.each(self.error_sum),
-            "step": self.step,
-            "steps_since_point": self.steps_since_point,
-            "training_seconds": self.training_seconds,
-            "seconds": self.seconds,
+            **{name: getattr(self, name) for name in PLAIN_FIELDS},
             "history": [asdict(point) for point in self.history],
             "probed": [asdict(probed) for probed in self.probed],
             "mean": self.normalizer.mean,
@@ -91,13 +90,10 @@ class RunState:
         self.net.load_state_dict(values["net"])
         self.optimizer.load_state_dict(values["optimizer"])
         self._bind_rate()
-        self.precision = values["precision"]
         self.loss_sum = self.group.own(values["loss_sum"])
         self.error_sum = self.group.own(values["error_sum"])
-        self.step = values["step"]
-        self.steps_since_point = values["steps_since_point"]
-        self.training_seconds = values["training_seconds"]
-        self.seconds = values["seconds"]
+        for name in PLAIN_FIELDS:
+            setattr(self, name, values[name])
         self.history = [Epoch(**point) for point in values["history"]]
         self.probed = [Probed(**probed) for probed in values["probed"]]
 
@@ -160,6 +156,23 @@ def build_spec_net(
     )
 
 
+def build_first_net(spec: RunSpec, dataset: Dataset) -> nn.Module:
+    """Build a run's net with its first weights, drawn on the CPU, so that they don't depend on the device."""
+    generator = torch.Generator().manual_seed(derived_seed(spec.seed, "weights"))
+    return build_spec_net(spec, dataset.num_classes, dataset.image_shape[0], generator)
+
+
+def train_batches(
+    spec: RunSpec, dataset: Dataset, normalizer: Normalizer, device: torch.device, shard: Shard = WHOLE
+) -> TrainBatches:
+    """Return the training batches of a run, or a shard of each."""
+    recipe = spec.recipe
+    size, augment = recipe.batch_size, recipe.augment
+    return TrainBatches(
+        dataset.train, normalizer, batch_size=size, augment=augment, seed=spec.seed, device=device, shard=shard
+    )
+
+
 def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
     """Return a net's optimiser with the recipe's rate, which must be a number, not `tune`."""
     assert not isinstance(recipe.lr, str)  # noqa: S101 (the launcher tunes first)
@@ -174,23 +187,14 @@ def build_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> tor
 
 
 def build_state(spec: RunSpec, dataset: Dataset, device: torch.device, group: Group = ALONE) -> RunState:
-    """Set a run up at iteration 0. The weights are drawn on the CPU, so that they don't depend on the device."""
+    """Set a run up at iteration 0."""
     recipe = spec.recipe
-    generator = torch.Generator().manual_seed(derived_seed(spec.seed, "weights"))
-    net = build_spec_net(spec, dataset.num_classes, dataset.image_shape[0], generator)
+    net = build_first_net(spec, dataset)
     net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not group.alone and recipe.batch_norm == "shared":
         share_statistics(net, group.size)
     normalizer = Normalizer.fit(dataset.train, recipe.normalize, augment=recipe.augment).to(device)
-    batches = TrainBatches(
-        dataset.train,
-        normalizer,
-        batch_size=recipe.batch_size,
-        augment=recipe.augment,
-        seed=spec.seed,
-        device=device,
-        shard=group.shard,
-    )
+    batches = train_batches(spec, dataset, normalizer, device, group.shard)
     dropout = spec.own is not None or any(isinstance(module, nn.Dropout) for module in net.modules())
     on_gpu = device.type == "cuda"
     rate_dtype = torch.float32 if on_gpu else torch.float64  # the type that SGD's kernels need

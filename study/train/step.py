@@ -9,7 +9,6 @@ from torch import Tensor
 
 from study.data import derived_seed
 from study.train.arithmetic import arithmetic, autocast
-from study.train.schedule import lr_at
 from study.train.state import RunState
 from study.train.stream import on_stream
 
@@ -26,7 +25,7 @@ class Step:
 def prepare(state: RunState) -> Step:
     """Set the rate of a run's next iteration; fetch its batch unless the device does so in the step."""
     start = time.monotonic()
-    state.rate.fill_(lr_at(state.step, state.spec.recipe, state.total))
+    state.rate.fill_(state.spec.recipe.lr_at(state.step, state.total))
     state.batches.seek(state.step)
     batch = None if state.replays else state.batches.fetch()
     state.training_seconds += time.monotonic() - start

@@ -34,8 +34,8 @@ class Stepper:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._replays: dict[int, tuple[RunState, Replay]] = {}  # holds the states, so that their ids stay unique
-        self._joined: dict[tuple[int, ...], tuple[Sequence[RunState], nn.Module]] = {}
+        self._replays: dict[RunState, Replay] = {}
+        self._joined: dict[tuple[RunState, ...], nn.Module] = {}
 
     def take(self, steps: Sequence[Step]) -> list[FailedStep]:
         """Take all these iterations; return those that failed, without effect on the others.
@@ -47,7 +47,8 @@ class Stepper:
         for step in steps:
             if step.batch is not None:
                 groups.setdefault(_batch_key(step.state, step.batch[0]), []).append(step)
-        self._release({id(step.state) for step in replayed}, {_ids(group) for group in groups.values()})
+        self._release_replays(step.state for step in replayed)
+        self._release_joined(_states(group) for group in groups.values())
         failed = self._take_replays(replayed)
         for group in groups.values():
             try:
@@ -67,28 +68,26 @@ class Stepper:
             state = step.state
             try:
                 with on_stream(state.stream):
-                    self._replays.setdefault(id(state), (state, Replay(state)))[1].take()
+                    self._replays.setdefault(state, Replay(state)).take()
                 taken.append(state)
             except Exception as error:  # other runs go on
                 failed.append(FailedStep(step, error))
-        self._release_replays(map(id, taken))
+        self._release_replays(taken)
         for state in taken:
             count(state, (time.monotonic() - start) / len(steps))
         return failed
 
     def _take_joined(self, steps: Sequence[Step]) -> None:
         start = time.monotonic()
-        states = [step.state for step in steps]
+        states = _states(steps)
         batches = [step.batch for step in steps if step.batch is not None]
-        key = _ids(steps)
-        if key not in self._joined:
-            self._joined[key] = (states, join([state.net for state in states]))
-        net = self._joined[key][1]
+        if states not in self._joined:
+            self._joined[states] = join([state.net for state in states])
         images = torch.stack([images for images, _ in batches], 1).flatten(1, 2)  # (N, R C, H, W)
         labels = torch.stack([labels for _, labels in batches])  # (R, N)
         with arithmetic(self._device, deterministic=False):  # those that are deterministic aren't joined
             with autocast(states[0].precision, self._device):
-                logits = net(images.contiguous(memory_format=torch.channels_last))  # (R, N, K)
+                logits = self._joined[states](images.contiguous(memory_format=torch.channels_last))  # (R, N, K)
             logits = logits.float()
             losses = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(1)  # (R,)
             for state in states:
@@ -99,22 +98,20 @@ class Stepper:
         for state in states:
             count(state, (time.monotonic() - start) / len(states))
 
-    def _release_replays(self, kept: Iterable[int]) -> None:
-        for key in self._replays.keys() - set(kept):
-            self._replays.pop(key)[1].close()
+    def _release_replays(self, kept: Iterable[RunState]) -> None:
+        for state in self._replays.keys() - set(kept):
+            self._replays.pop(state).close()
 
-    def _release(self, states: set[int], groups: set[tuple[int, ...]]) -> None:
-        """Release the graphs of runs that are not among `states`, and the nets joined in none of these `groups`."""
-        self._release_replays(states)
-        for ids in self._joined.keys() - groups:
-            members, _ = self._joined.pop(ids)
-            unjoin([state.net for state in members])
+    def _release_joined(self, kept: Iterable[tuple[RunState, ...]]) -> None:
+        for states in self._joined.keys() - set(kept):
+            del self._joined[states]
+            unjoin([state.net for state in states])
 
 
-def _ids(steps: Sequence[Step]) -> tuple[int, ...]:
-    return tuple(id(step.state) for step in steps)
+def _states(steps: Sequence[Step]) -> tuple[RunState, ...]:
+    return tuple(step.state for step in steps)
 
 
 def _batch_key(state: RunState, images: Tensor) -> object:
     """Return the key shared by iterations that can run in one forward pass."""
-    return (state.precision, images.shape, state.architecture) if state.can_join else id(state)
+    return (state.precision, images.shape, state.architecture) if state.can_join else state

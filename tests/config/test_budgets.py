@@ -7,7 +7,6 @@ from study.config import parse_grid
 from study.errors import GridError
 from study.launch.plan.cells import DataFacts, make_cells
 from study.track.frames import load_runs, load_trials
-from study.train.schedule import drop_steps, lr_at
 from tests.conftest import run_study
 from tests.launch.processes import uri
 
@@ -67,12 +66,12 @@ def test_the_schedule_is_scaled():
     spec = next(spec for spec in parse_grid(text, "g.yaml").points if spec.recipe.budget == 3)
     total = spec.recipe.total_iterations(180)
     assert total == 120
-    assert drop_steps(spec.recipe, total) == [60, 90]
-    assert [round(lr_at(step, spec.recipe, total), 3) for step in (0, 11, 12, 59, 60, 90)] == [
+    assert [round(spec.recipe.lr_at(step, total), 3) for step in (0, 11, 12, 59, 60, 89, 90)] == [
         0.1,
         0.1,
         1,
         1,
+        0.1,
         0.1,
         0.01,
     ]

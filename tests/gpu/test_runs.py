@@ -239,7 +239,7 @@ def test_predictions(digits: Dataset, tmp_path: Path, views: str) -> None:
         found = predictor.probabilities(digits.test.images, views)
     assert torch.equal(found, expected)
     assert gpu.waits == {
-        "train/predict.py predict_probabilities: copied from the host": 1,
+        "train/evaluate.py predict_probabilities: copied from the host": 1,
         "inference.py Predictor.probabilities: copied to the host": 1,
     }
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from study.nets.blocks import PAPER_BLOCKS, BasicBlock, Bottleneck, global_average, pad_shortcut, projection
-from study.nets.staged_net import make_stages
+from study.nets.blocks import BasicBlock, BlockSettings, Bottleneck, global_average, pad_shortcut, projection
+from study.nets.families import make_stages
 
 
 def test_option_a_takes_every_second_pixel_and_pads_at_the_end():
@@ -44,7 +44,7 @@ def test_option_a_is_the_identity_where_nothing_changes():
     ],
 )
 def test_which_options_project(shortcut, channels_out, stride, projects):
-    made = projection(16, channels_out, stride, shortcut)
+    made = projection(16, channels_out, stride, BlockSettings(shortcut))
     assert (made is not None) == projects
     if made is not None:
         conv, norm = made
@@ -58,7 +58,7 @@ def test_which_options_project(shortcut, channels_out, stride, projects):
 @pytest.mark.parametrize("shortcut", ["A", "B", "C"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_residual_block_is_relu_of_branch_plus_skip(block, shortcut, stride):
-    made = block(8, 8, stride, shortcut).eval()
+    made = block(8, 8, stride, BlockSettings(shortcut)).eval()
     # Values of both signs, large enough for the last ReLU to cut some.
     x = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_a_residual_block_is_relu_of_branch_plus_skip(block, shortcut, stride):
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 def test_a_plain_block_has_no_path_past_its_branch(block):
-    made = block(8, 8, 1, "none").eval()
+    made = block(8, 8, 1).eval()
     x = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(made(x), made.branch(x).clamp(min=0))
@@ -80,14 +80,14 @@ def test_a_plain_block_has_no_path_past_its_branch(block):
 
 
 def test_a_bottleneck_strides_in_its_3x3():
-    made = Bottleneck(8, 4, 2, "B")
+    made = Bottleneck(8, 4, 2, BlockSettings("B"))
     strides = [conv.stride for conv in (made.conv1, made.conv2, made.conv3)]
     assert strides == [(1, 1), (2, 2), (1, 1)]
     assert made.conv2.kernel_size == (3, 3)
 
 
 def test_only_the_first_block_of_a_stage_strides():
-    first, stage = make_stages("bottleneck", 16, (4, 8), (1, 3), shortcut="B", settings=PAPER_BLOCKS)
+    first, stage = make_stages("bottleneck", 16, (4, 8), (1, 3), BlockSettings("B"))
     assert first[0].stride == 1
     assert [block.stride for block in stage] == [2, 1, 1]
     assert [block.downsample is not None for block in stage] == [True, False, False]

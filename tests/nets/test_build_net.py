@@ -10,8 +10,7 @@ from torch import nn
 
 from study.errors import StudyError
 from study.nets import build_net
-from study.nets.cifar import CifarNet
-from study.nets.imagenet import ImageNetNet
+from study.nets.families import CifarNet, ImageNetNet
 from study.nets.registry import build_vgg
 
 CIFAR_DEPTHS = [8, 20, 32, 44, 56]

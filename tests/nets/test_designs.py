@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.nets import PAPER, Design, build_net, can_join, join
-from study.nets.blocks import BasicBlock, Block, pad_shortcut
-from study.nets.fixup import FixupBlock
+from study.nets.blocks import BasicBlock, Block, FixupBlock, PreactivationBlock, pad_shortcut
 from study.nets.initialise import draw
-from study.nets.preactivation import PreactivationBlock
 
 SIDES = {"cifar": 8, "imagenet": 32}
 

@@ -8,9 +8,8 @@ import torch
 
 from study.probe.construction import add_noise, build_by_construction
 from study.probe.curvature import measure_effective_ranks, measure_sharpness
-from study.probe.gradients import measure_gradients, measure_turns
-from study.probe.lesion import delete_each, delete_random, swap_random
-from study.probe.responses import measure_responses
+from study.probe.layers import measure_gradients, measure_responses, measure_turns
+from study.probe.lesion import Lesions
 from study.probe.shattering import measure_shattering
 from study.probe.subject import recalibrated
 from study.probe.surface import filter_directions, measure_surface
@@ -25,19 +24,20 @@ def rows_of(net, batches, device):
     seeded = [torch.Generator().manual_seed(seed) for seed in range(5)]
     deep = build_by_construction(net, 14, batches)
     noisy = add_noise(deep.net, 0.01, seeded[0], blocks=deep.inserted)
+    lesions = Lesions(noisy, batches)
     rows = [
         *measure_responses(noisy, batches),
         *measure_gradients(net, images, labels, lr=0.1),
-        *measure_turns(deep.net, noisy),
         *measure_shattering(recalibrated(net, batches), images[:2], images[2:4], points=16).correlations,
-        *delete_each(noisy, batches),
-        *delete_random(noisy, batches, [2], draws=2, generator=seeded[1]),
-        *swap_random(noisy, batches, [2], draws=2, generator=seeded[2]),
+        *lesions.delete_each(),
+        *lesions.delete_random([2], draws=2, generator=seeded[1]),
+        *lesions.swap_random([2], draws=2, generator=seeded[2]),
         *measure_surface(net, batches, filter_directions(net, seeded[3]), points=5, span=0.1, at_once=4),
         *measure_effective_ranks(net, batches),
         measure_sharpness(net, batches, seeded[4], tolerance=0.1),
     ]
-    return [value for row in rows for value in astuple(row) if isinstance(value, float)]
+    numbers = [value for row in rows for value in astuple(row) if isinstance(value, float)]
+    return numbers + measure_turns(deep.net, noisy)
 
 
 @pytest.mark.gpu

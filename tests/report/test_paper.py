@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from study.names import parse_net
-from study.nets.imagenet import STAGES
+from study.nets.families import STAGES
 from study.report.paper import Paper, dataset_of, load_paper, unlike_paper
 from tests.report.tables.paper_studies import cifar_runs, imagenet_runs
 

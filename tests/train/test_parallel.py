@@ -12,7 +12,7 @@ from torch import Tensor
 
 from study.data import Dataset, Normalizer, TrainBatches, derived_seed, load_dataset, place
 from study.events import Epoch, Event, Finished, Interrupted, Started, Unsaved
-from study.train import CheckpointPlan, load_checkpoint, lr_at, run
+from study.train import CheckpointPlan, load_checkpoint, run
 from study.train.checkpoint import save_checkpoint
 from study.train.parallel import ALONE, Group
 from study.train.shared_norm import share_statistics
@@ -123,7 +123,7 @@ def test_statistics_of_each_gpu_are_of_its_own_images(pair: Pair, digits: Datase
     batches = TrainBatches(digits.train, Normalizer.fit(digits.train, "channel"), batch_size=64, augment="none", seed=0)
     losses = []
     for step in range(6):
-        optimizer.param_groups[0]["lr"] = lr_at(step, spec.recipe, 6)
+        optimizer.param_groups[0]["lr"] = spec.recipe.lr_at(step, 6)
         images, labels = batches.batch(step)
         second = copy.deepcopy(net)  # so that the second half leaves no trace in the statistics
         halves = [

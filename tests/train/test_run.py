@@ -19,7 +19,7 @@ from study.data import (
 )
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Started
 from study.nets import build_net
-from study.train import CheckpointPlan, load_checkpoint, lr_at, run
+from study.train import CheckpointPlan, load_checkpoint, run
 from study.train.arithmetic import resolve_precision
 from tests.train.child import begin
 from tests.train.conftest import DATA
@@ -69,7 +69,7 @@ def test_the_curve_is_that_of_a_plain_training_loop(digits: Dataset, tmp_path: P
     batches = TrainBatches(digits.train, normalizer, batch_size=64, augment="crop-flip", seed=0)
     wrong = []
     for step in range(12):
-        optimizer.param_groups[0]["lr"] = lr_at(step, spec.recipe, 12)
+        optimizer.param_groups[0]["lr"] = spec.recipe.lr_at(step, 12)
         images, labels = batches.batch(step)
         logits = net(images)
         optimizer.zero_grad()

@@ -3,7 +3,6 @@ import math
 import pytest
 
 from study.config import DatasetSpec, Recipe, RunSpec, Tune
-from study.train import lr_at
 from study.tune import objective_value, trial_spec, worst_value
 
 
@@ -24,7 +23,7 @@ def test_a_trial_is_its_run_in_small(milestones: tuple[float, ...]) -> None:
     trial = trial_spec(spec(milestones=milestones, warmup=100), {"lr": 0.2}, Tune(fraction=0.1, seed=77), 5000)
     assert (trial.recipe.iterations, trial.recipe.warmup, trial.seed) == (100, 10, 77)
     for step in range(100):
-        assert lr_at(step, trial.recipe, 100) == pytest.approx(lr_at(10 * step, whole.recipe, 1000))
+        assert trial.recipe.lr_at(step, 100) == pytest.approx(whole.recipe.lr_at(10 * step, 1000))
 
 
 def test_a_trial_in_epochs() -> None:

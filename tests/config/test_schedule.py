@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.config import Recipe, load_grid
-from study.train import lr_at
 
 TOTAL = 64_000
 
@@ -29,8 +28,8 @@ def paper(depth: int) -> Recipe:
     ],
 )
 def test_paper_trace(step: int, rate_110: float, rate_20: float) -> None:
-    assert lr_at(step, paper(110), TOTAL) == pytest.approx(rate_110)
-    assert lr_at(step, paper(20), TOTAL) == pytest.approx(rate_20)
+    assert paper(110).lr_at(step, TOTAL) == pytest.approx(rate_110)
+    assert paper(20).lr_at(step, TOTAL) == pytest.approx(rate_20)
 
 
 @given(
@@ -43,18 +42,18 @@ def test_step_schedule_drops_once_a_milestone(total: int, fractions: list[float]
     recipe = Recipe(iterations=total, lr=1.0, milestones=tuple(fractions), gamma=gamma)
     step = int(share * total)
     passed = sum(step >= round(fraction * total) for fraction in fractions)
-    assert lr_at(step, recipe, total) == pytest.approx(gamma**passed)
+    assert recipe.lr_at(step, total) == pytest.approx(gamma**passed)
 
 
 def test_milestones_in_iterations_and_fractions_agree() -> None:
     fractions = Recipe(iterations=100, lr=0.1, milestones=(0.5, 0.75))
     iterations = Recipe(iterations=100, lr=0.1, milestones=(50, 75))
-    assert [lr_at(s, fractions, 100) for s in range(100)] == [lr_at(s, iterations, 100) for s in range(100)]
+    assert [fractions.lr_at(s, 100) for s in range(100)] == [iterations.lr_at(s, 100) for s in range(100)]
 
 
 def test_linear_warmup_rises_from_the_factor_to_the_rate() -> None:
     recipe = Recipe(iterations=100, lr=1.0, schedule="constant", warmup=10, warmup_factor=0.2, warmup_shape="linear")
-    rates = [lr_at(step, recipe, 100) for step in range(12)]
+    rates = [recipe.lr_at(step, 100) for step in range(12)]
     assert rates[0] == pytest.approx(0.2)
     assert rates[5] == pytest.approx(0.6)
     assert rates[10:] == [1.0, 1.0]
@@ -62,11 +61,11 @@ def test_linear_warmup_rises_from_the_factor_to_the_rate() -> None:
 
 def test_cosine_goes_from_the_rate_to_zero() -> None:
     recipe = Recipe(iterations=100, lr=0.4, schedule="cosine")
-    assert lr_at(0, recipe, 100) == pytest.approx(0.4)
-    assert lr_at(50, recipe, 100) == pytest.approx(0.2)
-    assert lr_at(99, recipe, 100) == pytest.approx(0.2 * (1 + math.cos(0.99 * math.pi)))
+    assert recipe.lr_at(0, 100) == pytest.approx(0.4)
+    assert recipe.lr_at(50, 100) == pytest.approx(0.2)
+    assert recipe.lr_at(99, 100) == pytest.approx(0.2 * (1 + math.cos(0.99 * math.pi)))
 
 
 def test_a_rate_still_to_be_tuned_is_refused() -> None:
     with pytest.raises(ValueError, match="still to be tuned"):
-        lr_at(0, Recipe(iterations=10, lr="tune"), 10)
+        Recipe(iterations=10, lr="tune").lr_at(0, 10)

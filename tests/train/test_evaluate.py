@@ -13,8 +13,8 @@ from study.errors import DataError
 from study.events import Finished
 from study.nets import build_net
 from study.train import CheckpointPlan, load_checkpoint, predict_probabilities, run
-from study.train import predict as module
-from study.train.predict import error_over_views
+from study.train import evaluate as module
+from study.train.evaluate import error_over_views
 from tests.gpu.sync import never_waited_for
 from tests.train.conftest import DATA
 
