@@ -134,8 +134,11 @@ class Store:
         return usable
 
     def outcome_of(self, run_id: str) -> tuple[str, dict[str, float]]:
-        """Return a run's outcome and metrics as they are now."""
-        data = self._run(run_id).data
+        """Return a run's outcome and metrics as they are now; an empty outcome if it was deleted."""
+        try:
+            data = self._run(run_id).data
+        except RunDeletedError:
+            return "", {}
         return data.tags.get(tag.OUTCOME, ""), dict(data.metrics)
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:

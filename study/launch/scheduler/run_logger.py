@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -131,26 +130,20 @@ class RunLogger:
                 with suppress(RunDeletedError):
                     self._store.settle(record.run_id)
 
-    def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
+    def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float | None] | None:
         """Return outcome and objective of a trial whose launcher died before it reported them to the search."""
         tags = {tag.TRIAL: str(trial.number)}
         record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
         if record is None:
             return None
-        try:
-            outcome, metrics = self._store.outcome_of(record.run_id)
-        except RunDeletedError:
-            return None
-        objective = metrics.get("objective", math.nan)
-        known = outcome == "pruned" or (outcome in DONE and math.isfinite(objective))
+        outcome, metrics = self._store.outcome_of(record.run_id)
+        objective = metrics.get("objective")
+        known = outcome == "pruned" or (outcome in DONE and objective is not None)
         return (outcome, objective) if known else None
 
     def has_result(self, job: Job) -> bool:
         """Whether a job's run has its result by now, from another launcher too."""
-        try:
-            return self._store.outcome_of(job.run_id)[0] in DONE
-        except RunDeletedError:
-            return False
+        return self._store.outcome_of(job.run_id)[0] in DONE
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
         return f"{state.cell.search_key}-{self._facts.run_key(spec)}"
@@ -286,21 +279,25 @@ class RunLogger:
         self._store.log_points(job.run_id, job.pending, job.tags)
         job.flushed()
 
-    def result(self, job: Job, event: Finished | Diverged, checkpoint: Path, objective: float | None = None) -> str:
-        """Log the result of a job, with its files, and return the outcome; `close` must follow.
+    def result(
+        self, job: Job, event: Finished | Diverged | Interrupted, checkpoint: Path, objective: float | None = None
+    ) -> None:
+        """Log the result of a job, with its files; `close` must follow.
 
-        `objective` is the value of a trial.
+        `objective` is the value of a trial; one that was interrupted was pruned.
         """
         metrics: dict[str, float | None]
-        if isinstance(event, Diverged):
-            outcome = "diverged"
-            metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
-            if job.spec.recipe.test_views != "center":
-                metrics["final_test_error_views"] = event.error
-            reason = f"the loss stopped being finite before iteration {event.step:,}"
-        else:
-            outcome, reason = "finished", ""
-            metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
+        match event:
+            case Interrupted():
+                outcome, reason, metrics = "pruned", "behind the cell's other trials", {}
+            case Diverged():
+                outcome, reason = "diverged", f"the loss stopped being finite before iteration {event.step:,}"
+                metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
+                if job.spec.recipe.test_views != "center":
+                    metrics["final_test_error_views"] = event.error
+            case Finished():
+                outcome, reason = "finished", ""
+                metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
             self._store.add_text(job.run_id, _curve_csv(job.points), "curves.csv")
             if checkpoint.exists():
@@ -309,12 +306,6 @@ class RunLogger:
         self._note_end(job, outcome, metrics={**metrics, "objective": objective}, step=event.step, reason=reason)
         if job.kind == "run":
             self._done[job.key] = probes_in(probe_tags(self._grid.probes_of(job.spec)))
-        return outcome
-
-    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> None:
-        """Log a trial that was pruned; `close` must follow."""
-        reason = "behind the cell's other trials"
-        self._note_end(job, "pruned", metrics={"objective": objective}, step=event.step, reason=reason)
 
     def close(self, job: Job) -> None:
         """Close a run whose result is logged and reported to its search; its checkpoints are no longer needed."""

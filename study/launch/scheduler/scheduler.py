@@ -314,12 +314,13 @@ class Scheduler:
             if not job.pruned and not self._queue.is_needed(job):
                 self._prune(job)
 
-    def _finish(self, job: Job, event: Finished | Diverged) -> None:
+    def _finish(self, job: Job, event: Finished | Diverged | Interrupted) -> None:
+        """Log and record the result of a run, or of a trial, which may have been pruned."""
         objective = self._queue.objective(job, event)
-        outcome = self._run_logger.result(job, event, self._folder(job) / "checkpoint.pt", objective)
+        self._run_logger.result(job, event, self._folder(job) / "checkpoint.pt", objective)
         if job.kind == "trial":
             self.summary.trials += 1
-        elif outcome == "finished":
+        elif job.outcome == "finished":
             self.summary.finished += 1
         else:
             self.summary.diverged += 1
@@ -328,10 +329,7 @@ class Scheduler:
     def _interrupted(self, job: Job, event: Interrupted) -> None:
         """Handle a run that stopped with a checkpoint: pruned, stopped by the user, or its worker was terminated."""
         if job.pruned:
-            objective = self._queue.objective(job, event)
-            self._run_logger.pruned(job, event, objective)
-            self.summary.trials += 1
-            self._close(job, self._queue.pruned(job, event, objective))
+            self._finish(job, event)
         elif self._stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
