@@ -88,9 +88,9 @@ class Display:
         self._waiting = cost
         self._whole = self._progress.add_task("all", total=1.0, note="", left="")
 
-    def say(self, text: str) -> None:
-        """Print a line, wrapped between words on a terminal."""
-        if not self.quiet:
+    def say(self, *lines: str) -> None:
+        """Print lines, wrapped between words on a terminal."""
+        for text in () if self.quiet else lines:
             self._progress.console.print(shown(text), soft_wrap=not self.live)
 
     def say_once(self, text: str) -> None:

@@ -20,7 +20,6 @@ from study.events import Diverged, Epoch, Finished, Interrupted, Started
 from study.launch.environment import append_value, code_tags, commit, environment
 from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
-from study.launch.plan.own_nets import own_tags
 from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
 from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.track import tags as tag
@@ -205,7 +204,7 @@ class RunLogger:
             tag.CELL: state.cell.key,
             tag.VARIANT: state.cell.variant,
             tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
-            **own_tags(spec),
+            **_own_tags(spec),
         }
         tune = self._grid.tune.model_dump(exclude=set(EXTENDS))
         params = {f"tune_{field}": value for field, value in tune.items()}
@@ -350,7 +349,7 @@ class RunLogger:
         fingerprint = self._facts.fingerprint_of(spec)
         cell = state.cell
         tags |= {tag.CELL: cell.key, tag.VARIANT: cell.variant, tag.NET: cell.name}
-        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags(), **own_tags(spec)}
+        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags(), **_own_tags(spec)}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -413,6 +412,10 @@ class RunLogger:
             "classes": self._facts.classes,
             "multiply_adds": state.cell.complexity.multiply_adds,
         }
+
+
+def _own_tags(spec: RunSpec) -> dict[str, str]:
+    return {tag.OWN_NETS: spec.own.family} if spec.own else {}
 
 
 def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
