@@ -16,7 +16,7 @@ import pandas as pd
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, newest_study, read_runs
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.snapshot import Provenance, Snapshot, take_snapshot
 from study.track.tags import COUNTS, CURVES, DONE, FINALS, NET_COLUMNS, PROBE_COLUMNS, PROBE_TABLES
 from study.track.uri import tracking_uri

@@ -15,7 +15,7 @@ from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
 from study.track.find import experiment_tags, find_experiment, read_runs
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.snapshot import Provenance, read_commands, read_protocols
 from study.track.uri import tracking_uri, ui_address
 from study.track.validation import usable_runs

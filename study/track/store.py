@@ -21,8 +21,7 @@ from study.track.artifacts import ArtifactPlace
 from study.track.client import connect, transient_mlflow_error
 from study.track.database import StoredRun, repair_moved
 from study.track.find import RunKeys, read_runs, search_runs
-from study.track.processes import this_process
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder, this_process
 from study.track.tags import CURVES
 from study.track.uri import artifact_location, database_path, exists, local_path, tracking_uri
 from study.track.validation import check_runs

@@ -18,7 +18,7 @@ from threading import Event
 
 from study.launch.executors.base import Devices
 from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 CONNECT_SECONDS = 60.0
 """Seconds for which a worker retries while too many others connect to the launcher."""

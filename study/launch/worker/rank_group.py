@@ -15,7 +15,7 @@ from study.config import ProbePlan, RunSpec
 from study.events import Event
 from study.launch.worker.failure import Failure, describe_exit, log_tail
 from study.launch.worker.rank_process import RankTask, make_prober
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 if TYPE_CHECKING:
     import torch
