@@ -15,8 +15,7 @@ from study.data import Dataset, load_dataset
 from study.data.load import source_of
 from study.errors import StudyError, printable
 from study.launch.display import Display, duration
-from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import estimate, time_cells
+from study.launch.estimate import SpeedCache, estimate, time_cells
 from study.launch.executors.base import Hardware
 from study.launch.executors.devices import Workers, choose_workers
 from study.launch.plan.cells import DataFacts, plan_cells

@@ -14,11 +14,9 @@ from study.data import Dataset, load_splits
 from study.errors import StudyError
 from study.launch.dataset_record import record_data
 from study.launch.display import Display, duration
-from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import estimate, time_cells
+from study.launch.estimate import SpeedCache, estimate, time_cells
 from study.launch.executors.base import Hardware, Limits
-from study.launch.executors.choose import choose_executor
-from study.launch.executors.devices import Workers, replicas_for, share_of_card
+from study.launch.executors.devices import Workers, choose_executor, replicas_for, share_of_card
 from study.launch.messages import RESUME
 from study.launch.plan.cells import Cell, DataFacts, plan_cells, shape_shown
 from study.launch.plan.stale_runs import stale_run_warnings

@@ -18,8 +18,7 @@ from threading import Lock, Thread
 
 from study.errors import StudyError
 from study.launch.environment import code
-from study.launch.executors.base import Devices, Executor, WorkerSize
-from study.launch.executors.devices import threads_per_process, workers_per_card
+from study.launch.executors.base import Devices, Executor, WorkerSize, threads_per_process, workers_per_card
 from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
