@@ -2,8 +2,7 @@
 
 import shutil
 import time
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from study.track.processes import this_process
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE
 from study.track.uri import sqlite_uri, study_folder
-from study.tune import Search, SearchStore
+from study.tune import SearchStore
 
 START_SECONDS = 20.0
 """Maximal wait for MLflow or a database before anything has begun."""
@@ -149,8 +148,8 @@ def run_grid(
     run_logger = RunLogger(
         store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
-    open_search = _search_opener(grid, storage, retry)
-    queue = WorkQueue(grid, cells, plan.facts, open_search, leases, run_logger, only_search=only_search)
+    searches = SearchStore(storage, retry)
+    queue = WorkQueue(grid, cells, plan.facts, searches, leases, run_logger, only_search=only_search)
     states = queue.unfinished()
     if not states:
         executor.close()
@@ -232,16 +231,6 @@ def _record_data(store: Store, datasets: Iterable[Dataset], root: str | None, le
             records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
             record_data(store, dataset, root, records, display)
         leases.release("data")
-
-
-def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str], Search]:
-    """Return the function that opens a cell's search in Optuna's storage, by its name and key."""
-    store = SearchStore(storage, retry)
-
-    def open_search(name: str, key: str) -> Search:
-        return store.search(f"{grid.name}/{name}/{key[:8]}", grid.tune, seed=zlib.crc32(key.encode()))
-
-    return open_search
 
 
 def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:

@@ -199,11 +199,7 @@ class Store:
         return bool(run.info.lifecycle_stage == "deleted")
 
     def _run(self, run_id: str) -> Run:
-        """Return a run as it is now.
-
-        Raises:
-            RunDeletedError: it was deleted, in which case MLflow still returns it.
-        """
+        """Return a run as it is now; raise RunDeletedError for a deleted one, which MLflow still returns."""
         run = self.do(self.client.get_run, run_id)
         if run.info.lifecycle_stage == "deleted":
             raise RunDeletedError(run_id)

@@ -238,11 +238,7 @@ class _LoginPort:
 
 
 def _read_login(tls: ssl.SSLSocket, login: _Login) -> bytes | None:
-    """Return the login that a connection sends, or None until it is complete; don't wait.
-
-    Raises:
-        OSError: the peer speaks no TLS, or has disconnected.
-    """
+    """Return the login that a connection sends, or None until it is complete; don't wait."""
     try:
         tls.do_handshake()
         while len(login.received) < LOGIN.size:

@@ -5,7 +5,8 @@ Other launchers may work on the same study: a cell's search, and each run, belon
 
 import math
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 
 from study.config import Grid, RunSpec
@@ -15,7 +16,7 @@ from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.run_logger import RunLogger
 from study.track.store import RunDeletedError
-from study.tune import QUARTERS, Search, Trial, named, objective_value, trial_spec, with_point, worst_value
+from study.tune import QUARTERS, SearchStore, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
 """Quarters of a trial's training after which each pruner compares it with others. The median skips the first quarter: a
@@ -32,19 +33,20 @@ class WorkQueue:
         grid: Grid,
         cells: list[Cell],
         facts: DataFacts,
-        open_search: Callable[[str, str], Search],
+        searches: SearchStore,
         leases: Leases,
         run_logger: RunLogger,
         *,
         only_search: bool = False,
     ) -> None:
-        """Queue what is left of `cells`; `open_search` opens a cell's search by its name and key.
+        """Queue what is left of `cells`.
 
         With `only_search`, search the rates and begin no run of the grid.
         """
+        self._study = grid.name
         self._tune = grid.tune
         self._facts = facts
-        self._open_search = open_search
+        self._searches = searches
         self._leases = leases
         self._run_logger = run_logger
         self._only_search = only_search
@@ -227,7 +229,8 @@ class WorkQueue:
             self._leases.release(state.lease)
             return True
         self._run_logger.take_over(cell.search_key)
-        state.search = self._open_search(cell.name, cell.search_key)
+        name = f"{self._study}/{cell.name}/{cell.search_key[:8]}"
+        state.search = self._searches.search(name, self._tune, seed=zlib.crc32(cell.search_key.encode()))
         if shallower is not None:
             state.search.suggest(shallower.point or {})
         state.search_run_id = self._run_logger.begin_search(state, record)

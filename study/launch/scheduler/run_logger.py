@@ -183,32 +183,28 @@ class RunLogger:
 
     def begin_search(self, state: CellState, record: StoredRun | None) -> str:
         """Create the run of a cell's search, or reopen that of `record`; return its id."""
-        params, tags = self._describe_search(state)
+        spec, tune = state.cell.first, self._grid.tune
+        settings = {f"tune_{field}": value for field, value in tune.model_dump(exclude=set(EXTENDS)).items()}
+        params = self._params(state, spec, seed=tune.seed) | settings
         if record is not None:
             with suppress(RunDeletedError):
                 if self._store.reopen(record.run_id).bare:
                     self._store.add_params(record.run_id, params)
                 return record.run_id
-        run_id = self._store.begin(f"{state.cell.name} tuning", params, tags | self._made_tags())
-        for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
-            with suppress(RunDeletedError):
-                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
-        return run_id
-
-    def _describe_search(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return the parameters and tags of a cell's search."""
-        spec = state.cell.first
         tags = {
             tag.KIND: "tuning",
             tag.KEY: state.cell.search_key,
             tag.CELL: state.cell.key,
             tag.VARIANT: state.cell.variant,
-            tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
+            tag.BOUNDS: json.dumps([tune.low, tune.high]),
             **_own_tags(spec),
+            **self._made_tags(),
         }
-        tune = self._grid.tune.model_dump(exclude=set(EXTENDS))
-        params = {f"tune_{field}": value for field, value in tune.items()}
-        return {**self._params(state, spec, seed=self._grid.tune.seed), **params}, tags
+        run_id = self._store.begin(f"{state.cell.name} tuning", params, tags)
+        for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
+            with suppress(RunDeletedError):
+                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
+        return run_id
 
     def end_search(
         self, state: CellState, best: tuple[dict[str, float], float] | None, *, edge: str = "", broken: str = ""
