@@ -19,7 +19,7 @@ from threading import Lock, Thread
 from study.errors import StudyError
 from study.launch.environment import code
 from study.launch.executors.base import Devices, Executor, WorkerSize, threads_per_process, workers_per_card
-from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
+from study.launch.executors.remote import CREDENTIALS, ConnectInfo, rejection
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
 BACKLOG = 512
@@ -82,7 +82,7 @@ class WorkerListener:
             self._port.port,
             self._key,
             self._port.certificate,
-            environ=store_credentials(),
+            environ={name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)},
             shared=str(shared or ""),
         )
         self.connected, self._notify = Pipe(duplex=False)

@@ -122,10 +122,5 @@ def rejection(info: Mapping[str, str], code: str) -> str:
     return ""
 
 
-def store_credentials() -> dict[str, str]:
-    """Return the variables of this process that workers need for the artifact store."""
-    return {name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)}
-
-
 if __name__ == "__main__":
     main()
