@@ -179,9 +179,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
     grid = with_rates(load_grid(options.grid, tuple(options.changes or ())), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        chosen_workers = choose_workers(
-            hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run
-        )
+        chosen_workers = choose_workers(hardware, plan.jobs, plan.gpus_per_run)
         speeds = SpeedCache(chosen_workers, plan.facts)
         timed = time_cells(plan.cells, speeds, plan.facts, grid, display.loading)
     cost = estimate(timed, plan.facts, grid.tune, chosen_workers)

@@ -108,7 +108,7 @@ def propose(
         }
         fewest, many, _ = ITERATIONS
         least = max(fewest, min(many, EPOCHS * facts.train_images // batch_size))
-        workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
+        workers = choose_workers(hardware, MANY)
         cost = _cost(values, facts, workers, display)
         fitting = fit(cost, least, 60 * minutes)
         if fitting is None:

@@ -37,29 +37,24 @@ class Workers(NamedTuple):
         return ["+".join(devices) for devices in self.devices]
 
 
-def choose_workers(
-    device: str, workers: int | None, runs: int, replicas: int | None = None, gpus_per_run: int = 1
-) -> Workers:
+def choose_workers(hardware: Hardware, runs: int, gpus_per_run: int = 1) -> Workers:
     """Choose devices and the number of workers: one worker per GPU, or one per core with one thread.
 
     If runs use several devices, a worker has as many of them, and GPUs are never shared.
 
     Args:
-        device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
-        workers: how many; None lets the hardware decide.
+        hardware: what the user asked for; its device is `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
         runs: number of runs to do; at most as many workers are started.
-        replicas: runs of one net that a worker trains at once; None lets each net decide.
         gpus_per_run: maximal number of GPUs that a run asks for.
 
     Raises:
         StudyError: an unknown device, one that this machine lacks, or too few of them for a run.
     """
-    gpus = torch.cuda.device_count()
-    if device == "auto":
-        device = "cuda" if gpus else "cpu"
+    gpus, workers = torch.cuda.device_count(), hardware.workers
+    device = ("cuda" if gpus else "cpu") if hardware.device == "auto" else hardware.device
     if device == "cpu":
         count = min(workers or max(1, available_cores() // gpus_per_run), max(1, runs))
-        return Workers([("cpu",) * gpus_per_run] * count, 1, replicas)
+        return Workers([("cpu",) * gpus_per_run] * count, 1, hardware.replicas)
     single = _gpus(device, gpus)
     if gpus_per_run > len(single):
         available = (
@@ -75,7 +70,9 @@ def choose_workers(
         workers = min(workers or len(groups), len(groups))  # ranks of two runs on one GPU could wait for each other
     count = min(workers or len(groups), max(1, runs))
     threads = max(1, available_cores() // (count * gpus_per_run))
-    return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas, -(-count // len(groups)))
+    return Workers(
+        [groups[i % len(groups)] for i in range(count)], threads, hardware.replicas, -(-count // len(groups))
+    )
 
 
 def _gpus(device: str, count: int) -> list[str]:
@@ -161,7 +158,7 @@ def choose_executor(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Pa
         }
         for option in [option for option, value in given.items() if value is not None]:
             raise StudyError(f"{option} is for clusters: add --executor ray or slurm")
-        workers = choose_workers(hardware.device, hardware.workers, jobs, hardware.replicas, gpus_per_run)
+        workers = choose_workers(hardware, jobs, gpus_per_run)
         return Placement(LocalExecutor(workers.threads, workers.per_card), workers)
     return _on_cluster(hardware, jobs, gpus_per_run, shared)
 

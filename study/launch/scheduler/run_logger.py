@@ -75,7 +75,7 @@ class RunLogger:
         """Mean duration of a call that logs points."""
         self._begun: dict[tuple[str, str, str], StoredRun] = {}
         for record in records:
-            self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
+            self._begun.setdefault(_attempt(record.tags), record)
         self._done: dict[str, set[str]] = {}
         """Runs that are results, by key, with their probes."""
         for record in records:
@@ -108,7 +108,7 @@ class RunLogger:
         """Whether a run is a result now, including results of other launchers."""
         key = self._facts.run_key(spec)
         for record in reversed(self._store.records_of(key, "run")):
-            self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
+            self._begun[_attempt(record.tags)] = record  # the newest stands
             self._note_result(record)
         return self.was_done(spec)
 
@@ -124,15 +124,14 @@ class RunLogger:
     def take_over(self, key: str) -> None:
         """Look up the trials of a search, those of other launchers too; close those left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
-            self._begun[_attempt("trial", record.key, record.tags)] = record  # the newest stands
+            self._begun[_attempt(record.tags)] = record  # the newest stands
             if record.status == "RUNNING":
                 with suppress(RunDeletedError):
                     self._store.settle(record.run_id)
 
     def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float | None] | None:
         """Return outcome and objective of a trial whose launcher died before it reported them to the search."""
-        tags = {tag.TRIAL: str(trial.number)}
-        record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
+        record = self._begun.get(("trial", self._trial_key(state, spec), str(trial.number)))
         if record is None:
             return None
         outcome, metrics = self._store.outcome_of(record.run_id)
@@ -326,7 +325,7 @@ class RunLogger:
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Create or reopen a run; return its id and the last iteration that is logged."""
-        begun = self._begun.get(_attempt(tags[tag.KIND], tags[tag.KEY], tags))
+        begun = self._begun.get(_attempt(tags))
         if begun is not None and begun.kind == "run" and begun.outcome in DONE:
             begun = None  # a result without a probe that is asked for stays as it is
         try:
@@ -337,7 +336,7 @@ class RunLogger:
                     return begun.run_id, reopened.step
             return self._create(state, spec, name, tags, begun), 0
         except RunDeletedError:  # just now
-            self._begun.pop(_attempt(tags[tag.KIND], tags[tag.KEY], tags), None)
+            self._begun.pop(_attempt(tags), None)
             return self._open(state, spec, name, tags)
 
     def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
@@ -414,9 +413,10 @@ def _own_tags(spec: RunSpec) -> dict[str, str]:
     return {tag.OWN_NETS: spec.own.family} if spec.own else {}
 
 
-def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
+def _attempt(tags: Mapping[str, str]) -> tuple[str, str, str]:
     """Return the identity of a run or trial; a trial's has its number, since a search may try a point twice."""
-    return kind, key, tags.get(tag.TRIAL, "") if kind == "trial" else ""
+    kind = tags.get(tag.KIND, "")
+    return kind, tags.get(tag.KEY, ""), tags.get(tag.TRIAL, "") if kind == "trial" else ""
 
 
 def _curve_csv(points: Sequence[Epoch]) -> str:
