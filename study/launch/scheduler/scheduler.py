@@ -194,31 +194,28 @@ class Scheduler:
         """Assign work to every free worker, then to workers that can do more at once."""
         until = time.monotonic() + BATCH_SECONDS
         while self._pool.free() and time.monotonic() < until:
-            room = self._pool.room()
-            job = self._next_retry(room=room) or self._queue.next_job(room=room)
+            job = self._next_job(None, self._pool.room())
             if job is None:
                 break
             self._begin(job)
         for partner in self._pool.partners():
-            state = self._jobs[partner].state if partner in self._jobs else None
-            if state is None:
-                continue
-            room = self._pool.room(partner)
-            job = self._next_retry(state, room) or self._queue.next_job(state, room)
-            if job is not None:
-                self._begin(job, beside=partner)
+            if partner in self._jobs:
+                job = self._next_job(self._jobs[partner].state, self._pool.room(partner))
+                if job is not None:
+                    self._begin(job, beside=partner)
         if not self._queue.unfinished():
             self._pool.dismiss_idle(len(self._retries))
         elif self._pool.free() and not self._jobs and not self._retries:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
-    def _next_retry(self, beside: CellState | None = None, room: float = 1.0) -> Job | None:
-        """Return the first job that is due for a retry, fits and can be trained with jobs of the cell `beside`."""
+    def _next_job(self, beside: CellState | None, room: float) -> Job | None:
+        """Return a job that fits and can be trained with jobs of the cell `beside`: first one due for a retry."""
         now = time.monotonic()
         due = [job for job in self._retries if job.not_before <= now and job.state.fits(room)]
         job = next((job for job in due if beside is None or job.state.can_share_worker(beside)), None)
-        if job is not None:
-            self._retries.remove(job)
+        if job is None:
+            return self._queue.next_job(beside, room)
+        self._retries.remove(job)
         return job
 
     def _begin(self, job: Job, beside: str | None = None) -> None:
