@@ -33,6 +33,7 @@ from torchvision.transforms import Compose, Normalize, RandomCrop, RandomHorizon
 from study.config import parse_grid
 from study.events import Epoch, Finished, Started
 from study.launch.environment import environment
+from study.launch.executors.base import Hardware
 from study.launch.executors.devices import GPU_REPLICAS, Workers, choose_workers
 from study.launch.executors.local import LocalExecutor
 from study.launch.messages import RunTask, TaskEvent
@@ -180,15 +181,15 @@ def ours(net: str, root: Path, precision: str, crew: Crew, steps: int, side: int
 def crews(device: torch.device, runs: int | None) -> dict[str, Crew]:
     """Return who trains one run, and who trains `runs`, by default as many as `study run` has at once."""
     if device.type == "cpu":
-        workers = choose_workers("cpu", runs, MANY)
+        workers = choose_workers(Hardware("cpu", runs), MANY)
         alone = Crew(Workers(workers.devices[:1], workers.threads))
         several = {f"{len(workers.devices)} at once": Crew(workers)}
     else:
         runs = runs or GPU_REPLICAS
-        alone = Crew(choose_workers("cuda:0", 1, MANY))
+        alone = Crew(choose_workers(Hardware("cuda:0", 1), MANY))
         several = {
             f"{runs} at once, one process": Crew(alone.workers, runs),
-            f"{runs} processes": Crew(choose_workers("cuda:0", runs, MANY)),
+            f"{runs} processes": Crew(choose_workers(Hardware("cuda:0", runs), MANY)),
         }
     return {"one run": alone} | (several if runs != 1 else {})
 

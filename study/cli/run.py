@@ -28,7 +28,7 @@ from study.track.tags import FINALS
 if TYPE_CHECKING:
     from study.config import Grid
     from study.launch.display import Display
-    from study.launch.estimate.cost import Estimate
+    from study.launch.estimate import Estimate
     from study.launch.run_grid import Plan
     from study.launch.scheduler.scheduler import Summary
 
@@ -169,8 +169,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
     """Print the plan of a grid and the cost of what is left; measure nets of unknown speed first."""
     from study.config import load_grid
     from study.launch.display import Display, duration
-    from study.launch.estimate.benchmark import SpeedCache
-    from study.launch.estimate.cost import estimate, time_cells
+    from study.launch.estimate import SpeedCache, estimate, time_cells
     from study.launch.executors.devices import choose_workers
     from study.launch.run_grid import make_plan
 
@@ -180,9 +179,7 @@ def print_plan(options: LaunchOptions, lr_from: str | None) -> None:
     grid = with_rates(load_grid(options.grid, tuple(options.changes or ())), lr_from)
     with Display(Console(stderr=True)) as display:
         plan = make_plan(grid, display)
-        chosen_workers = choose_workers(
-            hardware.device, hardware.workers, plan.jobs, hardware.replicas, plan.gpus_per_run
-        )
+        chosen_workers = choose_workers(hardware, plan.jobs, plan.gpus_per_run)
         speeds = SpeedCache(chosen_workers, plan.facts)
         timed = time_cells(plan.cells, speeds, plan.facts, grid, display.loading)
     cost = estimate(timed, plan.facts, grid.tune, chosen_workers)

@@ -88,9 +88,9 @@ class Display:
         self._waiting = cost
         self._whole = self._progress.add_task("all", total=1.0, note="", left="")
 
-    def say(self, text: str) -> None:
-        """Print a line, wrapped between words on a terminal."""
-        if not self.quiet:
+    def say(self, *lines: str) -> None:
+        """Print lines, wrapped between words on a terminal."""
+        for text in () if self.quiet else lines:
             self._progress.console.print(shown(text), soft_wrap=not self.live)
 
     def say_once(self, text: str) -> None:
@@ -135,34 +135,25 @@ class Display:
         if not done:
             self._resumed.pop(task, None)
         self._waiting = waiting
-        self._update_whole()
-        for text in lines:
-            self.say(f"{self._standing()}  {text}")
+        share, left = self._update_whole()
+        standing = f"{int(100 * share):3d}%, {left}" if left else f"{int(100 * share):3d}%"  # rounded down
+        self.say(*(f"[{standing}]  {text}" for text in lines))
 
-    def _update_whole(self) -> None:
-        if self._whole is not None:
-            self._progress.update(self._whole, completed=self._share(), left=self._time_left())
+    def _update_whole(self) -> tuple[float, str]:
+        """Return, and show, the share of all work that is done, which never falls, and the time left, as text.
 
-    def _work(self) -> tuple[float, float]:
-        """Return the cost of the work that is done, jobs in flight included, and of what is left."""
+        The time is by the pace since the beginning; none before a hundredth is done.
+        """
         running = sum(bar.done for bar in self._bars.values())
-        return self._done + running, sum(bar.cost for bar in self._bars.values()) - running + self._waiting
-
-    def _share(self) -> float:
-        """Return the share of all work that is done; it never falls."""
-        done, left = self._work()
+        done = self._done + running
+        left = sum(bar.cost for bar in self._bars.values()) - running + self._waiting
         self._highest = max(self._highest, done / (done + left) if done + left else 0.0)
-        return self._highest
-
-    def _time_left(self) -> str:
-        """Return the time left at the pace since the beginning, as text; nothing before a hundredth is done."""
-        done, left = self._work()
         here = done - sum(self._resumed.values())
-        return _left((self._clock() - self._began) * left / here) if left and here > 0.01 * (done + left) else ""
-
-    def _standing(self) -> str:
-        """Return the share done, rounded down, and the time left, as text: `[ 40%, 5.2 min left]`."""
-        return f"[{', '.join(filter(None, (f'{int(100 * self._share()):3d}%', self._time_left())))}]"
+        seconds = (self._clock() - self._began) * left / here if left and here > 0.01 * (done + left) else None
+        time_left = _left(seconds) if seconds is not None else ""
+        if self._whole is not None:
+            self._progress.update(self._whole, completed=self._highest, left=time_left)
+        return self._highest, time_left
 
 
 def _columns(*, bars: bool) -> list[ProgressColumn]:

@@ -82,18 +82,20 @@ def append_value(before: str, now: str) -> str:
 @lru_cache(maxsize=1)
 def commit() -> str:
     """Return the git commit of the program, `-dirty` if it has changes, or "" if it isn't a checkout."""
-    folder = Path(study.__file__).parent
-    try:
-        head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
-    except (OSError, subprocess.SubprocessError):
+    git = ("git", "-C", str(Path(study.__file__).parent))
+    head = _output(*git, "rev-parse", "HEAD")
+    changed = _output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    if head is None or changed is None:
         return ""
     return head + ("-dirty" if changed else "")
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout.strip()
+def _output(*words: str) -> str | None:
+    """Return what a command prints; None if it is missing or fails."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _processor() -> str:
@@ -123,15 +125,6 @@ def _kernels() -> dict[str, str]:
         kernels["gpu"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         kernels["cuda"] = str(torch.version.cuda)
         kernels["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        kernels["driver"] = _driver()
+        drivers = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+        kernels["driver"] = ", ".join(dict.fromkeys((drivers or "").split()))
     return kernels
-
-
-def _driver() -> str:
-    """Return the version of the GPU's driver, or "" if `nvidia-smi` is missing."""
-    words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return ", ".join(dict.fromkeys(done.stdout.split()))

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from study.config import DatasetSpec, Grid, parse_grid
+from study.config import DatasetSpec, parse_grid
 from study.data import Dataset, load_dataset
 from study.data.load import source_of
 from study.errors import StudyError, printable
 from study.launch.display import Display, duration
-from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import estimate, time_cells
+from study.launch.estimate import SpeedCache, estimate, time_cells
 from study.launch.executors.base import Hardware
 from study.launch.executors.devices import Workers, choose_workers
 from study.launch.plan.cells import DataFacts, plan_cells
@@ -102,11 +101,14 @@ def propose(
             "minutes": minutes,
             "name": _study_name(name),
             "source": source,
+            "root": _quoted(folder),
+            "side": side,
+            "batch_size": batch_size,
+            "skip_bad": ", skip_bad: true" * skip_bad,
         }
-        values |= {"root": _quoted(folder), "side": side, "batch_size": batch_size}
-        values["skip_bad"] = ", skip_bad: true" * skip_bad
-        least = _least_iterations(facts.train_images, batch_size)
-        workers = choose_workers(hardware.device, hardware.workers, MANY, hardware.replicas)
+        fewest, many, _ = ITERATIONS
+        least = max(fewest, min(many, EPOCHS * facts.train_images // batch_size))
+        workers = choose_workers(hardware, MANY)
         cost = _cost(values, facts, workers, display)
         fitting = fit(cost, least, 60 * minutes)
         if fitting is None:
@@ -143,11 +145,6 @@ def _round_down(number: int) -> int:
     return number // unit * unit
 
 
-def _least_iterations(images: int, batch_size: int) -> int:
-    fewest, many, _ = ITERATIONS
-    return max(fewest, min(many, EPOCHS * images // batch_size))
-
-
 def _datasets(folder: str, display: Display, *, skip_bad: bool) -> Iterator[tuple[Dataset, str, int]]:
     """Yield the folder's images at one size after another, with the kind of source and the size."""
     source = source_of(Path(folder))
@@ -169,15 +166,11 @@ def _cost(values: dict[str, Any], facts: DataFacts, workers: Workers, display: D
     speeds = SpeedCache(workers, facts)
 
     def seconds(scale: Scale, iterations: int) -> float:
-        grid = _grid(_text(values, scale, iterations))
+        grid = parse_grid(_text(values, scale, iterations), "proposed grid")
         cells = time_cells(plan_cells(grid, facts, []), speeds, facts, grid, display.loading)
         return estimate(cells, facts, grid.tune, workers).seconds
 
     return seconds
-
-
-def _grid(text: str) -> Grid:
-    return parse_grid(text, "proposed grid")
 
 
 def _text(values: dict[str, Any], scale: Scale, iterations: int, about: str = "") -> str:

@@ -2,26 +2,22 @@
 
 import shutil
 import time
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.config import Grid
+from study.config import Grid, OwnNets
 from study.config.command import Command
 from study.data import Dataset, load_splits
 from study.errors import StudyError
 from study.launch.dataset_record import record_data
 from study.launch.display import Display, duration
-from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import estimate, time_cells
+from study.launch.estimate import SpeedCache, estimate, time_cells
 from study.launch.executors.base import Hardware, Limits
-from study.launch.executors.choose import choose_executor
-from study.launch.executors.devices import Workers, replicas_for, share_of_card
+from study.launch.executors.devices import Workers, choose_executor, replicas_for, share_of_card
 from study.launch.messages import RESUME
-from study.launch.plan.cells import Cell, DataFacts, plan_cells
-from study.launch.plan.own_nets import check_own_nets_of, load_own_nets
+from study.launch.plan.cells import Cell, DataFacts, plan_cells, shape_shown
 from study.launch.plan.stale_runs import stale_run_warnings
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.queue import WorkQueue
@@ -29,6 +25,8 @@ from study.launch.scheduler.run_logger import RunLogger
 from study.launch.scheduler.scheduler import REPORT_WAIT_SECONDS, Scheduler, Summary
 from study.launch.scheduler.signals import stopped_by_signals
 from study.launch.scheduler.worker_pool import WorkerPool
+from study.nets.own import load_function
+from study.nets.own_check import check_own_nets
 from study.retry import Retry, RetryTimeout
 from study.track.database import StoredRun
 from study.track.find import missing_files_warning
@@ -36,7 +34,7 @@ from study.track.processes import this_process
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE
 from study.track.uri import sqlite_uri, study_folder
-from study.tune import Search, SearchStore
+from study.tune import SearchStore
 
 START_SECONDS = 20.0
 """Maximal wait for MLflow or a database before anything has begun."""
@@ -49,6 +47,8 @@ class Plan:
     facts: DataFacts
     cells: list[Cell]
     records: list[StoredRun]
+    notes: tuple[str, ...] = ()
+    """How the images were split and which files aren't read; to be shown once all checks have passed."""
 
     @property
     def jobs(self) -> int:
@@ -67,39 +67,41 @@ def make_plan(grid: Grid, display: Display) -> Plan:
     Raises:
         StudyError: the data set can't be used, or MLflow can't be reached.
     """
-    load_own_nets(grid)
-    datasets = load_splits(grid.splits, progress=display.loading)
-    plan = _plan(grid, datasets, display)
-    _show_notes(_notes(datasets), display)
+    plan, _ = _plan(grid, display)
+    display.say(*plan.notes)
     return plan
 
 
-def _notes(datasets: Iterable[Dataset]) -> list[str]:
-    """Return how the images were split and which files aren't read, each line once."""
-    return list(dict.fromkeys(note for dataset in datasets for note in dataset.notes))
-
-
-def _show_notes(notes: Iterable[str], display: Display) -> None:
-    """Show the notes on the data, once all checks have passed."""
-    for note in notes:
-        display.say(note)
-
-
-def _plan(grid: Grid, datasets: Sequence[Dataset], display: Display) -> Plan:
+def _plan(grid: Grid, display: Display) -> tuple[Plan, list[Dataset]]:
+    for own in dict.fromkeys(spec.own for spec in grid.points if spec.own):
+        load_function(own)  # its errors are found sooner than those of the images
+    datasets = load_splits(grid.splits, progress=display.loading)
     fingerprints = {spec.split_seed: data.fingerprint for spec, data in zip(grid.splits, datasets, strict=True)}
     facts = DataFacts.of(datasets[0], fingerprints)
     if facts.skipped:
         display.warn(f"{facts.skipped} image files can't be used and are skipped; `study data stats` lists them")
-    check_own_nets_of(grid, facts)
+    _check_own_nets(grid, facts)
     store = Store.find(grid.name)
     records = store.records() if store else []
     for line in [*store.left_out, missing_files_warning(grid.name, store.uri)] if store else ():
         if line:
             display.warn(line)
-    plan = Plan(facts, plan_cells(grid, facts, records), records)
-    for line in stale_run_warnings(plan.cells, records, fingerprints.values()):
+    cells = plan_cells(grid, facts, records)
+    for line in stale_run_warnings(cells, records, fingerprints.values()):
         display.warn(line)
-    return plan
+    notes = dict.fromkeys(note for dataset in datasets for note in dataset.notes)
+    return Plan(facts, cells, records, tuple(notes)), datasets
+
+
+def _check_own_nets(grid: Grid, facts: DataFacts) -> None:
+    """Check each net of a grid that a function of the user's own builds, for the images that it is shown."""
+    kinds: dict[tuple[OwnNets, tuple[int, int, int]], dict[int, set[bool]]] = {}
+    for spec in grid.points:
+        if spec.own:
+            depths = kinds.setdefault((spec.own, shape_shown(spec, facts)), {})
+            depths.setdefault(spec.depth, set()).add(spec.architecture == "residual")
+    for (own, shape), depths in kinds.items():
+        check_own_nets(own, depths, shape, facts.classes)
 
 
 def run_grid(
@@ -126,9 +128,7 @@ def run_grid(
     Raises:
         StudyError: the data, MLflow, Optuna's storage or the device can't be used.
     """
-    load_own_nets(grid)
-    datasets = load_splits(grid.splits, progress=display.loading)
-    plan = _plan(grid, datasets, display)
+    plan, datasets = _plan(grid, display)
     store = Store(grid.name)
     retry = store.retry
     retry.on_wait = lambda why, seconds: _wait_at_start(display, why, seconds)
@@ -140,7 +140,6 @@ def run_grid(
     leases.sweep()
     _close_stale(store, plan.records, leases, checkpoints)
     _record_data(store, datasets, grid.dataset.root, leases, display)
-    notes = _notes(datasets)
     del datasets  # the workers load them themselves
     hardware = hardware or Hardware()
     apart = hardware.executor != "local" and not store.keeps_folders
@@ -149,14 +148,14 @@ def run_grid(
     run_logger = RunLogger(
         store, grid, plan.facts, plan.records, Command.now(command, text), threads=workers.threads, apart=apart
     )
-    open_search = _search_opener(grid, storage, retry)
-    queue = WorkQueue(grid, cells, plan.facts, open_search, leases, run_logger, only_search=only_search)
+    searches = SearchStore(storage, retry)
+    queue = WorkQueue(grid, cells, plan.facts, searches, leases, run_logger, only_search=only_search)
     states = queue.unfinished()
     if not states:
         executor.close()
         run_logger.store_protocol()
         return Summary(earlier=queue.done_before)
-    _show_notes(notes, display)
+    display.say(*plan.notes)
     known = not only_search and all(cell.speed is not None for cell in cells if cell.left)
     seconds = estimate(cells, plan.facts, grid.tune, workers).seconds if known else None
     _show_workers(workers, display, seconds, at_most=executor.accept is not None)
@@ -214,11 +213,7 @@ def _show_workers(workers: Workers, display: Display, seconds: float | None, *, 
 
 
 def _wait_at_start(display: Display, why: str, seconds: float) -> None:
-    """Wait a short while for an unavailable resource before anything has begun.
-
-    Raises:
-        RetryTimeout: it stayed unavailable.
-    """
+    """Wait a short while for an unavailable resource before anything has begun, then raise RetryTimeout."""
     if seconds >= START_SECONDS:
         raise RetryTimeout(f"{why}; waited {START_SECONDS:.0f} s")
     if seconds >= REPORT_WAIT_SECONDS:
@@ -236,16 +231,6 @@ def _record_data(store: Store, datasets: Iterable[Dataset], root: str | None, le
             records = store.records_of(dataset.fingerprint, "dataset")  # another launcher may have written it just now
             record_data(store, dataset, root, records, display)
         leases.release("data")
-
-
-def _search_opener(grid: Grid, storage: str, retry: Retry) -> Callable[[str, str], Search]:
-    """Return the function that opens a cell's search in Optuna's storage, by its name and key."""
-    store = SearchStore(storage, retry)
-
-    def open_search(name: str, key: str) -> Search:
-        return store.search(f"{grid.name}/{name}/{key[:8]}", grid.tune, seed=zlib.crc32(key.encode()))
-
-    return open_search
 
 
 def _close_stale(store: Store, records: list[StoredRun], leases: Leases, checkpoints: Path) -> None:

@@ -15,7 +15,7 @@ from study.retry import first_line
 from study.track.client import connect
 from study.track.database import StoredRun, repair_moved
 from study.track.find import find_experiment, read_runs, to_stored_run
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.uri import tracking_uri
 
 

@@ -144,11 +144,7 @@ def _with_driver(uri: str) -> str:
 
 
 def _check_schema(uri: str) -> None:
-    """Refuse a database of another version of MLflow: MLflow would migrate some of them without a copy.
-
-    Raises:
-        StudyError: its tables have an older or newer version.
-    """
+    """Refuse a database of another version of MLflow: MLflow would migrate some of them without a copy."""
     from alembic.script import ScriptDirectory
     from mlflow.store.db.utils import _get_alembic_config, _get_schema_version, create_sqlalchemy_engine
 

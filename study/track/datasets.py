@@ -17,7 +17,7 @@ from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.store import Store
 from study.track.uri import tracking_uri
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-def list_studies(uri: str | None = None) -> list[str]:
-    """Return the names of the experiments that hold a study's runs, the newest first."""
+def list_studies(uri: str | None = None, *, foreign: bool = False) -> list[str]:
+    """Return the names of the experiments that hold a study's runs, the newest first; with `foreign`, of all."""
     uri = uri or tracking_uri()
 
     def ask(client: "MlflowClient") -> list[str]:
@@ -26,19 +26,10 @@ def list_studies(uri: str | None = None) -> list[str]:
         return [
             str(experiment.name)
             for experiment in newest_first
-            if client.search_runs([experiment.experiment_id], nets, max_results=1)
+            if foreign or client.search_runs([experiment.experiment_id], nets, max_results=1)
         ]
 
-    return _read(uri, lambda: database.studies(uri), ask, [])
-
-
-def list_experiments(uri: str) -> list[str]:
-    """Return the names of all experiments, the newest first."""
-
-    def ask(client: "MlflowClient") -> list[str]:
-        return [str(each.name) for each in client.search_experiments(order_by=["last_update_time DESC"])]
-
-    return _read(uri, lambda: database.experiments(uri), ask, [])
+    return _read(uri, lambda: database.experiments(uri) if foreign else database.studies(uri), ask, [])
 
 
 def newest_study(uri: str | None = None) -> str:
@@ -67,7 +58,7 @@ def find_experiment(experiment: str, uri: str | None = None, *, foreign: bool = 
 
     experiment_id = _read(uri, lambda: database.experiment_id(uri, experiment), ask, None)
     if experiment_id is None:
-        names = list_experiments(uri) if foreign else list_studies(uri)
+        names = list_studies(uri, foreign=foreign)
         what, old = ("experiment", old_files_hint(uri)) if foreign else ("study", "")
         raise StudyError(f"no {what} is called '{experiment}' at {uri} (known: {', '.join(names) or 'none'}){old}")
     repair_moved(uri)

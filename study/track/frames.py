@@ -5,6 +5,7 @@ MLflow, which is slow to import, is only imported to read curves, data sets and 
 
 import io
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ import pandas as pd
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, newest_study, read_runs
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.snapshot import Provenance, Snapshot, take_snapshot
 from study.track.tags import COUNTS, CURVES, DONE, FINALS, NET_COLUMNS, PROBE_COLUMNS, PROBE_TABLES
 from study.track.uri import tracking_uri
-from study.track.validation import usable_runs
+from study.track.validation import check_runs
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -93,7 +94,7 @@ def complete_study(snapshot: Snapshot) -> Study:
             trials_frame(snapshot.records),
             tuple(datasets_of(client, snapshot.records)),
             read_probes(client, runs),
-            provenance_of(snapshot.experiment_id, snapshot.records, snapshot.uri, snapshot.left_out),
+            provenance_of(snapshot),
         )
 
 
@@ -177,9 +178,12 @@ def load_probes(experiment: str | None = None, uri: str | None = None) -> dict[s
 
 
 def _usable_runs(experiment: str | None, uri: str | None, kind: str) -> list[StoredRun]:
-    """Return the runs of a kind of a study, by default the newest."""
+    """Return the runs of a kind that can be used of a study, by default the newest; warn of each other one."""
     experiment_id = find_experiment(experiment or newest_study(uri), uri)
-    return usable_runs(read_runs(experiment_id, uri or tracking_uri(), kind))
+    usable, lines = check_runs(read_runs(experiment_id, uri or tracking_uri(), kind))
+    for line in lines:
+        warnings.warn(line, stacklevel=3)
+    return usable
 
 
 def runs_frame(runs: Sequence[StoredRun]) -> pd.DataFrame:

@@ -1,8 +1,7 @@
 """Read metrics of many runs at once: by SQL from a database, in bulk from a server, or by a call per run and metric."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -33,8 +32,8 @@ class History(NamedTuple):
 
 Row = tuple[str, int, int, float, bool]
 """Run id, step, time in milliseconds, value as stored (0 for NaN), whether it is NaN."""
-Source = Callable[[Sequence[str], Sequence[str]], Iterator[tuple[str, Iterable[Sequence[Row]]]]]
-"""From run ids and metrics to each metric with its rows, in parts."""
+Part = tuple[str, Iterable[Sequence[Row]]]
+"""A metric and its rows, in parts."""
 
 
 def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> dict[str, History]:
@@ -44,17 +43,8 @@ def read_histories(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[
     MLflow stores it, 1.8e308.
     """
     position = {run_id: i for i, run_id in enumerate(run_ids)}
-    return {key: _history(rows, position) for key, rows in _source(client)(run_ids, keys)}
-
-
-def _source(client: MlflowClient) -> Source:
-    """Return the fastest reader that the client's store allows."""
-    store = client._tracking_client.store
-    if hasattr(store, "engine"):
-        return partial(_from_database, store.engine)
-    if hasattr(store, "get_host_creds"):
-        return partial(_from_server, client, store.get_host_creds())
-    return partial(one_by_one, client)
+    read = _from_database if hasattr(client._tracking_client.store, "engine") else _from_server
+    return {key: _history(rows, position) for key, rows in read(client, run_ids, keys)}
 
 
 def _history(parts: Iterable[Sequence[Row]], position: dict[str, int]) -> History:
@@ -77,29 +67,26 @@ def _arrays(rows: Sequence[Row], position: dict[str, int]) -> tuple[NDArray[Any]
     return tuple(np.fromiter(column, kind, len(rows)) for column, kind in zip((places, *columns), _TYPES, strict=True))
 
 
-def _from_database(
-    engine: Any, run_ids: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[str, Iterator[Sequence[Row]]]]:
-    with engine.connect() as connection:
+def _from_database(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> Iterator[Part]:
+    """Yield each metric with its rows, in parts, by SQL."""
+    with client._tracking_client.store.engine.connect() as connection:
         for key in keys:
             yield key, metric_values(connection, run_ids, key)
 
 
-def _from_server(
-    client: MlflowClient, credentials: Any, run_ids: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[str, list[Sequence[Row]]]]:
+def _from_server(client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]) -> Iterator[Part]:
     """Request a metric of many runs at a time, or of each run alone if the server doesn't know that request."""
     with ThreadPoolExecutor(THREADS) as threads:
-        answers = threads.map(_in_bulk, repeat(client), repeat(credentials), repeat(run_ids), keys)
-        for key, rows in zip(keys, answers, strict=True):
-            yield (key, [rows]) if rows is not None else next(one_by_one(client, run_ids, [key]))
+        for key, rows in zip(keys, threads.map(_in_bulk, repeat(client), repeat(run_ids), keys), strict=True):
+            yield key, [rows] if rows is not None else threads.map(_one_run, repeat(client), run_ids, repeat(key))
 
 
-def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key: str) -> list[Row] | None:
+def _in_bulk(client: MlflowClient, run_ids: Sequence[str], key: str) -> list[Row] | None:
     """Return a metric's values for all these runs, or None where the server doesn't return them in bulk.
 
     An answer is ordered by run and silently ends after `BULK_VALUES` values: its last run is then read alone.
     """
+    credentials = client._tracking_client.store.get_host_creds()
     rows: list[Row] = []
     remaining = sorted(run_ids)
     while remaining:
@@ -119,15 +106,6 @@ def _in_bulk(client: MlflowClient, credentials: Any, run_ids: Sequence[str], key
             remaining = [run_id for run_id in (*requested, *remaining) if run_id > last_run]
         rows += part
     return rows
-
-
-def one_by_one(
-    client: MlflowClient, run_ids: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[str, list[Sequence[Row]]]]:
-    """Yield each metric's values by MLflow's public call, one call per run and metric."""
-    with ThreadPoolExecutor(THREADS) as threads:
-        for key in keys:
-            yield key, list(threads.map(_one_run, repeat(client), run_ids, repeat(key)))
 
 
 def _one_run(client: MlflowClient, run_id: str, key: str) -> list[Row]:

@@ -1,7 +1,10 @@
-"""Identify the process that writes a run by machine, number and start, so that others can tell whether it is alive."""
+"""Name a process by machine, number and start, so that others can tell whether it is alive; its temporary folders."""
 
 import os
+import shutil
 import socket
+import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,3 +83,20 @@ def _is_hidden(pid: int) -> bool:
     except (OSError, OverflowError):
         pass  # a process of another user
     return True
+
+
+def scratch_folder(prefix: str, within: Path | None = None) -> "tempfile.TemporaryDirectory[str]":
+    """Return a temporary folder named after this process, in the system's place for them or `within` another.
+
+    Delete folders with the same prefix of dead processes: a killed process can't do it itself.
+    """
+    _delete_leftovers(prefix, within or Path(tempfile.gettempdir()))
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{this_process()}-", dir=within, ignore_cleanup_errors=True)
+
+
+@lru_cache
+def _delete_leftovers(prefix: str, folder: Path) -> None:
+    for path in folder.glob(f"{prefix}*"):
+        with suppress(OSError):
+            if path.lstat().st_uid == os.getuid() and is_dead(path.name.removeprefix(prefix).rpartition("-")[0]):
+                shutil.rmtree(path)

@@ -14,11 +14,9 @@ from study.errors import with_noun
 from study.track import tags as tag
 from study.track.client import connect
 from study.track.database import StoredRun
-from study.track.find import experiment_tags, find_experiment, read_runs
-from study.track.scratch import scratch_folder
-from study.track.snapshot import Provenance, read_commands, read_protocols
-from study.track.uri import tracking_uri, ui_address
-from study.track.validation import usable_runs
+from study.track.processes import scratch_folder
+from study.track.snapshot import Provenance, Snapshot, read_commands, read_protocols, take_snapshot
+from study.track.uri import ui_address
 from study.track.view import VIEW, saved_view
 
 PAGE = "mlflow.experimentKind"
@@ -50,22 +48,16 @@ def load_provenance(experiment: str, uri: str | None = None) -> Provenance:
     Raises:
         StudyError: no such experiment.
     """
-    experiment_id, uri = find_experiment(experiment, uri), uri or tracking_uri()
-    return provenance_of(experiment_id, usable_runs(read_runs(experiment_id, uri)), uri)
+    return provenance_of(take_snapshot(experiment, uri))
 
 
-def provenance_of(
-    experiment_id: str, records: Sequence[StoredRun], uri: str, left_out: Sequence[str] = ()
-) -> Provenance:
-    """Return how a study was made.
-
-    `records` are its runs of all kinds at `uri`, the newest first; `left_out` says which could not be used.
-    """
-    tags, client = experiment_tags(experiment_id, uri), connect(uri)
-    (commands, broken), (protocols, edited) = read_commands(tags), read_protocols(tags)
+def provenance_of(snapshot: Snapshot) -> Provenance:
+    """Return how a study was made."""
+    records, uri, client = snapshot.records, snapshot.uri, connect(snapshot.uri)
+    (commands, broken), (protocols, edited) = read_commands(snapshot.tags), snapshot.protocols
     words = {"command": _command_lines(commands, broken, records), "grid": _grids(commands), "tune": _tune(records)}
-    words |= {"rule": "\n".join([*unused_changes(protocols), *edited]), "left out": "\n".join(left_out)}
-    words |= {"experiment_id": experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
+    words |= {"rule": "\n".join([*unused_changes(protocols), *edited]), "left out": "\n".join(snapshot.left_out)}
+    words |= {"experiment_id": snapshot.experiment_id, "mlflow_ui": ui_address(uri) if uri.startswith("http") else ""}
     runs = _one_per_environment([run for run in records if run.kind == "run"])
     words |= _merge([environment for run in runs for environment in _environments(client, run.run_id)])
     return Provenance({key: value for key, value in words.items() if value}, tuple(protocols), tuple(commands))

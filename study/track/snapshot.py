@@ -52,15 +52,16 @@ class Snapshot:
     @cached_property
     def protocols(self) -> tuple[list[Protocol], list[str]]:
         """As `read_protocols` returns them."""
-        return read_protocols(self._tags)
+        return read_protocols(self.tags)
 
     @property
     def commands(self) -> list[Command]:
         """Those of `read_commands` that can be read."""
-        return read_commands(self._tags)[0]
+        return read_commands(self.tags)[0]
 
     @cached_property
-    def _tags(self) -> dict[str, str]:
+    def tags(self) -> dict[str, str]:
+        """Tags of the experiment."""
         return experiment_tags(self.experiment_id, self.uri)
 
 

@@ -21,8 +21,7 @@ from study.track.artifacts import ArtifactPlace
 from study.track.client import connect, transient_mlflow_error
 from study.track.database import StoredRun, repair_moved
 from study.track.find import RunKeys, read_runs, search_runs
-from study.track.processes import this_process
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder, this_process
 from study.track.tags import CURVES
 from study.track.uri import artifact_location, database_path, exists, local_path, tracking_uri
 from study.track.validation import check_runs
@@ -134,8 +133,11 @@ class Store:
         return usable
 
     def outcome_of(self, run_id: str) -> tuple[str, dict[str, float]]:
-        """Return a run's outcome and metrics as they are now."""
-        data = self._run(run_id).data
+        """Return a run's outcome and metrics as they are now; an empty outcome if it was deleted."""
+        try:
+            data = self._run(run_id).data
+        except RunDeletedError:
+            return "", {}
         return data.tags.get(tag.OUTCOME, ""), dict(data.metrics)
 
     def begin(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
@@ -197,11 +199,7 @@ class Store:
         return bool(run.info.lifecycle_stage == "deleted")
 
     def _run(self, run_id: str) -> Run:
-        """Return a run as it is now.
-
-        Raises:
-            RunDeletedError: it was deleted, in which case MLflow still returns it.
-        """
+        """Return a run as it is now; raise RunDeletedError for a deleted one, which MLflow still returns."""
         run = self.do(self.client.get_run, run_id)
         if run.info.lifecycle_stage == "deleted":
             raise RunDeletedError(run_id)

@@ -154,11 +154,7 @@ def _study(
 
 
 def _doubt_about_percent(rows: Sequence[Mapping[str, str]], source: str) -> str:
-    """Return a line for errors that are all 1 or less, empty where some is more.
-
-    Raises:
-        StudyError: all accuracies are 1 or less, which is less than guessing gives.
-    """
+    """Return a line for errors that are all 1 or less, empty where some is more; refuse accuracies below guessing."""
     for columns in (ERRORS.values(), ERRORS):
         numbers = [_number(values[column]) for values in rows for column in columns if values.get(column)]
         if numbers and max(numbers) <= 1:
@@ -265,11 +261,7 @@ def _error(values: Mapping[str, str], column: str, accuracy: str, where: str, wh
 
 
 def _check_unique(runs: pd.DataFrame) -> None:
-    """Check that no seed of a net is there twice.
-
-    Raises:
-        StudyError: one is.
-    """
+    """Check that no seed of a net is there twice."""
     repeated = runs[runs.duplicated([*ORDER], keep=False)]  # in this order, so that the first two are one
     if len(repeated):
         places = " and ".join(repeated["run_id"][:2])

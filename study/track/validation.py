@@ -1,6 +1,5 @@
 """Check which runs can be used: tags can be edited in MLflow's pages, and other programs may have put runs there."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -113,14 +112,6 @@ def check_runs(runs: Iterable[StoredRun]) -> tuple[list[StoredRun], list[str]]:
         elif any(key.startswith("study.") for key in run.tags):
             lines.append(f"run '{printable(run.name or run.run_id)}' ({run.run_id[:8]}) is left out: {fault}")
     return usable, lines
-
-
-def usable_runs(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """Return the runs of a study that can be used, and warn of each other one."""
-    usable, lines = check_runs(runs)
-    for line in lines:
-        warnings.warn(line, stacklevel=3)
-    return usable
 
 
 def _fault(run: StoredRun) -> str:

@@ -11,8 +11,8 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.data import Dataset, load_dataset, place
 from study.errors import StudyError
-from study.launch.estimate import benchmark
-from study.launch.estimate.benchmark import SpeedCache
+from study.launch import estimate as benchmark
+from study.launch.estimate import SpeedCache
 from study.launch.executors.base import Devices, Executor, Exit
 from study.launch.executors.devices import Workers, replicas_for, share_of_card
 from study.launch.messages import BenchmarkResult, BenchmarkTask, Ready

@@ -13,7 +13,7 @@ from PIL import Image
 from pyarrow import parquet as pq
 
 from study.config import RunSpec, load_grid
-from study.launch.estimate.benchmark import SpeedCache
+from study.launch.estimate import SpeedCache
 from study.launch.proposal import ITERATIONS, SCALES, Scale, fit
 from study.train import Speed
 from tests.conftest import run_here, run_study

@@ -84,14 +84,6 @@ def test_a_real_study_is_equal_too(small_study: Path) -> None:
     pd.testing.assert_frame_equal(load_curves("small", store.uri), curves_frame(runs, histories), check_exact=True)
 
 
-def test_a_store_of_another_kind_is_asked_a_metric_at_a_time(odd: Store) -> None:
-    ids = [record.run_id for record in odd.records()]
-    other = SimpleNamespace(
-        _tracking_client=SimpleNamespace(store=object()), get_metric_history=odd.client.get_metric_history
-    )
-    assert same(read_histories(other, ids, CURVES), slowly(odd, ids))
-
-
 def test_many_runs_come_in_several_queries(odd: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [record.run_id for record in odd.records()]
     whole = read_histories(odd.client, ids, CURVES)

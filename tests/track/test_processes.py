@@ -8,8 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.track.processes import is_dead, this_process
-from study.track.scratch import scratch_folder
+from study.track.processes import is_dead, scratch_folder, this_process
 from tests.launch.processes import another_process
 
 module = sys.modules["study.track.processes"]

@@ -12,6 +12,19 @@ Devices = tuple[str, ...]
 """Devices of a worker: `("cpu",)`, or one for each rank of runs over several: `("cuda:0", "cuda:1")`."""
 
 
+def threads_per_process(devices: Devices, cpus: int) -> int:
+    """Return the number of threads of each process of a worker with `cpus` CPUs.
+
+    One if the process computes on the CPU: results must not depend on the number of cores.
+    """
+    return 1 if devices[0] == "cpu" else max(1, cpus // len(devices))
+
+
+def workers_per_card(gpus: float | None) -> int:
+    """Return how many workers a cluster puts on a GPU if each gets `gpus` of them: 4 for 0.25."""
+    return int(1 / gpus) if gpus and gpus < 1 else 1
+
+
 @dataclass(frozen=True)
 class Hardware:
     """Hardware that the command line asks for; None and `auto` let the machine decide."""

@@ -1,5 +1,6 @@
-"""The devices of the workers, how many workers there are, and how many runs each worker and each GPU trains at once."""
+"""Choose the executor, the workers and their devices, and how many runs each worker and each GPU trains at once."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,8 @@ import torch
 from study.config import RunSpec
 from study.data.decode_all import available_cores
 from study.errors import StudyError
-from study.launch.executors.base import Devices
+from study.launch.executors.base import Devices, Executor, Hardware, WorkerSize, threads_per_process, workers_per_card
+from study.launch.executors.local import LocalExecutor
 from study.launch.plan.cells import DataFacts
 from study.train import Speed, resolve_precision
 
@@ -35,42 +37,24 @@ class Workers(NamedTuple):
         return ["+".join(devices) for devices in self.devices]
 
 
-def threads_per_process(devices: Devices, cpus: int) -> int:
-    """Return the number of threads of each process of a worker with `cpus` CPUs.
-
-    One if the process computes on the CPU: results must not depend on the number of cores.
-    """
-    return 1 if devices[0] == "cpu" else max(1, cpus // len(devices))
-
-
-def workers_per_card(gpus: float | None) -> int:
-    """Return how many workers a cluster puts on a GPU if each gets `gpus` of them: 4 for 0.25."""
-    return int(1 / gpus) if gpus and gpus < 1 else 1
-
-
-def choose_workers(
-    device: str, workers: int | None, runs: int, replicas: int | None = None, gpus_per_run: int = 1
-) -> Workers:
+def choose_workers(hardware: Hardware, runs: int, gpus_per_run: int = 1) -> Workers:
     """Choose devices and the number of workers: one worker per GPU, or one per core with one thread.
 
     If runs use several devices, a worker has as many of them, and GPUs are never shared.
 
     Args:
-        device: `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
-        workers: how many; None lets the hardware decide.
+        hardware: what the user asked for; its device is `auto`, `cpu`, `cuda`, or one GPU such as `cuda:1`.
         runs: number of runs to do; at most as many workers are started.
-        replicas: runs of one net that a worker trains at once; None lets each net decide.
         gpus_per_run: maximal number of GPUs that a run asks for.
 
     Raises:
         StudyError: an unknown device, one that this machine lacks, or too few of them for a run.
     """
-    gpus = torch.cuda.device_count()
-    if device == "auto":
-        device = "cuda" if gpus else "cpu"
+    gpus, workers = torch.cuda.device_count(), hardware.workers
+    device = ("cuda" if gpus else "cpu") if hardware.device == "auto" else hardware.device
     if device == "cpu":
         count = min(workers or max(1, available_cores() // gpus_per_run), max(1, runs))
-        return Workers([("cpu",) * gpus_per_run] * count, 1, replicas)
+        return Workers([("cpu",) * gpus_per_run] * count, 1, hardware.replicas)
     single = _gpus(device, gpus)
     if gpus_per_run > len(single):
         available = (
@@ -86,7 +70,9 @@ def choose_workers(
         workers = min(workers or len(groups), len(groups))  # ranks of two runs on one GPU could wait for each other
     count = min(workers or len(groups), max(1, runs))
     threads = max(1, available_cores() // (count * gpus_per_run))
-    return Workers([groups[i % len(groups)] for i in range(count)], threads, replicas, -(-count // len(groups)))
+    return Workers(
+        [groups[i % len(groups)] for i in range(count)], threads, hardware.replicas, -(-count // len(groups))
+    )
 
 
 def _gpus(device: str, count: int) -> list[str]:
@@ -138,3 +124,72 @@ def share_of_card(spec: RunSpec, workers: Workers, facts: DataFacts, speed: Spee
     if workers.replicas is None and speed is not None:
         at_once = min(at_once, speed.fits)
     return 1 / at_once
+
+
+MAX_WORKERS = 4096
+"""Workers requested from a cluster unless the user gives a number."""
+
+
+class Placement(NamedTuple):
+    """An executor, and the workers to request from it."""
+
+    executor: Executor
+    workers: Workers
+
+
+def choose_executor(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Placement:
+    """Choose where workers run and how many there are.
+
+    Args:
+        hardware: what the user asked for.
+        jobs: maximal number of runs and trials at once.
+        gpus_per_run: maximal number of GPUs that a run asks for.
+        shared: the study's folder, if workers on other machines have to see it.
+
+    Raises:
+        StudyError: what was asked for isn't available.
+    """
+    if hardware.executor == "local":
+        given = {
+            "--address": hardware.address,
+            "--cpus-per-worker": hardware.cpus,
+            "--gpus-per-worker": hardware.gpus,
+            "--memory-per-worker": hardware.memory,
+        }
+        for option in [option for option, value in given.items() if value is not None]:
+            raise StudyError(f"{option} is for clusters: add --executor ray or slurm")
+        workers = choose_workers(hardware, jobs, gpus_per_run)
+        return Placement(LocalExecutor(workers.threads, workers.per_card), workers)
+    return _on_cluster(hardware, jobs, gpus_per_run, shared)
+
+
+def _on_cluster(hardware: Hardware, jobs: int, gpus_per_run: int, shared: Path | None) -> Placement:
+    if hardware.device not in ("auto", "cpu", "cuda"):
+        raise StudyError(
+            f"--device {hardware.device}: on a cluster the scheduler says which GPU; there are auto, cpu, cuda"
+        )
+    if gpus_per_run > 1 and hardware.gpus and hardware.gpus < gpus_per_run:
+        raise StudyError(
+            f"'gpus_per_run: {gpus_per_run}' needs {gpus_per_run} GPUs of one machine, and --gpus-per-worker is "
+            f"{hardware.gpus:g}: leave it out"
+        )
+    gpus = {"auto": hardware.gpus, "cpu": 0.0, "cuda": hardware.gpus or float(gpus_per_run)}[hardware.device]
+    size = WorkerSize(hardware.cpus or gpus_per_run, gpus, hardware.memory)
+    executor: Executor
+    if hardware.executor == "ray":
+        from study.launch.executors.ray import RayExecutor
+
+        executor = ray = RayExecutor(hardware.address, size, usual_gpus=gpus_per_run, shared=shared)
+        gpus = ray.size.gpus
+    else:
+        from study.launch.executors.slurm import SlurmExecutor
+
+        if hardware.address is not None:
+            raise StudyError("--address: Slurm's commands know their cluster; leave it out")
+        if gpus is not None and gpus % 1:
+            raise StudyError(f"--gpus-per-worker {gpus:g}: Slurm gives whole GPUs; write a whole number")
+        executor = SlurmExecutor(size, shared)
+    count = min(hardware.workers or MAX_WORKERS, max(1, jobs))
+    devices = tuple(f"cuda:{i}" if gpus else "cpu" for i in range(gpus_per_run))
+    threads = threads_per_process(devices, size.cpus)
+    return Placement(executor, Workers([devices] * count, threads, hardware.replicas, workers_per_card(gpus)))

@@ -18,9 +18,8 @@ from threading import Lock, Thread
 
 from study.errors import StudyError
 from study.launch.environment import code
-from study.launch.executors.base import Devices, Executor, WorkerSize
-from study.launch.executors.devices import threads_per_process, workers_per_card
-from study.launch.executors.remote import ConnectInfo, rejection, store_credentials
+from study.launch.executors.base import Devices, Executor, WorkerSize, threads_per_process, workers_per_card
+from study.launch.executors.remote import CREDENTIALS, ConnectInfo, rejection
 from study.launch.executors.tls import KEY_BYTES, LOGIN, LOGIN_SECONDS, WELCOME, TlsConnection, server_identity
 
 BACKLOG = 512
@@ -83,7 +82,7 @@ class WorkerListener:
             self._port.port,
             self._key,
             self._port.certificate,
-            environ=store_credentials(),
+            environ={name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)},
             shared=str(shared or ""),
         )
         self.connected, self._notify = Pipe(duplex=False)
@@ -239,11 +238,7 @@ class _LoginPort:
 
 
 def _read_login(tls: ssl.SSLSocket, login: _Login) -> bytes | None:
-    """Return the login that a connection sends, or None until it is complete; don't wait.
-
-    Raises:
-        OSError: the peer speaks no TLS, or has disconnected.
-    """
+    """Return the login that a connection sends, or None until it is complete; don't wait."""
     try:
         tls.do_handshake()
         while len(login.received) < LOGIN.size:

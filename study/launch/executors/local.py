@@ -15,7 +15,7 @@ from time import sleep
 from study.launch.executors.base import Devices, Executor, Exit
 from study.launch.worker.failure import log_tail
 from study.launch.worker.process import main
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """The variable that has the effect of the option -P, which `multiprocessing` can't pass."""

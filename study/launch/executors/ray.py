@@ -118,11 +118,7 @@ class RayExecutor(RemoteExecutor):
 
 
 def _check_listening(address: str) -> None:
-    """Check that something listens at `host:port`: Ray itself would try for minutes, with a line for each attempt.
-
-    Raises:
-        OSError: nothing does.
-    """
+    """Raise OSError unless something listens at `host:port`: Ray would try for minutes, with a line each time."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=CHECK_SECONDS).close()

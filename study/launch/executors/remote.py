@@ -18,7 +18,7 @@ from threading import Event
 
 from study.launch.executors.base import Devices
 from study.launch.executors.tls import LOGIN, TlsConnection, connect_tls
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 CONNECT_SECONDS = 60.0
 """Seconds for which a worker retries while too many others connect to the launcher."""
@@ -120,11 +120,6 @@ def rejection(info: Mapping[str, str], code: str) -> str:
             f" or set MLFLOW_TRACKING_URI to a tracking server that keeps artifacts"
         )
     return ""
-
-
-def store_credentials() -> dict[str, str]:
-    """Return the variables of this process that workers need for the artifact store."""
-    return {name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from study.launch.executors.base import Devices, Exit, Worker, WorkerSize
 from study.launch.executors.listener import RemoteExecutor, RemoteWorker, WorkerListener
 from study.launch.executors.remote import VARIABLE, ConnectInfo, to_env
 from study.launch.worker.failure import log_tail
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 POLL_SECONDS = 5.0
 """Seconds between two calls of `squeue`."""

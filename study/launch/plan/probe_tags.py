@@ -7,7 +7,7 @@ from typing import Any
 from study.config import ProbePlan
 from study.events import Probed
 from study.track import tags as tag
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 from study.track.store import Store
 from study.track.tags import PROBE_TABLES
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from study.errors import with_noun
 from study.launch.environment import code, torch_version
 from study.launch.plan.cells import Cell
 from study.track import tags as tag
@@ -43,12 +44,9 @@ def _other_code(done: list[StoredRun], begun: list[StoredRun]) -> str:
     if not stale:
         return ""
     cut = sum(record.run_id in stale for record in begun)
-    whole = len(stale) - cut
-    fates = [f"{whole} {'stands as it is' if whole == 1 else 'stand as they are'}"] if whole else []
-    fates += [f"{cut} cut off {'goes on where it' if cut == 1 else 'go on where they'} stopped"] if cut else []
     return (
-        f"warning: {len(stale)} of {len(done) + len(begun)} runs {'was' if len(stale) == 1 else 'were'} made "
-        f"{' or '.join(causes)}: {' and '.join(fates)}; give the grid another name to make all again"
+        f"warning: made {' or '.join(causes)}: {len(stale)} of {with_noun(len(done) + len(begun), 'run')}, "
+        f"{cut} of them cut off; results stand, what was cut off goes on; give the grid another name to make all again"
     )
 
 
@@ -58,11 +56,9 @@ def _not_counted(records: Sequence[StoredRun], key: str, now: Collection[str], m
     differ = [value for record in runs if (value := record.tags.get(key, "")) not in ("", *now)]
     if not differ:
         return ""
-    single = len(differ) == 1
     return (
-        f"warning: {len(differ)} run{'s' * (not single)} of this study {'is' if single else 'are'} {made} "
-        f"({_shown(differ)}; now {_shown(now) or 'none'}) and {'does' if single else 'do'} not count as done; "
-        "give the grid another name to keep them apart"
+        f"warning: not counted as done, being {made} ({_shown(differ)}; now {_shown(now) or 'none'}): "
+        f"{with_noun(len(differ), 'run')}; give the grid another name to keep them apart"
     )
 
 

@@ -27,7 +27,7 @@ class CellState:
     """The rate of its runs and the other searched fields; None until the search has ended."""
     waiting: list[RunSpec]
     trainings: int = 0
-    """Planned for its search, as long as that isn't open."""
+    """Planned for a search, as long as that isn't open."""
     search: Search | None = None
     search_run_id: str = ""
     """Id of the search's run in MLflow."""

@@ -8,20 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Float,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sql
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -37,12 +24,12 @@ RENEW_RETRY_SECONDS = 5.0
 SECONDS = 120.0
 """Seconds that a lease lasts without a renewal: far more than the clocks of machines differ by."""
 
-TABLE = Table(
+TABLE = sql.Table(
     "study_leases",
-    MetaData(),
-    Column("key", String(200), primary_key=True),
-    Column("holder", String(200), nullable=False),
-    Column("until", Float, nullable=False),
+    sql.MetaData(),
+    sql.Column("key", sql.String(200), primary_key=True),
+    sql.Column("holder", sql.String(200), nullable=False),
+    sql.Column("until", sql.Float, nullable=False),
 )
 
 
@@ -80,7 +67,7 @@ class Leases:
             with suppress(OperationalError, IntegrityError):  # another launcher creates the table right now
                 TABLE.create(self._engine, checkfirst=True)
             with self._engine.connect() as connection:
-                connection.execute(select(TABLE.c.key).limit(1))
+                connection.execute(sql.select(TABLE.c.key).limit(1))
         except (SQLAlchemyError, ImportError) as error:
             reason = str(error).splitlines()[0]
             raise StudyError(f"the database of leases, {without_passwords(url)}, can't be opened: {reason}") from None
@@ -96,22 +83,22 @@ class Leases:
             self._held.add(name)
         return taken
 
-    def _take(self, connection: Connection, name: str) -> bool:
+    def _take(self, connection: sql.Connection, name: str) -> bool:
         now = self._clock()
         values = {"holder": self._holder, "until": now + self._seconds}
-        holder = connection.execute(select(TABLE.c.holder).where(TABLE.c.key == name)).scalar()
+        holder = connection.execute(sql.select(TABLE.c.holder).where(TABLE.c.key == name)).scalar()
         if holder is None:
-            connection.execute(insert(TABLE).values(key=name, **values))
+            connection.execute(sql.insert(TABLE).values(key=name, **values))
             return True
         free = (TABLE.c.holder == self._holder) | (TABLE.c.until < now)
         if is_dead(holder):
             free |= TABLE.c.holder == holder
-        return connection.execute(update(TABLE).where(TABLE.c.key == name, free).values(**values)).rowcount == 1
+        return connection.execute(sql.update(TABLE).where(TABLE.c.key == name, free).values(**values)).rowcount == 1
 
     def sweep(self) -> None:
         """Delete the leases of dead launchers, since no launcher takes over those of finished runs."""
         dead = [holder for holder in {row.holder for row in self._others()} if is_dead(holder)]
-        leases = delete(TABLE).where(TABLE.c.holder.in_(dead), self._of_study)
+        leases = sql.delete(TABLE).where(TABLE.c.holder.in_(dead), self._of_study)
         self._transact(lambda connection: connection.execute(leases))
 
     def release(self, key: str) -> None:
@@ -141,8 +128,8 @@ class Leases:
         own_leases = (TABLE.c.holder == self._holder) & TABLE.c.key.in_(self._held)
         try:
             with self._engine.begin() as connection:
-                connection.execute(update(TABLE).where(own_leases).values(until=now + self._seconds))
-                still_held = {row.key for row in connection.execute(select(TABLE.c.key).where(own_leases))}
+                connection.execute(sql.update(TABLE).where(own_leases).values(until=now + self._seconds))
+                still_held = {row.key for row in connection.execute(sql.select(TABLE.c.key).where(own_leases))}
         except SQLAlchemyError as error:
             if not self._transient(error):
                 raise
@@ -154,15 +141,15 @@ class Leases:
 
     def _others(self) -> Sequence[Any]:
         """Return the leases of other launchers of the study."""
-        query = select(TABLE).where(TABLE.c.holder != self._holder, self._of_study)
+        query = sql.select(TABLE).where(TABLE.c.holder != self._holder, self._of_study)
         return self._transact(lambda connection: connection.execute(query).all())
 
     def _release(self, names: list[str]) -> None:
-        own_leases = delete(TABLE).where(TABLE.c.key.in_(names), TABLE.c.holder == self._holder)
+        own_leases = sql.delete(TABLE).where(TABLE.c.key.in_(names), TABLE.c.holder == self._holder)
         self._transact(lambda connection: connection.execute(own_leases))
         self._held.difference_update(names)
 
-    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+    def _transact(self, work: Callable[[sql.Connection], Result]) -> Result:
         """Do `work` in a transaction, repeated while the database is unavailable."""
 
         def attempt() -> Result:
@@ -176,8 +163,8 @@ class Leases:
         return why and f"the database of leases, {without_passwords(self._url)}: {why}"
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str) -> sql.Engine:
     """Return the engine of a database; to a server one connection stays open, since opening one takes 20 ms."""
     if url.startswith("sqlite"):
-        return create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCKED_SECONDS})
-    return create_engine(url, pool_size=1, pool_pre_ping=True)
+        return sql.create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCKED_SECONDS})
+    return sql.create_engine(url, pool_size=1, pool_pre_ping=True)

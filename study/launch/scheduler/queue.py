@@ -5,7 +5,8 @@ Other launchers may work on the same study: a cell's search, and each run, belon
 
 import math
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 
 from study.config import Grid, RunSpec
@@ -15,7 +16,7 @@ from study.launch.scheduler.job import CellState, Job
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.run_logger import RunLogger
 from study.track.store import RunDeletedError
-from study.tune import QUARTERS, Search, named, objective_value, trial_spec, with_point, worst_value
+from study.tune import QUARTERS, SearchStore, Trial, named, objective_value, trial_spec, with_point, worst_value
 
 COMPARED = {"median": (2, 3), "halving": (1, 2)}
 """Quarters of a trial's training after which each pruner compares it with others. The median skips the first quarter: a
@@ -32,30 +33,26 @@ class WorkQueue:
         grid: Grid,
         cells: list[Cell],
         facts: DataFacts,
-        open_search: Callable[[str, str], Search],
+        searches: SearchStore,
         leases: Leases,
         run_logger: RunLogger,
         *,
         only_search: bool = False,
     ) -> None:
-        """Queue what is left of `cells`; `open_search` opens a cell's search by its name and key.
+        """Queue what is left of `cells`.
 
         With `only_search`, search the rates and begin no run of the grid.
         """
+        self._study = grid.name
         self._tune = grid.tune
         self._facts = facts
-        self._open_search = open_search
+        self._searches = searches
         self._leases = leases
         self._run_logger = run_logger
         self._only_search = only_search
+        waiting = [[] if only_search else [spec for spec, _ in cell.left] for cell in cells]
         self.states = [
-            CellState(
-                cell,
-                cell.point,
-                [] if only_search else [spec for spec, _ in cell.left],
-                grid.tune.trainings if cell.owns_search else 0,
-            )
-            for cell in cells
+            CellState(cell, cell.point, specs, grid.tune.trainings) for cell, specs in zip(cells, waiting, strict=True)
         ]
         self.done_before = sum(len(cell.done) for cell in cells)
         self._held_elsewhere: set[str] = set()
@@ -132,40 +129,25 @@ class WorkQueue:
         value = getattr(job.points[-1], self._tune.objective) if job.points else None
         return min(value, worst) if value is not None and math.isfinite(value) else None
 
-    def ended(self, job: Job, event: Finished | Diverged, objective: float | None) -> list[str]:
-        """Record the result of a job; return lines to display."""
-        if job.kind == "run":
-            if isinstance(event, Diverged):
-                return [f"{job.name}: diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"]
-            return [
-                f"{job.name}: training error {event.final_train_error:.2f} %, test error {event.final_test_error:.2f} %"
-                f" (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
-            ]
-        search, trial = job.state.search, job.trial
-        if search is None or trial is None or objective is None:
-            return []
-        diverged = isinstance(event, Diverged)
-        result = "diverged" if diverged else self._in_words(objective)
-        if search.is_live(trial):
-            search.tell(trial, objective, diverged=diverged)
-        lines = self._after_trial(job.state)
-        return [f"{job.name}: {result}{_best_so_far(job.state)}", *lines]
-
-    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> list[str]:
-        """Record a pruned trial and its running objective; return lines to display."""
-        search = job.state.search
-        if search is not None and job.trial is not None and search.is_live(job.trial):
-            search.prune(job.trial, objective)
-        return [f"{job.name}: pruned at iteration {event.step:,}", *self._after_trial(job.state)]
+    def ended(self, job: Job, event: Finished | Diverged | Interrupted, objective: float | None) -> list[str]:
+        """Record the logged result of a job, pruned trials included; return lines to display."""
+        lines = [] if job.trial is None else self._tell(job.state, job.trial, job.outcome, objective)
+        if isinstance(event, Interrupted):
+            result = f"pruned at iteration {event.step:,}"
+        elif objective is not None:
+            result = "diverged" if isinstance(event, Diverged) else self._in_words(objective)
+            result += _best_so_far(job.state)
+        elif isinstance(event, Diverged):
+            result = f"diverged at rate {job.spec.recipe.lr:g} before iteration {event.step:,}"
+        else:
+            errors = f"training error {event.final_train_error:.2f} %, test error {event.final_test_error:.2f} %"
+            result = f"{errors} (rate {job.spec.recipe.lr:g}, {event.seconds:.0f} s)"
+        return [f"{job.name}: {result}", *lines]
 
     def failed(self, job: Job) -> str:
         """Record a failed job; return why its whole cell can't be continued, or ""."""
-        search = job.state.search
-        if search is None or job.trial is None:
-            return ""
-        if search.is_live(job.trial):
-            search.fail(job.trial)
-        self._after_trial(job.state)
+        if job.trial is not None:
+            self._tell(job.state, job.trial, "failed", None)
         return job.state.broken
 
     def put_back(self, job: Job) -> None:
@@ -225,12 +207,7 @@ class WorkQueue:
             ended = self._run_logger.ended_trial(state, spec, trial)
             if ended is None:
                 return self._run_logger.begin_trial(state, spec, trial)
-            outcome, objective = ended  # just before its launcher died
-            if outcome == "pruned":
-                state.search.prune(trial, objective if math.isfinite(objective) else None)
-            else:
-                state.search.tell(trial, objective, diverged=outcome == "diverged")
-            self._after_trial(state)
+            self._tell(state, trial, *ended)  # it ended just before its launcher died
             if not state.searching:
                 return self._next_run(state)
         state.exhausted = True
@@ -252,7 +229,8 @@ class WorkQueue:
             self._leases.release(state.lease)
             return True
         self._run_logger.take_over(cell.search_key)
-        state.search = self._open_search(cell.name, cell.search_key)
+        name = f"{self._study}/{cell.name}/{cell.search_key[:8]}"
+        state.search = self._searches.search(name, self._tune, seed=zlib.crc32(cell.search_key.encode()))
         if shallower is not None:
             state.search.suggest(shallower.point or {})
         state.search_run_id = self._run_logger.begin_search(state, record)
@@ -271,6 +249,18 @@ class WorkQueue:
         else:
             self._settle(state, owner.point)
         return state.point is not None
+
+    def _tell(self, state: CellState, trial: Trial, outcome: str, objective: float | None) -> list[str]:
+        """Tell a search how a trial ended, unless another seed has ended the trial; return lines to display."""
+        search = state.search
+        if search is not None and search.is_live(trial):
+            if outcome == "pruned":
+                search.prune(trial, objective)
+            elif objective is None:
+                search.fail(trial)
+            else:
+                search.tell(trial, objective, diverged=outcome == "diverged")
+        return self._after_trial(state)
 
     def _after_trial(self, state: CellState) -> list[str]:
         """Settle the cell's rate if its search has ended; return lines to display."""

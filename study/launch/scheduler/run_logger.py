@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +20,6 @@ from study.events import Diverged, Epoch, Finished, Interrupted, Started
 from study.launch.environment import append_value, code_tags, commit, environment
 from study.launch.messages import RESUME, RunTask
 from study.launch.plan.cells import DataFacts
-from study.launch.plan.own_nets import own_tags
 from study.launch.plan.probe_tags import has_all, probe_tags, probes_in, save_tables
 from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.track import tags as tag
@@ -77,7 +75,7 @@ class RunLogger:
         """Mean duration of a call that logs points."""
         self._begun: dict[tuple[str, str, str], StoredRun] = {}
         for record in records:
-            self._begun.setdefault(_attempt(record.kind, record.key, record.tags), record)
+            self._begun.setdefault(_attempt(record.tags), record)
         self._done: dict[str, set[str]] = {}
         """Runs that are results, by key, with their probes."""
         for record in records:
@@ -110,7 +108,7 @@ class RunLogger:
         """Whether a run is a result now, including results of other launchers."""
         key = self._facts.run_key(spec)
         for record in reversed(self._store.records_of(key, "run")):
-            self._begun[_attempt("run", key, record.tags)] = record  # the newest stands
+            self._begun[_attempt(record.tags)] = record  # the newest stands
             self._note_result(record)
         return self.was_done(spec)
 
@@ -126,31 +124,24 @@ class RunLogger:
     def take_over(self, key: str) -> None:
         """Look up the trials of a search, those of other launchers too; close those left RUNNING."""
         for record in reversed(self._store.records_within(key, "trial")):
-            self._begun[_attempt("trial", record.key, record.tags)] = record  # the newest stands
+            self._begun[_attempt(record.tags)] = record  # the newest stands
             if record.status == "RUNNING":
                 with suppress(RunDeletedError):
                     self._store.settle(record.run_id)
 
-    def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float] | None:
+    def ended_trial(self, state: CellState, spec: RunSpec, trial: Trial) -> tuple[str, float | None] | None:
         """Return outcome and objective of a trial whose launcher died before it reported them to the search."""
-        tags = {tag.TRIAL: str(trial.number)}
-        record = self._begun.get(_attempt("trial", self._trial_key(state, spec), tags))
+        record = self._begun.get(("trial", self._trial_key(state, spec), str(trial.number)))
         if record is None:
             return None
-        try:
-            outcome, metrics = self._store.outcome_of(record.run_id)
-        except RunDeletedError:
-            return None
-        objective = metrics.get("objective", math.nan)
-        known = outcome == "pruned" or (outcome in DONE and math.isfinite(objective))
+        outcome, metrics = self._store.outcome_of(record.run_id)
+        objective = metrics.get("objective")
+        known = outcome == "pruned" or (outcome in DONE and objective is not None)
         return (outcome, objective) if known else None
 
     def has_result(self, job: Job) -> bool:
         """Whether a job's run has its result by now, from another launcher too."""
-        try:
-            return self._store.outcome_of(job.run_id)[0] in DONE
-        except RunDeletedError:
-            return False
+        return self._store.outcome_of(job.run_id)[0] in DONE
 
     def _trial_key(self, state: CellState, spec: RunSpec) -> str:
         return f"{state.cell.search_key}-{self._facts.run_key(spec)}"
@@ -191,32 +182,28 @@ class RunLogger:
 
     def begin_search(self, state: CellState, record: StoredRun | None) -> str:
         """Create the run of a cell's search, or reopen that of `record`; return its id."""
-        params, tags = self._describe_search(state)
+        spec, tune = state.cell.first, self._grid.tune
+        settings = {f"tune_{field}": value for field, value in tune.model_dump(exclude=set(EXTENDS)).items()}
+        params = self._params(state, spec, seed=tune.seed) | settings
         if record is not None:
             with suppress(RunDeletedError):
                 if self._store.reopen(record.run_id).bare:
                     self._store.add_params(record.run_id, params)
                 return record.run_id
-        run_id = self._store.begin(f"{state.cell.name} tuning", params, tags | self._made_tags())
-        for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
-            with suppress(RunDeletedError):
-                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
-        return run_id
-
-    def _describe_search(self, state: CellState) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return the parameters and tags of a cell's search."""
-        spec = state.cell.first
         tags = {
             tag.KIND: "tuning",
             tag.KEY: state.cell.search_key,
             tag.CELL: state.cell.key,
             tag.VARIANT: state.cell.variant,
-            tag.BOUNDS: json.dumps([self._grid.tune.low, self._grid.tune.high]),
-            **own_tags(spec),
+            tag.BOUNDS: json.dumps([tune.low, tune.high]),
+            **_own_tags(spec),
+            **self._made_tags(),
         }
-        tune = self._grid.tune.model_dump(exclude=set(EXTENDS))
-        params = {f"tune_{field}": value for field, value in tune.items()}
-        return {**self._params(state, spec, seed=self._grid.tune.seed), **params}, tags
+        run_id = self._store.begin(f"{state.cell.name} tuning", params, tags)
+        for trial in self._store.records_within(state.cell.search_key, "trial"):  # of a search that was deleted
+            with suppress(RunDeletedError):
+                self._store.set_tags(trial.run_id, {tag.PARENT: run_id})
+        return run_id
 
     def end_search(
         self, state: CellState, best: tuple[dict[str, float], float] | None, *, edge: str = "", broken: str = ""
@@ -286,21 +273,25 @@ class RunLogger:
         self._store.log_points(job.run_id, job.pending, job.tags)
         job.flushed()
 
-    def result(self, job: Job, event: Finished | Diverged, checkpoint: Path, objective: float | None = None) -> str:
-        """Log the result of a job, with its files, and return the outcome; `close` must follow.
+    def result(
+        self, job: Job, event: Finished | Diverged | Interrupted, checkpoint: Path, objective: float | None = None
+    ) -> None:
+        """Log the result of a job, with its files; `close` must follow.
 
-        `objective` is the value of a trial.
+        `objective` is the value of a trial; one that was interrupted was pruned.
         """
         metrics: dict[str, float | None]
-        if isinstance(event, Diverged):
-            outcome = "diverged"
-            metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
-            if job.spec.recipe.test_views != "center":
-                metrics["final_test_error_views"] = event.error
-            reason = f"the loss stopped being finite before iteration {event.step:,}"
-        else:
-            outcome, reason = "finished", ""
-            metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
+        match event:
+            case Interrupted():
+                outcome, reason, metrics = "pruned", "behind the cell's other trials", {}
+            case Diverged():
+                outcome, reason = "diverged", f"the loss stopped being finite before iteration {event.step:,}"
+                metrics = {"final_train_error": event.error, "final_test_error": event.error, "seconds": event.seconds}
+                if job.spec.recipe.test_views != "center":
+                    metrics["final_test_error_views"] = event.error
+            case Finished():
+                outcome, reason = "finished", ""
+                metrics = {key: getattr(event, key) for key in FINALS} | {"seconds": event.seconds}
         if job.kind == "run":
             self._store.add_text(job.run_id, _curve_csv(job.points), "curves.csv")
             if checkpoint.exists():
@@ -309,12 +300,6 @@ class RunLogger:
         self._note_end(job, outcome, metrics={**metrics, "objective": objective}, step=event.step, reason=reason)
         if job.kind == "run":
             self._done[job.key] = probes_in(probe_tags(self._grid.probes_of(job.spec)))
-        return outcome
-
-    def pruned(self, job: Job, event: Interrupted, objective: float | None) -> None:
-        """Log a trial that was pruned; `close` must follow."""
-        reason = "behind the cell's other trials"
-        self._note_end(job, "pruned", metrics={"objective": objective}, step=event.step, reason=reason)
 
     def close(self, job: Job) -> None:
         """Close a run whose result is logged and reported to its search; its checkpoints are no longer needed."""
@@ -340,7 +325,7 @@ class RunLogger:
 
     def _open(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str]) -> tuple[str, int]:
         """Create or reopen a run; return its id and the last iteration that is logged."""
-        begun = self._begun.get(_attempt(tags[tag.KIND], tags[tag.KEY], tags))
+        begun = self._begun.get(_attempt(tags))
         if begun is not None and begun.kind == "run" and begun.outcome in DONE:
             begun = None  # a result without a probe that is asked for stays as it is
         try:
@@ -351,7 +336,7 @@ class RunLogger:
                     return begun.run_id, reopened.step
             return self._create(state, spec, name, tags, begun), 0
         except RunDeletedError:  # just now
-            self._begun.pop(_attempt(tags[tag.KIND], tags[tag.KEY], tags), None)
+            self._begun.pop(_attempt(tags), None)
             return self._open(state, spec, name, tags)
 
     def _create(self, state: CellState, spec: RunSpec, name: str, tags: dict[str, str], begun: StoredRun | None) -> str:
@@ -359,7 +344,7 @@ class RunLogger:
         fingerprint = self._facts.fingerprint_of(spec)
         cell = state.cell
         tags |= {tag.CELL: cell.key, tag.VARIANT: cell.variant, tag.NET: cell.name}
-        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags(), **own_tags(spec)}
+        tags |= {tag.COMMIT: commit(), tag.DATA: fingerprint, **code_tags(), **self._made_tags(), **_own_tags(spec)}
         run_id = begun.run_id if begun else self._store.begin(name, {}, tags)
         profile = {"train_images": self._facts.train_images, "test_images": self._facts.test_images}
         dataset = spec.dataset
@@ -424,9 +409,14 @@ class RunLogger:
         }
 
 
-def _attempt(kind: str, key: str, tags: Mapping[str, str]) -> tuple[str, str, str]:
+def _own_tags(spec: RunSpec) -> dict[str, str]:
+    return {tag.OWN_NETS: spec.own.family} if spec.own else {}
+
+
+def _attempt(tags: Mapping[str, str]) -> tuple[str, str, str]:
     """Return the identity of a run or trial; a trial's has its number, since a search may try a point twice."""
-    return kind, key, tags.get(tag.TRIAL, "") if kind == "trial" else ""
+    kind = tags.get(tag.KIND, "")
+    return kind, tags.get(tag.KEY, ""), tags.get(tag.TRIAL, "") if kind == "trial" else ""
 
 
 def _curve_csv(points: Sequence[Epoch]) -> str:

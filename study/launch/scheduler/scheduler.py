@@ -14,7 +14,7 @@ from study.errors import StudyError
 from study.events import Checkpointed, Diverged, Epoch, Event, Finished, Interrupted, Probed, Started, Unsaved
 from study.launch.display import Display, duration
 from study.launch.executors.base import Limits
-from study.launch.messages import BenchmarkResult, TaskEvent, is_final
+from study.launch.messages import TaskEvent, is_final
 from study.launch.scheduler.job import BATCH_SECONDS, CellState, Job
 from study.launch.scheduler.lease import Leases
 from study.launch.scheduler.queue import WorkQueue
@@ -194,31 +194,28 @@ class Scheduler:
         """Assign work to every free worker, then to workers that can do more at once."""
         until = time.monotonic() + BATCH_SECONDS
         while self._pool.free() and time.monotonic() < until:
-            room = self._pool.room()
-            job = self._next_retry(room=room) or self._queue.next_job(room=room)
+            job = self._next_job(None, self._pool.room())
             if job is None:
                 break
             self._begin(job)
         for partner in self._pool.partners():
-            state = self._jobs[partner].state if partner in self._jobs else None
-            if state is None:
-                continue
-            room = self._pool.room(partner)
-            job = self._next_retry(state, room) or self._queue.next_job(state, room)
-            if job is not None:
-                self._begin(job, beside=partner)
+            if partner in self._jobs:
+                job = self._next_job(self._jobs[partner].state, self._pool.room(partner))
+                if job is not None:
+                    self._begin(job, beside=partner)
         if not self._queue.unfinished():
             self._pool.dismiss_idle(len(self._retries))
         elif self._pool.free() and not self._jobs and not self._retries:
             self._display.say_once("waiting: another `study run` is at work on all that is left")
 
-    def _next_retry(self, beside: CellState | None = None, room: float = 1.0) -> Job | None:
-        """Return the first job that is due for a retry, fits and can be trained with jobs of the cell `beside`."""
+    def _next_job(self, beside: CellState | None, room: float) -> Job | None:
+        """Return a job that fits and can be trained with jobs of the cell `beside`: first one due for a retry."""
         now = time.monotonic()
         due = [job for job in self._retries if job.not_before <= now and job.state.fits(room)]
         job = next((job for job in due if beside is None or job.state.can_share_worker(beside)), None)
-        if job is not None:
-            self._retries.remove(job)
+        if job is None:
+            return self._queue.next_job(beside, room)
+        self._retries.remove(job)
         return job
 
     def _begin(self, job: Job, beside: str | None = None) -> None:
@@ -238,7 +235,7 @@ class Scheduler:
                 self._pool.stop(job.task)
         for job in [job for job in self._retries if job.lease_lost]:
             self._retries.remove(job)
-            self._abandon(job)
+            self._give_up(job)
 
     def _flush(self) -> None:
         try:
@@ -249,11 +246,22 @@ class Scheduler:
     # React to messages.
 
     def _handle(self, message: Message) -> None:
+        """Handle a message about a task; of a run that this launcher may no longer write to, only the last."""
+        if isinstance(message, WorkerDied):
+            self._check_starts(message)
+        job = self._jobs.get(message.task or "")
+        if job is None:
+            return
         try:
-            if isinstance(message, WorkerDied):
-                self._worker_died(message)
-            elif message.task in self._jobs:
-                self._handle_task(self._jobs[message.task], message)
+            if not job.writable:
+                if is_final(message):
+                    self._give_up(job)
+            elif isinstance(message, WorkerDied):
+                self._worker_died(job, message)
+            elif isinstance(message, Failure):
+                self._task_failed(job, message)
+            elif isinstance(message, TaskEvent):
+                self._handle_event(job, message.event)
         except RunDeletedError as error:
             self._run_deleted(error, over=is_final(message))
 
@@ -265,16 +273,6 @@ class Scheduler:
                 self._fail(job, DELETED)
             else:
                 self._pool.stop(job.task)
-
-    def _handle_task(self, job: Job, message: TaskEvent | BenchmarkResult | Failure) -> None:
-        if job.lease_lost and is_final(message):
-            self._abandon(job)
-        elif job.deleted and is_final(message):
-            self._fail(job, DELETED)
-        elif isinstance(message, Failure):
-            self._task_failed(job, message)
-        elif isinstance(message, TaskEvent) and job.writable:
-            self._handle_event(job, message.event)
 
     def _handle_event(self, job: Job, event: Event) -> None:
         match event:
@@ -314,12 +312,13 @@ class Scheduler:
             if not job.pruned and not self._queue.is_needed(job):
                 self._prune(job)
 
-    def _finish(self, job: Job, event: Finished | Diverged) -> None:
+    def _finish(self, job: Job, event: Finished | Diverged | Interrupted) -> None:
+        """Log and record the result of a run, or of a trial, which may have been pruned."""
         objective = self._queue.objective(job, event)
-        outcome = self._run_logger.result(job, event, self._folder(job) / "checkpoint.pt", objective)
+        self._run_logger.result(job, event, self._folder(job) / "checkpoint.pt", objective)
         if job.kind == "trial":
             self.summary.trials += 1
-        elif outcome == "finished":
+        elif job.outcome == "finished":
             self.summary.finished += 1
         else:
             self.summary.diverged += 1
@@ -328,31 +327,21 @@ class Scheduler:
     def _interrupted(self, job: Job, event: Interrupted) -> None:
         """Handle a run that stopped with a checkpoint: pruned, stopped by the user, or its worker was terminated."""
         if job.pruned:
-            objective = self._queue.objective(job, event)
-            self._run_logger.pruned(job, event, objective)
-            self.summary.trials += 1
-            self._close(job, self._queue.pruned(job, event, objective))
+            self._finish(job, event)
         elif self._stopping:
             self._put_back(job, f"stopped at iteration {event.step:,}")
         else:
             self._requeue(job)
 
-    def _worker_died(self, message: WorkerDied) -> None:
+    def _check_starts(self, message: WorkerDied) -> None:
+        """Give up if workers keep dying before they begin."""
+        self._failed_starts = self._failed_starts + 1 if message.task is None else 0
+        if self._failed_starts > 2 * len(self._pool):
+            raise StudyError(f"workers end before they begin: {message.cause}; try fewer (--workers)")
+
+    def _worker_died(self, job: Job, message: WorkerDied) -> None:
         """Resume the run of a dead worker in another one from its checkpoint, a limited number of times."""
-        if message.task is None:
-            self._failed_starts += 1
-            if self._failed_starts > 2 * len(self._pool):
-                raise StudyError(f"workers end before they begin: {message.cause}; try fewer (--workers)")
-            return
-        self._failed_starts = 0
-        job = self._jobs.get(message.task)
-        if job is None:
-            return
-        if job.lease_lost:
-            self._abandon(job)
-        elif job.deleted:
-            self._fail(job, DELETED)
-        elif self._stopping:
+        if self._stopping:
             self._put_back(job, f"{message.cause} while stopping; its last checkpoint stands")
         elif message.exit_code == 0:
             self._requeue(job)  # the worker was terminated just before it would have begun
@@ -380,8 +369,11 @@ class Scheduler:
         self._requeue(job)
         return True
 
-    def _abandon(self, job: Job) -> None:
-        """Give up a job whose lease another launcher has taken; it returns to the queue and is checked later."""
+    def _give_up(self, job: Job) -> None:
+        """Give up a job whose run was deleted, or taken by another launcher: then it is queued and checked later."""
+        if not job.lease_lost:
+            self._fail(job, DELETED)
+            return
         self._display.warn(f"{job.name}: left to another `study run`, which took it over")
         if self._run_logger.has_result(job):  # of the other; this one's worker wrote a checkpoint when it stopped
             shutil.rmtree(self._folder(job), ignore_errors=True)

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
-from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CLEAN_END_SECONDS = 8.0
@@ -23,7 +22,8 @@ def stopped_by_signals(stop: Callable[[], None], abort: Callable[[], None]) -> I
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
     handled = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` ignores SIGHUP
-    before = {number: signal.signal(number, _ignore) for number in handled}
+    # The watcher receives them through the wake-up descriptor.
+    before = {number: signal.signal(number, lambda *_: None) for number in handled}
     previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     watcher = Thread(target=_watch, args=(receiver, stop, abort), daemon=True)
     watcher.start()
@@ -34,10 +34,6 @@ def stopped_by_signals(stop: Callable[[], None], abort: Callable[[], None]) -> I
         for number, handler in before.items():
             signal.signal(number, handler)
         sender.shutdown(socket.SHUT_RDWR)
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the watcher has received it through the wake-up descriptor."""
 
 
 def _watch(receiver: socket.socket, stop: Callable[[], None], abort: Callable[[], None]) -> None:

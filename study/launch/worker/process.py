@@ -21,8 +21,7 @@ from study.events import Event
 from study.launch.messages import BenchmarkResult, BenchmarkTask, Ready, RunTask, TaskEvent
 from study.launch.worker.connection import LauncherConnection, LauncherGone
 from study.launch.worker.failure import Failure
-from study.launch.worker.rank_group import RankDied, run_distributed
-from study.launch.worker.rank_process import make_prober
+from study.launch.worker.rank_group import RankDied, make_prober, run_distributed
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec

@@ -1,40 +1,94 @@
-"""A run over several GPUs: the worker is its rank 0, and starts the other ranks for the duration of the run."""
+"""A run over several GPUs: the worker is its rank 0, and starts the other ranks, processes that end with the run.
 
+A rank imports no MLflow and no Optuna. Its output goes to a file, which the worker reads.
+"""
+
+import faulthandler
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import TypeAdapter
 
 from study.config import ProbePlan, RunSpec
 from study.events import Event
 from study.launch.worker.failure import Failure, describe_exit, log_tail
-from study.launch.worker.rank_process import RankTask, make_prober
-from study.track.scratch import scratch_folder
+from study.track.processes import scratch_folder
 
 if TYPE_CHECKING:
     import torch
 
     from study.data import Dataset
-    from study.train import CheckpointPlan
+    from study.train import CheckpointPlan, Prober
 
-START = "from study.launch.worker.rank_process import main; main()"
+START = "from study.launch.worker.rank_group import main; main()"
 POLL_SECONDS = 0.05
 ROOT_CAUSE_SECONDS = 2.0
 """Seconds after an error in which another rank is searched that caused it."""
 EXIT_SECONDS = 5.0
 """Seconds that the other ranks have to exit after the run has ended."""
+WORKER_EXIT_SECONDS = 0.5
+"""Maximal seconds between the loss of the connection to the worker and the notice of its end."""
 STUCK_SECONDS = 10.0
 """Seconds that a worker may wait on its GPU for a rank that has died."""
 
 
 class RankDied(OSError):
     """A rank's process died before the end of its run: transient, like the death of a worker."""
+
+
+@dataclass(frozen=True)
+class RankTask:
+    """The task of a rank. `folder` is where the ranks of a run meet and leave files for each other."""
+
+    spec: RunSpec
+    checkpoint: Path
+    device: str
+    rank: int
+    threads: int
+    folder: Path
+    probes: ProbePlan | None = None
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "RankTask":
+        return TypeAdapter(cls).validate_json(line)
+
+    def to_line(self) -> bytes:
+        return TypeAdapter(RankTask).dump_json(self) + b"\n"
+
+    @property
+    def name(self) -> str:
+        return f"rank {self.rank} of {self.spec.recipe.gpus_per_run} ({self.device})"
+
+    @property
+    def meeting(self) -> Path:
+        """File by which the ranks find each other."""
+        return self.folder / "meeting"
+
+    @property
+    def ready(self) -> Path:
+        """File that exists once this rank has loaded its data."""
+        return self.folder / f"{self.rank}.ready"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.rank}.log"
+
+    @property
+    def failed(self) -> Path:
+        """File with the `Failure` that broke this rank."""
+        return self.folder / f"{self.rank}.failed"
 
 
 def run_distributed(
@@ -218,3 +272,73 @@ def _as_error(task: RankTask, code: int, failure: Failure | None) -> Exception:
         kind = MemoryError if failure.out_of_memory else RankDied if failure.transient else RuntimeError
         return kind(f"{task.name}: {failure.cause}")
     return RankDied(f"{task.name} {describe_exit(code, log_tail(task.log))}")
+
+
+def main() -> None:
+    """Run the task read from standard input, which the worker keeps open as long as it lives."""
+    faulthandler.enable()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # only the worker is asked to stop, and all ranks stop with it
+    task = RankTask.from_line(sys.stdin.buffer.readline())
+    watch = threading.Thread(target=_exit_with_worker, args=(task.folder,), daemon=True)
+    watch.start()
+    try:
+        run_rank(task)
+    except Exception as error:
+        traceback.print_exc()
+        _write_failure(task, error)
+        watch.join(WORKER_EXIT_SECONDS)  # if the worker's death was the cause, the watcher removes the folder
+        _exit(1)
+    _exit(0)
+
+
+def run_rank(task: RankTask) -> None:
+    import torch
+
+    from study.data import load_dataset, place
+    from study.train import CheckpointPlan, joined, run, settle_cublas
+
+    settle_cublas()
+    torch.set_num_threads(task.threads)
+    device = torch.device(task.device)
+    dataset = place(load_dataset(task.spec.dataset), device)
+    task.ready.touch()
+    with joined(task.meeting, task.rank, task.spec.recipe.gpus_per_run, device) as group:
+        checkpoint = CheckpointPlan(task.checkpoint)
+        for _ in run(task.spec, dataset, device, checkpoint, probe=make_prober(task.probes), group=group):
+            pass  # rank 0 reports the events
+
+
+def make_prober(plan: ProbePlan | None) -> "Prober":
+    """Return the prober of a run, imported only if needed. Every rank has one, since all must take the same steps."""
+    from study.train import no_probes
+
+    if plan is None:
+        return no_probes
+    from study.probe import Prober
+
+    return Prober(plan)
+
+
+def _exit(code: int) -> None:
+    """Exit at once: a regular exit takes a second, or forever while a GPU waits for other ranks."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _exit_with_worker(folder: Path) -> None:
+    """Wait until the worker closes standard input or dies, then exit: without it a rank's work is useless."""
+    while os.read(0, 1):  # not `sys.stdin`: its lock would be held at the exit of this process
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _write_failure(task: RankTask, error: Exception) -> None:
+    partial = task.failed.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(asdict(Failure.of(task.name, error))), encoding="utf-8")
+        partial.replace(task.failed)
+    except OSError:
+        pass  # the log has it

@@ -11,8 +11,7 @@ import pytest
 from study.errors import StudyError
 from study.launch.executors import slurm as slurm_executor
 from study.launch.executors.base import Hardware
-from study.launch.executors.choose import choose_executor
-from study.launch.executors.devices import threads_per_process
+from study.launch.executors.devices import choose_executor, threads_per_process
 from study.launch.executors.local import LocalExecutor
 from study.launch.messages import Ready
 from study.launch.scheduler.worker_pool import WorkerPool

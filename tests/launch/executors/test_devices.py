@@ -4,6 +4,7 @@ import torch
 from study.config import DatasetSpec, Recipe, RunSpec
 from study.errors import StudyError
 from study.launch.executors import devices
+from study.launch.executors.base import Hardware
 from study.launch.executors.devices import Workers, choose_workers, replicas_for, share_of_card
 from study.launch.plan.cells import DataFacts
 from study.train import Speed
@@ -34,7 +35,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 )
 def test_who_works_where(machine, gpus, cores, device, workers, runs, expected) -> None:
     machine(gpus, cores)
-    assert choose_workers(device, workers, runs) == expected
+    assert choose_workers(Hardware(device, workers), runs) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_who_works_where(machine, gpus, cores, device, workers, runs, expected) 
 )
 def test_runs_over_several(machine, gpus, device, workers, runs, each, expected) -> None:
     machine(gpus, 16)
-    assert choose_workers(device, workers, runs, gpus_per_run=each) == expected
+    assert choose_workers(Hardware(device, workers), runs, gpus_per_run=each) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_too_few_gpus_for_a_run(machine, gpus, device, there) -> None:
         f"'gpus_per_run: 4' needs 4 GPUs, and {there}: ask for fewer in the recipe, or try it out with --device cpu"
     )
     with pytest.raises(StudyError) as caught:
-        choose_workers(device, None, 1, gpus_per_run=4)
+        choose_workers(Hardware(device), 1, gpus_per_run=4)
     assert str(caught.value) == expected
 
 
@@ -94,7 +95,7 @@ def test_too_few_gpus_for_a_run(machine, gpus, device, there) -> None:
 def test_devices_that_are_not_there(machine, gpus, device, message) -> None:
     machine(gpus, 4)
     with pytest.raises(StudyError, match=message):
-        choose_workers(device, None, 1)
+        choose_workers(Hardware(device), 1)
 
 
 def facts(side: int) -> DataFacts:
@@ -168,5 +169,5 @@ def test_auto_follows_the_processor(has: bool, expected: int, monkeypatch: pytes
 
 
 def test_replicas_as_asked_for() -> None:
-    assert choose_workers("cpu", 2, 10).replicas is None
-    assert choose_workers("cpu", 2, 10, 3).replicas == 3
+    assert choose_workers(Hardware("cpu", 2), 10).replicas is None
+    assert choose_workers(Hardware("cpu", 2, 3), 10).replicas == 3

@@ -47,19 +47,18 @@ def test_other_code_and_another_pytorch_are_one_line() -> None:
     both = {tag.CODE: "aaa", tag.TORCH: "2.0"}
     found = plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), ("finished", both), ("interrupted", {}))
     assert stale_run_warnings(*found, ["f"]) == [
-        f"warning: 2 of 4 runs were made by other code (aaa; now {code()}) or with another PyTorch (2.0; now "
-        f"{torch.__version__}): 2 stand as they are; give the grid another name to make all again"
+        f"warning: made by other code (aaa; now {code()}) or with another PyTorch (2.0; now {torch.__version__}): 2 of "
+        "4 runs, 0 of them cut off; results stand, what was cut off goes on; "
+        "give the grid another name to make all again"
     ]
 
 
 def test_runs_that_were_cut_off_are_told_apart() -> None:
     cut = ("interrupted", {tag.CODE: "bbb"})
     (line,) = stale_run_warnings(*plan(("finished", {tag.CODE: "aaa"}), ("finished", {}), cut, cut), ["f"])
-    assert f"3 of 4 runs were made by other code (aaa / bbb; now {code()})" in line
-    assert ": 1 stands as it is and 2 cut off go on where they stopped;" in line
+    assert f"made by other code (aaa / bbb; now {code()}): 3 of 4 runs, 2 of them cut off;" in line
     (line,) = stale_run_warnings(*plan(cut), ["f"])
-    assert "1 of 1 runs was made" in line
-    assert ": 1 cut off goes on where it stopped;" in line
+    assert ": 1 of 1 run, 1 of them cut off;" in line
 
 
 def test_a_run_that_already_went_on_by_other_code_counts_and_many_values_are_few() -> None:
@@ -76,11 +75,11 @@ def test_runs_of_other_data_are_counted() -> None:
     trial = stored_run("t", "trial", "k", "finished", "FINISHED", NOW | {tag.DATA: "e"})
     cut = stored_run("c", "run", "k", "interrupted", "KILLED", NOW | {tag.DATA: "e"})
     assert stale_run_warnings(cells, [*other, trial, cut], ["f"]) == [
-        "warning: 2 runs of this study are of other data (e; now f) and do not count as done; "
+        "warning: not counted as done, being of other data (e; now f): 2 runs; "
         "give the grid another name to keep them apart"
     ]
     (line,) = stale_run_warnings(cells, other[:1], ["f"])
-    assert "1 run of this study is of other data (e; now f) and does not count" in line
+    assert "of other data (e; now f): 1 run;" in line
 
 
 def test_runs_of_nets_by_another_source_are_counted(tmp_path: Path) -> None:
@@ -94,8 +93,8 @@ def test_runs_of_nets_by_another_source_are_counted(tmp_path: Path) -> None:
         for family in ("nets.py:build@0", now)
     )
     assert stale_run_warnings(cells, [other, same], ["f"]) == [
-        f"warning: 1 run of this study is of nets by another source (nets.py:build@0; now {now}) and does not count as "
-        "done; give the grid another name to keep them apart"
+        f"warning: not counted as done, being of nets by another source (nets.py:build@0; now {now}): 1 run; "
+        "give the grid another name to keep them apart"
     ]
     assert stale_run_warnings(cells, [same], ["f"]) == []
 
@@ -135,8 +134,8 @@ def test_code_of_an_earlier_release_is_told_when_a_grid_is_run_again(finished: P
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]
     assert warnings == [
-        f"warning: 1 of 2 runs was made by other code (0123456789ab; now {code()}): 1 stands as it is; "
-        "give the grid another name to make all again"
+        f"warning: made by other code (0123456789ab; now {code()}): 1 of 2 runs, 0 of them cut off; "
+        "results stand, what was cut off goes on; give the grid another name to make all again"
     ]
 
 
@@ -151,7 +150,8 @@ def test_one_pixel_of_one_image_makes_other_runs(finished: Path) -> None:
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]
     assert len(warnings) == 1
-    assert "2 runs of this study are of other data" in warnings[0]
+    assert "of other data" in warnings[0]
+    assert ": 2 runs;" in warnings[0]
     assert "2 runs and 0 trials done" in done.stderr
     after = load_runs("g", uri(finished))
     assert len(after) == 4
@@ -163,4 +163,4 @@ def test_other_splits_of_the_grid_are_no_other_data() -> None:
     cells, records = plan(("finished", {tag.DATA: "f"}), ("finished", {tag.DATA: "g"}))
     assert stale_run_warnings(cells, records, ["f", "g"]) == []
     (line,) = stale_run_warnings(cells, records, ["f", "h"])
-    assert line.startswith("warning: 1 run of this study is of other data (g; now f / h) ")
+    assert line.startswith("warning: not counted as done, being of other data (g; now f / h): 1 run;")

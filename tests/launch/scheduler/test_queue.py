@@ -12,6 +12,7 @@ from study.launch.scheduler.queue import WorkQueue
 from study.launch.scheduler.run_logger import RunLogger
 from study.track.processes import this_process
 from study.track.store import Store
+from study.tune import SearchStore
 
 FACTS = DataFacts(fingerprint="f", train_images=1000, test_images=100, classes=10, image_shape=(1, 8, 8))
 GRID = parse_grid(
@@ -36,7 +37,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
     run_logger = RunLogger(Store("g", database), GRID, FACTS, [])
     for spec in GRID.runs()[:19]:  # all but one of the first net
         assert theirs.acquire(run_logger.run_lease(spec))
-    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, lambda *_: None, ours, run_logger)  # type: ignore[arg-type, return-value]
+    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, SearchStore(url), ours, run_logger)
     jobs = [queue.next_job() for _ in range(21)]
     assert sorted(job.key for job in jobs if job) == sorted(map(FACTS.run_key, GRID.runs()[19:]))
     assert len(asked) == 22  # the first of theirs, and ours
@@ -51,7 +52,7 @@ def test_what_another_launcher_holds_is_not_asked_for_one_by_one(
 def test_a_partner_is_of_the_same_cell_or_of_any_where_queue_mix(tmp_path: Path, database: str) -> None:
     leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", this_process(), "g")
     run_logger = RunLogger(Store("g", database), GRID, FACTS, [])
-    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, lambda *_: None, leases, run_logger)  # type: ignore[arg-type, return-value]
+    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, SearchStore("not opened"), leases, run_logger)
     plain, residual = queue.states
     assert queue.next_job(beside=residual) is None  # its runs go alone
     plain.replicas = residual.replicas = 2
@@ -67,7 +68,7 @@ def test_a_partner_is_of_the_same_cell_or_of_any_where_queue_mix(tmp_path: Path,
 def test_a_job_begins_where_its_part_of_a_gpu_is_left(tmp_path: Path, database: str) -> None:
     leases = Leases(f"sqlite:///{tmp_path / 'optuna.db'}", this_process(), "g")
     run_logger = RunLogger(Store("g", database), GRID, FACTS, [])
-    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, lambda *_: None, leases, run_logger)  # type: ignore[arg-type, return-value]
+    queue = WorkQueue(GRID, plan_cells(GRID, FACTS, []), FACTS, SearchStore("not opened"), leases, run_logger)
     plain, residual = queue.states
     plain.share, residual.share = 1 / 3, 0.5
     assert queue.next_job(room=0.3) is None

@@ -154,8 +154,9 @@ def test_logging_points_leaves_time_to_hear(store: Store, monkeypatch: pytest.Mo
     for age, job in enumerate(jobs):
         job.pending = [POINT_OF_CURVE]
         job.flushed_at = time.monotonic() - 100 - age
-    monkeypatch.setattr(Store, "log_points", lambda *_: time.sleep(0.02))
+    run_logger, now = RunLogger(store, GRID, FACTS, []), [0.0]
+    monkeypatch.setattr(Store, "log_points", lambda *_: now.append(now[-1] + 0.02))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[-1])
     monkeypatch.setattr(module, "BATCH_SECONDS", 0.03)
-    run_logger = RunLogger(store, GRID, FACTS, [])
     run_logger.flush_due(jobs)
     assert [bool(job.pending) for job in jobs] == [True, True, False, False]

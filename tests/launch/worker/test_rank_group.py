@@ -19,8 +19,7 @@ from study.data import load_dataset
 from study.events import Checkpointed, Event, Finished, Started
 from study.launch.worker import rank_group as ranks
 from study.launch.worker.failure import Failure
-from study.launch.worker.rank_group import RankDied, run_distributed
-from study.launch.worker.rank_process import RankTask
+from study.launch.worker.rank_group import RankDied, RankTask, run_distributed
 from study.track.frames import load_runs
 from study.train import CheckpointPlan
 from tests.launch.processes import Launcher, uri, wait_for

@@ -5,11 +5,11 @@ import pytest
 
 from study.config import Grid, RunSpec, parse_grid
 from study.errors import StudyError
-from study.launch.estimate.benchmark import SpeedCache
-from study.launch.estimate.cost import (
+from study.launch.estimate import (
     PRUNED,
     RUN_SECONDS,
     WORKER_SECONDS,
+    SpeedCache,
     estimate,
     run_seconds,
     time_cells,
