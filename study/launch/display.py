@@ -63,7 +63,7 @@ class Display:
         self._done = 0.0
         self._resumed: dict[str, float] = {}
         """The cost of the iterations that each job in flight or done had before, which took none of this time."""
-        self._highest = 0.0
+        self._percent = 0
         self._last_once = ""
 
     def __enter__(self) -> "Display":
@@ -86,7 +86,7 @@ class Display:
     def plan(self, cost: float) -> None:
         """Begin the display; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
         self._waiting = cost
-        self._whole = self._progress.add_task("all", total=1.0, note="", left="")
+        self._whole = self._progress.add_task("all", total=100, note="", left="")
 
     def say(self, text: str) -> None:
         """Print a line, wrapped between words on a terminal."""
@@ -141,18 +141,18 @@ class Display:
 
     def _update_whole(self) -> None:
         if self._whole is not None:
-            self._progress.update(self._whole, completed=self._share(), left=self._time_left())
+            self._progress.update(self._whole, completed=self._percent_done(), left=self._time_left())
 
     def _work(self) -> tuple[float, float]:
         """Return the cost of the work that is done, jobs in flight included, and of what is left."""
         running = sum(bar.done for bar in self._bars.values())
         return self._done + running, sum(bar.cost for bar in self._bars.values()) - running + self._waiting
 
-    def _share(self) -> float:
-        """Return the share of all work that is done; it never falls."""
+    def _percent_done(self) -> int:
+        """Return the share of all work that is done in percent, rounded down; it never falls."""
         done, left = self._work()
-        self._highest = max(self._highest, done / (done + left) if done + left else 0.0)
-        return self._highest
+        self._percent = max(self._percent, int(100 * done / (done + left)) if done + left else 0)
+        return self._percent
 
     def _time_left(self) -> str:
         """Return the time left at the pace since the beginning, as text; nothing before a hundredth is done."""
@@ -161,8 +161,8 @@ class Display:
         return _left((self._clock() - self._began) * left / here) if left and here > 0.01 * (done + left) else ""
 
     def _standing(self) -> str:
-        """Return the share done, rounded down, and the time left, as text: `[ 40%, 5.2 min left]`."""
-        return f"[{', '.join(filter(None, (f'{int(100 * self._share()):3d}%', self._time_left())))}]"
+        """Return the share done and the time left, as text: `[ 40%, 5.2 min left]`."""
+        return f"[{', '.join(filter(None, (f'{self._percent_done():3d}%', self._time_left())))}]"
 
 
 def _columns(*, bars: bool) -> list[ProgressColumn]:
