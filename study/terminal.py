@@ -11,6 +11,7 @@ def shown(text: str, style: str = "") -> Text:
     return Text("\n".join(map(printable, without_passwords(text).split("\n"))), style)
 
 
-def say(text: str, style: str = "", *, error: bool = False) -> None:
-    """Print lines to standard output, or to standard error, without wrapping them."""
-    Console(stderr=error).print(shown(text, style), soft_wrap=True)
+def say(text: str, style: str = "", *, error: bool = False, prose: bool = False) -> None:
+    """Print lines to standard output, or to standard error; a terminal wraps `prose` between words, nothing else."""
+    console = Console(stderr=error)
+    console.print(shown(text, style), soft_wrap=not (prose and console.is_terminal))

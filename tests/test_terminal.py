@@ -39,3 +39,17 @@ def test_nor_by_the_progress() -> None:
     assert drawn.count(SHOWN) >= 4
     assert "\x1b]0" not in drawn
     assert "\x1b[2J" not in drawn
+
+
+@pytest.mark.parametrize("terminal", ["0", "1"])
+def test_a_terminal_wraps_prose_between_words_and_no_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: str
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("COLUMNS", "24")
+    words = "study run --grid experiments.yaml --set grid.depth=80,110"
+    for prose in (False, True):
+        say(words, prose=prose)
+        lines = capsys.readouterr().out.splitlines()
+        assert " ".join(map(str.strip, lines)) == words
+        assert len(lines) == (3 if prose and terminal == "1" else 1)

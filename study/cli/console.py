@@ -35,7 +35,7 @@ def print_table(
 def warn(lines: Iterable[str]) -> None:
     """Print lines to standard error, in yellow."""
     for line in lines:
-        say(line, "yellow", error=True)
+        say(line, "yellow", error=True, prose=True)
 
 
 def print_verdicts(verdicts: Iterable[Mapping[str, Any]]) -> None:
@@ -44,14 +44,14 @@ def print_verdicts(verdicts: Iterable[Mapping[str, Any]]) -> None:
     A verdict is given by its fields, as verdict.json has them.
     """
     for verdict in verdicts:
-        say(verdict["line"], "bold")
+        say(verdict["line"], "bold", prose=True)
         if verdict["exploratory"]:
-            say(f"exploratory: {'; '.join(verdict['exploratory'])}", "yellow")
+            say(f"exploratory: {'; '.join(verdict['exploratory'])}", "yellow", prose=True)
         if verdict["how_deep"]:
-            say(verdict["how_deep"])
+            say(verdict["how_deep"], prose=True)
         if verdict["deeper"]:
             say(f"go deeper: {verdict['deeper']}")
-        say(verdict["next_step"])
+        say(verdict["next_step"], prose=True)
 
 
 @contextmanager

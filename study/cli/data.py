@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from study.data import BadFile, BadFilesError, Dataset
 
 data_app = typer.Typer(
-    help="Look at a data set: its statistics, its bad files, and what augmentation does to it.", no_args_is_help=True
+    help="Look at a data set: its statistics, its bad files, and what augmentation does to it.",
+    epilog="Example: study data stats --root photographs",
+    no_args_is_help=True,
 )
 BAD_FILES = "bad_files.csv"
 VIEWS = 7
 """Number of augmented views drawn of each image."""
 
 
-@data_app.command()
+@data_app.command(epilog="Example: study data stats --root photographs")
 @spread
 def stats(
     options: DataOptions,
@@ -60,7 +62,7 @@ def stats(
     say(f"written: {folder}")
 
 
-@data_app.command()
+@data_app.command(epilog="Example: study data prepare --root photographs --skip-bad")
 @spread
 def prepare(
     options: DataOptions,
@@ -96,7 +98,7 @@ def prepare(
     say(f"ready ({time.monotonic() - begun:.1f} s)")
 
 
-@data_app.command()
+@data_app.command(epilog="Example: study data show --dataset cifar10 --augment crop-flip")
 @spread
 def show(
     options: DataOptions,

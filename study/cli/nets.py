@@ -14,7 +14,9 @@ PAPER_NETS = [
     *(f"{kind}-{depth}" for depth in (18, 34) for kind in ("plain", "resnet")),
     *("resnet-50", "resnet-101", "resnet-152", "vgg-16", "vgg-19"),
 ]
-grids_app = typer.Typer(help="List the grids that come with the program, or print one.")
+grids_app = typer.Typer(
+    help="List the grids that come with the program, or print one.", epilog="Example: study grids show digits"
+)
 
 
 def nets(
@@ -58,7 +60,7 @@ def grids(context: typer.Context) -> None:
     say("`study grids show NAME` prints one; `study run --grid NAME` runs it")
 
 
-@grids_app.command("show")
+@grids_app.command("show", epilog="Example: study grids show digits > mine.yaml")
 def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a file.")]) -> None:
     """Print a grid: a file to start from."""
     from study.config import grid_text
@@ -66,7 +68,7 @@ def show_grid(name: Annotated[str, typer.Argument(help="A shipped grid, or a fil
     typer.echo(grid_text(name)[0], nl=False)
 
 
-@grids_app.command("fields")
+@grids_app.command("fields", epilog="Example: study grids fields > reference.md")
 def fields() -> None:
     """Print the reference of all fields of a grid file."""
     from study.config.reference import document

@@ -73,7 +73,6 @@ def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_se
     """Run a grid, or its searches alone, then print its results, verdict and what to do next; return the exit code."""
     from study.config import grid_text, parse_grid, with_changes
     from study.launch.display import Display
-    from study.launch.run_grid import run_grid
 
     changes = options.changes or ()
     file, place = grid_text(options.grid)
@@ -81,7 +80,9 @@ def run_and_print(options: LaunchOptions, lr_from: str | None = None, *, only_se
     if only_search and not any(spec.recipe.lr == "tune" for spec in grid.points):
         raise StudyError(f"{place}: no net has 'lr: tune', so there is nothing to search")
     if not options.quiet:
-        say(size_of(grid), error=True)  # before PyTorch is imported, which takes seconds
+        say(size_of(grid), error=True)
+    from study.launch.run_grid import run_grid  # imports PyTorch, which takes seconds
+
     words = ["study", "tune" if only_search else "run", "--grid", options.grid]
     words += [word for change in changes for word in ("--set", change)] + (["--lr-from", lr_from] if lr_from else [])
     command = shlex.join(map(without_passwords, words))
@@ -105,9 +106,11 @@ def size_of(grid: "Grid") -> str:
 
 def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
     """Return a grid with the learning rates that the study `lr_from` found, if one is named."""
+    if lr_from is None:  # without PyTorch, so that the first line comes at once
+        return grid
     from study.launch.plan.cells import with_rates_from
 
-    return grid if lr_from is None else with_rates_from(grid, lr_from)
+    return with_rates_from(grid, lr_from)
 
 
 def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:
@@ -146,10 +149,10 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     pages = shlex.join(["study", "ui", "--experiment", name])
     if only_search:
         train = command.replace("study tune", "study run", 1)
-        display.say(f"to train at these rates: {train}; every trial: {pages}")
+        say(f"to train at these rates: {train}\nevery trial: {pages}", error=True)
     else:
         report = shlex.join(["study", "report", "--experiment", name])
-        say(f"figures and tables: {report}; every curve: {pages}", error=True)
+        say(f"figures and tables: {report}\nevery curve: {pages}", error=True)
     return 0
 
 

@@ -63,7 +63,7 @@ class Display:
         self._done = 0.0
         self._resumed: dict[str, float] = {}
         """The cost of the iterations that each job in flight or done had before, which took none of this time."""
-        self._highest = 0.0
+        self._percent = 0
         self._last_once = ""
 
     def __enter__(self) -> "Display":
@@ -86,7 +86,7 @@ class Display:
     def plan(self, cost: float) -> None:
         """Begin the display; `cost` is the work ahead, in the unit of each run's cost: multiply-adds or seconds."""
         self._waiting = cost
-        self._whole = self._progress.add_task("all", total=1.0, note="", left="")
+        self._whole = self._progress.add_task("all", total=100, note="", left="")
 
     def say(self, *lines: str) -> None:
         """Print lines, wrapped between words on a terminal."""
@@ -135,25 +135,26 @@ class Display:
         if not done:
             self._resumed.pop(task, None)
         self._waiting = waiting
-        share, left = self._update_whole()
-        standing = f"{int(100 * share):3d}%, {left}" if left else f"{int(100 * share):3d}%"  # rounded down
+        percent, left = self._update_whole()
+        standing = f"{percent:3d}%, {left}" if left else f"{percent:3d}%"
         self.say(*(f"[{standing}]  {text}" for text in lines))
 
-    def _update_whole(self) -> tuple[float, str]:
-        """Return, and show, the share of all work that is done, which never falls, and the time left, as text.
+    def _update_whole(self) -> tuple[int, str]:
+        """Return, and show, the share of all work that is done in percent, and the time left, as text.
 
-        The time is by the pace since the beginning; none before a hundredth is done.
+        The share is rounded down and never falls. The time is by the pace since the beginning; none before a hundredth
+        is done.
         """
         running = sum(bar.done for bar in self._bars.values())
         done = self._done + running
         left = sum(bar.cost for bar in self._bars.values()) - running + self._waiting
-        self._highest = max(self._highest, done / (done + left) if done + left else 0.0)
+        self._percent = max(self._percent, int(100 * done / (done + left)) if done + left else 0)
         here = done - sum(self._resumed.values())
         seconds = (self._clock() - self._began) * left / here if left and here > 0.01 * (done + left) else None
         time_left = _left(seconds) if seconds is not None else ""
         if self._whole is not None:
-            self._progress.update(self._whole, completed=self._highest, left=time_left)
-        return self._highest, time_left
+            self._progress.update(self._whole, completed=self._percent, left=time_left)
+        return self._percent, time_left
 
 
 def _columns(*, bars: bool) -> list[ProgressColumn]:

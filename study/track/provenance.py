@@ -25,13 +25,21 @@ ENVIRONMENTS = 12
 """Maximal number of environments read: each run has a file."""
 
 
-def describe_experiment(client: MlflowClient, experiment_id: str, protocol: Protocol, command: Command | None) -> None:
+def describe_experiment(
+    client: MlflowClient,
+    experiment_id: str,
+    protocol: Protocol,
+    command: Command | None,
+    varying: Sequence[str] = (),
+) -> None:
     """Store the protocol of a grid with its experiment, the command that has begun a run, if any, and a saved view.
+
+    The view has a column for each parameter that is `varying`.
 
     Before the first result a protocol that is there already is stored anew if another came after it: the last holds.
     """
     before = client.get_experiment(experiment_id).tags
-    tags = {PAGE: "custom_model_development"} | ({} if VIEW in before else {VIEW: saved_view()})
+    tags = {PAGE: "custom_model_development"} | ({} if VIEW in before else {VIEW: saved_view(varying)})
     newest = next(reversed(read_protocols(before)[0]), protocol)
     if (key := f"{tag.PROTOCOL}.{protocol.id}") not in before or (newest.id != protocol.id and not protocol.results):
         tags |= tag.split_text(key, protocol.model_dump_json())

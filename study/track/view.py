@@ -18,7 +18,7 @@ VIEW = f"mlflow.sharedViewState.{NAME}"
 """Tag of an experiment in which MLflow's pages (3.17) keep a saved view."""
 CHARTS = (("train_error", "linear"), ("test_error", "linear"), ("train_loss", "log"), ("lr", "log"))
 """Metrics that are drawn by iteration, and their scales."""
-COLUMNS = (f"tags.`{tag.NET}`", "params.`lr`", "metrics.`final_train_error`", "metrics.`final_test_error`")
+RESULTS = ("metrics.`final_train_error`", "metrics.`final_test_error`")
 SECTION = "study-by-iteration"
 DESCRIPTION = "mlflow.note.content"
 """Tag of an experiment that MLflow's pages show as its description."""
@@ -35,10 +35,14 @@ def view_address(pages: str, experiment_id: str) -> str:
     return f"{pages}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def saved_view() -> str:
-    """Return the value of the tag that saves the view, as MLflow's page writes it: name, times and state in JSON."""
-    now = int(1000 * time.time())
-    return json.dumps({"name": NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(_state())})
+def saved_view(varying: Iterable[str]) -> str:
+    """Return the value of the tag that saves the view, as MLflow's page writes it: name, times and state in JSON.
+
+    Columns show the net, the parameters that are `varying` in the study, the rate and final errors.
+    """
+    now, params = int(1000 * time.time()), dict.fromkeys((*varying, "lr"))
+    state = _state([f"tags.`{tag.NET}`", *(f"params.`{name}`" for name in params), *RESULTS])
+    return json.dumps({"name": NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
 
 
 def write_description(experiment: str, verdicts: Sequence[str]) -> None:
@@ -87,7 +91,7 @@ def _describe(store: Store, verdicts: Sequence[str] | None = None) -> None:
         store.do(store.client.set_experiment_tag, store.experiment_id, DESCRIPTION, text)
 
 
-def _state() -> dict[str, Any]:
+def _state(columns: list[str]) -> dict[str, Any]:
     """Return the state of the page of runs."""
     section = {"uuid": SECTION, "name": "By iteration", "display": True, "isReordered": False}
     return {
@@ -98,7 +102,7 @@ def _state() -> dict[str, Any]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": list(COLUMNS),
+        "selectedColumns": columns,
         "columnOrder": [],
         "columnWidths": {},
         "runsHiddenMode": "SHOWALL",

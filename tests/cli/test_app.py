@@ -23,6 +23,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.splitlines()[-1] == "[]"
 
 
+def test_the_size_of_a_grid_is_said_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['study', 'run', '--grid', 'digits']\n"
+        "from study.cli import app, run\n"
+        "def say(text, **_):\n"
+        "    print(text, [m for m in ('torch', 'mlflow', 'optuna', 'pandas', 'scipy') if m in sys.modules])\n"
+        "    sys.exit()\n"
+        "run.say = say\n"
+        "app.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "digits: 50 runs, and 6 searches of 6 learning rates []\n"
+
+
 def test_version_and_help(tmp_path: Path) -> None:
     assert run_study(tmp_path, "--version").stdout == f"study {study.__version__}\n"
     out = run_study(tmp_path, "--help").stdout

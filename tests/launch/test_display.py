@@ -78,6 +78,20 @@ def test_a_terminal_shows_what_is_done_and_left_in_a_line_a_run(width: int) -> N
     assert ("━" in lines[1]) == (width >= 90)
 
 
+def test_the_bar_and_the_lines_have_the_same_per_cent_and_no_hundred_before_the_end() -> None:
+    out = io.StringIO()
+    display = Display(Console(file=out, width=80, force_terminal=True, color_system=None))
+    with display:
+        display.plan(1000.0)
+        display.started("a", "net seed 0", 996.0, 0, 996)
+        display.started("b", "net seed 1", 4.0, 0, 4)
+        display.point("a", replace(POINT, step=996))
+        display.ended("a", ["ended"], done=996.0, waiting=0.0)
+        display._progress.refresh()
+        shown = re.findall(r"(?:all +|\[ *)(\d+)%", out.getvalue())
+    assert set(shown) == {"0", "99"}
+
+
 def test_lines_are_wrapped_between_words_on_a_terminal_alone() -> None:
     words = "plain-56 seed 0 (budget=3): training error 33.85 %, test error 40.39 %"
     for is_terminal in (True, False):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from selenium.webdriver.common.keys import Keys
 
 from study.report import Joined, build_report
 
@@ -324,3 +325,63 @@ def test_a_click_on_a_heading_sorts_its_table(page):
         page.execute_script("arguments[0].click()", headings[column])
         assert [int(text.replace(",", "")) for text in page.execute_script(read, column)] == expected
     assert headings[column].get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_label_of_a_depth_highlights_its_lines(browser, reports, width):
+    """By the mouse and by keys, in all panels; another click or Escape takes it back."""
+    browser.get((reports / "one" / "index.html").as_uri())
+    show(browser, width, "light")
+    open_all(browser)
+    figure = browser.find_element("id", "figure-curves")
+    image, labels = figure.find_element("tag name", "img"), figure.find_elements("class name", "key")
+    ends = [label for label in labels if label.accessible_name == "20-layer"]
+    assert (len(labels), len(ends)) == (8, 2)
+    browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", image)
+
+    def ink():
+        """Return the mean darkness of each label's box, and that of the whole image."""
+        browser.execute_async_script("arguments[0].decode().then(arguments[1])", image)
+        pixels = 1 - imread(BytesIO(image.screenshot_as_png))[..., :3].mean(axis=2)
+        corner, scale, means = image.rect, len(pixels) / image.rect["height"], []
+        for box in (label.rect for label in labels):
+            left, top = (round(scale * (box[side] - corner[side])) for side in "xy")
+            wide, tall = (round(scale * box[side]) for side in ("width", "height"))
+            means.append(pixels[top : top + tall - 3, left : left + wide].mean())  # not what underlines it
+        return np.array(means), pixels.mean()
+
+    def pressed():
+        return np.array([label.get_attribute("aria-pressed") == "true" for label in labels])
+
+    before, whole = ink()
+    assert (before > 0.03).all()  # the boxes lie over the labels
+    ends[0].click()
+    assert pressed().tolist() == [label in ends for label in labels]
+    after, rest = ink()
+    assert rest < 0.9 * whole
+    assert (after[pressed()] > 0.9 * before[pressed()]).all()
+    assert (after[~pressed()] < 0.7 * before[~pressed()]).all()
+    ends[1].click()
+    assert not any(pressed())
+    assert ink()[1] == pytest.approx(whole, rel=1e-2)
+    for key in (Keys.ENTER, Keys.SPACE):
+        ends[0].send_keys(key)
+        assert sum(pressed()) == 2
+        assert ink()[1] < 0.9 * whole
+        ends[0].send_keys(Keys.ESCAPE)
+        assert not any(pressed())
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_label_that_has_the_focus_is_seen(browser, reports, scheme):
+    browser.get((reports / "one" / "index.html").as_uri())
+    show(browser, 1280, scheme)
+    open_all(browser)
+    label = browser.find_element("css selector", "#figure-curves .key")
+    label.send_keys(Keys.SHIFT)
+    look = "const look = getComputedStyle(arguments[0]); return [look.outlineStyle, look.outlineColor]"
+    kind, colour = browser.execute_script(look, label)
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    rgb = [tuple(int(part) / 255 for part in re.findall(r"\d+", text)) for text in (colour, ground)]
+    assert kind == "solid"
+    assert contrast(*rgb) >= 3

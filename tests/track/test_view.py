@@ -40,9 +40,11 @@ def test_a_users_own_description_stays(store: Store) -> None:
 
 
 def test_the_view_is_what_mlflow_reads() -> None:
-    view = json.loads(saved_view())
+    view = json.loads(saved_view(["lr", "width"]))
+    state = json.loads(view["state"])
     assert view["name"] == VIEW.rpartition(".")[2]
-    assert {chart["metricKey"] for chart in json.loads(view["state"])["compareRunCharts"]} >= {"train_error", "lr"}
+    assert {chart["metricKey"] for chart in state["compareRunCharts"]} >= {"train_error", "lr"}
+    assert [column for column in state["selectedColumns"] if "params" in column] == ["params.`lr`", "params.`width`"]
     assert view["name"] in view_address("http://127.0.0.1:5000", "1")
 
 

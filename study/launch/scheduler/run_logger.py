@@ -86,7 +86,8 @@ class RunLogger:
         done = [record for record in self._store.records() if record.kind == "run" and record.outcome in DONE]
         results = {record.key: record.tags.get(tag.PLANNED, record.key) for record in done}
         protocol = Protocol.of(self._grid, self._facts.run_key, datetime.now(UTC), results)
-        self._store.do(describe_experiment, self._store.client, self._store.experiment_id, protocol, made)
+        varying = [*self._grid.varying(), *(["split_seed"] if len(self._grid.splits) > 1 else [])]
+        self._store.do(describe_experiment, self._store.client, self._store.experiment_id, protocol, made, varying)
 
     def _made_tags(self) -> dict[str, str]:
         """Return the tag of the command that begins a run; store the command the first time."""

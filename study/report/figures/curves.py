@@ -347,8 +347,9 @@ def draw_curves(data: CurveData, ax: Axes, architecture: str, splits: tuple[str,
     shown = data.lines[(data.lines["architecture"] == architecture) & data.lines["split"].isin(splits)]
     for (_, depth, split), line in shown[shown["source"] == "paper"].groupby(LINE, sort=False):
         look = PAPER_LOOKS["train" if thin[split] else "test"]
-        (drawn,) = ax.plot(line["step"] / scale, line["error"], color=pale(data.colours[depth]), zorder=2.2, **look)
-        name_points(drawn, f"{architecture}, {depth} layers, {split}, the paper", line["step"])
+        colour = data.colours[depth]
+        (drawn,) = ax.plot(line["step"] / scale, line["error"], color=pale(colour), zorder=2.2, **look)
+        name_points(drawn, f"{architecture}, {depth} layers, {split}, the paper", line["step"], colour=colour)
     labels: dict[Any, tuple[float, str, str]] = {}
     study = shown[shown["source"] == "study"].sort_values(["split", "depth"], ascending=[False, True])  # test above
     for (split, depth), line in study.groupby(["split", "depth"], sort=False):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from study.report.figures.points import box_of, panels_of, take_names
+from study.report.figures.series import mark_series, places_of
 from study.report.figures.style import COLUMN, FORMATS, WIDTH, new_figure, save
 from study.report.metrics import METRICS
 from study.report.text import write
@@ -31,7 +32,7 @@ _NOTHING_SHOWN = re.compile(
     rb'<g id="patch_\d+">\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>',  # the white behind all, and behind axes
     re.DOTALL,
 )
-_NEEDLESS = re.compile(rb'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"')
+_NEEDLESS = re.compile(rb'(?<=<g) id="(?!series)[^"]*"| transform="rotate\(-0 [^"]*"')
 _INDENTATION = re.compile(rb">\s*\n\s*<")
 _STYLE = re.compile(rb' style="[^"]*"')
 _PLACES = re.compile(rb'(?<= )(?:d|x|y)="[^"]*"')
@@ -58,6 +59,8 @@ class Picture(NamedTuple):
     """The same for a narrow page, its panels one below the other; empty where there is one alone."""
     panels: Sequence[Mapping[str, Any]] = ()
     """As `points.panels_of` gives them, with a `narrow` box where there is such a drawing."""
+    keys: Sequence[Mapping[str, Any]] = ()
+    """As `series.places_of` gives them, likewise."""
     photographs: bool = False
     """Whether it shows images of a data set, whose colours are true on a dark page too."""
 
@@ -91,18 +94,21 @@ class Drawing(NamedTuple):
         size: dict[str, Any] = {"columns": self.columns, "height": self.height, "width": self.width}
         with new_figure(**size, **self.options) as (figure, axes):
             self.draw(figure, axes)
-            names = take_names(figure)
+            names, entries = take_names(figure), mark_series(figure)
             save(figure, folder, name, self.data)
-            panels = panels_of(figure, names)
+            panels, keys = panels_of(figure, names), places_of(figure, entries)
         picture = Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
         if self.columns == 2 and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
-            narrow, boxes = self._stack()
-            panels = [panel | {"narrow": box} for panel, box in zip(panels, boxes, strict=True)]
+            narrow, *boxes = self._stack()
+            panels, keys = (
+                [place | {"narrow": box} for place, box in zip(places, narrow_boxes, strict=True)]
+                for places, narrow_boxes in zip((panels, keys), boxes, strict=True)
+            )
             picture = picture._replace(narrow=narrow)
-        return picture._replace(panels=panels, photographs=self.photographs)
+        return picture._replace(panels=panels, keys=keys, photographs=self.photographs)
 
-    def _stack(self) -> tuple[str, list[list[float]]]:
-        """Draw the panels one below the other; return the image, and the box of each panel that has named points."""
+    def _stack(self) -> tuple[str, list[list[float]], list[list[float]]]:
+        """Draw the panels one below the other; return the image, and boxes as `panels` and `keys` have them."""
         options = {**self.options, "rows": self.columns}
         height = self.columns * self.height
         with (
@@ -112,10 +118,11 @@ class Drawing(NamedTuple):
             self.draw(figure, axes.T)
             for ax in axes.flat:  # each has labels of its own here
                 ax.set_ylabel(ax.get_ylabel() or axes[0, 0].get_ylabel())
-            names = take_names(figure)
+            names, entries = take_names(figure), mark_series(figure)
             save(figure, Path(folder), self.name, kinds=("svg",))
             boxes = [box_of(ax) for ax in figure.axes if any(line in names for line in ax.lines)]
-            return svg_uri(slim((Path(folder) / f"{self.name}.svg").read_bytes())), boxes
+            keys = [place["box"] for place in places_of(figure, entries)]
+            return svg_uri(slim((Path(folder) / f"{self.name}.svg").read_bytes())), boxes, keys
 
 
 def write_texts(template: str, **values: Any) -> Texts:

@@ -1,7 +1,7 @@
 """What the axes of several figures share: labels that don't overlap, depths, and a scale for small and large errors."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,14 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     for (y, text, colour), place in zip(ends, places, strict=True):
         x = ax.get_yaxis_transform()
         ax.plot([1.0, 1.035], [y, place], transform=x, color=colour, linewidth=0.6, clip_on=False)
-        ax.text(1.045, place, text, transform=x, color=legible(colour), va="center", ha="left", fontsize=SIZE - 0.5)
+        look: dict[str, Any] = {
+            "transform": x,
+            "color": legible(colour),
+            "gid": colour,
+            "va": "center",
+            "fontsize": SIZE - 0.5,
+        }
+        ax.text(1.045, place, text, **look)
 
 
 def tick_labels(depths: Sequence[int], places: NDArray[np.float64], least: float = 0.075) -> list[str]:

@@ -18,16 +18,22 @@ OUTSIDE = 0.02
 DIGITS = 4
 
 
-def name_points(line: Line2D, name: str, x: ArrayLike | None = None, y: ArrayLike | None = None) -> None:
-    """Say whose a line's points are, (points,), and their values where the figure has them at other places."""
-    line.set_gid(json.dumps([name, *(None if values is None else np.asarray(values).tolist() for values in (x, y))]))
+def name_points(
+    line: Line2D, name: str, x: ArrayLike | None = None, y: ArrayLike | None = None, colour: str | None = None
+) -> None:
+    """Say whose a line's points are, (points,), and their values where the figure has them at other places.
+
+    A line of another shade than what it belongs to (`series`) is given that `colour`.
+    """
+    values = (None if values is None else np.asarray(values).tolist() for values in (x, y))
+    line.set_gid(json.dumps([name, *values, colour]))
 
 
 def take_names(figure: Figure) -> dict[Line2D, str]:
-    """Return what the lines of a figure were given by `name_points`, and take it off them: files don't have it."""
+    """Return what the lines of a figure were given by `name_points`, and leave them the colour: files don't have it."""
     names = {line: gid for ax in figure.axes for line in ax.lines if (gid := line.get_gid())}
-    for line in names:
-        line.set_gid(None)
+    for line, name in names.items():
+        line.set_gid(json.loads(name)[-1])
     return names
 
 
@@ -41,7 +47,7 @@ def panels_of(figure: Figure, names: dict[Line2D, str]) -> list[dict[str, Any]]:
     x_label = next(filter(None, (ax.get_xlabel() for ax in figure.axes)), "")
     for ax in figure.axes:
         y_label = ax.get_ylabel() or y_label  # a panel may share that of the one to its left
-        lines = [_line(ax, line, *json.loads(names[line])) for line in ax.lines if line in names]
+        lines = [_line(ax, line, *json.loads(names[line])[:-1]) for line in ax.lines if line in names]
         if lines:
             label = re.sub(r" \(1e\d+\)$", "", ax.get_xlabel() or x_label)
             panels.append({"box": box_of(ax), "x": label, "y": y_label, "lines": lines})

@@ -1,4 +1,5 @@
-// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands, tells the points of figures.
+// Unfolds what a link leads to and what goes on paper, sorts tables, copies the commands, tells the points of figures
+// and highlights what an entry of their keys is of.
 // Without it all can be read.
 const unfold = (place) => {
   for (let fold = place?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
@@ -78,4 +79,34 @@ for (const image of document.querySelectorAll("img[data-panels]")) {
   const panels = JSON.parse(image.dataset.panels), listener = (event) => tell(image, panels, event);
   for (const name of ["pointermove", "pointerdown"]) image.addEventListener(name, listener);
   for (const name of ["pointerleave", "pointercancel"]) image.addEventListener(name, () => { told.hidden = true; });
+}
+// A click on an entry of a figure's key makes what isn't of it fade; another click, or Escape, takes that back.
+for (const picture of document.querySelectorAll("picture[data-keys]")) {
+  const image = picture.querySelector("img"), source = picture.querySelector("source");
+  const whole = image.src, stacked = source?.srcset, media = matchMedia("(max-width: 40rem)");
+  const keys = JSON.parse(picture.dataset.keys).map((key) => ({ ...key, button: document.createElement("button") }));
+  const highlight = (chosen) => {
+    const others = `[id^=series]:not([id^="series${chosen}."])`;
+    const style = `<style>${others}{opacity:.12}${others}:has(text){opacity:.5}</style></svg>`;
+    const shown = (address) => chosen === null ? address : address.replace(/<\/svg>$/, style);
+    image.src = shown(whole);
+    if (source) source.srcset = shown(stacked);
+    for (const { series, button } of keys) button.ariaPressed = series === chosen;
+  };
+  const place = () => {
+    for (const { box, narrow, button } of keys) {
+      const [left, top, width, height] = (media.matches && narrow) || box;
+      const part = (share, more) => `calc((100% - 1rem) * ${share} + ${more}rem)`;
+      Object.assign(button.style, { left: part(left, 0.3), top: part(top, 0.4), width: part(width, 0.4) });
+      button.style.height = part(height, 0.2);
+    }
+  };
+  for (const { series, name, button } of keys) {
+    Object.assign(button, { className: "key", title: `Highlight ${name}`, ariaLabel: name, ariaPressed: false });
+    button.addEventListener("click", () => highlight(button.ariaPressed === "true" ? null : series));
+    picture.append(button);
+  }
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && image.src !== whole) highlight(null); });
+  media.addEventListener("change", place);
+  place();
 }
