@@ -21,8 +21,8 @@ Texts = tuple[str, str, str]
 
 LARGEST = 256 * 1024
 """Bytes of an SVG from which on a figure is embedded as PNG, where that is smaller: thousands of marks are."""
-STACKED_FROM = 1.5 * COLUMN
-"""Width of a figure of two panels from which on it has a second drawing, for a narrow page."""
+STACKED_FROM, STACKED_MOST = 1.5 * COLUMN, 3
+"""Width and number of panels in a row from which on, and up to which, there is a second drawing for a narrow page."""
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
@@ -98,7 +98,7 @@ class Drawing(NamedTuple):
             save(figure, folder, name, self.data)
             panels, keys = panels_of(figure, names), places_of(figure, entries)
         picture = Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
-        if self.columns == 2 and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
+        if 1 < self.columns <= STACKED_MOST and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
             narrow, *boxes = self._stack()
             panels, keys = (
                 [place | {"narrow": box} for place, box in zip(places, narrow_boxes, strict=True)]

@@ -100,21 +100,22 @@ def drawing(columns, **options):
     return Drawing("one", ("Title", "Caption.", "Alt."), draw, pd.DataFrame({"a": [1]}), columns, options=options)
 
 
-def test_two_panels_stand_one_below_the_other_on_a_narrow_page(tmp_path):
-    picture = drawing(2, sharey=True).save(tmp_path)
+@pytest.mark.parametrize("columns", [2, 3])
+def test_panels_of_a_row_stand_one_below_the_other_on_a_narrow_page(columns, tmp_path):
+    picture = drawing(columns, sharey=True).save(tmp_path)
     wide, narrow = (ElementTree.fromstring(decoded(uri)[1]) for uri in (picture.image, picture.narrow))
     assert float(wide.get("width")[:-2]) > 2 * float(narrow.get("width")[:-2])
     assert float(wide.get("height")[:-2]) < float(narrow.get("height")[:-2])
-    first, second = picture.panels
+    first, second, *_ = picture.panels
     assert first["box"][1] == second["box"][1]
     assert first["box"][0] < second["box"][0]
     assert first["narrow"][0] == second["narrow"][0]
     assert first["narrow"][1] + first["narrow"][3] < second["narrow"][1]
-    assert decoded(picture.narrow)[1].decode().count("Error (%)") == 2  # the lower panel has labels of its own
+    assert decoded(picture.narrow)[1].decode().count("Error (%)") == columns  # lower panels have labels of its own
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"one.{kind}" for kind in ("csv", "pdf", "png", "svg")]
 
 
-@pytest.mark.parametrize(("columns", "options"), [(1, {}), (2, {"rows": 2}), (3, {})])
+@pytest.mark.parametrize(("columns", "options"), [(1, {}), (2, {"rows": 2}), (4, {})])
 def test_other_figures_have_one_drawing(columns, options, tmp_path):
     picture = drawing(columns, **options).save(tmp_path)
     assert picture.narrow == ""
