@@ -3,6 +3,7 @@
 import math
 import shlex
 import statistics
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,8 +123,8 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
     earlier = f", {summary.earlier} runs were done before" if summary.earlier else ""
     display.say(f"{ended} runs and {summary.trials} trials done{earlier} ({summary.seconds:.0f} s)")
     failed: dict[str, list[str]] = {}
-    for name, cause in summary.failures:
-        failed.setdefault(cause, []).append(name)
+    for run_name, cause in summary.failures:
+        failed.setdefault(cause, []).append(run_name)
     for cause, names in failed.items():
         display.warn(f"failed: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {cause}")
     if summary.interrupted:  # printing results would take seconds, and the user wants to stop
@@ -146,7 +147,7 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
             f"the cause of each failure is in MLflow (traceback.txt or worker.log of the run); to try again: {command}"
         )
         return 1
-    pages = shlex.join(["study", "ui", "--experiment", name])
+    pages = pages_of(name)
     if only_search:
         train = command.replace("study tune", "study run", 1)
         say(f"to train at these rates: {train}\nevery trial: {pages}", error=True)
@@ -154,6 +155,18 @@ def print_summary(summary: "Summary", display: "Display", name: str, command: st
         report = shlex.join(["study", "report", "--experiment", name])
         say(f"figures and tables: {report}\nevery curve: {pages}", error=True)
     return 0
+
+
+def pages_of(name: str) -> str:
+    """Return the address of a study's curves on a tracking server, or else the command that serves MLflow's pages."""
+    from study.track.find import find_experiment
+    from study.track.uri import tracking_uri, ui_address
+    from study.track.view import view_address
+
+    if (uri := tracking_uri()).startswith("http"):
+        with suppress(StudyError):  # renamed or deleted meanwhile
+            return view_address(ui_address(uri), find_experiment(name, uri))
+    return shlex.join(["study", "ui", "--experiment", name])
 
 
 def print_rates(name: str) -> None:

@@ -1,7 +1,7 @@
 """Show the progress of a grid: a bar for each running net on a terminal, a line for each finished run elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -123,10 +123,13 @@ class Display:
             self._progress.update(bar.id, completed=point.step, note=note, left=bar.left(self._clock()))
             self._update_whole()
 
-    def ended(self, task: str, lines: list[str], *, done: float, waiting: float) -> None:
+    def ended(
+        self, task: str, lines: list[str], *, done: float, waiting: float, begun: Iterable[tuple[str, float]] = ()
+    ) -> None:
         """Remove the bar of a job and print how it ended.
 
-        `done` is the cost of the work that needn't be repeated, `waiting` that of all work that hasn't begun.
+        `done` is the cost of the work that needn't be repeated, `waiting` that of all work that hasn't begun, `begun`
+        are the other jobs with their costs: a worker that loads its libraries hasn't started its own yet.
         """
         bar = self._bars.pop(task, None)
         if bar is not None:
@@ -134,8 +137,9 @@ class Display:
         self._done += done
         if not done:
             self._resumed.pop(task, None)
-        self._waiting = waiting
+        self._waiting = waiting + sum(cost for other, cost in begun if other not in self._bars)
         percent, left = self._update_whole()
+        self._progress.refresh()  # else the lines would stand above an older share
         standing = f"{percent:3d}%, {left}" if left else f"{percent:3d}%"
         self.say(*(f"[{standing}]  {text}" for text in lines))
 

@@ -31,6 +31,8 @@ MAIN = {
 }
 """Tables that matter, the most important first, and the rows up to which they are unfolded."""
 MOST_UNFOLDED = 6
+MOST_WORDS = 480
+"""Of all that is unfolded in tables: a page is to be read in minutes, 1,500 words or less."""
 LONG = 40
 """Rows from which on a table scrolls, and is left out on paper."""
 MOST = 1000
@@ -131,9 +133,14 @@ def opening(text: str) -> tuple[str, str]:
 
 
 def unfolded(tables: Iterable[Table]) -> list[str]:
-    """Return the names of the tables that are unfolded: of those that matter the short ones, up to six."""
-    rows = {table.name: len(table.shown) for table in tables}
-    return [name for name, most in MAIN.items() if rows.get(name, most + 1) <= most][:MOST_UNFOLDED]
+    """Return the names of the tables that are unfolded: of those that matter the short ones that there is room for."""
+    there, chosen, room = {table.name: table for table in tables}, [], MOST_WORDS
+    for table in (there[name] for name, most in MAIN.items() if name in there and len(there[name].shown) <= most):
+        words = len(f"{table.title} {opening(table.caption)[0]} {table.text}".split())
+        if words <= room:
+            chosen.append(table.name)
+            room -= words
+    return chosen[:MOST_UNFOLDED]
 
 
 def render(page: Page) -> str:

@@ -6,8 +6,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from study.cli.run import print_summary
 from study.cli.status import result_rows
+from study.launch.display import Display
+from study.launch.scheduler.scheduler import Summary
 from study.track import tags as tag
 from study.track.frames import load_runs, runs_frame
 from study.track.snapshot import take_snapshot
@@ -101,3 +105,16 @@ def test_tags_edited_by_hand_are_letters_on_the_terminal_and_text_in_a_spreadshe
         cells = [cell for row in csv.reader(StringIO(file.read_bytes().decode(), newline="")) for cell in row]
         assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))]
     assert any("'=[red]x[/red]" in file.read_text() for file in files)
+
+
+def test_the_results_of_a_study_are_shown_where_a_run_failed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    summary = Summary(finished=7, failures=[("plain-8 seed 1", "it broke")])
+    display = Display(Console(stderr=True))
+    assert print_summary(summary, display, "small", "study run", only_search=False) == 1
+    captured = capsys.readouterr()
+    assert "failed: plain-8 seed 1: it broke" in captured.err
+    assert "no results to show" not in captured.err
+    assert "resnet-14" in captured.out

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from study.cli.run import pages_of
 from study.track.find import find_experiment
 from tests.conftest import run_here
 from tests.forks import study_command
@@ -70,9 +71,13 @@ def test_a_tracking_server_has_pages_of_its_own(folder: Path, monkeypatch: pytes
     with Server(folder) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         done = run_here(folder, "ui", "--no-browser")
+        address = pages_of("small")
     assert done.returncode == 0
     number = find_experiment("small", uri(folder))
     assert done.stdout.startswith(f"{server.address}/#/experiments/{number}/runs?workflowType=machine_learning")
+    assert address == done.stdout.strip()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(folder))
+    assert pages_of("small") == "study ui --experiment small"
 
 
 def test_a_folder_without_a_study(tmp_path: Path) -> None:

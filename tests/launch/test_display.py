@@ -34,6 +34,22 @@ def test_share_of_the_work_counts_runs_in_flight() -> None:
     assert lines[3] == "[100%]  c is done"
 
 
+def test_a_job_that_a_worker_is_still_to_start_is_left_to_do() -> None:
+    display, out = make_display()
+    with display:
+        display.plan(100.0)
+        for name in "ab":
+            display.started(name, f"plain-8 seed {name}", 30.0, 0, 100)
+        display.ended("a", ["a is done"], done=30.0, waiting=0.0, begun=[("b", 30.0), ("c", 40.0)])
+        display.started("c", "plain-8 seed c", 40.0, 0, 100)
+        display.ended("b", ["b broke"], done=0.0, waiting=0.0, begun=[("b", 30.0), ("c", 40.0)])
+        display.started("b", "plain-8 seed b", 30.0, 0, 100)
+        display.ended("c", ["c is done"], done=40.0, waiting=0.0, begun=[("b", 30.0)])
+        display.ended("b", ["b is done"], done=30.0, waiting=0.0)
+    shares = [line.partition("%")[0] for line in out.getvalue().splitlines()]
+    assert shares == ["[ 30", "[ 30", "[ 70", "[100"]
+
+
 def test_time_left_is_by_the_pace_of_the_work_done_here() -> None:
     seconds, out = [0.0], io.StringIO()
     display = Display(Console(file=out, width=100), clock=lambda: seconds[0])
@@ -90,6 +106,7 @@ def test_the_bar_and_the_lines_have_the_same_per_cent_and_no_hundred_before_the_
         display._progress.refresh()
         shown = re.findall(r"(?:all +|\[ *)(\d+)%", out.getvalue())
     assert set(shown) == {"0", "99"}
+    assert shown == sorted(shown)  # what is drawn below a line isn't older than the line
 
 
 def test_lines_are_wrapped_between_words_on_a_terminal_alone() -> None:

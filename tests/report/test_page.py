@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from study.report import Joined, build_report
-from study.report.page import LONG, MAIN, MOST, MOST_UNFOLDED, POLICY, SCRIPT, briefly, opening, unfolded
+from study.report.page import LONG, MAIN, MOST, MOST_UNFOLDED, MOST_WORDS, POLICY, SCRIPT, briefly, opening, unfolded
 from study.report.tables.writer import Table
 
 from .data import make_record
@@ -194,6 +194,14 @@ def test_short_tables_that_matter_are_unfolded():
     names = [*MAIN, "trials"]
     assert unfolded([table(name, 1) for name in names]) == list(MAIN)[:MOST_UNFOLDED]
     assert unfolded([table("pairs", 40), table("results", 3), table("trials", 1)]) == ["results"]
+
+
+def test_of_tables_that_matter_as_many_are_unfolded_as_there_is_room_for():
+    def table(name, words):
+        return Table(name, "c", pd.DataFrame(), pd.DataFrame({"Net": ["a " * words]}))
+
+    tables = [table("results", MOST_WORDS // 2), table("rates", MOST_WORDS), table("data-classes", 9)]
+    assert unfolded(tables) == ["results", "data-classes"]
 
 
 def test_runs_without_a_result_are_told_first(two):

@@ -416,8 +416,9 @@ class Scheduler:
         self._show_end(job, lines, done=job.cost if has_result else 0.0)
 
     def _show_end(self, job: Job, lines: list[str], *, done: float) -> None:
-        waiting = self._queue.waiting_cost([*self._jobs.values(), *self._retries])
-        self._display.ended(job.task, lines, done=done, waiting=waiting)
+        begun = [*self._jobs.values(), *self._retries]
+        costs = [(other.task, other.cost) for other in begun]
+        self._display.ended(job.task, lines, done=done, waiting=self._queue.waiting_cost(begun), begun=costs)
 
     def _clean_up(self, job: Job) -> None:
         """Delete the checkpoints of a job whose result is in MLflow, and close its run."""

@@ -21,8 +21,10 @@ Texts = tuple[str, str, str]
 
 LARGEST = 256 * 1024
 """Bytes of an SVG from which on a figure is embedded as PNG, where that is smaller: thousands of marks are."""
-STACKED_FROM = 1.5 * COLUMN
-"""Width of a figure of two panels from which on it has a second drawing, for a narrow page."""
+STACKED_FROM, STACKED_MOST = 1.5 * COLUMN, 8
+"""Width and number of panels from which on, and up to which, there is a second drawing for a narrow page."""
+TITLE = 0.4
+"""Inches that the title and labels of a panel add to its height in a grid."""
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
@@ -87,6 +89,8 @@ class Drawing(NamedTuple):
     options: Mapping[str, Any] = {}
     """Of `new_figure`: rows, shared axes, style."""
     photographs: bool = False
+    stacks: bool = True
+    """Whether its panels can stand one below the other, as those that share a colour bar can't."""
 
     def save(self, folder: Path, variant: str = "") -> Picture:
         """Draw it into `folder`, with the variant in the name of its files."""
@@ -98,7 +102,7 @@ class Drawing(NamedTuple):
             save(figure, folder, name, self.data)
             panels, keys = panels_of(figure, names), places_of(figure, entries)
         picture = Picture.of(folder, name, variant, self.texts, min(1.0, self.width / WIDTH))
-        if self.columns == 2 and self.options.get("rows", 1) == 1 and self.width > STACKED_FROM:
+        if self.stacks and 1 < self.columns and self.columns * self.rows <= STACKED_MOST and self.width > STACKED_FROM:
             narrow, *boxes = self._stack()
             panels, keys = (
                 [place | {"narrow": box} for place, box in zip(places, narrow_boxes, strict=True)]
@@ -107,22 +111,45 @@ class Drawing(NamedTuple):
             picture = picture._replace(narrow=narrow)
         return picture._replace(panels=panels, keys=keys, photographs=self.photographs)
 
+    @property
+    def rows(self) -> int:
+        """Rows of panels."""
+        return int(self.options.get("rows", 1))
+
     def _stack(self) -> tuple[str, list[list[float]], list[list[float]]]:
         """Draw the panels one below the other; return the image, and boxes as `panels` and `keys` have them."""
-        options = {**self.options, "rows": self.columns}
-        height = self.columns * self.height
+        count = self.rows * self.columns
+        options = {**self.options, "rows": count}
+        height = count * (self.height / self.rows + (TITLE if self.rows > 1 else 0))
         with (
             new_figure(height=height, width=COLUMN, **options) as (figure, axes),
             tempfile.TemporaryDirectory() as folder,
         ):
-            self.draw(figure, axes.T)
-            for ax in axes.flat:  # each has labels of its own here
-                ax.set_ylabel(ax.get_ylabel() or axes[0, 0].get_ylabel())
+            grid = axes.reshape(self.rows, self.columns)
+            self.draw(figure, grid)
+            _label_each(grid)
             names, entries = take_names(figure), mark_series(figure)
             save(figure, Path(folder), self.name, kinds=("svg",))
             boxes = [box_of(ax) for ax in figure.axes if any(line in names for line in ax.lines)]
             keys = [place["box"] for place in places_of(figure, entries)]
             return svg_uri(slim((Path(folder) / f"{self.name}.svg").read_bytes())), boxes, keys
+
+
+def _label_each(grid: Any) -> None:
+    """Give each panel of a grid the title and labels that only those at its edges have."""
+    titles, x_labels = (
+        [ax.get_title() for ax in grid[0]],
+        [ax.get_xlabel() or grid[-1][-1].get_xlabel() for ax in grid[-1]],
+    )
+    for row in grid:
+        beside = [text for text in row[-1].texts if text.get_rotation() == 270]
+        names = [text.get_text() for text in beside]
+        for text in beside:
+            text.remove()
+        for ax, title, x_label in zip(row, titles, x_labels, strict=True):
+            ax.set_title(", ".join(filter(None, (*names, ax.get_title() or title))))
+            ax.set(xlabel=ax.get_xlabel() or x_label, ylabel=ax.get_ylabel() or row[0].get_ylabel())
+            ax.tick_params(labelbottom=True, labelleft=True)
 
 
 def write_texts(template: str, **values: Any) -> Texts:

@@ -136,7 +136,7 @@ def _contours_drawing(surface: Surface) -> Drawing:
     rows, columns = len(surface.statistics), len(surface.contoured)
     width, height = min(WIDTH, 1.4 + 1.85 * columns), 0.8 + 1.9 * rows  # a panel is a third of the page
     draw = partial(draw_contours, surface)
-    return Drawing("why-surface", texts, draw, surface.frame, columns, height, width, {"rows": rows})
+    return Drawing("why-surface", texts, draw, surface.frame, columns, height, width, {"rows": rows}, stacks=False)
 
 
 def _centre(losses: pd.DataFrame) -> float:

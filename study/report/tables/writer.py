@@ -149,6 +149,11 @@ class Table(NamedTuple):
         """For each column that is read, whether it holds figures, and so is set to the right."""
         return [_is_numbers(self.shown[column]) for column in self.shown]
 
+    @property
+    def text(self) -> str:
+        """Its headings and cells."""
+        return " ".join([*self.shown.columns, *(cell for row in self.rows() for cell in row)])
+
     def rows(self, most: int | None = None) -> list[tuple[str, ...]]:
         """Return the rows as they are read, or so many of them."""
         return list(self.shown[:most].itertuples(index=False, name=None))

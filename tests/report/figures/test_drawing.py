@@ -8,6 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from study.report.figures.drawing import Drawing, data_uri, slim
+from study.report.figures.layers import name_row
 from study.report.figures.points import name_points
 from study.report.figures.style import new_figure, save
 
@@ -100,22 +101,44 @@ def drawing(columns, **options):
     return Drawing("one", ("Title", "Caption.", "Alt."), draw, pd.DataFrame({"a": [1]}), columns, options=options)
 
 
-def test_two_panels_stand_one_below_the_other_on_a_narrow_page(tmp_path):
-    picture = drawing(2, sharey=True).save(tmp_path)
+@pytest.mark.parametrize("columns", [2, 3])
+def test_panels_of_a_row_stand_one_below_the_other_on_a_narrow_page(columns, tmp_path):
+    picture = drawing(columns, sharey=True).save(tmp_path)
     wide, narrow = (ElementTree.fromstring(decoded(uri)[1]) for uri in (picture.image, picture.narrow))
     assert float(wide.get("width")[:-2]) > 2 * float(narrow.get("width")[:-2])
     assert float(wide.get("height")[:-2]) < float(narrow.get("height")[:-2])
-    first, second = picture.panels
+    first, second, *_ = picture.panels
     assert first["box"][1] == second["box"][1]
     assert first["box"][0] < second["box"][0]
     assert first["narrow"][0] == second["narrow"][0]
     assert first["narrow"][1] + first["narrow"][3] < second["narrow"][1]
-    assert decoded(picture.narrow)[1].decode().count("Error (%)") == 2  # the lower panel has labels of its own
+    assert decoded(picture.narrow)[1].decode().count("Error (%)") == columns  # lower panels have labels of its own
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"one.{kind}" for kind in ("csv", "pdf", "png", "svg")]
 
 
-@pytest.mark.parametrize(("columns", "options"), [(1, {}), (2, {"rows": 2}), (3, {})])
-def test_other_figures_have_one_drawing(columns, options, tmp_path):
-    picture = drawing(columns, **options).save(tmp_path)
+def test_a_panel_of_a_grid_has_the_title_and_labels_of_its_row_and_column_on_a_narrow_page(tmp_path):
+    def draw(_, axes):
+        for row, kind in zip(axes, ("plain nets", "residual nets"), strict=True):
+            for ax in row:
+                ax.plot([1, 2], [3, 4])
+            row[0].set_ylabel("Norm")
+            name_row(row[-1], kind)
+        for above, below, moment in zip(*axes, ("start", "end"), strict=True):
+            above.set_title(moment)
+            below.set_xlabel("Layer")
+
+    options = {"rows": 2, "sharex": "col", "sharey": "row"}
+    picture = Drawing("one", ("T", "C.", "A."), draw, pd.DataFrame({"a": [1]}), 2, options=options).save(tmp_path)
+    narrow = decoded(picture.narrow)[1].decode()
+    for kind in ("plain nets", "residual nets"):
+        for moment in ("start", "end"):
+            assert f"{kind}, {moment}" in narrow
+    assert (narrow.count(">Layer<"), narrow.count(">Norm<")) == (4, 4)
+    assert decoded(picture.image)[1].decode().count(">Layer<") == 2
+
+
+@pytest.mark.parametrize(("columns", "stacks"), [(1, True), (9, True), (2, False)])
+def test_other_figures_have_one_drawing(columns, stacks, tmp_path):
+    picture = drawing(columns)._replace(stacks=stacks).save(tmp_path)
     assert picture.narrow == ""
     assert len(picture.panels) == columns
