@@ -24,7 +24,7 @@ class Epoch:
     images_per_second: float
     """Speed of training, without evaluation."""
     seconds: float
-    """Time of the run so far, evaluation and earlier attempts included."""
+    """Time of the run so far, evaluation and earlier attempts included; on a CPU without that of runs beside it."""
     memory_mib: float
     """Peak memory of the process so far."""
     time: float

@@ -121,7 +121,11 @@ def _train(scorer: Scorer, checkpointer: "_Checkpointer", probe: Prober) -> Iter
         if last:
             break
         raise_if_stopped(scorer.stop)
-        yield prepare(state)
+        step = prepare(state)
+        paused, counted = time.monotonic(), state.training_seconds
+        yield step
+        if not state.replays:  # graphs side by side on a GPU share it in ways that the host doesn't see
+            checkpointer.clock += time.monotonic() - paused - (state.training_seconds - counted)  # other runs' time
     while checkpointer.step != state.step:  # the trained weights must be kept: the disk may have room again
         raise_if_stopped(scorer.stop)
         time.sleep(AGAIN_SECONDS)

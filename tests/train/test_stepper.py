@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,12 @@ def test_curves_on_a_gpu_are_those_of_each_run_alone(digits: Dataset, tmp_path: 
     for i, events in enumerate(train_together(specs, there, tmp_path, device=gpu)):
         alone = list(run(specs[i], there, gpu, CheckpointPlan(tmp_path / f"alone-{i}.pt")))
         assert figures(events) == pytest.approx(figures(alone), rel=0.02 if precision == "fp32" else 0.1)
+
+
+def test_a_runs_time_holds_no_other_runs_time(digits: Dataset, tmp_path: Path) -> None:
+    specs = [make_spec("plain", 0), make_spec("plain", 1), make_spec("residual", 0)]  # two joined, one beside them
+    began = time.monotonic()
+    together = train_together(specs, digits, tmp_path)
+    seconds = [event.seconds for events in together for event in events if isinstance(event, Finished)]
+    assert len(seconds) == len(specs)
+    assert 0 < sum(seconds) <= time.monotonic() - began
