@@ -8,7 +8,7 @@ from study.config import Tune
 from study.tune import Search, Trial
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 
-FOUR = Tune(trials=4, sampler="none", low=0.001, high=1.0, widen=0, pruner="none")
+FOUR = Tune(trials=4, sampler="none", low=0.001, high=1.0, widen=0, pruner="none", confirm=2)
 FIRST = {0: 4.0, 1: 1.0, 2: 2.0, 3: 3.0}
 """Values of the four rates with the first seed: the second leads, then the third."""
 
