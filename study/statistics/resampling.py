@@ -113,7 +113,7 @@ def _permutation_test(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Pe
 
 
 def largest_differences_p(groups: Sequence[ArrayLike]) -> list[float]:
-    """(groups,) of (values,) -> one-sided p-values of each pair's later mean minus its earlier one, as of `combinations`.
+    """Return one-sided p-values of the later minus the earlier mean of each pair, in the order of `combinations`.
 
     All values are dealt out to all groups, 4,999 times with a fixed seed; p is the part of deals whose largest
     difference of any pair is at least that of this pair, itself counted (Westfall and Young, 1993, Resampling-Based

@@ -136,7 +136,7 @@ def run_tests(
     above = {couple: result.p_above(smallest) for couple, result in results.items()}
     alone = {couple: max(p, _p_of_failures(couple, failures)) for couple, p in above.items()}
     better = holm([result.p_below(-smallest) for result in results.values()])
-    trend = jonckheere(list(cells.values()))
+    trend = jonckheere([values for values in cells.values() if len(values) > 1])
     together = largest_differences_p(list(cells.values()))
     seeds = {depth: len(values) for depth, values in cells.items()}
     ends = list(above).index((min(cells), max(cells)))
