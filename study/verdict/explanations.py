@@ -99,7 +99,7 @@ def explain(facts: Facts) -> tuple[Explanation, ...]:
 def rate_setting(cells: pd.DataFrame, source: str = "") -> RateSetting:
     """Return how the learning rates of at least one run were set; `source` is the study that they were taken from."""
     tuned = cells["lr_tuned"].astype(bool)
-    by = "all" if tuned.all() else "some" if tuned.any() else "none"
+    by: Literal["all", "some", "none"] = "all" if tuned.all() else "some" if tuned.any() else "none"
     return RateSetting(by, sorted(set(cells["lr"].dropna())), source)
 
 
