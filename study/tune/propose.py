@@ -72,8 +72,8 @@ def even(tune: Tune, valued: Sequence[tuple[Point, float]]) -> list[float]:
     values = np.array([value for _, value in valued])
     weights = np.exp(-0.5 * ((places[:, None] - places) ** 2).sum(axis=2))
     most = 2 * float(np.median(values)) or math.inf
-    evened: list[float] = (weights @ np.minimum(values, most) / weights.sum(axis=1)).tolist()
-    return evened
+    evened = weights @ np.minimum(values, most) / weights.sum(axis=1)
+    return [float(f"{value:.9g}") for value in evened]  # equal values stay equal
 
 
 def _width(axis: Axis) -> float:
