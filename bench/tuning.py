@@ -31,21 +31,19 @@ COSTLY = 2.0  # points of training error: a search whose rate costs more has fai
 WIDTH = 0.15  # of the bell, in decades (a factor of 1.4), that averages errors over near rates
 MOVED = 0.1  # decades by which a net's rates are moved at most
 PLANS: dict[str, dict[str, Any]] = {
-    "**6 rates, the best 2 again**": {},
-    "the same, Gaussian process": {"sampler": "gp"},
-    "the same, TPE": {"sampler": "tpe"},
-    "the same, all rates shared": {"sampler": "none"},
-    "the same, 3 rates shared": {"shared": 3},
-    "the same, nothing pruned": {"pruner": "none"},
-    "the same, halving": {"pruner": "halving"},
-    "8 rates": {"trials": 8, "confirm": 0},
+    "**8 rates**": {},
+    "6 rates, the best 2 again": {"trials": 6, "confirm": 2},
+    "8 rates, the best 2 again": {"confirm": 2},
+    "8 rates, pruned by the median": {"pruner": "median"},
+    "8 rates, halving": {"pruner": "halving"},
+    "8 rates, Gaussian process": {"sampler": "gp"},
+    "8 rates, all shared": {"sampler": "none"},
+    "8 rates, 6 shared": {"shared": 6},
+    "7 rates": {"trials": 7},
     "5 rates, the best 3 again": {"trials": 5, "confirm": 3},
-    "4 rates, the best 2 twice again": {"trials": 4, "confirm_seeds": 2},
-    "4 rates, 2 seeds each": {"trials": 4, "seeds": 2, "confirm": 0},
-    "16 rates": {"trials": 16, "confirm": 0},
-    "14 rates, the best 2 again": {"trials": 14},
+    "4 rates, 2 seeds each": {"trials": 4, "seeds": 2},
     "12 rates, the best 4 again": {"trials": 12, "confirm": 4},
-    "10 rates, the best 3 twice again": {"trials": 10, "confirm": 3, "confirm_seeds": 2},
+    "16 rates": {"trials": 16},
 }
 Values = NDArray[np.float64]
 

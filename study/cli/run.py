@@ -106,12 +106,18 @@ def size_of(grid: "Grid") -> str:
 
 
 def with_rates(grid: "Grid", lr_from: str | None) -> "Grid":
-    """Return a grid with the learning rates that the study `lr_from` found, if one is named."""
+    """Return a grid with the learning rates that the study `lr_from` found, if one is named, and say which they are."""
     if lr_from is None:  # without PyTorch, so that the first line comes at once
         return grid
     from study.launch.plan.cells import with_rates_from
 
-    return with_rates_from(grid, lr_from)
+    given = with_rates_from(grid, lr_from)
+    pairs = zip(grid.points, given.points, strict=True)
+    rates = dict.fromkeys(f"{spec.net} {spec.recipe.lr:g}" for asked, spec in pairs if asked.recipe.lr == "tune")
+    say(
+        f"learning rates from study {lr_from}: {', '.join(rates)}; what 'tune' says in this grid isn't used", error=True
+    )
+    return given
 
 
 def print_summary(summary: "Summary", display: "Display", name: str, command: str, *, only_search: bool) -> int:

@@ -40,6 +40,11 @@ class Command(BaseModel):
         """Identifier, equal for equal commands on equal grids."""
         return hashlib.sha256(f"{self.command}\0{self.grid}".encode()).hexdigest()[:12]
 
+    @property
+    def rates_from(self) -> str:
+        """The study whose tuned rates it took, by `--lr-from`; empty where it took none."""
+        return next((value for name, value in _options(self.command) if name == "--lr-from"), "")
+
     def deeper(self, nets: Collection[NetName]) -> str:
         """Return the command that trains these deeper nets of the same study; empty where this one can't be changed so.
 
@@ -48,7 +53,7 @@ class Command(BaseModel):
         """
         options = _options(self.command)
         grids, changes = ([value for name, value in options if name == wanted] for wanted in ("--grid", "--set"))
-        if not nets or not grids or any(name == "--lr-from" for name, _ in options):
+        if not nets or not grids or self.rates_from:
             return ""
         depth = f"grid.depth={_listed(sorted({net.depth for net in nets}))}"
         architecture = f"grid.architecture={_listed(dict.fromkeys(net.architecture for net in nets))}"

@@ -12,7 +12,7 @@ from study.config.grid import Grid
 from study.config.spec import RunSpec
 from study.errors import with_noun
 
-RULE_VERSION = 3
+RULE_VERSION = 4
 """Of `study.verdict.rule`; raise it when a study could get another status from the same runs."""
 KEY_DIGITS = 8
 """Digits of a run's key that a protocol stores: enough to tell the runs of one study apart."""

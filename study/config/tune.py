@@ -17,23 +17,23 @@ Bounds = Annotated[tuple[Positive, Positive], Field(strict=False)]
 class Tune(Strict):
     """A search over log learning rate, the same for every cell of the grid."""
 
-    trials: Annotated[int, Field(ge=1, le=1000)] = 6
+    trials: Annotated[int, Field(ge=1, le=1000)] = 8
     """Rates tried for each cell."""
     low: Positive = 0.001
     """Smallest rate."""
     high: Positive = 1.0
     """Largest rate."""
     shared: Annotated[int, Field(ge=1)] | None = None
-    """How many trials are the quasi-random rates that all cells share, before others refine; default three quarters."""
+    """How many trials are the quasi-random rates that all cells share, before others refine; default half."""
     seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """Seeds trained at each rate: a trial's value is their mean."""
     sampler: Literal["gp", "tpe", "bisect", "none"] = "bisect"
     """What proposes the refining rates; with none, all are shared. Bisect halves the wider gap beside the best rate."""
-    pruner: Literal["median", "halving", "wilcoxon", "none"] = "median"
+    pruner: Literal["median", "halving", "wilcoxon", "none"] = "none"
     """What stops a trial: the median at half and three quarters, halving at one and two, wilcoxon after each seed."""
     widen: Annotated[int, Field(ge=0, le=20)] = 4
     """Trials added at most, each half a decade further out, while the best rate is the last one tried on its side."""
-    confirm: Annotated[int, Field(ge=0, le=20)] = 2
+    confirm: Annotated[int, Field(ge=0, le=20)] = 0
     """How many of the best rates are trained with further seeds, whose mean chooses between them; with 0 or 1, none."""
     confirm_seeds: Annotated[int, Field(ge=1, le=20)] = 1
     """Further seeds of each of those."""
@@ -85,7 +85,7 @@ class Tune(Strict):
         """Number of trials whose rates are the same in every cell."""
         if self.sampler == "none":
             return self.trials
-        return self.shared or max(1, round(0.75 * self.trials))
+        return self.shared or (self.trials + 1) // 2
 
     @property
     def further_seeds(self) -> int:

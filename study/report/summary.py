@@ -53,12 +53,18 @@ def basis(runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> tuple[tuple[str, s
         images={split: _numbers(counted, f"{split}_images") for split in ("train", "test")},
         classes=_numbers(counted, "classes"),
         test=_test_error(alone) if alone else "",
-        rates=say("how_rates_were_set", rate_setting(counted)),
+        rates=say("how_rates_were_set", rate_setting(counted, _rates_from(verdicts))),
         lengths=_numbers(counted, "total_iterations"),
         others=_numbers(c.counted(runs[runs["variant"].isin(c.budgets(runs))]), "total_iterations"),
         longer=longer[0].sentence if longer else "",
     )
     return tuple(zip(BASIS, texts, strict=True))
+
+
+def _rates_from(verdicts: Sequence[Verdict]) -> str:
+    """Return the study whose searches found the rates of all verdicts; empty where they differ in it."""
+    sources = {verdict.rates_from for verdict in verdicts}
+    return sources.pop() if len(sources) == 1 else ""
 
 
 def _own_length(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,11 @@
 """Samplers, which propose refining points, and pruners, which stop trials early; compared by `bench/tuning.py`."""
 
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
@@ -12,6 +14,10 @@ from study.tune.space import Axis, Point, axes, from_storage, to_storage
 
 STARTUP_TRIALS = 4
 """Completed trials before the pruner may stop one."""
+WIDTH = 0.2
+"""Decades, a standard deviation of the bell, over which values of near points are averaged: how far rates act alike."""
+WIDTH_WHOLE = 0.07
+"""The same for a field on a linear scale, as a part of its range."""
 NEAR = 0.1
 """Decades within which a proposal is taken for a point tried before."""
 NEAR_WHOLE = 0.03
@@ -40,7 +46,8 @@ def propose(tune: Tune, seed: int, valued: Sequence[tuple[Point, float]], tried:
         valued: points and their values; of a pruned trial the one that it was stopped at.
         tried: all points tried, those of broken trials too.
     """
-    best = min(valued, key=lambda entry: (entry[1], entry[0]["lr"]), default=(None, 0.0))[0]
+    evened = zip(even(tune, valued), (point for point, _ in valued), strict=True)
+    best = min(evened, key=lambda entry: (entry[0], entry[1]["lr"]), default=(0.0, None))[1]
     if tune.sampler == "bisect":
         return bisect(tune, best, tried)
     distributions = {axis.parameter: _distribution(axis) for axis in axes(tune)}
@@ -51,6 +58,26 @@ def propose(tune: Tune, seed: int, valued: Sequence[tuple[Point, float]], tried:
             study.add_trial(optuna.create_trial(params=stored, distributions=distributions, value=value))
     point = from_storage(study.ask(distributions).params, tune)
     return bisect(tune, best, tried) if any(near(tune, point, other) for other in tried) else point
+
+
+def even(tune: Tune, valued: Sequence[tuple[Point, float]]) -> list[float]:
+    """Return the value of each point averaged over near ones, weighted by a bell over the distance (Nadaraya, 1964).
+
+    One seed at one point is luck; near points act as further seeds of it. A value above twice the median counts as
+    that, so that a divergence doesn't frighten off from all rates near it.
+    """
+    if not valued:
+        return []
+    places = np.array([[axis.place(point[axis.field]) / _width(axis) for axis in axes(tune)] for point, _ in valued])
+    values = np.array([value for _, value in valued])
+    weights = np.exp(-0.5 * ((places[:, None] - places) ** 2).sum(axis=2))
+    most = 2 * float(np.median(values)) or math.inf
+    evened = weights @ np.minimum(values, most) / weights.sum(axis=1)
+    return [float(f"{value:.9g}") for value in evened]  # equal values stay equal
+
+
+def _width(axis: Axis) -> float:
+    return WIDTH / axis.decades if axis.decades else WIDTH_WHOLE
 
 
 def near(tune: Tune, first: Point, second: Point) -> bool:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study.config import Tune
 from study.errors import StudyError
 from study.retry import Retry, first_line
-from study.tune.propose import STARTUP_TRIALS, propose, pruner
+from study.tune.propose import STARTUP_TRIALS, even, propose, pruner
 from study.tune.space import Point, axes, from_storage, shared_points, to_storage
 from study.tune.storage import open_storage
 from study.tune.trial import Trial
@@ -183,9 +183,10 @@ class Search:
         return self.left == 0
 
     def best(self) -> tuple[dict[str, float], float] | None:
-        """Return the best point and its value (of equal values, the smaller rate); None if no trial was completed.
+        """Return the best point and its value (of equal ones, the smaller rate); None if no trial was completed.
 
-        Where further seeds were trained, the best of the points that have all of them, by the mean over seeds.
+        It is the best by values averaged over near points (`propose.even`). Where further seeds were trained, it is the
+        best of the points that have all of them, by the mean over seeds.
         """
         leading = self._leading()
         if not leading:
@@ -257,9 +258,12 @@ class Search:
         return [] if point in failed else [(point, {WIDENS: True})]
 
     def _leading(self) -> list[FrozenTrial]:
-        """Return the completed trials without further seeds, the best first."""
-        complete = [trial for trial in self._trials(TrialState.COMPLETE) if CONFIRMS not in trial.user_attrs]
-        return sorted(complete, key=lambda trial: (trial.value, trial.params["lr"]))
+        """Return the completed trials without further seeds, the best first: by values averaged over near points."""
+        trials = [trial for trial in self._trials(*ENDED) if CONFIRMS not in trial.user_attrs]
+        valued = [(trial, value) for trial in trials if (value := _value(trial)) is not None]
+        evened = even(self.tune, [(from_storage(trial.params, self.tune), value) for trial, value in valued])
+        ranked = sorted(zip(evened, valued, strict=True), key=lambda entry: (entry[0], entry[1][0].params["lr"]))
+        return [trial for _, (trial, _) in ranked if trial.state == TrialState.COMPLETE]
 
     def _further_seeds(self, trials: list[FrozenTrial]) -> list[Next]:
         """Return the further seeds that these trials lack; none where there is nothing to choose between."""

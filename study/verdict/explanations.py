@@ -41,6 +41,8 @@ class RateSetting(NamedTuple):
     tuned: Literal["all", "some", "none"]
     """Which of them by a search."""
     values: list[float]
+    source: str = ""
+    """The study whose searches found those that were asked of a search; empty where it is this one."""
 
 
 class Facts(NamedTuple):
@@ -59,6 +61,8 @@ class Facts(NamedTuple):
     longer: tuple[Longer, ...] = ()
     exploratory: tuple[str, ...] = ()
     """Why it rests on more than what was set before the results; as `planned.exploratory` returns it."""
+    rates_from: str = ""
+    """The study whose searches found its rates, as its commands say; empty where no other did."""
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, if the study has such nets."""
@@ -92,10 +96,11 @@ def explain(facts: Facts) -> tuple[Explanation, ...]:
     return tuple(explanation for explanation in out if explanation is not None)
 
 
-def rate_setting(cells: pd.DataFrame) -> RateSetting:
-    """Return how the learning rates of at least one run were set."""
+def rate_setting(cells: pd.DataFrame, source: str = "") -> RateSetting:
+    """Return how the learning rates of at least one run were set; `source` is the study that they were taken from."""
     tuned = cells["lr_tuned"].astype(bool)
-    return RateSetting("all" if tuned.all() else "some" if tuned.any() else "none", sorted(set(cells["lr"].dropna())))
+    by: Literal["all", "some", "none"] = "all" if tuned.all() else "some" if tuned.any() else "none"
+    return RateSetting(by, sorted(set(cells["lr"].dropna())), source)
 
 
 def _overfitting(finding: Finding, headline: Pair, facts: Facts) -> Explanation | None:
@@ -119,7 +124,7 @@ def _rate(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
     """Return how rates were set, whether one lies on an edge, and what the rise is at rates that all nets share."""
     kind = finding.architecture
     cells = facts.cells(kind)
-    rates = rate_setting(cells)
+    rates = rate_setting(cells, facts.rates_from)
     names = {depth: c.net_name(cells, kind, depth) for depth in c.depths(cells)}
     edges = {depth: facts.edges[kind, depth] for depth in names if (kind, depth) in facts.edges}
     shared = [
@@ -137,7 +142,9 @@ def _rate(finding: Finding, headline: Pair, facts: Facts) -> Explanation:
         "edges": {names[depth]: side for depth, side in edges.items()},
         "rise_at_shared_rates": rise_at_shared,
     }
-    status: Outcome = "not excluded" if rates.tuned != "all" else "excluded" if facts.searched else "open"
+    status: Outcome = (
+        "open" if rates.source else "not excluded" if rates.tuned != "all" else "excluded" if facts.searched else "open"
+    )
     where = edge_words(names, facts.edges, kind, list(edges))
     text = say("learning_rate", kind, rates, facts.searched, where, shared, names)
     return Explanation("learning rate", kind, status, text, numbers)

@@ -73,6 +73,8 @@ class Verdict:
     sentences: tuple[str, ...]
     """Further sentences for the page: training error first, then test error, then what stands behind them."""
     next_step: str
+    rates_from: str = ""
+    """The study whose searches found its rates; empty where no other did."""
 
     def finding(self, architecture: str) -> Finding | None:
         """Return the finding for an architecture, None where the study has no such net."""
@@ -111,8 +113,13 @@ def judge(
     for facts in judged:
         longer = _longer(facts, every)
         used = pd.concat([facts.counted, *(other.counted for other in longer)])
-        facts = facts._replace(longer=longer, exploratory=exploratory(used, runs, protocols, rule))
         own = [command for command in commands if is_of_study(facts.variant, command.study)]
+        sources = {command.rates_from for command in own}
+        facts = facts._replace(
+            longer=longer,
+            exploratory=exploratory(used, runs, protocols, rule),
+            rates_from=sources.pop() if len(sources) == 1 else "",
+        )
         verdicts.append(_verdict(facts, own))
     return verdicts
 
@@ -170,6 +177,7 @@ def _verdict(facts: Facts, commands: Sequence[Command]) -> Verdict:
         deeper=_deeper(facts, commands),
         sentences=_sentences(facts, explanations),
         next_step=_next_step(facts, explanations),
+        rates_from=facts.rates_from,
     )
 
 
@@ -189,7 +197,7 @@ def _deeper(facts: Facts, commands: Sequence[Command]) -> str:
 
 def _sentences(facts: Facts, explanations: Sequence[Explanation]) -> tuple[str, ...]:
     explained = any(explanation.name == "learning rate" for explanation in explanations)
-    rates = None if explained or facts.counted.empty else rate_setting(facts.counted)
+    rates = None if explained or facts.counted.empty else rate_setting(facts.counted, facts.rates_from)
     diverged = facts.counted.loc[facts.counted["outcome"] == "diverged", "name"].astype(str).tolist()
     return say_each("sentences", facts, explanations, rates, diverged, c.excluded(facts.runs))
 

@@ -55,7 +55,7 @@ def test_a_search_in_all_its_words():
     assert (tune.widen, tune.warm_start, tune.storage) == (0, True, "postgresql://h/x")
 
 
-@pytest.mark.parametrize(("settings", "shared"), [("", 4), ("shared: 2", 2), ("sampler: none", 6), ("trials: 1", 1)])
+@pytest.mark.parametrize(("settings", "shared"), [("", 4), ("shared: 2", 2), ("sampler: none", 8), ("trials: 1", 1)])
 def test_how_many_trials_are_shared(settings, shared):
     assert parse_grid(GOOD.replace("trials: 4", f"{{{settings}}}"), "g.yaml").tune.shared_trials == shared
 
@@ -64,9 +64,9 @@ def test_how_many_trials_are_shared(settings, shared):
     ("settings", "trainings"),
     [
         ("", 8),
-        ("confirm: 0", 6),
-        ("confirm: 1", 6),  # nothing to choose between
-        ("trials: 1", 1),
+        ("confirm: 2", 10),
+        ("confirm: 1", 8),  # nothing to choose between
+        ("trials: 1, confirm: 2", 1),
         ("trials: 2, confirm: 5", 4),
         ("trials: 10, seeds: 2, confirm: 3, confirm_seeds: 2", 26),
     ],

@@ -97,7 +97,9 @@ def test_a_construction_costs_the_training_of_what_is_built() -> None:
 
 
 def test_searches_cost_what_their_trials_do() -> None:
-    free = grid("{epochs: 2, batch_size: 100, lr: tune}", more="tune: {trials: 4, sampler: none, pruner: none}")
+    free = grid(
+        "{epochs: 2, batch_size: 100, lr: tune}", more="tune: {trials: 4, sampler: none, pruner: none, confirm: 2}"
+    )
     cells = timed(free)
     whole = estimate(cells, FACTS, free.tune, TWO)
     run = cells[0].run_cost

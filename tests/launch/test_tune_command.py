@@ -64,6 +64,8 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
     done = run_study(tmp_path, "run", "--grid", "h.yaml", "--lr-from", "g")
     assert done.returncode == 0, done.stderr
     assert "2 runs and 0 trials done" in done.stderr
+    assert "learning rates from study g: plain-" in done.stderr
+    assert "what 'tune' says in this grid isn't used" in done.stderr
     others = load_runs("h", uri(tmp_path)).set_index("net")
     assert others["lr"].to_dict() == chosen["lr"].to_dict()
     assert others["warmup"].to_dict() == runs["warmup"].to_dict()
@@ -78,6 +80,10 @@ def test_rates_first_then_runs_then_another_study_with_the_same_rates(tmp_path: 
             "no net has 'lr: tune', so there is nothing to search",
         ),
         (["run", "--grid", "g.yaml", "--lr-from", "x"], "no study is called 'x'"),
+        (
+            ["run", "--grid", "g.yaml", "--set", "recipe.lr=0.1", "--lr-from", "x"],
+            "--lr-from x: no net of the grid has 'lr: tune', so no learning rate is taken",
+        ),
         (
             ["run", "--grid", "g.yaml", "--set", "tune.storage=sqlite:////no/such/folder/o.db"],
             "the database of leases, sqlite:////no/such/folder/o.db, can't be opened: ",

@@ -8,7 +8,7 @@ from study.config import Tune
 from study.tune import Search, Trial
 from tests.tune.bowl import TUNE, ask, finish, loss, open_search
 
-FOUR = Tune(trials=4, sampler="none", low=0.001, high=1.0, widen=0, pruner="none")
+FOUR = Tune(trials=4, sampler="none", low=0.001, high=1.0, widen=0, pruner="none", confirm=2)
 FIRST = {0: 4.0, 1: 1.0, 2: 2.0, 3: 3.0}
 """Values of the four rates with the first seed: the second leads, then the third."""
 
@@ -46,7 +46,7 @@ def test_none_are_where_there_is_nothing_to_choose_between(tmp_path: Path, confi
     search = open_search(tmp_path, FOUR.model_copy(update={"confirm": confirm}))
     assert len(run(search, {})) == 4
     assert search.best() == ({"lr": rate_of(1)}, 1.0)
-    one = open_search(tmp_path, Tune(trials=1), name="one")
+    one = open_search(tmp_path, Tune(trials=1, confirm=2), name="one")
     assert len(finish(one)) == 1
 
 
@@ -122,7 +122,7 @@ def test_a_diverged_one_counts(tmp_path: Path) -> None:
 
 def test_they_are_not_pruned(tmp_path: Path) -> None:
     """There is nothing to compare them with: other rates haven't their seeds."""
-    search = open_search(tmp_path, Tune(trials=6, sampler="none", widen=0, pruner="median"))
+    search = open_search(tmp_path, Tune(trials=6, sampler="none", widen=0, pruner="median", confirm=2))
     for _ in range(6):
         trial = ask(search)
         assert not search.report(trial, 2, 1.0)
@@ -144,7 +144,7 @@ def test_pruned_and_broken_trials_get_none(tmp_path: Path) -> None:
 
 def test_a_rate_chosen_by_them_on_the_edge_widens_the_search(tmp_path: Path) -> None:
     """By the first seed the lowest rate is only second: that is no reason to go on below it yet."""
-    tune = Tune(trials=3, sampler="none", low=0.01, high=1.0, pruner="none", widen=1)
+    tune = Tune(trials=3, sampler="none", low=0.01, high=1.0, pruner="none", widen=1, confirm=2)
     search = open_search(tmp_path, tune)
     trials = [ask(search) for _ in range(3)]
     lowest, middle, highest = sorted(trials, key=lambda trial: trial.rate)

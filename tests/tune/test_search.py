@@ -147,7 +147,7 @@ def test_equal_values_choose_the_smaller_rate(tmp_path: Path) -> None:
 
 
 def test_pruning_stops_the_worse_half_but_none_of_the_first_four(tmp_path: Path) -> None:
-    search = open_search(tmp_path, Tune(trials=8, sampler="none", confirm=0))
+    search = open_search(tmp_path, Tune(trials=8, sampler="none", pruner="median"))
     stopped = []
     for position in range(8):
         trial = ask(search)

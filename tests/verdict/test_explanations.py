@@ -66,3 +66,20 @@ def test_the_rise_at_a_shared_rate(digits):
 def test_nothing_is_explained_away_that_is_not_shown():
     study = make_study(Truth({("plain", 8): (0.3, 0.1), ("plain", 20): (0.3, 0.1)}))
     assert judge(study.runs, trials=study.trials)[0].explanations == ()
+
+
+def test_rates_of_another_study_are_said_to_be_so(digits):
+    from datetime import UTC, datetime
+
+    from study.config.command import Command
+
+    runs, at = digits.runs.assign(lr_tuned=False), datetime(2026, 11, 1, tzinfo=UTC)
+    taken = Command(at=at, command="study run --grid g.yaml --lr-from other", grid="")
+    verdict = judge(runs, commands=[taken])[0]
+    rate = next(one for one in verdict.explanations if one.name == "learning rate")
+    assert "those that the searches of study other found" in rate.sentence
+    assert "not tuned" not in " ".join(verdict.sentences)
+    assert "`lr: tune`" not in verdict.next_step
+    assert (verdict.rates_from, rate.status) == ("other", "open")
+    own = Command(at=at, command="study run --grid g.yaml", grid="")
+    assert judge(runs, commands=[taken, own])[0].rates_from == ""  # which runs are whose isn't known

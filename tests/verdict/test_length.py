@@ -69,7 +69,7 @@ def test_a_longer_training_of_one_seed_says_nothing(digits):
 
 def test_budgets_are_advised_where_they_train_the_headline_nets(digits):
     assert "`budgets: [1, 3]`" in judge(digits.runs)[0].next_step
-    runs = digits.runs.copy()
+    runs = pd.concat([digits.runs, digits.runs.assign(seed=digits.runs["seed"] + 10)], ignore_index=True)
     runs.loc[runs["net"] == "plain-56", "final_train_error"] = 0.0
     runs.loc[runs["net"] == "plain-32", "final_train_error"] += 20
     verdict = judge(runs)[0]

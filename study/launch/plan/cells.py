@@ -224,8 +224,14 @@ def with_rates_from(grid: Grid, study: str) -> Grid:
     A net is matched by its name, shortcut and width, and one of the user's own by its function too.
 
     Raises:
-        StudyError: no such study, a net that it didn't tune, or several searches of a net with different results.
+        StudyError: no such study, a net that it didn't tune, several searches of a net with different results, or a
+            grid that asks for no rate.
     """
+    if not any(spec.recipe.lr == "tune" for spec in grid.points):
+        raise StudyError(
+            f"--lr-from {study}: no net of the grid has 'lr: tune', so no learning rate is taken; set it, or leave "
+            "--lr-from out"
+        )
     results = load_search_results(study)
     points = tuple(
         with_point(spec, _point_from(study, results, spec)) if spec.recipe.lr == "tune" else spec
