@@ -29,13 +29,14 @@ from study.launch.scheduler.run_logger import RunLogger
 from study.launch.scheduler.scheduler import REPORT_WAIT_SECONDS, Scheduler, Summary
 from study.launch.scheduler.signals import stopped_by_signals
 from study.launch.scheduler.worker_pool import WorkerPool
+from study.paths import check_writable
 from study.retry import Retry, RetryTimeout
 from study.track.database import StoredRun
 from study.track.find import missing_files_warning
 from study.track.processes import this_process
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE
-from study.track.uri import sqlite_uri, study_folder
+from study.track.uri import sqlite_uri, study_folder, tracking_uri
 from study.tune import Search, SearchStore
 
 START_SECONDS = 20.0
@@ -124,8 +125,9 @@ def run_grid(
         only_search: find the learning rates, and run nothing else.
 
     Raises:
-        StudyError: the data, MLflow, Optuna's storage or the device can't be used.
+        StudyError: the data, MLflow, Optuna's storage, the device or the study's folder can't be used.
     """
+    check_writable(study_folder(tracking_uri()))
     load_own_nets(grid)
     datasets = load_splits(grid.splits, progress=display.loading)
     plan = _plan(grid, datasets, display)
