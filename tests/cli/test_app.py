@@ -10,6 +10,8 @@ import study
 from study.config import shipped_grids
 from tests.conftest import run_here, run_study
 
+OWN_NETS = Path(study.__file__).parents[1] / "examples" / "own_nets"
+
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
@@ -69,6 +71,38 @@ def test_nets_table(tmp_path: Path) -> None:
     assert "273,066" not in out
     small = run_here(tmp_path, "nets", "plain-20", "--size", "8").stdout
     assert "2,535,040" in small  # a sixteenth of the convolutions' 40,550,400, and the linear layer's 640
+
+
+def test_nets_of_ones_own_are_counted(tmp_path: Path) -> None:
+    own = f"{OWN_NETS / 'mlp.py'}:build"
+    words = ("nets", own, "plain-8", "--depth", "4", "--depth", "16", "--size", "8", "--channels", "1")
+    done = run_here(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    counts = {line.split()[1]: line.split("│")[4:7] for line in done.stdout.splitlines() if "│" in line}
+    assert counts["plain-4"] == counts["resnet-4"]
+    layers, parameters, multiply_adds = (int(cell.replace(",", "")) for cell in counts["plain-4"])
+    assert layers == 4
+    assert 0 < multiply_adds < parameters  # those of linear layers: biases and norms have none
+    assert {"plain-16", "resnet-16", "plain-8"} <= counts.keys()
+    assert "as in attention, don't count" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mlp.py:build",), "mlp.py:build: say with --depth which depths"),
+        (("mlp.py:built", "--depth", "4"), "no function 'built' (did you mean 'build'?)"),
+        (("gone.py:build", "--depth", "4"), "names a file that is neither in"),
+        (("mlp.py:build", "--depth", "1"), "(in building plain-1)"),
+        (("mlp.py:wrong", "--depth", "4"), "(in a pass of plain-4 for images of 3x32x32)"),
+    ],
+)
+def test_nets_of_ones_own_that_cant_be_counted(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    wrong = "\n\ndef wrong(*, num_classes, **_):\n    return nn.Linear(7, num_classes)\n"
+    (tmp_path / "mlp.py").write_text((OWN_NETS / "mlp.py").read_text() + wrong)
+    done = run_here(tmp_path, "nets", *words)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 def test_grids(tmp_path: Path) -> None:
