@@ -82,7 +82,11 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
     counts = np.bincount(labels, minlength=len(classes))
     single = [classes[label] for label in np.flatnonzero(counts < 2).tolist()]
     if single:
-        raise DataError(f"test: fewer than two images of {printable(single[0])}: one to train on, and one to test with")
+        more = f" and {len(single) - 1} more classes" if len(single) > 1 else ""
+        raise DataError(
+            f"test: {printable(single[0])}{more} with fewer than two images, one to train on and one to test with: "
+            "add images, or leave such classes out"
+        )
     count = max(round(amount * len(labels)), len(classes)) if amount < 1 else int(amount)
     if not len(classes) <= count <= len(labels) - len(classes):
         raise DataError(
@@ -107,7 +111,10 @@ def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[S
     if count >= len(train):
         raise DataError(f"validation: {amount:g} of {len(train)} training images leaves nothing to train on")
     if count == 0:
-        raise DataError(f"validation: {amount:g} of {len(train)} training images is none; for none, say 0")
+        raise DataError(
+            f"validation: {amount:g} of {len(train)} training images is none: add images, or hold out none "
+            "('validation: 0' under dataset in a grid)"
+        )
     if len(train) - count < classes:
         raise DataError(
             f"validation: {amount:g} of {len(train)} training images leaves {len(train) - count} to train on, "
