@@ -63,6 +63,34 @@ def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], m
     assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) <= 1
 
 
+def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    done = run_here(tmp_path, "grids")
+    said = "error: the working folder can't be used (No such file or directory): change to another\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "--grid", "digits"), ("judge", "runs.csv"), ("data", "stats", "--root", "none")]
+)
+def test_a_folder_that_cannot_be_written_to_is_refused_before_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "reports").write_text("")
+    (tmp_path / "runs.csv").write_text("architecture,depth,seed,final_train_error,classes\nplain,8,0,1,10\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
+    for module in ("study.data.load", "study.launch.run_grid"):
+        monkeypatch.setattr(f"{module}.load_splits", None)  # calling it fails
+    done = run_here(tmp_path, *words)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(": Not a directory: make it writable, or choose another")
+    assert "can't write in" in done.stderr
+
+
 def test_nets_table(tmp_path: Path) -> None:
     out = run_here(tmp_path, "nets").stdout
     row = next(line for line in out.splitlines() if re.search(r"\bresnet-20\b", line))
