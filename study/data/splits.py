@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from study.data.dataset import Split
+from study.data.files import first_names
 from study.data.seeds import derived_seed
-from study.errors import DataError, printable
+from study.errors import DataError
 
 Index = NDArray[np.int64]
 
@@ -82,9 +83,8 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
     counts = np.bincount(labels, minlength=len(classes))
     single = [classes[label] for label in np.flatnonzero(counts < 2).tolist()]
     if single:
-        more = f" and {len(single) - 1} more classes" if len(single) > 1 else ""
         raise DataError(
-            f"test: {printable(single[0])}{more} with fewer than two images, one to train on and one to test with: "
+            f"test: fewer than two images in {first_names(single)}: one to train on and one to test with are needed; "
             "add images, or leave such classes out"
         )
     count = max(round(amount * len(labels)), len(classes)) if amount < 1 else int(amount)
