@@ -1,4 +1,4 @@
-"""CSV files that a spreadsheet shows unchanged: no text is taken for a formula."""
+"""CSV files of spreadsheets: written so that no text is taken for a formula, and read with the separator they have."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,12 @@ if TYPE_CHECKING:
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 """First characters of cells that spreadsheets calculate, wide forms included, or that they skip before a formula."""
+SEPARATORS = ",;\t"
+
+
+def separator_of(text: str) -> str:
+    """Return what separates the cells of a table, by its first line: a comma, a semicolon or a tab."""
+    return max(SEPARATORS, key=text.partition("\n")[0].count)
 
 
 def plain_cell(value: Any) -> Any:

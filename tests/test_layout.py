@@ -17,7 +17,7 @@ BOTTOM = {"errors", "names", "events", "config", "paths", "retry", "terminal", "
 ARROWS: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
-    "paths": set(),
+    "paths": {"errors"},
     "retry": {"errors"},
     "terminal": {"errors"},
     "spreadsheet": set(),

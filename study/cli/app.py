@@ -79,6 +79,7 @@ def main() -> NoReturn:
 
 def _exit_code() -> int:
     try:
+        _check_working_folder()
         app()
     except StudyError as error:
         text = "\n".join(map(printable, str(error).split("\n")))  # of a name from a server, say
@@ -93,6 +94,13 @@ def _exit_code() -> int:
         typer.secho(f"error: {printable(why)}: make room there, or choose another place", fg=typer.colors.RED, err=True)
         return 2
     return 0
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StudyError(f"the working folder can't be used ({error.strerror}): change to another") from None
 
 
 class _Pipe(io.FileIO):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.errors import StudyError
+from study.paths import check_writable
 from study.terminal import say, shown
 
 
@@ -65,11 +66,12 @@ def loading() -> Iterator[Callable[[str, float], None]]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn an operating system's error into a line.
+    """Check that a folder can be written to before anything is computed; later, turn a system's error into a line.
 
     Raises:
         StudyError: nothing can be written in `folder`.
     """
+    check_writable(folder)
     try:
         yield
     except OSError as error:

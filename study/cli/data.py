@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from study.cli.console import loading, print_table, writing
+from study.cli.console import loading, print_table, warn, writing
 from study.cli.options import DataOptions, experiment_option, spread
 from study.errors import StudyError
+from study.paths import check_writable
 from study.spreadsheet import plain_cell, write_frame
 from study.terminal import say
 
 if TYPE_CHECKING:
     from study.config import DatasetSpec
-    from study.data import BadFile, BadFilesError, Dataset
+    from study.data import BadFile, Dataset
 
 data_app = typer.Typer(
     help="Look at a data set: its statistics, its bad files, and what augmentation does to it.",
@@ -23,6 +24,7 @@ data_app = typer.Typer(
     no_args_is_help=True,
 )
 BAD_FILES = "bad_files.csv"
+SKIP = "--skip-bad (in a grid: 'skip_bad: true' under dataset)"
 VIEWS = 7
 """Number of augmented views drawn of each image."""
 
@@ -35,6 +37,7 @@ def stats(
 ) -> None:
     """Write a table of all images, the mean and variance of each channel, and figures."""
     from study.data import BadFilesError, load_dataset
+    from study.data.describe import few_images
     from study.launch.dataset_record import describe_record
     from study.report import write_data_figures
     from study.track.datasets import write_files
@@ -47,7 +50,7 @@ def stats(
         except BadFilesError as error:
             folder.mkdir(parents=True, exist_ok=True)
             list_bad_files(error.bad, folder)
-            raise refusal(error, f"all of them stand in {folder / BAD_FILES}") from None
+            raise BadFilesError(error.bad, error.total, SKIP, str(folder / BAD_FILES)) from None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / BAD_FILES).unlink(missing_ok=True)  # of an earlier time
         if images.skipped:
@@ -59,6 +62,7 @@ def stats(
         write_data_figures(record, folder / "figures")
         progress("drawing figures", 1.0)
     print_statistics(record.statistics)
+    warn(few_images(images))
     say(f"written: {folder}")
 
 
@@ -69,6 +73,7 @@ def prepare(
 ) -> None:
     """Download what is missing, check every image, and decode it into the cache that all runs share."""
     from study.data import BadFilesError, cache, load_dataset
+    from study.data.describe import few_images
 
     spec, _ = options.chosen()
     begun = time.monotonic()
@@ -82,12 +87,13 @@ def prepare(
         except BadFilesError as error:
             for bad in error.bad:
                 say(f"{bad.name}: {bad.reason}")
-            raise refusal(error, "they are listed above") from None
+            raise BadFilesError(error.bad, error.total, SKIP, place="") from None
     splits = ", ".join(f"{len(split):,} {name}" for name, split in images.splits().items())
     shape = "x".join(map(str, images.image_shape))
     say(f"{images.name}: {splits} images of {shape} in {images.num_classes} classes ({images.fingerprint})")
     for note in images.notes:
         say(note)
+    warn(few_images(images))
     if images.skipped:
         say(f"skipped: {len(images.skipped)} bad files")
     if damaged:
@@ -119,10 +125,10 @@ def show(
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")
     spec, usual = options.chosen()
     augmentation = augment or usual
-    with loading() as progress:
-        loaded = load_dataset(spec, progress=progress)
-    clean, changed, names = augmented_views(loaded, augmentation, images=images, views=VIEWS, seed=seed)
     with writing(out.parent):
+        with loading() as progress:
+            loaded = load_dataset(spec, progress=progress)
+        clean, changed, names = augmented_views(loaded, augmentation, images=images, views=VIEWS, seed=seed)
         out.parent.mkdir(parents=True, exist_ok=True)
         draw_augmented(clean, changed, names, augmentation, out)
     say(f"written: {out}")
@@ -161,6 +167,7 @@ def predict(
         raise StudyError("--images is empty: name what is to be predicted, or . for the working folder")
     if out.is_dir():
         raise StudyError(f"--out {out}: a folder; name the file to write")
+    check_writable(out.parent)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     study = experiment or (None if len(run) == 32 else newest_study())
     with loading() as progress, fetch_checkpoint(run, study) as net:
@@ -184,12 +191,6 @@ def list_bad_files(bad: "Iterable[BadFile]", folder: Path) -> None:
 
     rows = [("name", "reason"), *((file.name, file.reason) for file in bad)]
     write_csv(folder / BAD_FILES, ([plain_cell(cell) for cell in row] for row in rows))
-
-
-def refusal(error: "BadFilesError", where: str) -> StudyError:
-    """Return the error for files that can't be used, with the path of the list of all of them."""
-    lines = str(error).splitlines()
-    return StudyError("\n".join([*(lines if "above" not in where else [lines[0], lines[-1]]), where]))
 
 
 def print_statistics(statistics: Any) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from study.cli.console import writing
+from study.cli.console import warn, writing
 from study.cli.options import LaunchOptions
 from study.errors import StudyError
+from study.paths import check_writable
 from study.terminal import say
 
 MINUTES = 30.0
@@ -70,13 +71,20 @@ def grid_file(folder: str) -> Path:
 
 
 def source_name(folder: str) -> str:
-    """Return the name of a folder, or of a file without what it ends in."""
+    """Return the name of a folder, or of a file without what it ends in.
+
+    Raises:
+        StudyError: there is no name, as where a shell's variable isn't set.
+    """
+    if not folder:
+        raise StudyError("the name of the images is empty: name a folder or a file, or . for the working folder")
     path = Path(folder).resolve()
     return (path.stem if path.is_file() else path.name) or "images"
 
 
 def write_grid(path: Path, folder: str, minutes: float, options: LaunchOptions, *, skip_bad: bool) -> None:
     """Write the grid that is proposed for a folder of images, and print what it does."""
+    check_writable(Path.cwd())
     text = print_proposal(folder, minutes, options, skip_bad=skip_bad)
     with writing(Path.cwd()):
         path.write_text(text, encoding="utf-8")
@@ -94,7 +102,8 @@ def print_proposal(folder: str, minutes: float, options: LaunchOptions, *, skip_
         try:
             proposal = propose(folder, name, minutes, display, hardware, skip_bad=skip_bad)
         except BadFilesError as error:
-            raise StudyError(f"{error}, or --skip-bad") from None
+            raise BadFilesError(error.bad, error.total, "--skip-bad") from None
     for line in proposal.lines:
         say(line)
+    warn(proposal.doubts)
     return proposal.text

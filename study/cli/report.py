@@ -14,6 +14,7 @@ import typer
 from study.cli.console import open_in_browser, print_verdicts, warn
 from study.cli.options import experiment_option
 from study.errors import StudyError, without_passwords
+from study.paths import check_writable
 from study.retry import transient_disk_error
 from study.terminal import say
 from study.track.find import newest_study
@@ -65,6 +66,7 @@ def report(
     """Write the figures, tables and verdict of a study, or of several, from MLflow alone."""
     names = list(dict.fromkeys(experiment or [])) or [newest_study()]
     options = ReportOptions(out, style, mlflow_ui)
+    check_writable(report_folder(names, out))
     if watch:
         try:
             page = write_while_running(names, options, every)
@@ -94,6 +96,7 @@ def compare(
         read_and_write(names, ReportOptions(out))
         return
     a, b = names
+    check_writable(report_folder(names, out))
     words = ["study", "compare", a, b, *(["--out", str(out)] if out else [])]
     study = join([load_study(name) for name in (a, b)], shlex.join(words))
     print_remarks(study.words)
@@ -139,7 +142,8 @@ def judge(
         raise StudyError("name a CSV file, or an MLflow experiment with --experiment; --column is for the latter")
     words += [*(["--classes", str(classes)] if classes else []), *(["--fractions"] if fractions else [])]
     words += ["--out", str(out)] if out else []
-    write_page(join([study], shlex.join(words)), report_folder([study.name], out), ReportOptions(out))
+    check_writable(folder := report_folder([study.name], out))
+    write_page(join([study], shlex.join(words)), folder, ReportOptions(out))
 
 
 def read_and_write(names: Sequence[str], options: ReportOptions) -> Path:

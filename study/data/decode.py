@@ -206,5 +206,7 @@ def reason(error: Exception) -> str:
     """Return a line on why a file couldn't be decoded."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     lines = str(error).strip().splitlines()
     return lines[0][:LONGEST_REASON] if lines else type(error).__name__

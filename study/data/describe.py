@@ -22,6 +22,8 @@ from study.data.seeds import derived_seed
 Pixels = NDArray[np.uint8]
 
 SAMPLES = 40
+LEAST_EFFECT = 0.5
+"""Rise of training error, in points, that a study looks for unless its grid says otherwise."""
 DEFINITION = (
     "on values 0..1 of the original pixels (8 bits, upright, transparent parts on white): "
     "mean is the mean over images of each image's own mean; "
@@ -144,3 +146,15 @@ def _pixels(images: Tensor, normalizer: Normalizer) -> Pixels:
     """Undo the normalisation of images (N, C, H, W): grey levels (N, H, W, C)."""
     levels = (images * normalizer.std + normalizer.mean).mul(255).round().clamp(0, 255).to(torch.uint8)
     return levels.permute(0, 2, 3, 1).numpy()
+
+
+def few_images(dataset: Dataset) -> tuple[str, ...]:
+    """Return a line on what so few training images can't show; none where one is worth no more than `LEAST_EFFECT`."""
+    images = len(dataset.train)
+    if 100 <= LEAST_EFFECT * images:
+        return ()
+    return (
+        f"few images: of {images:,} to train on, one is {100 / images:.2g} points of training error, and nets may know "
+        f"all of them by heart at any depth; {100 / LEAST_EFFECT:,.0f} are the least for a rise of {LEAST_EFFECT:g} "
+        "points to be seen, and some hundreds a class are better",
+    )

@@ -4,6 +4,7 @@ Its test1.zip has no labels and is for prediction only, so the test is taken fro
 """
 
 import re
+import zipfile
 from pathlib import Path
 
 from study.data.dataset import BadFile
@@ -42,15 +43,43 @@ def read_photographs(root: Path) -> Catalogue:
 def open_training(root: Path) -> tuple[Path, Listing]:
     """List the labelled photographs below `root`, from the folder if it has any, else from the archive.
 
+    `root` may be the archive itself.
+
     Raises:
         DataError: there is neither, or the archive is damaged.
     """
-    for folder in (root / "train", root / "train" / "train"):  # some programs unpack train.zip into a folder `train`
-        if folder.is_dir() and any(path.suffix == ".jpg" for path in folder.iterdir()):
+    for folder in _unpacked(root):
+        if any(path.suffix == ".jpg" for path in folder.iterdir()):
             return folder, open_folder(folder, folder)
-    archive = root / "train.zip"
-    if archive.is_file():
+    archive = root if root.is_file() else root / "train.zip"
+    if archive.is_file() and not archive.match(DOGS_BUNDLES):
         return archive, open_archive(archive)
-    for bundle in sorted(root.glob(DOGS_BUNDLES)):
+    for bundle in _bundles(root):
         raise DataError(f"{bundle} holds Kaggle's archives: unzip it there, once (not those within)")
     raise DataError(f"{root} has neither train.zip nor a folder train: put Kaggle's train.zip there as it comes")
+
+
+def has_photographs(root: Path) -> bool:
+    """Whether the photographs, or one of Kaggle's archives of them, are in a folder, or are the file itself."""
+    try:
+        if any(DOGS_NAME.fullmatch(path.name) for folder in _unpacked(root) for path in folder.iterdir()):
+            return True
+        if not _unpacked(root) and _bundles(root):
+            return True
+        archive = root if root.is_file() else root / "train.zip"
+        with zipfile.ZipFile(archive) as opened:
+            names = [name.rpartition("/")[2] for name in opened.namelist()]
+    except zipfile.BadZipFile:  # the reader says so, if the name is Kaggle's
+        return archive.name == "train.zip"
+    except OSError:
+        return False
+    return not names or any(map(DOGS_NAME.fullmatch, names))
+
+
+def _unpacked(root: Path) -> list[Path]:
+    """Return the folders that train.zip may have been unpacked into: some programs make one for it."""
+    return [folder for folder in (root / "train", root / "train" / "train") if folder.is_dir()]
+
+
+def _bundles(root: Path) -> list[Path]:
+    return sorted(root.glob(DOGS_BUNDLES)) if root.is_dir() else [root] if root.match(DOGS_BUNDLES) else []

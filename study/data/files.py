@@ -34,6 +34,7 @@ SYSTEM = {
     "lost+found",
 }
 """Files that systems and storage devices create in folders, in lower case; their other files are hidden."""
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 NAMED = 5
 """Maximal names in a message."""
 
@@ -76,14 +77,21 @@ class TooLargeError(ValueError):
 class BadFilesError(DataError):
     """Of `total` files some can't be used, all listed in `bad`."""
 
-    def __init__(self, bad: tuple[BadFile, ...], total: int, skip: str = "'skip_bad: true' under dataset") -> None:
-        """`skip` is what to give to go on without them."""
-        lines = listed(bad)
-        if len(bad) > SHOWN:
+    def __init__(
+        self,
+        bad: tuple[BadFile, ...],
+        total: int,
+        skip: str = "'skip_bad: true' under dataset",
+        place: str | None = None,
+    ) -> None:
+        """`skip` is what to give to go on without them, `place` where all are listed; "" if they were just printed."""
+        lines = [] if place == "" else listed(bad)
+        if place:
+            lines.append(f"  all of them stand in {place}")
+        elif len(bad) > SHOWN and place is None:
             lines.append(f"  and {len(bad) - SHOWN} more; `study data prepare` lists them all")
-        first = f"{len(bad)} of {total} image files can't be used:"
-        advice = f"mend or remove them, or go on without them: {skip}"
-        super().__init__("\n".join([first, *lines, advice]))
+        first = f"{len(bad)} of {total} image files can't be used{':' if lines else ''}"
+        super().__init__("\n".join([first, *lines, f"mend or remove them, or go on without them: {skip}"]))
         self.bad, self.total = bad, total
 
 
@@ -250,3 +258,8 @@ def subfolders(folder: Path) -> list[Path]:
 def is_image(name: str) -> bool:
     """Whether a file has the suffix of an image."""
     return name.lower().endswith(SUFFIXES)
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file has the suffix of an archive, which is to be unpacked."""
+    return name.lower().endswith(PACKED)

@@ -1,9 +1,10 @@
 """Images with a table of their labels: a CSV file with a path and a class a row, and perhaps a split."""
 
 import csv
+import os
 import posixpath
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from study.data.dataset import BadFile
 from study.data.files import ImageFile, Listing, Read, TooLargeError, leaves_folder, read_file
 from study.data.labelled import ROLES, Catalogue, Labelled, Role, class_name, divided, in_order, role_called, to_predict
 from study.errors import DataError, printable
+from study.spreadsheet import separator_of
 
 COLUMNS = {
     "path": ("path", "image", "filename", "file_name", "file", "filepath", "image_path"),
@@ -86,8 +88,9 @@ def _reader(table: Path) -> Read:
 def _files(table: Path, columns: Collection[str]) -> Iterator[tuple[Role | None, ImageFile | BadFile, str]]:
     """Yield the split of each row, None where it is unknown, its file, and its label; of `COLUMNS`, some are needed."""
     lines: dict[str, int] = {}
+    folders = str(table.parent.absolute()), str(table.parent.resolve())
     for row in _rows(table, columns):
-        path, role = posixpath.normpath(row.path), role_called(row.split)
+        path, role = _below(folders, row.path), role_called(row.split)
         problem = _problem(row, path, labelled="label" in columns)
         problem = problem or (f"is in line {lines[path]} already" if path in lines else "")
         file = None if problem else _file(table.parent, path)
@@ -108,7 +111,7 @@ def _rows(table: Path, columns: Collection[str]) -> Iterator[_Row]:
     """
     try:
         text = read_file(table).decode("utf-8-sig")
-        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        reader = csv.reader(StringIO(text, newline=""), delimiter=separator_of(text), strict=True)
         places = _columns(next(reader, []), table, columns)
         for cells in reader:
             if any(cells):
@@ -134,10 +137,24 @@ def _columns(heading: list[str], table: Path, columns: Collection[str]) -> dict[
         if len(found) > 1 or (not found and name != "split"):
             needed = f"{PATHS} and {LABELS}" if "label" in columns else PATHS
             has = printable(", ".join(cell.strip()[:40] for cell in heading[:20])) or "none"
-            raise DataError(f"{table} needs {needed}, one of each, separated by commas; it has {has}")
+            raise DataError(f"{table} needs {needed}, one of each; it has {has}")
         if found:
             places[name] = found[0]
     return places
+
+
+def _below(folders: Iterable[str], path: str) -> str:
+    """Return a path as it is below the table's folder, whose absolute names are `folders`; others as they are.
+
+    An absolute path may name the folder by links of its own. Backslashes are those of Windows.
+    """
+    path = posixpath.normpath(path.replace("\\", "/"))
+    if not posixpath.isabs(path) or "\0" in path:
+        return path
+    head, name = posixpath.split(path)
+    places = (path, posixpath.join(os.path.realpath(head), name))
+    inside = (os.path.relpath(place, folder) for place in places for folder in folders)
+    return next((way for way in inside if not leaves_folder(way)), path)
 
 
 def _problem(row: _Row, path: str, *, labelled: bool) -> str:
@@ -145,7 +162,7 @@ def _problem(row: _Row, path: str, *, labelled: bool) -> str:
     if not row.path:
         return "has no path"
     if leaves_folder(path):
-        return "lies outside the table's folder: paths are relative to it"
+        return "lies outside the table's folder: move the images, or the table, so that they lie below it"
     return "has no label" if labelled and not row.label else ""
 
 

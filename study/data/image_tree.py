@@ -12,6 +12,7 @@ from study.data.files import (
     ImageFile,
     first_names,
     is_image,
+    is_packed,
     is_system,
     kinds_of,
     open_folder,
@@ -20,7 +21,7 @@ from study.data.files import (
     subfolders,
 )
 from study.data.labelled import Catalogue, Labelled, Role, class_name, role_called, role_of
-from study.errors import DataError
+from study.errors import DataError, with_noun
 
 EXPECTED = "images are expected in train/<class>/ and test/<class>/, or in <class>/"
 LABELS, SOLUTION = "val_annotations.txt", "LOC_val_solution.csv"
@@ -82,12 +83,25 @@ def _classes_at_top(root: Path, folders: list[Path]) -> Catalogue:
     """Return the images of a tree of classes without splits."""
     unlabelled = [folder for folder in folders if role_called(folder.name) in ("test", "validation")]
     split_like = [folder for folder in folders if role_of(folder.name)]
+    if not folders:
+        raise DataError(f"{root} has no folders: {EXPECTED}; {_found_in(root)}")
     if split_like == folders or any(subfolders(folder) for folder in split_like):
         others = [folder.name for folder in split_like if folder not in unlabelled]
         rename = f": rename {first_names(others)}" if others else ""
         raise DataError(f"{root} has no folder 'train': {EXPECTED}{rename}")
     classes = [folder for folder in folders if folder not in unlabelled]
     return _catalogue(root, _by_folders(root, root, classes), None, _not_used(unlabelled, []))
+
+
+def _found_in(root: Path) -> str:
+    """Say what a folder without folders holds, and what may be done with it."""
+    files = sorted((entry.name for entry in root.iterdir() if not is_system(entry.name)), key=sort_key)
+    images = [name for name in files if is_image(name)]
+    if images:
+        return f"sort its {with_noun(len(images), 'image')} into them, or list them with their labels in a .csv file"
+    if packed := [name for name in files if is_packed(name)]:
+        return f"unpack {first_names(packed)}"
+    return f"it holds {kinds_of(files) or 'nothing'}"
 
 
 def _not_used(unlabelled: list[Path], others: list[Path]) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from study.data import cifar, digits, fashion_mnist, npz
 from study.data.dataset import Dataset, fingerprint
-from study.data.dogs_vs_cats import open_training, read_photographs
+from study.data.dogs_vs_cats import has_photographs, read_photographs
+from study.data.files import is_packed
 from study.data.image_table import read_table
 from study.data.image_tree import read_tree
 from study.data.labelled import Catalogue, load_catalogue
@@ -20,9 +21,10 @@ if TYPE_CHECKING:  # the grid's schema needs pydantic, which a machine that only
     from study.config import DatasetSpec
     from study.config.spec import DatasetName
 
+given_photographs = partial(given_path, needed="the folder of its files", example="DIR")
 given_shards = partial(given_path, needed="the folder of its shards", example="DIR")
 LISTED: dict[str, tuple[Callable[[str, str | None], Path], Callable[[Path], Catalogue]]] = {
-    "dogs-vs-cats": (given_folder, read_photographs),
+    "dogs-vs-cats": (given_photographs, read_photographs),
     "image-folder": (given_folder, read_tree),
     "parquet": (given_shards, read_shards),
     "csv": (given_file, read_table),
@@ -99,12 +101,13 @@ def source_of(place: Path) -> "DatasetName":
     """
     if place.is_file():
         kinds: dict[str, DatasetName] = {".npz": "npz", ".csv": "csv", SUFFIX: "parquet"}
-        return kinds.get(place.suffix.lower(), "image-folder")
-    try:
-        open_training(place)
-    except (DataError, OSError):
-        return "parquet" if find_shards(place) else "image-folder"
-    return "dogs-vs-cats"
+        suffix = place.suffix.lower()
+        if suffix not in kinds and not is_packed(place.name):
+            raise DataError(f"{place} isn't read: give a folder of images, or a file {', '.join(kinds)}")
+        return kinds.get(suffix, "dogs-vs-cats" if has_photographs(place) else "image-folder")
+    if has_photographs(place):
+        return "dogs-vs-cats"
+    return "parquet" if find_shards(place) else "image-folder"
 
 
 def check_name(name: str) -> None:

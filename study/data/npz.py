@@ -221,9 +221,16 @@ def _labels(opened: zipfile.ZipFile, array: _Array, images: int) -> list[str]:
     """
     place = array.place
     if array.shape not in ((images,), (images, 1)):
-        raise DataError(f"{place} must have one label for each of {images:,} images, but has shape {array.sizes}")
+        first = (
+            ": save y.argmax(1) if these are its scores" if len(array.shape) == 2 and array.shape[0] == images else ""
+        )
+        raise DataError(
+            f"{place} must have one label for each of {images:,} images, but has shape {array.sizes or 'none'}{first}"
+        )
     if array.dtype.kind not in "iuU" or images * array.row_bytes > MAX_LABEL_BYTES:
-        raise DataError(f"{place} holds {array.dtype}: labels must be whole numbers from 0 on, or short words")
+        other = {"f": "int", "b": "int", "S": "str"}.get(array.dtype.kind)
+        advice = f": save y.astype({other})" if other else ""
+        raise DataError(f"{place} holds {array.dtype}: labels must be whole numbers from 0 on, or short words{advice}")
     with opened.open(array.member) as file:
         file.read(array.start)
         words = [str(value).strip() for value in np.frombuffer(file.read(), dtype=array.dtype).tolist()]
@@ -242,7 +249,9 @@ def _checked_images(array: _Array) -> _Array:
         DataError: it hasn't; what to do is said.
     """
     if array.dtype != np.uint8:
-        advice = ": save (255 * x).round().astype('uint8') if they are from 0 to 1" if array.dtype.kind == "f" else ""
+        scales = {"f": "(255 * x).round().astype('uint8') if they are from 0 to 1"}
+        scales |= dict.fromkeys("iu", "x.astype('uint8') if they are")
+        advice = f": save {scales[array.dtype.kind]}" if array.dtype.kind in scales else ""
         raise DataError(f"{array.place} holds {array.dtype}: images must be uint8, from 0 to 255{advice}")
     match array.shape:
         case (_, _, _, 1):
@@ -251,6 +260,8 @@ def _checked_images(array: _Array) -> _Array:
             return array
         case (_, 1 | 3, _, _):
             first = ": save x.transpose(0, 2, 3, 1)"
+        case (_, _, _, 4):
+            first = ": save x[..., :3]"
         case _:
             first = ""
     raise DataError(f"{array.place} has shape {array.sizes}: images must be N x H x W, grey, or N x H x W x 3{first}")

@@ -224,7 +224,7 @@ def _label_column(schema: Any, names: Mapping[str, tuple[str, ...]], path: Path)
     if column is None and len(names) == 1:
         (column,) = names
     if column is None or schema.get_field_index(column) < 0:
-        raise DataError(f"{path} needs a column 'label'; it has {first_names(schema.names)}")
+        raise DataError(f"{path} needs one column 'label'; it has {first_names(schema.names)}")
     kind = schema.field(column).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
     if not any(check(kind) for check in (types.is_integer, types.is_string, types.is_large_string)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.data.dataset import BadFile, Split
+from study.data.files import is_packed
 from study.errors import DataError, printable
 from study.paths import base_folder, cache_folder
 
@@ -59,7 +60,8 @@ def given_folder(name: str, root: str | None) -> Path:
     """
     folder = given_path(name, root, "the folder of its files", "DIR")
     if not folder.is_dir():
-        raise DataError(f"{name}: root '{printable(str(root))}' isn't a folder")
+        advice = ": unpack it there, and give the folder" if is_packed(folder.name) else ""
+        raise DataError(f"{name}: root '{printable(str(root))}' isn't a folder{advice}")
     return folder
 
 
@@ -69,7 +71,7 @@ def given_path(name: str, root: str | None, needed: str, example: str) -> Path:
     Raises:
         DataError: none was given, or it doesn't exist.
     """
-    if root is None:
+    if not root:
         raise DataError(f"{name} needs {needed}: dataset: {{name: {name}, root: {example}}}")
     try:
         path = Path(root).expanduser()

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from study.data.dataset import Split
+from study.data.files import first_names
 from study.data.seeds import derived_seed
-from study.errors import DataError, printable
+from study.errors import DataError
 
 Index = NDArray[np.int64]
 
@@ -82,7 +83,10 @@ def take_test(everything: Split, amount: float, *, classes: Sequence[str], seed:
     counts = np.bincount(labels, minlength=len(classes))
     single = [classes[label] for label in np.flatnonzero(counts < 2).tolist()]
     if single:
-        raise DataError(f"test: fewer than two images of {printable(single[0])}: one to train on, and one to test with")
+        raise DataError(
+            f"test: fewer than two images in {first_names(single)}: one to train on and one to test with are needed; "
+            "add images, or leave such classes out"
+        )
     count = max(round(amount * len(labels)), len(classes)) if amount < 1 else int(amount)
     if not len(classes) <= count <= len(labels) - len(classes):
         raise DataError(
@@ -107,7 +111,10 @@ def hold_out(train: Split, amount: float, *, classes: int, seed: int) -> tuple[S
     if count >= len(train):
         raise DataError(f"validation: {amount:g} of {len(train)} training images leaves nothing to train on")
     if count == 0:
-        raise DataError(f"validation: {amount:g} of {len(train)} training images is none; for none, say 0")
+        raise DataError(
+            f"validation: {amount:g} of {len(train)} training images is none: add images, or hold out none "
+            "('validation: 0' under dataset in a grid)"
+        )
     if len(train) - count < classes:
         raise DataError(
             f"validation: {amount:g} of {len(train)} training images leaves {len(train) - count} to train on, "

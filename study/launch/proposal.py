@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 
 from study.config import DatasetSpec, parse_grid
 from study.data import Dataset, load_dataset
+from study.data.describe import few_images
 from study.data.load import source_of
 from study.errors import StudyError, printable
 from study.launch.display import Display, duration
@@ -74,10 +77,11 @@ Cost = Callable[[Scale, int], float]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A grid that fits, and what it does in lines for a reader."""
+    """A grid that fits, what it does in lines for a reader, and what it can't show of so few images."""
 
     text: str
     lines: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def propose(
@@ -95,7 +99,7 @@ def propose(
     quickest = 0.0
     for dataset, source, side in _datasets(folder, display, skip_bad=skip_bad):
         facts = DataFacts.of(dataset)
-        batch_size = 128 if facts.train_images >= 2000 else 64
+        batch_size = 128 if facts.train_images >= 2000 else min(64, facts.train_images)
         values: dict[str, Any] = {
             "folder": printable(folder),
             "minutes": minutes,
@@ -116,7 +120,7 @@ def propose(
             continue
         scale, iterations = fitting
         lines = _lines(dataset, values, scale, iterations, cost(scale, iterations), workers)
-        return Proposal(_text(values, scale, iterations, about=lines[0]), lines)
+        return Proposal(_text(values, scale, iterations, about=lines[0]), lines, few_images(dataset))
     raise StudyError(
         f"{folder}: {minutes:g} minutes are too few here: the smallest study takes about {duration(quickest)}; "
         f"give --minutes {-(-quickest // 60):.0f} or more"
@@ -193,8 +197,13 @@ def _quoted(text: str) -> str:
 
 
 def _study_name(name: str) -> str:
-    """Return a name with letters that a study's name may have."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "images"
+    """Return a name in letters that a study's name may have; where some have none like them, with a mark of its own."""
+    plain = unicodedata.normalize("NFKD", name.replace("\u00df", "ss"))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:90]
+    if any(letter.isalnum() and not letter.isascii() for letter in plain):  # else two such folders would be one study
+        kept = f"{kept or 'images'}-{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
+    return kept or "images"
 
 
 def _lines(

@@ -27,13 +27,14 @@ from study.launch.scheduler.signals import stopped_by_signals
 from study.launch.scheduler.worker_pool import WorkerPool
 from study.nets.own import load_function
 from study.nets.own_check import check_own_nets
+from study.paths import check_writable
 from study.retry import Retry, RetryTimeout
 from study.track.database import StoredRun
 from study.track.find import missing_files_warning
 from study.track.processes import this_process
 from study.track.store import RunDeletedError, Store
 from study.track.tags import DONE
-from study.track.uri import sqlite_uri, study_folder
+from study.track.uri import sqlite_uri, study_folder, tracking_uri
 from study.tune import SearchStore
 
 START_SECONDS = 20.0
@@ -126,8 +127,9 @@ def run_grid(
         only_search: find the learning rates, and run nothing else.
 
     Raises:
-        StudyError: the data, MLflow, Optuna's storage or the device can't be used.
+        StudyError: the data, MLflow, Optuna's storage, the device or the study's folder can't be used.
     """
+    check_writable(study_folder(tracking_uri()))
     plan, datasets = _plan(grid, display)
     store = Store(grid.name)
     retry = store.retry

@@ -12,6 +12,7 @@ import pandas as pd
 
 from study.errors import StudyError, nearest, printable, with_noun
 from study.names import join_net
+from study.spreadsheet import separator_of
 from study.track import tags as tag
 from study.track.database import StoredRun
 from study.track.find import find_experiment, read_runs
@@ -32,7 +33,6 @@ POSITIVE = ("lr", "width", "gamma")
 LEAVE_OUT = " (of an experiment, `--column {}=` leaves it out)"
 LARGEST = 10**9
 MAX_BYTES = 64 * 2**20
-SEPARATORS = ",;\t"
 UNKNOWN = (
     "These runs weren't trained by this program. What {name} doesn't say isn't known: their curves, how rates were "
     "chosen and errors measured, whether all runs that were made are in it, and whether a rule was set before them."
@@ -174,8 +174,7 @@ def _rows(path: Path) -> tuple[list[Row], str]:
             raise StudyError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, which is too large for a table of runs")
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
-        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text), strict=True)
         lines = [(reader.line_num, row) for row in reader if any(row)]
     except UnicodeDecodeError:
         raise StudyError(f"{path}: isn't text in UTF-8: save it so") from None

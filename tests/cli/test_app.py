@@ -10,6 +10,8 @@ import study
 from study.config import shipped_grids
 from tests.conftest import run_here, run_study
 
+OWN_NETS = Path(study.__file__).parents[1] / "examples" / "own_nets"
+
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
@@ -75,6 +77,34 @@ def test_bad_input_is_a_line_and_exit_code_2(tmp_path: Path, words: list[str], m
     assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) <= 1
 
 
+def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    done = run_here(tmp_path, "grids")
+    said = "error: the working folder can't be used (No such file or directory): change to another\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "--grid", "digits"), ("judge", "runs.csv"), ("data", "stats", "--root", "none")]
+)
+def test_a_folder_that_cannot_be_written_to_is_refused_before_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "reports").write_text("")
+    (tmp_path / "runs.csv").write_text("architecture,depth,seed,final_train_error,classes\nplain,8,0,1,10\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
+    for module in ("study.data.load", "study.launch.run_grid"):
+        monkeypatch.setattr(f"{module}.load_splits", None)  # calling it fails
+    done = run_here(tmp_path, *words)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(": Not a directory: make it writable, or choose another")
+    assert "can't write in" in done.stderr
+
+
 def test_nets_table(tmp_path: Path) -> None:
     out = run_here(tmp_path, "nets").stdout
     row = next(line for line in out.splitlines() if re.search(r"\bresnet-20\b", line))
@@ -83,6 +113,38 @@ def test_nets_table(tmp_path: Path) -> None:
     assert "273,066" not in out
     small = run_here(tmp_path, "nets", "plain-20", "--size", "8").stdout
     assert "2,535,040" in small  # a sixteenth of the convolutions' 40,550,400, and the linear layer's 640
+
+
+def test_nets_of_ones_own_are_counted(tmp_path: Path) -> None:
+    own = f"{OWN_NETS / 'mlp.py'}:build"
+    words = ("nets", own, "plain-8", "--depth", "4", "--depth", "16", "--size", "8", "--channels", "1")
+    done = run_here(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    counts = {line.split()[1]: line.split("│")[4:7] for line in done.stdout.splitlines() if "│" in line}
+    assert counts["plain-4"] == counts["resnet-4"]
+    layers, parameters, multiply_adds = (int(cell.replace(",", "")) for cell in counts["plain-4"])
+    assert layers == 4
+    assert 0 < multiply_adds < parameters  # those of linear layers: biases and norms have none
+    assert {"plain-16", "resnet-16", "plain-8"} <= counts.keys()
+    assert "as in attention, don't count" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mlp.py:build",), "mlp.py:build: say with --depth which depths"),
+        (("mlp.py:built", "--depth", "4"), "no function 'built' (did you mean 'build'?)"),
+        (("gone.py:build", "--depth", "4"), "names a file that is neither in"),
+        (("mlp.py:build", "--depth", "1"), "(in building plain-1)"),
+        (("mlp.py:wrong", "--depth", "4"), "(in a pass of plain-4 for images of 3x32x32)"),
+    ],
+)
+def test_nets_of_ones_own_that_cant_be_counted(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    wrong = "\n\ndef wrong(*, num_classes, **_):\n    return nn.Linear(7, num_classes)\n"
+    (tmp_path / "mlp.py").write_text((OWN_NETS / "mlp.py").read_text() + wrong)
+    done = run_here(tmp_path, "nets", *words)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 def test_grids(tmp_path: Path) -> None:

@@ -211,7 +211,11 @@ def test_damaged_sets_are_refused_listed_and_skipped_when_asked(tmp_path: Path) 
     assert refused.returncode == 2
     assert "4 of 82 image files can't be used" in refused.stderr
     assert all(name in refused.stderr for name in expected)
-    assert "skip_bad: true" in refused.stderr
+    assert "go on without them: --skip-bad (in a grid: 'skip_bad: true' under dataset)\n" in refused.stderr
+    assert f"all of them stand in {Path('s', 'bad_files.csv')}\n" in refused.stderr
+    prepared = run_here(tmp_path, "data", "prepare", "--dataset", "dogs-vs-cats", "--root", "kaggle")
+    assert [line.partition(": ")[0] for line in prepared.stdout.splitlines()] == expected
+    assert "error: 4 of 82 image files can't be used\nmend or" in prepared.stderr
     assert [row[0] for row in rows(tmp_path / "s" / "bad_files.csv")[1:]] == expected
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["bad_files.csv"]
     (tmp_path / "pets.yaml").write_text(GRID.replace("epochs: 6", "iterations: 2"))

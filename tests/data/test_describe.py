@@ -1,9 +1,9 @@
 import numpy as np
 from PIL import ExifTags, Image
 
-from study.config import DatasetSpec
+from study.config import DatasetSpec, Grid
 from study.data import describe, load_dataset
-from study.data.describe import augmented_views
+from study.data.describe import LEAST_EFFECT, augmented_views, few_images
 from study.data.measure import channel_statistics
 
 from .conftest import pixels
@@ -80,3 +80,11 @@ def test_views_are_of_training_images_and_repeatable():
     assert np.array_equal(changed, again[1])
     assert not np.array_equal(changed[:, 0], changed[:, 1])
     assert not np.array_equal(clean, augmented_views(dataset, "crop-flip", images=5, views=3, seed=2)[0])
+
+
+def test_few_images_are_those_of_which_one_is_worth_more_than_what_a_study_looks_for():
+    assert Grid.model_fields["smallest_effect"].default == LEAST_EFFECT
+    assert few_images(load_dataset(DatasetSpec(name="digits", train_limit=200, validation=0))) == ()
+    (line,) = few_images(load_dataset(DatasetSpec(name="digits", train_limit=160, validation=0)))
+    assert line.startswith("few images: of 160 to train on, one is 0.62 points of training error")
+    assert "; 200 are the least for a rise of 0.5 points" in line

@@ -159,6 +159,15 @@ def test_the_bundle_must_be_unpacked_once(tmp_path, name):
         load(tmp_path)
 
 
+def test_the_archive_itself_is_a_root(archive):
+    expected = load(archive).fingerprint
+    assert load(archive / "train.zip").fingerprint == expected
+    (archive / "dogs-vs-cats.zip").write_bytes(b"")
+    assert load(archive).fingerprint == expected  # it was unpacked, and left there
+    with pytest.raises(DataError, match="unzip it there, once"):
+        load(archive / "dogs-vs-cats.zip")
+
+
 def test_test1_is_never_trained_on(folder, write_image):
     expected = load(folder).fingerprint
     write_image(folder / "test1" / "1.png", 5).rename(folder / "test1" / "1.jpg")

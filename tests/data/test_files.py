@@ -177,3 +177,8 @@ def test_long_lists_are_cut_and_kept():
     assert "and 5 more" in str(error)
     assert "skip_bad: true" in str(error)
     assert error.bad == bad
+    assert "\n  all of them stand in s/bad.csv\nmend or" in str(BadFilesError(bad, 100, place="s/bad.csv"))
+    printed = BadFilesError(bad, 100, "--skip-bad", place="")
+    assert str(printed) == (
+        "25 of 100 image files can't be used\nmend or remove them, or go on without them: --skip-bad"
+    )

@@ -104,6 +104,50 @@ def test_rows_that_cannot_be_used_are_named_and_skipped_when_asked_to(table, wri
     assert (len(data.train), len(data.test), len(data.skipped)) == (4, 2, 1)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_tables_of_spreadsheets_in_any_language(table, separator, encoding):
+    lines = [separator.join(row) for row in ROWS]
+    assert load(table(lines, f"path{separator}label", encoding)).fingerprint == load(table(ROWS)).fingerprint
+
+
+def test_paths_may_be_written_in_other_ways(table, tmp_path):
+    expected = load(table(ROWS))
+    (tmp_path / "alias").symlink_to(tmp_path / "pets")
+    inner = tmp_path / "pets" / "store"
+    inner.symlink_to(tmp_path / "pets" / "a")
+    ways = [
+        lambda name: str(tmp_path / "pets" / name),
+        lambda name: f"{tmp_path}/alias/{name}",
+        lambda name: f"{tmp_path}/pets/../alias/./{name}",
+        lambda name: name.replace("/", "\\"),
+    ]
+    for way in ways:
+        data = load(table([(way(name), label) for name, label in ROWS]))
+        assert (data.fingerprint, data.train.names()) == (expected.fingerprint, expected.train.names())
+    table(ROWS)
+    through_alias = load(tmp_path / "alias" / "pets.csv")
+    assert through_alias.fingerprint == expected.fingerprint
+    table([(str(tmp_path / "pets" / name), label) for name, label in ROWS])
+    assert load(tmp_path / "alias" / "pets.csv").fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize(
+    "path", ["{}/outside.png", "{}/pets/../outside.png", "{}/petshop/1.png", "{}/out/1.png", "//etc/x"]
+)
+def test_absolute_paths_that_lead_elsewhere(table, write_image, tmp_path, path):
+    for name in ("outside.png", "petshop/1.png"):
+        write_image(tmp_path / name, 9)
+    (tmp_path / "out").symlink_to(tmp_path / "petshop")
+    with pytest.raises(BadFilesError, match="line 8: lies outside the table's folder"):
+        load(table([*ROWS, (path.format(tmp_path), "ape")]))
+
+
+def test_one_image_by_two_paths_is_named_twice(table, tmp_path):
+    with pytest.raises(BadFilesError, match=r"2.png: line 8: is in line 4 already"):
+        load(table([*ROWS, (str(tmp_path / "pets" / "2.png"), "ape")]))
+
+
 def test_unknown_splits(table):
     lines = [(*row, "train") for row in ROWS[:4]] + [(*ROWS[4], "hold-out"), (*ROWS[5], "")]
     with pytest.raises(BadFilesError) as caught:
@@ -118,8 +162,8 @@ def test_unknown_splits(table):
     ("lines", "heading", "message"),
     [
         (ROWS, "path,colour", r"pets.csv needs a column of paths .* and one of labels .*; it has path, colour"),
-        (ROWS, "path;label", r"separated by commas; it has path;label"),
-        (ROWS, "path,image", r"one of each, .*; it has path, image"),
+        (ROWS, "path|label", r"one of each; it has path\|label"),
+        (ROWS, "path,image", r"one of each; it has path, image"),
         ([], "", "it has none"),
         ([], "path,label", "names no image to train on that is there"),
         (

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from study.data.image_tree import read_tree
+from study.data.image_tree import EXPECTED, read_tree
 from study.errors import DataError
 
 
@@ -127,9 +127,26 @@ def test_folders_of_unlabelled_images_are_no_classes(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(DataError, match="has no folder 'train'"):
+    with pytest.raises(DataError, match="has no folders: images are expected in train/<class>/"):
         read_tree(tmp_path)
     make(tmp_path, "train/ape/0.png")
     shutil.rmtree(tmp_path / "train" / "ape")
     with pytest.raises(DataError, match=r"train has no class folders: images are expected in train/<class>/$"):
         read_tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["1.jpg", "2.PNG", ".hidden"], "sort its 2 images into them, or list them with their labels in a .csv file"),
+        (["archive.zip", "notes.txt"], "unpack archive.zip"),
+        (["notes.txt"], "it holds 1 .txt"),
+        ([], "it holds nothing"),
+    ],
+)
+def test_a_folder_without_folders(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        read_tree(tmp_path)
+    assert str(caught.value).endswith(f"has no folders: {EXPECTED}; {said}")

@@ -80,7 +80,8 @@ def test_limits_come_before_validation():
         (DatasetSpec(name="digits", root="/nowhere"), "digits .* has no folder"),
         (DatasetSpec(name="digits", image_size=16), "'image_size' is for image files"),
         (DatasetSpec(name="image-folder", root="/no/such/folder"), "root '/no/such/folder' doesn't exist"),
-        (DatasetSpec(name="image-folder", root=__file__), "isn't a folder"),
+        (DatasetSpec(name="image-folder", root=__file__), "isn't a folder$"),
+        (DatasetSpec(name="image-folder", root=""), "needs the folder of its files"),
         (DatasetSpec(name="digits", test=9), "test: 9 of 1797 images leaves 9 to test with .* of each of 10 classes"),
         (DatasetSpec(name="digits", test=1790), "leaves 1790 to test with and 7 to train on"),
         (DatasetSpec(name="digits", train_limit=9), "train_limit: 9 is fewer than the 10 classes"),
@@ -100,9 +101,23 @@ def test_the_kind_of_a_source_is_that_of_its_path(image_tree, tmp_path):
         (tmp_path / name).write_bytes(b"")
     with zipfile.ZipFile(tmp_path / "cats" / "train.zip", "w"):
         pass
-    kinds = {"a.NPZ": "npz", "a.csv": "csv", "a.parquet": "parquet", "a.txt": "image-folder", "none": "image-folder"}
+    kinds = {
+        "a.NPZ": "npz",
+        "a.csv": "csv",
+        "a.parquet": "parquet",
+        "cats/train.zip": "dogs-vs-cats",
+        "none": "image-folder",
+    }
     kinds |= {"hub": "parquet", "hub/data": "parquet", "cats": "dogs-vs-cats", image_tree.name: "image-folder"}
+    (tmp_path / "bundle").mkdir()
+    for name in ("bundle/dogs-vs-cats.zip", "a.zip"):
+        (tmp_path / name).write_bytes(b"")
+    kinds |= {"bundle": "dogs-vs-cats", "bundle/dogs-vs-cats.zip": "dogs-vs-cats", "a.zip": "image-folder"}
+    with zipfile.ZipFile(image_tree / "train.zip", "w") as others:  # the tree's own, kept beside it
+        others.writestr("train/bee/1.png", b"")
     assert {name: source_of(tmp_path / name) for name in kinds} == kinds
+    with pytest.raises(DataError, match=r"a.txt isn't read: give a folder of images, or a file .npz, .csv, .parquet$"):
+        source_of(tmp_path / "a.txt")
 
 
 def test_file_that_may_not_be_read(image_tree, monkeypatch):

@@ -124,5 +124,7 @@ def test_both_parts_have_images_of_every_class(counts):
 
 
 def test_a_class_of_a_single_image_cannot_be_split():
-    with pytest.raises(DataError, match="test: fewer than two images of b: one to train on, and one to test with"):
+    with pytest.raises(
+        DataError, match="test: fewer than two images in b: one to train on and one to test with are needed; add images"
+    ):
         take_test(numbered([5, 1]), 0.2, classes=["a", "b"], seed=0)

@@ -1,5 +1,6 @@
 """The grid that is proposed for a folder of images, and the commands that write and run it."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 from pyarrow import parquet as pq
 
 from study.config import RunSpec, load_grid
+from study.errors import StudyError
 from study.launch.estimate import SpeedCache
-from study.launch.proposal import ITERATIONS, SCALES, Scale, fit
+from study.launch.proposal import ITERATIONS, SCALES, Scale, _study_name, fit
 from study.train import Speed
 from tests.conftest import run_here, run_study
 
@@ -71,7 +73,8 @@ def test_init_writes_a_grid_that_can_be_changed_and_run(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "my-pets: 2 classes (cat, dog), 29 images to train on, 8 to test with"
-    assert lines[1] == "images of 20x20 pixels, in batches of 64"
+    assert lines[1] == "images of 20x20 pixels, in batches of 29"
+    assert "few images: of 29 to train on, one is 3.4 points of training error" in done.stderr
     assert lines[-1] == "to begin: study run --grid 'my pets.yaml'"
     grid = load_grid(str(folder / "my pets.yaml"))
     assert (grid.name, grid.points[0].dataset.root, grid.points[0].dataset.image_size) == ("my-pets", "my pets", 20)
@@ -122,10 +125,44 @@ def test_odd_names_of_folders_stand_in_the_grid(folder: Path, name: str) -> None
     assert load_grid(str(folder / f"{name}.yaml")).points[0].dataset.root == name
 
 
+@pytest.mark.parametrize(
+    ("folder", "study"),
+    [
+        ("Größe und Art", "Grosse-und-Art"),
+        ("my pets (2)", "my-pets-2"),
+        ("?!", "images"),
+        ("x" * 300, "x" * 90),
+        ("猫 photos", "photos-"),
+        ("猫", "images-"),
+    ],
+)
+def test_names_of_studies(folder: str, study: str) -> None:
+    name = _study_name(folder)
+    assert name.startswith(study)
+    assert (name == study) is not study.endswith("-")
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)
+    assert name != _study_name(folder.replace("猫", "犬")) or "猫" not in folder
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(place: Path) -> None:
+        raise StudyError(f"can't write in {place}")
+
+    monkeypatch.setattr("study.cli.init.check_writable", refuse)
+    for words in (("init", "my pets"), ("run", "--data", "my pets")):
+        done = run_here(folder, *words)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: can't write in {folder}\n")
+
+
+def test_no_name_is_not_the_working_folder(folder: Path) -> None:
+    done = run_here(folder, "init", "")
+    assert (done.returncode, "the name of the images is empty" in done.stderr) == (2, True)
+
+
 def test_files_that_cant_be_used_are_skipped_on_demand(folder: Path) -> None:
     (folder / "my pets" / "cat" / "broken.png").write_bytes(b"no image")
     refused = run_here(folder, "init", "my pets", "--minutes", "20")
-    assert (refused.returncode, "under dataset, or --skip-bad" in refused.stderr) == (2, True)
+    assert (refused.returncode, "or go on without them: --skip-bad\n" in refused.stderr) == (2, True)
     done = run_here(folder, "init", "my pets", "--minutes", "20", "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert load_grid(str(folder / "my pets.yaml")).points[0].dataset.skip_bad
