@@ -25,7 +25,6 @@ STACKED_FROM = 1.5 * COLUMN
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
-
 _NOTHING_SHOWN = re.compile(
     rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*|"
     rb'<g id="patch_\d+">\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>',  # the white behind all, and behind axes
