@@ -94,11 +94,7 @@ def nets_table(comparison: Comparison, units: str = "seeds") -> Table:
         Column(f"{a} (%)", ("a_estimate", "a_sd", "a_n"), two_decimals),
         Column(f"{b} (%)", ("b_estimate", "b_sd", "b_n"), two_decimals),
     ]
-    caption = (
-        f"Common nets: mean ± standard deviation over {units} (number of {units}), and {b} minus {a} with Welch's "
-        "95% interval and p after Holm over the nets of an error."
-    )
-    return Table.of("compare-nets", caption, numbers, _with_change(comparison, numbers, columns))
+    return Table.of("compare-nets", numbers, _with_change(comparison, numbers, columns), a=a, b=b, units=units)
 
 
 def depths_table(comparison: Comparison) -> Table:
@@ -118,11 +114,7 @@ def depths_table(comparison: Comparison) -> Table:
         Column(f"{a} (points)", [f"a_{key}" for key in BOUNDS], estimate_with_interval),
         Column(f"{b} (points)", [f"b_{key}" for key in BOUNDS], estimate_with_interval),
     ]
-    caption = (
-        "Final training error of the deepest common net minus that of the shallowest, with 95% intervals, and the "
-        "difference in differences (Welch-Satterthwaite) with p after Holm over these rows."
-    )
-    return Table.of("compare-depths", caption, numbers, _with_change(comparison, numbers, columns))
+    return Table.of("compare-depths", numbers, _with_change(comparison, numbers, columns))
 
 
 def settings_table(comparison: Comparison) -> Table:
@@ -135,9 +127,7 @@ def settings_table(comparison: Comparison) -> Table:
         Column(b, "b"),
         Column("Kind", "kind"),
     ]
-    count = f"{comparison.agreeing} settings agree" if comparison.agreeing != 1 else "1 setting agrees"
-    caption = f"What differs between the runs of common nets; {count}."
-    return Table.of("compare-settings", caption, numbers, columns)
+    return Table.of("compare-settings", numbers, columns, agreeing=comparison.agreeing)
 
 
 def _with_change(comparison: Comparison, numbers: pd.DataFrame, columns: list[Column]) -> list[Column]:

@@ -105,13 +105,13 @@ def classes_table(record: "DatasetRecord") -> Table:
     """Return the images of each class by split; of many classes those with the most and the fewest are shown."""
     counts = class_sizes(record)
     numbers = counts.assign(all=counts.sum(axis=1)).rename_axis("class").reset_index()
-    caption, shown = "Images by class and split", numbers
-    if len(numbers) > NAMED_CLASSES:
+    shown, many = numbers, len(numbers) > NAMED_CLASSES
+    if many:
         ordered = numbers.sort_values("all", ascending=False, kind="stable")
         shown = pd.concat([ordered.head(SHOWN // 2), ordered.tail(SHOWN // 2)])
-        caption += f": the {SHOWN // 2} classes with the most and the {SHOWN // 2} with the fewest; the CSV has all"
     columns = [Column(split[:1].upper() + split[1:], split, "{:,}".format) for split in numbers.columns[1:]]
-    table = Table.of("data-classes", f"{caption}.", shown, [Column("Class", "class", _line), *columns])
+    columns = [Column("Class", "class", _line), *columns]
+    table = Table.of("data-classes", shown, columns, shown=SHOWN // 2 if many else 0)
     return table._replace(numbers=numbers)
 
 
@@ -127,31 +127,26 @@ def channels_table(record: "DatasetRecord") -> Table:
     )
     columns = [Column("Images", "images"), Column("Channel", "channel", _line)]
     columns += [Column(title, key, "{:.4f}".format) for key, title in STATISTICS.items()]
-    caption = f"Statistics of the channels, {known['definition']}."
-    if list(known["channels"]) == ["red", "green", "blue"]:
-        caption += " Channels are in the order red, green, blue; OpenCV's order is the reverse."
-    return Table.of("data-channels", caption, numbers, columns)
+    return Table.of("data-channels", numbers, columns, known=known)
 
 
 def outlying_table(sizes: Sizes) -> Table:
     """Return the images of outlying size, the largest first."""
     columns = [Column(axis(side), side, "{:,}".format) for side in ("height", "width")]
-    return _first_rows(
-        "data-outlying", "Images of outlying size", sizes.outlying, [Column("Image", "path", _line), *columns]
-    )
+    return _first_rows("data-outlying", sizes.outlying, [Column("Image", "path", _line), *columns])
 
 
 def skipped_table(record: "DatasetRecord") -> Table:
     """Return the files that were left out, with the reasons."""
     numbers = pd.DataFrame(list(record.statistics["skipped"]), columns=["name", "reason"])
     columns = [Column("File", "name", _line), Column("Reason", "reason", _line)]
-    return _first_rows("data-skipped", "Files skipped", numbers, columns)
+    return _first_rows("data-skipped", numbers, columns)
 
 
-def _first_rows(name: str, caption: str, numbers: pd.DataFrame, columns: list[Column]) -> Table:
+def _first_rows(name: str, numbers: pd.DataFrame, columns: list[Column]) -> Table:
     """Return a table of which the page shows the first rows."""
-    part = f", the first {SHOWN} of {len(numbers):,}" if len(numbers) > SHOWN else ""
-    return Table.of(name, f"{caption}{part}.", numbers.head(SHOWN), columns)._replace(numbers=numbers)
+    table = Table.of(name, numbers.head(SHOWN), columns, shown=SHOWN, rows=len(numbers))
+    return table._replace(numbers=numbers)
 
 
 def _line(text: Any) -> str:

@@ -1,6 +1,6 @@
 """Several studies on one page: each keeps its own verdict, its name a part of the variant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,19 +60,18 @@ def join(studies: Sequence["Study"], command: str) -> Joined:
         rule, commands = Rule.of(protocols), study.provenance.commands
         return Joined(study.name, *frames, study.datasets, study.probes, words, rule, protocols, commands)
     runs, curves, trials = (
-        _under([_labelled(getattr(study, name), study.name) for study in studies])
-        for name in ("runs", "curves", "trials")
+        _under([(study.name, getattr(study, name)) for study in studies]) for name in ("runs", "curves", "trials")
     )
     datasets = {record.fingerprint: record for study in studies for record in study.datasets}
-    name = " + ".join(study.name for study in studies)
+    rules = [Rule.of(study.provenance.protocols) for study in studies]
     return Joined(
-        name,
+        " + ".join(study.name for study in studies),
         runs,
         curves,
         trials,
         tuple(datasets.values()),
         words=_words(studies, runs, command),
-        rule=_strictest(studies),
+        rule=Rule(min(rule.smallest_effect for rule in rules), min(rule.rare_failure for rule in rules)),
         protocols=_named({study.name: study.provenance.protocols for study in studies}),
         commands=_named({study.name: study.provenance.commands for study in studies}),
     )
@@ -84,24 +83,14 @@ def _named(stored: Mapping[str, Sequence[Stored]]) -> tuple[Stored, ...]:
     return tuple(sorted(named, key=lambda item: item.at))
 
 
-def _strictest(studies: Sequence["Study"]) -> Rule:
-    """Return the least bounds of all the studies' rules."""
-    rules = [Rule.of(study.provenance.protocols) for study in studies]
-    return Rule(min(rule.smallest_effect for rule in rules), min(rule.rare_failure for rule in rules))
-
-
-def _labelled(frame: pd.DataFrame, study: str) -> pd.DataFrame:
-    """Return the rows with the study's name in their variant."""
-    if frame.empty:
-        return frame
-    return frame.assign(variant=[labelled(study, str(variant)) for variant in frame["variant"]])
-
-
-def _under(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return all rows; frames without any would only spoil the types of columns."""
-    frames = list(frames)
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True) if filled else frames[0]
+def _under(frames: Sequence[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Return all rows with their study's name in their variant; frames without any would spoil the types of columns."""
+    filled = [
+        frame.assign(variant=[labelled(study, str(variant)) for variant in frame["variant"]])
+        for study, frame in frames
+        if len(frame)
+    ]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0][1]
 
 
 def _words(studies: Sequence["Study"], runs: pd.DataFrame, command: str) -> dict[str, str]:

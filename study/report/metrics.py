@@ -1,7 +1,6 @@
-"""What is measured: each quantity's key, label, unit and direction. No axis or column label is written elsewhere."""
+"""What is measured: each quantity's key, label and unit. No axis or column label is written elsewhere."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,8 +13,6 @@ class Metric:
     """Its name in words."""
     unit: str = ""
     """Its unit, empty where it has none."""
-    better: Literal["lower", "higher", "neither"] = "neither"
-    """Which way is good."""
 
     @property
     def axis(self) -> str:
@@ -26,20 +23,20 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
-        Metric("train_error", "Training error", "%", "lower"),
-        Metric("test_error", "Test error", "%", "lower"),
-        Metric("validation_error", "Validation error", "%", "lower"),
-        Metric("error", "Error", "%", "lower"),
-        Metric("train_loss", "Training loss", "nats", "lower"),
-        Metric("test_loss", "Test loss", "nats", "lower"),
-        Metric("validation_loss", "Validation loss", "nats", "lower"),
-        Metric("final_train_error", "Final training error", "%", "lower"),
-        Metric("final_train_error_augmented", "Final training error, augmented images", "%", "lower"),
-        Metric("final_test_error", "Final test error", "%", "lower"),
-        Metric("final_validation_error", "Final validation error", "%", "lower"),
-        Metric("final_train_loss", "Final training loss", "nats", "lower"),
-        Metric("final_test_loss", "Final test loss", "nats", "lower"),
-        Metric("generalisation_gap", "Generalisation gap", "points", "lower"),
+        Metric("train_error", "Training error", "%"),
+        Metric("test_error", "Test error", "%"),
+        Metric("validation_error", "Validation error", "%"),
+        Metric("error", "Error", "%"),
+        Metric("train_loss", "Training loss", "nats"),
+        Metric("test_loss", "Test loss", "nats"),
+        Metric("validation_loss", "Validation loss", "nats"),
+        Metric("final_train_error", "Final training error", "%"),
+        Metric("final_train_error_augmented", "Final training error, augmented images", "%"),
+        Metric("final_test_error", "Final test error", "%"),
+        Metric("final_validation_error", "Final validation error", "%"),
+        Metric("final_train_loss", "Final training loss", "nats"),
+        Metric("final_test_loss", "Final test loss", "nats"),
+        Metric("generalisation_gap", "Generalisation gap", "points"),
         Metric("step", "Iterations"),
         Metric("trained_on", "Iterations trained on"),
         Metric("depth", "Layers"),
@@ -50,19 +47,19 @@ METRICS: dict[str, Metric] = {
         Metric("shortcut_scale", "Factor of the shortcut, 0 plain, 1 residual"),
         Metric("parameters", "Parameters"),
         Metric("multiply_adds", "Multiply-adds"),
-        Metric("images_per_second", "Training speed", "images/s", "higher"),
-        Metric("seconds", "Time", "s", "lower"),
+        Metric("images_per_second", "Training speed", "images/s"),
+        Metric("seconds", "Time", "s"),
         Metric("along_first", "Along direction 1", "filter norms"),
         Metric("along_second", "Along direction 2", "filter norms"),
-        Metric("nonconvex", "Not convex", "% of the basin", "lower"),
-        Metric("basin", "Basin", "% of the slice", "higher"),
-        Metric("minima", "Minima", "", "lower"),
+        Metric("nonconvex", "Not convex", "% of the basin"),
+        Metric("basin", "Basin", "% of the slice"),
+        Metric("minima", "Minima"),
         Metric("rank_share", "Effective rank", "% of the channels"),
         Metric("block", "Block taken out, from the input"),
         Metric("blocks_out", "Blocks taken out"),
         Metric("kendall_tau", "Kendall's tau with the trained order"),
-        Metric("rise", "Rise of training error", "points", "lower"),
-        Metric("eigenvalue", "Largest eigenvalue", "", "lower"),
+        Metric("rise", "Rise of training error", "points"),
+        Metric("eigenvalue", "Largest eigenvalue"),
         Metric("height", "Height", "pixels"),
         Metric("width", "Width", "pixels"),
         Metric("images", "Images"),

@@ -21,7 +21,6 @@ Measure = Literal["center", "ten-crop", "multi-scale"]
 Split = Literal["train", "test"]
 Quantity = Literal["parameters", "multiply_adds"]
 
-
 Shortcut = Literal["none", "A", "B", "C"]
 
 

@@ -47,7 +47,6 @@ OWN_PLACE = (
 )
 """Words of the provenance that the page shows elsewhere than in the list of versions."""
 
-
 ALIKE = (
     ("code", "by code"),
     ("torch", "with PyTorch"),
@@ -190,8 +189,16 @@ def _plain(value: Any) -> Any:
 
 
 def _excluded(runs: pd.DataFrame) -> tuple[c.Excluded, ...]:
+    """Return the runs that don't count, with how far they came and what they said of a failure."""
     rows = {str(run["run_id"]): run for _, run in runs.iterrows()}
-    return tuple(run._replace(reason=_why(rows[run.run_id], run.reason)) for run in c.excluded(runs))
+    excluded = []
+    for each in c.excluded(runs):
+        run, reason = rows[each.run_id], each.reason
+        done, whole, said = (run.get(key) for key in ("step", "total_iterations", "reason"))
+        if run["outcome"] not in c.ENDED and done is not None and pd.notna(done) and whole:
+            reason += f" after {int(done):,} of {int(whole):,} iterations"
+        excluded.append(each._replace(reason=f"{reason} ({said})" if isinstance(said, str) and said else reason))
+    return tuple(excluded)
 
 
 def unfinished_note(runs: pd.DataFrame) -> str:
@@ -210,27 +217,13 @@ def unfinished_note(runs: pd.DataFrame) -> str:
     return f"{' and '.join(parts)}. All that is said here rests on the {len(c.counted(runs)):,} runs that are counted."
 
 
-def run_address(pages: str, experiment_id: str, run_id: str) -> str:
-    """Return the address of a run in MLflow's pages; empty where `pages` isn't one of pages."""
-    if urlsplit(pages).scheme not in ("http", "https"):
-        return ""
-    return f"{pages.rstrip('/')}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
-
-
 def _links(runs: pd.DataFrame, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the address of each run in MLflow's pages; none where these aren't known."""
     pages, experiment_id = known.get("mlflow_ui", ""), known.get("experiment_id", "")
-    if not pages or not experiment_id:
+    if urlsplit(pages).scheme not in ("http", "https") or not experiment_id:
         return {}
-    addresses = {str(run_id): run_address(pages, experiment_id, str(run_id)) for run_id in runs["run_id"]}
-    return {run_id: address for run_id, address in addresses.items() if address}
-
-
-def _why(run: "pd.Series[Any]", reason: str) -> str:
-    done, whole = (run.get(key) for key in ("step", "total_iterations"))
-    if run["outcome"] not in c.ENDED and done is not None and pd.notna(done) and whole:
-        reason += f" after {int(done):,} of {int(whole):,} iterations"
-    said = run.get("reason")
-    return f"{reason} ({said})" if isinstance(said, str) and said else reason
+    address = f"{pages.rstrip('/')}/#/experiments/{quote(experiment_id, safe='')}/runs/"
+    return {str(run_id): address + quote(str(run_id), safe="") for run_id in runs["run_id"]}
 
 
 def _commits(runs: pd.DataFrame, known: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from types import FrameType
 
@@ -123,12 +124,8 @@ def _others(folder: Path) -> list[Path]:
 
 def _free(path: Path) -> Path:
     """Return a path at which nothing is: `path`, or else one with a number behind its name."""
-    number = 1
-    free = path
-    while os.path.lexists(free):
-        number += 1
-        free = path.with_name(f"{path.name}.{number}")
-    return free
+    numbered = (path.with_name(f"{path.name}.{number}") for number in count(2))
+    return next(free for free in chain([path], numbered) if not os.path.lexists(free))
 
 
 def _exchange(a: Path, b: Path) -> bool:

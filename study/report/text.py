@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment
 
 from study.report.moments import phrase
-from study.verdict.text import listed, points, sentence_templates
+from study.statistics.growth import BATCH_NORM_GROWTH
+from study.verdict.text import interval, listed, points, sentence_templates
 
 
 @cache
@@ -21,10 +22,13 @@ def _environment() -> Environment:
         "count": lambda value: f"{value:,.0f}",
         "moment": phrase,
         "exp": math.exp,
+        "log": math.log,
+        "interval": interval,
         "g": lambda value: f"{value:g}",
         "rate": lambda value: f"{value:.4g}",
         "rows": lambda frame, form: ", ".join(form.format(**row) for row in frame.to_dict("records")),
     }
+    environment.globals["batch_norm_growth"] = BATCH_NORM_GROWTH
     return environment
 
 
@@ -36,7 +40,7 @@ def write(template: str, **values: Any) -> tuple[str, ...]:
     sentences: list[str] = []
 
     def say(caller: Callable[[], str]) -> str:
-        sentence = re.sub(r" (?=[,;:.)])|(?<=\() ", "", " ".join(caller().split()))
+        sentence = re.sub(r" (?=[,;:.)]+( |$))|(?<=\() ", "", " ".join(caller().split()))
         if sentence:
             sentences.append(sentence)
         return ""

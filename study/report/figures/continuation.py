@@ -28,7 +28,6 @@ from study.verdict.selection import resolution, values
 
 Array = NDArray[np.float64]
 METRIC = "final_train_error"
-SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 COLUMNS = 3
 MOST_PANELS = 12
 """Of more, some evenly between the first and the last are drawn."""
@@ -165,7 +164,7 @@ def continuation_drawing(data: ContinuationData, alt: str) -> Drawing:
     counts = {len(course.errors) for course in courses}
     seeds = "One seed a line" if counts == {1} else band_words(counts)
     stopped = any(course.stopped for course in courses)
-    texts = write_texts("why-continuation", data=data, source=SOURCE, seeds=seeds, stopped=stopped, alt=alt)
+    texts = write_texts("why-continuation", data=data, seeds=seeds, stopped=stopped, alt=alt)
     rows, columns = shape(data)
     draw = partial(draw_continuation, data)
     height, width, options = 1.05 + 1.75 * rows, panel_width(columns, 1.4), {"rows": rows, "sharey": True}

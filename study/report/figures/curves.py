@@ -257,11 +257,7 @@ def paper_lines(runs: pd.DataFrame, nets: Collection[tuple[str, int]]) -> pd.Dat
 @cache
 def _paper_curves() -> pd.DataFrame:
     with (files("study.report") / "data" / "paper-figure6.csv").open("r", encoding="utf-8") as file:
-        table = pd.read_csv(file).sort_values(["family", "depth", "split"], kind="stable")
-    names = {"plain": "plain", "resnet": "residual"}
-    table = table.rename(columns={"iteration": "step", "error_pct": "error"})
-    table = table.assign(source="paper", architecture=table["family"].map(names), ended=True)
-    return table[["source", *LINE, "step", "error", "ended"]]
+        return pd.read_csv(file).assign(source="paper", ended=True)
 
 
 def _are_of(lines: pd.DataFrame, nets: Collection[tuple[str, int]]) -> list[bool]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Drawing
+from study.report.figures.drawing import Drawing, write_texts
 from study.report.figures.style import COLUMN, SIZE, WIDTH, as_text, axes_or_new, handles_of, key_below, new_figure
 from study.report.metrics import axis
 from study.report.text import some_of
@@ -111,8 +111,7 @@ def draw_distributions(counts: pd.DataFrame, figure: Figure, axes: NDArray[np.ob
         sns.histplot(x=counts[split], color=_colour(split), linewidth=0, ax=ax)
         ax.set_title(split)
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        ax.set_xlabel(axis("images_per_class"))
-        ax.set_ylabel(axis("classes"))
+        ax.set(xlabel=axis("images_per_class"), ylabel=axis("classes"))
 
 
 def _draw_bars(table: pd.DataFrame, counts: pd.DataFrame, ax: Axes) -> None:
@@ -132,8 +131,7 @@ def _draw_bars(table: pd.DataFrame, counts: pd.DataFrame, ax: Axes) -> None:
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.set_xlabel(axis("images"))
-    ax.set_ylabel(axis("class"))
+    ax.set(xlabel=axis("images"), ylabel=axis("class"))
 
 
 def _colour(split: str) -> str:
@@ -147,14 +145,8 @@ def sheet_shape(count: int, classes: int) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
-def draw_samples(
-    samples: Pixels, labels: Sequence[int], classes: Sequence[str], figure: Figure, axes: NDArray[np.object_]
-) -> None:
-    """Draw samples (K, H, W, C), each below the name of its class: in one pair of axes, 40 would take seconds."""
-    _draw_sheet(samples, labels, classes, axes[0][0])
-
-
 def _draw_sheet(samples: Pixels, labels: Sequence[int], classes: Sequence[str], ax: Axes) -> None:
+    """Draw samples, each below the name of its class, in one pair of axes: 40 of them would take seconds."""
     ax.axis("off")
     rows, columns = sheet_shape(len(samples), len(classes))
     tall = samples.shape[1] / samples.shape[2]
@@ -162,8 +154,7 @@ def _draw_sheet(samples: Pixels, labels: Sequence[int], classes: Sequence[str], 
         left, top = place % columns * PITCH, place // columns * (tall + NAME_ROOM)
         show_image(ax, image, (left, left + 1, top + NAME_ROOM + tall, top + NAME_ROOM))
         ax.text(left + 0.5, top + NAME_ROOM * 0.8, as_text(classes[label], 10), ha="center", fontsize=SIZE - 2.5)
-    ax.set_xlim(0, columns * PITCH)
-    ax.set_ylim(rows * (tall + NAME_ROOM), 0)
+    ax.set(xlim=(0, columns * PITCH), ylim=(rows * (tall + NAME_ROOM), 0))
 
 
 def sheet_height(samples: Pixels, classes: int, width: float) -> float:
@@ -216,49 +207,39 @@ def draw_augmented(
 
 def counts_drawing(table: pd.DataFrame, counts: pd.DataFrame, suffix: str) -> Drawing | None:
     """Return the images by class and split; None where a sentence tells it: many classes of equal size."""
-    name, title, words = f"data-classes{suffix}", "Classes and splits", f"Images a class: {count_words(counts)}."
-    alt = f"Chart of images by class and split. {words}"
-    frame = counts.rename_axis("class").reset_index().melt("class", var_name="split", value_name="images")
-    if len(counts) <= MOST_BARS:
-        draw = partial(draw_counts, table, counts)
-        return Drawing(name, (title, words, alt), draw, frame, height=_bars_height(counts), width=BARS)
-    if not (uneven := _uneven(counts)):
+    name, many, uneven = f"data-classes{suffix}", len(counts) > MOST_BARS, _uneven(counts)
+    if many and not uneven:
         return None
     total = counts.sum(axis=1).sort_values(kind="stable")
-    fewest, most = (
-        ", ".join(f"{name} ({images:,})" for name, images in part.items())
-        for part in (total.iloc[:NAMED], total.iloc[: -NAMED - 1 : -1])
-    )
-    caption = (
-        f"How many of the {len(total):,} classes have how many images, in splits where they differ. {words} The fewest "
-        f"in all have {fewest}; the most {most}."
-    )
-    texts, width = (title, caption, alt), BARS if len(uneven) == 1 else WIDTH
-    return Drawing(name, texts, partial(draw_distributions, counts), frame, len(uneven), 2.2, width)
+    texts = write_texts("data-classes", words=count_words(counts), many=many, total=total, named=NAMED)
+    frame = counts.rename_axis("class").reset_index().melt("class", var_name="split", value_name="images")
+    if many:
+        draw, width = partial(draw_distributions, counts), BARS if len(uneven) == 1 else WIDTH
+        return Drawing(name, texts, draw, frame, len(uneven), 2.2, width)
+    draw = partial(draw_counts, table, counts)
+    return Drawing(name, texts, draw, frame, height=_bars_height(counts), width=BARS)
 
 
 def samples_drawing(images: Pixels, labels: Sequence[int], classes: Sequence[str], suffix: str) -> Drawing:
     """Return a sheet of samples (K, H, W, C)."""
     shown = pd.DataFrame({"label": labels, "class": [classes[label] for label in labels]})
-    caption = (
-        f"{len(images)} training images, chosen by a fixed seed, the classes taking turns, as nets get them: "
-        f"{size_words(*images.shape[1:3])}."
-    )
     names = some_of([str(name) for name in shown["class"].drop_duplicates()], NAMED, "classes")
-    alt = f"{len(images)} sample images of {names}, each below the name of its class."
-    draw, height = partial(draw_samples, images, labels, classes), sheet_height(images, len(classes), WIDTH)
-    return Drawing(f"data-samples{suffix}", ("Samples", caption, alt), draw, shown, height=height, photographs=True)
+    texts = write_texts("data-samples", images=len(images), size=size_words(*images.shape[1:3]), names=names)
+
+    def draw(figure: Figure, axes: NDArray[np.object_]) -> None:
+        _draw_sheet(images, labels, classes, axes[0][0])
+
+    height = sheet_height(images, len(classes), WIDTH)
+    return Drawing(f"data-samples{suffix}", texts, draw, shown, height=height, photographs=True)
 
 
 def mean_drawing(mean: Pixels, images: int, suffix: str) -> Drawing:
     """Return the mean (H, W, C) of so many images."""
     places = pd.MultiIndex.from_product([range(n) for n in mean.shape], names=["row", "column", "channel"])
     pixels = pd.Series(mean.ravel(), places, name="mean").reset_index()
-    caption = f"Mean of each pixel over all {images:,} images, as nets get them."
-    means = ", ".join(f"{value:.0f}" for value in mean.mean((0, 1)))
-    alt = f"The mean of all images; the means of its channels are {means} on a scale of 0 to 255."
+    texts = write_texts("data-mean", images=images, means=list(mean.mean((0, 1))))
     size: dict[str, Any] = {"height": MEAN, "width": MEAN, "photographs": True}
-    return Drawing(f"data-mean{suffix}", ("Mean image", caption, alt), partial(draw_mean, mean), pixels, **size)
+    return Drawing(f"data-mean{suffix}", texts, partial(draw_mean, mean), pixels, **size)
 
 
 def size_words(height: int, width: int) -> str:

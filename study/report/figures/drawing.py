@@ -28,7 +28,6 @@ TITLE = 0.4
 LONGEST_SLUG = 120
 """Characters of a variant's name in that of a file."""
 
-
 _NOTHING_SHOWN = re.compile(
     rb"<!--.*?-->|<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>\s*|"
     rb'<g id="patch_\d+">\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>',  # the white behind all, and behind axes

@@ -1,6 +1,5 @@
 """Gradients from layer to layer, at initialisation and as training goes on, and what they do to the layers."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,6 @@ from study.report.text import band_words
 from study.statistics.growth import BATCH_NORM_GROWTH
 from study.verdict.selection import architectures, depths
 
-SOURCE = "Yang et al. 2019, arXiv 1902.08129"
 MOST_MOMENTS = 5
 """Panels beside each other."""
 WEIGHTS = ("weight_norm", "effective_lr", "turn")
@@ -52,8 +50,6 @@ def gradients_drawing(rows: pd.DataFrame) -> Drawing | None:
         kinds=kinds,
         moments=moments,
         seeds=band_words(lines["seeds"], "Geometric means"),
-        growth=BATCH_NORM_GROWTH,
-        source=SOURCE,
         note=layers.left_out(lines["depth"], depths(rows)),
     )
     draw = partial(draw_gradients, lines)
@@ -114,7 +110,6 @@ def weights_drawing(rows: pd.DataFrame) -> Drawing | None:
         turns=list(each_line(lines[lines["quantity"] == "turn"])),
         nets=nets,
         seeds=band_words(lines["seeds"], "Means (of norm and rate geometric)"),
-        half_turn=math.pi / 2,
     )
     draw = partial(draw_weights, lines)
     data = lines.rename(columns={"place": "layer"})

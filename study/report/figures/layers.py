@@ -14,7 +14,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from study.report.figures.points import name_points
 from study.report.figures.style import key_below
 from study.report.moments import evenly, label
-from study.verdict.selection import architectures, depths
 
 MOST_DEPTHS = 7
 """Depths that are told apart by their colours; of more, the shallowest, the deepest and some between are drawn."""
@@ -22,7 +21,8 @@ FARTHEST = 6.0
 """A net so many times as deep as the next would squeeze the lines of all others, and isn't drawn beside them."""
 FEW_DECADES = 200.0
 """Ratio of an axis' ends below which powers of ten would be too few ticks."""
-COLUMNS = ("architecture", "depth", "moment", "place", "value", "lowest", "highest", "seeds")
+LINE = ["architecture", "depth", "moment"]
+COLUMNS = (*LINE, "place", "value", "lowest", "highest", "seeds")
 KEY_ENTRY = 1.2
 """Width of an entry of the key, in inches."""
 
@@ -48,33 +48,23 @@ def layer_lines(rows: pd.DataFrame, column: str, place: str, *, geometric: bool 
     is geometric. The end of training is the moment `inf`.
     """
     lines = []
-    for architecture in architectures(rows):
-        nets = rows[rows["architecture"] == architecture]
-        for depth in depths(nets):
-            for moment, part in nets[nets["depth"] == depth].groupby("moment"):
-                table = part.pivot_table(index=place, columns="run_id", values=column, dropna=False)
-                values = table.to_numpy(dtype=np.float64)  # (layers, seeds)
-                fine = np.isfinite(values).all(0) & ((values > 0).all(0) | (not geometric))
-                seeds = values[:, fine]
-                if seeds.shape[1]:
-                    mean = np.exp(np.log(seeds).mean(1)) if geometric else seeds.mean(1)
-                    columns = {
-                        "architecture": architecture,
-                        "depth": depth,
-                        "moment": moment,
-                        "place": table.index.to_numpy(dtype=np.float64),
-                        "value": mean,
-                        "lowest": seeds.min(1),
-                        "highest": seeds.max(1),
-                        "seeds": seeds.shape[1],
-                    }
-                    lines.append(pd.DataFrame(columns))
+    for (architecture, depth, moment), part in rows.groupby(LINE):
+        table = part.pivot_table(index=place, columns="run_id", values=column, dropna=False)
+        values = table.to_numpy(dtype=np.float64)  # (layers, seeds)
+        fine = np.isfinite(values).all(0) & ((values > 0).all(0) | (not geometric))
+        seeds = values[:, fine]
+        if seeds.shape[1]:
+            mean = np.exp(np.log(seeds).mean(1)) if geometric else seeds.mean(1)
+            net = {"architecture": architecture, "depth": depth, "moment": moment}
+            shown = {"place": table.index.to_numpy(dtype=np.float64), "value": mean}
+            spread = {"lowest": seeds.min(1), "highest": seeds.max(1), "seeds": seeds.shape[1]}
+            lines.append(pd.DataFrame(net | shown | spread))
     return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=list(COLUMNS))
 
 
 def each_line(lines: pd.DataFrame) -> Iterator[tuple[str, int, float, pd.DataFrame]]:
     """Yield the architecture, depth, moment and rows of each line."""
-    for _, line in lines.groupby(["architecture", "depth", "moment"], sort=False):
+    for _, line in lines.groupby(LINE, sort=False):
         first = line.iloc[0]
         yield str(first["architecture"]), int(first["depth"]), float(first["moment"]), line
 
@@ -102,8 +92,7 @@ def layer_axis(ax: Axes) -> None:
 def log_axis(ax: Axes, low: float, high: float) -> None:
     """Give an axis of values a logarithmic scale that holds low to high, and a decade at least."""
     middle, half = math.sqrt(low * high), max(math.sqrt(high / low) ** 1.1, math.sqrt(10))
-    ax.set_yscale("log")
-    ax.set_ylim(middle / half, middle * half)
+    ax.set(yscale="log", ylim=(middle / half, middle * half))
     few = half**2 < FEW_DECADES
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if few else LogLocator(numticks=6))
     if few:

@@ -87,11 +87,9 @@ def draw_length(frame: pd.DataFrame, colours: Mapping[int, str], linear: float, 
 def _draw_kind(ax: Axes, frame: pd.DataFrame, kind: str, colours: Mapping[int, str]) -> None:
     lengths = sorted(set(frame["iterations"]))
     reach = lengths[-1] / lengths[0]
-    ax.set_xscale("log")
-    ax.set_xlim(lengths[0] / reach**0.15, lengths[-1] * reach**0.15)
+    ax.set(xscale="log", xlim=(lengths[0] / reach**0.15, lengths[-1] * reach**0.15))
     number_ticks(ax.xaxis, lengths, ",d")
-    ax.set_xlabel(axis("step"))
-    ax.set_title(f"{kind} nets")
+    ax.set(xlabel=axis("step"), title=f"{kind} nets")
     nets = frame[frame["architecture"] == kind]
     for rank, depth in enumerate(depths(nets)):
         seeds = nets[nets["depth"] == depth]

@@ -29,7 +29,6 @@ from study.report.text import band_words, span
 from study.verdict.selection import depths, ordered
 from study.verdict.text import points
 
-SOURCE = "Veit et al. 2016, arXiv 1605.06431"
 MOST_DEPTHS = 3
 """Depths that have a panel; of more, the shallowest, the deepest and one between."""
 MARKED = 60
@@ -96,30 +95,24 @@ def lesion_drawings(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: 
     orders = ordered(reorderings)[ORDER] if len(reorderings) else pd.DataFrame(columns=ORDER)
     orders = orders[orders["depth"].isin(drawn)].reset_index(drop=True)
     frame = lesion_data(ordered(lesions), guessing)
-    random = frame[frame["kind"] == "random"]
-    shown = {*frame["depth"], *orders["depth"]}
+    each, random = (frame[frame["kind"] == kind] for kind in ("each", "random"))
+    shown = sorted({*frame["depth"], *orders["depth"]})
     drawings = []
-    if (frame["kind"] == "each").any():
-        drawings.append(_each_drawing(frame, left_out(sorted(shown), known)))
+    if len(each):
+        seeds, note = band_words(each["seeds"]), left_out(shown, known)
+        texts = write_texts("why-lesion", each=each, seeds=seeds, note=note, points=points)
+        draw, panels = partial(draw_each, each), each["depth"].nunique()
+        width, options = panel_width(panels, 1.4), {"sharey": True}
+        drawings.append(Drawing("why-lesion", texts, draw, frame, panels, 2.6, width, options))
     if len(random) or len(orders):
-        drawings.append(_groups_drawing(random, orders, sorted(shown)))
+        seeds = span(random["seeds"]) if len(random) else ""
+        texts = write_texts("why-lesion-groups", random=random, orders=orders, seeds=seeds, points=points)
+        draw = partial(draw_groups, random, orders, depth_colours(shown))
+        panels = 2 if len(random) and len(orders) else 1
+        data = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
+        width, options = panel_width(panels, 1.4), {"sharey": True}
+        drawings.append(Drawing("why-lesion-groups", texts, draw, data, panels, 2.8, width, options))
     return drawings
-
-
-def _each_drawing(frame: pd.DataFrame, note: str) -> Drawing:
-    each = frame[frame["kind"] == "each"]
-    seeds = band_words(each["seeds"])
-    texts = write_texts("why-lesion", each=each, source=SOURCE, seeds=seeds, note=note, points=points)
-    draw, panels = partial(draw_each, each), each["depth"].nunique()
-    return Drawing("why-lesion", texts, draw, frame, panels, 2.6, panel_width(panels, 1.4), {"sharey": True})
-
-
-def _groups_drawing(random: pd.DataFrame, orders: pd.DataFrame, shown: list[int]) -> Drawing:
-    seeds = span(random["seeds"]) if len(random) else ""
-    texts = write_texts("why-lesion-groups", random=random, orders=orders, source=SOURCE, seeds=seeds, points=points)
-    frame = pd.concat([random, orders.assign(kind="reordering")], ignore_index=True)
-    draw, panels = partial(draw_groups, random, orders, depth_colours(shown)), 2 if len(random) and len(orders) else 1
-    return Drawing("why-lesion-groups", texts, draw, frame, panels, 2.8, panel_width(panels, 1.4), {"sharey": True})
 
 
 def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
@@ -127,15 +120,13 @@ def draw_each(each: pd.DataFrame, figure: Figure, axes: Any) -> None:
     for ax, (depth, nets) in zip(axes[0], each.groupby("depth"), strict=True):
         for kind, line in nets.groupby("architecture", sort=False):
             _draw_net(ax, str(kind), line)
-        ax.set_title(f"{depth} layers")
-        ax.set_xlabel(axis("block"))
+        ax.set(title=f"{depth} layers", xlabel=axis("block"))
         last = nets["place"].max()
         margin = max(0.1, 0.03 * last)
         ax.set_xlim(1 - margin, last + margin)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     low, high = min(0.0, each["lowest"].min()), max(1.0, each[["highest", "guessing"]].to_numpy().max())
-    axes[0][0].set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
-    axes[0][0].set_ylabel(axis("rise"))
+    axes[0][0].set(ylim=(low - 0.04 * (high - low), high + 0.06 * (high - low)), ylabel=axis("rise"))
     key_below(figure, _each_key(each), 4)
 
 

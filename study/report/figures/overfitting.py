@@ -54,8 +54,7 @@ def draw_errors(frame: pd.DataFrame, gap: float, gap_of: str, figure: Figure, ax
     line = np.linspace(0, 1, 400) ** 2 * high
     ax.plot(line, line, zorder=1, **EQUAL)
     ax.plot(line, line + gap, zorder=1, **GUIDE)
-    ax.set_xlabel(axis(TRAIN))
-    ax.set_ylabel(axis(TEST))
+    ax.set(xlabel=axis(TRAIN), ylabel=axis(TEST))
     kinds = [Line2D([], [], label=f"{kind} nets", **_mark(kind, "#555555")) for kind in frame["architecture"].unique()]
     lines = [Line2D([], [], label="equal errors", **EQUAL), Line2D([], [], label=f"gap of {gap_of}", **GUIDE)]
     layers.add_key(figure, [*kinds, *layers.depth_key(colours), *lines], 1.38)
@@ -71,8 +70,7 @@ def _mark(kind: str, colour: str) -> dict[str, Any]:
 def _set_scale(ax: Axes, squeezed: bool, high: float) -> None:
     """Give both axes the same scale from 0 on."""
     if not squeezed:
-        ax.set_xlim(-0.03 * high, high)
-        ax.set_ylim(-0.03 * high, high)
+        ax.set(xlim=(-0.03 * high, high), ylim=(-0.03 * high, high))
         return
     squeeze_axis(ax, LINEAR, -0.15, high)
     ticks = [float(tick) for tick in ax.get_yticks()]

@@ -67,12 +67,8 @@ def _line(ax: Axes, line: Line2D, name: str, x: Any, y: Any) -> list[Any]:
     points = np.hstack([places, values.astype(float)])
     points = points[np.isfinite(points).all(1) & (abs(places - 0.5) < 0.5 + OUTSIDE).all(1)]
     told = np.vstack([points[: -1 : ceil(len(points) / MOST) or 1], points[-1:]])
-    numbers = [[*map(_short, point[:2]), *map(_value, point[2:])] for point in told]
+    numbers = [[*map(float, point[:2].round(DIGITS)), *map(_value, point[2:])] for point in told]
     return [name, *(number for point in numbers for number in point)]
-
-
-def _short(place: float) -> float:
-    return round(float(place), DIGITS)
 
 
 def _value(value: float) -> float:

@@ -95,8 +95,7 @@ def probability(
         raise ValueError(f"no two nets that are '{architecture}' have several seeds to compare")
     with axes_or_new(ax) as ax:
         draw_matrix(data, ax, architecture)
-        ax.set_ylabel(axis("deeper"))
-        ax.set_title(axis("probability_worse"))
+        ax.set(ylabel=axis("deeper"), title=axis("probability_worse"))
     return ax
 
 

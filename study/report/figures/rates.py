@@ -26,7 +26,7 @@ from study.report.figures.style import (
 from study.report.metrics import axis
 from study.report.text import span
 from study.verdict.searches import ENDED, LEAST_TOLERANCE, Searched, by_trial, other_fields, search_of
-from study.verdict.selection import architectures, depths
+from study.verdict.selection import depths
 
 COLUMNS = 4
 LEGEND_COLUMNS = {1: 2}
@@ -107,19 +107,14 @@ def rates(
         raise ValueError(f"no ended trial{f' at {depth} layers' if depth is not None else ''}")
     with axes_or_new(ax) as ax:
         draw_rates(data, ax, data.depths[-1] if depth is None else depth)
-        ax.set_xlabel(axis("lr"))
-        ax.set_ylabel(axis("train_error"))
+        ax.set(xlabel=axis("lr"), ylabel=axis("train_error"))
         ax.legend(handles=_nets_key(data))
     return ax
 
 
 def searched_nets(trials: pd.DataFrame, tolerance: float, fields: tuple[str, ...]) -> tuple[Searched, ...]:
     """Return what was searched of each net; arguments as for `rate_data`."""
-    return tuple(
-        search_of(trials[(trials["architecture"] == kind) & (trials["depth"] == depth)], tolerance, fields)
-        for kind in architectures(trials)
-        for depth in depths(trials[trials["architecture"] == kind])
-    )
+    return tuple(search_of(net, tolerance, fields) for _, net in trials.groupby(["architecture", "depth"]))
 
 
 def rate_data(

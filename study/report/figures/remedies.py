@@ -204,9 +204,7 @@ def draw_doses(frame: pd.DataFrame, errors: ErrorAxis, figure: Figure, axes: NDA
     labels = tick_labels([round(1000 * scale) for scale in scales], np.array(scales), 0.06)
     ax.set_xticks(scales, [f"{scale:g}" if label else "" for scale, label in zip(scales, labels, strict=True)])
     ax.tick_params(axis="x", labelsize=SMALL)
-    ax.set_xlim(-0.06, 1.06)
-    ax.set_xlabel(axis("shortcut_scale"))
-    ax.set_ylabel(axis("final_train_error"))
+    ax.set(xlim=(-0.06, 1.06), xlabel=axis("shortcut_scale"), ylabel=axis("final_train_error"))
     handles = handles_of(ax)
     if frame["diverged"].any():
         handles.append(Line2D([], [], linewidth=0, label="diverged", **CROSS))

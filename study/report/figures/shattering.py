@@ -16,7 +16,6 @@ from study.report.moments import evenly, label, moments_of
 from study.report.text import band_words
 from study.verdict.selection import architectures, depths
 
-SOURCE = "Balduzzi et al. 2017, arXiv 1702.08591"
 MOST_MOMENTS = 3
 """Panels beside each other."""
 
@@ -44,7 +43,6 @@ def shattering_drawing(rows: pd.DataFrame) -> Drawing | None:
         lines=layers.each_line(lines),
         kinds=kinds,
         seeds=band_words(lines["seeds"]),
-        source=SOURCE,
         note=layers.left_out(lines["depth"], depths(rows)),
     )
     draw = partial(draw_shattering, lines)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from study.report.figures.drawing import Picture
+from study.report.figures.drawing import Picture, write_texts
 from study.report.figures.style import WIDTH, drawing, save
 from study.report.metrics import axis
 from study.report.text import some_of
@@ -119,8 +119,7 @@ def _finish(grid: Any, edges: NDArray[np.float64], *, many: bool) -> None:
     grid.ax_marg_x.tick_params(bottom=False)
     grid.ax_marg_y.tick_params(left=False)
     ax.axline((limits[0], limits[0]), slope=1, color="#999999", linewidth=0.6, zorder=0.5)
-    ax.set_xlabel(axis("width"))
-    ax.set_ylabel(axis("height"))
+    ax.set(xlabel=axis("width"), ylabel=axis("height"))
     figure.subplots_adjust(left=0.17, right=0.98, top=0.98, bottom=0.25 if many else 0.14, hspace=0.06, wspace=0.06)
     if many:
         bar = figure.colorbar(
@@ -149,25 +148,12 @@ def sizes_picture(sizes: Sizes, folder: Path, name: str) -> Picture | None:
     counts = sizes.drawn.groupby(["height", "width"]).size().rename("images").reset_index()
     with joint_figure(sizes.drawn) as figure:
         save(figure, folder, name, counts)
-    ranges = "; ".join(
-        f"{side} {pixels.min():,} to {pixels.max():,} pixels, median {pixels.median():,.0f}"
-        for side, pixels in sizes.drawn.items()
-    )
-    alt = f"Chart of height against width of {len(sizes.drawn):,} images, with the distribution of each: {ranges}."
-    texts = ("Height and width of the images", sizes_caption(sizes), alt)
-    return Picture.of(folder, name, "", texts, SIDE / WIDTH)
-
-
-def sizes_caption(sizes: Sizes) -> str:
-    """Return the caption of the figure of sizes."""
-    text = (
-        f"Height against width of {len(sizes.drawn):,} images as they are stored, before they are resized, with the "
-        "distribution of each; the line marks square images"
-    )
-    if is_binned(sizes.drawn):
-        step = int(np.diff(bin_edges(sizes.drawn))[0])
-        text += f"; a bin has {step}x{step} pixels, and its colour tells the images in it"
-    if sizes.outlying.empty:
-        return f"{text}."
     named = [f"{path} ({height}x{width})" for path, height, width in sizes.outlying.itertuples(index=False)]
-    return f"{text}. Not drawn, as of outlying size: {some_of(named, NAMED, 'images')} (height x width; {RULE})."
+    texts = write_texts(
+        "data-sizes",
+        drawn=sizes.drawn,
+        step=int(np.diff(bin_edges(sizes.drawn))[0]) if is_binned(sizes.drawn) else 0,
+        outlying=some_of(named, NAMED, "images") if named else "",
+        rule=RULE,
+    )
+    return Picture.of(folder, name, "", texts, SIDE / WIDTH)

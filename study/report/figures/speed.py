@@ -93,7 +93,8 @@ def draw_speed(seeds: pd.DataFrame, ax: Axes, metric: str) -> None:
     """Draw one metric: runs hollow, and a line through their medians."""
     shown = seeds[seeds["metric"] == metric]
     low, high = float(shown["value"].min()), float(shown["value"].max())
-    unit, scale = _unit(high) if metric == "seconds" else ("", 1.0)
+    units = ((unit, scale) for unit, scale in UNITS.items() if high >= 3 * scale or unit == "s")
+    unit, scale = next(units) if metric == "seconds" else ("", 1.0)
     scaled = shown.assign(value=shown["value"] / scale, median=shown["median"] / scale)
     draw_against_depth(ax, scaled, depths(seeds), centre="median", look=LOOK)
     if high > DECADES * low:
@@ -105,10 +106,6 @@ def draw_speed(seeds: pd.DataFrame, ax: Axes, metric: str) -> None:
         ax.set_ylim(0, 1.08 * high / scale)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     ax.set_ylabel(axis(metric, unit))
-
-
-def _unit(seconds: float) -> tuple[str, float]:
-    return next((unit, scale) for unit, scale in UNITS.items() if seconds >= 3 * scale or unit == "s")
 
 
 def speed_drawing(runs: pd.DataFrame) -> Drawing | None:

@@ -103,7 +103,10 @@ def surface_data(rows: pd.DataFrame, classes: int) -> Surface | None:
     known = frame.loc[np.isfinite(frame["loss"]), "loss"]
     low = 10.0 ** math.floor(math.log10(max(FLOOR, known.min())))
     high = min(TOP, max(known.max(), 10 * low))
-    return Surface(frame, _contoured(frame), _levels(min(low, TOP / 10), high), classes)
+    powers = range(round(math.log10(min(low, TOP / 10))), math.ceil(math.log10(high)) + 1)
+    levels = [step * 10.0**power for power in powers for step in STEPS]
+    drawn = [level for before, level in zip([0.0, *levels], levels, strict=False) if before < high]
+    return Surface(frame, _contoured(frame), tuple(drawn), classes)
 
 
 def _contoured(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -117,37 +120,23 @@ def _contoured(frame: pd.DataFrame) -> tuple[str, ...]:
     return tuple(nets)
 
 
-def _levels(low: float, high: float) -> tuple[float, ...]:
-    powers = range(round(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    levels = [step * 10.0**power for power in powers for step in STEPS]
-    return tuple(level for i, level in enumerate(levels) if i == 0 or levels[i - 1] < high)
-
-
 def surface_drawings(surface: Surface) -> tuple[Drawing, Drawing]:
     """Return the contours of some nets, and the slices along the first direction of all."""
-    return _contours_drawing(surface), _slices_drawing(surface)
-
-
-def _contours_drawing(surface: Surface) -> Drawing:
-    slices = surface.slices
+    slices, rows, columns = surface.slices, len(surface.statistics), len(surface.contoured)
     cells = [(net, kind) for kind in surface.statistics for net in surface.contoured]
     contours = {cell: slices[cell] for cell in cells if cell in slices}
     texts = write_texts("why-surface", surface=surface, contours=contours, centre=_centre)
-    rows, columns = len(surface.statistics), len(surface.contoured)
+    draw, options = partial(draw_contours, surface), {"rows": rows}
     width, height = min(WIDTH, 1.4 + 1.85 * columns), 0.8 + 1.9 * rows  # a panel is a third of the page
-    draw = partial(draw_contours, surface)
-    return Drawing("why-surface", texts, draw, surface.frame, columns, height, width, {"rows": rows}, stacks=False)
+    drawn = Drawing("why-surface", texts, draw, surface.frame, columns, height, width, options, stacks=False)
+    texts = write_texts("why-surface-slice", surface=surface, through=through, centre=_centre)
+    draw, options = partial(draw_slices, surface), {"sharey": True}
+    height = 2.4 + 0.17 * math.ceil(len(surface.nets) / KEY_COLUMNS)  # grows with the key
+    return drawn, Drawing("why-surface-slice", texts, draw, surface.frame, rows, height, options=options)
 
 
 def _centre(losses: pd.DataFrame) -> float:
     return float(through(losses).iloc[len(losses) // 2])
-
-
-def _slices_drawing(surface: Surface) -> Drawing:
-    texts = write_texts("why-surface-slice", surface=surface, through=through, centre=_centre)
-    height = 2.4 + 0.17 * math.ceil(len(surface.nets) / KEY_COLUMNS)  # grows with the key
-    columns, draw = len(surface.statistics), partial(draw_slices, surface)
-    return Drawing("why-surface-slice", texts, draw, surface.frame, columns, height, options={"sharey": True})
 
 
 def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> None:
@@ -168,7 +157,7 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
         name_row(axes[row][-1], f"{kind} statistics")
     norm = LogNorm(surface.levels[0], surface.levels[-1])
     bar = figure.colorbar(ScalarMappable(norm, SHADES), ax=axes, aspect=28, pad=0.02, extend="both")
-    _loss_ticks(bar.ax, surface)
+    number_ticks(bar.ax.yaxis, surface.levels[:: len(STEPS)])  # powers of ten
     bar.ax.axhline(surface.basin, color=BASIN_COLOUR, linewidth=1.6)
     bar.set_label(axis("train_loss"))
     bar.outline.set_visible(False)
@@ -177,11 +166,6 @@ def draw_contours(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -
         Line2D([], [], color="black", marker="+", linestyle="", label="the trained net"),
     ]
     key_below(figure, key)
-
-
-def _loss_ticks(ax: Axes, surface: Surface) -> None:
-    """Give an axis of losses a tick at each power of ten."""
-    number_ticks(ax.yaxis, list(surface.levels[:: len(STEPS)]))
 
 
 def _draw_contour(ax: Axes, losses: pd.DataFrame, surface: Surface) -> None:
@@ -218,11 +202,9 @@ def draw_slices(surface: Surface, figure: Figure, axes: NDArray[np.object_]) -> 
                 name_points(drawn, net)
         # Not in the contours' orange, which is that of a depth here.
         ax.axhline(surface.basin, color=EDGE_COLOUR, linewidth=0.9, linestyle=":", zorder=1)
-        ax.set_yscale("log")
-        ax.set_ylim(low, high)
-        _loss_ticks(ax, surface)
-        ax.set_title(f"{statistics} statistics")
-        ax.set_xlabel(axis("along_first"))
+        ax.set(yscale="log", ylim=(low, high))
+        number_ticks(ax.yaxis, surface.levels[:: len(STEPS)])
+        ax.set(title=f"{statistics} statistics", xlabel=axis("along_first"))
     axes[0][0].set_ylabel(axis("train_loss"))
     last = axes[0][-1]
     look = {"transform": last.get_yaxis_transform(), "va": "center", "color": EDGE_COLOUR, "fontsize": SIZE - 0.5}

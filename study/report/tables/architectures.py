@@ -13,17 +13,6 @@ from study.report.tables.writer import NOTHING, Column, Table, count, or_nothing
 from study.verdict import selection as c
 
 SCALES: dict[Quantity, tuple[float, str]] = {"parameters": (1e6, "million"), "multiply_adds": (1e9, "billion")}
-CAPTION = (
-    "The nets, as in Table 1 of the paper. Stages of each: blocks (the kernels of one), channels and side of the maps "
-    "in pixels; parameters, and multiply-adds of one image's forward pass (convolutions and the linear layer)."
-)
-PAPER = {
-    "parameters": "The paper's parameters are as its Table 6 (He et al. 2015, arXiv 1512.03385) rounds them.",
-    "multiply_adds": "The paper's multiply-adds are as its Table 1 (He et al. 2015, arXiv 1512.03385) rounds them, of "
-    "images of 224 pixels, with the stride of a bottleneck block in its first convolution; here it is in the 3x3.",
-}
-
-
 SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "fashion-mnist": 28, "dogs-vs-cats": 64}
 SIDES |= dict.fromkeys(("image-folder", "parquet", "csv"), 32)
 """Side of the images of a data set in pixels, where a grid gives none."""
@@ -41,7 +30,7 @@ def architectures_table(runs: pd.DataFrame) -> Table:
             rows[key] = _numbers(run)
     numbers = pd.DataFrame(list(rows.values()))
     if numbers.empty:
-        return Table.of("architectures", CAPTION, numbers, [])
+        return Table.of("architectures", numbers, [], compared=())
     columns = [Column("Net", "net")]
     if numbers["width"].nunique() > 1:
         columns.append(Column("Width", "width", "{:g}".format))
@@ -59,8 +48,7 @@ def architectures_table(runs: pd.DataFrame) -> Table:
         columns.append(Column(axis(name), name, count))
         if name in compared:
             columns += _beside_paper(name)
-    caption = " ".join([CAPTION, *(PAPER[name] for name in compared)])
-    return Table.of("architectures", caption, numbers, columns)
+    return Table.of("architectures", numbers, columns, compared=compared)
 
 
 def _beside_paper(name: Quantity) -> list[Column]:

@@ -40,13 +40,7 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
         Column(units, ("n_deep", "n_shallow"), "{}, {}".format),
         Column(f"{units} to settle", "needed", _needed),
     ]
-    caption = (
-        "Deeper against shallower nets: difference of means; Welch's 95% interval, on which the verdict rests, and a "
-        "bootstrap interval, too narrow for few seeds; two-sided p of Welch's test, after Holm within architecture and "
-        "error, and of a permutation test; probability that a deeper run is worse; "
-        f"{units.lower()} a net that would settle an undecided pair."
-    )
-    return Table.of("pairs", caption, numbers, columns)
+    return Table.of("pairs", numbers, columns, units=units)
 
 
 def overall_table(parts: Sequence[Part]) -> Table:
@@ -66,11 +60,7 @@ def overall_table(parts: Sequence[Part]) -> Table:
         Column("p of worse", "p_worse", p_or_dash),
         Column("p over all", "p_adjusted", p_or_dash),
     ]
-    caption = (
-        "Several verdicts together: training error of the deepest minus the shallowest plain net, with its 95% "
-        "interval; p of a rise by the smallest effect or less, within its own verdict, and after Holm over all of them."
-    )
-    return Table.of("overall", caption, pd.DataFrame(rows), columns)
+    return Table.of("overall", pd.DataFrame(rows), columns)
 
 
 points_or_dash = or_nothing(points)

@@ -17,12 +17,6 @@ OPTIONS = ("none", "A", "B", "C")
 VIEWS = {"center": "centre", "ten-crop": "ten crops", "multi-scale": "five scales"}
 """What a test error is of, as tables say it."""
 SIGNS = {"above": ">", "below": "<"}
-COMPARED = (
-    "The paper's figures are those of He et al. 2015 (arXiv 1512.03385). Differences are ours minus the paper's, with "
-    "a 95% t interval from the spread of our seeds alone, as most of the paper's figures are of one run."
-)
-AVERAGED = "Where there are several views of an image, their probabilities are averaged."
-READ_OFF = "Numbers read off come from the pixels of a figure; the error of reading is given in points."
 PAPER_COLUMNS = ("error", "sd", "runs", "best", "bound", "measure", "reading", "low", "high", "place")
 """Of a figure, in the CSV."""
 
@@ -46,12 +40,17 @@ class Cell(NamedTuple):
         return self.runs.iloc[0]
 
     @property
+    def has_other_views(self) -> bool:
+        """Whether the paper's figure is of other views of an image."""
+        return self.figure is not None and self.figure.measure != self.measure
+
+    @property
     def difference(self) -> tuple[float, float, float]:
         """Ours minus the paper's in points, and its 95% t interval from the spread of our seeds alone.
 
         Only where the paper's figure is a number of the same measure, so that a difference means something; else NaN.
         """
-        if self.figure is None or self.figure.bound != "exact" or self.figure.measure != self.measure:
+        if self.figure is None or self.figure.bound != "exact" or self.has_other_views:
             return math.nan, math.nan, math.nan
         paper = self.figure.error
         return self.mean.estimate - paper, self.mean.low - paper, self.mean.high - paper
@@ -66,7 +65,7 @@ class Cell(NamedTuple):
         text += f" ± {figure.sd:.2f} ({figure.runs})" if figure.sd is not None else ""
         text += f", best {figure.best:.2f}" if figure.best is not None else ""
         text += f", read off ±{figure.reading:g}" if figure.reading is not None else ""
-        return text + (f", {VIEWS[figure.measure]}" if figure.measure != self.measure else "")
+        return text + (f", {VIEWS[figure.measure]}" if self.has_other_views else "")
 
     def numbers(self) -> dict[str, Any]:
         """Return the columns of a CSV file on the paper."""
@@ -105,10 +104,8 @@ def cell_of(variant: str, runs: pd.DataFrame, split: Split) -> Cell:
     return Cell(variant, runs, column, mean_percent(c.unit_means(runs, column)), best, measure, figure)
 
 
-def _last(runs: pd.DataFrame) -> str:
-    """Return how captions begin that tell errors."""
-    units = c.units(c.counted(runs))
-    return f"Mean ± standard deviation over {units} (number of {units}) of the error after the last iteration"
+def _units(runs: pd.DataFrame) -> str:
+    return c.units(c.counted(runs))
 
 
 def two_decimals(mean: float, sd: float, n: int) -> str:
@@ -138,77 +135,50 @@ def _mean_numbers(name: str, mean: Interval) -> dict[str, float | str]:
 def errors_table(runs: pd.DataFrame) -> Table:
     """Return test errors by net in the form of Table 6, with the paper's where data set and net are its own."""
     cells = cells_of(runs, "test")
-    text = (
-        f"Test error by net, as in Table 6 of the paper. {_last(runs)}, on the test images, and the least error of "
-        "a seed, for itself alone. "
-    )
-    centre = {cell.measure for cell in cells} == {"center"}
-    text += "The net sees one view of each image, its centre." if centre else AVERAGED
-    return _errors_table("errors", "final_test_error", text, cells)
+    other_views = any(cell.measure != "center" for cell in cells)
+    return _errors_table("errors", "final_test_error", cells, _units(runs), other_views=other_views)
 
 
 def training_errors_table(runs: pd.DataFrame) -> Table:
     """Return final training errors beside the ends of Figure 6's curves; no row where the study has no such net."""
     cells = cells_of(runs, "train")
-    text = (
-        f"Training error by net, beside the ends of the curves in Figure 6 of the paper. {_last(runs)}, on the whole "
-        "training split, clean images, evaluation mode. The paper doesn't say how it measures training error: its "
-        "curves look like a noisy part of the training images."
-    )
     cells = cells if any(cell.figure for cell in cells) else []
-    return _errors_table("training-errors", "final_train_error", text, cells)
+    return _errors_table("training-errors", "final_train_error", cells, _units(runs))
 
 
-def _errors_table(name: str, error: str, text: str, cells: list[Cell]) -> Table:
-    test, compared = name == "errors", any(cell.figure for cell in cells)
-    numbers = pd.DataFrame(
-        [
-            {
-                "variant": cell.variant,
-                "net": cell.first["net"],
-                "architecture": cell.first["architecture"],
-                "depth": int(cell.first["depth"]),
-                "parameters": cell.first["parameters"],
-                "measure": cell.measure,
-                **_mean_numbers(error, cell.mean),
-                "best": cell.best,
-                **(cell.numbers() if compared else {}),
-            }
-            for cell in cells
-        ]
-    )
+def _errors_table(name: str, error: str, cells: list[Cell], units: str, **values: Any) -> Table:
+    compared = [cell for cell in cells if cell.figure]
+    rows = [
+        {
+            "variant": cell.variant,
+            "net": cell.first["net"],
+            "architecture": cell.first["architecture"],
+            "depth": int(cell.first["depth"]),
+            "parameters": cell.first["parameters"],
+            "measure": cell.measure,
+            **_mean_numbers(error, cell.mean),
+            "best": cell.best,
+            **(cell.numbers() if compared else {}),
+        }
+        for cell in cells
+    ]
+    numbers, mean = pd.DataFrame(rows), _mean_column(axis(error), error)
     columns = [*variant_column(numbers), Column("Net", "net"), Column(axis("depth"), "depth")]
-    if test:
-        columns.append(Column(axis("parameters"), "parameters", count))
-        columns += _views_column("measure", cells)
-    columns.append(_mean_column(axis(error), error))
-    columns += [Column("Best seed (%)", "best", number(".2f"))] if test else []
+    if name == "errors":
+        columns += [Column(axis("parameters"), "parameters", count), *_views_column("measure", cells)]
+        columns += [mean, Column("Best seed (%)", "best", number(".2f"))]
+    else:
+        columns.append(mean)
     columns += BESIDE if compared else ()
-    return Table.of(name, _errors_caption(text, cells), numbers, columns, {"cell": cells})
+    lost = sum(int((cell.runs["outcome"] == "diverged").sum()) for cell in cells)
+    texts = {"cells": cells, "units": units, "lost": lost, "unlike": unlike_paper(cell.runs for cell in compared)}
+    return Table.of(name, numbers, columns, {"cell": cells}, **texts, **values)
 
 
 def _views_column(key: str, cells: list[Cell]) -> list[Column]:
     """Return the column of views of an image, where some error is of others than the centre."""
     other = any(cell.measure != "center" for cell in cells)
     return [Column("Views", key, lambda views: VIEWS.get(views, ""))] if other else []
-
-
-def _errors_caption(text: str, cells: list[Cell]) -> str:
-    """Return a caption with what has to be known of the paper's figures, where there are any."""
-    figures = [(cell, cell.figure) for cell in cells if cell.figure]
-    lost = sum(int((cell.runs["outcome"] == "diverged").sum()) for cell in cells)
-    if lost:
-        text += f" Diverged runs ({lost}) count with the error of guessing."
-    if not figures:
-        return text
-    parts = [text, COMPARED]
-    if any(figure.best is not None for _, figure in figures):
-        parts.append("Where the paper has several runs, their mean is what ours is compared with, never the best one.")
-    if any(figure.reading is not None for _, figure in figures):
-        parts.append(READ_OFF)
-    if any(figure.measure != cell.measure for cell, figure in figures):
-        parts.append("Where the paper's error is of other views than ours, which are named, no difference is given.")
-    return " ".join([*parts, unlike_paper(cell.runs for cell, _ in figures)])
 
 
 def differences_table(runs: pd.DataFrame) -> Table:
@@ -239,16 +209,9 @@ def differences_table(runs: pd.DataFrame) -> Table:
             Column("Paper: residual", "cells", lambda pair: pair[1].figure_text),
             Column("Paper: difference", "paper_residual_minus_plain", lambda d: signed(d, math.nan, math.nan)),
         ]
-    text = (
-        f"Plain against residual nets by depth, as in Table 2 of the paper. {_last(runs)}, with the difference of the "
-        "means in points and its 95% interval (Welch's). Training error is of the whole training split, clean "
-        "images, in evaluation mode."
-    )
-    if compared:
-        text += " The paper's figures are those of He et al. 2015 (arXiv 1512.03385)."
-        text += f" {READ_OFF}" if any(cell.figure and cell.figure.reading is not None for cell in compared) else ""
-        text += f" {unlike_paper(cell.runs for cell in compared)}"
-    return Table.of("plain-residual", text, numbers, columns, {"cells": pairs})
+    unlike, figures = unlike_paper(cell.runs for cell in compared), [cell.figure for cell in compared]
+    texts = {"units": _units(runs), "figures": figures, "unlike": unlike}
+    return Table.of("plain-residual", numbers, columns, {"cells": pairs}, **texts)
 
 
 def _difference_numbers(pair: list[Cell], split: Split) -> dict[str, Any]:
@@ -310,13 +273,8 @@ def shortcuts_table(runs: pd.DataFrame) -> Table:
         *_views_column("views", tests),
         *(BESIDE if compared else ()),
     ]
-    text = (
-        f"Options of the shortcut, as in Table 3 of the paper. {_last(runs)}. A (section 3.3 of the paper) pads with "
-        "zeros and has no parameters, B projects where the size changes, C projects everywhere; none is a plain net."
-    )
-    if compared:
-        text += f" {COMPARED} They are of test errors. {unlike_paper(compared)}"
-    return Table.of("shortcuts", text, numbers, columns, {"cell": tests})
+    texts = {"units": _units(runs), "unlike": unlike_paper(compared)}
+    return Table.of("shortcuts", numbers, columns, {"cell": tests}, **texts)
 
 
 def _rank(cell: Cell) -> int:

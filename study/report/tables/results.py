@@ -79,14 +79,7 @@ def results(runs: pd.DataFrame) -> Table:
         *(MEDIANS if some else ()),
     ]
     units = c.units(c.counted(runs))
-    caption = f"Mean ± standard deviation over {units} of the errors after the last iteration (number of {units})."
-    caption += " A split's value is the mean of its seeds." if "splits" in units else ""
-    if some:
-        caption += (
-            " Where some seeds of a net failed (diverged, or ended within "
-            f"{FAILURE_MARGIN:g} points of guessing) and others didn't, a mean is of neither: then also the medians."
-        )
-    return Table.of("results", caption, numbers, columns)
+    return Table.of("results", numbers, columns, units=units, some_failed=some, margin=FAILURE_MARGIN)
 
 
 def splits_table(runs: pd.DataFrame) -> Table:
@@ -114,11 +107,7 @@ def splits_table(runs: pd.DataFrame) -> Table:
             Column(f"{name} error: seeds (points)", f"{metric}_within", number(".2f")),
             Column(f"{name} error: share of splits", f"{metric}_share", number(".0%")),
         ]
-    caption = (
-        "Standard deviation between splits of the images and between seeds of a split, and the part of a run's "
-        "variance that splits make: one-way random effects by the method of moments, below zero set to zero."
-    )
-    return Table.of("splits", caption, numbers, [*(variant_column(numbers) if rows else []), *columns])
+    return Table.of("splits", numbers, [*(variant_column(numbers) if rows else []), *columns])
 
 
 def spread(mean: float, sd: float, n: int) -> str:
@@ -162,7 +151,7 @@ def rates_table(runs: pd.DataFrame, trials: pd.DataFrame) -> Table:
         Column("Trials", "trials"),
         Column("Range tried", ("lowest", "highest"), or_nothing("{:.4g} to {:.4g}".format)),
     ]
-    return Table.of("rates", "The learning rate of each net, and how it was found.", numbers, columns)
+    return Table.of("rates", numbers, columns)
 
 
 def _rate_origin(tuned: bool, of_budget_1: bool, at_end: bool) -> str:
@@ -172,12 +161,8 @@ def _rate_origin(tuned: bool, of_budget_1: bool, at_end: bool) -> str:
 
 def trials_table(trials: pd.DataFrame) -> Table:
     """Return every trial of the learning-rate search."""
-    caption = (
-        "Learning-rate search: a row a trial and seed; the value of a diverged one is a cap, that of a pruned one its "
-        "running value then."
-    )
     if trials.empty:
-        return Table.of("trials", caption, pd.DataFrame(), [])
+        return Table.of("trials", trials, [])
     numbers = c.ordered(trials)
     tried = [parse_point(text, lr) for text, lr in zip(numbers["point"], numbers["lr"], strict=True)]
     others = {field: [point.get(field, math.nan) for point in tried] for field in other_fields(tried)}
@@ -195,7 +180,7 @@ def trials_table(trials: pd.DataFrame) -> Table:
         Column(axis("step"), "step", count),
         Column("Chosen", "chosen", lambda chosen: "yes" if chosen else ""),
     ]
-    return Table.of("trials", caption, numbers, columns, others)
+    return Table.of("trials", numbers, columns, others)
 
 
 def runs_table(runs: pd.DataFrame) -> Table:
@@ -210,7 +195,7 @@ def runs_table(runs: pd.DataFrame) -> Table:
         Column(axis("seconds"), "seconds", number(".0f")),
         Column("Run id", "run_id"),
     ]
-    return Table.of("runs", "Every run of the study, with its errors after the last iteration.", numbers, columns)
+    return Table.of("runs", numbers, columns)
 
 
 def unfinished_table(runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
@@ -226,8 +211,7 @@ def unfinished_table(runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
         Column(axis("step"), "step", "{:,.0f}".format),
         *(Column(axis(key), key, number(".2f")) for key in LAST_ERRORS),
     ]
-    caption = "Runs under way, with the errors of their last points, as trained; they are not counted yet."
-    return Table.of("unfinished", caption, numbers, columns)
+    return Table.of("unfinished", numbers, columns)
 
 
 def _part(step: float, total: float) -> str:

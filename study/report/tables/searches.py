@@ -18,7 +18,6 @@ from study.verdict.text import listed, points
 FIELDS = {"lr": "rate", "weight_decay": "weight decay"}
 OBJECTIVES = {"train_loss": "training loss", "train_error": "training error", "validation_error": "validation error"}
 
-
 REASONS = {"one seed": "one seed a net", "no result": "a net has no result"}
 NO_BEST = Best(math.nan, math.nan, math.nan, 0)
 """Of a search in which no trial has ended."""
@@ -93,17 +92,7 @@ def good_table(facts: Facts) -> Table:
         Column("Diverged", "diverged"),
         *([Column("Note", "search", _note)] if any(map(_note, facts.nets)) else []),
     ]
-    how = (
-        "the lowest to the highest rate of such trials, since other fields vary too"
-        if facts.fields
-        else "between neighbouring trials linear in log rate; up to the last trial before a pruned one, which has no "
-        "final error and counts as not better; of a diverged one the error of guessing"
-    )
-    caption = (
-        f"Learning rates by final training error of the trials. Best: least error, of equal ones least loss. Good "
-        f"range: error within {facts.tolerance:g} point{'s' * (facts.tolerance != 1)} of the best ({how})."
-    )
-    return Table.of("good-rates", caption, numbers, columns, {"search": facts.nets})
+    return Table.of("good-rates", numbers, columns, {"search": facts.nets}, facts=facts)
 
 
 def _good_row(net: Searched) -> dict[str, Any]:
@@ -141,11 +130,11 @@ def _note(net: Searched) -> str:
     return "; ".join(note for wanted, note in notes if wanted)
 
 
-def winners_table(facts: Facts) -> Table:
+def winners_table(facts: Facts) -> Table | None:
     """Return the rate of least training loss beside the rate of least validation error, where there is one."""
     nets = [net for net in facts.nets if net.by_loss is not None]
     if not any(net.by_validation for net in nets):
-        return Table.of("winners", "", pd.DataFrame(), [])
+        return None
     numbers = pd.DataFrame([_winners_row(net) for net in nets])
     columns = [
         Column("Net", "net"),
@@ -156,12 +145,8 @@ def winners_table(facts: Facts) -> Table:
         Column("Training error at A, B (%)", ("train_loss_train", "validation_error_train"), _two_errors),
         Column("Validation error at A, B (%)", ("train_loss_validation", "validation_error_validation"), _two_errors),
     ]
-    caption = (
-        "The rate of least training loss (A) and that of least validation error (B) among the same trials; of rates "
-        "with equal validation errors the one nearest to A. Factor: between the two rates. The study's runs have the "
-        f"chosen rate, that of least {OBJECTIVES.get(facts.objective, axis(facts.objective))}."
-    )
-    return Table.of("winners", caption, numbers, columns)
+    objective = OBJECTIVES.get(facts.objective, axis(facts.objective))
+    return Table.of("winners", numbers, columns, objective=objective)
 
 
 def _winners_row(net: Searched) -> dict[str, Any]:
@@ -173,7 +158,7 @@ def _winners_row(net: Searched) -> dict[str, Any]:
     return row | {"factor": max(factor, 1 / factor) if factor > 0 else math.nan}
 
 
-def expected_table(trials: pd.DataFrame) -> Table:
+def expected_table(trials: pd.DataFrame) -> Table | None:
     """Return the expected best training error of a net after so many trials; `trials` are rows of `by_trial`."""
     rows = []
     for net, tried in trials[trials["state"].isin(ENDED)].groupby("net", sort=False):
@@ -182,25 +167,18 @@ def expected_table(trials: pd.DataFrame) -> Table:
         rows += [(net, len(tried), count, expected_best(errors, count)) for count in counts if errors.notna().all()]
     numbers = pd.DataFrame(rows, columns=["net", "trials", "after", "expected_best"])
     if numbers.empty:
-        return Table.of("expected-best", "", numbers, [])
-    caption = (
-        "Expected least training error (%) among so many trials, drawn at random from those that were made (Dodge et "
-        "al. 2019, arXiv 1909.03004): where it still falls towards the last number, a longer search may find a better "
-        "rate. A pruned trial counts as the worst of its net, a diverged one with the error of guessing."
-    )
-    return wide_table(
-        "expected-best",
-        caption,
-        numbers,
-        "after",
-        lambda count: [Column(with_noun(count, "trial"), "expected_best", points)],
-    )
+        return None
+
+    def columns(count: int) -> list[Column]:
+        return [Column(with_noun(count, "trial"), "expected_best", points)]
+
+    return wide_table("expected-best", numbers, "after", columns)
 
 
-def robustness_table(facts: Facts) -> Table:
+def robustness_table(facts: Facts) -> Table | None:
     """Return the rise with depth under each choice of the rate, a row each."""
     if not facts.choices:
-        return Table.of("robustness", "", pd.DataFrame(), [])
+        return None
     first = facts.choices[0]
     numbers = pd.DataFrame([_choice_row(choice) for choice in facts.choices])
     kinds = [kind for kind in ("plain", "residual") if f"{kind}_estimate" in numbers]
@@ -221,14 +199,7 @@ def robustness_table(facts: Facts) -> Table:
         Column("Seeds", "choice", _seeds),
         Column("Trained for", "part_of_training", or_nothing(part_words)),
     ]
-    caption = (
-        f"Training error at {first.deep} layers minus that at {first.shallow}, in points, with 95% intervals where "
-        "there are two seeds or more. Tuned rates: the study's runs. The others: trials, with the tuning seeds. "
-        "The best shared rate has the least mean training error over all nets, of the rates that every net trained "
-        "to the end (a diverged trial counts with the error of guessing), and is picked on the trials that it is "
-        "judged by. The rise over all depths is judged by the rule below; without enough seeds nothing is claimed."
-    )
-    return Table.of("robustness", caption, numbers, columns, {"choice": facts.choices})
+    return Table.of("robustness", numbers, columns, {"choice": facts.choices}, first=first)
 
 
 def _choice_row(choice: Choice) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from study.report.text import write
 from study.spreadsheet import write_frame
 
 NOTHING = "\u2013"
@@ -50,44 +51,6 @@ SHORT_TABLE = r"""\begin{{table}}[tbp]
 \end{{tabular}}}}
 \end{{table}}
 """
-TITLES = {
-    "overall": "Several verdicts together",
-    "results": "Results",
-    "splits": "Spread of splits and of seeds",
-    "pairs": "Pairs of depths",
-    "plain-residual": "What shortcuts change",
-    "shortcuts": "Options of the shortcut",
-    "training-errors": "Training error by net",
-    "errors": "Test error by net",
-    "architectures": "Architectures",
-    "rates": "Learning rates",
-    "trials": "Trials of the search",
-    "runs": "All runs",
-    "unfinished": "Runs under way",
-    "good-rates": "Good learning rates",
-    "winners": "Winners of the search",
-    "expected-best": "Best error after so many trials",
-    "robustness": "The rise under other choices of the rate",
-    "compare-depths": "What depth costs in both",
-    "compare-nets": "Common nets",
-    "compare-settings": "Settings that differ",
-    "gradient-growth": "Growth of gradients",
-    "shattering": "Autocorrelation of gradients",
-    "construction": "Constructed nets",
-    "continuation": "Training from a constructed net",
-    "depth-laws": "Laws of depth",
-    "depth-law-predictions": "What the laws predict",
-    "why-surface": "Loss surface",
-    "why-curvature": "Curvature",
-    "why-lesion": "Blocks taken out",
-    "why-ranks": "Effective ranks",
-    "remedies": "Remedies",
-    "data-classes": "Classes and splits",
-    "data-channels": "Channels",
-    "data-outlying": "Outlying sizes",
-    "data-skipped": "Skipped files",
-}
-"""What the page calls the tables, by name."""
 _TEX = {
     "\\": r"\textbackslash{}",
     **{letter: rf"\{letter}" for letter in "{}_&%$#"},
@@ -127,27 +90,25 @@ class Table(NamedTuple):
     def of(
         cls,
         name: str,
-        caption: str,
         numbers: pd.DataFrame,
         columns: Iterable[Column],
-        words: Mapping[str, Sequence[Any]] | None = None,
+        words: Mapping[str, Sequence[Any]] = {},
+        **values: Any,
     ) -> "Table":
-        """Write the columns of a table from its numbers; `words` are further columns that the CSV doesn't have."""
-        columns, title = list(columns), TITLES[name]
-        if numbers.empty:
-            empty = pd.DataFrame(columns=[column.heading for column in columns])
-            return cls(name, caption, numbers, empty, title)
-        source, shown = numbers.assign(**(words or {})), {}
-        for column in columns:
-            keys = [column.numbers] if isinstance(column.numbers, str) else column.numbers
-            cells = zip(*(source[key] for key in keys), strict=True)
-            shown[column.heading] = [column.write(*values) for values in cells]
-        return cls(name, caption, numbers, pd.DataFrame(shown), title)
+        """Write the columns of a table from its numbers; `words` are further columns that the CSV doesn't have.
+
+        Title and caption are the two sentences of its template in `templates/tables`, which knows `values`.
+        """
+        title, caption = write(f"tables/{name}", **values)
+        return cls(name, caption, numbers, written(numbers, columns, words), title)
 
     @property
     def numeric(self) -> list[bool]:
         """For each column that is read, whether it holds figures, and so is set to the right."""
-        return [_is_numbers(self.shown[column]) for column in self.shown]
+        columns = [list(map(str, self.shown[column])) for column in self.shown]
+        return [
+            all(map(_NUMBER.match, cells)) and any(cell[:1] not in ("", NOTHING) for cell in cells) for cells in columns
+        ]
 
     @property
     def text(self) -> str:
@@ -159,17 +120,27 @@ class Table(NamedTuple):
         return list(self.shown[:most].itertuples(index=False, name=None))
 
 
+def written(numbers: pd.DataFrame, columns: Iterable[Column], words: Mapping[str, Sequence[Any]] = {}) -> pd.DataFrame:
+    """Return columns as they are read; `words` are further ones that they may be written from."""
+    source, shown = numbers.assign(**words), {}
+    for heading, names, write_cell in columns:
+        keys = [names] if isinstance(names, str) else names
+        cells = zip(*(source[key] for key in keys), strict=True) if len(source) else ()
+        shown[heading] = [write_cell(*values) for values in cells]
+    return pd.DataFrame(shown)
+
+
 def wide_table(
-    name: str, caption: str, numbers: pd.DataFrame, across: str, columns: Callable[[Any], Iterable[Column]]
+    name: str, numbers: pd.DataFrame, across: str, columns: Callable[[Any], Iterable[Column]], **values: Any
 ) -> Table:
     """Return a table with a row a `net`, of numbers with several: `columns` again for each value of `across`."""
     parts = [
-        Table.of(name, caption, part, [Column("Net", "net"), *columns(value)]).shown.set_index("Net")
+        written(part, [Column("Net", "net"), *columns(value)]).set_index("Net")
         for value, part in numbers.groupby(across)
     ]
     nets = pd.Index(numbers["net"].unique(), name="Net")
     shown = pd.concat(parts, axis=1).reindex(nets).fillna(NOTHING).reset_index()
-    return Table(name, caption, numbers, shown, TITLES[name])
+    return Table.of(name, numbers, (), **values)._replace(shown=shown)
 
 
 def number(form: str) -> Callable[..., str]:
@@ -207,9 +178,9 @@ def variant_column(numbers: pd.DataFrame) -> list[Column]:
     return [Column("Variant", "variant")] if several else []
 
 
-def with_rows(tables: Iterable[Table]) -> tuple[Table, ...]:
-    """Return those tables that have rows."""
-    return tuple(table for table in tables if len(table.shown))
+def with_rows(tables: Iterable[Table | None]) -> tuple[Table, ...]:
+    """Return those tables that are there and have rows."""
+    return tuple(table for table in tables if table is not None and len(table.shown))
 
 
 def write_table(table: Table, folder: Path) -> None:
@@ -258,11 +229,6 @@ def latex(table: Table) -> str:
     if any(ord(letter) > 0x17F for letter in body):
         needs += "% names in this table need XeLaTeX or LuaLaTeX and a font that has their letters\n"
     return needs + body
-
-
-def _is_numbers(cells: pd.Series) -> bool:
-    texts = [str(cell) for cell in cells]
-    return all(_NUMBER.match(text) for text in texts) and any(text[:1] not in ("", NOTHING) for text in texts)
 
 
 def _line(text: str) -> str:

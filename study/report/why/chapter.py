@@ -51,9 +51,6 @@ class Evidence:
 
     def ended(self, table: str) -> pd.DataFrame:
         """Return a probe's rows at the end of runs that finished; empty where there are none."""
-        rows = self.rows(table)
-        if rows.empty:
-            return rows
         rows = self.at_moments(table)
         return rows[rows["moment"] == END].reset_index(drop=True)
 

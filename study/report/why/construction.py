@@ -16,7 +16,6 @@ from study.statistics.welch import excess
 from study.verdict import selection as c
 from study.verdict.findings import METRIC
 
-SOURCE = "He et al. 2015, arXiv 1512.03385, section 1"
 NORMS = {"unit": "mean 0, variance 1", "measured": "as measured"}
 """What the inserted batch norms hold."""
 IN_TRAINING = ["training_largest_difference", "training_changed", "training_images"]
@@ -49,7 +48,6 @@ def construction_chapter(evidence: Evidence) -> Findings | None:
         "more": more._replace(unit=c.unit(evidence.runs)) if len(best.trained) else None,
         "smallest": evidence.smallest_effect,
         "logits": difference,
-        "source": SOURCE,
     }
     return Findings(facts, tables=[pairs_table(built)])
 
@@ -134,15 +132,9 @@ def pairs_table(built: pd.DataFrame) -> Table:
         Column("As built (%)", "errors", spread_of),
         Column("Trained from scratch (%)", ("trained_error", "trained_sd", "trained_seeds"), spread),
     ]
-    caption = (
-        "Deep plain nets built from shallow ones that were trained, by blocks that pass their input on "
-        f"({SOURCE}), and the same deep nets trained from scratch: training error in evaluation mode, mean ± standard "
-        "deviation (number of seeds); of differences and changes the largest over seeds, also in training mode, where "
-        "batch norms of both nets use the statistics of each training batch. The inserted batch norms hold mean 0 and "
-        "variance 1, or what was measured of the channels they see."
-    )
     numbers = built.drop(columns=["shallow", "deep", *OF_SEEDS])
-    return Table.of("construction", caption, numbers, columns, {name: list(built[name]) for name in OF_SEEDS})
+    errors = {name: list(built[name]) for name in OF_SEEDS}
+    return Table.of("construction", numbers, columns, errors)
 
 
 def difference(value: float) -> str:

@@ -201,12 +201,7 @@ def outcomes_table(nets: tuple[Outcome, ...], smallest: float) -> Table:
         Column("Weights moved (% of their norm)", "moved", or_nothing(percent)),
         Column("Training", "fate", SHORT.__getitem__),
     ]
-    caption = (
-        "Deep plain nets trained on from a solution that was built, and from it with noise: training errors, mean over "
-        f"seeds, with the 95% interval of the difference to the solution (number of seeds), which within {smallest:g} "
-        "points counts as none."
-    )
-    return Table.of("continuation", caption, pd.DataFrame(rows), columns)
+    return Table.of("continuation", pd.DataFrame(rows), columns, smallest=smallest)
 
 
 def percent(share: float) -> str:

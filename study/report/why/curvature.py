@@ -10,7 +10,7 @@ import pandas as pd
 from study.report.metrics import axis
 from study.report.tables.writer import Column, Table, or_nothing
 from study.report.why.chapter import Evidence, Findings
-from study.report.why.comparison import Comparison, compare, deepest_pair, plain_ends
+from study.report.why.comparison import compare, deepest_pair, plain_ends
 from study.verdict import selection as c
 from study.verdict.text import number
 
@@ -42,10 +42,12 @@ def find_curvature(evidence: Evidence) -> Findings | None:
     )
     level = float(runs.loc[runs["net"].isin(nets), "lowest"].max())
     runs = runs.assign(equal_loss=level, at_equal_loss=[at_loss(course, level) for course in of_runs])
+    logs = runs.assign(log_eigenvalue=np.log(runs["at_equal_loss"]))
+    compared = [compare(logs, pair, "log_eigenvalue", CLEAR, RESOLUTION) for pair in pairs]
     facts = {
         "ends": [_mean(runs[runs["net"] == net]) for net in nets],
         "level": level,
-        "compared": compare_at_equal_loss(runs, pairs),
+        "compared": [pair for pair in compared if len(pair.values) and len(pair.others)],
         "without": [_without(part) for net in nets if (part := runs[runs["net"] == net])["at_equal_loss"].isna().any()],
         "pairs": pairs,
     }
@@ -75,13 +77,6 @@ def at_loss(course: pd.DataFrame, level: float) -> float:
         if before > level >= after:  # not their logarithms: NumPy rounds these otherwise than Python
             return math.exp(np.interp(math.log(level), np.log([after, before]), np.log([b, a])))
     return math.nan
-
-
-def compare_at_equal_loss(runs: pd.DataFrame, pairs: list[tuple[str, str]]) -> list[Comparison]:
-    """Compare the logarithms of `at_equal_loss` of the pairs of which both nets have some."""
-    logs = runs.assign(log_eigenvalue=np.log(runs["at_equal_loss"]))
-    compared = (compare(logs, pair, "log_eigenvalue", CLEAR, RESOLUTION) for pair in pairs)
-    return [comparison for comparison in compared if len(comparison.values) and len(comparison.others)]
 
 
 def _mean(runs: pd.DataFrame) -> dict[str, Any]:
@@ -116,10 +111,4 @@ def curvature_table(runs: pd.DataFrame, level: float) -> Table:
         Column(f"At {number(level, 3)} nats", "at_equal_loss", digits),
         *(Column(f"At {value:g} nats", f"at_{value:g}", digits) for value in LEVELS),
     ]
-    caption = (
-        "The largest eigenvalue of the Hessian of the loss, in all parameters, with batch statistics as in training, "
-        "by Lanczos' method (* not converged): at the end of training, and when the loss of the same images first fell "
-        "to a level, by linear interpolation of its logarithm in that of the loss between the moments at "
-        "which it was measured and converged. A dash where these don't enclose a level: nothing is extrapolated."
-    )
-    return Table.of("why-curvature", caption, c.ordered(runs.drop(columns=["moment"])), columns)
+    return Table.of("why-curvature", c.ordered(runs.drop(columns=["moment"])), columns)

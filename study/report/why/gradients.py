@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from study.errors import StudyError
-from study.report.figures.gradients import SOURCE, gradients_drawing, weights_drawing
+from study.report.figures.gradients import gradients_drawing, weights_drawing
 from study.report.moments import label, moments_of
 from study.report.tables.writer import Column, Table, number, wide_table, with_interval
 from study.report.why.chapter import Evidence, Findings, chapter
-from study.statistics.growth import BATCH_NORM_GROWTH, fit_growth
+from study.statistics.growth import fit_growth
 from study.statistics.interval import Interval, geometric_mean
 from study.verdict import selection as c
 from study.verdict import text
@@ -51,9 +51,6 @@ def gradients_chapter(evidence: Evidence) -> Findings | None:
         "outcome": outcome,
         "fold": fold,
         "change": change,
-        "log": math.log,
-        "theory": BATCH_NORM_GROWTH,
-        "source": SOURCE,
     }
     return Findings(facts, [gradients, weights] if weights is not None else [gradients], [growth_table(nets)])
 
@@ -180,12 +177,7 @@ def growth_table(nets: tuple[NetGrowth, ...]) -> Table:
         for net in nets
         for moment, growth in net.means.items()
     ]
-    caption = (
-        "Factor by which the norm of the gradient grows a layer toward the input, fitted to the logarithms over all "
-        "3x3 layers but the first: geometric mean over seeds and 95% interval (number of seeds). Above 1 gradients "
-        f"explode, below they vanish; theory for batch norm and ReLU: {BATCH_NORM_GROWTH:.3f} ({SOURCE})."
-    )
-    return wide_table("gradient-growth", caption, pd.DataFrame(rows), "moment", _moment_columns)
+    return wide_table("gradient-growth", pd.DataFrame(rows), "moment", _moment_columns)
 
 
 def _moment_columns(moment: float) -> list[Column]:

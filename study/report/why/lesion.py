@@ -9,7 +9,7 @@ from study.report.figures.lesion import block_places, lesion_drawings
 from study.report.tables.writer import Column, Table, or_nothing
 from study.report.why.chapter import Evidence, Findings, chapter
 from study.report.why.comparison import compare, deepest_pair
-from study.verdict.text import interval, points
+from study.verdict.text import points
 
 CLEAR = 5.0
 """Points by which rises of single seeds must differ to count as different, and from which on a rise has a course."""
@@ -59,7 +59,6 @@ def find_lesions(lesions: pd.DataFrame, reorderings: pd.DataFrame, guessing: flo
         "alone": {"net": alone, "rise": float(rows["rise"].mean())},
         "guessing": guessing,
         "clear": CLEAR,
-        "interval": interval,
     }
 
 
@@ -132,9 +131,4 @@ def lesion_table(rows: pd.DataFrame, orders: pd.DataFrame) -> Table:
         Column("Below a point (%)", "harmless", "{:.0f}".format),
         Column("Reordered", "reordered", or_nothing(points)),
     ]
-    caption = (
-        "What a trained net's error, on the images that probes see, rises by without one block, in points: mean and "
-        "median over blocks, the largest with its block, the share of blocks that are worth less than a point, and the "
-        "mean over reorderings."
-    )
-    return Table.of("why-lesion", caption, pd.DataFrame(numbers), columns)
+    return Table.of("why-lesion", pd.DataFrame(numbers), columns)

@@ -36,7 +36,6 @@ def ranks_chapter(evidence: Evidence) -> Findings | None:
         "shares": shares,
         "contrary": contrary,
         "last": str(rows["net"].iloc[-1]),
-        "paper": "Orhan and Pitkow 2017",
     }
     return Findings(facts, [ranks_drawing(rows)], [ranks_table(rows)])
 
@@ -52,8 +51,7 @@ def ranks_table(rows: pd.DataFrame) -> Table:
     numbers = stages.agg(
         channels=("channels", "max"), rank=("rank", "mean"), percent=("percent", "mean"), seeds=("run_id", "nunique")
     ).reset_index()
-    caption = "Effective rank of the features of each stage at the end of training, of so many channels."
-    table = wide_table("why-ranks", caption, numbers, "stage", _stage_columns)
+    table = wide_table("why-ranks", numbers, "stage", _stage_columns)
     seeds = numbers.groupby("net", sort=False)["seeds"].max()
     table.shown.insert(1, "Seeds", seeds.astype(str).to_numpy())
     return table

@@ -11,7 +11,6 @@ from study.report.tables.results import spread_of
 from study.report.tables.writer import NOTHING, Column, Table, or_nothing, with_interval
 from study.report.why.arms import WITHIN, Arm, Effect, arms, doses, in_words, rises
 from study.report.why.chapter import Evidence, Findings, chapter
-from study.statistics.growth import BATCH_NORM_GROWTH
 from study.statistics.interval import Interval
 from study.statistics.welch import excess
 from study.verdict import selection as c
@@ -33,19 +32,6 @@ SHORT: dict[Effect, str] = {
     "unclear": "can't be told",
     "alone": NOTHING,
 }
-
-
-CAPTION = (
-    "Final training error of the shallowest and the deepest net of each variant, mean ± standard deviation (number "
-    "of seeds); its rise with depth and what it removes of the rise of plain nets without a remedy between the "
-    "same depths, with 95% Welch intervals. A net of one depth only is held against the shallowest plain net "
-    "without a remedy. A diverged run counts with the error of guessing."
-)
-GROWTH_CAPTION = (
-    " Growth: factor of the gradient's norm a layer toward the input at initialisation, in the deep net, mean "
-    f"over seeds; theory for batch norm and ReLU without shortcuts: {BATCH_NORM_GROWTH:.3f} (Yang et al. 2019, "
-    "arXiv 1902.08129)."
-)
 
 
 @chapter("remedies", "What repairs it?")
@@ -171,8 +157,7 @@ def remedies_table(nets: tuple[Arm, ...]) -> Table:
     if growth:
         factor = or_nothing("{:.3f} ({})".format)
         columns.append(Column("Growth of gradients a layer", ("growth", "growth_seeds"), factor))
-    caption = CAPTION + GROWTH_CAPTION if growth else CAPTION
-    return Table.of("remedies", caption, pd.DataFrame(rows), columns, {"arm": nets})
+    return Table.of("remedies", pd.DataFrame(rows), columns, {"arm": nets}, growth=growth)
 
 
 def label(arm: Arm) -> str:

@@ -29,7 +29,6 @@ def responses_chapter(evidence: Evidence) -> Findings | None:
         "smaller": ratio(by_net[pair[1]], by_net[pair[0]]) if pair else None,
         "changes": [(kind, nets, ratio(by_net[nets[1]], by_net[nets[0]])) for kind, nets in ends],
         "alone": {net: geometric_mean(size) for net, size in by_net.items()},
-        "paper": "the paper (section 4.2, Figure 7)",
     }
     return Findings(facts, [drawing])
 

@@ -93,12 +93,8 @@ def half_table(near: pd.DataFrame) -> Table:
             medians = seeds[["autocorrelation", "half_distance", "distance"]].median()
             rows.append({"net": net, "moment": moment, "seeds": float(len(seeds)), **medians})
     numbers = pd.DataFrame(rows)
-    caption = (
-        "Autocorrelation of gradients at neighbouring points, and the distance, as a share of the line, at which it "
-        "falls to a half: medians over seeds (number of seeds). Neighbours are "
-        f"{number(float(near['distance'].mean()))} of a line apart, so that a shorter distance is an upper bound."
-    )
-    table = wide_table("shattering", caption, numbers, "moment", _moment_columns)
+    distance = float(near["distance"].mean())
+    table = wide_table("shattering", numbers, "moment", _moment_columns, distance=distance)
     return table._replace(numbers=numbers.drop(columns="distance"))
 
 

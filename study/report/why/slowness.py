@@ -33,7 +33,6 @@ MOST = 0.75
 PAPER_DOUBLING = 14.7
 """Layers that double the iterations of the paper's plain nets to 20% (read from its Figure 6, 20 to 56 layers)."""
 
-
 BOUNDS: dict[Bound, str] = {"exact": "", "least": "> ", "most": "< ", "open": "? "}
 
 
@@ -90,7 +89,6 @@ def slowness_chapter(evidence: Evidence) -> Findings | None:
         "threshold": threshold,
         "slopes": _slopes(nets),
         "paper_doubling": PAPER_DOUBLING,
-        "exp": math.exp,
         "steps": steps,
     }
     times = pd.DataFrame(
@@ -191,13 +189,7 @@ def fits_table(nets: list[Slowness], threshold: float) -> Table:
         Column("Not there", "late"),
         Column("Log-likelihood", "log_likelihood", "{:.1f}".format),
     ]
-    caption = (
-        f"Laws of the iterations T to {threshold:g}% training error at depth d, with 95% intervals: exponential, "
-        "log T = a + b d, and power, log T = a + b log d. Runs that were there at their first point count as taking no "
-        "longer than to that, and those that weren't there when the rate first fell as taking longer (Tobin 1958, "
-        "Econometrica 26)."
-    )
-    return Table.of("depth-laws", caption, pd.DataFrame(fits), columns)
+    return Table.of("depth-laws", pd.DataFrame(fits), columns, threshold=threshold)
 
 
 def _doubling(slope: float, doubling: float, low: float, high: float) -> str:
@@ -217,10 +209,5 @@ def predictions_table(nets: list[Slowness]) -> Table:
         Column("Observed", ("bound", "observed"), lambda bound, seen: f"{BOUNDS[bound]}{steps(seen)}"),
         Column("p", "p", "{:.2g}".format),
     ]
-    caption = (
-        "Iterations that laws fitted to the shallower nets predict for deeper ones, and the geometric mean over seeds "
-        "of those observed (a lower bound where a seed wasn't there when the rate fell, an upper one where a seed was "
-        "there at its first point, ? where both); p is that of the prediction."
-    )
     words = {"up_to": [judgement.up_to for _, judgement in judged for _ in judgement.predictions]}
-    return Table.of("depth-law-predictions", caption, pd.DataFrame(rows), columns, words)
+    return Table.of("depth-law-predictions", pd.DataFrame(rows), columns, words)

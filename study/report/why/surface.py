@@ -94,9 +94,4 @@ def surface_table(summary: pd.DataFrame) -> Table:
         Column("Curvature along 1", "curvature_a", digits),
         Column("Curvature along 2", "curvature_b", digits),
     ]
-    caption = (
-        "The loss around nets in numbers: at the net itself; the share of the slice whose loss is below that of "
-        "guessing, and of its points those with a direction of negative curvature; local minima; and second "
-        "derivatives along the two directions (nats per filter norm squared)."
-    )
-    return Table.of("why-surface", caption, summary.drop(columns=["moment"]), columns)
+    return Table.of("why-surface", summary.drop(columns=["moment"]), columns)

@@ -154,7 +154,7 @@ def test_all_figures_are_written(channels, tmp_path):
 
 
 def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
-    classes = ["$a_b$", "_x", "two\nlines", "漢字", "price $5", "x" * 200, "x" * 199 + "y", "\x01bell", "<script>"]
+    classes = ["$a_b$", "_x", ".dot", "two\nlines", "漢字", "$5", "x" * 200, "x" * 199 + "y", "\x01bell", "<script>"]
     record = make_record(make_table([8] * 90, [8] * 90, classes), classes)
     pictures = draw_data(record, tmp_path)
     svg = (tmp_path / "data-classes.svg").read_text(encoding="utf-8")
@@ -162,7 +162,7 @@ def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
     assert "漢字" in svg
     assert "x" * 30 not in svg
     assert "<script>" not in svg
-    assert "$a_b$, _x" in pictures[1].alt
+    assert "$a_b$, _x, .dot" in pictures[1].alt
 
 
 def test_long_names_keep_both_ends():
