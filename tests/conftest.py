@@ -31,7 +31,7 @@ SMALL_STUDY = """
 name: small
 dataset: {name: digits, train_limit: 400, test_limit: 100}
 recipe: {epochs: 3, batch_size: 64, lr: tune}
-tune: {trials: 4, shared: 3, low: 0.01, high: 0.3}
+tune: {trials: 4, shared: 3, confirm: 2, low: 0.01, high: 0.3}
 grid:
   architecture: [plain, residual]
   depth: [8, 14]

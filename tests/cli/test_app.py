@@ -36,7 +36,7 @@ def test_the_size_of_a_grid_is_said_before_anything_heavy_is_imported(tmp_path: 
         "app.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout == "digits: 50 runs, and 6 searches of 6 learning rates []\n"
+    assert done.stdout == "digits: 50 runs, and 6 searches of 8 learning rates []\n"
 
 
 def test_version_and_help(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_show_writes_a_picture(pets: Path, tmp_path: Path, words: tuple[str, ...
         (["data", "prepare", "--dataset", "dogs-vs-cats", "--root", "."], "neither train.zip nor a folder train"),
         (["data", "prepare", "--dataset", "digits", "--image-size", "9"], "'image_size' is for image files"),
         (["data", "show", "--dataset", "digits", "--out", "a.gif"], "ends in .png, .pdf or .svg"),
-        (["data", "stats", "--dataset", "digits", "--out", "file/x"], "can't write in file/x"),
+        (["data", "stats", "--dataset", "digits", "--out", "file/x"], "file/x: Not a directory"),
         (["predict", "--run", "x", "--images", "."], "no study at sqlite:///"),
         (["predict", "--run", "x", "--images", ""], "--images is empty: name what is to be predicted"),
         (["predict", "--run", "x", "--images", ".", "--out", "."], "--out .: a folder; name the file to write"),

@@ -55,7 +55,7 @@ def test_views_need_the_augmentation_that_crops(views):
     [
         (Tune(), 4),
         (Tune(trials=1), 1),
-        (Tune(trials=4), 3),
+        (Tune(trials=4), 2),
         (Tune(trials=8, shared=2), 2),
         (Tune(trials=8, sampler="none"), 8),
     ],

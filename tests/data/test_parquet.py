@@ -170,7 +170,7 @@ def test_rows_that_cannot_be_used_are_named_and_skipped_when_asked_to(root):
     [
         (pa.table({"label": LABELS}), r"needs one column of images, each a struct of bytes and path, .*; it has label"),
         (shard(range(12), LABELS, other=[b""] * 12), r"one column of images, .*; it has several: other, image.bytes"),
-        (shard(range(12), LABELS).rename_columns(["image", "x"]), r"needs a column 'label'; it has image, x"),
+        (shard(range(12), LABELS).rename_columns(["image", "x"]), r"needs one column 'label'; it has image, x"),
         (shard(range(12), [0.5] * 12), r"column 'label' holds double: labels must be whole numbers or words"),
         (shard(range(12), [*LABELS[:11], 3]), r"a.parquet row 11 has the label 3: labels must be from 0 to 2"),
         (shard(range(12), [*LABELS[:11], -2]), r"a.parquet row 11 has the label -2: labels must be from 0 to 2"),

@@ -78,7 +78,7 @@ def test_rows_of_a_table_that_cannot_be_used_are_named(tmp_path: Path, write_ima
     _, listing = open_images(tmp_path / "t.csv")
     assert [f"{bad.name}: {bad.reason}" for bad in listing.bad] == [
         "./1.png: line 3: is in line 2 already",
-        "../1.png: line 4: lies outside the table's folder: paths are relative to it",
+        "../1.png: line 4: lies outside the table's folder: move the images, or the table, so that they lie below it",
         "3.png: line 5: there is no such file",
         "(no path): line 6: has no path",
         "1.png: line 7: is in line 2 already",
