@@ -52,13 +52,6 @@ def failing(shares: Sequence[float], level: float, spread: float) -> Draw:
     ]
 
 
-def two_peaks(share: float, spread: float) -> Draw:
-    """Return equal nets of which so many seeds end at 60% and the others at 20%, none of them near guessing."""
-    return lambda random, n: [
-        np.where(random.random(n) < share, random.normal(60, spread, n), random.normal(20, spread, n)) for _ in DEPTHS
-    ]
-
-
 def heavy_tailed(random: np.random.Generator, n: int) -> list[Array]:
     """Return errors with Student's t of two degrees of freedom."""
     return [20 + random.standard_t(2, n) for _ in DEPTHS]
@@ -92,8 +85,6 @@ TRUTHS = (
     Truth("no effect, only the shallowest spreads", normal((30, 30, 30, 30), (8, 0.1, 0.1, 0.1)), "shown"),
     Truth("no effect, heavy tails", heavy_tailed, "shown"),
     Truth("no effect, tails that grow with depth", skewed, "shown"),
-    Truth("no effect, 30% of seeds at 60, others at 20", two_peaks(0.3, 0.5), "shown"),
-    Truth("no effect, half of seeds at 60, others at 20", two_peaks(0.5, 3), "shown"),
     Truth("no effect, every net fails in 10% of seeds", failing((0.1,) * 4, 5, 0.2), "shown"),
     Truth("no effect, every net fails in 30%", failing((0.3,) * 4, 5, 0.2), "shown"),
     Truth("no effect, every net fails in 50%", failing((0.5,) * 4, 5, 0.2), "shown"),

@@ -25,7 +25,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def fixed_sequence(
-    trend: float, pairs: Sequence[float], alone: Sequence[float], together: Sequence[float], ends: int
+    trend: float, pairs: Sequence[float], alone: Sequence[float], ends: int
 ) -> tuple[float, list[float]]:
     """Adjust the tests of an architecture's depths: the trend first, then the outermost pair, then the other pairs.
 
@@ -40,7 +40,6 @@ def fixed_sequence(
         trend: p-value of the trend; NaN where it can't be tested, which leaves the second route alone.
         pairs: (m,) p-values of the pairs; NaN where one can't be tested.
         alone: (m,) the same for the second route, which no trend supports; a single pair has this one alone.
-        together: (m,) p-values adjusted over all pairs already, which the second route must pass too.
         ends: position of the outermost pair.
 
     Returns:
@@ -52,8 +51,7 @@ def fixed_sequence(
     in_turn = max(_planned(trend_adjusted), min(1.0, _planned(pairs[ends]) / SEQUENCE_SHARE))
     others = iter(holm([p for place, p in enumerate(pairs) if place != ends]))
     adjusted = []
-    for place, (own, joint) in enumerate(zip(holm(alone), together, strict=True)):
-        everywhere = math.nan if math.isnan(own) else max(own, _planned(joint))
+    for place, everywhere in enumerate(holm(alone)):
         after = in_turn if place == ends else max(in_turn, _planned(next(others)))
         adjusted.append(min(after, everywhere / (1 - SEQUENCE_SHARE), 1.0) if not math.isnan(everywhere) else math.nan)
     return trend_adjusted, adjusted

@@ -1,7 +1,6 @@
 """Two looks at a difference of means that assume no distribution: bootstrap intervals and an exact permutation test."""
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, combinations, product
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,6 @@ from study.statistics.interval import CONFIDENCE, clean
 LEAST_BCA = 5
 """Seeds that each net needs for BCa."""
 RESAMPLES = 4_999
-DEALS_OVER_ALL = 4_999
 MOST_DEALS = 200_000
 """Up to so many ways to deal the seeds out, all are counted: ten against ten have 184,756."""
 DRAWN_DEALS = 19_999
@@ -110,28 +108,6 @@ def _permutation_test(deep: tuple[float, ...], shallow: tuple[float, ...]) -> Pe
     if exact:
         return Permutation(hits / total, least, True)
     return Permutation((hits + 1) / (len(sums) + 1), max(least, 1 / (len(sums) + 1)), False)
-
-
-def largest_differences_p(groups: Sequence[ArrayLike]) -> list[float]:
-    """Return one-sided p-values of the later minus the earlier mean of each pair, in the order of `combinations`.
-
-    All values are dealt out to all groups, 4,999 times with a fixed seed; p is the part of deals whose largest
-    difference of any pair is at least that of this pair, itself counted (Westfall and Young, 1993, Resampling-Based
-    Multiple Testing, chapter 2): adjusted over all pairs. It holds for groups that share a distribution, of two peaks
-    too, where few values agree by luck and Welch's test takes that for a small spread. NaN where a group is empty.
-    """
-    cleaned = [clean(group) for group in groups]
-    sizes = np.array([len(group) for group in cleaned])
-    pairs = np.array(list(combinations(range(len(cleaned)), 2)))
-    if sizes.min() == 0:
-        return [math.nan] * len(pairs)
-    values = np.concatenate(cleaned)
-    dealt = np.random.default_rng(0).permuted(np.broadcast_to(values, (DEALS_OVER_ALL, len(values))), axis=1)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    means = np.add.reduceat(np.vstack([values, dealt]), starts, axis=1) / sizes
-    differences = means[:, pairs[:, 1]] - means[:, pairs[:, 0]]
-    largest, seen = differences[1:].max(axis=1), differences[0] - 1e-9 * max(1.0, float(np.abs(values).max()))
-    return [float((largest >= one).sum() + 1) / (DEALS_OVER_ALL + 1) for one in seen]
 
 
 @lru_cache(maxsize=4)

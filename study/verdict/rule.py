@@ -5,8 +5,7 @@ It is applied to `final_train_error` (whole training split, clean images, evalua
 - shown: some deeper net's mean error exceeds a shallower one's by more than the smallest effect of interest (Welch,
   one-sided, against that effect, adjusted p < 0.05). The hypotheses are tested in a fixed order: whether error rises
   along all depths (Jonckheere-Terpstra), then the deepest against the shallowest net, then all other pairs
-  (`statistics.multiplicity`). A pair that no trend supports must also stand out where all errors are dealt out at
-  random to all nets.
+  (`statistics.multiplicity`).
 - not seen: the 95% interval of every pair ends below the smallest effect (all of several tests must hold, which needs
   no adjustment: Berger, 1982, Technometrics 24).
 - refuted: the same, with five seeds a net or more, and so many of them that a deeper net that fails in more than the
@@ -35,7 +34,6 @@ from numpy.typing import NDArray
 from study.config.protocol import Protocol, governing
 from study.statistics.interval import Interval
 from study.statistics.multiplicity import fixed_sequence, holm
-from study.statistics.resampling import largest_differences_p
 from study.statistics.shares import highest_share, more_often
 from study.statistics.trend import Trend, jonckheere
 from study.statistics.welch import welch
@@ -121,8 +119,8 @@ def run_tests(
 ) -> Tests:
     """Test every deeper net against every shallower one, and the order of all depths.
 
-    Where errors have two peaks, few seeds can agree by luck and Welch's test takes that for a small spread. What no
-    trend supports must then pass a test that deals all errors out to all nets, and one of the failures, too.
+    Where a run of a couple failed, few seeds can agree by luck and Welch's test takes that for a small spread. What no
+    trend supports must then pass the test of the failures too.
 
     Args:
         cells: by depth, (seeds,) the values of a metric in percent; a net that has no run yet has an empty one, and
@@ -138,11 +136,10 @@ def run_tests(
     alone = {couple: max(p, _p_of_failures(couple, failures)) for couple, p in above.items()}
     better = holm([result.p_below(-smallest) for result in results.values()])
     trend = jonckheere([values for values in cells.values() if len(values) > 1])
-    together = largest_differences_p(list(cells.values()))
     seeds = {depth: len(values) for depth, values in cells.items()}
     ends = list(above).index((min(cells), max(cells)))
-    trend_adjusted, worse = fixed_sequence(trend.p, list(above.values()), list(alone.values()), together, ends)
-    _, untrended = fixed_sequence(math.nan, list(above.values()), list(alone.values()), together, ends)
+    trend_adjusted, worse = fixed_sequence(trend.p, list(above.values()), list(alone.values()), ends)
+    _, untrended = fixed_sequence(math.nan, list(above.values()), list(alone.values()), ends)
     return Tests(
         seeds=seeds,
         trend=trend._replace(p_adjusted=trend_adjusted),

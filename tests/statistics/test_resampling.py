@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from study.statistics.resampling import LEAST_BCA, bootstrap_interval, largest_differences_p, permutation_test
+from study.statistics.resampling import LEAST_BCA, bootstrap_interval, permutation_test
 
 errors = st.floats(0, 100, allow_nan=False, width=32)
 cells = st.lists(errors, min_size=2, max_size=6)
@@ -90,18 +90,3 @@ def test_one_seed_has_neither(deep, shallow):
     assert math.isnan(bootstrap_interval(deep, shallow).low)
     assert bootstrap_interval(deep, shallow).method == ""
     assert math.isnan(permutation_test(deep, shallow).p)
-
-
-def test_all_groups_are_dealt_together():
-    """The three high values are together in one of the later two groups in 2 of 84 deals."""
-    groups = [[20.0, 21.0, 20.5], [20.2, 20.4, 20.8], [60.0, 61.0, 60.5]]
-    p = largest_differences_p(groups)
-    assert len(p) == 3
-    assert p[0] > 0.5  # 0.03 points less
-    assert p[1] == pytest.approx(p[2], abs=0.03)
-    assert p[1] == pytest.approx(2 / 84, abs=0.012)
-    assert all(math.isnan(value) for value in largest_differences_p([[1.0], [], [2.0]]))
-
-
-def test_few_values_that_agree_by_luck_are_no_evidence():
-    assert min(largest_differences_p([[20.0, 20.0], [60.0, 60.0], [20.0, 60.0], [60.0, 20.0]])) > 0.05

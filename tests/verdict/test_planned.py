@@ -68,7 +68,7 @@ def test_planned_runs_without_a_result(digits: Study) -> None:
 
 def test_another_version_of_the_rule(digits: Study) -> None:
     assert reasons(digits.runs, make_protocol(digits.runs, rule_version=1)) == (
-        "version 1 of the rule was set, and version 3 is applied",
+        "version 1 of the rule was set, and version 4 is applied",
     )
 
 
