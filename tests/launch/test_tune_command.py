@@ -16,7 +16,7 @@ GRID = """
 name: g
 dataset: {name: digits, train_limit: 200, test_limit: 100}
 recipe: {epochs: 2, batch_size: 32, lr: tune}
-tune: {trials: 3, seeds: 2, shared: 1, low: 0.2, high: 2.0, widen: 0, warmup: [0, 6], warm_start: true}
+tune: {trials: 3, seeds: 2, shared: 1, confirm: 2, low: 0.2, high: 2.0, widen: 0, warmup: [0, 6], warm_start: true}
 grid: {net: [plain-8, plain-14]}
 """
 
