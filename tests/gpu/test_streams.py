@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -79,11 +80,15 @@ def test_no_two_runs_hold_a_stream() -> None:
                 passing = held_stream(GPU)
             assert passing == stream
         del passing
-        others = []
-        with pytest.raises(StudyError, match="--replicas"):
+        others: list[Any] = []
+
+        def hold_all() -> None:
             while len(others) < STREAMS:
                 with on_stream(own_stream(GPU)):
                     others.append(held_stream(GPU))
+
+        with pytest.raises(StudyError, match="--replicas"):
+            hold_all()
         assert others
         assert len({kept, *others}) == 1 + len(others) <= STREAMS  # earlier tests may hold some
 
