@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -294,6 +295,7 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
 
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("study.train.stream._held", WeakSet())  # no run holds a stream of a new GPU
         for name, answer in answers.items():
             patch.setattr(torch.cuda, name, lambda *_, answer=answer, **__: answer)
         patch.setattr(torch.cuda, "synchronize", lambda *_: gpu.synchronize())
