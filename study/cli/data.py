@@ -125,10 +125,11 @@ def show(
         raise StudyError(f"--out {out}: a picture's name ends in .png, .pdf or .svg")
     spec, usual = options.chosen()
     augmentation = augment or usual
+    check_writable(out.parent)
+    with loading() as progress:
+        loaded = load_dataset(spec, progress=progress)
+    clean, changed, names = augmented_views(loaded, augmentation, images=images, views=VIEWS, seed=seed)
     with writing(out.parent):
-        with loading() as progress:
-            loaded = load_dataset(spec, progress=progress)
-        clean, changed, names = augmented_views(loaded, augmentation, images=images, views=VIEWS, seed=seed)
         out.parent.mkdir(parents=True, exist_ok=True)
         draw_augmented(clean, changed, names, augmentation, out)
     say(f"written: {out}")

@@ -4,8 +4,8 @@ It is applied to `final_train_error` (whole training split, clean images, evalua
 
 - shown: some deeper net's mean error exceeds a shallower one's by more than the smallest effect of interest (Welch,
   one-sided, against that effect, adjusted p < 0.05). The hypotheses are tested in a fixed order: whether error rises
-  along all depths (Jonckheere-Terpstra), then the deepest against the shallowest net, then all other pairs
-  (`statistics.multiplicity`).
+  along all depths (Jonckheere-Terpstra, nets of one seed left out), then the deepest against the shallowest net, then
+  all other pairs (`statistics.multiplicity`).
 - not seen: the 95% interval of every pair ends below the smallest effect (all of several tests must hold, which needs
   no adjustment: Berger, 1982, Technometrics 24).
 - refuted: the same, with five seeds a net or more, and so many of them that a deeper net that fails in more than the
